@@ -1,0 +1,41 @@
+# Two commands do everything: make compare, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: compare test lint format lock bench clean
+
+compare: $(VENV)/.core
+	$(BIN)/losscope compare
+
+test: $(VENV)/.test lint
+	$(BIN)/python -m pytest -n 2 tests
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests
+
+# The lock pins torch: the same pin takes the CPU build where only that is offered.
+lock:
+	uv pip compile pyproject.toml --all-extras --universal -c torch-pin.txt -o constraints.txt
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) -e '.[test,hf,audio,hdf5,dask,peers]'
+	touch $@ $(VENV)/.core
+
+clean:
+	rm -rf $(VENV) losscope-runs

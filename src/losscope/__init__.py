@@ -1,0 +1,38 @@
+"""losscope: which metric-learning loss, and what it does to embeddings and gradients.
+
+Everything public is imported at first use, so that ``import losscope`` never imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "LosscopeError": "losscope.errors",
+    "LossSpec": "losscope.spec",
+    "Protocol": "losscope.spec",
+    "Study": "losscope.spec",
+    "Relation": "losscope.pairs",
+    "Terms": "losscope.pairs",
+    "Result": "losscope.study",
+    "compare": "losscope.study",
+    "judge": "losscope.study",
+    "geometry": "losscope.measures",
+    "retrieval": "losscope.measures",
+    "register": "losscope.registry",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'losscope' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

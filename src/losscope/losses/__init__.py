@@ -1,0 +1,1 @@
+"""Losses, grouped by mathematical family."""

@@ -1,0 +1,1 @@
+"""Measures of embeddings and of the optimisation."""
