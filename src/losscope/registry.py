@@ -12,6 +12,7 @@ import ast
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ class Entry:
     function: str
     doc: str
     facts: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Its keyword-only parameters that have a default: a loss's hyperparameters."""
 
     @property
     def summary(self) -> str:
@@ -68,8 +71,14 @@ def register(kind: str, name: str, **facts: Any) -> Callable[[Callable], Callabl
 
     def mark(function: Callable) -> Callable:
         if not function.__module__.startswith("losscope."):
-            entry = Entry(kind, name, function.__module__, function.__name__, function.__doc__ or "", facts)
-            _plugins[kind, name] = entry
+            words = {
+                word.name: word.default
+                for word in inspect.signature(function).parameters.values()
+                if word.kind is word.KEYWORD_ONLY and word.default is not word.empty
+            }
+            _plugins[kind, name] = Entry(
+                kind, name, function.__module__, function.__name__, function.__doc__ or "", facts, words
+            )
         return function
 
     return mark
@@ -99,7 +108,13 @@ def _entries(node: ast.FunctionDef | ast.ClassDef, module: str) -> list[Entry]:
         if isinstance(call, ast.Call) and ast.unparse(call.func) in ("register", "registry.register"):
             kind, name = (ast.literal_eval(argument) for argument in call.args)
             facts = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
-            entries.append(Entry(kind, name, module, node.name, ast.get_docstring(node) or "", facts))
+            words = {}
+            if isinstance(node, ast.FunctionDef):
+                for word_, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+                    if default is not None:
+                        words[word_.arg] = ast.literal_eval(default)
+            doc = ast.get_docstring(node) or ""
+            entries.append(Entry(kind, name, module, node.name, doc, facts, words))
     return entries
 
 
@@ -128,7 +143,9 @@ def load_plugin(path: str | Path) -> ModuleType:
     """Run a user's file, so that the items it registers can be named. Its source enters the run ids."""
     path = Path(path)
     if not path.is_file():
-        raise LosscopeError(f"no plugin file {str(path)!r}; --plugin wants a Python file that registers items")
+        raise LosscopeError(
+            f"no plugin file {str(path)!r}; --plugin wants a Python file that registers items"
+        )
     name = f"losscope_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None

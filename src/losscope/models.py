@@ -1,0 +1,142 @@
+"""Networks as stacked parameters: every tensor has a leading member dimension.
+
+An architecture is data: the shapes of its parameters for one member, and a pure function from parameters
+and inputs to embeddings that are not yet normalised. One member is the case M = 1, by the same code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from losscope.errors import require
+from losscope.registry import register
+
+Forward = Callable[[dict[str, Tensor], Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network without its numbers.
+
+    ``shapes``: name -> shape of one member's parameter. ``fan_in``: name -> inputs of a unit, which
+    sets the initial range. ``forward(parameters, inputs)``: parameters (M, *shape), inputs
+    (M, rows, ...) -> embeddings (M, rows, D), not normalised. ``stacks``: whether a population on a CPU
+    is faster as one stacked model than one member after the other.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    fan_in: dict[str, int]
+    forward: Forward
+    stacks: bool = True
+
+    def initial(self, generator: np.random.Generator) -> dict[str, np.ndarray]:
+        """One member's first parameters: uniform in ±1/√fan_in, as ``torch.nn`` layers start."""
+        return {
+            name: generator.uniform(-1, 1, shape).astype(np.float32)
+            / np.float32(math.sqrt(self.fan_in[name]))
+            for name, shape in self.shapes.items()
+        }
+
+
+def _dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x (M, rows, in), weight (M, in, out), bias (M, 1, out) -> (M, rows, out)."""
+    return torch.baddbmm(bias, x, weight)
+
+
+def _layers(widths: Sequence[int], prefix: str = "") -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+    fan_in: dict[str, int] = {}
+    for place, (wide, narrow) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        shapes |= {f"{prefix}{place}.weight": (wide, narrow), f"{prefix}{place}.bias": (1, narrow)}
+        fan_in |= {f"{prefix}{place}.weight": wide, f"{prefix}{place}.bias": wide}
+    return shapes, fan_in
+
+
+def _chain(parameters: dict[str, Tensor], x: Tensor, layers: int, prefix: str = "") -> Tensor:
+    for place in range(layers):
+        x = _dense(x, parameters[f"{prefix}{place}.weight"], parameters[f"{prefix}{place}.bias"])
+        if place < layers - 1:
+            x = F.relu(x)
+    return x
+
+
+@register("model", "mlp", inputs="vectors")
+def mlp(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: int) -> Architecture:
+    """A multilayer perceptron with ReLU; without hidden layers, a linear head on features."""
+    widths = [math.prod(inputs), *hidden, embedding_size]
+    shapes, fan_in = _layers(widths)
+
+    def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+        return _chain(parameters, x.flatten(2), len(widths) - 1)
+
+    return Architecture(shapes, fan_in, forward)
+
+
+@register("model", "convnet", inputs="images")
+def convnet(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: int) -> Architecture:
+    """The paper's convolutional net: 3×3 convolutions, ReLU and max-pool 2 each, then two linear layers.
+
+    The last number of ``hidden`` is the width of the first linear layer, the others are channels.
+    """
+    require(
+        len(inputs) == 3,
+        f"convnet wants images (channels, height, width); it was given inputs of shape {inputs}",
+    )
+    channels, height, width = inputs
+    *convolutions, wide = hidden
+    shapes: dict[str, tuple[int, ...]] = {}
+    fan_in: dict[str, int] = {}
+    for place, out in enumerate(convolutions):
+        shapes |= {f"conv{place}.weight": (out, channels, 3, 3), f"conv{place}.bias": (out,)}
+        fan_in |= {f"conv{place}.weight": channels * 9, f"conv{place}.bias": channels * 9}
+        channels, height, width = out, height // 2, width // 2
+    require(
+        height > 0 and width > 0, f"images of shape {inputs} are too small for {len(convolutions)} poolings"
+    )
+    more_shapes, more_fan_in = _layers([channels * height * width, wide, embedding_size])
+
+    def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+        members, rows = x.shape[:2]
+        # Members side by side as groups of one convolution: (rows, M·channels, H, W).
+        x = x.transpose(0, 1).flatten(1, 2) if members > 1 else x[0]
+        for place in range(len(convolutions)):
+            weight, bias = parameters[f"conv{place}.weight"], parameters[f"conv{place}.bias"]
+            x = F.conv2d(x, weight.flatten(0, 1), bias.flatten(), padding=1, groups=members)
+            x = F.max_pool2d(F.relu(x), 2)
+        x = x.reshape(rows, members, -1).transpose(0, 1)
+        return _chain(parameters, x, 2)
+
+    return Architecture(shapes | more_shapes, fan_in | more_fan_in, forward, stacks=False)
+
+
+@register("model", "two_tower", inputs="pair")
+def two_tower(
+    inputs: tuple[tuple[int, ...], tuple[int, ...]], hidden: tuple[int, ...], embedding_size: int
+) -> Architecture:
+    """One multilayer perceptron a modality, into one space.
+
+    The forward takes the first and the second modality's inputs side by side, (M, rows, in₁ + in₂), and
+    returns their embeddings one below the other, (M, 2·rows, D): first modality, then second.
+    """
+    first, second = (math.prod(shape) for shape in inputs)
+    shapes_a, fan_a = _layers([first, *hidden, embedding_size], "first.")
+    shapes_b, fan_b = _layers([second, *hidden, embedding_size], "second.")
+    layers = len(hidden) + 1
+
+    def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+        return torch.cat(
+            [
+                _chain(parameters, x[..., :first], layers, "first."),
+                _chain(parameters, x[..., first:], layers, "second."),
+            ],
+            dim=1,
+        )
+
+    return Architecture(shapes_a | shapes_b, fan_a | fan_b, forward)
