@@ -1,0 +1,293 @@
+"""What a data set is to the rest: a source that yields train, validation and test parts by seed.
+
+Everything is numpy. A source reads its files once; ``splits(seed)`` redraws what DEFINITIONS 7 says a
+seed redraws: the train/validation split of real data, everything of generated data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from losscope.data import splits as rules
+from losscope.errors import LosscopeError, require
+
+Kind = Literal["vectors", "features", "images", "pair"]
+PROTOCOLS = ("matched", "paper")
+TRAIN, VALIDATION, TEST = 0, 1, 2
+"""The roles of a table's rows; a table whose rows never say VALIDATION has it redrawn by seed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One part of a data set, N rows.
+
+    ``inputs`` (N, ...) are ready for a network: float32, or uint8 images (N, channels, height, width),
+    which the trainer normalises on the fly with the facts' ``mean`` and ``std``. ``labels`` int64 (N,)
+    index ``Facts.class_names``; -1 is background. ``fine_labels`` (N,) index ``Facts.fine_names`` and
+    each fine class lies inside one class of ``labels`` (noisy training labels aside). ``groups`` (N,)
+    number the recordings, speakers, sites that must not be torn apart. ``second`` (N, ...) is the
+    other modality, row i of both being one pair. ``names`` (N,) are file names where there are any.
+    ``rows`` (N,) are positions in the source, None for generated data. ``pairs`` int64 (P, 3) are
+    explicit (i, j, same) and ``triplets`` (T, 3) explicit (anchor, positive, negative), as positions in
+    this part.
+    >>> part = Part(np.zeros((3, 2), np.float32), np.array([0, 0, 1]))
+    >>> len(part), len(part.take([0, 2]))
+    (3, 2)
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    fine_labels: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    second: np.ndarray | None = None
+    names: np.ndarray | None = None
+    rows: np.ndarray | None = None
+    pairs: np.ndarray | None = None
+    triplets: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("inputs", "fine_labels", "groups", "second", "names", "rows"):
+            value = getattr(self, name)
+            if value is not None and len(value) != len(self.labels):
+                raise LosscopeError(
+                    f"{len(value)} {name} but {len(self.labels)} labels; wanted: as many of each"
+                )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: np.ndarray | list[int]) -> Part:
+        """The given rows as a part of its own, in that order; explicit tuples with a row outside are left out."""
+        rows = np.asarray(rows, dtype=np.int64)
+        arrays: dict[str, Any] = {
+            name: None if getattr(self, name) is None else getattr(self, name)[rows]
+            for name in ("inputs", "labels", "fine_labels", "groups", "second", "names")
+        }
+        where = rows if self.rows is None else self.rows[rows]
+        return Part(
+            **arrays,
+            rows=where,
+            pairs=rules.remap(self.pairs, rows, len(self), columns=2),
+            triplets=rules.remap(self.triplets, rows, len(self), columns=3),
+        )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known about a data set, for the table, the page and the run's record.
+
+    ``classes`` counts the classes that are not background; ``rows`` all rows (of one draw, where
+    generated); ``shape`` is one input's, ``second_shape`` one second-modality input's. ``mean`` and
+    ``std`` are per channel of the training rows, for images on the scale pixel / 255, for spectrograms
+    as they are, and ``second_mean``, ``second_std`` likewise for the second modality; empty where
+    nothing is to be normalised. ``split`` says in words how the parts are made. ``notes`` are sentences
+    a user must be told. ``checksum`` is the SHA-256 of the uncompressed bytes of all arrays.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    classes: int
+    rows: int
+    shape: tuple[int, ...]
+    split: str
+    edition: str = ""
+    origin: str = ""
+    licence: str = ""
+    disjoint: bool = False
+    generated: bool = False
+    checksum: str = ""
+    class_names: tuple[str, ...] = ()
+    fine_names: tuple[str, ...] = ()
+    group_names: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    second_shape: tuple[int, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    second_mean: tuple[float, ...] = ()
+    second_std: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The three parts of one seed's draw, and the facts of the source."""
+
+    train: Part
+    validation: Part
+    test: Part
+    facts: Facts
+
+
+class Source(ABC):
+    """A data set: ``facts``, a ``digest`` of its content for run ids, and ``splits`` by seed."""
+
+    facts: Facts
+    digest: str
+
+    @abstractmethod
+    def splits(self, seed: int, protocol: str = "matched") -> Splits:
+        """The parts that a seed draws. ``protocol`` is "matched" or "paper"."""
+
+    @abstractmethod
+    def sizes(self) -> tuple[int, int, int]:
+        """Rows of train, validation and test, for seed 0."""
+
+    @abstractmethod
+    def class_counts(self) -> np.ndarray:
+        """Rows of each class, all parts together, background left out."""
+
+    def describe(self) -> str:
+        """One line: what was understood."""
+        facts, counts = self.facts, self.class_counts()
+        low, high = int(counts.min()), int(counts.max())
+        each = f"{low:,}" if low == high else f"{low:,}–{high:,}"
+        what = {"vectors": "vectors", "features": "feature vectors", "images": "images", "pair": "pairs"}
+        shape = "×".join(map(str, facts.shape))
+        if facts.second_shape:
+            first, second = facts.modalities or ("first", "second")
+            shape = f"{first} {shape} and {second} {'×'.join(map(str, facts.second_shape))}"
+        train, validation, test = self.sizes()
+        edition = f" ({facts.edition})" if facts.edition else ""
+        return (
+            f"{facts.name}{edition}: {facts.rows:,} {what[facts.kind]} of {shape} in {facts.classes:,} classes"
+            f" ({each} each); {train:,} train, {validation:,} validation, {test:,} test: {facts.split}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Generated(Source):
+    """Data drawn anew, whole, by every seed."""
+
+    facts: Facts
+    digest: str
+    draw: rules.Draw
+    counts: tuple[int, int, int]
+    each: int
+
+    def splits(self, seed: int, protocol: str = "matched") -> Splits:
+        """Everything redrawn from the seed."""
+        check_protocol(protocol)
+        train, validation, test = self.draw(seed)
+        return Splits(train, validation, test, self.facts)
+
+    def sizes(self) -> tuple[int, int, int]:
+        """Rows of train, validation and test, the same for every seed."""
+        return self.counts
+
+    def class_counts(self) -> np.ndarray:
+        """Training rows of each class, before labels are redrawn by noise."""
+        return np.full(self.facts.classes, self.each)
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Source):
+    """Data that exist: one pool of rows, each train, (validation or) test; the test rows never move."""
+
+    pool: Part
+    role: np.ndarray
+    facts: Facts
+    digest: str
+    label_noise: float = 0.0
+    by_group: bool = False
+    _test: list[Part] = field(default_factory=list)
+
+    def rows(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The positions of the train, validation and test rows of a seed, each ascending."""
+        test = np.flatnonzero(self.role == TEST)
+        if np.any(self.role == VALIDATION):
+            return np.flatnonzero(self.role == TRAIN), np.flatnonzero(self.role == VALIDATION), test
+        rest = np.flatnonzero(self.role == TRAIN)
+        rng = rules.generator(seed, "validation")
+        labels = self.pool.labels[rest]
+        if self.by_group and self.pool.groups is not None:
+            held = rules.hold_out_whole(self.pool.groups[rest], 0.2, rng)
+        elif self.facts.disjoint:
+            held = rules.hold_out_whole(labels, 0.2, rng)
+        else:
+            held = rules.hold_out_stratified(labels, 0.2, rng)
+        return rest[~held], rest[held], test
+
+    def splits(self, seed: int, protocol: str = "matched") -> Splits:
+        """The train/validation split of a seed; the test part is the same object every time."""
+        check_protocol(protocol)
+        train, validation, test = self.rows(seed)
+        if not self._test:
+            self._test.append(self.pool.take(test))
+        part = self.pool.take(train)
+        if self.label_noise:
+            noisy = rules.redraw_labels(part.labels, self.label_noise, rules.generator(seed, "label noise"))
+            part = dataclasses.replace(part, labels=noisy)
+        return Splits(part, self.pool.take(validation), self._test[0], self.facts)
+
+    def sizes(self) -> tuple[int, int, int]:
+        """Rows of train, validation and test, for seed 0."""
+        train, validation, test = self.rows(0)
+        return len(train), len(validation), len(test)
+
+    def class_counts(self) -> np.ndarray:
+        """Rows of each class, all parts together."""
+        return np.bincount(self.pool.labels[self.pool.labels >= 0], minlength=1)
+
+
+@dataclass(eq=False)
+class Draft:
+    """What a reader of files found, before it is checked and split: ``finish`` makes the source of it.
+
+    Fields are as in ``Part`` and ``Facts``. ``labels`` and ``fine_labels`` may be of any kind that
+    ``np.unique`` sorts, unless ``class_names`` and ``fine_names`` say that they are positions in these.
+    ``role`` int8 (N,) gives each row's part, or None: a fixed stratified test split is made. ``level``
+    says which labels are trained on where there are two and the user does not say.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    inputs: np.ndarray
+    labels: np.ndarray
+    fine_labels: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    second: np.ndarray | None = None
+    names: np.ndarray | None = None
+    pairs: np.ndarray | None = None
+    triplets: np.ndarray | None = None
+    role: np.ndarray | None = None
+    split: str = ""
+    level: Literal["fine", "coarse"] = "coarse"
+    disjoint: bool = False
+    edition: str = ""
+    origin: str = ""
+    licence: str = ""
+    class_names: tuple[str, ...] = ()
+    fine_names: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+
+def check_protocol(protocol: str) -> None:
+    """Refuse a protocol that does not exist."""
+    require(protocol in PROTOCOLS, f"unknown protocol {protocol!r}; choices: {', '.join(PROTOCOLS)}")
+
+
+def fingerprint(*arrays: np.ndarray | None, more: str = "") -> str:
+    """SHA-256 over dtype, shape and bytes of the arrays, whatever compression they lay in.
+
+    >>> fingerprint(np.arange(3)) == fingerprint(np.arange(3)), fingerprint(np.arange(3), more="x")[:8]
+    (True, '...')
+    """
+    seen = hashlib.sha256(more.encode())
+    for array in arrays:
+        if array is None:
+            seen.update(b"none")
+            continue
+        if array.dtype.kind in "UO":
+            array = np.char.encode(array.astype(str), "utf-8")
+        seen.update(f"{array.dtype.str}{array.shape}".encode())
+        seen.update(np.ascontiguousarray(array).data)
+    return seen.hexdigest()

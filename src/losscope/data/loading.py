@@ -1,0 +1,96 @@
+"""Finding a data set: a registered name, a path, or ``hf:owner/name``."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from losscope import registry
+from losscope.data.base import Draft, Source
+from losscope.data.finish import finish
+from losscope.errors import LosscopeError, unknown
+
+COMMON: dict[str, Any] = {"train_labels": None, "label_noise": 0.0, "limit": None}
+"""Options that every real data set has."""
+
+_cache: OrderedDict[tuple, Source] = OrderedDict()
+_CACHED = 4
+
+
+def load(name_or_path: str | Path, root: str | Path | None = None, **options: Any) -> Source:
+    """The data set of a name or path, read once a process.
+
+    ``root``: the folder with real data sets, else ``LOSSCOPE_DATA``. ``options`` are those of the loader
+    and ``train_labels``, ``label_noise``, ``limit``; None means the default.
+
+    Raises LosscopeError for an unknown name or option, missing or broken files, and data that cannot be
+    compared on (see ``finish``).
+
+    >>> source = load("digits")
+    >>> source.splits(seed=0).train.inputs.shape
+    (1008, 64)
+    """
+    name = str(name_or_path)
+    root = root or os.environ.get("LOSSCOPE_DATA") or None
+    folder = Path(root).expanduser() if root else None
+    options = {key: value for key, value in options.items() if value is not None}
+    key = (name, str(folder), repr(sorted(options.items())), _stamp(name))
+    if key not in _cache:
+        _cache[key] = _load(name, folder, options)
+        while len(_cache) > _CACHED:
+            _cache.popitem(last=False)
+    _cache.move_to_end(key)
+    return _cache[key]
+
+
+def _load(name: str, root: Path | None, options: dict[str, Any]) -> Source:
+    loader, own = _loader(name)
+    common = {} if own.keys() >= COMMON.keys() else {key: COMMON[key] for key in COMMON if key not in own}
+    for key in options:
+        if key not in own and key not in common:
+            raise unknown(f"option of {name}", key, [*own, *common])
+    found = loader(root, **{key: value for key, value in options.items() if key in own})
+    shared = {key: value for key, value in options.items() if key in common}
+    if isinstance(found, Draft):
+        return finish(found, **shared)
+    if shared:
+        raise LosscopeError(f"{name} has no option {', '.join(shared)}; choices: {', '.join(own)}")
+    return found
+
+
+def _loader(name: str) -> tuple[Callable[..., Draft | Source], dict[str, Any]]:
+    """The function that reads a data set, and its own options with their defaults."""
+    table = registry.entries("data")
+    if name in table:
+        return table[name].load(), table[name].parameters
+    near = difflib.get_close_matches(name, table, n=3, cutoff=0.5)
+    guess = f"; did you mean {' or '.join(map(repr, near))}?" if near else ";"
+    raise LosscopeError(
+        f"unknown data set {name!r}, and no file or folder of that name{guess} choices: {', '.join(sorted(table))}, "
+        "a path to features, a manifest or a folder of class folders, or hf:owner/name"
+    )
+
+
+def _stamp(name: str) -> tuple[int, int] | None:
+    path = Path(name)
+    if not path.exists():
+        return None
+    state = path.stat()
+    return state.st_mtime_ns, state.st_size
+
+
+def present(name: str, root: str | Path | None = None) -> bool:
+    """Whether a registered data set can be read now, without a download. Imports and reads nothing.
+
+    >>> present("digits")
+    True
+    """
+    facts = registry.entry("data", name).facts
+    if facts.get("bundled"):
+        return True
+    root = root or os.environ.get("LOSSCOPE_DATA") or None
+    return root is not None and any(any(Path(root).expanduser().glob(one)) for one in facts.get("files", ()))
