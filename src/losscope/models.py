@@ -79,7 +79,7 @@ def mlp(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: int) -
     return Architecture(shapes, fan_in, forward)
 
 
-@register("model", "convnet", inputs="images")
+@register("model", "convnet", inputs="images", stacks=False)
 def convnet(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: int) -> Architecture:
     """The paper's convolutional net: 3×3 convolutions, ReLU and max-pool 2 each, then two linear layers.
 

@@ -1,0 +1,295 @@
+"""Runs groups of runs: here, in processes, or on Dask. A group is trained as one population.
+
+Groups follow from the study, never from what is missing, so that a population is the same however often
+it is interrupted; only runs that are not stored yet are written. A group that raises is kept as failed
+runs with the reason, and the others go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import platform
+import queue
+import socket
+import sys
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from losscope import registry
+from losscope.errors import LosscopeError
+from losscope.spec import Run
+from losscope.store import Record, Store
+
+SEED_BLOCK = 10
+"""Seeds of one group: blocks of this size, counted from seed 0."""
+MEMORY_BUDGET = 2**26
+"""Members × rows² of one group, at most."""
+ACTIVITY = Callable[["Group", int, int], None]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that train together, and all that a worker needs to know."""
+
+    runs: tuple[Run, ...]
+    ids: tuple[str, ...]
+    store: str
+    data_root: str | None
+    device: str
+    keep: str
+    plugins: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """A name from the members' ids, for the checkpoint."""
+        return hashlib.sha256("".join(self.ids).encode()).hexdigest()[:20]
+
+    @property
+    def stacks(self) -> bool:
+        """Whether the group is one stacked model (vectors and heads), or alone (convolutions on a CPU)."""
+        return registry.entry("model", self.runs[0].protocol.model).facts.get("stacks", True)
+
+
+def group(runs: Sequence[Run], ids: Sequence[str], **common: Any) -> list[Group]:
+    """Put runs of one family into groups: blocks of seeds, capped by memory, in the order of the runs.
+
+    Convolutions on a CPU are faster one after the other, and so are groups of one.
+    """
+    families: dict[tuple[str, int], list[tuple[Run, str]]] = defaultdict(list)
+    for run, run_id in zip(runs, ids, strict=True):
+        families[run.family(), run.seed // SEED_BLOCK].append((run, run_id))
+    groups = []
+    for members in families.values():
+        first = members[0][0]
+        alone = not registry.entry("model", first.protocol.model).facts.get("stacks", True)
+        if alone and common["device"] == "cpu":
+            size = 1
+        else:
+            size = max(1, MEMORY_BUDGET // (3 * first.protocol.batch_size) ** 2)
+        for start in range(0, len(members), size):
+            chunk = members[start : start + size]
+            groups.append(Group(tuple(run for run, _ in chunk), tuple(i for _, i in chunk), **common))
+    return groups
+
+
+def run_group(group: Group, progress: Callable[[int, int], None] | None = None) -> int:
+    """Train one group and store its records; returns how many of its runs are stored afterwards.
+
+    A mistake of the user's (LosscopeError) is raised; anything else is kept as the failure of the runs.
+    """
+    store = Store(group.store)
+    if all(store.has(run_id) for run_id in group.ids):
+        return len(group.ids)
+    for plugin in group.plugins:
+        registry.load_plugin(plugin)
+    started = time.time()
+    try:
+        records = _records(group, store, progress)
+    except (LosscopeError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        records = [
+            Record(run, status="failed", reason=reason, provenance={"traceback": traceback.format_exc()})
+            for run in group.runs
+        ]
+    common = provenance(group, started)
+    for run_id, record in zip(group.ids, records, strict=True):
+        record.provenance = {**common, **record.provenance}
+        store.add(run_id, record)
+    return len(group.ids)
+
+
+def _records(group: Group, store: Store, progress: Callable[[int, int], None] | None) -> list[Record]:
+    from losscope.data import load
+    from losscope.train import train
+
+    first = group.runs[0]
+    source = load(first.data.name, root=group.data_root, **first.data.options)
+    drawn: dict[int, Any] = {}
+    for run in group.runs:
+        if run.seed not in drawn:
+            drawn[run.seed] = source.splits(run.seed, protocol=first.protocol.name)
+    with threads_for(group):
+        return train(
+            group.runs,
+            [drawn[run.seed] for run in group.runs],
+            device=group.device,
+            keep=group.keep,
+            checkpoint=store.checkpoint(group.name),
+            progress=progress,
+        )
+
+
+class threads_for:
+    """Sets torch's threads for a group and sets them back.
+
+    One for stacked models, which are small and whose numbers then do not depend on the machine; all the
+    process may use for convolutions. A worker process sets ``LOSSCOPE_THREADS`` to 1.
+    """
+
+    def __init__(self, group: Group):
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        limit = int(os.environ.get("LOSSCOPE_THREADS") or cores)
+        self.threads = 1 if group.stacks else max(1, min(limit, cores))
+
+    def __enter__(self) -> None:
+        import torch
+
+        self.before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+
+    def __exit__(self, *_: object) -> None:
+        import torch
+
+        torch.set_num_threads(self.before)
+
+
+def provenance(group: Group, started: float) -> dict[str, Any]:
+    """Versions, machine, device and times: what a number's origin needs beside its specification."""
+    import numpy
+    import torch
+
+    from losscope import __version__
+
+    return {
+        "losscope": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "host": socket.gethostname(),
+        "device": torch.cuda.get_device_name() if group.device.startswith("cuda") else "cpu",
+        "threads": threads_for(group).threads,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
+        "seconds": time.time() - started,
+        "population": list(group.ids),
+    }
+
+
+def execute(groups: Sequence[Group], engine: str, activity: ACTIVITY | None = None) -> None:
+    """Run all groups on an engine: ``here``, ``processes`` or ``dask``.
+
+    ``activity(group, epochs done, epochs)`` is called as they go on. Ctrl-C keeps what is stored.
+    """
+    todo = [one for one in groups if not all(Store(one.store).has(run_id) for run_id in one.ids)]
+    if engine == "here" or len(todo) <= 1:
+        for one in todo:
+            run_group(one, _reporter(one, activity))
+    elif engine == "processes":
+        _in_processes(todo, activity)
+    else:
+        _on_dask(todo, activity)
+
+
+def _reporter(group: Group, activity: ACTIVITY | None) -> Callable[[int, int], None] | None:
+    return (lambda done, total: activity(group, done, total)) if activity else None
+
+
+def _worker(group: Group, number: int, messages: Any) -> None:
+    os.environ["LOSSCOPE_THREADS"] = "1"
+    try:
+        run_group(group, lambda done, total: messages.put((number, "epoch", (done, total))))
+        messages.put((number, "done", None))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except LosscopeError as error:
+        messages.put((number, "mistake", str(error)))
+
+
+def _in_processes(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
+    """One process a group, as many at once as there are cores; a process that dies fails its group only."""
+    context = multiprocessing.get_context("spawn")
+    messages = context.Queue()
+    waiting = list(enumerate(groups))
+    running: dict[int, Any] = {}
+    mistake: str | None = None
+    try:
+        while waiting or running:
+            while waiting and len(running) < (os.cpu_count() or 1) and mistake is None:
+                number, one = waiting.pop(0)
+                process = context.Process(target=_worker, args=(one, number, messages), daemon=False)
+                process.start()
+                running[number] = process
+            for number, kind, content in _drain(messages):
+                if kind == "epoch" and activity:
+                    activity(groups[number], *content)
+                elif kind == "mistake":
+                    mistake, waiting = content, []
+            for number, process in list(running.items()):
+                if not process.is_alive():
+                    process.join()
+                    del running[number]
+                    if process.exitcode not in (0, 130) and mistake is None:
+                        _fail(groups[number], f"its process ended with exit code {process.exitcode}")
+    finally:
+        for process in running.values():
+            process.terminate()
+            process.join()
+    if mistake is not None:
+        raise LosscopeError(mistake)
+
+
+def _drain(messages: Any) -> Iterator[Any]:
+    try:
+        yield messages.get(timeout=0.2)
+        while True:
+            yield messages.get_nowait()
+    except queue.Empty:
+        return
+
+
+def _fail(group: Group, reason: str) -> None:
+    store = Store(group.store)
+    for run, run_id in zip(group.runs, group.ids, strict=True):
+        store.add(run_id, Record(run, status="failed", reason=reason))
+
+
+def _on_dask(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
+    """A Dask cluster: the address in ``DASK_SCHEDULER_ADDRESS``, or a local one with a worker a core."""
+    try:
+        from distributed import Client, LocalCluster, as_completed
+    except ImportError:
+        raise LosscopeError(
+            "--engine dask needs the package distributed; pip install 'losscope[dask]'"
+        ) from None
+    address = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    cluster = (
+        None
+        if address
+        else LocalCluster(n_workers=os.cpu_count(), threads_per_worker=1, dashboard_address=None)
+    )
+    try:
+        with Client(address or cluster) as client:
+            futures = {client.submit(run_group, one, key=one.name, retries=1): one for one in groups}
+            for future in as_completed(list(futures)):
+                one = futures[future]
+                if future.status == "error":
+                    error = future.exception()
+                    if isinstance(error, LosscopeError):
+                        raise error
+                    _fail(one, f"{type(error).__name__}: {error}")
+                if activity:
+                    activity(one, one.runs[0].protocol.epochs, one.runs[0].protocol.epochs)
+    finally:
+        if cluster is not None:
+            cluster.close()
+
+
+def work_left(groups: Sequence[Group]) -> tuple[int, int]:
+    """(epochs to run, runs stored already) of groups, for the progress bar and ``--dry-run``."""
+    epochs = stored = 0
+    for one in groups:
+        store = Path(one.store) / "runs"
+        have = sum((store / run_id / "run.json").is_file() for run_id in one.ids)
+        stored += have
+        if have < len(one.ids):
+            epochs += 1 if one.runs[0].loss.baseline else one.runs[0].protocol.epochs
+    return epochs, stored

@@ -1,0 +1,405 @@
+"""What the commands do: compare, judge, report. A study in, one result out.
+
+A result is the object that ``--json`` prints (DESIGN, schema 1); the table, the page and the sentences are
+views of it. Everything is read back from the store, so that ``report`` makes the same page again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from losscope import launch, registry, stats
+from losscope.errors import LosscopeError, require
+from losscope.spec import BASELINES, LossSpec, Run, Study
+from losscope.store import Store, Stored, plain
+
+DEFAULT_OUT = "losscope-runs"
+MAP_POINTS = 1500
+Say = Callable[[str], None]
+
+
+@dataclass
+class Result:
+    """A finished comparison: ``data`` is the JSON object, the rest are views of it."""
+
+    data: dict[str, Any]
+    traces: Any = None
+    detail: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    maps: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+    def table(self, format: str = "rich") -> Any:
+        """The summary table: ``rich``, ``md``, ``latex`` or ``csv``."""
+        from losscope.report import tables
+
+        return tables.summary(self.data) if format == "rich" else tables.render(self.data, format)
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """The paired rows of the goal's primary measure, each with its verdict and sentence."""
+        return [row for row in self.data["paired"] if row.get("primary")]
+
+    def page(self) -> str:
+        """The HTML page."""
+        from losscope.report import page
+
+        return page.render(self.data, self.traces, self.detail, self.maps)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the HTML page to a file."""
+        path = Path(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.page(), encoding="utf-8")
+        except OSError as error:
+            raise LosscopeError(f"cannot write the page {str(path)!r}: {error.strerror}") from None
+        return path
+
+    def json(self) -> str:
+        """The JSON text."""
+        return json.dumps(plain(self.data), indent=1, ensure_ascii=False, allow_nan=False)
+
+    def __str__(self) -> str:
+        return " ".join((self.data.get("recommendation") or {}).get("sentences", []))
+
+
+@dataclass
+class Plan:
+    """A study ready to run: its data's facts, its runs and their groups."""
+
+    study: Study
+    source: Any
+    runs: list[Run]
+    ids: list[str]
+    groups: list[launch.Group]
+    store: Store
+
+    @property
+    def name(self) -> str:
+        """The study's folder: data, protocol, and a hash of all that defines it but the seeds."""
+        values = self.study.model_dump(
+            mode="json", exclude={"seeds", "first_seed", "out", "engine", "keep", "device"}
+        )
+        text = json.dumps([values, self.source.digest], sort_keys=True)
+        slug = re.sub(r"[^a-z0-9]+", "-", Path(self.study.data).stem.lower()).strip("-")
+        return f"{slug}-{self.study.protocol}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def plan(study: Study, losses: Sequence[LossSpec] | None = None) -> Plan:
+    """Load the data and lay out the runs; nothing is trained, the store's folder is made."""
+    from losscope.data import load
+    from losscope.train import pick_device
+
+    device = pick_device(study.device)
+    source = load(study.data, root=study.data_root, **study.options)
+    runs = study.expand(source.facts.kind, losses)
+    if source.facts.kind == "pair":
+        # Two modalities have no common raw space.
+        runs = [run for run in runs if run.loss.name != "raw"]
+    ids = [run.id(source.digest, registry.source_of("loss", run.loss.name)) for run in runs]
+    store = Store(study.out or DEFAULT_OUT)
+    groups = launch.group(
+        runs,
+        ids,
+        store=str(store.root),
+        data_root=study.data_root,
+        device=device,
+        keep=study.keep,
+        plugins=tuple(study.plugins),
+    )
+    return Plan(study, source, runs, ids, groups, store)
+
+
+def dry_run(made: Plan) -> dict[str, Any]:
+    """What a study would cost and what it could show, before it starts."""
+    epochs, stored = launch.work_left(made.groups)
+    losses = len(made.study.losses)
+    tests = losses - 1 + losses * len({run.loss.name for run in made.runs if run.loss.baseline})
+    return {
+        "schema": 1,
+        "data": made.source.describe(),
+        "runs": len(made.runs),
+        "stored": stored,
+        "populations": len(made.groups),
+        "epochs_left": epochs,
+        "tests_in_family": tests,
+        "p_attainable": stats.attainable(made.study.seeds, tests),
+        "seeds_wanted": stats.seeds_wanted(tests),
+    }
+
+
+def compare(data: str = "digits", *, losses: str | Iterable[str] = ("contrastive", "triplet"), seeds: int = 10,
+            say: Say | None = None, activity: launch.ACTIVITY | None = None, **options: Any) -> Result:  # fmt: skip
+    """Train losses side by side over paired seeds, measure them, and say which is better at what.
+
+    Args:
+        data: a registered data set or a path.
+        losses: names with optional hyperparameters, as a list or one comma-separated string.
+        seeds: paired seeds, 0 … seeds − 1.
+        say: called with each sentence for a person; activity: called as epochs end.
+        **options: any field of ``Study``: protocol, epochs, batch_size, goal, reference, out, data_root, …
+
+    Returns:
+        A Result; ``.data`` is what ``losscope compare --json`` prints.
+
+    Raises:
+        LosscopeError: for any mistake in what was given, before anything is trained.
+    """
+    study = Study.of(data=data, losses=losses, seeds=seeds, **options)
+    return run(study, say=say, activity=activity)
+
+
+def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | None = None) -> Result:
+    """Run a study, what is stored already excepted, and return its result."""
+    for plugin in study.plugins:
+        registry.load_plugin(plugin)
+    study.check()
+    made = plan(study)
+    if say:
+        say(made.source.describe())
+        for note in made.source.facts.notes:
+            say(note)
+    launch.execute(made.groups, study.engine, activity)
+    return conclude(made, say)
+
+
+def conclude(made: Plan, say: Say | None = None) -> Result:
+    """Count the look, write the study's folder, and read the result from the store."""
+    seeds = sorted({one.seed for one in made.runs})
+    look = made.store.look(made.name, seeds)
+    facts = made.source.facts
+    made.store.write_json(
+        f"studies/{made.name}/study.json",
+        {
+            "schema": 1,
+            "name": made.name,
+            "time": time.time(),
+            "study": made.study.model_dump(mode="json"),
+            "runs": made.ids,
+            "look": look,
+            "data": {
+                "name": facts.name,
+                "title": facts.title,
+                "edition": facts.edition,
+                "kind": facts.kind,
+                "classes": facts.classes,
+                "licence": facts.licence,
+                "origin": facts.origin,
+                "generated": facts.generated,
+                "disjoint": facts.disjoint,
+                "notes": list(facts.notes),
+                "class_names": list(facts.class_names),
+                "described": made.source.describe(),
+                "digest": made.source.digest,
+            },
+        },
+    )
+    made.store.write_text(f"studies/{made.name}/study.toml", made.study.toml())
+    result = read(made.store, made.name)
+    if say:
+        for note in result.data["notes"]:
+            say(note)
+    page = result.report(made.store.root / "studies" / made.name / "report.html")
+    assert str(page) == result.data["report"]
+    made.store.write_json(f"studies/{made.name}/result.json", result.data)
+    return result
+
+
+def read(store: Store, name: str) -> Result:
+    """The result of a study from its store alone; imports no torch."""
+    kept = store.read_json(f"studies/{name}/study.json")
+    require(kept is not None, f"the store {str(store.root)!r} has no study {name!r}")
+    study = Study(**kept["study"])
+    stored = store.many(kept["runs"])
+    measured = [measured_of(one) for one in stored]
+    names = {one.run.loss.canonical(): label_of(one.run, study) for one in stored}
+    untuned = None if study.tune else untuned_phrase([one.run for one in stored], study)
+    for one, record in zip(measured, stored, strict=True):
+        one.loss = names[record.run.loss.canonical()]
+    analysis = stats.analyse(
+        measured,
+        goal=study.goal,
+        reference=study.reference,
+        untuned=untuned,
+        generated=kept["data"]["generated"],
+        look=kept["look"],
+    )
+    runs_of = _by_loss(stored, names)
+    for entry in [*analysis["losses"], *analysis["baselines"]]:
+        own = runs_of.get(entry["name"], [])
+        entry["runs"] = [one.id for one in own]
+        if own and not own[0].run.loss.baseline:
+            entry["spec"] = own[0].run.loss.model_dump(mode="json")
+            entry["failures"] = [f"seed {one.run.seed}: {one.failed}" for one in own if one.failed]
+    first = stored[0] if stored else None
+    data = {
+        "schema": 1,
+        "data": kept["data"],
+        "protocol": first.run.protocol.model_dump(mode="json") if first else {},
+        "seeds": sorted({one.run.seed for one in stored}),
+        "goal": study.goal,
+        **analysis,
+        "notes": _notes(stored),
+        "store": str(store.root),
+        "study": name,
+        "report": str(store.root / "studies" / name / "report.html"),
+        "provenance": provenance_of(stored),
+    }
+    losses = {key: own for key, own in runs_of.items() if own and not own[0].run.loss.baseline}
+    return Result(plain(data), traces_of(losses), detail_of(losses), maps_of(runs_of))
+
+
+def report(folder: str | Path, name: str | None = None) -> Result:
+    """Read a study again from its folder and write its page; the newest study, or the one named."""
+    path = Path(folder)
+    if (path / "study.json").is_file() and path.parent.name == "studies":
+        name, path = path.name, path.parent.parent
+    store = Store(path, create=False)
+    studies = {one.parent.name: one for one in (path / "studies").glob("*/study.json")}
+    require(
+        bool(studies),
+        f"{str(path)!r} holds runs but no finished study; run losscope compare --out {path} again",
+    )
+    if name is None:
+        name = max(studies, key=lambda one: json.loads(studies[one].read_text())["time"])
+    elif name not in studies:
+        from losscope.errors import unknown
+
+        raise unknown("study", name, studies)
+    result = read(store, name)
+    result.report(result.data["report"])
+    return result
+
+
+def measured_of(stored: Stored) -> stats.Measured:
+    """One run's final numbers, each from the split where its protocol measures it.
+
+    Geometry comes from the protocol's split, and where that is the training set the test value stands
+    beside it as ``name@test``.
+    """
+    run = stored.run
+    test, train = stored.measures.get("test", {}), stored.measures.get("train", {})
+    values: dict[str, float | None] = {}
+    splits: dict[str, str] = {}
+    for split, numbers in (("train", train), ("test", test)):
+        for name, value in numbers.items():
+            if name in values:
+                name = f"{name}@{split}"
+            values[name], splits[name] = value, split
+    facts = run.loss.facts
+    return stats.Measured(
+        loss=run.loss.label,
+        seed=run.seed,
+        values=values,
+        splits=splits,
+        failed=stored.failed,
+        detail=stored.arrays() if stored.failed is None else {},
+        family="baseline" if run.loss.baseline else "loss",
+        form=facts.get("shape"),
+        hinge=facts.get("hinge"),
+    )
+
+
+def label_of(run: Run, study: Study) -> str:
+    """The loss as the study's author wrote it, the tuned one included."""
+    if run.loss.baseline:
+        return run.loss.name
+    for spec in study.loss_specs():
+        if spec.resolved(study.protocol) == run.loss:
+            return spec.label
+    same = [spec.label for spec in study.loss_specs() if spec.name == run.loss.name]
+    return same[0] if len(same) == 1 else run.loss.label
+
+
+def untuned_phrase(runs: Sequence[Run], study: Study) -> str | None:
+    """The margins that a sentence must name: ``at margins contrastive 0.5, triplet 0.1, untuned``."""
+    seen: dict[str, str] = {}
+    kind = "margins"
+    for run in runs:
+        for name in ("margin", "temperature"):
+            if name in run.loss.hyperparameters:
+                label = label_of(run, study)
+                value = run.loss.hyperparameters[name]
+                seen[label] = (
+                    f"{run.loss.name} {value:g}" if name == "margin" else f"{run.loss.name} τ {value:g}"
+                )
+    return f"at {kind} {', '.join(seen.values())}, untuned" if seen else "untuned"
+
+
+def _by_loss(stored: Sequence[Stored], names: dict[str, str]) -> dict[str, list[Stored]]:
+    grouped: dict[str, list[Stored]] = {}
+    for one in sorted(stored, key=lambda one: one.run.seed):
+        grouped.setdefault(names[one.run.loss.canonical()], []).append(one)
+    return grouped
+
+
+def _notes(stored: Sequence[Stored]) -> list[str]:
+    said = [note for one in stored for note in one.provenance.get("notes", [])]
+    return list(dict.fromkeys(said))
+
+
+def provenance_of(stored: Sequence[Stored]) -> dict[str, Any]:
+    """Versions and machines of a study's runs; a list where they differ."""
+    keys = ("losscope", "python", "torch", "numpy", "machine", "host", "device", "threads")
+    merged: dict[str, Any] = {}
+    for key in keys:
+        values = sorted({str(one.provenance[key]) for one in stored if key in one.provenance})
+        merged[key] = values[0] if len(values) == 1 else values
+    merged["runs"] = len(stored)
+    merged["seconds"] = sum(one.provenance.get("train_seconds", 0.0) for one in stored)
+    return merged
+
+
+def traces_of(losses: dict[str, list[Stored]]) -> Any:
+    """All epoch traces as one frame: loss, seed, split, epoch, name, value."""
+    import pandas as pd
+
+    frames = [
+        one.trace().assign(loss=loss, seed=one.run.seed)
+        for loss, own in losses.items()
+        for one in own
+        if (one.path / "trace.parquet").exists()
+    ]
+    columns = ["loss", "seed", "split", "epoch", "name", "value"]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def detail_of(losses: dict[str, list[Stored]]) -> dict[str, dict[str, np.ndarray]]:
+    """Per-class arrays over seeds, (S, C); labels once, (C,). The protocol's geometry split where it is train."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for loss, own in losses.items():
+        arrays = [one.arrays() for one in own if one.failed is None]
+        if not arrays:
+            continue
+        prefix = "train/" if "train/per_class/label" in arrays[0] else ""
+        labels = arrays[0].get(f"{prefix}per_class/label")
+        kept: dict[str, np.ndarray] = {}
+        for name in arrays[0]:
+            if name.startswith(f"{prefix}per_class/") and not name.endswith("/label"):
+                rows = [one[name] for one in arrays if one[name].shape == arrays[0][name].shape]
+                kept[name.removeprefix(prefix)] = np.stack(rows)
+        if labels is not None:
+            kept["per_class/label"] = labels
+        found[loss] = kept
+    return found
+
+
+def maps_of(runs_of: dict[str, list[Stored]]) -> dict[str, dict[str, np.ndarray]]:
+    """A PCA map of each loss's kept test embeddings, of the first seed that has them."""
+    from losscope.report.plots import pca_map
+
+    maps = {}
+    for loss, own in runs_of.items():
+        for one in own:
+            kept = one.embeddings()
+            if kept and loss not in BASELINES:
+                maps[loss] = pca_map(kept["embeddings"], kept["labels"])
+                break
+    return maps

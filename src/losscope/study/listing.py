@@ -1,0 +1,74 @@
+"""What ``losscope list`` shows, read from the registrations without importing torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from losscope import registry
+from losscope.errors import unknown
+from losscope.quantities import QUANTITIES
+
+KINDS = {"losses": "loss", "data": "data", "models": "model", "measures": "measure", "claims": "claim"}
+COLUMNS = {
+    "losses": ("name", "summary", "parameters"),
+    "data": ("name", "n", "classes", "split", "modality", "licence", "origin"),
+    "models": ("name", "summary", "inputs"),
+    "measures": ("name", "definition", "better", "scale", "indifference"),
+    "claims": ("name", "summary", "source"),
+}
+
+
+def items(what: str | None = None) -> dict[str, list[dict[str, Any]]]:
+    """All items of a kind, or of every kind, with what each declares."""
+    if what is not None and what not in KINDS:
+        raise unknown("list", what, KINDS)
+    return {
+        plural: _measures() if plural == "measures" else _entries(plural)
+        for plural in [what] * bool(what) or KINDS
+    }
+
+
+def _entries(plural: str) -> list[dict[str, Any]]:
+    return [
+        {"name": entry.name, "summary": entry.summary, **entry.facts, "parameters": entry.parameters}
+        for entry in registry.entries(KINDS[plural]).values()
+    ]
+
+
+def _measures() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": one.name,
+            "definition": one.definition,
+            "unit": one.unit,
+            "better": one.better,
+            "scale": one.scale,
+            "indifference": round(one.delta, 4),
+            "group": one.group,
+        }
+        for one in QUANTITIES.values()
+    ]
+
+
+def listing(what: str | None = None, root: str | Path | None = None) -> list[Any]:
+    """The items as Rich tables, one a kind."""
+    from rich.table import Table
+
+    tables = []
+    for plural, rows in items(what).items():
+        table = Table(title=plural, title_justify="left", expand=False)
+        for column in COLUMNS[plural]:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(_cell(row.get(column)) for column in COLUMNS[plural]))
+        tables.append(table)
+    return tables
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={one!r}" for key, one in value.items()) or "–"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

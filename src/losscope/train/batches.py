@@ -1,0 +1,260 @@
+"""The batches of a population: an epoch's rows drawn at once, each member from its own generators.
+
+Batches depend on the seed and the data alone, so every loss of a seed sees the same ones; partners drawn
+at random come from a second generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from losscope.data import Part, Splits
+from losscope.errors import LosscopeError, require
+from losscope.pairs import Relation, draw_partners, pair_distances, sample
+from losscope.spec import Protocol, Run, seed_of
+
+PROBE_ROWS = 256
+
+
+def scaled(inputs: Tensor, splits: Splits) -> Tensor:
+    """Inputs as the network takes them: float32, and normalised by channel where the data say how."""
+    facts = splits.facts
+    if inputs.dtype == torch.uint8:
+        inputs = inputs.float().div_(255)
+    inputs = inputs.float()
+    if facts.mean and inputs.dim() > 2:
+        mean, std = (
+            torch.tensor(value, dtype=torch.float32, device=inputs.device)
+            for value in (facts.mean, facts.std)
+        )
+        inputs = (inputs - mean[:, None, None]) / std[:, None, None]
+    return inputs
+
+
+def rows_of(part: Part, splits: Splits) -> Tensor:
+    """A part's inputs as one tensor; two modalities stand side by side, each normalised: (N, in₁ + in₂)."""
+    first = torch.from_numpy(np.ascontiguousarray(part.inputs))
+    if part.second is None:
+        return first
+    facts = splits.facts
+    second = torch.from_numpy(np.ascontiguousarray(part.second)).float()
+    if part.second.dtype == np.uint8:
+        second = second / 255
+    if facts.second_mean:
+        mean, std = (
+            torch.tensor(value, dtype=torch.float32) for value in (facts.second_mean, facts.second_std)
+        )
+        second = (second - mean[:, None, None]) / std[:, None, None]
+    return torch.cat([scaled(first, splits).flatten(1), second.flatten(1)], dim=1)
+
+
+class Batches:
+    """Draws batches for every member and hands them out as (inputs, relation).
+
+    Raises LosscopeError if the data are too small for the batch, or more than half of the batches of the
+    first epoch have no pair.
+    """
+
+    def __init__(self, runs: Sequence[Run], splits: Sequence[Splits], form: str, device: torch.device):
+        self.protocol: Protocol = runs[0].protocol
+        self.form, self.device = form, device
+        self.tuples = "all" if form == "anchors" else runs[0].tuples
+        self.from_set = self.tuples == "random" and self.protocol.partners == "set"
+        self.splits = list(splits)
+        self.pair = splits[0].train.second is not None
+        self.notes: list[str] = []
+        self.order = [np.random.default_rng(seed_of(run.seed, "batches")) for run in runs]
+        self.tuple_generators = [np.random.default_rng(seed_of(run.seed, "tuples")) for run in runs]
+        self._pool(splits)
+        self._check()
+        self.probe_index = self._probe(runs)
+
+    def _pool(self, splits: Sequence[Splits]) -> None:
+        """Put the training rows of all distinct parts in one tensor, and remap labels to 0..C-1."""
+        starts: dict[int, int] = {}
+        pieces, total = [], 0
+        self.starts: list[int] = []
+        self.rows: list[np.ndarray] = []
+        self.labels: list[np.ndarray] = []
+        for split in splits:
+            part = split.train
+            if id(part) not in starts:
+                starts[id(part)] = total
+                pieces.append(rows_of(part, split))
+                total += len(part)
+            keep = np.arange(len(part))
+            if self.protocol.background == "exclude":
+                keep = keep[part.labels != -1]
+            self.starts.append(starts[id(part)])
+            self.rows.append(keep)
+            self.labels.append(np.unique(part.labels[keep], return_inverse=True)[1].astype(np.int64))
+        self.pool = torch.cat(pieces).to(self.device)
+        self.classes = int(self.labels[0].max()) + 1 if len(self.labels[0]) else 0
+        self.count = len(self.rows[0])
+
+    def _check(self) -> None:
+        size = self.protocol.batch_size
+        smallest = min(len(rows) for rows in self.rows)
+        require(
+            size <= smallest,
+            f"the batch size is {size} and there are {smallest} training rows; give --batch-size at most {smallest}",
+        )
+        if self.protocol.batching == "balanced":
+            self.per_batch = min(self.protocol.classes_per_batch, self.classes)
+            self.each = size // self.per_batch
+            require(
+                self.each >= 2 and self.per_batch >= 2,
+                f"batches of {size} rows over {self.per_batch} classes leave {self.each} rows a class, so no pair; "
+                f"give --batch-size at least {2 * max(self.per_batch, 2)}",
+            )
+            self.size = self.per_batch * self.each
+        else:
+            self.size = size
+        self._count_pairless()
+
+    def _count_pairless(self) -> None:
+        """Refuse data whose batches mostly have no pair; say how many have none otherwise."""
+        if self.from_set or self.protocol.batching == "balanced":
+            return
+        generator = np.random.default_rng(0)
+        rows = np.argsort(generator.random(len(self.labels[0])))
+        batches = [self.labels[0][rows[i : i + self.size]] for i in range(0, len(rows), self.size)]
+        without = sum(len(set(batch.tolist())) in (1, len(batch)) for batch in batches)
+        if 2 * without > len(batches):
+            raise LosscopeError(
+                f"{without} of {len(batches)} batches of {self.size} rows have no positive or no negative pair; "
+                f"give a larger --batch-size, or the protocol 'matched', which draws balanced batches"
+            )
+        if without:
+            self.notes.append(f"{without} of {len(batches)} batches have no pair and teach nothing.")
+
+    def _probe(self, runs: Sequence[Run]) -> tuple[Tensor, Tensor]:
+        """256 training rows of each member, balanced over classes, fixed by the seed: (M, rows), labels."""
+        rows, labels = [], []
+        for member, run in enumerate(runs):
+            generator = np.random.default_rng(seed_of(run.seed, "probe"))
+            mine = self.labels[member]
+            size = min(PROBE_ROWS, self.count)
+            # The j-th rows of all classes before the (j+1)-th of any: as balanced as the data allow.
+            key = generator.random(len(mine))
+            order = np.lexsort([key, mine])
+            rank = np.empty(len(mine), dtype=np.int64)
+            sizes = np.bincount(mine)
+            rank[order] = np.arange(len(mine)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            chosen = np.lexsort([key, rank])[:size]
+            rows.append(self.rows[member][chosen] + self.starts[member])
+            labels.append(mine[chosen])
+        return torch.from_numpy(np.stack(rows)).to(self.device), torch.from_numpy(np.stack(labels)).to(
+            self.device
+        )
+
+    def gather(self, index: Tensor) -> Tensor:
+        """Rows (M, rows) of the pool as the network takes them, (M, rows, ...)."""
+        rows = self.pool.index_select(0, index.reshape(-1))
+        if not self.pair:
+            rows = scaled(rows, self.splits[0])
+        return rows.view(*index.shape, *rows.shape[1:])
+
+    def relation(self, labels: Tensor) -> Relation:
+        """The relation of labelled rows (M, rows); with two modalities, of pairs across them."""
+        if not self.pair:
+            return Relation.from_labels(labels)
+        rows = labels.shape[-1]
+        modality = torch.arange(2 * rows, device=labels.device) // rows
+        return Relation.from_labels(torch.cat([labels, labels], dim=-1), modality=modality)
+
+    @property
+    def steps(self) -> int:
+        """Updates in an epoch."""
+        if self.protocol.batching == "balanced":
+            return max(1, self.count // self.size)
+        return -(-self.count // self.size)
+
+    def _draw(self, member: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """One member's epoch: anchors (rows of its training part), their labels, partners if any."""
+        labels, generator = self.labels[member], self.order[member]
+        if self.protocol.batching == "balanced":
+            anchors = balanced(labels, self.steps, self.per_batch, self.each, generator)
+        else:
+            anchors = generator.permutation(len(labels))
+        partners = None
+        if self.from_set:
+            uniforms = self.tuple_generators[member].random((len(anchors), 2))
+            partners = draw_partners(labels, anchors, uniforms, form=self.form)
+        return anchors, labels[anchors], partners
+
+    def epoch(self, objective: Any, embed: Callable[[Tensor], Tensor]) -> Iterator[tuple[Tensor, Relation]]:
+        """Draw an epoch and hand out its batches.
+
+        Tuples that depend on distances (hard, semihard, …) are drawn a step at a time from the
+        embeddings that ``embed`` gives.
+        """
+        drawn = [self._draw(member) for member in range(len(self.labels))]
+        base = np.array(self.starts)[:, None]
+        rows = np.stack([self.rows[m][anchors] for m, (anchors, _, _) in enumerate(drawn)]) + base
+        labels = torch.from_numpy(np.stack([own for _, own, _ in drawn])).to(self.device)
+        index = torch.from_numpy(rows).to(self.device)
+        columns: list[Tensor] = []
+        marks: Tensor | None = None
+        if self.from_set:
+            columns, marks = self._partners([one for _, _, one in drawn], base)
+        total = index.shape[1]
+        for start in range(0, total, self.size):
+            part = slice(start, start + self.size)
+            chosen = torch.cat([index[:, part], *(column[:, part] for column in columns)], dim=1)
+            inputs = self.gather(chosen)
+            if marks is not None:
+                make = Relation.from_partners if self.form == "pairs" else Relation.from_triples
+                yield inputs, make(marks[:, part])
+                continue
+            relation = self.relation(labels[:, part])
+            if self.tuples != "all":
+                distances = pair_distances(embed(inputs))
+                relation = sample(relation, self.tuples, distances, self.tuple_generators, form=self.form)
+            yield inputs, relation
+
+    def _partners(self, drawn: list[Any], base: np.ndarray) -> tuple[list[Tensor], Tensor]:
+        """Rows of the partners of an epoch, a column a partner, and their marks (same class, or valid)."""
+        *partners, marks = (np.stack(one) for one in zip(*drawn, strict=True))
+        columns = [
+            torch.from_numpy(np.stack([self.rows[m][own] for m, own in enumerate(one)]) + base).to(
+                self.device
+            )
+            for one in partners
+        ]
+        return columns, torch.from_numpy(marks).to(self.device)
+
+    def state(self) -> list[Any]:
+        """The generators' states, plain values."""
+        return [[g.bit_generator.state for g in group] for group in (self.order, self.tuple_generators)]
+
+    def load(self, state: list[Any]) -> None:
+        """Go on from ``state``."""
+        for group, states in zip((self.order, self.tuple_generators), state, strict=True):
+            for generator, own in zip(group, states, strict=True):
+                generator.bit_generator.state = own
+
+
+def balanced(
+    labels: np.ndarray, steps: int, classes: int, each: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Rows of ``steps`` batches of P classes × K rows, (steps · P · K,).
+
+    Every class is gone through in a random order, K rows at a time; a class smaller than K repeats rows.
+    """
+    sizes = np.bincount(labels)
+    order = np.lexsort([generator.random(len(labels)), labels])
+    first = np.cumsum(sizes) - sizes
+    chosen = np.argsort(generator.random((steps, len(sizes))), axis=1)[:, :classes].ravel()
+    # How often the class was chosen before: its place in a stable sort by class.
+    place = np.argsort(chosen, kind="stable")
+    times = np.bincount(chosen, minlength=len(sizes))
+    turn = np.empty(len(chosen), dtype=np.int64)
+    turn[place] = np.arange(len(chosen)) - np.repeat(np.cumsum(times) - times, times)
+    within = (turn[:, None] * each + np.arange(each)) % sizes[chosen][:, None]
+    return order[(first[chosen][:, None] + within).ravel()]

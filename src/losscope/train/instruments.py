@@ -1,0 +1,172 @@
+"""What is read off a population while it trains, and the curves that the readings make.
+
+A step stores a handful of small tensors; all arithmetic on them waits for the end of the epoch and is
+done for all steps and members at once. DEFINITIONS 3 fixes every quantity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from losscope.measures import greediness
+from losscope.measures.retrieval import map_at_r_fast
+from losscope.pairs import Terms, pair_distances
+from losscope.spec import seed_of
+from losscope.train.batches import rows_of, scaled
+
+if TYPE_CHECKING:
+    from losscope.train.population import Population
+
+CURVE_ROWS = 256
+"""Validation rows of the quality curve; a fixed draw of each member's validation part."""
+
+
+class Curves:
+    """Rows (split, epoch, name, one value a member) and the numbers that sum up a run."""
+
+    def __init__(self, members: int):
+        self.members = members
+        self.rows: list[Any] = []
+
+    def add(self, split: str, epoch: int, name: str, values: Tensor | np.ndarray | list[float]) -> None:
+        """Append one value a member; NaN where it does not exist."""
+        self.rows.append((split, epoch, name, [float(value) for value in values]))
+
+    def of(self, member: int) -> list[tuple[str, int, str, float]]:
+        """The trace of one member, without the values that do not exist."""
+        return [
+            (split, epoch, name, values[member])
+            for split, epoch, name, values in self.rows
+            if math.isfinite(values[member])
+        ]
+
+    def curve(self, member: int, name: str, split: str | None = None) -> np.ndarray:
+        """One member's values of a quantity by epoch."""
+        return np.array([v[member] for of, _, n, v in self.rows if n == name and split in (None, of)])
+
+    def summary(self, member: int, floor: bool) -> dict[str, float]:
+        """The numbers of one run: the mean over its steps, and the epochs of decay.
+
+        ``floor``: the loss has a positive floor, so that ``epochs_to_90`` and ``half_life`` do not exist.
+        """
+        grouped: dict[str, list[float]] = defaultdict(list)
+        for split, epoch, name, values in self.rows:
+            if epoch > 0 and split != "validation" and math.isfinite(values[member]):
+                grouped[name].append(values[member])
+        numbers = {name: float(np.mean(values)) for name, values in grouped.items()}
+        active, valid = numbers.pop("active", math.nan), numbers.pop("valid", math.nan)
+        if math.isfinite(active) and valid > 0:
+            numbers["active_ratio"] = active / valid
+        loss = self.curve(member, "loss")
+        quality = self.curve(member, "map_at_r", "validation")
+        decay = {
+            "epochs_to_90": None if floor else greediness.epochs_to_90(loss),
+            "half_life": None if floor else greediness.half_life(loss),
+            "epochs_to_90_excess": greediness.epochs_to_90_excess(loss),
+            "epochs_to_90_quality": greediness.epochs_to_90_quality(quality),
+        }
+        return {
+            **numbers,
+            **{name: math.nan if value is None else float(value) for name, value in decay.items()},
+        }
+
+
+class Instruments:
+    """The readings of the epoch under way."""
+
+    def __init__(self, population: Population):
+        self.hinge = population.objective.hinge
+        self.readings: dict[int, list[tuple[Tensor, ...]]] = defaultdict(list)
+        self.first_norm: Tensor | None = None
+        self.validation = _validation(population)
+
+    def read(self, loss: Tensor, terms: Terms, gradient: Tensor, norm: Tensor, update: Tensor) -> None:
+        """Store a step's readings; arithmetic waits for the end of the epoch."""
+        rows = torch.linalg.vector_norm(gradient, dim=-1)
+        active = terms.valid if terms.active is None else terms.active
+        self.readings[rows.shape[-1]].append((loss.detach(), norm, update, rows, active, terms.valid))
+
+    def close_epoch(self, population: Population, epoch: int) -> None:
+        """Turn the epoch's readings into curve points, and look at the probe and validation sets."""
+        members, parts = population.members, []
+        for steps in self.readings.values():
+            loss, norm, update, rows, active, valid = (
+                torch.stack(column) for column in zip(*steps, strict=True)
+            )
+            active, valid = (
+                count.reshape(len(steps), members, -1).sum(-1).double() for count in (active, valid)
+            )
+            norm, update, whole = (
+                norm.double(),
+                update.double(),
+                torch.linalg.vector_norm(rows.double(), dim=-1),
+            )
+            some = torch.where(active > 0, active, torch.nan)
+            parts.append(
+                {
+                    "loss": loss.double(),
+                    "active": active,
+                    "valid": valid,
+                    "gradient_norm": norm,
+                    "embedding_gradient_norm": whole,
+                    "gradient_norm_per_active": norm / some,
+                    "embedding_gradient_norm_per_active": whole / some,
+                    "update_norm": update,
+                    **greediness.step_summary(rows),
+                }
+            )
+        self.readings.clear()
+        every = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        means = {name: value.nanmean(0).cpu() for name, value in every.items()}
+        curves = population.curves
+        first = curves.rows and next((row[3] for row in curves.rows if row[2] == "gradient_norm"), None)
+        start = torch.tensor(first, dtype=torch.float64) if first else means["gradient_norm"]
+        means["relative_gradient_norm"] = means["gradient_norm"] / start
+        if self.hinge:
+            ratio = means["active"] / means["valid"]
+            means["active_ratio"] = torch.where(means["valid"] > 0, ratio, torch.nan)
+        else:
+            for name in ("active", "gradient_norm_per_active", "embedding_gradient_norm_per_active"):
+                means.pop(name)
+        for name, values in means.items():
+            curves.add("train", epoch, name, values)
+        self.look(population, epoch)
+
+    def look(self, population: Population, epoch: int) -> None:
+        """The shares of the force on the probe set, and MAP@R on the validation set."""
+        curves = population.curves
+        force = population.objective.force
+        if force is not None:
+            index, labels = population.batches.probe_index
+            relation = population.batches.relation(labels)
+            distances = pair_distances(population.embed(population.batches.gather(index)))
+            weight = force(distances, relation, **population.objective.hyper)
+            positive, negative = relation.masks()
+            for name, values in greediness.shares(weight, distances, positive, negative).items():
+                curves.add("probe", epoch, name, values)
+        if self.validation is not None:
+            inputs, labels = self.validation
+            curves.add("validation", epoch, "map_at_r", map_at_r_fast(population.embed(inputs), labels))
+
+
+def _validation(population: Population) -> tuple[Tensor, Tensor] | None:
+    """A fixed draw of each member's validation rows, ready for the network; None without validation."""
+    size = min(min(len(split.validation) for split in population.splits), CURVE_ROWS)
+    if size < 2:
+        return None
+    inputs, labels = [], []
+    for run, split in zip(population.runs, population.splits, strict=True):
+        part = split.validation
+        generator = np.random.default_rng(seed_of(run.seed, "quality"))
+        chosen = part.take(np.sort(generator.permutation(len(part))[:size]))
+        rows = rows_of(chosen, split)
+        inputs.append(rows if chosen.second is not None else scaled(rows, split))
+        own = torch.from_numpy(chosen.labels)
+        labels.append(own if chosen.second is None else torch.cat([own, own]))
+    return torch.stack(inputs).to(population.device), torch.stack(labels).to(population.device)

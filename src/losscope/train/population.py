@@ -1,0 +1,352 @@
+"""One trainer for a population: many members, one stacked model, a record for each.
+
+Members share data shape, model and loss family; seed, margin and learning rate are a leading dimension of
+every tensor. Each member draws from its own generators and no operation mixes members, so on a CPU with
+one thread a member's numbers are bitwise those of training it alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from losscope import registry
+from losscope.data import Part, Splits
+from losscope.errors import LosscopeError
+from losscope.measures import evaluate
+from losscope.models import Architecture
+from losscope.pairs import normalise
+from losscope.quantities import QUANTITIES
+from losscope.spec import Run, seed_of
+from losscope.store import Record
+from losscope.train.batches import Batches, rows_of, scaled
+from losscope.train.instruments import Curves, Instruments
+from losscope.train.objective import Objective
+from losscope.train.optimiser import Adam, Stack
+
+CHECKPOINT_SECONDS = 60.0
+EMBED_ROWS = 2048
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Population:
+    """The state of a population between two epochs; everything a checkpoint holds."""
+
+    runs: list[Run]
+    splits: list[Splits]
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        first = self.runs[0]
+        self.protocol = first.protocol
+        self.members = len(self.runs)
+        self.architecture = architecture(first, self.splits[0])
+        self.objective = Objective(self.runs, self.splits, self.device)
+        network = [
+            self.architecture.initial(np.random.default_rng(seed_of(run.seed, "init"))) for run in self.runs
+        ]
+        self.stack = Stack(network, self.objective.initial(self.protocol.embedding_size), self.device)
+        self.adam = Adam(self.stack, [run.learning_rate for run in self.runs])
+        self.batches = Batches(self.runs, self.splits, self.objective.form, self.device)
+        self.instruments = Instruments(self)
+        self.curves = Curves(self.members)
+        self.epoch = 0
+        self.reasons: list[str | None] = [None] * self.members
+        self.chosen: dict[int, Tensor] = {}
+        self.seconds = 0.0
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about the batches that a person should read."""
+        return self.batches.notes
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Inputs (M, rows, ...) -> normalised embeddings (M, rows, D), without gradient."""
+        with torch.no_grad():
+            return normalise(self.architecture.forward(self.stack.network, inputs))
+
+    def step(self, inputs: Tensor, relation: Any) -> None:
+        """One update of every living member, and its instruments' readings."""
+        raw = self.architecture.forward(self.stack.network, inputs)
+        embeddings = normalise(raw) if self.objective.normalised else raw
+        embeddings.retain_grad()
+        terms, loss = self.objective(embeddings, relation, self.stack.extra)
+        self.stack.zero_grad()
+        loss.sum().backward()
+        norm = self.stack.gradient_norm()
+        update, alive = self.adam.step(norm)
+        if not alive:
+            self._bury(norm)
+        assert embeddings.grad is not None
+        self.instruments.read(loss, terms, embeddings.grad, norm, update)
+
+    def _bury(self, norm: Tensor) -> None:
+        for member in torch.nonzero(~torch.isfinite(norm)).flatten().tolist():
+            if self.reasons[member] is None:
+                self.reasons[member] = f"the gradient was not finite in epoch {self.epoch + 1}"
+
+    def run_epoch(self) -> None:
+        """One epoch of updates, then the readings of its end."""
+        start = time.perf_counter()
+        if self.epoch == 0:
+            self.instruments.look(self, 0)
+        for inputs, relation in self.batches.epoch(self.objective, self.embed):
+            self.step(inputs, relation)
+        self.epoch += 1
+        self.instruments.close_epoch(self, self.epoch)
+        for member, run in enumerate(self.runs):
+            if run.loss.checkpoint == self.epoch:
+                self.chosen[member] = self.stack.flat[member].clone()
+        self.seconds += time.perf_counter() - start
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on: tensors and plain values only, readable without pickle's code."""
+        return {
+            "epoch": self.epoch,
+            "flat": self.stack.flat,
+            "adam": self.adam.state(),
+            "generators": self.batches.state(),
+            "curves": self.curves.rows,
+            "reasons": self.reasons,
+            "chosen": self.chosen,
+            "seconds": self.seconds,
+            "objective": self.objective.state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a state that ``state`` gave."""
+        self.epoch = state["epoch"]
+        self.stack.flat.copy_(state["flat"])
+        self.adam.load(state["adam"])
+        self.batches.load(state["generators"])
+        self.curves.rows = [tuple(row) for row in state["curves"]]
+        self.reasons = state["reasons"]
+        self.chosen = state["chosen"]
+        self.seconds = state["seconds"]
+        self.objective.load(state["objective"])
+
+
+def architecture(run: Run, splits: Splits) -> Architecture:
+    """The network of a run, for the shape of its data."""
+    part = splits.train
+    protocol = run.protocol
+    build = registry.get("model", protocol.model)
+    shape: Any = part.inputs.shape[1:]
+    if part.second is not None:
+        shape = (shape, part.second.shape[1:])
+    return build(shape, protocol.hidden, protocol.embedding_size)
+
+
+def train(
+    runs: Sequence[Run],
+    splits: Sequence[Splits],
+    *,
+    device: str = "cpu",
+    keep: str = "last",
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> list[Record]:
+    """Train one population and measure it; baselines are measured only.
+
+    Args:
+        runs: members of one family (``Run.family``), one a seed or hyperparameter.
+        splits: each member's data.
+        device: ``cpu`` or ``cuda``.
+        keep: ``none``, ``last`` (weights and test embeddings) or ``all``.
+        checkpoint: where the unfinished state is kept every 60 s, and read from.
+        progress: called with (epochs done, epochs).
+
+    Returns:
+        One record a run, in order; a member that failed has status ``failed`` and its reason.
+
+    Raises:
+        LosscopeError: if a batch cannot be made from the data.
+    """
+    where = torch.device(device)
+    if runs[0].loss.baseline:
+        return [_baseline(run, split, where, keep) for run, split in zip(runs, splits, strict=True)]
+    population = Population(list(runs), list(splits), where)
+    _resume(population, checkpoint)
+    saved = time.monotonic()
+    try:
+        while population.epoch < population.protocol.epochs:
+            population.run_epoch()
+            if progress:
+                progress(population.epoch, population.protocol.epochs)
+            if checkpoint and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                _save(population, checkpoint)
+                saved = time.monotonic()
+    except KeyboardInterrupt:
+        if checkpoint and population.epoch:
+            _save(population, checkpoint)
+        raise
+    records = _finish(population, keep)
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    return records
+
+
+def _save(population: Population, path: Path) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    torch.save(population.state(), temporary)
+    os.replace(temporary, path)
+
+
+def _resume(population: Population, path: Path | None) -> None:
+    if path is None or not path.exists():
+        return
+    try:
+        population.load(torch.load(path, map_location=population.device, weights_only=True))
+    except Exception:
+        # A checkpoint is only a saving of time: one that cannot be read is worth starting again.
+        path.unlink(missing_ok=True)
+
+
+def _finish(population: Population, keep: str) -> list[Record]:
+    """Measure every member on its splits and write its record."""
+    for member, flat in population.chosen.items():
+        population.stack.flat[member].copy_(flat)
+    records = []
+    for member, run in enumerate(population.runs):
+        record = Record(run, trace=population.curves.of(member))
+        reason = population.reasons[member]
+        seconds = population.seconds / population.members
+        record.provenance = {
+            "train_seconds": seconds,
+            "members": population.members,
+            "notes": population.notes,
+        }
+        if reason is not None:
+            record.status, record.reason = "failed", reason
+            records.append(record)
+            continue
+        parameters = {name: value[member : member + 1] for name, value in population.stack.network.items()}
+
+        def embed(inputs: Tensor, parameters: dict[str, Tensor] = parameters) -> Tensor:
+            with torch.no_grad():
+                return normalise(population.architecture.forward(parameters, inputs[None]))[0]
+
+        record.measures = {
+            "train": population.curves.summary(member, population.objective.facts.get("floor", False))
+        }
+        _measure(record, population.splits[member], embed, population.device, keep)
+        if keep != "none":
+            record.weights = {
+                name: value[0].detach().cpu().numpy().copy() for name, value in parameters.items()
+            }
+        records.append(record)
+    return records
+
+
+def _baseline(run: Run, splits: Splits, device: torch.device, keep: str) -> Record:
+    record = Record(run)
+    if run.loss.name == "raw":
+
+        def embed(inputs: Tensor) -> Tensor:
+            return normalise(inputs.flatten(1))
+    else:
+        shape = architecture(run, splits)
+        generator = np.random.default_rng(seed_of(run.seed, "init"))
+        parameters = {
+            name: torch.from_numpy(value)[None].to(device) for name, value in shape.initial(generator).items()
+        }
+
+        def embed(inputs: Tensor) -> Tensor:
+            with torch.no_grad():
+                return normalise(shape.forward(parameters, inputs[None]))[0]
+
+    _measure(record, splits, embed, device, keep)
+    return record
+
+
+def inputs_of(part: Part, splits: Splits, device: torch.device) -> Tensor:
+    """A part's inputs as the network takes them: float32, normalised, modalities side by side."""
+    rows = rows_of(part, splits).to(device)
+    return rows if part.second is not None else scaled(rows, splits)
+
+
+def embed_part(
+    part: Part, splits: Splits, embed: Callable[[Tensor], Tensor], device: torch.device
+) -> tuple[Tensor, np.ndarray | None]:
+    """Embeddings of a whole part in bounded memory, and each row's modality (None with one modality)."""
+    pieces = []
+    for start in range(0, len(part.labels), EMBED_ROWS):
+        rows = slice(start, start + EMBED_ROWS)
+        piece = Part(
+            inputs=part.inputs[rows],
+            labels=part.labels[rows],
+            second=None if part.second is None else part.second[rows],
+        )
+        pieces.append(embed(inputs_of(piece, splits, device)))
+    if part.second is None:
+        return torch.cat(pieces), None
+    halves = [piece.chunk(2) for piece in pieces]
+    both = torch.cat([half[0] for half in halves] + [half[1] for half in halves])
+    return both, np.repeat([0, 1], len(part.labels))
+
+
+def _measure(
+    record: Record, splits: Splits, embed: Callable[[Tensor], Tensor], device: torch.device, keep: str
+) -> None:
+    """Final measures: the outcome on test, the geometry on the protocol's split, test values beside."""
+    protocol, seed = record.run.protocol, seed_of(record.run.seed, "measures")
+    test, modality = embed_part(splits.test, splits, embed, device)
+    train, train_modality = embed_part(splits.train, splits, embed, device)
+    disjoint = splits.facts.disjoint
+
+    def twice(labels: np.ndarray | None, double: bool) -> np.ndarray | None:
+        return None if labels is None else np.concatenate([labels, labels]) if double else labels
+
+    labels = twice(splits.test.labels, modality is not None)
+    values, detail = evaluate(
+        test,
+        torch.from_numpy(labels),
+        reference=None
+        if disjoint or modality is not None
+        else (train, torch.from_numpy(splits.train.labels)),
+        fine_labels=_tensor(twice(splits.test.fine_labels, modality is not None)),
+        modality=_tensor(modality),
+        seed=seed,
+    )
+    record.measures["test"] = {name: float(value) for name, value in values.items()}
+    record.arrays = {name: value.cpu().numpy() for name, value in detail.items()}
+    if protocol.geometry_split == "train":
+        values, detail = evaluate(
+            train,
+            torch.from_numpy(twice(splits.train.labels, train_modality is not None)),
+            names=[name for name, item in QUANTITIES.items() if item.group == "geometry"],
+            modality=_tensor(train_modality),
+            seed=seed,
+            background=protocol.background,
+        )
+        record.measures.setdefault("train", {}).update({name: float(value) for name, value in values.items()})
+        record.arrays |= {f"train/{name}": value.cpu().numpy() for name, value in detail.items()}
+    if keep != "none":
+        record.embeddings = {"embeddings": test.cpu().numpy(), "labels": np.asarray(labels)}
+        if modality is not None:
+            record.embeddings["modality"] = modality
+
+
+def _tensor(array: np.ndarray | None) -> Tensor | None:
+    return None if array is None else torch.from_numpy(array)
+
+
+def pick_device(name: str) -> str:
+    """``auto`` is cuda where there is one, else cpu; a device that is not there is an error."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise LosscopeError(
+            "--device cuda was asked for and this torch sees no CUDA device; use --device cpu or auto"
+        )
+    return name
