@@ -1,0 +1,379 @@
+"""From runs to the statistics of ``--json``: losses, baselines, pairs with verdicts, a recommendation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from losscope.errors import LosscopeError, unknown
+from losscope.quantities import GOALS
+from losscope.stats.compare import CENSORED, Comparison, compare, declared, null, summary
+from losscope.stats.design import alpha_of
+from losscope.stats.intervals import data_like_these, data_like_these_unpaired, jackknife_variance
+from losscope.stats.recommend import recommend
+from losscope.stats.resample import holm
+from losscope.stats.sentences import Row, joined, sentence, settings_phrase
+from losscope.stats.verdicts import Traits, barred, more_seeds, pair_verdict
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run as statistics see it.
+
+    ``loss``: display name, one an identity; ``values``: measure -> value, None or NaN where there is none;
+    ``splits``: measure -> split it was measured on; ``failed``: the reason, None for a run that ended;
+    ``detail``: per-query arrays (Q,) as ``per_query/<measure>`` beside ``per_query/label``; ``form``,
+    ``hinge``, ``floor``: the loss's facts, None where unknown.
+    """
+
+    loss: str
+    seed: int
+    values: Mapping[str, float | None]
+    splits: Mapping[str, str] = field(default_factory=dict)
+    failed: str | None = None
+    detail: Mapping[str, np.ndarray] = field(default_factory=dict)
+    family: Literal["loss", "baseline"] = "loss"
+    form: str | None = None
+    hinge: bool | None = None
+    floor: bool | None = None
+
+
+@dataclass(frozen=True)
+class _Side:
+    """All runs of one loss or baseline, in the order of their seeds."""
+
+    name: str
+    runs: tuple[Measured, ...]
+
+    @property
+    def traits(self) -> Traits:
+        first = self.runs[0]
+        return Traits(first.form, first.hinge, first.floor)
+
+    @property
+    def failed(self) -> list[bool]:
+        return [run.failed is not None for run in self.runs]
+
+    def values(self, measure: str) -> list[float | None]:
+        return [None if run.failed is not None else plain(run.values.get(measure)) for run in self.runs]
+
+    def has(self, measure: str) -> bool:
+        return any(value is not None for value in self.values(measure))
+
+    def split(self, measure: str) -> str | None:
+        return next((run.splits[measure] for run in self.runs if measure in run.splits), None)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What every row of one analysis shares."""
+
+    generated: bool
+    look: int
+    alpha: float
+    paired: bool
+    settings: str
+
+
+def plain(value: Any) -> float | None:
+    """A number as JSON takes it: a Python float, None for what is absent, NaN or infinite."""
+    return None if value is None or null(value) else float(value)
+
+
+def analyse(
+    runs: Iterable[Measured],
+    *,
+    goal: str | None = None,
+    reference: str | None = None,
+    measure: str | None = None,
+    untuned: str | None = None,
+    tuned: str | None = None,
+    generated: bool = False,
+    looks: int = 1,
+    unpaired: bool = False,
+) -> dict[str, Any]:
+    """The statistics of a comparison by DEFINITIONS 7, as the keys of ``--json``.
+
+    ``goal``: retrieval, verification, classification, detail or compactness, whose measure is the primary
+    one; without one, the first goal whose measure the runs have. ``measure``: another primary measure.
+    ``reference``: the loss that the others are tested against, by default contrastive, else the first.
+    ``untuned`` or ``tuned``: the margins or tuned values that every sentence names. ``generated``: the data
+    are redrawn with each seed. ``looks``: how many times the data have been looked at, this one included.
+    ``unpaired``: seeds of different losses have nothing in common.
+
+    Returns ``losses`` and ``baselines`` (mean and 95 % t interval of each measure over seeds; ``spec``,
+    ``tuned`` and ``trials`` empty, for the caller to fill), ``paired`` (first the family of the primary
+    measure: each loss against the reference and against each baseline, Holm within; then every other measure
+    of each loss against the reference, described without p or verdict) and ``recommendation``.
+
+    >>> runs = [Measured(loss, seed, {"recall_at_1": base + seed / 1000})
+    ...         for loss, base in (("contrastive", 0.90), ("triplet", 0.93)) for seed in range(6)]
+    >>> row = analyse(runs)["paired"][0]
+    >>> row["a"], row["verdict"], row["b"], row["p_holm"]
+    ('triplet', 'higher', 'contrastive', 0.03125)
+
+    Raises
+    ------
+    LosscopeError
+        No runs, a run given twice, unpaired seeds, an unknown goal, measure, reference or look, or a primary
+        measure that the runs do not have.
+    """
+    sides = _sides(runs)
+    losses = [side for side in sides if side.runs[0].family == "loss"]
+    baselines = [side for side in sides if side.runs[0].family == "baseline"]
+    if not losses:
+        raise LosscopeError("no runs of a loss; give the runs of at least one")
+    if not unpaired:
+        _check_seeds(sides)
+    measures = _measures(sides)
+    primary, family = _primary(goal, measure, losses, measures)
+    anchor = _reference(losses, reference)
+    frame = _Frame(generated, looks, alpha_of(looks), not unpaired, settings_phrase(untuned, tuned))
+
+    rest = [side for side in losses if side is not anchor]
+    held = [base for base in baselines if base.has(primary) or any(base.failed)]
+    pairs = [(side, anchor) for side in rest] + [(side, base) for side in losses for base in held]
+    tested = _tested(frame, pairs, primary)
+    described = [
+        _row(frame, side, anchor, name)
+        for name in measures
+        if name != primary
+        for side in rest
+        if _describable(side, anchor, name)
+    ]
+    means = {side.name: summary(_ended(side, primary), primary)["mean"] for side in sides}
+    return {
+        "losses": [_loss(side, measures) for side in losses],
+        "baselines": [{"name": side.name, "measures": _summaries(side, measures)} for side in baselines],
+        "paired": [_as_json(row, family) for row in tested] + [_as_json(row, None) for row in described],
+        "recommendation": recommend(
+            goal=family,
+            measure=primary,
+            losses=[side.name for side in losses],
+            reference=anchor.name,
+            baselines=[side.name for side in held],
+            rows=tested,
+            means=means,
+            settings=frame.settings,
+        ),
+    }
+
+
+def _sides(runs: Iterable[Measured]) -> list[_Side]:
+    table: dict[str, dict[int, Measured]] = {}
+    for run in runs:
+        seeds = table.setdefault(run.loss, {})
+        if run.seed in seeds:
+            raise LosscopeError(
+                f"seed {run.seed} of {run.loss!r} is given twice; one run a loss and seed is wanted"
+            )
+        seeds[run.seed] = run
+    sides = [_Side(name, tuple(seeds[seed] for seed in sorted(seeds))) for name, seeds in table.items()]
+    for side in sides:
+        if len({run.family for run in side.runs}) > 1:
+            raise LosscopeError(f"{side.name!r} is a loss in one run and a baseline in another; rename one")
+    return sides
+
+
+def _check_seeds(sides: Sequence[_Side]) -> None:
+    everyone = sorted({run.seed for side in sides for run in side.runs})
+    for side in sides:
+        own = {run.seed for run in side.runs}
+        lacking = [str(seed) for seed in everyone if seed not in own]
+        if lacking:
+            some = ", ".join(lacking[:5]) + (", …" if len(lacking) > 5 else "")
+            raise LosscopeError(
+                f"{side.name!r} lacks the seed{'s' * (len(lacking) > 1)} {some} that others have; give every loss "
+                "the same seeds, or say that they are unpaired (--unpaired)"
+            )
+
+
+def _measures(sides: Sequence[_Side]) -> list[str]:
+    names = dict.fromkeys(name for side in sides for run in side.runs for name in run.values)
+    for name in names:
+        declared(name)
+    if not names:
+        raise LosscopeError("no run has a measure; every run failed or is empty")
+    return list(names)
+
+
+def _primary(
+    goal: str | None, measure: str | None, losses: Sequence[_Side], measures: Sequence[str]
+) -> tuple[str, str]:
+    """The primary measure and the name of its family."""
+    if goal is not None and goal not in GOALS:
+        raise unknown("goal", goal, GOALS)
+    held = [name for name in measures if any(side.has(name) for side in losses)] or list(measures)
+    if measure is not None:
+        declared(measure)
+        if measure not in measures:
+            raise LosscopeError(f"no run has the measure {measure!r}; they have {', '.join(measures)}")
+        return measure, goal or measure
+    for name in [goal] if goal is not None else list(GOALS):
+        for candidate in GOALS[name]:
+            if candidate in held:
+                return candidate, name
+    if goal is None:
+        return held[0], held[0]
+    wanted = " or ".join(GOALS[goal])
+    raise LosscopeError(
+        f"the goal {goal!r} is decided by {wanted}, which no run has; they have {', '.join(held)}"
+    )
+
+
+def _reference(losses: Sequence[_Side], reference: str | None) -> _Side:
+    names = [side.name for side in losses]
+    if reference is not None:
+        if reference not in names:
+            raise unknown("reference loss", reference, names)
+        return losses[names.index(reference)]
+    usual = [side for side in losses if side.name.partition("(")[0].strip() == "contrastive"]
+    return (usual or list(losses))[0]
+
+
+def _ended(side: _Side, measure: str) -> list[float | None]:
+    return [value for value, lost in zip(side.values(measure), side.failed, strict=True) if not lost]
+
+
+def _summaries(side: _Side, measures: Sequence[str]) -> dict[str, Any]:
+    return {
+        name: {
+            **summary(_ended(side, name), name),
+            "values": side.values(name),
+            "split": side.split(name),
+            "unit": declared(name).unit,
+        }
+        for name in measures
+        if any(name in run.values for run in side.runs)
+    }
+
+
+def _loss(side: _Side, measures: Sequence[str]) -> dict[str, Any]:
+    return {
+        "name": side.name,
+        "spec": {},
+        "tuned": None,
+        "trials": [],
+        "failed": sum(side.failed),
+        "measures": _summaries(side, measures),
+    }
+
+
+def _describable(a: _Side, b: _Side, measure: str) -> bool:
+    """Whether a described row has anything to say: values on both sides, or an order of epochs."""
+    if measure in CENSORED and True not in (a.traits.floor, b.traits.floor):
+        return a.has(measure) or b.has(measure)
+    return a.has(measure) and b.has(measure)
+
+
+def _tested(frame: _Frame, pairs: Sequence[tuple[_Side, _Side]], measure: str) -> list[Row]:
+    """The family of the primary measure: what can be compared at all is in it, also if its runs failed."""
+    rows = [_row(frame, a, b, measure) for a, b in pairs]
+    inside = [row for row in rows if row.reason is None]
+    tests = len(inside)
+    corrected = iter(holm([row.found.p for row in inside]))
+    done = []
+    for row in rows:
+        p = next(corrected) if row.reason is None else None
+        verdict = pair_verdict(row.found, p_corrected=p, tests=max(1, tests), reason=row.reason)
+        judged = replace(row, verdict=verdict, p_corrected=p, tests=tests if row.reason is None else None)
+        if verdict in ("too_few_seeds", "unresolved"):
+            judged = replace(judged, seeds_needed=more_seeds(row.found, tests=tests, look=frame.look))
+        done.append(judged)
+    return done
+
+
+def _row(frame: _Frame, a: _Side, b: _Side, measure: str) -> Row:
+    found = compare(
+        a.values(measure),
+        b.values(measure),
+        measure,
+        alpha=frame.alpha,
+        failed=(a.failed, b.failed),
+        paired=frame.paired,
+    )
+    reason = barred(declared(measure), a.traits, b.traits)
+    splits = a.split(measure), b.split(measure)
+    if reason is None and found.n == 0 and not any(found.failed):
+        reason = (
+            f"{joined([side.name for side in (a, b) if not side.has(measure)]) or 'no seed'} has no value"
+        )
+    if reason is None and None not in splits and splits[0] != splits[1]:
+        reason = f"one is measured on the {splits[0]} split and the other on the {splits[1]} split"
+    return Row(
+        a=a.name,
+        b=b.name,
+        found=found if reason is None else replace(found, p=None),
+        look=frame.look,
+        reason=reason,
+        data=None if frame.generated else _data_interval(a, b, measure, found),
+        generated=frame.generated,
+        settings=frame.settings,
+    )
+
+
+def _data_interval(a: _Side, b: _Side, measure: str, found: Comparison) -> tuple[float, float] | None:
+    """The interval for data like these, where the runs keep per-query values of the same queries."""
+    if found.difference is None or found.scale != "difference":
+        return None
+    lost = zip(a.failed, b.failed, strict=True) if found.paired else None
+    kept = [not (i or j) for i, j in lost] if lost is not None else None
+    sides = []
+    for side in (a, b):
+        live = kept if kept is not None else [not gone for gone in side.failed]
+        sides.append([run.detail for run, alive in zip(side.runs, live, strict=True) if alive])
+    everyone = sides[0] + sides[1]
+    key, label = f"per_query/{measure}", "per_query/label"
+    if found.missing or any(key not in detail or label not in detail for detail in everyone):
+        return None
+    labels = np.asarray(everyone[0][label])
+    if any(not np.array_equal(labels, detail[label]) for detail in everyone[1:]):
+        return None
+    means = [
+        np.mean([np.asarray(detail[key], dtype=np.float64) for detail in side], axis=0) for side in sides
+    ]
+    v = jackknife_variance(means[0] - means[1], labels)
+    if v is None:
+        return None
+    if found.paired:
+        return data_like_these(found.differences, v[0])
+    x, y = ([value for value in side.values(measure) if value is not None] for side in (a, b))
+    return data_like_these_unpaired(x, y, v[0])
+
+
+def _as_json(row: Row, family: str | None) -> dict[str, Any]:
+    found, primary = row.found, family is not None
+    better = None
+    if row.verdict in ("higher", "lower") and declared(found.measure).better != "neither":
+        better = "a" if declared(found.measure).better == row.verdict else "b"
+    tests = row.tests if primary else None
+    low, high = row.data or (None, None)
+    return {
+        "a": row.a,
+        "b": row.b,
+        "measure": found.measure,
+        "scale": found.scale,
+        "primary": primary,
+        "family": family,
+        "n": found.n,
+        "difference": plain(found.difference),
+        "low": plain(found.low),
+        "high": plain(found.high),
+        "low_data": plain(low),
+        "high_data": plain(high),
+        "p": plain(found.p) if primary else None,
+        "p_holm": plain(row.p_corrected),
+        "p_attainable": min(1.0, tests * found.smallest) if tests and found.n else None,
+        "tests_in_family": tests,
+        "look": row.look,
+        "alpha": found.alpha,
+        "delta": found.delta,
+        "verdict": row.verdict,
+        "better": better,
+        "scope": "data_like_these" if row.generated else "these_data",
+        "seeds_needed": row.seeds_needed,
+        "sentence": sentence(row),
+    }

@@ -1,0 +1,286 @@
+"""Two losses on one measure: the difference, its interval and its p, before any verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from losscope.errors import LosscopeError
+from losscope.quantities import Quantity, Scale, quantity
+from losscope.stats import resample
+from losscope.stats.design import smallest_p
+from losscope.stats.intervals import mean_interval
+
+CENSORED = ("epochs_to_90", "half_life")
+"""Measures whose null means "not reached": right-censored, compared by order. (``epochs_to_90_excess`` and
+``epochs_to_90_quality`` are null where they are undefined, which is no order.)"""
+
+Values = Sequence[float | None]
+
+
+def declared(measure: str) -> Quantity:
+    """The quantity of a measure's name; ``intra_variance@test`` is intra_variance on another split.
+
+    >>> declared("intra_variance@test").scale
+    'log_ratio'
+    """
+    return quantity(measure.partition("@")[0])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the runs say of a minus b (on the log-ratio scale log a/b) on one measure.
+
+    ``n``: pairs of runs with both values (unpaired: the smaller group); ``runs``: runs of a and of b;
+    ``failed``: those that failed; ``missing``: pairs whose runs ended without a value.
+    ``differences``: (n,) in the order of the seeds, empty if unpaired or compared by order. ``difference``,
+    ``low``, ``high``: mean and inverted interval at level 1 − alpha; ``p``: two-sided; ``smallest``: the
+    smallest p of so many runs; ``sd``: standard deviation of the differences (unpaired: the root of the sum
+    of both variances, so that sd²/n is the variance of the difference at n runs a group). ``order``: for
+    censored epochs, pairs in which a comes later, in which b does, and ties (unpaired: None, see ``p``).
+    ``reason``: why there is no difference, if there is none.
+    """
+
+    measure: str
+    scale: Scale
+    delta: float
+    paired: bool
+    n: int
+    runs: tuple[int, int]
+    failed: tuple[int, int]
+    missing: int
+    alpha: float
+    smallest: float
+    mean_a: float | None = None
+    mean_b: float | None = None
+    differences: tuple[float, ...] = ()
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    sd: float | None = None
+    order: tuple[int, int, int] | None = None
+    leaning: int = 0
+    reason: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether no run failed and no pair lacks a value: only then is there a p and a verdict."""
+        return not any(self.failed) and not self.missing and self.n > 0
+
+    def against(self, delta: float) -> Comparison:
+        """The same evidence judged by another indifference, as a claim does."""
+        return replace(self, delta=delta)
+
+
+def null(value: float | None) -> bool:
+    """Whether a value is absent: None, NaN or infinite."""
+    return value is None or not math.isfinite(value)
+
+
+def compare(
+    a: Values,
+    b: Values,
+    measure: str,
+    *,
+    alpha: float,
+    failed: tuple[Sequence[bool], Sequence[bool]] | None = None,
+    paired: bool = True,
+    delta: float | None = None,
+) -> Comparison:
+    """Compare two losses' values (n,) of a measure; None or NaN is no value, paired values share a place.
+
+    Paired: sign flips of the per-seed differences on the measure's scale (DEFINITIONS 7). Unpaired: shuffles
+    of the labels of the two groups, on the same scale, and the interval that inverts them. ``failed``: masks
+    of runs that failed, for a and b. With a failure, or a pair without a value, the estimate is that of the
+    remaining runs and there is no p. For right-censored epochs with a null: the sign test on order, both
+    unreached being a tie (unpaired: label shuffles of the ranks, the unreached last), and no difference or
+    interval. Values that are not above 0 have no log ratio: no numbers and a ``reason``.
+
+    >>> row = compare([0.91, 0.93, 0.92, 0.94, 0.92, 0.95], [0.90, 0.90, 0.90, 0.90, 0.90, 0.90],
+    ...               "recall_at_1", alpha=0.04)
+    >>> round(row.difference, 3), row.p
+    (0.028, 0.03125)
+
+    Raises
+    ------
+    LosscopeError
+        Unknown measure, or paired values of unequal number.
+    """
+    what = declared(measure)
+    if paired and len(a) != len(b):
+        raise LosscopeError(f"{len(a)} values against {len(b)}; a paired comparison wants one a seed of each")
+    lost = failed or ([False] * len(a), [False] * len(b))
+    censored = measure.partition("@")[0] in CENSORED
+    base = Comparison(
+        measure=measure,
+        scale=what.scale,
+        delta=what.delta if delta is None else delta,
+        paired=paired,
+        n=0,
+        runs=(len(a), len(b)),
+        failed=(sum(map(bool, lost[0])), sum(map(bool, lost[1]))),
+        missing=0,
+        alpha=alpha,
+        smallest=1.0,
+    )
+    if paired:
+        pairs = [(x, y) for x, y, i, j in zip(a, b, *lost, strict=True) if not (i or j)]
+        return _paired(base, pairs, censored)
+    groups = [[x for x, i in zip(side, mask, strict=True) if not i] for side, mask in zip((a, b), lost)]
+    return _unpaired(base, groups[0], groups[1], censored)
+
+
+def _late(epoch: float | None) -> float:
+    return math.inf if epoch is None or null(epoch) else epoch
+
+
+def _paired(base: Comparison, pairs: list[tuple[float | None, float | None]], censored: bool) -> Comparison:
+    whole = [(x, y) for x, y in pairs if x is not None and y is not None and not (null(x) or null(y))]
+    if censored and len(whole) < len(pairs):
+        late = [(_late(x), _late(y)) for x, y in pairs]
+        more, less = sum(x > y for x, y in late), sum(x < y for x, y in late)
+        known = replace(
+            base,
+            n=len(pairs),
+            smallest=min(1.0, 2 / 2 ** len(pairs)),
+            order=(more, less, len(pairs) - more - less),
+            leaning=(more > less) - (more < less),
+            reason="not reached in every run",
+        )
+        return replace(known, p=resample.sign_test(more, less)) if known.complete else known
+    base = replace(base, n=len(whole), missing=len(pairs) - len(whole), smallest=smallest_p(len(whole)))
+    if not whole:
+        return replace(base, reason="no value")
+    x, y = np.array(whole, dtype=np.float64).T
+    base = replace(base, mean_a=float(np.mean(x)), mean_b=float(np.mean(y)))
+    if base.scale == "log_ratio":
+        if min(x.min(), y.min()) <= 0:
+            return replace(base, reason="a value that is not above 0 has no log ratio")
+        x, y = np.log(x), np.log(y)
+    d = x - y
+    tests = resample.sign_flips(d)
+    return _filled(
+        base, tests, float(d.mean()), float(d.std(ddof=1)) if len(d) > 1 else None, tuple(d.tolist())
+    )
+
+
+def _unpaired(
+    base: Comparison, a: Sequence[float | None], b: Sequence[float | None], censored: bool
+) -> Comparison:
+    x, y = ([v for v in side if v is not None and not null(v)] for side in (a, b))
+    gone = len(a) + len(b) - len(x) - len(y)
+    if censored and gone and a and b:
+        ranks = resample.midranks([_late(value) for value in (*a, *b)])
+        tests = resample.label_shuffles(ranks[: len(a)], ranks[len(a) :])
+        tilt = ranks[: len(a)].mean() - ranks[len(a) :].mean()
+        known = replace(
+            base,
+            n=min(len(a), len(b)),
+            smallest=tests.smallest,
+            leaning=int(np.sign(round(float(tilt), 9))),
+            reason="not reached in every run",
+        )
+        return replace(known, p=tests.p()) if known.complete else known
+    base = replace(base, n=min(len(x), len(y)), missing=gone)
+    if base.n == 0:
+        return replace(base, reason="no value")
+    base = replace(base, mean_a=float(np.mean(x)), mean_b=float(np.mean(y)))
+    if base.scale == "log_ratio":
+        if min(*x, *y) <= 0:
+            return replace(base, reason="a value that is not above 0 has no log ratio")
+        x, y = [math.log(v) for v in x], [math.log(v) for v in y]
+    tests = resample.label_shuffles(x, y)
+    sd = math.sqrt(np.var(x, ddof=1) + np.var(y, ddof=1)) if min(len(x), len(y)) > 1 else None
+    return _filled(base, tests, float(np.mean(x) - np.mean(y)), sd, ())
+
+
+def _filled(
+    base: Comparison, tests: resample.Null, difference: float, sd: float | None, d: tuple[float, ...]
+) -> Comparison:
+    ends = tests.interval(base.alpha) or (None, None)
+    return replace(
+        base,
+        smallest=tests.smallest,
+        differences=d,
+        difference=difference,
+        low=ends[0],
+        high=ends[1],
+        p=tests.p() if base.complete else None,
+        sd=sd,
+        leaning=(difference > 0) - (difference < 0),
+    )
+
+
+def correlations(x: np.ndarray, y: np.ndarray) -> list[float | None]:
+    """Spearman's rank correlation of x and y over the cells of each seed. ``x``, ``y``: (S, cells).
+
+    A cell (a loss at a margin) with a NaN is left out of its seed; None for a seed with fewer than three
+    cells or with all ranks of a side equal.
+
+    >>> correlations(np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([[1.0, 3.0, 2.0, 4.0]]))
+    [0.8]
+    """
+    result: list[float | None] = []
+    for row_x, row_y in zip(np.asarray(x, dtype=float), np.asarray(y, dtype=float), strict=True):
+        kept = np.isfinite(row_x) & np.isfinite(row_y)
+        u, v = resample.midranks(row_x[kept]), resample.midranks(row_y[kept])
+        u, v = u - u.sum() / max(1, len(u)), v - v.sum() / max(1, len(v))
+        norm = math.sqrt(float(u @ u) * float(v @ v))
+        result.append(round(float(u @ v) / norm, 12) if len(u) >= 3 and norm > 0 else None)
+    return result
+
+
+def association(
+    x: np.ndarray | Sequence[Sequence[float]],
+    y: np.ndarray | Sequence[Sequence[float]],
+    *,
+    alpha: float,
+    delta: float = 0.05,
+) -> Comparison:
+    """Does y rise with x over losses and margins? Spearman per seed, sign flips over seeds, against 0.
+
+    ``x``, ``y``: (S, cells), a cell being one loss at one margin. The comparison's differences are the
+    correlations, its measure is named ``spearman``; a seed without a correlation is ``missing``.
+
+    >>> row = association([[1, 2, 3]] * 6, [[1, 2, 3]] * 6, alpha=0.04)
+    >>> row.difference, row.p
+    (1.0, 0.03125)
+    """
+    rho = correlations(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
+    base = Comparison(
+        measure="spearman", scale="difference", delta=delta, paired=True, n=0, runs=(len(rho), len(rho)),
+        failed=(0, 0), missing=0, alpha=alpha, smallest=1.0,
+    )  # fmt: skip
+    known = [r for r in rho if r is not None]
+    base = replace(base, n=len(known), missing=len(rho) - len(known), smallest=smallest_p(len(known)))
+    if not known:
+        return replace(base, reason="no correlation exists: fewer than three cells, or all of them equal")
+    sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
+    return _filled(base, resample.sign_flips(known), float(np.mean(known)), sd, tuple(known))
+
+
+def summary(values: Values, measure: str) -> dict[str, float | None]:
+    """Mean over seeds and its 95 % t interval, ``{"mean", "low", "high"}``; the ends None with one seed.
+
+    A t interval, since one loss's mean has no sign to flip; its ends are kept inside the measure's range
+    (shares 0 to 1, log-ratio measures not below 0). Failed runs and nulls are left out, except that a
+    right-censored measure with an unreached run has no mean: that of the runs that reached it would be of
+    another, faster population.
+
+    >>> summary([0.97, 0.99, None], "recall_at_1")["high"]
+    1.0
+    """
+    what = declared(measure)
+    x = [v for v in values if v is not None and not null(v)]
+    if not x or (measure.partition("@")[0] in CENSORED and len(x) < len(values)):
+        return {"mean": None, "low": None, "high": None}
+    ends = mean_interval(x)
+    if ends is None:
+        return {"mean": float(x[0]), "low": None, "high": None}
+    floor = 0.0 if what.unit == "share" or what.scale == "log_ratio" else -math.inf
+    ceiling = 1.0 if what.unit == "share" else math.inf
+    return {"mean": float(np.mean(x)), "low": max(floor, ends[0]), "high": min(ceiling, ends[1])}

@@ -1,0 +1,148 @@
+"""What a number of seeds can show: looks, attainable p, power."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import nctdtr, ndtri, stdtrit
+
+from losscope.errors import LosscopeError
+from losscope.stats.resample import DRAWS, EXACT_PAIRS
+
+POWER = 0.8
+
+
+def alpha_of(look: int) -> float:
+    """The level of a look at the data, counted from 1: .04/5^(k−1), so that all looks together spend .05.
+
+    >>> alpha_of(1), alpha_of(2)
+    (0.04, 0.008)
+    """
+    if look != int(look) or look < 1:
+        raise LosscopeError(f"look is {look}; looks are counted from 1")
+    return 0.04 / 5 ** (int(look) - 1)
+
+
+def smallest_p(seeds: int) -> float:
+    """The smallest p of the sign-flip test of n paired seeds: 2/2ⁿ, beyond 20 seeds 1/100,000.
+
+    >>> smallest_p(5)
+    0.0625
+    """
+    if seeds < 1:
+        return 1.0
+    return 2 / 2**seeds if seeds <= EXACT_PAIRS else 1 / (DRAWS + 1)
+
+
+def attainable_p(seeds: int, tests: int) -> float:
+    """The smallest p corrected by Holm that a family of so many tests can reach with so many paired seeds.
+
+    >>> attainable_p(10, 5)
+    0.009765625
+    """
+    return min(1.0, tests * smallest_p(seeds))
+
+
+def family_size(losses: int, baselines: int) -> int:
+    """Tests of one comparison: each loss against the reference loss, and each against every baseline.
+
+    >>> family_size(2, 2)
+    5
+    """
+    return max(0, losses - 1) + losses * baselines
+
+
+def minimal_seeds(tests: int, look: int = 1) -> int | None:
+    """The fewest paired seeds whose attainable p reaches the look's level; None if no number does.
+
+    >>> [minimal_seeds(tests) for tests in (1, 3, 10, 17)]
+    [6, 8, 9, 10]
+    """
+    level = alpha_of(look)
+    for seeds in range(1, EXACT_PAIRS + 2):  # beyond 20 the draws bound p, whatever the number
+        if attainable_p(seeds, tests) <= level:
+            return seeds
+    return None
+
+
+def power(seeds: int, sd: float, delta: float, level: float) -> float:
+    """Power of the two-sided paired test at a true difference ``delta``, differences normal with ``sd``.
+
+    The t test's, by the non-central t distribution, at the level that the sign-flip test of so many pairs
+    really attains (its p are multiples of 2/2ⁿ): 0 where it attains none.
+    """
+    steps = 2 ** (seeds - 1) if seeds <= EXACT_PAIRS else DRAWS + 1
+    attained = math.floor(level * steps) / steps
+    if attained <= 0 or seeds < 2:
+        return 0.0
+    if sd == 0:
+        return 1.0 if delta > 0 else 0.0
+    critical = stdtrit(seeds - 1, 1 - attained / 2)
+    shift = delta * math.sqrt(seeds) / sd
+    return float(1 - nctdtr(seeds - 1, shift, critical) + nctdtr(seeds - 1, shift, -critical))
+
+
+def seeds_needed(sd: float | None, delta: float, *, tests: int = 1, look: int = 1) -> int | None:
+    """The seeds that give power .8 at a true difference of ``delta``, for the observed ``sd`` of differences.
+
+    Not at the observed difference: that would promise what was seen. Under Holm's strictest step, level
+    α_k/tests. Without an ``sd`` (fewer than two seeds) the fewest that can reach the level at all. None if
+    no number is enough. Above 200 seeds by the normal approximation n = (z_(1−α/2) + z_.8)²·sd²/δ² + z²/2.
+
+    >>> seeds_needed(0.02, 0.01), seeds_needed(None, 0.01)
+    (36, 6)
+    """
+    least = minimal_seeds(tests, look)
+    if least is None or delta <= 0:
+        return None
+    if sd is None or sd == 0:
+        return least
+    level = alpha_of(look) / tests
+    for seeds in range(least, 201):
+        if power(seeds, sd, delta, level) >= POWER:
+            return seeds
+    if level < 1 / (DRAWS + 1):
+        return None
+    z = -float(ndtri(level / 2))
+    return math.ceil((z + float(ndtri(POWER))) ** 2 * float(np.square(sd / delta)) + z**2 / 2)
+
+
+def plan(
+    seeds: int, losses: int = 2, baselines: int = 2, *, tests: int | None = None, look: int = 1
+) -> dict[str, object]:
+    """What ``--dry-run`` prints of the statistics: the family and the smallest corrected p it can reach.
+
+    Returns ``tests_in_family``, ``look``, ``alpha``, ``seeds``, ``p_attainable``, ``minimal_seeds`` (None if
+    no number is enough), ``enough`` and one ``sentence``. ``tests`` overrides losses and baselines.
+
+    >>> print(plan(5)["sentence"])
+    5 paired seeds are too few for 5 tests at look 1: the smallest corrected p they can reach is 0.31, above \
+0.04; at least 8 are needed.
+    """
+    family = family_size(losses, baselines) if tests is None else tests
+    level, least = alpha_of(look), minimal_seeds(family, look)
+    reach = attainable_p(seeds, family)
+    enough = reach <= level
+    counts = f"{seeds} paired seed{'s' * (seeds != 1)}", f"{family} test{'s' * (family != 1)}"
+    if enough:
+        sentence = (
+            f"{counts[0]} and {counts[1]} at look {look}: the smallest corrected p that they can reach is "
+            f"{reach:.2g}, within {level:.2g}."
+        )
+    else:
+        need = f"at least {least} are needed" if least else "no number of seeds reaches it"
+        sentence = (
+            f"{counts[0]} {'is' if seeds == 1 else 'are'} too few for {counts[1]} at look {look}: the smallest "
+            f"corrected p they can reach is {reach:.2g}, above {level:.2g}; {need}."
+        )
+    return {
+        "tests_in_family": family,
+        "look": look,
+        "alpha": level,
+        "seeds": seeds,
+        "p_attainable": reach,
+        "minimal_seeds": least,
+        "enough": enough,
+        "sentence": sentence,
+    }
