@@ -1,0 +1,114 @@
+"""Cross-modal measures: retrieval from one modality into the other, and the gap between the two.
+
+The first modality (``modality`` 0) is called audio and the second (1) visual, whatever they are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from losscope.errors import LosscopeError
+from losscope.measures.neighbours import Gallery, ordered
+from losscope.measures.retrieval import group_means, in_input_order, mean_of_queries
+from losscope.measures.space import NULL, Result, Space, measured
+from losscope.registry import register
+
+WAYS = {"audio_to_visual": (0, 1), "visual_to_audio": (1, 0)}
+RECALLS = (1, 10)
+
+
+@register(
+    "measure",
+    "cross_modal",
+    gives=(
+        "map_audio_to_visual",
+        "map_visual_to_audio",
+        "recall_at_1_audio_to_visual",
+        "recall_at_1_visual_to_audio",
+        "recall_at_10_audio_to_visual",
+        "recall_at_10_visual_to_audio",
+    ),
+    needs=("modality",),
+    default=True,
+)
+@measured
+def cross_modal(space: Space, *, modality: np.ndarray) -> Result:
+    """Retrieval of the other modality's items of the query's class, both ways.
+
+    ``map``: mean over queries of average precision over the whole gallery, the mean over its relevant items
+    of the precision at their rank; ``recall_at_k``: share of queries with an item of their class among the k
+    nearest. Queries without any such item in the gallery are left out (NaN in the per-query detail).
+    """
+    side = _sides(space, modality)
+    values: dict[str, float] = {}
+    classes = in_input_order(space, space.codes)
+    detail = {"per_query/label": space.labels[classes].astype(np.int64)}
+    for way, (asking, asked) in WAYS.items():
+        found = _one_way(space, np.flatnonzero(side == asking), np.flatnonzero(side == asked))
+        for name, per_query in found.items():
+            detail[f"per_query/{name}_{way}"] = space.per_query(per_query)
+            values[f"{name}_{way}"] = mean_of_queries(detail[f"per_query/{name}_{way}"])
+    return values, detail
+
+
+def _sides(space: Space, modality: np.ndarray) -> np.ndarray:
+    found = np.unique(modality)
+    if not np.array_equal(found, [0, 1]):
+        raise LosscopeError(f"modality holds {found.tolist()}; it must hold 0 (first) and 1 (second), both")
+    return modality[space.order]
+
+
+def _one_way(space: Space, asking: np.ndarray, asked: np.ndarray) -> dict[str, np.ndarray]:
+    # Equally near items rank by their place in the input, so the gallery's columns are numbered by it.
+    index = torch.from_numpy(np.argsort(np.argsort(space.order[asked]))).to(space.rows.device)
+    by_index = space.codes[asked][np.argsort(space.order[asked])]
+    found = {name: np.full(len(space), NULL) for name in ("map", *(f"recall_at_{k}" for k in RECALLS))}
+    relevant = np.bincount(space.codes[asked], minlength=len(space.labels))[space.codes[asking]]
+    ranks = np.arange(1, len(asked) + 1)
+    gallery = Gallery.of(space.rows[asked])
+    for part, squared in gallery.tables(space.rows[asking]):
+        hits = by_index[ordered(squared, len(asked), index).cpu().numpy()] == space.codes[asking[part], None]
+        precision = np.cumsum(hits, axis=1, dtype=np.int32) * hits / ranks
+        found["map"][asking[part]] = precision.sum(1) / np.maximum(relevant[part], 1)
+        for k in RECALLS:
+            found[f"recall_at_{k}"][asking[part]] = hits[:, :k].any(1)
+    for per_query in found.values():
+        per_query[asking[relevant == 0]] = NULL
+    return found
+
+
+@register(
+    "measure",
+    "modality_gap",
+    gives=("modality_gap", "intra_variance_audio", "intra_variance_visual"),
+    needs=("modality",),
+    default=True,
+)
+@measured
+def modality_gap(space: Space, *, modality: np.ndarray) -> Result:
+    """Distance of the modalities' means over the root of their mean variance, after Liang et al. 2022.
+
+    The variance of a modality is mean ‖z - μ‖² over its items. ``intra_variance_audio`` and ``…_visual`` are
+    intra-class variance within one modality, over the classes that it has.
+    """
+    side = _sides(space, modality)
+    parts = [torch.from_numpy(np.flatnonzero(side == which)).to(space.rows.device) for which in (0, 1)]
+    means = [space.rows[part].mean(0) for part in parts]
+    spread = (
+        sum(float((space.rows[part] - mean).square().sum(1).mean()) for part, mean in zip(parts, means)) / 2
+    )
+    gap = float((means[0] - means[1]).norm())
+    return {
+        "modality_gap": gap / spread**0.5 if spread > 0 else NULL,
+        "intra_variance_audio": _intra_variance(space, parts[0]),
+        "intra_variance_visual": _intra_variance(space, parts[1]),
+    }, {}
+
+
+def _intra_variance(space: Space, part: torch.Tensor) -> float:
+    rows = space.rows[part]
+    _, groups = space.class_of_row[part].unique(return_inverse=True)
+    squared = (rows - group_means(rows, groups)).square().sum(1)
+    sizes = torch.bincount(groups)
+    return float((squared / sizes[groups]).sum() / len(sizes))

@@ -1,0 +1,196 @@
+"""Measure a population: which measures apply, one pass over the pairs for all of them, one table of results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from losscope.errors import LosscopeError, unknown
+from losscope.measures.space import ROWWISE, Measured, Result, Space, Values, over_members, run
+from losscope.registry import Entry, entries
+
+Background = Literal["exclude", "class"]
+BACKGROUND = -1
+
+
+def evaluate(
+    embeddings: Tensor,
+    labels: Tensor,
+    *,
+    names: Iterable[str] | None = None,
+    reference: tuple[Tensor, Tensor] | None = None,
+    fine_labels: Tensor | None = None,
+    modality: Tensor | None = None,
+    positive_pairs: tuple[Tensor, Tensor] | None = None,
+    background: Background = "exclude",
+    seed: int = 0,
+) -> tuple[Values, dict[str, Tensor]]:
+    """Measure one set of embeddings, or a population of them.
+
+    A member's numbers are bitwise the same alone and in any population. A member with an embedding that is
+    not finite has NaN values.
+
+    Args:
+        embeddings: (..., N, D), L2-normalised inside.
+        labels: (N,) for all members, or (..., N), integers; -1 is background.
+        names: measures, or values that a measure gives; None for every default measure whose needs are met.
+        reference: training embeddings (R, D) or (..., R, D) and labels (R,) or (..., R), for k-NN and linear
+            accuracy; its background is treated like the rest.
+        fine_labels: (N,) or (..., N) labels finer than ``labels``.
+        modality: (N,) or (..., N), 0 for the first modality and 1 for the second.
+        positive_pairs: indices (P,) or (..., P) of the first and second items of pairs that belong together.
+        background: "exclude" leaves rows with label -1 out (``count/background`` says how many), "class"
+            keeps them as one more class.
+        seed: of k-means and of the sample of class pairs.
+
+    Returns:
+        values: float64 (...,) by name; NaN for null.
+        detail: ``per_class/label`` (C,) and ``per_class/<value>`` (..., C); ``per_query/label`` (..., Q) and
+            ``per_query/<value>`` (..., Q), the queries being the rows that were kept in their order, NaN for a
+            query that a measure leaves out; ``count/<what>`` (..., 1). Where members keep different numbers
+            of rows the shorter end in NaN and label -1.
+
+    Raises:
+        LosscopeError: an unknown name, a named measure whose needs are not given, shapes that do not agree,
+            labels that are not integers, no row but background.
+
+    >>> points = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    >>> values, detail = evaluate(points, torch.tensor([0, 0, 1, 1]), names=["map_at_r"])
+    >>> values["map_at_r"].item(), detail["per_query/map_at_r"].tolist()
+    (1.0, [1.0, 1.0, 1.0, 1.0])
+    """
+    if background not in ("exclude", "class"):
+        raise unknown("background", background, ("exclude", "class"))
+    given: dict[str, Any] = {
+        "reference": reference,
+        "fine_labels": fine_labels,
+        "modality": modality,
+        "positive_pairs": positive_pairs,
+    }
+    given = {name: need for name, need in given.items() if need is not None} | {"seed": seed}
+    chosen, wanted = _choose(names, given)
+    loaded = [(found, found.load()) for found in chosen]
+
+    def one(rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]) -> Result:
+        dropped = 0
+        if background == "exclude":
+            rows, classes, own, dropped = _without_background(rows, classes, own)
+        values, detail = _measure(loaded, rows, classes, own)
+        if background == "exclude":
+            detail["count/background"] = np.array([dropped])
+        return values, detail
+
+    values, detail = over_members(torch.as_tensor(embeddings), labels, given, one)
+    if wanted is None:
+        return values, detail
+    kept = {name: part for name, part in detail.items() if _belongs(name, wanted)}
+    return {name: value for name, value in values.items() if name in wanted}, kept
+
+
+def _belongs(name: str, wanted: set[str]) -> bool:
+    kind, what = name.split("/", 1)
+    return kind == "count" or what == "label" or what in wanted
+
+
+def _choose(names: Iterable[str] | None, given: Mapping[str, Any]) -> tuple[list[Entry], set[str] | None]:
+    """The measures to run and the values to return (None for all they give)."""
+    table = entries("measure")
+    if names is None:
+        return [e for e in table.values() if e.facts["default"] and set(e.facts["needs"]) <= set(given)], None
+    givers = {value: found for found in table.values() for value in found.facts["gives"]}
+    chosen: dict[str, Entry] = {}
+    wanted: set[str] = set()
+    for name in [names] if isinstance(names, str) else names:
+        found = givers.get(name) or table.get(name)
+        if found is None:
+            raise unknown("measure", name, {*givers, *table})
+        lacking = [need for need in found.facts["needs"] if need not in given]
+        if name.startswith("fine_") and "fine_labels" not in given:
+            lacking = ["fine_labels"]
+        if lacking:
+            raise LosscopeError(f"measure {name!r} needs {' and '.join(lacking)}, which was not given")
+        chosen[found.name] = found
+        wanted |= {name} if name in givers else set(found.facts["gives"])
+    return list(chosen.values()), wanted
+
+
+def _without_background(
+    rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]
+) -> tuple[Tensor, np.ndarray, Mapping[str, Any], int]:
+    own = dict(own)
+    if "reference" in own:
+        known, of_known = own["reference"]
+        keep = np.flatnonzero(of_known != BACKGROUND)
+        own["reference"] = known[torch.from_numpy(keep).to(known.device)], of_known[keep]
+    kept = classes != BACKGROUND
+    if kept.all():
+        return rows, classes, own, 0
+    if not kept.any():
+        raise LosscopeError("every label is -1 (background); there is no class to measure")
+    for name in ROWWISE & own.keys():
+        own[name] = own[name][kept]
+    if "positive_pairs" in own:
+        first, second = own["positive_pairs"]
+        both = kept[first] & kept[second]
+        place = np.cumsum(kept) - 1
+        own["positive_pairs"] = place[first[both]], place[second[both]]
+    places = np.flatnonzero(kept)
+    return rows[torch.from_numpy(places).to(rows.device)], classes[kept], own, len(kept) - len(places)
+
+
+def _measure(
+    loaded: list[tuple[Entry, Any]], rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]
+) -> Result:
+    """All measures of one member: the package's on one shared space, plugins' by the public contract."""
+    jobs, plugins = [], []
+    for found, function in loaded:
+        takes = {*found.facts["needs"], *found.facts.get("uses", ())}
+        needs = {name: need for name, need in own.items() if name in takes}
+        if isinstance(function, Measured):
+            jobs.append((function.of_space, needs))
+        else:
+            plugins.append((function, needs))
+    values, detail = run(Space.of(rows, classes), jobs)
+    for function, needs in plugins:
+        some, more = function(rows, torch.from_numpy(classes), **needs)
+        values |= {name: float(value) for name, value in some.items()}
+        detail |= {name: np.asarray(part) for name, part in more.items()}
+    return values, detail
+
+
+GEOMETRY = ("geometry", "spectrum", "uniformity", "silhouette")
+
+
+def geometry(embeddings: Any, labels: Any, *, background: Background = "exclude") -> dict[str, float]:
+    """Geometry of one set of embeddings (N, D) with integer labels (N,), torch or numpy; NaN for null.
+
+    >>> found = geometry([[1.0, 0.0], [0.8, 0.6], [-1.0, 0.0], [-0.8, 0.6]], [0, 0, 1, 1])
+    >>> round(found["intra_variance"], 3), round(found["inter_distance"], 3)
+    (0.1, 1.8)
+    """
+    return _plain(embeddings, labels, GEOMETRY, background)
+
+
+def retrieval(embeddings: Any, labels: Any, *, background: Background = "exclude") -> dict[str, float]:
+    """Leave-one-out retrieval of one set of embeddings (N, D) with integer labels (N,), torch or numpy.
+
+    >>> found = retrieval([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]], [0, 0, 1, 1])
+    >>> found["recall_at_1"], found["map_at_r"]
+    (1.0, 1.0)
+    """
+    return _plain(embeddings, labels, ("retrieval",), background)
+
+
+def _plain(embeddings: Any, labels: Any, names: Iterable[str], background: Background) -> dict[str, float]:
+    rows = torch.as_tensor(embeddings)
+    if rows.dim() != 2:
+        raise LosscopeError(f"embeddings have shape {tuple(rows.shape)}; they must be (N, D)")
+    if not torch.isfinite(rows).all():
+        broken = int((~torch.isfinite(rows)).any(1).sum())
+        raise LosscopeError(f"{broken} of {len(rows)} embeddings hold NaN or infinity; they must be finite")
+    values, _ = evaluate(rows, labels, names=names, background=background)
+    return {name: float(value) for name, value in values.items()}
