@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import nctdtr, ndtri, stdtrit
 
 from losscope.errors import LosscopeError
-from losscope.stats.resample import DRAWS, EXACT_PAIRS
+from losscope.stats.resample import DRAWS, EXACT_PAIRS, EXACT_SHUFFLES
 
 POWER = 0.8
 
@@ -24,24 +24,35 @@ def alpha_of(look: int) -> float:
     return 0.04 / 5 ** (int(look) - 1)
 
 
-def smallest_p(seeds: int) -> float:
+def smallest_p(seeds: int, *, paired: bool = True) -> float:
     """The smallest p of the sign-flip test of n paired seeds: 2/2ⁿ, beyond 20 seeds 1/100,000.
 
-    >>> smallest_p(5)
-    0.0625
+    Unpaired, n runs of each: 2/C(2n, n) of the label shuffles, beyond 10 runs 1/100,000.
+
+    >>> smallest_p(5), smallest_p(2, paired=False)
+    (0.0625, 0.3333333333333333)
     """
     if seeds < 1:
         return 1.0
-    return 2 / 2**seeds if seeds <= EXACT_PAIRS else 1 / (DRAWS + 1)
+    exact = _rearrangements(seeds, paired)
+    return 1 / exact if exact else 1 / (DRAWS + 1)
 
 
-def attainable_p(seeds: int, tests: int) -> float:
-    """The smallest p corrected by Holm that a family of so many tests can reach with so many paired seeds.
+def _rearrangements(seeds: int, paired: bool) -> int:
+    """How many rearrangements are enumerated, mirror images being one; 0 where they are drawn."""
+    if paired:
+        return 2 ** (seeds - 1) if seeds <= EXACT_PAIRS else 0
+    ways = math.comb(2 * seeds, seeds)
+    return ways // 2 if ways <= EXACT_SHUFFLES else 0
+
+
+def attainable_p(seeds: int, tests: int, *, paired: bool = True) -> float:
+    """The smallest p corrected by Holm that a family of so many tests can reach with so many seeds.
 
     >>> attainable_p(10, 5)
     0.009765625
     """
-    return min(1.0, tests * smallest_p(seeds))
+    return min(1.0, tests * smallest_p(seeds, paired=paired))
 
 
 def family_size(losses: int, baselines: int) -> int:
@@ -53,37 +64,41 @@ def family_size(losses: int, baselines: int) -> int:
     return max(0, losses - 1) + losses * baselines
 
 
-def minimal_seeds(tests: int, look: int = 1) -> int | None:
-    """The fewest paired seeds whose attainable p reaches the look's level; None if no number does.
+def minimal_seeds(tests: int, look: int = 1, *, paired: bool = True) -> int | None:
+    """The fewest seeds whose attainable p reaches the look's level; None if no number does.
 
     >>> [minimal_seeds(tests) for tests in (1, 3, 10, 17)]
     [6, 8, 9, 10]
     """
     level = alpha_of(look)
     for seeds in range(1, EXACT_PAIRS + 2):  # beyond 20 the draws bound p, whatever the number
-        if attainable_p(seeds, tests) <= level:
+        if attainable_p(seeds, tests, paired=paired) <= level:
             return seeds
     return None
 
 
-def power(seeds: int, sd: float, delta: float, level: float) -> float:
-    """Power of the two-sided paired test at a true difference ``delta``, differences normal with ``sd``.
+def power(seeds: int, sd: float, delta: float, level: float, *, paired: bool = True) -> float:
+    """Power of the two-sided test at a true difference ``delta``, differences normal with ``sd``.
 
     The t test's, by the non-central t distribution, at the level that the sign-flip test of so many pairs
-    really attains (its p are multiples of 2/2ⁿ): 0 where it attains none.
+    really attains (its p are multiples of 2/2ⁿ): 0 where it attains none. Unpaired: n runs a group, ``sd``
+    the root of the sum of both variances.
     """
-    steps = 2 ** (seeds - 1) if seeds <= EXACT_PAIRS else DRAWS + 1
+    steps = _rearrangements(seeds, paired) or DRAWS + 1
     attained = math.floor(level * steps) / steps
     if attained <= 0 or seeds < 2:
         return 0.0
     if sd == 0:
         return 1.0 if delta > 0 else 0.0
-    critical = stdtrit(seeds - 1, 1 - attained / 2)
+    freedom = (seeds - 1) * (1 if paired else 2)
+    critical = stdtrit(freedom, 1 - attained / 2)
     shift = delta * math.sqrt(seeds) / sd
-    return float(1 - nctdtr(seeds - 1, shift, critical) + nctdtr(seeds - 1, shift, -critical))
+    return float(1 - nctdtr(freedom, shift, critical) + nctdtr(freedom, shift, -critical))
 
 
-def seeds_needed(sd: float | None, delta: float, *, tests: int = 1, look: int = 1) -> int | None:
+def seeds_needed(
+    sd: float | None, delta: float, *, tests: int = 1, look: int = 1, paired: bool = True
+) -> int | None:
     """The seeds that give power .8 at a true difference of ``delta``, for the observed ``sd`` of differences.
 
     Not at the observed difference: that would promise what was seen. Under Holm's strictest step, level
@@ -93,14 +108,14 @@ def seeds_needed(sd: float | None, delta: float, *, tests: int = 1, look: int = 
     >>> seeds_needed(0.02, 0.01), seeds_needed(None, 0.01)
     (36, 6)
     """
-    least = minimal_seeds(tests, look)
+    least = minimal_seeds(tests, look, paired=paired)
     if least is None or delta <= 0:
         return None
     if sd is None or sd == 0:
         return least
     level = alpha_of(look) / tests
     for seeds in range(least, 201):
-        if power(seeds, sd, delta, level) >= POWER:
+        if power(seeds, sd, delta, level, paired=paired) >= POWER:
             return seeds
     if level < 1 / (DRAWS + 1):
         return None

@@ -138,7 +138,7 @@ def _answer(case: _Case) -> tuple[str | None, str, Row | None]:
         if open_ones:
             row = case.rows[open_ones[0], case.reference]
             text = body(row)
-            return None, opening + (text[0].lower() + text[1:] if opening == "No answer yet: " else text), row
+            return None, opening + (_inner(text) if opening else text), row
     raise AssertionError("a verdict without a case")
 
 
@@ -158,7 +158,7 @@ def _alone(case: _Case) -> tuple[str | None, str, Row | None]:
         if case.state(case.reference, base) == "better":
             text = f"Use {case.reference}: in {label_of(case.measure)} it beats {base}, {_numbers(row)}"
             return case.reference, text, row
-        return None, f"No answer: {body(row)}", row
+        return None, f"No answer: {_inner(body(row))}", row
     mean = case.means.get(case.reference)
     seen = f"its {label_of(case.measure)} is {number(mean)}" if mean is not None else "it has no value"
     return None, f"No answer: {case.reference} was compared with nothing; {seen}", None
@@ -168,7 +168,12 @@ def _undirected(case: _Case) -> tuple[str, Row | None]:
     label = label_of(case.measure)
     opening = f"No loss is recommended by {label}, of which neither more nor less is better"
     row = next((row for row in case.rows.values() if row.b == case.reference), None)
-    return (f"{opening}: {body(row)}" if row else opening), row
+    return (f"{opening}: {_inner(body(row))}" if row else opening), row
+
+
+def _inner(text: str) -> str:
+    """A sentence to stand inside another: its own first word small, a loss's name as it is."""
+    return text[0].lower() + text[1:] if text.startswith(("The ", "No ")) else text
 
 
 def _numbers(row: Row) -> str:
@@ -199,28 +204,28 @@ def _second(case: _Case, choice: str | None) -> str:
         parts.append(f"the means are {joined([_valued(case, name) for name in case.best(case.losses)])}")
     parts += [_baseline(case, base) for base in case.baselines]
     if not case.baselines:
-        parts.append("no baseline was run, so whether training is worth it was not tested")
+        parts.append("no baseline with this measure was run, so whether training is worth it was not tested")
     text = "; ".join(parts)
-    return text[0].upper() + text[1:]
+    return text[0].upper() + text[1:] if text.startswith(("the ", "no ")) else f"Against {text}"
 
 
 def _baseline(case: _Case, base: str) -> str:
     neutral = declared(case.measure).better == "neither"
     words = {
-        "better": "different from" if neutral else "better than",
-        "worse": "different from" if neutral else "worse than",
-        "equivalent": "equivalent to",
-        "unresolved": "not told apart from",
-        "too_few_seeds": "on too few seeds to be told from",
-        "failed": "without a verdict against",
-        "not_comparable": "not comparable with",
+        "better": "different" if neutral else "better",
+        "worse": "different" if neutral else "worse",
+        "equivalent": "equivalent",
+        "unresolved": "not told apart",
+        "too_few_seeds": "on too few seeds",
+        "failed": "without a verdict",
+        "not_comparable": "not comparable",
     }
     groups: dict[str, list[str]] = {}
     for name in case.losses:
         groups.setdefault(words[case.state(name, base)], []).append(name)
     said = [f"{joined(names)} {'is' if len(names) == 1 else 'are'} {word}" for word, names in groups.items()]
-    meaning = ", which is training nothing" if base == RAW else ""
-    return f"{joined(said)} {_valued(case, base)}{meaning}"
+    meaning = ", training nothing" if base == RAW else ""
+    return f"{_valued(case, base)}{meaning}: {joined(said)}"
 
 
 def _third(case: _Case, choice: str | None, focus: Row | None) -> str:
@@ -230,7 +235,7 @@ def _third(case: _Case, choice: str | None, focus: Row | None) -> str:
     elif case.settings:
         changes.append(f"other settings, as all this is {case.settings}")
     if focus is not None and focus.seeds_needed is not None and focus.verdict != "failed":
-        changes.append(f"{focus.seeds_needed:,} seeds, which would resolve a difference that matters")
+        changes.append(f"{focus.seeds_needed:,} seeds in all, which would resolve a difference that matters")
     if focus is not None and focus.verdict == "equivalent":
         changes.append("a smaller difference being of interest")
     if focus is not None and focus.verdict == "failed":
@@ -247,4 +252,4 @@ def _third(case: _Case, choice: str | None, focus: Row | None) -> str:
         changes.append("other data, since only the seeds varied here")
     if declared(case.measure).better == "neither":
         changes.append("a goal with a better direction")
-    return f"What would change the answer: {joined(changes, 'or')}"
+    return f"What would change the answer: {'; or '.join(changes)}"

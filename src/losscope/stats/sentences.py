@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from losscope.stats.compare import Comparison, declared
+from losscope.stats.design import minimal_seeds
 from losscope.stats.verdicts import open_because
 
 
@@ -234,7 +235,10 @@ def _barred(row: Row) -> str:
 def _few(row: Row) -> str:
     found, tests = row.found, row.tests or 1
     reach, seeds = min(1.0, tests * found.smallest), f"{found.n} seed{'s' * (found.n != 1)}"
-    need = f"; {row.seeds_needed} would do at the next look" if row.seeds_needed else ""
+    least = minimal_seeds(tests, row.look + 1, paired=found.paired)
+    need = f"; at the next look at least {least} can be tested" if least else ""
+    if row.seeds_needed and found.sd is not None:
+        need += f", and {row.seeds_needed:,} would show a difference of {_indifference(found)}"
     return (
         f"{seeds[0].upper()}{seeds[1:]} {'is' if found.n == 1 else 'are'} too few to compare the {_who(row)}: "
         f"the smallest {'corrected ' * (tests > 1)}p in reach is {probability(reach)}, above "
@@ -242,11 +246,13 @@ def _few(row: Row) -> str:
     )
 
 
+def _indifference(found: Comparison) -> str:
+    return f"{found.delta:.2g}" if found.scale == "difference" else f"a factor of {math.exp(found.delta):.3g}"
+
+
 def _equivalent(row: Row) -> str:
     found = row.found
-    width = (
-        f"±{found.delta:.2g}" if found.scale == "difference" else f"a factor of {math.exp(found.delta):.3g}"
-    )
+    width = ("±" if found.scale == "difference" else "") + _indifference(found)
     return (
         f"{row.a} and {row.b} are equivalent in {label_of(found.measure)}, within {width}: "
         f"{_estimate(row)} ({evidence(row)})"
@@ -264,10 +270,9 @@ def _directed(row: Row) -> str:
 
 def _unresolved(row: Row) -> str:
     found = row.found
-    width = (
-        f"{found.delta:.2g}" if found.scale == "difference" else f"a factor of {math.exp(found.delta):.3g}"
-    )
-    need = f"; {row.seeds_needed:,} seeds would show a difference of {width}" if row.seeds_needed else ""
+    need = ""
+    if row.seeds_needed:
+        need = f"; {row.seeds_needed:,} seeds would show a difference of {_indifference(found)}"
     return (
         f"No difference found in {label_of(found.measure)} between {row.a} and {row.b}: {_estimate(row)} "
         f"({evidence(row)}); {open_because(found, 'unresolved')}{need}"

@@ -83,11 +83,12 @@ def pair_verdict(
 def more_seeds(row: Comparison, *, tests: int, look: int) -> int | None:
     """Seeds that would resolve it: power .8 at a true difference ``delta``, tested at the next look's level.
 
-    Adding seeds is another look, so the level is α_(look+1); of a comparison by order only the fewest that
-    can reach the level at all.
+    Adding seeds is another look, so the level is α_(look+1). A comparison by order has no size: the fewest
+    that can reach the level while these cannot, else None.
     """
-    sd = row.sd if row.differences or not row.paired else None
-    return seeds_needed(sd, row.delta, tests=tests, look=look + 1)
+    if row.difference is None and tests * row.smallest <= row.alpha:
+        return None
+    return seeds_needed(row.sd, row.delta, tests=tests, look=look + 1, paired=row.paired)
 
 
 @dataclass(frozen=True)
