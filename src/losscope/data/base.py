@@ -188,30 +188,30 @@ class Generated(Source):
 
 @dataclass(frozen=True, eq=False)
 class Table(Source):
-    """Data that exist: one pool of rows, each train, (validation or) test; the test rows never move."""
+    """Data that exist: one pool of rows, each train, (validation or) test; the test rows never move.
+
+    ``whole`` (N,): what validation holds out whole (groups, or classes where the test classes are unseen
+    too); None: a fifth of each class.
+    """
 
     pool: Part
     role: np.ndarray
     facts: Facts
     digest: str
     label_noise: float = 0.0
-    by_group: bool = False
+    whole: np.ndarray | None = None
     _test: list[Part] = field(default_factory=list)
 
     def rows(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The positions of the train, validation and test rows of a seed, each ascending."""
-        test = np.flatnonzero(self.role == TEST)
+        test, rest = np.flatnonzero(self.role == TEST), np.flatnonzero(self.role == TRAIN)
         if np.any(self.role == VALIDATION):
-            return np.flatnonzero(self.role == TRAIN), np.flatnonzero(self.role == VALIDATION), test
-        rest = np.flatnonzero(self.role == TRAIN)
+            return rest, np.flatnonzero(self.role == VALIDATION), test
         rng = rules.generator(seed, "validation")
-        labels = self.pool.labels[rest]
-        if self.by_group and self.pool.groups is not None:
-            held = rules.hold_out_whole(self.pool.groups[rest], 0.2, rng)
-        elif self.facts.disjoint:
-            held = rules.hold_out_whole(labels, 0.2, rng)
+        if self.whole is None:
+            held = rules.hold_out_stratified(self.pool.labels[rest], 0.2, rng)
         else:
-            held = rules.hold_out_stratified(labels, 0.2, rng)
+            held = rules.hold_out_whole(self.whole[rest], 0.2, rng)
         return rest[~held], rest[held], test
 
     def splits(self, seed: int, protocol: str = "matched") -> Splits:
@@ -221,6 +221,11 @@ class Table(Source):
         if not self._test:
             self._test.append(self.pool.take(test))
         part = self.pool.take(train)
+        require(
+            len(np.unique(part.labels[part.labels >= 0])) > 1,
+            f"{self.facts.name}: validation holds out whole groups or classes, and seed {seed} leaves fewer than two "
+            "classes to train on; wanted: more groups, or a split of your own with validation rows",
+        )
         if self.label_noise:
             noisy = rules.redraw_labels(part.labels, self.label_noise, rules.generator(seed, "label noise"))
             part = dataclasses.replace(part, labels=noisy)
@@ -243,14 +248,16 @@ class Draft:
     Fields are as in ``Part`` and ``Facts``. ``labels`` and ``fine_labels`` may be of any kind that
     ``np.unique`` sorts, unless ``class_names`` and ``fine_names`` say that they are positions in these.
     ``role`` int8 (N,) gives each row's part, or None: a fixed stratified test split is made. ``level``
-    says which labels are trained on where there are two and the user does not say.
+    says which labels are trained on where there are two and the user does not say. ``disjoint``: the
+    split, given by ``role``, is of classes at the finest level. ``by_group``: splits tear no group apart.
+    Without labels, ``no_labels`` is the sentence for a user who gives no explicit tuples either.
     """
 
     name: str
     title: str
     kind: Kind
     inputs: np.ndarray
-    labels: np.ndarray
+    labels: np.ndarray | None
     fine_labels: np.ndarray | None = None
     groups: np.ndarray | None = None
     second: np.ndarray | None = None
@@ -261,12 +268,14 @@ class Draft:
     split: str = ""
     level: Literal["fine", "coarse"] = "coarse"
     disjoint: bool = False
+    by_group: bool = False
     edition: str = ""
     origin: str = ""
     licence: str = ""
     class_names: tuple[str, ...] = ()
     fine_names: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
+    no_labels: str = ""
     notes: list[str] = field(default_factory=list)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from losscope.data import splits as rules
 from losscope.data.base import TEST, TRAIN, VALIDATION, Draft, Facts, Part, Table, fingerprint
+from losscope.data.tuples import holding_units, implied_labels, read_tuples
 from losscope.errors import LosscopeError, require
 
 TEST_SHARE = 0.3
@@ -20,60 +22,104 @@ def finish(
     train_labels: str | None = None,
     label_noise: float = 0.0,
     limit: int | None = None,
-    by_group: bool = False,
+    pairs: str | None = None,
+    triplets: str | None = None,
 ) -> Table:
     """The source of a draft.
 
     ``train_labels``: "fine" or "coarse" where the data have both. ``label_noise``: share of the training
-    labels redrawn uniformly, by seed. ``limit``: at most so many training and validation rows, a fixed
-    stratified choice. ``by_group``: splits tear no group apart.
+    labels redrawn uniformly, by seed. ``limit``: at most about so many training and validation rows, a
+    fixed stratified choice. ``pairs``, ``triplets``: files of explicit tuples over the rows.
 
     Raises LosscopeError for unequal lengths, NaN or infinity, one class only, no class with two members,
     or splits that leak.
     """
-    check_arrays(draft)
     require(
         0 <= label_noise < 1, f"label_noise is {label_noise}; it is a share of the labels, from 0 to below 1"
     )
-    labels, class_names = numbered(draft.labels, draft.class_names)
-    fine, fine_names = None, draft.fine_names
-    if draft.fine_labels is not None:
-        fine, fine_names = numbered(draft.fine_labels, draft.fine_names)
-    labels, class_names, fine, fine_names = _level(draft, train_labels, labels, class_names, fine, fine_names)
-    groups: np.ndarray | None = None
-    group_names: tuple[str, ...] = ()
-    if draft.groups is not None:
-        groups, group_names = numbered(draft.groups, ())
-    require(
-        not by_group or groups is not None, f"{draft.name} has no groups to split by; wanted: a group column"
-    )
-    pool = Part(
-        as_inputs(draft.inputs), labels, fine, groups,
-        None if draft.second is None else as_inputs(draft.second), draft.names,
-        np.arange(len(labels)), draft.pairs, draft.triplets,
-    )  # fmt: skip
-    role, split, disjoint = _roles(draft, pool, by_group)
-    notes = [*draft.notes, *_check_classes(draft.name, pool.labels, role, class_names)]
+    _add_tuples(draft, pairs, triplets)
+    check_arrays(draft)
+    pool, names = _pool(draft, train_labels)
+    role, whole, split = _roles(draft, pool, names)
+    notes = [*draft.notes, *check_classes(draft.name, pool.labels, role, names["class"])]
+    if whole is None and not _can_stratify(draft.name, pool.labels, role):
+        whole = pool.labels
+        notes.append("every training class has fewer than 4 rows: validation holds out whole classes")
+    if pool.fine_labels is not None and draft.disjoint:
+        notes.append(_shared(pool.labels, role))
     checksum = fingerprint(*(getattr(pool, one.name) for one in dataclasses.fields(pool)), role)
     if limit is not None:
-        pool, role, note = _limited(draft.name, pool, role, limit)
+        keep, note = _limited(draft.name, pool.labels, role, limit)
+        pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
         notes += note
     if label_noise:
         notes.append(f"{label_noise:.0%} of the training labels are redrawn at random")
-    mean, std = channel_moments(pool.inputs, role == TRAIN) if draft.kind == "images" else ((), ())
-    facts = Facts(
-        draft.name, draft.title, draft.kind, len(np.unique(pool.labels[pool.labels >= 0])), len(pool),
-        pool.inputs.shape[1:], split, draft.edition, draft.origin, draft.licence, disjoint,
-        checksum=checksum, class_names=class_names, fine_names=fine_names, group_names=group_names,
-        modalities=draft.modalities,
-        second_shape=() if pool.second is None else pool.second.shape[1:],
-        mean=mean, std=std, notes=tuple(notes),
-    )  # fmt: skip
-    digest = fingerprint(more=repr((checksum, draft.name, train_labels, label_noise, limit, by_group, split)))
+    pool = dataclasses.replace(pool, rows=np.arange(len(pool)))
+    disjoint = not np.isin(pool.labels[role == TEST], pool.labels[role != TEST]).any()
+    facts = _facts(draft, pool, role, names, split, disjoint, checksum, notes)
+    options = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
+    table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole)
+    torn = _torn(draft, table)
+    if torn:
+        facts = dataclasses.replace(facts, notes=(*facts.notes, torn))
     for name in ("inputs", "labels", "fine_labels", "groups", "second"):
         if (array := getattr(pool, name)) is not None:
             array.setflags(write=False)
-    return Table(pool, role, facts, digest, label_noise, by_group)
+    return dataclasses.replace(table, facts=facts)
+
+
+def _add_tuples(draft: Draft, pairs: str | None, triplets: str | None) -> None:
+    """Read explicit tuples, and make labels of them where the data have none."""
+    rows = len(draft.inputs)
+    if pairs is not None:
+        draft.pairs = read_tuples(Path(pairs), "pairs", draft.names, rows)
+    if triplets is not None:
+        draft.triplets = read_tuples(Path(triplets), "triplets", draft.names, rows)
+    if draft.labels is None:
+        require(draft.pairs is not None or draft.triplets is not None, draft.no_labels)
+        draft.labels, notes = implied_labels(draft.pairs, draft.triplets, rows)
+        draft.notes += notes
+
+
+def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, dict[str, tuple[str, ...]]]:
+    """All rows as one part, with the wanted level of labels, and the names of classes and groups."""
+    require(
+        train_labels in (None, "fine", "coarse"), f"train_labels is {train_labels!r}; choices: fine, coarse"
+    )
+    assert draft.labels is not None
+    labels, class_names = numbered(draft.labels, draft.class_names)
+    fine: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    fine_names: tuple[str, ...] = ()
+    group_names: tuple[str, ...] = ()
+    if draft.fine_labels is not None:
+        fine, fine_names = numbered(draft.fine_labels, draft.fine_names)
+        if (train_labels or draft.level) == "fine":
+            labels, class_names, fine, fine_names = fine, fine_names, None, ()
+    elif train_labels == "coarse":
+        raise LosscopeError(
+            f"{draft.name} has one kind of labels only; --train-labels coarse wants data with finer labels too"
+        )
+    if draft.groups is not None:
+        groups, group_names = numbered(draft.groups, ())
+    second = None if draft.second is None else as_inputs(draft.second)
+    pool = Part(
+        as_inputs(draft.inputs), labels, fine, groups, second, draft.names,
+        np.arange(len(labels)), draft.pairs, draft.triplets,
+    )  # fmt: skip
+    return pool, {"class": class_names, "fine": fine_names, "group": group_names}
+
+
+def _facts(draft, pool, role, names, split, disjoint, checksum, notes) -> Facts:
+    mean, std = channel_moments(pool.inputs, role == TRAIN) if draft.kind == "images" else ((), ())
+    return Facts(
+        name=draft.name, title=draft.title, kind=draft.kind,
+        classes=len(np.unique(pool.labels[pool.labels >= 0])), rows=len(pool), shape=pool.inputs.shape[1:],
+        split=split, edition=draft.edition, origin=draft.origin, licence=draft.licence, disjoint=disjoint,
+        checksum=checksum, class_names=names["class"], fine_names=names["fine"], group_names=names["group"],
+        modalities=draft.modalities, second_shape=() if pool.second is None else pool.second.shape[1:],
+        mean=mean, std=std, notes=tuple(notes),
+    )  # fmt: skip
 
 
 def as_inputs(array: np.ndarray) -> np.ndarray:
@@ -83,6 +129,7 @@ def as_inputs(array: np.ndarray) -> np.ndarray:
 
 def check_arrays(draft: Draft) -> None:
     """Raise for lengths that differ, no rows, and values that are not finite (how many, and where)."""
+    assert draft.labels is not None
     rows = len(draft.labels)
     require(rows > 0, f"{draft.name} has no rows")
     for what in ("inputs", "second", "fine_labels", "groups", "names", "role"):
@@ -98,18 +145,22 @@ def check_arrays(draft: Draft) -> None:
             continue
         if array.dtype.kind not in "fiub":
             raise LosscopeError(f"{draft.name}: the {what} are of type {array.dtype}; wanted: numbers")
+        require(
+            array.ndim > 1 and array[:1].size > 0,
+            f"{draft.name}: the {what} are of shape {array.shape}; wanted: (rows, values)",
+        )
         if array.dtype.kind == "f":
             check_finite(draft.name, array)
 
 
 def check_finite(name: str, array: np.ndarray) -> None:
-    """Raise for NaN or infinity, with the count and the first places."""
+    """Raise for NaN or infinity (as float32), with the count and the first places."""
     flat = array.reshape(len(array), -1)
-    # The sum is finite unless a value is not, or it overflows; only then is every value looked at.
     with np.errstate(all="ignore"):
-        if np.isfinite(flat.sum(dtype=np.float64)):
+        # A sum is finite unless a value is not or it overflows; only then is every value looked at.
+        if np.isfinite(flat.sum(dtype=np.float32)):
             return
-    bad = ~np.isfinite(flat)
+        bad = ~np.isfinite(flat.astype(np.float32))
     rows = np.flatnonzero(bad.any(1))
     if len(rows):
         first = ", ".join(map(str, rows[:3])) + (", …" if len(rows) > 3 else "")
@@ -120,81 +171,95 @@ def check_finite(name: str, array: np.ndarray) -> None:
 
 
 def numbered(values: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels of any kind as int64 positions in a tuple of names; -1 among integers stays background."""
+    """Labels of any kind as int64 positions in a tuple of names; -1 among integers stays background.
+
+    >>> numbered(np.array([7, 3, -1, 7]), ())
+    (array([ 1,  0, -1,  1]), ('3', '7'))
+    """
     values = np.asarray(values)
+    require(values.ndim == 1, f"the labels are of shape {values.shape}; wanted: (rows,)")
     if values.dtype.kind == "f":
         require(
             bool(np.all(np.isfinite(values)) and np.all(values == np.round(values))),
-            "the labels are numbers with a fraction, or missing; wanted: whole numbers or names",
+            f"{int((~np.isfinite(values)).sum()):,} labels are missing and others may have a fraction; "
+            "wanted: whole numbers or names",
         )
         values = values.astype(np.int64)
     if names:
-        return values.astype(np.int64), tuple(names)
+        values = values.astype(np.int64)
+        require(
+            bool(np.all((values >= -1) & (values < len(names)))),
+            f"labels go from {values.min()} to {values.max()} but there are {len(names)} class names",
+        )
+        return values, tuple(names)
     if values.dtype.kind in "iub":
         values = values.astype(np.int64)
         known = np.unique(values[values != -1])
-        place = np.searchsorted(known, values)
-        return np.where(values == -1, -1, place), tuple(map(str, known))
+        return np.where(values == -1, -1, np.searchsorted(known, values)), tuple(map(str, known))
     known, place = np.unique(values.astype(str), return_inverse=True)
     return place.astype(np.int64), tuple(map(str, known))
 
 
-def _level(draft, wanted, labels, class_names, fine, fine_names):
-    """Which of two label levels is trained on, and which is left for measuring detail."""
-    require(wanted in (None, "fine", "coarse"), f"train_labels is {wanted!r}; choices: fine, coarse")
-    if fine is None:
-        require(
-            wanted != "coarse",
-            f"{draft.name} has one kind of labels only; --train-labels coarse wants data with finer labels too",
-        )
-        return labels, class_names, None, ()
-    if (wanted or draft.level) == "fine":
-        return fine, fine_names, None, ()
-    return labels, class_names, fine, fine_names
+UNSEEN = "test of unseen classes, fixed, because most classes have fewer than 4 rows"
 
 
-def _roles(draft: Draft, pool: Part, by_group: bool) -> tuple[np.ndarray, str, bool]:
-    """Each row's part, how that came about in words, and whether test classes are unseen in training."""
+def _roles(draft: Draft, pool: Part, names: dict) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Each row's part; what is held out whole for validation, if anything; and the split in words."""
+    require(
+        not draft.by_group or pool.groups is not None,
+        f"{draft.name} has no groups to split by; wanted: a group column",
+    )
+    whole = pool.groups if draft.by_group else None
+    if draft.disjoint:
+        # Classes are disjoint at the finest level, whatever is trained on.
+        finest = draft.fine_labels if draft.fine_labels is not None else pool.labels
+        whole = numbered(finest, ())[0] if whole is None else whole
     if draft.role is not None:
         role = np.asarray(draft.role, np.int8)
-        if by_group:
-            check_leak(draft.name, "group", pool.groups, role)
-        elif draft.disjoint and draft.level == "fine" and pool.fine_labels is None:
-            check_leak(draft.name, "class", pool.labels, role)
         for part, what in ((TRAIN, "training"), (TEST, "test")):
             require(
                 bool(np.any(role == part)), f"{draft.name} has no {what} rows; wanted: some in each split"
             )
-        return role, draft.split or "split as given", draft.disjoint
+        if whole is not None:
+            kind = "group" if draft.by_group else "class"
+            check_leak(draft.name, kind, whole, role, names[kind] if kind == "group" else ())
+        if draft.names is not None:
+            check_leak(draft.name, "file", draft.names, role)
+        return role, whole, draft.split or "split as given"
+    tuples = draft.pairs is not None or draft.triplets is not None
+    if whole is None and tuples:
+        whole = holding_units(draft.pairs, draft.triplets, len(pool))
     rng = rules.generator(0, "test split")
     counts = np.bincount(pool.labels[pool.labels >= 0])
     counts = counts[counts > 0]
-    disjoint = False
-    if by_group and pool.groups is not None:
-        held, split = rules.hold_out_whole(pool.groups, TEST_SHARE, rng), "test of whole groups, fixed"
+    if whole is not None:
+        held, split = rules.hold_out_whole(whole, TEST_SHARE, rng), "test of whole groups, fixed"
+        split = split if draft.by_group else "test tears no tuple apart, fixed"
     elif np.median(counts) < 4 and len(counts) >= 5:
-        held, disjoint = rules.hold_out_whole(pool.labels, TEST_SHARE, rng), True
-        split = "test of unseen classes, fixed, because most classes have fewer than 4 rows"
+        whole = pool.labels
+        held, split = rules.hold_out_whole(whole, TEST_SHARE, rng), UNSEEN
     else:
         held, split = rules.hold_out_stratified(pool.labels, TEST_SHARE, rng), "test stratified, fixed"
-    return np.where(held, TEST, TRAIN).astype(np.int8), split, disjoint
+    return np.where(held, TEST, TRAIN).astype(np.int8), whole, split
 
 
-def check_leak(name: str, what: str, values: np.ndarray | None, role: np.ndarray) -> None:
+def check_leak(
+    name: str, what: str, values: np.ndarray, role: np.ndarray, spoken: Sequence[str] = ()
+) -> None:
     """Raise if a value (a class, a group, a file) stands in the test split and outside of it."""
-    if values is None:
-        return
     both = np.intersect1d(values[role == TEST], values[role != TEST])
     if len(both):
-        first = ", ".join(map(str, both[:3])) + (", …" if len(both) > 3 else "")
+        first = ", ".join(str(spoken[one] if len(spoken) else one) for one in both[:3])
+        many = {"class": "classes"}.get(what, f"{what}s") if len(both) > 1 else what
         raise LosscopeError(
-            f"{name} leaks: {len(both):,} {what}{'es' if what == 'class' else 's'} stand in the test split and "
-            f"outside of it ({first}); wanted: each {what} in one split"
+            f"{name} leaks: {len(both):,} {many} ({first}{', …' if len(both) > 3 else ''}) in the test split and "
+            f"outside of it; wanted: each {what} in one split"
         )
 
 
-def _check_classes(name: str, labels: np.ndarray, role: np.ndarray, names: Sequence[str]) -> list[str]:
-    seen = labels[(role == TRAIN) | (role == VALIDATION)]
+def check_classes(name: str, labels: np.ndarray, role: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Raise for one class only or no class with two members in training; say how many are alone."""
+    seen = labels[role != TEST]
     values, counts = np.unique(seen[seen >= 0], return_counts=True)
     if len(values) < 2:
         only = f" ({names[values[0]]!r})" if len(values) and names else ""
@@ -207,23 +272,52 @@ def _check_classes(name: str, labels: np.ndarray, role: np.ndarray, names: Seque
             "wanted: classes with positives"
         )
     lone = int((counts == 1).sum())
-    if lone:
-        return [
-            f"{lone:,} of {len(values):,} training classes {'has' if lone == 1 else 'have'} a single member: "
-            "negatives only, never anchors with a positive"
-        ]
-    return []
+    if not lone:
+        return []
+    are = "class has" if lone == 1 else "classes have"
+    return [f"{lone:,} of {len(values):,} training {are} a single member: a negative only, never a positive"]
 
 
-def _limited(name: str, pool: Part, role: np.ndarray, limit: int) -> tuple[Part, np.ndarray, list[str]]:
+def _can_stratify(name: str, labels: np.ndarray, role: np.ndarray) -> bool:
+    """Whether validation rows can be taken from within classes; raise if not even from whole classes."""
+    counts = np.unique(labels[(role == TRAIN) & (labels >= 0)], return_counts=True)[1]
+    if np.any(role == VALIDATION) or (counts >= 4).any():
+        return True
+    require(
+        len(counts) >= 5,
+        f"{name} has {int(counts.sum()):,} training rows in {len(counts)} classes, too few to hold out validation; "
+        "wanted: a class of at least 4, or at least 5 classes",
+    )
+    return False
+
+
+def _shared(labels: np.ndarray, role: np.ndarray) -> str:
+    """What a split by fine classes means for the coarse ones."""
+    both = len(np.intersect1d(labels[role == TEST], labels[role != TEST]))
+    return f"the split is by fine classes: {both:,} of {len(np.unique(labels)):,} coarse classes have fine ones on both sides"
+
+
+def _limited(name: str, labels: np.ndarray, role: np.ndarray, limit: int) -> tuple[np.ndarray, list[str]]:
+    """The rows to keep: all test rows, and a fixed stratified choice of the others."""
     rest = np.flatnonzero(role != TEST)
     require(limit > 1, f"limit is {limit}; it is the number of training rows to keep, at least 2")
     if limit >= len(rest):
-        return pool, role, []
-    held = rules.hold_out_stratified(pool.labels[rest], limit / len(rest), rules.generator(0, "limit"))
+        return np.arange(len(role)), []
+    held = rules.hold_out_stratified(labels[rest], limit / len(rest), rules.generator(0, "limit"))
     keep = np.sort(np.concatenate([rest[held], np.flatnonzero(role == TEST)]))
-    note = f"reduced: {int(held.sum()):,} of {len(rest):,} training and validation rows of {name}"
-    return pool.take(keep), role[keep], [note]
+    return keep, [f"reduced: {int(held.sum()):,} of {len(rest):,} training and validation rows of {name}"]
+
+
+def _torn(draft: Draft, table: Table) -> str | None:
+    """How many explicit tuples fall away because their rows stand in different parts, for seed 0."""
+    total = sum(len(one) for one in (draft.pairs, draft.triplets) if one is not None)
+    if not total:
+        return None
+    parts = [table.pool.take(rows) for rows in table.rows(0)]
+    kept = sum(len(one) for part in parts for one in (part.pairs, part.triplets) if one is not None)
+    if kept == total:
+        return None
+    return f"{total - kept:,} of {total:,} explicit tuples fall away: their rows stand in different splits"
 
 
 def channel_moments(images: np.ndarray, rows: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -236,9 +330,9 @@ def channel_moments(images: np.ndarray, rows: np.ndarray) -> tuple[tuple[float, 
     """
     means, deviations = [], []
     values = np.arange(256) / 255
-    chosen = images[rows]
     for channel in range(images.shape[1]):
-        share = np.bincount(chosen[:, channel].ravel(), minlength=256) / max(1, chosen[:, channel].size)
+        pixels = images[rows, channel]
+        share = np.bincount(pixels.ravel(), minlength=256) / max(1, pixels.size)
         mean = float(share @ values)
         means.append(mean)
         deviations.append(float(np.sqrt(share @ (values - mean) ** 2)) or 1.0)

@@ -9,8 +9,9 @@ import numpy as np
 
 from losscope.data import download
 from losscope.data.base import TEST, TRAIN, Draft
-from losscope.data.files import Arrays, read_npz
+from losscope.data.files import Arrays, read_npz, said
 from losscope.data.pickles import read_batch
+from losscope.data.pictures import read_images
 from losscope.errors import LosscopeError
 from losscope.registry import register
 
@@ -247,4 +248,49 @@ def _cifar(images, labels, test_images, test_labels, edition: str) -> Draft:
         role=np.repeat(np.array([TRAIN, TEST], np.int8), [sum(map(len, images)), len(test_images)]),
         split="test as published, validation stratified by seed", edition=edition,
         origin="cs.toronto.edu/~kriz/cifar.html", licence="none stated", class_names=CIFAR_NAMES, notes=notes,
+    )  # fmt: skip
+
+
+@register(
+    "data",
+    "tiny_imagenet",
+    title="Tiny ImageNet: photographs, 64×64, colour",
+    n=110000,
+    classes=200,
+    modality="images",
+    split="test fixed (the published validation images, 10,000); validation a fifth of the training images, by seed",
+    licence="non-commercial research (ImageNet)",
+    origin="cs231n.stanford.edu/tiny-imagenet-200.zip",
+    files=("tiny-imagenet-200/wnids.txt", "tiny_imagenet/tiny-imagenet-200/wnids.txt"),
+)
+def tiny_imagenet(root: Path | None, *, skip_bad: bool = False) -> Draft:
+    """Tiny ImageNet: 100,000 training images (3, 64, 64) of 200 classes; the 10,000 labelled validation ones test.
+
+    Read from the unpacked folder ``tiny-imagenet-200``; the published test images have no labels.
+
+    Source: Le and Yang 2015.
+    """
+    homes = download.places(root, "tiny-imagenet-200", "tiny_imagenet/tiny-imagenet-200")
+    if not homes:
+        raise LosscopeError(
+            "tiny_imagenet is not on this machine: download http://cs231n.stanford.edu/tiny-imagenet-200.zip and unpack "
+            f"it in {root or 'DATA_ROOT'}{'' if root else ' (--data-root DATA_ROOT)'}"
+        )
+    home = homes[0]
+    files = sorted(home.glob("train/*/images/*.JPEG"))
+    words = [one.parent.parent.name for one in files]
+    with said(home / "val" / "val_annotations.txt", "the unpacked folder tiny-imagenet-200"):
+        lines = (home / "val" / "val_annotations.txt").read_text().splitlines()
+    for line in lines:
+        name, word = line.split("\t")[:2]
+        files.append(home / "val" / "images" / name)
+        words.append(word)
+    images, kept, notes = read_images(files, 64, skip_bad)
+    role = np.repeat(np.array([TRAIN, TEST], np.int8), [len(files) - len(lines), len(lines)])[kept]
+    return Draft(
+        "tiny_imagenet", "Tiny ImageNet", "images", images, np.array(words)[kept], role=role,
+        names=np.array([str(one.relative_to(home)) for one in files])[kept],
+        split="test is the published validation, validation stratified by seed", notes=notes,
+        edition=f"{len(files) - len(lines):,} + {len(lines):,} images", origin=str(home),
+        licence="non-commercial research",
     )  # fmt: skip

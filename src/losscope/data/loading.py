@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,10 +12,18 @@ from typing import Any
 
 from losscope import registry
 from losscope.data.base import Draft, Source
+from losscope.data.download import cache_folder
 from losscope.data.finish import finish
+from losscope.data.folders import by_path
 from losscope.errors import LosscopeError, unknown
 
-COMMON: dict[str, Any] = {"train_labels": None, "label_noise": 0.0, "limit": None}
+COMMON: dict[str, Any] = {
+    "train_labels": None,
+    "label_noise": 0.0,
+    "limit": None,
+    "pairs": None,
+    "triplets": None,
+}
 """Options that every real data set has."""
 
 _cache: OrderedDict[tuple, Source] = OrderedDict()
@@ -67,12 +76,25 @@ def _loader(name: str) -> tuple[Callable[..., Draft | Source], dict[str, Any]]:
     table = registry.entries("data")
     if name in table:
         return table[name].load(), table[name].parameters
+    if name.startswith("hf:"):
+        from losscope.data.hub import hub
+
+        return _bound(hub, name.removeprefix("hf:"))
+    if (path := Path(name).expanduser()).exists():
+        return _bound(by_path(path), path)
     near = difflib.get_close_matches(name, table, n=3, cutoff=0.5)
     guess = f"; did you mean {' or '.join(map(repr, near))}?" if near else ";"
     raise LosscopeError(
         f"unknown data set {name!r}, and no file or folder of that name{guess} choices: {', '.join(sorted(table))}, "
         "a path to features, a manifest or a folder of class folders, or hf:owner/name"
     )
+
+
+def _bound(reader: Callable[..., Draft], where: Any) -> tuple[Callable[..., Draft], dict[str, Any]]:
+    """A reader of a place as a loader of a data set, and its options."""
+    words = inspect.signature(reader).parameters.values()
+    own = {word.name: word.default for word in words if word.kind is word.KEYWORD_ONLY}
+    return lambda root, **options: reader(where, **options), own
 
 
 def _stamp(name: str) -> tuple[int, int] | None:
@@ -93,4 +115,5 @@ def present(name: str, root: str | Path | None = None) -> bool:
     if facts.get("bundled"):
         return True
     root = root or os.environ.get("LOSSCOPE_DATA") or None
-    return root is not None and any(any(Path(root).expanduser().glob(one)) for one in facts.get("files", ()))
+    bases = [cache_folder(), *([Path(root).expanduser()] if root else [])]
+    return any(any(base.glob(one)) for base in bases for one in facts.get("files", ()))
