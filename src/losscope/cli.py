@@ -295,16 +295,12 @@ def _study(study: Any, *, json: bool, dry_run: bool) -> None:
 
 
 def _print_plan(planned: dict[str, Any]) -> None:
-    p, wanted = planned["p_attainable"], planned["seeds_wanted"]
     print(planned["data"])
     print(
         f"{planned['runs']} runs ({planned['stored']} stored) in {planned['populations']} populations, "
         f"{planned['epochs_left']} population epochs to go."
     )
-    print(
-        f"{planned['tests_in_family']} tests in the primary family: the smallest attainable corrected p is {p:.2g}; "
-        f"a first look needs {wanted} seeds."
-    )
+    print(planned["sentence"])
 
 
 def _print(result: Result, json: bool) -> None:

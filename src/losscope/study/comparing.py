@@ -120,8 +120,7 @@ def plan(study: Study, losses: Sequence[LossSpec] | None = None) -> Plan:
 def dry_run(made: Plan) -> dict[str, Any]:
     """What a study would cost and what it could show, before it starts."""
     epochs, stored = launch.work_left(made.groups)
-    losses = len(made.study.losses)
-    tests = losses - 1 + losses * len({run.loss.name for run in made.runs if run.loss.baseline})
+    baselines = {run.loss.name for run in made.runs if run.loss.baseline}
     return {
         "schema": 1,
         "data": made.source.describe(),
@@ -129,9 +128,7 @@ def dry_run(made: Plan) -> dict[str, Any]:
         "stored": stored,
         "populations": len(made.groups),
         "epochs_left": epochs,
-        "tests_in_family": tests,
-        "p_attainable": stats.attainable(made.study.seeds, tests),
-        "seeds_wanted": stats.seeds_wanted(tests),
+        **stats.plan(made.study.seeds, len(made.study.losses), len(baselines)),
     }
 
 
@@ -218,18 +215,16 @@ def read(store: Store, name: str) -> Result:
     require(kept is not None, f"the store {str(store.root)!r} has no study {name!r}")
     study = Study(**kept["study"])
     stored = store.many(kept["runs"])
-    measured = [measured_of(one) for one in stored]
     names = {one.run.loss.canonical(): label_of(one.run, study) for one in stored}
+    measured = [measured_of(one, names[one.run.loss.canonical()]) for one in stored]
     untuned = None if study.tune else untuned_phrase([one.run for one in stored], study)
-    for one, record in zip(measured, stored, strict=True):
-        one.loss = names[record.run.loss.canonical()]
     analysis = stats.analyse(
         measured,
         goal=study.goal,
         reference=study.reference,
         untuned=untuned,
         generated=kept["data"]["generated"],
-        look=kept["look"],
+        looks=kept["look"],
     )
     runs_of = _by_loss(stored, names)
     for entry in [*analysis["losses"], *analysis["baselines"]]:
@@ -278,7 +273,7 @@ def report(folder: str | Path, name: str | None = None) -> Result:
     return result
 
 
-def measured_of(stored: Stored) -> stats.Measured:
+def measured_of(stored: Stored, label: str) -> stats.Measured:
     """One run's final numbers, each from the split where its protocol measures it.
 
     Geometry comes from the protocol's split, and where that is the training set the test value stands
@@ -295,7 +290,7 @@ def measured_of(stored: Stored) -> stats.Measured:
             values[name], splits[name] = value, split
     facts = run.loss.facts
     return stats.Measured(
-        loss=run.loss.label,
+        loss=label,
         seed=run.seed,
         values=values,
         splits=splits,
@@ -304,6 +299,7 @@ def measured_of(stored: Stored) -> stats.Measured:
         family="baseline" if run.loss.baseline else "loss",
         form=facts.get("shape"),
         hinge=facts.get("hinge"),
+        floor=facts.get("floor"),
     )
 
 

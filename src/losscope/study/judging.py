@@ -68,7 +68,6 @@ def judge(
         raise unknown("reference loss", reference, names)
     if measure is not None:
         quantity(measure)
-    _check_pairs(measured, unpaired)
     analysis = stats.analyse(
         measured,
         goal=goal,
@@ -76,7 +75,7 @@ def judge(
         reference=reference,
         untuned=None if tuned else "untuned",
         generated=False,
-        look=look,
+        looks=look,
         unpaired=unpaired,
     )
     data = {
@@ -192,6 +191,7 @@ def _measured(loss: str, seed: int, values: dict, splits: dict, detail: dict) ->
         family="baseline" if loss in BASELINES else "loss",
         form=facts.get("shape"),
         hinge=facts.get("hinge"),
+        floor=facts.get("floor"),
     )
 
 
@@ -254,22 +254,6 @@ def load_embeddings(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     bad = int((~np.isfinite(embeddings.astype(np.float64)).all(axis=1)).sum())
     require(bad == 0, f"{str(path)!r}: {bad} of {len(embeddings)} embeddings are NaN or infinite")
     return embeddings.astype(np.float32), np.unique(labels, return_inverse=True)[1].astype(np.int64)
-
-
-def _check_pairs(measured: Sequence[stats.Measured], unpaired: bool) -> None:
-    if unpaired:
-        return
-    seeds: dict[str, set[int]] = {}
-    for one in measured:
-        seeds.setdefault(one.loss, set()).add(one.seed)
-    every = set.union(*seeds.values())
-    lacking = {loss: sorted(every - own) for loss, own in seeds.items() if own != every}
-    if lacking:
-        said = "; ".join(f"{loss} lacks {', '.join(map(str, own))}" for loss, own in lacking.items())
-        raise LosscopeError(
-            f"the seeds do not pair ({said}): a paired test wants every loss on the same seeds; give them all, or say "
-            f"--unpaired if a loss's seeds have nothing to do with another's"
-        )
 
 
 def _detail(measured: Sequence[stats.Measured]) -> dict[str, dict[str, np.ndarray]]:

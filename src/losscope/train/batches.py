@@ -15,7 +15,8 @@ from torch import Tensor
 
 from losscope.data import Part, Splits
 from losscope.errors import LosscopeError, require
-from losscope.pairs import Relation, draw_partners, pair_distances, sample
+from losscope.pairs import Relation, pair_distances
+from losscope.pairs.sampling import Partners, sample
 from losscope.spec import Protocol, Run, seed_of
 
 PROBE_ROWS = 256
@@ -72,6 +73,7 @@ class Batches:
         self.tuple_generators = [np.random.default_rng(seed_of(run.seed, "tuples")) for run in runs]
         self._pool(splits)
         self._check()
+        self.partners = [Partners(labels) for labels in self.labels] if self.from_set else []
         self.probe_index = self._probe(runs)
 
     def _pool(self, splits: Sequence[Splits]) -> None:
@@ -99,6 +101,7 @@ class Batches:
 
     def _check(self) -> None:
         size = self.protocol.batch_size
+        require(self.classes >= 2, f"the training data have {self.classes} class; comparing losses wants at least 2")
         smallest = min(len(rows) for rows in self.rows)
         require(
             size <= smallest,
@@ -185,7 +188,7 @@ class Batches:
         partners = None
         if self.from_set:
             uniforms = self.tuple_generators[member].random((len(anchors), 2))
-            partners = draw_partners(labels, anchors, uniforms, form=self.form)
+            partners = self.partners[member].draw(anchors, uniforms, self.form)
         return anchors, labels[anchors], partners
 
     def epoch(self, objective: Any, embed: Callable[[Tensor], Tensor]) -> Iterator[tuple[Tensor, Relation]]:
@@ -208,9 +211,12 @@ class Batches:
             part = slice(start, start + self.size)
             chosen = torch.cat([index[:, part], *(column[:, part] for column in columns)], dim=1)
             inputs = self.gather(chosen)
-            if marks is not None:
-                make = Relation.from_partners if self.form == "pairs" else Relation.from_triples
-                yield inputs, make(marks[:, part])
+            if self.from_set:
+                anchors = chosen.shape[1] // (1 + len(columns))
+                yield (
+                    inputs,
+                    Relation.from_triples(anchors) if marks is None else Relation.from_partners(marks[:, part]),
+                )
                 continue
             relation = self.relation(labels[:, part])
             if self.tuples != "all":
@@ -218,16 +224,20 @@ class Batches:
                 relation = sample(relation, self.tuples, distances, self.tuple_generators, form=self.form)
             yield inputs, relation
 
-    def _partners(self, drawn: list[Any], base: np.ndarray) -> tuple[list[Tensor], Tensor]:
-        """Rows of the partners of an epoch, a column a partner, and their marks (same class, or valid)."""
-        *partners, marks = (np.stack(one) for one in zip(*drawn, strict=True))
-        columns = [
-            torch.from_numpy(np.stack([self.rows[m][own] for m, own in enumerate(one)]) + base).to(
-                self.device
-            )
-            for one in partners
-        ]
-        return columns, torch.from_numpy(marks).to(self.device)
+    def _partners(self, drawn: list[Any], base: np.ndarray) -> tuple[list[Tensor], Tensor | None]:
+        """Rows of the partners of an epoch, a column a partner, and for pairs whether they are of one class.
+
+        Every anchor has its partners, since there are at least two classes.
+        """
+        first, second, _ = (np.stack(one) for one in zip(*drawn, strict=True))
+
+        def rows(own: np.ndarray) -> Tensor:
+            placed = np.stack([self.rows[member][one] for member, one in enumerate(own)]) + base
+            return torch.from_numpy(placed).to(self.device)
+
+        if self.form == "pairs":
+            return [rows(first)], torch.from_numpy(second).to(self.device)
+        return [rows(first), rows(second)], None
 
     def state(self) -> list[Any]:
         """The generators' states, plain values."""

@@ -123,7 +123,8 @@ class Instruments:
             )
         self.readings.clear()
         every = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        means = {name: value.nanmean(0).cpu() for name, value in every.items()}
+        # Members first: a sum over rows in memory does not depend on how many rows there are.
+        means = {name: value.T.contiguous().nanmean(-1).cpu() for name, value in every.items()}
         curves = population.curves
         first = curves.rows and next((row[3] for row in curves.rows if row[2] == "gradient_norm"), None)
         start = torch.tensor(first, dtype=torch.float64) if first else means["gradient_norm"]

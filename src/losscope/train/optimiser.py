@@ -33,12 +33,15 @@ class Stack:
         rows = [np.concatenate([value.ravel() for value in member.values()]) for member in members]
         self.flat = torch.from_numpy(np.stack(rows)).to(device)
         self.grad = torch.zeros_like(self.flat)
+        self.leaves: list[Tensor] = []
+        self._slots: list[Tensor] = []
         self.network: dict[str, Tensor] = {}
         self.extra: dict[str, Tensor] = {}
         start = 0
         for name, value in members[0].items():
             leaf = self._view(self.flat, start, value.shape).requires_grad_()
-            leaf.grad = self._view(self.grad, start, value.shape)
+            self.leaves.append(leaf)
+            self._slots.append(self._view(self.grad, start, value.shape))
             (self.network if name in network[0] else self.extra)[name] = leaf
             start += value.size
 
@@ -46,9 +49,10 @@ class Stack:
     def _view(buffer: Tensor, start: int, shape: tuple[int, ...]) -> Tensor:
         return buffer[:, start : start + math.prod(shape)].view(len(buffer), *shape)
 
-    def zero_grad(self) -> None:
-        """Zero every gradient in one operation."""
-        self.grad.zero_()
+    def take(self, gradients: Sequence[Tensor]) -> None:
+        """Put the gradients of ``leaves`` into the buffer that the optimiser reads."""
+        for slot, gradient in zip(self._slots, gradients, strict=True):
+            slot.copy_(gradient)
 
     def gradient_norm(self) -> Tensor:
         """‖∂L/∂θ‖ of each member's network, (M,)."""
@@ -73,12 +77,8 @@ class Adam:
         self.mean = torch.zeros_like(stack.flat)
         self.square = torch.zeros_like(stack.flat)
         self.count = 0
-        same = len(set(rates)) == 1
-        self.rate: float | Tensor = (
-            float(rates[0])
-            if same
-            else torch.tensor(rates, dtype=torch.float32, device=stack.flat.device)[:, None]
-        )
+        # A tensor even where all rates are equal: a number would round otherwise than a tensor's entry.
+        self.rate = torch.tensor(rates, dtype=torch.float32, device=stack.flat.device)[:, None]
         self.frozen: Tensor | None = None
 
     @torch.no_grad()

@@ -79,16 +79,14 @@ class Population:
         """One update of every living member, and its instruments' readings."""
         raw = self.architecture.forward(self.stack.network, inputs)
         embeddings = normalise(raw) if self.objective.normalised else raw
-        embeddings.retain_grad()
         terms, loss = self.objective(embeddings, relation, self.stack.extra)
-        self.stack.zero_grad()
-        loss.sum().backward()
+        gradient, *rest = torch.autograd.grad(loss.sum(), [embeddings, *self.stack.leaves], materialize_grads=True)
+        self.stack.take(rest)
         norm = self.stack.gradient_norm()
         update, alive = self.adam.step(norm)
         if not alive:
             self._bury(norm)
-        assert embeddings.grad is not None
-        self.instruments.read(loss, terms, embeddings.grad, norm, update)
+        self.instruments.read(loss, terms, gradient, norm, update)
 
     def _bury(self, norm: Tensor) -> None:
         for member in torch.nonzero(~torch.isfinite(norm)).flatten().tolist():
