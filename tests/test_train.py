@@ -1,0 +1,204 @@
+"""The trainer: one member is a plain torch loop, a population is its members alone, resumed is uninterrupted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from losscope.data import load
+from losscope.errors import LosscopeError
+from losscope.pairs import normalise
+from losscope.spec import Study
+from losscope.train import Population, train
+from losscope.train.batches import balanced
+
+
+@pytest.fixture(scope="module")
+def synthetic():
+    return load("synthetic")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+def runs_of(loss: str, seeds: int, protocol: str = "matched", data: str = "digits", epochs: int = 2, **more):
+    study = Study.of(data=data, losses=[loss], seeds=seeds, protocol=protocol, epochs=epochs, **more)
+    return [run for run in study.expand("vectors") if not run.loss.baseline]
+
+
+def population(source, runs):
+    splits = [source.splits(run.seed, protocol=run.protocol.name) for run in runs]
+    return Population(runs, splits, torch.device("cpu"))
+
+
+def test_one_member_is_what_a_plain_torch_loop_computes(synthetic):
+    """The same batches through nn.Sequential and torch.optim.Adam give the same parameters."""
+    runs = runs_of("triplet", 1, "paper", "synthetic")
+    ours = population(synthetic, runs)
+    network = torch.nn.Sequential(torch.nn.Linear(128, 64), torch.nn.ReLU(), torch.nn.Linear(64, 32))
+    with torch.no_grad():
+        for layer, name in ((network[0], "0"), (network[2], "1")):
+            layer.weight.copy_(ours.stack.network[f"{name}.weight"][0].T)
+            layer.bias.copy_(ours.stack.network[f"{name}.bias"][0, 0])
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
+    twin = population(synthetic, runs)
+    norms = []
+    for step, (inputs, _) in enumerate(twin.batches.epoch(twin.objective, twin.embed)):
+        z = torch.nn.functional.normalize(network(inputs[0]), dim=1)
+        anchor, positive, negative = z.chunk(3)
+        value = torch.relu((anchor - positive).norm(dim=1) - (anchor - negative).norm(dim=1) + 1.0).mean()
+        optimiser.zero_grad()
+        value.backward()
+        norms.append(torch.cat([p.grad.flatten() for p in network.parameters()]).norm().item())
+        optimiser.step()
+        if step == 9:
+            break
+    for step, (inputs, relation) in enumerate(ours.batches.epoch(ours.objective, ours.embed)):
+        ours.step(inputs, relation)
+        if step == 9:
+            break
+    mine = [reading[1].item() for readings in ours.instruments.readings.values() for reading in readings]
+    np.testing.assert_allclose(mine, norms, rtol=1e-4)
+    np.testing.assert_allclose(
+        ours.stack.network["0.weight"][0].detach().T, network[0].weight.detach(), rtol=2e-3, atol=2e-6
+    )
+
+
+@pytest.mark.parametrize(("loss", "protocol"), [("triplet", "paper"), ("contrastive", "paper"), ("triplet", "matched")])
+def test_a_members_numbers_are_bitwise_those_of_training_it_alone(synthetic, loss, protocol):
+    every = runs_of(loss, 10, protocol, "synthetic")
+    whole = population(synthetic, every)
+    whole.run_epoch()
+    whole.run_epoch()
+    for members in ([0], [3, 9], [2, 5, 6, 7]):
+        part = population(synthetic, [every[member] for member in members])
+        part.run_epoch()
+        part.run_epoch()
+        for place, member in enumerate(members):
+            assert torch.equal(part.stack.flat[place], whole.stack.flat[member])
+            assert part.curves.of(place) == whole.curves.of(member)
+
+
+def test_a_population_sweeps_margins_and_rates_as_if_each_were_alone(digits):
+    every = [
+        runs_of(f"triplet(margin={margin}, learning_rate={rate})", 1)[0]
+        for margin in (0.05, 0.2)
+        for rate in (1e-3, 1e-4)
+    ]
+    whole = population(digits, every)
+    whole.run_epoch()
+    for member, run in enumerate(every):
+        alone = population(digits, [run])
+        alone.run_epoch()
+        assert torch.equal(alone.stack.flat[0], whole.stack.flat[member])
+
+
+def test_all_losses_of_a_seed_start_alike_and_see_the_same_batches(digits):
+    first = population(digits, runs_of("triplet", 2))
+    second = population(digits, runs_of("contrastive", 2))
+    assert torch.equal(first.stack.flat, second.stack.flat)
+    for (one, _), (other, _) in zip(
+        first.batches.epoch(first.objective, first.embed),
+        second.batches.epoch(second.objective, second.embed),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+
+
+def test_a_checkpointed_population_goes_on_as_if_uninterrupted(digits, tmp_path):
+    runs = runs_of("triplet", 2, epochs=4, tuples="random")
+    whole = population(digits, runs)
+    for _ in range(4):
+        whole.run_epoch()
+    half = population(digits, runs)
+    half.run_epoch()
+    half.run_epoch()
+    torch.save(half.state(), tmp_path / "state.pt")
+    rest = population(digits, runs)
+    rest.load(torch.load(tmp_path / "state.pt", weights_only=True))
+    rest.run_epoch()
+    rest.run_epoch()
+    assert torch.equal(rest.stack.flat, whole.stack.flat)
+    assert rest.curves.of(1) == whole.curves.of(1)
+
+
+def test_a_member_that_breaks_is_frozen_and_the_others_go_on_unchanged(digits):
+    runs = runs_of("triplet", 3, epochs=1)
+    broken, sound = population(digits, runs), population(digits, runs)
+    with torch.no_grad():
+        broken.stack.network["0.weight"][1, 0, 0] = torch.nan
+    broken.run_epoch()
+    sound.run_epoch()
+    assert broken.reasons[0] is None
+    assert "not finite in epoch 1" in (broken.reasons[1] or "")
+    assert torch.equal(broken.stack.flat[0], sound.stack.flat[0])
+    assert torch.equal(broken.stack.flat[2], sound.stack.flat[2])
+    assert broken.curves.of(0) == sound.curves.of(0)
+
+
+def test_records_hold_measures_traces_and_what_is_kept(digits):
+    runs = runs_of("contrastive", 2, epochs=3)
+    splits = [digits.splits(run.seed) for run in runs]
+    seen = []
+    records = train(runs, splits, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    record = records[0]
+    assert record.status == "complete"
+    assert 0.5 < record.measures["test"]["recall_at_1"] <= 1
+    for name in ("active_ratio", "gradient_norm", "update_norm", "greedy_share", "effective_active", "epochs_to_90_excess"):
+        assert name in record.measures["train"], name
+    names = {name for _, _, name, _ in record.trace}
+    assert {"loss", "active_ratio", "gradient_norm", "hard_share", "map_at_r"} <= names
+    assert record.embeddings is not None
+    assert record.weights is not None
+    assert record.weights["0.weight"].shape == (64, 256)
+    assert train(runs[:1], splits[:1], keep="none")[0].weights is None
+
+
+def test_baselines_are_measured_without_training(digits):
+    study = Study.of(data="digits", seeds=1)
+    by_name = {run.loss.name: run for run in study.expand("vectors")}
+    splits = digits.splits(0)
+    raw = train([by_name["raw"]], [splits])[0]
+    untrained = train([by_name["untrained"]], [splits])[0]
+    assert raw.trace == untrained.trace == []
+    assert raw.embeddings is not None
+    expected = splits.test.inputs / np.linalg.norm(splits.test.inputs, axis=1, keepdims=True)
+    np.testing.assert_allclose(raw.embeddings["embeddings"], expected, rtol=1e-5, atol=1e-6)
+    start = population(digits, runs_of("triplet", 1))
+    with torch.no_grad():
+        z = normalise(start.architecture.forward(start.stack.network, torch.from_numpy(splits.test.inputs)[None]))[0]
+    np.testing.assert_allclose(untrained.embeddings["embeddings"], z, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_larger_than_the_data_is_refused(digits):
+    with pytest.raises(LosscopeError, match="batch size is 5000"):
+        population(digits, runs_of("triplet", 1, batch_size=5000))
+
+
+def test_a_batch_too_small_for_a_pair_is_refused(digits):
+    with pytest.raises(LosscopeError, match="leave 1 rows a class"):
+        population(digits, runs_of("triplet", 1, batch_size=10))
+
+
+def test_balanced_batches_hold_p_classes_of_k_and_go_through_a_class_before_repeating():
+    labels = np.repeat(np.arange(6), [3, 8, 8, 8, 8, 40])
+    rows = balanced(labels, 20, 4, 4, np.random.default_rng(0)).reshape(20, 16)
+    for batch in rows:
+        assert np.bincount(labels[batch]).max() == 4
+        assert len(np.unique(labels[batch])) == 4
+    big = [row for batch in rows for row in batch if labels[row] == 5][:40]
+    assert len(set(big)) == len(big)
+
+
+@pytest.mark.parametrize("tuples", ["random", "hard", "semihard"])
+@pytest.mark.parametrize("loss", ["triplet", "contrastive"])
+def test_every_way_of_choosing_tuples_trains(digits, loss, tuples):
+    runs = runs_of(loss, 2, epochs=1, tuples=tuples)
+    trained = population(digits, runs)
+    trained.run_epoch()
+    assert trained.reasons == [None, None]
+    assert dict((name, v) for _, _, name, v in trained.curves.of(0))["loss"] > 0
