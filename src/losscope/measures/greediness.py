@@ -159,7 +159,7 @@ def _first(reached: np.ndarray) -> int | None:
 
 def _decayed_to(curve: Curve, share: float) -> int | None:
     losses = np.asarray(curve, dtype=np.float64)
-    if not len(losses) or not losses[0] >= 0:
+    if not len(losses) or not (losses[0] >= 0 and math.isfinite(losses[0])):
         return None
     return _first(losses <= share * losses[0])
 
@@ -167,7 +167,7 @@ def _decayed_to(curve: Curve, share: float) -> int | None:
 def epochs_to_90(curve: Curve) -> int | None:
     """First epoch whose mean loss is at most 0.1 of the first epoch's, counted from 1; None if none is.
 
-    None too where the first loss is negative or NaN. Not comparable for a loss with a positive floor: see
+    None too where the first loss is negative or not finite. Not comparable for a loss with a positive floor: see
     ``epochs_to_90_excess``.
 
     >>> epochs_to_90([1.0, 0.5, 0.1, 0.01]), epochs_to_90([1.0, 0.5])
