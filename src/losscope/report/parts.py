@@ -1,0 +1,149 @@
+"""What a page section is handed and what it hands back.
+
+A section is a function ``fn(context) -> dict | None`` under ``@register("section", name, order=10)``; None
+means that it does not apply. The dict has ``title`` and any of ``note`` (text), ``html`` (markup made by
+``fragment``; a plain string is shown as text), ``figures`` (plots.Figure) or one ``figure``, ``table`` (a
+Grid or a pandas DataFrame), ``key`` (names of the losses in its colour key), ``fold`` (the name under which
+html and table are shown only when opened), ``columns`` of figures, ``wide`` and ``hero`` (the page's head).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from losscope.report import tables, words
+from losscope.report.plots import Palette
+
+HOME = Path(__file__).parent
+FIELDS = frozenset({"title", "note", "html", "figure", "figures", "table", "key", "wide", "fold", "order", "columns", "hero"})
+TRACE_COLUMNS = ("loss", "seed", "split", "epoch", "name", "value")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table: text, a second smaller line, a tooltip, and the runs that it comes from."""
+
+    text: str
+    small: str = ""
+    title: str = ""
+    record: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table: caption, column heads (text, or text and its definition), rows whose first cell is a head."""
+
+    caption: str
+    heads: Sequence[str | Cell]
+    rows: Sequence[Sequence[Any]]
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a section may show: the result, traces, per-class detail, maps, and the losses' looks."""
+
+    result: Mapping[str, Any]
+    traces: pd.DataFrame
+    detail: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    maps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def sides(self) -> list[tables.Side]:
+        """Losses, then baselines."""
+        return tables.sides(self.result)
+
+    @cached_property
+    def losses(self) -> list[str]:
+        """The names of the losses."""
+        return [side.name for side in self.sides if side.kind == "loss"]
+
+    @cached_property
+    def palette(self) -> Palette:
+        """One look for each loss and baseline."""
+        return Palette(self.losses, [side.name for side in self.sides if side.kind == "baseline"])
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds the study had."""
+        return tables.seeds_of(self.result)
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The facts of the data set."""
+        return self.result.get("data") or {}
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        """The names of the classes, where the data have them."""
+        names = self.data.get("class_names")
+        return [str(one) for one in names] if names is not None and len(names) else None
+
+    def cell(self, side: tables.Side, measure: str, digits: words.Digits) -> Cell:
+        """A measure of one side: mean, interval, its values by seed as tooltip, and its run ids."""
+        one = side.measures.get(measure) or {}
+        values = one.get("values") or ()
+        tip = [f"{words.measure(measure).label} of {side.name}"]
+        if one.get("split"):
+            tip.append(f"split: {one['split']}")
+        if values and len(values) <= 20:
+            tip.append("by seed: " + ", ".join(words.number(value, digits) for value in values))
+        if side.runs:
+            tip.append("runs: " + ", ".join(run[:12] for run in side.runs))
+        low, high = side.value(measure, "low"), side.value(measure, "high")
+        return Cell(
+            words.number(side.value(measure), digits),
+            words.interval(low, high, digits),
+            "\n".join(tip),
+            " ".join(side.runs),
+            "none" if side.value(measure) is None else "",
+        )
+
+    def head(self, measure: str) -> Cell:
+        """A measure as a column head: its name, unit and split, its definition as tooltip."""
+        known = words.measure(measure)
+        split = tables.split_of(self.sides, measure)
+        return Cell(known.label, split, f"{known.definition} ({known.unit}; better: {known.better})")
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The templates, with everything escaped that is not marked as markup."""
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HOME), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    env.globals.update(number=words.number, is_cell=lambda one: isinstance(one, Cell))
+    return env
+
+
+def fragment(macro: str, *values: Any) -> Markup:
+    """Markup from a macro of ``fragments.html``; every value is escaped."""
+    made = getattr(environment().get_template("fragments.html").module, macro)(*values)
+    return Markup(made)
+
+
+def grid_of(table: Grid | pd.DataFrame) -> Grid:
+    """A Grid as it is, a DataFrame as a Grid with sensible digits."""
+    if isinstance(table, Grid):
+        return table
+    rows = [
+        [str(index), *(_text(value) for value in row)]
+        for index, row in zip(table.index, table.itertuples(index=False, name=None))
+    ]
+    return Grid(str(table.attrs.get("caption", "")), [str(table.index.name or ""), *map(str, table.columns)], rows)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str | bool):
+        return str(value)
+    return words.number(value) if words.finite(value) is not None or value is None else str(value)

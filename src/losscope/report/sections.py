@@ -1,0 +1,470 @@
+"""The sections of the page, in their order. To add one is one function here, or in a plugin.
+
+Each takes the Context and gives a dict, or None where it does not apply (see ``parts``).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from losscope.registry import register
+from losscope.report import plots, tables, words
+from losscope.report.parts import Cell, Context, Grid, fragment
+
+Section = dict[str, Any]
+
+
+@register("section", "verdict", order=10)
+def verdict(context: Context) -> Section | None:
+    """The recommendation in words, large, and what it rests on."""
+    result = context.result
+    recommended = result.get("recommendation") or {}
+    said = [str(one) for one in recommended.get("sentences") or () if str(one).strip()]
+    headline = said[0] if said else "No recommendation was asked for; here is what was measured."
+    chosen = recommended.get("loss")
+    name = str(context.data.get("name") or "")
+    protocol = result.get("protocol") or {}
+    about = [
+        name,
+        f"{protocol['name']} protocol" if protocol.get("name") else "",
+        _seeds(context) if context.seeds else "",
+        f"goal: {recommended['goal']}" if recommended.get("goal") else "",
+    ]
+    known = [str(context.data[key]) for key in ("title", "edition") if context.data.get(key)]
+    failed = [f"{side.name}: {tables.failed_of(side, context.seeds)}" for side in context.sides if side.failed]
+    look = context.palette.look(str(chosen)) if chosen else None
+    html = fragment(
+        "verdict", [one for one in about if one], headline, said[1:], look, str(chosen or ""), ", ".join(known), failed
+    )
+    return {"title": "Verdict", "html": html, "hero": True}
+
+
+@register("section", "summary", order=20)
+def summary(context: Context) -> Section | None:
+    """The goal's measure and a few of geometry and greediness, with intervals, for losses and baselines."""
+    names = tables.columns(context.result, 8)
+    if not names:
+        return None
+    chosen = (context.result.get("recommendation") or {}).get("loss")
+    digits = {name: tables.digits_of(context.sides, name) for name in names}
+    rulers = {
+        name: plots.Ruler.around(
+            side.value(name, key) for side in context.sides for key in ("mean", "low", "high")
+        )
+        for name in names
+    }
+    rows = []
+    for side in context.sides:
+        strips = [
+            {
+                "cell": context.cell(side, name, digits[name]),
+                "at": rulers[name].at(side.value(name)),
+                "low": rulers[name].at(side.value(name, "low")),
+                "high": rulers[name].at(side.value(name, "high")),
+            }
+            for name in names
+        ]
+        rows.append({"side": side, "strips": strips, "look": context.palette.look(side.name),
+                     "failed": tables.failed_of(side, context.seeds), "chosen": side.name == chosen})  # fmt: skip
+    note = (
+        f"Mean over {_seeds(context)} and its interval. Each mark lies on its column's own scale, from the "
+        "smallest to the largest interval end: compare marks within a column, not across. "
+        "Losses and baselines are measured alike."
+    )
+    caption = "Final measures of each loss and baseline: mean and interval over seeds"
+    return {
+        "title": "At a glance",
+        "note": note,
+        "html": fragment("summary", caption, [context.head(name) for name in names], rows),
+        "wide": True,
+    }
+
+
+@register("section", "forest", order=30)
+def forest(context: Context) -> Section | None:
+    """The tested comparisons: difference, both intervals, the band of indifference, p and verdict."""
+    rows = tables.primary_rows(context.result)
+    if not rows:
+        return None
+    groups = []
+    for measure in dict.fromkeys(str(row["measure"]) for row in rows):
+        groups.append(_forest_group(context, measure, [row for row in rows if row["measure"] == measure]))
+    first = rows[0]
+    level = words.finite(first.get("alpha"))
+    tests = first.get("tests_in_family")
+    note = [
+        "Point: mean difference over seeds, paired by seed."
+        if not any(row.get("unpaired") for row in rows)
+        else "Point: mean difference over seeds.",
+        f"Thick line: {100 * (1 - level):.4g} % interval for these data." if level else "Thick line: interval for these data.",
+        "Thin line: for data like these, with other classes or queries.",
+        "Shaded: too small to matter. A verdict needs the thick line outside of zero, or inside the band.",
+    ]
+    if tests:
+        note.append(f"p corrected (Holm) over {tests} test{'s' if tests != 1 else ''}.")
+    if (first.get("look") or 1) > 1:
+        note.append(f"This is look {first['look']} at growing data, tested at {level:g}.")
+    return {"title": "What was tested", "note": " ".join(note), "html": fragment("forest", groups), "wide": True}
+
+
+def _forest_group(context: Context, measure: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    ratio = rows[0].get("scale") == "log_ratio"
+    delta = words.finite(rows[0].get("delta")) or 0.0
+    keys = ("difference", "low", "high", "low_data", "high_data")
+    ends = [words.finite(row.get(key)) for row in rows for key in keys]
+    ruler = plots.Ruler.around([*ends, 0.0, delta, -delta])
+    known = words.measure(measure)
+    shown = []
+    for row in rows:
+        middle, spread = words.effect(row)
+        wide = words.effect({**row, "low": row.get("low_data"), "high": row.get("high_data")})[1]
+        places = {key: ruler.at(words.finite(row.get(key))) for key in keys}
+        tip = f"for these data {spread or 'none'}; for data like these {wide or 'none'}; n = {row.get('n')}"
+        shown.append({
+            "a": str(row["a"]), "b": str(row["b"]), "looks": [context.palette.look(str(row[key])) for key in "ab"],
+            "at": places, "size": middle, "spread": spread, "wide": wide, "tip": tip,
+            "p": words.p_value(row.get("p_holm", row.get("p"))), "verdict": words.verdict(row.get("verdict")),
+            "code": str(row.get("verdict") or "none"), "better": row.get(row.get("better") or "", None),
+            "needed": row.get("seeds_needed"), "sentence": row.get("sentence"),
+        })  # fmt: skip
+    return {
+        "measure": words.title(measure), "definition": known.definition, "rows": shown, "ratio": ratio,
+        "zero": ruler.at(0.0), "band": (ruler.at(-delta), ruler.at(delta)), "ticks": ruler.ticks(5, ratio),
+        "delta": f"{100 * math.expm1(delta):.0f} %" if ratio else f"{delta:g}",
+        "caption": f"{words.title(measure)}: {'ratio' if ratio else 'difference'} of each tested pair, "
+                   "with intervals, corrected p and verdict",
+    }  # fmt: skip
+
+
+@register("section", "seeds", order=40)
+def seeds(context: Context) -> Section | None:
+    """Each seed's values joined across the losses, for the measures of the summary."""
+    if len(context.losses) < 2 or context.seeds < 2:
+        return None
+    figures = []
+    for measure in tables.columns(context.result, 6):
+        values = {
+            side.name: side.measures[measure].get("values") or ()
+            for side in context.sides
+            if side.kind == "loss" and measure in side.measures
+        }
+        figure = plots.seed_lines({name: ones for name, ones in values.items() if ones}, measure, context.palette)
+        if figure is not None and len(figure.series) > 1:
+            figures.append(figure)
+    if not figures:
+        return None
+    note = (
+        "One line a seed. Within a seed all losses start from the same weights and see the same batches, so "
+        "lines that rise or fall together are evidence that clouds of points alone would hide."
+    )
+    return {"title": "Seed by seed", "note": note, "figures": figures, "key": context.losses, "columns": 3}
+
+
+@register("section", "decay", order=50)
+def decay(context: Context) -> Section | None:
+    """Loss relative to its first epoch, and validation quality, by epoch."""
+    figures = []
+    loss = plots.courses(context.traces, "loss", context.palette, relative=True)
+    drawn = plots.curves(
+        loss, "Loss, relative to the first epoch", context.palette, log=True, target=(0.1, "90 % gone"),
+    )  # fmt: skip
+    if drawn is not None:
+        figures.append(drawn)
+    quality = plots.courses(context.traces, "map_at_r", context.palette, ("validation", "test"))
+    drawn = plots.curves(quality, "MAP@R on validation", context.palette, "share", from_zero=False)
+    if drawn is not None:
+        figures.append(drawn)
+    if not figures:
+        return None
+    note = (
+        f"{_band_note(context)} The values of a squared and of a linear loss do not fall on one scale, and some "
+        "losses cannot reach zero: the quality of the embeddings, at the right, can be compared."
+    )
+    return {"title": "How fast it learns", "note": note, "figures": figures, "key": _seen(figures), "columns": 2}
+
+
+_GREEDINESS = (
+    ("active_ratio", True), ("effective_active", True), ("active_samples", True), ("gradient_norm", False),
+    ("embedding_gradient_norm", False), ("update_norm", False), ("hard_share", True), ("greedy_share", True),
+    ("greedy_share_positive", True), ("greedy_share_negative", True), ("gradient_gini", True),
+    ("gradient_top_tenth", True),
+)  # fmt: skip
+
+
+@register("section", "greediness", order=60)
+def greediness(context: Context) -> Section | None:
+    """Where the training effort goes, by epoch: active terms, gradients, updates, hard and greedy shares."""
+    figures, defined = [], []
+    for name, share in _GREEDINESS:
+        found = plots.courses(context.traces, name, context.palette)
+        drawn = plots.curves(found, words.title(name), context.palette, words.measure(name).unit, share=share, log=not share)
+        if drawn is not None:
+            figures.append(drawn)
+            defined.append((words.title(name), words.measure(name).definition))
+    if not figures:
+        return None
+    note = f"{_band_note(context)} Only hinge losses have an active ratio. Gradient norms carry a loss’s own factor."
+    html = fragment("glossary", "What these are", defined)
+    return {"title": "Where the effort goes", "note": note, "figures": figures, "html": html,
+            "key": _seen(figures), "columns": 3}  # fmt: skip
+
+
+@register("section", "classes", order=70)
+def classes(context: Context) -> Section | None:
+    """Intra-class variance of every class."""
+    figure = plots.class_bars(context.detail, context.class_names, context.palette)
+    if figure is None:
+        return None
+    split = tables.split_of(context.sides, "intra_variance")
+    note = (
+        f"Mean squared distance of a class’s embeddings to their mean{f', {split} split' if split else ''}. "
+        "Bars: mean over seeds. Whiskers: smallest to largest seed."
+    )
+    if any(row.get("verdict") == "not_comparable" for row in context.result.get("paired") or ()):
+        note += " Raw variance between losses of unlike form is not compared; see intra/inter² for that."
+    return {"title": "Class by class", "note": note, "figure": figure, "key": list(figure.series)}
+
+
+@register("section", "maps", order=80)
+def maps(context: Context) -> Section | None:
+    """Maps of the test embeddings on two principal components, side by side."""
+    figures = plots.maps(context.maps, context.class_names, context.palette)
+    if not figures:
+        return None
+    note = (
+        "Test embeddings of one seed on each loss’s own two leading principal components. All maps have one "
+        "scale, so tight and wide classes can be compared; directions cannot, and distances in two dimensions "
+        "only hint at those in all."
+    )
+    return {"title": "The embedding space", "note": note, "figures": figures,
+            "columns": 4 if len(figures) in (4, 7, 8, 11, 12) else min(len(figures), 3), "wide": True}  # fmt: skip
+
+
+_SCORES = ("map_at_r", "score", "value", "validation_map_at_r")
+
+
+@register("section", "tuning", order=90)
+def tuning(context: Context) -> Section | None:
+    """What was tried in tuning, and what was chosen."""
+    tried = [side for side in context.sides if side.facts.get("trials")]
+    if not tried:
+        return None
+    rows = []
+    for side in tried:
+        trials = list(side.facts["trials"])
+        scored = [(_score(trial), trial) for trial in trials]
+        best = max((score for score, _ in scored if score is not None), default=None)
+        for score, trial in sorted(scored, key=lambda pair: -math.inf if pair[0] is None else -pair[0]):
+            settings = {
+                key: value
+                for key, value in trial.items()
+                if key not in (*_SCORES, "failed", "low", "high", "values", "edge") and value is not None
+            }
+            mark = "chosen" if score is not None and score == best else "failed" if score is None else ""
+            rows.append([side.name, _settings(settings), words.number(score, words.Digits(3)), mark])
+    failed = sum(row[3] == "failed" for row in rows)
+    chosen = [
+        f"{side.name}: {_settings(side.facts['tuned'])}{' (on the edge of the grid)' if side.facts['tuned'].get('edge') else ''}"
+        for side in tried
+        if isinstance(side.facts.get("tuned"), Mapping)
+    ]
+    note = (
+        "Tuned on validation only, the same number of trials for each loss, on seeds of their own. "
+        f"{f'{failed} of {len(rows)} trials failed. ' if failed else ''}Chosen: {'; '.join(chosen) or 'nothing'}."
+    )
+    grid = Grid("Every trial, best first", ["loss", "settings", "MAP@R, validation", ""], rows, numeric=False)
+    return {"title": "Tuning", "note": note, "table": grid, "fold": f"All {len(rows)} trials"}
+
+
+def _score(trial: Mapping[str, Any]) -> float | None:
+    return next((words.finite(trial[key]) for key in _SCORES if key in trial), None)
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    said = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            said.append(_settings(value))
+        elif key != "edge":
+            shown = f"{value:g}" if isinstance(value, float) else str(value)
+            said.append(f"{key.replace('_', ' ')} {shown}")
+    return ", ".join(one for one in said if one)
+
+
+@register("section", "claims", order=25)
+def claims(context: Context) -> Section | None:
+    """The ledger of claims: what was said, what was expected, what was measured, and the verdict."""
+    found = list(context.result.get("claims") or ())
+    if not found:
+        return None
+    places = list(dict.fromkeys((str(one.get("data")), str(one.get("protocol"))) for one in found))
+    ledger: dict[str, dict[str, Any]] = {}
+    for one in found:
+        row = ledger.setdefault(str(one["id"]), {"statement": str(one.get("statement", "")), "cells": {}})
+        code = str(one.get("verdict") or "none")
+        row["cells"][str(one.get("data")), str(one.get("protocol"))] = {
+            "code": code, "word": words.verdict(code), "sign": words.SIGNS.get(code, "·"), "tip": _claim_tip(one),
+        }  # fmt: skip
+    rows = [
+        {"id": name, "statement": row["statement"], "cells": [row["cells"].get(place) for place in places]}
+        for name, row in ledger.items()
+    ]
+    counts: dict[str, int] = {}
+    for one in found:
+        word = words.verdict(one.get("verdict"))
+        counts[word] = counts.get(word, 0) + 1
+    note = words.listing(f"{count} {word}" for word, count in sorted(counts.items(), key=lambda pair: -pair[1])) + "."
+    columns: dict[str, list[str]] = {}
+    for data, rule in places:
+        columns.setdefault(data, []).append(rule)
+    ordered = [(data, rule) for data, rules in columns.items() for rule in rules]
+    for row in rows:
+        row["cells"] = [row["cells"][places.index(place)] for place in ordered]
+    html = fragment("ledger", "Verdict on each claim, by data set and protocol", columns, rows)
+    return {"title": "The claims", "note": note, "html": html, "table": _claim_grid(found),
+            "fold": "Expected and measured", "wide": True}  # fmt: skip
+
+
+def _claim_tip(one: Mapping[str, Any]) -> str:
+    parts = [f"expected {words.number(one.get('expected'))}", f"measured {words.number(one.get('measured'))}"]
+    spread = words.interval(one.get("low"), one.get("high"))
+    if spread:
+        parts[-1] += f" ({spread})"
+    if one.get("seeds_needed"):
+        parts.append(f"{one['seeds_needed']} seeds needed")
+    if one.get("reason"):
+        parts.append(str(one["reason"]))
+    return "; ".join(parts)
+
+
+def _claim_grid(found: Sequence[Mapping[str, Any]]) -> Grid:
+    heads = ["claim", "source", "data", "protocol", "expected", "measured", "verdict", "seeds needed", "reason"]
+    rows = []
+    for one in found:
+        spread = words.interval(one.get("low"), one.get("high"))
+        rows.append([
+            Cell(str(one["id"]), str(one.get("statement", ""))), str(one.get("source") or ""), str(one.get("data") or ""),
+            str(one.get("protocol") or ""), words.number(one.get("expected")),
+            Cell(words.number(one.get("measured")), spread), words.verdict(one.get("verdict")),
+            words.number(one.get("seeds_needed"), words.Digits(0)) if one.get("seeds_needed") else "",
+            str(one.get("reason") or ""),
+        ])  # fmt: skip
+    return Grid("Every claim with its evidence", heads, rows, numeric=False)
+
+
+@register("section", "measures", order=110)
+def measures(context: Context) -> Section | None:
+    """Every measure of every loss and baseline, with its definition."""
+    names = tables.present(context.result)
+    if not names:
+        return None
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for name in names:
+        known = words.measure(name)
+        digits = tables.digits_of(context.sides, name)
+        groups.setdefault(known.group, []).append({
+            "head": context.head(name), "unit": known.unit,
+            "better": {"neither": ""}.get(known.better, f"{known.better} is better"),
+            "cells": [context.cell(side, name, digits) for side in context.sides],
+        })  # fmt: skip
+    heads = [{"name": side.name, "look": context.palette.look(side.name)} for side in context.sides]
+    note = (
+        f"{len(names)} measures: mean over {_seeds(context)} with the interval over seeds. Beyond those tested "
+        "above they describe, and carry no verdict."
+    )
+    html = fragment("measures", "Every measure of every loss and baseline", heads, groups)
+    return {"title": "Every measure", "note": note, "html": html, "fold": f"All {len(names)} measures", "wide": True}
+
+
+@register("section", "differences", order=115)
+def differences(context: Context) -> Section | None:
+    """Every paired difference, tested or descriptive."""
+    found = list(context.result.get("paired") or ())
+    if not found:
+        return None
+    rows = []
+    for row in found:
+        middle, spread = words.effect(row)
+        wide = words.effect({**row, "low": row.get("low_data"), "high": row.get("high_data")})[1]
+        sign = "/" if row.get("scale") == "log_ratio" else words.MINUS
+        known = words.measure(str(row["measure"]))
+        verdict = words.verdict(row.get("verdict")) if row.get("verdict") else "descriptive"
+        rows.append([Cell(f"{row['a']} {sign} {row['b']}"), Cell(known.label, title=known.definition), middle, spread,
+                     wide, str(row.get("n") or ""), verdict])  # fmt: skip
+    heads = ["pair", "measure", "size", "for these data", "for data like these", "seeds", "verdict"]
+    note = "Paired by seed. Differences carry a sign, ratios a ×. Only tested pairs have a verdict."
+    grid = Grid("Every paired difference with both intervals", heads, rows)
+    return {"title": "Every difference", "note": note, "table": grid, "fold": f"All {len(rows)} differences"}
+
+
+@register("section", "provenance", order=120)
+def provenance(context: Context) -> Section | None:
+    """What was run: data, protocol, losses, versions, machine, and the run ids."""
+    result = context.result
+    lists = []
+    skipped = ("class_names", "notes", "mean", "std")
+    facts = {key: value for key, value in context.data.items() if key not in skipped}
+    for title, values in (("Data", facts), ("Protocol", result.get("protocol")), ("Run", result.get("provenance"))):
+        if values:
+            lists.append({"title": title, "items": _items(values)})
+    losses = [
+        {"name": side.name, "look": context.palette.look(side.name), "items": _items(side.facts.get("spec") or {}),
+         "runs": list(zip(_seed_names(result, side), side.runs))}
+        for side in context.sides if side.kind == "loss"
+    ]  # fmt: skip
+    store = result.get("store")
+    command = (result.get("provenance") or {}).get("command")
+    notes = [str(one) for one in context.data.get("notes") or ()]
+    html = fragment("provenance", lists, losses, str(command or ""), str(store or ""), notes)
+    note = "Every number on this page comes from the run folders named here and can be made again."
+    return {"title": "Where this comes from", "note": note, "html": html}
+
+
+def _seed_names(result: Mapping[str, Any], side: tables.Side) -> list[str]:
+    seeds = result.get("seeds")
+    known = [str(seed) for seed in seeds] if isinstance(seeds, Sequence) else []
+    return known if len(known) == len(side.runs) else [str(place) for place in range(len(side.runs))]
+
+
+def _items(values: Any, before: str = "") -> list[tuple[str, str]]:
+    """Nested facts as flat (name, text) pairs."""
+    if not isinstance(values, Mapping):
+        return [(before or "value", _said(values))]
+    out: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = f"{before} {key}".strip().replace("_", " ")
+        if isinstance(value, Mapping):
+            out += _items(value, name)
+        elif value is not None and value != "" and value != []:
+            out.append((name, _said(value)))
+    return out
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_said(one) for one in value) if len(value) <= 24 else f"{len(value)} values"
+    return str(value) if isinstance(value, str | int) else json.dumps(value, default=str)
+
+
+def _seeds(context: Context) -> str:
+    count = context.seeds
+    return f"{count} seed{'s' if count != 1 else ''}" if count else "the seeds"
+
+
+def _band_note(context: Context) -> str:
+    if context.seeds < 2:
+        return "One seed: a line without a band."
+    stopped = any(side.failed for side in context.sides)
+    extra = " Thin dotted: seeds that stopped early, left out of both." if stopped else ""
+    return f"Lines: mean over {_seeds(context)}. Bands: smallest to largest seed.{extra}"
+
+
+def _seen(figures: Sequence[plots.Figure]) -> list[str]:
+    return list(dict.fromkeys(name for figure in figures for name in figure.series))

@@ -1,0 +1,281 @@
+"""A made-up comparison in the shape of a real one, for the page's tests and screenshots.
+
+Nothing here was measured: curves are exponentials with noise, and the page it makes says "synthetic
+fixture" in its data's name. Numbers lie where real ones do, so that digits and axes are exercised.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+NAMES = (
+    "triplet", "contrastive", "sup_con", "info_nce", "arcface", "n_pair", "center_contrastive",
+    "triplet(margin=0.2, squared=True)", "contrastive(margin=0.7, reduction='balanced')",
+    "pml:MultiSimilarityLoss(alpha=2, beta=50)", "pml:TripletMarginLoss(margin=0.1)+TripletMarginMiner(margin=0.2)",
+    "mine.losses:Circle",
+)  # fmt: skip
+HINGE = ("triplet", "contrastive")
+
+# measure -> (centre for each loss by position, spread between seeds, split, unit)
+SHAPES: dict[str, tuple[float, float, float, str, str]] = {
+    "recall_at_1": (0.981, -0.008, 0.0025, "test", "share"),
+    "recall_at_5": (0.992, -0.003, 0.0012, "test", "share"),
+    "recall_at_10": (0.995, -0.002, 0.0009, "test", "share"),
+    "r_precision": (0.938, -0.015, 0.004, "test", "share"),
+    "map_at_r": (0.921, -0.019, 0.005, "test", "share"),
+    "knn_accuracy": (0.980, -0.004, 0.002, "test", "share"),
+    "nmi": (0.93, -0.01, 0.008, "test", "share"),
+    "eer": (0.021, 0.006, 0.002, "test", "share"),
+    "tar_at_far_1e2": (0.962, -0.012, 0.004, "test", "share"),
+    "threshold_spread": (0.031, 0.004, 0.003, "test", "share"),
+    "intra_variance": (0.118, -0.071, 0.004, "test", "squared distance"),
+    "intra_variance_std": (0.042, -0.018, 0.003, "test", "squared distance"),
+    "inter_distance": (1.312, -0.11, 0.012, "test", "distance"),
+    "inter_distance_std": (0.081, 0.03, 0.006, "test", "distance"),
+    "intra_inter_ratio": (0.068, -0.033, 0.003, "test", "ratio"),
+    "effective_rank": (21.4, -6.2, 0.5, "test", "dimensions"),
+    "active_ratio": (0.081, 0.31, 0.004, "train", "share"),
+    "active_samples": (0.71, 0.22, 0.01, "train", "share"),
+    "effective_active": (0.36, 0.19, 0.009, "train", "share"),
+    "gradient_norm": (0.34, -0.21, 0.02, "train", "gradient norm"),
+    "embedding_gradient_norm": (0.0123, -0.0071, 0.0006, "train", "gradient norm"),
+    "gradient_gini": (0.63, -0.14, 0.01, "train", "share"),
+    "hard_share": (0.48, -0.22, 0.015, "probe", "share"),
+    "greedy_share": (0.19, 0.33, 0.012, "probe", "share"),
+    "update_norm": (0.101, -0.012, 0.003, "train", "parameter change"),
+    "epochs_to_90": (21.0, -9.0, 2.1, "train", "epochs"),
+    "epochs_to_90_quality": (7.0, -2.0, 0.9, "validation", "epochs"),
+}
+BASE = {"recall_at_1": (0.972, 0.948), "map_at_r": (0.68, 0.61), "knn_accuracy": (0.974, 0.951), "eer": (0.142, 0.171),
+        "intra_variance": (0.238, 0.301), "inter_distance": (0.71, 0.62), "intra_inter_ratio": (0.472, 0.78),
+        "effective_rank": (38.1, 29.4)}  # fmt: skip
+
+
+def cell(values: list[float | None], split: str, unit: str) -> dict[str, Any]:
+    """One measure of one loss, as the JSON object has it."""
+    good = np.array([value for value in values if value is not None], dtype=float)
+    if not len(good):
+        return {"mean": None, "low": None, "high": None, "values": values, "split": split, "unit": unit}
+    half = 2.26 * good.std(ddof=1) / math.sqrt(len(good)) if len(good) > 1 else None
+    mean = float(good.mean())
+    ends = (None, None) if half is None else (mean - half, mean + half)
+    return {"mean": mean, "low": ends[0], "high": ends[1], "values": values, "split": split, "unit": unit}
+
+
+def measures_of(place: int, seeds: int, failed: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
+    """All measures of the loss at a place in the list; losses alternate between two characters."""
+    weight = (0.0, 1.0, 0.55, 0.8, 0.3)[place % 5] + 0.06 * (place // 5)
+    out = {}
+    common = rng.normal(size=seeds)
+    for name, (start, step, spread, split, unit) in SHAPES.items():
+        if name == "active_ratio" and place not in (0, 1, 7, 8):
+            out[name] = cell([None] * seeds, split, unit)
+            continue
+        own = 0.7 * common + 0.7 * rng.normal(size=seeds)
+        values = [float(max(start + weight * step + spread * noise, start * 0.05)) for noise in own]
+        kept: list[float | None] = [None if seed in failed else value for seed, value in enumerate(values)]
+        out[name] = cell(kept, split, unit)
+    return out
+
+
+def paired_row(result: dict[str, Any], a: dict, b: dict, measure: str, primary: bool, tests: int) -> dict[str, Any]:
+    """One paired comparison with plausible intervals; not a real test."""
+    log = measure in ("intra_variance", "inter_distance", "intra_inter_ratio", "effective_rank", "update_norm")
+    one, two = (side["measures"].get(measure, {}).get("values") or [] for side in (a, b))
+    pairs = [(x, y) for x, y in zip(one, two) if x is not None and y is not None]
+    differences = np.array([math.log(x / y) if log else x - y for x, y in pairs])
+    n, delta = len(pairs), math.log(1.1) if log else 0.01
+    middle = float(differences.mean()) if n else None
+    half = 2.4 * float(differences.std(ddof=1)) / math.sqrt(n) if n > 1 else None
+    low, high = (None, None) if half is None or middle is None else (middle - half, middle + half)
+    wide = None if half is None else 2.6 * half + 0.0015
+    verdict = None
+    if primary:
+        if n < len(one):
+            verdict = "failed"
+        elif low is None or high is None or n < 6:
+            verdict = "too_few_seeds"
+        elif -delta < low and high < delta:
+            verdict = "equivalent"
+        elif low > 0 or high < 0:
+            verdict = "higher" if low > 0 else "lower"
+        else:
+            verdict = "unresolved"
+    said = {"higher": "higher than", "lower": "lower than", "equivalent": "equivalent to"}.get(str(verdict))
+    sentence = f"{a['name']} is {said} {b['name']} in {measure}, untuned." if said else None
+    if primary and sentence is None:
+        sentence = f"{a['name']} and {b['name']} are not told apart in {measure}: {verdict}."
+    return {
+        "a": a["name"], "b": b["name"], "measure": measure, "scale": "log_ratio" if log else "difference",
+        "primary": primary, "family": result["recommendation"]["goal"] if primary else None, "n": n,
+        "difference": middle, "low": low, "high": high,
+        "low_data": None if wide is None or middle is None else middle - wide,
+        "high_data": None if wide is None or middle is None else middle + wide,
+        "p": 0.00195 if primary else None, "p_holm": 0.0098 if primary else None,
+        "p_attainable": 0.0098 if primary else None, "tests_in_family": tests if primary else None, "look": 1,
+        "alpha": 0.04, "delta": delta, "verdict": verdict, "better": "a" if verdict == "higher" else None,
+        "scope": "these_data", "seeds_needed": 34 if verdict == "unresolved" else None, "sentence": sentence,
+    }  # fmt: skip
+
+
+def result(losses: int = 2, seeds: int = 10, failed: int = 0, names: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """A result of ``losses`` losses (1 to 12) over paired seeds, ``failed`` runs of the second one lost."""
+    rng = np.random.default_rng(7)
+    names = (names or NAMES)[:losses]
+    sides = []
+    for place, name in enumerate(names):
+        lost = tuple(range(failed)) if place == min(1, losses - 1) else ()
+        sides.append({
+            "name": name,
+            "spec": {"name": name.split("(")[0], "hyperparameters": {"margin": 0.1 if place % 2 == 0 else 0.5},
+                     "reduction": "valid_mean", "tuples": "all"},
+            "tuned": None, "trials": [], "failed": len(lost),
+            "measures": measures_of(place, seeds, lost, rng),
+            "runs": [f"{place:02x}{seed:02x}{'ab54c1e09f3d7768':.16}" for seed in range(seeds)],
+        })  # fmt: skip
+    baselines = []
+    for column, name in enumerate(("raw", "untrained")):
+        measures = {
+            measure: cell(
+                [float(value[column] + (0 if column == 0 else 0.004 * rng.normal())) for _ in range(seeds)],
+                "test", SHAPES[measure][4],
+            )
+            for measure, value in BASE.items()
+        }  # fmt: skip
+        baselines.append({"name": name, "measures": measures})
+    whole: dict[str, Any] = {
+        "schema": 1,
+        "data": {"name": "digits", "title": "Handwritten digits (synthetic fixture: no number here was measured)",
+                 "edition": "UCI test set, 1,797 images", "kind": "vectors", "classes": 10, "disjoint": False,
+                 "generated": False, "n": 1797, "licence": "CC BY 4.0", "class_names": [str(c) for c in range(10)],
+                 "notes": ["8 × 8 images, so accuracy says little about photographs."]},
+        "protocol": {"name": "matched", "model": "mlp", "hidden": [256], "embedding_size": 64, "epochs": 60,
+                     "batch_size": 120, "tuples": "all", "learning_rate": 0.001},
+        "seeds": list(range(seeds)), "losses": sides, "baselines": baselines, "paired": [],
+        "recommendation": {"goal": "retrieval", "loss": names[0], "sentences": [
+            f"For retrieval on digits, train with {names[0]}: Recall@1 0.981, 0.008 above {names[-1]}.",
+            "Both losses were untuned, at margins 0.1 and 0.5; a tuned margin may change the order.",
+            "Training is worth it: the raw pixels reach 0.972, and no untrained network does as well.",
+        ]},
+        "store": "losscope-runs/digits-matched", "report": "losscope-runs/digits-matched/report.html",
+        "provenance": {"command": "losscope compare digits --seeds 10", "losscope": "0.1.0",
+                       "versions": {"python": "3.11.2", "torch": "2.13.0", "numpy": "2.3.1"}, "commit": "4f1c2d9",
+                       "machine": "x86_64, 2 cores", "device": "cpu", "threads": 1, "seconds": 93.4,
+                       "started": "2026-01-05T09:12:44+00:00"},
+    }  # fmt: skip
+    reference = sides[min(1, losses - 1)]
+    couples = [(side, reference) for side in sides if side is not reference]
+    couples += [(side, baseline) for side in sides for baseline in baselines]
+    for a, b in couples:
+        whole["paired"].append(paired_row(whole, a, b, "recall_at_1", True, len(couples)))
+        for measure in ("map_at_r", "intra_variance", "inter_distance", "intra_inter_ratio", "effective_rank"):
+            whole["paired"].append(paired_row(whole, a, b, measure, False, len(couples)))
+    return whole
+
+
+def traces(result: dict[str, Any], epochs: int = 60) -> pd.DataFrame:
+    """Per-epoch rows of every loss and seed; a failed seed stops at a third of the epochs."""
+    rng = np.random.default_rng(11)
+    rows = []
+    for place, loss in enumerate(result["losses"]):
+        fast = 1 + place % 2
+        for seed in result["seeds"]:
+            lost = loss["measures"]["recall_at_1"]["values"][result["seeds"].index(seed)] is None
+            last = epochs // 3 if lost else epochs
+            shift = rng.normal(0, 0.04)
+            for epoch in range(last + 1):
+                age = epoch / epochs
+                decay = math.exp(-6 * fast * age ** 0.7) + 0.02 / fast
+                wobble = 1 + 0.03 * rng.normal() + shift
+                quality = 0.93 - 0.02 * place - 0.32 * math.exp(-14 * fast * age) + 0.004 * rng.normal()
+                rows.append((loss["name"], seed, "validation", epoch, "map_at_r", quality))
+                if epoch == 0:
+                    continue
+                values = {
+                    "loss": 0.09 * fast * decay * wobble,
+                    "gradient_norm": (0.9 / fast) * (0.15 + decay) * wobble,
+                    "embedding_gradient_norm": (0.03 / fast) * (0.15 + decay) * wobble,
+                    "effective_active": min(1.0, (0.2 + 0.25 * fast * decay ** 0.3) * wobble),
+                    "active_samples": min(1.0, (0.4 + 0.4 * fast * decay ** 0.4) * wobble),
+                    "update_norm": 0.2 * (0.35 + decay) * wobble,
+                    "gradient_gini": 0.75 - 0.3 * decay * wobble,
+                    "hard_share": min(1.0, (0.55 / fast - 0.2 * decay) * wobble + 0.2),
+                    "greedy_share": max(0.0, 0.25 * fast + 0.1 * (1 - decay) + 0.01 * rng.normal()),
+                }
+                if loss["measures"]["active_ratio"]["mean"] is not None:
+                    values["active_ratio"] = min(1.0, (0.05 + 0.35 * (fast - 1) + 0.5 * decay) * wobble)
+                for name, value in values.items():
+                    split = "probe" if name.endswith("share") else "train"
+                    rows.append((loss["name"], seed, split, epoch, name, value))
+    return pd.DataFrame(rows, columns=["loss", "seed", "split", "epoch", "name", "value"])
+
+
+def detail(result: dict[str, Any], classes: int = 10) -> dict[str, dict[str, np.ndarray]]:
+    """Per-class intra-class variance of every loss over seeds."""
+    rng = np.random.default_rng(13)
+    base = rng.uniform(0.5, 1.6, size=classes)
+    out = {}
+    for loss in result["losses"]:
+        mean = loss["measures"]["intra_variance"]["mean"] or 0.1
+        noise = 1 + 0.12 * rng.normal(size=(len(result["seeds"]), classes))
+        out[loss["name"]] = {
+            "per_class/intra_variance": mean * base * noise,
+            "per_class/label": np.arange(classes),
+        }
+    return out
+
+
+def maps(result: dict[str, Any], classes: int = 10, points: int = 540) -> dict[str, dict[str, np.ndarray]]:
+    """A made-up projection of the test embeddings of every loss: one blob a class."""
+    rng = np.random.default_rng(17)
+    labels = np.arange(points) % classes
+    out = {}
+    for place, loss in enumerate(result["losses"]):
+        angle = np.arange(classes) * 2 * math.pi * 3 / classes + place
+        centres = np.stack([np.cos(angle), np.sin(angle)], 1) * rng.uniform(0.35, 0.95, size=(classes, 1))
+        spread = 0.11 if place % 2 == 0 else 0.04
+        out[loss["name"]] = {
+            "xy": centres[labels] + spread * rng.normal(size=(points, 2)), "labels": labels.astype(np.int64),
+        }  # fmt: skip
+    return out
+
+
+def with_claims(result: dict[str, Any]) -> dict[str, Any]:
+    """The result with a claims ledger and tuning trials, as ``reproduce`` and tuning will add them."""
+    verdicts = ("reproduced", "contradicted", "inconclusive", "not_testable", "direction_only", "size_unresolved")
+    said = (
+        ("intra-variance", "triplet keeps more intra-class variance", 2.4, 2.9),
+        ("inter-distance", "triplet's class means lie further apart", 1.14, 1.19),
+        ("loss-decay", "contrastive reaches 90 % loss reduction earlier", 27, 62),
+        ("active-ratio", "contrastive keeps more of its terms active", 0.65, 0.78),
+        ("gradient-norm", "triplet has the larger gradient norm", 0.27, 1.01),
+        ("recall", "triplet has the higher Recall@1", None, 0.004),
+    )
+    claims = []
+    for place, (name, statement, expected, measured) in enumerate(said):
+        for other, data in enumerate(("synthetic", "mnist")):
+            for third, protocol in enumerate(("paper", "matched")):
+                code = verdicts[(place + 2 * other + third) % 6]
+                none = code == "not_testable"
+                claims.append({
+                    "id": name, "statement": statement, "source": "Zeng 2025, table 1", "data": data,
+                    "protocol": protocol, "expected": expected, "measured": None if none else measured,
+                    "low": None if none else 0.9 * measured, "high": None if none else 1.1 * measured,
+                    "verdict": code, "seeds_needed": 24 if code == "inconclusive" else None,
+                    "reason": "a tenth of the paper's updates were made" if none else None,
+                })  # fmt: skip
+    rng = np.random.default_rng(3)
+    for loss in result["losses"]:
+        loss["trials"] = [
+            {"learning_rate": rate, "margin": margin, "map_at_r": 0.9 - abs(margin - 0.2) / 3 + 0.01 * rng.normal(),
+             "checkpoint": 40, "failed": False}
+            for rate in (1e-3, 1e-4) for margin in (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+        ]  # fmt: skip
+        best = max(loss["trials"], key=lambda trial: trial["map_at_r"])
+        loss["tuned"] = {key: best[key] for key in ("learning_rate", "margin", "checkpoint")}
+        loss["trials"][-1] |= {"map_at_r": None, "failed": True}
+    return {**result, "claims": claims}
