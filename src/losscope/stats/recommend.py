@@ -78,6 +78,11 @@ def recommend(
     None too for a measure of which neither more nor less is better. ``sentences``: exactly three: the answer
     with its evidence; the runner-up and the baselines; what would change the answer. Losses are tested
     against the reference, not against one another, and the second sentence says so where it matters.
+
+    >>> advice = recommend(goal="retrieval", measure="recall_at_1", losses=["triplet"], reference="triplet",
+    ...                    baselines=[], rows=[], means={"triplet": 0.98})
+    >>> print(advice["loss"], advice["sentences"][0])
+    None No answer: triplet was compared with nothing; its Recall@1 is 0.980.
     """
     case = _Case(
         measure,

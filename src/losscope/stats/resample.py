@@ -15,7 +15,7 @@ approximated, and the test and the interval cannot contradict each other.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, combinations
@@ -92,35 +92,44 @@ def sign_flips(differences: Sequence[float] | np.ndarray) -> Null:
         raise ValueError("sign_flips wants at least one difference, all of them finite")
     near = _SNAP * np.abs(d).sum()
     if n <= EXACT_PAIRS:
-        sums, sizes = np.zeros(1), np.zeros(1)
-        for value in d[:-1]:  # every subset without the last element stands for itself and its complement
-            sums, sizes = np.concatenate([sums, sums + value]), np.concatenate([sizes, sizes + 1])
-        low, high = _between(sums[1:], sizes[1:], d.sum(), n, near)
+        # every subset without the last element stands for itself and its complement
+        low, high = _between(_subset_sums(d[:-1])[1:], _subset_sums(np.ones(n - 1))[1:], d.sum(), n, near)
         return Null(low, high, fixed=1, total=2 ** (n - 1))
-    lows, highs, fixed = [], [], 1
-    for mask in _sign_draws(n):
-        sizes = mask.sum(axis=1)
-        proper = (sizes > 0) & (sizes < n)
-        low, high = _between((mask @ d)[proper], sizes[proper], d.sum(), n, near)
-        lows.append(low)
-        highs.append(high)
-        fixed += int(np.count_nonzero(~proper))
-    return Null(np.concatenate(lows), np.concatenate(highs), fixed=fixed, total=DRAWS + 1)
+    mask = _sign_draws(n)
+    sizes = mask.sum(axis=1, dtype=np.int64)
+    proper = (sizes > 0) & (sizes < n)
+    low, high = _between(_product(mask, d)[proper], sizes[proper], d.sum(), n, near)
+    fixed = 1 + int(np.count_nonzero(~proper))
+    return Null(low, high, fixed=fixed, total=DRAWS + 1)
+
+
+def _subset_sums(values: np.ndarray) -> np.ndarray:
+    """The sums of all 2ⁿ subsets of values (n,), the empty one first."""
+    sums = np.zeros(2 ** len(values))
+    for place, value in enumerate(values):
+        half = 2**place
+        np.add(sums[:half], value, out=sums[half : 2 * half])
+    return sums
 
 
 def _between(sums, sizes, total, n, near):
     """The ordered means of subsets and of their complements; what is a tie at 0 is made exactly 0."""
     rest = total - sums
-    inside = np.where(np.abs(sums) <= near, 0.0, sums / sizes)
-    outside = np.where(np.abs(rest) <= near, 0.0, rest / (n - sizes))
+    sums[np.abs(sums) <= near] = 0.0
+    rest[np.abs(rest) <= near] = 0.0
+    inside, outside = sums / sizes, rest / (n - sizes)
     return np.minimum(inside, outside), np.maximum(inside, outside)
 
 
-def _sign_draws(n: int) -> Iterator[np.ndarray]:
-    random = np.random.default_rng(n)
-    for start in range(0, DRAWS, _CHUNK):
-        rows = min(_CHUNK, DRAWS - start)
-        yield random.integers(0, 2, size=(rows, n), dtype=np.int8).astype(np.float64)
+def _product(mask: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """mask @ x for a mask of bytes, in chunks: the whole mask as floats would be eight times its size."""
+    chunks = range(0, len(mask), _CHUNK)
+    return np.concatenate([mask[start : start + _CHUNK].astype(np.float64) @ x for start in chunks])
+
+
+@lru_cache(maxsize=2)
+def _sign_draws(n: int) -> np.ndarray:
+    return np.random.default_rng(n).integers(0, 2, size=(DRAWS, n), dtype=np.int8)
 
 
 def label_shuffles(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> Null:
@@ -141,40 +150,34 @@ def label_shuffles(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndar
         raise ValueError("label_shuffles wants two groups with finite values")
     exact = math.comb(len(x), size_a) <= EXACT_SHUFFLES
     observed = x[:size_a].mean() - x[size_a:].mean()
-    near = _SNAP * np.abs(x - x.mean()).sum()
-    lows, highs, fixed = [], [], 0 if exact else 1
-    for mask in [_deals(size_a, len(x))] if exact else _deal_draws(size_a, len(x)):
-        sums = mask @ x
-        moved = sums / size_a - (x.sum() - sums) / size_b
-        exchanged = mask[:, size_a:].sum(axis=1)
-        always = (exchanged == 0) | ((exchanged == size_a) & (size_a == size_b))
-        share = (exchanged * (1 / size_a + 1 / size_b))[~always]
-        ends = np.stack([(observed - moved[~always]) / share, (observed + moved[~always]) / (2 - share)])
-        ends[np.abs(ends) <= near] = 0.0
-        lows.append(ends.min(axis=0))
-        highs.append(ends.max(axis=0))
-        fixed += int(np.count_nonzero(always))
-    total = math.comb(len(x), size_a) if exact else DRAWS + 1
-    return Null(np.concatenate(lows), np.concatenate(highs), fixed=fixed, total=total)
+    near = _SNAP * np.abs(x - x.mean()).sum() + 8 * np.finfo(float).eps * np.abs(x).sum()
+    mask = _deals(size_a, len(x), exact)
+    sums = _product(mask, x)
+    moved = sums / size_a - (x.sum() - sums) / size_b
+    exchanged = mask[:, size_a:].sum(axis=1, dtype=np.int64)
+    always = (exchanged == 0) | ((exchanged == size_a) & (size_a == size_b))
+    share = (exchanged * (1 / size_a + 1 / size_b))[~always]
+    ends = np.stack([(observed - moved[~always]) / share, (observed + moved[~always]) / (2 - share)])
+    ends[np.abs(ends) <= near] = 0.0
+    fixed, total = int(np.count_nonzero(always)), len(mask)
+    if not exact:  # the data themselves are one rearrangement more than were drawn
+        fixed, total = fixed + 1, total + 1
+    return Null(ends.min(axis=0), ends.max(axis=0), fixed=fixed, total=total)
 
 
-@lru_cache(maxsize=4)
-def _deals(size: int, of: int) -> np.ndarray:
-    ways = math.comb(of, size)
-    members = np.fromiter(chain.from_iterable(combinations(range(of), size)), dtype=np.int64)
-    mask = np.zeros((ways, of))
-    np.put_along_axis(mask, members.reshape(ways, size), 1.0, axis=1)
+@lru_cache(maxsize=2)
+def _deals(size: int, of: int, exact: bool) -> np.ndarray:
+    """Which of so many runs are dealt to the first group, a row a deal, bytes: all deals, or seeded draws."""
+    if exact:
+        members = np.fromiter(chain.from_iterable(combinations(range(of), size)), dtype=np.int64)
+        members = members.reshape(-1, size)
+    else:
+        random = np.random.default_rng([size, of])
+        chunks = (random.random((min(_CHUNK, DRAWS - start), of)) for start in range(0, DRAWS, _CHUNK))
+        members = np.concatenate([chunk.argsort(axis=1)[:, :size] for chunk in chunks])
+    mask = np.zeros((len(members), of), dtype=np.int8)
+    np.put_along_axis(mask, members, 1, axis=1)
     return mask
-
-
-def _deal_draws(size: int, of: int) -> Iterator[np.ndarray]:
-    random = np.random.default_rng([size, of])
-    for start in range(0, DRAWS, _CHUNK):
-        rows = min(_CHUNK, DRAWS - start)
-        mask = np.zeros((rows, of))
-        members = random.random((rows, of)).argsort(axis=1)[:, :size]
-        np.put_along_axis(mask, members, 1.0, axis=1)
-        yield mask
 
 
 def sign_test(more: int, less: int) -> float:

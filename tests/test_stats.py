@@ -1,0 +1,364 @@
+"""The test, the interval, the correction and the power, against independent oracles."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import itertools
+import math
+import pkgutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as oracle
+
+import losscope.stats
+from losscope.errors import LosscopeError
+from losscope.stats import (
+    alpha_of,
+    attainable_p,
+    correlations,
+    data_like_these,
+    data_like_these_unpaired,
+    family_size,
+    holm,
+    jackknife_variance,
+    label_shuffles,
+    mean_interval,
+    midranks,
+    minimal_seeds,
+    plan,
+    power,
+    prediction_interval,
+    published_value,
+    seeds_needed,
+    sign_flips,
+    sign_test,
+    smallest_p,
+)
+
+thousandths = st.integers(-60, 60).map(lambda value: value / 1000)
+"""Values as measures have them: steps of queries, so that exact ties occur and do not in binary."""
+
+
+def every_flip_p(d: list[float]) -> float:
+    """Sign flips in exact integers of thousandths, one by one."""
+    whole = [round(1000 * value) for value in d]
+    flips = list(itertools.product((1, -1), repeat=len(d)))
+    extreme = sum(
+        abs(sum(sign * value for sign, value in zip(flip, whole))) >= abs(sum(whole)) for flip in flips
+    )
+    return extreme / len(flips)
+
+
+def every_shuffle_p(a: list[float], b: list[float]) -> float:
+    """Label shuffles in exact integers, one by one."""
+    whole = [round(1000 * value) for value in (*a, *b)]
+
+    def spread(chosen: tuple[int, ...]) -> int:
+        inside = sum(whole[place] for place in chosen)
+        return abs(inside * len(b) - (sum(whole) - inside) * len(a))
+
+    deals = list(itertools.combinations(range(len(whole)), len(a)))
+    return sum(spread(deal) >= spread(deals[0]) for deal in deals) / len(deals)
+
+
+@given(st.lists(thousandths, min_size=1, max_size=9))
+def test_sign_flip_p_is_exact_with_ties(d):
+    assert sign_flips(d).p() == every_flip_p(d)
+
+
+@given(st.lists(thousandths, min_size=1, max_size=5), st.lists(thousandths, min_size=1, max_size=5))
+def test_label_shuffle_p_is_exact_with_ties(a, b):
+    assert label_shuffles(a, b).p() == pytest.approx(every_shuffle_p(a, b), abs=1e-15)
+
+
+@pytest.mark.parametrize("n", [2, 3, 6, 10, 13])
+def test_sign_flips_agree_with_scipy(n):
+    d = np.random.default_rng(n).normal(0.4, 1, n)
+    theirs = oracle.permutation_test(
+        (d,), np.mean, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+    )
+    assert sign_flips(d).p() == pytest.approx(theirs.pvalue, abs=1e-12)
+
+
+@pytest.mark.parametrize(("m", "n"), [(3, 5), (5, 5), (4, 7)])
+def test_label_shuffles_agree_with_scipy(m, n):
+    random = np.random.default_rng(m * n)
+    a, b = random.normal(0.8, 1, m), random.normal(0, 1, n)
+    theirs = oracle.permutation_test(
+        (a, b), lambda x, y: abs(x.mean() - y.mean()), n_resamples=np.inf, alternative="greater"
+    )
+    assert label_shuffles(a, b).p() == pytest.approx(theirs.pvalue, abs=1e-12)
+
+
+def test_drawn_sign_flips_are_repeatable_and_near_the_exact_p():
+    d = np.random.default_rng(4).normal(0.45, 1, 25)
+    sums = np.zeros(1)
+    for value in d[:-1]:
+        sums = np.concatenate([sums + value, sums - value])
+    exact = np.mean(np.abs(sums + d[-1]) >= abs(d.sum()) - 1e-9)
+    drawn = sign_flips(d)
+    assert drawn.total == 100_000
+    assert drawn.p() == sign_flips(d).p()
+    assert abs(drawn.p() - exact) < 5 * math.sqrt(exact * (1 - exact) / 99_999) + 1e-5
+    assert sign_flips(np.full(25, 0.1)).p() == 1 / 100_000  # (b + 1)/(m + 1), nothing drawn as extreme
+
+
+def test_drawn_label_shuffles_are_near_the_t_test():
+    random = np.random.default_rng(7)
+    a, b = random.normal(0.6, 1, 20), random.normal(0, 1, 20)
+    assert label_shuffles(a, b).total == 100_000
+    assert label_shuffles(a, b).p() == pytest.approx(oracle.ttest_ind(a, b).pvalue, rel=0.15)
+
+
+samples = st.lists(thousandths, min_size=1, max_size=12)
+levels = st.sampled_from([0.5, 0.0625, 0.05, 0.04, 0.03125, 0.008, 0.0016, 1e-6])
+
+
+@given(samples, levels)
+def test_zero_is_inside_the_interval_exactly_if_the_test_keeps_it(d, alpha):
+    null = sign_flips(d)
+    ends = null.interval(alpha)
+    assert (ends is None) == (2 / 2 ** len(d) > alpha)
+    if ends is not None:
+        assert (ends[0] <= 0 <= ends[1]) == (null.p() > alpha)
+        assert ends[0] <= np.mean(d) + 1e-12
+        assert ends[1] >= np.mean(d) - 1e-12
+
+
+@given(samples, samples, levels)
+def test_duality_holds_for_unpaired_runs(a, b, alpha):
+    if math.comb(len(a) + len(b), len(a)) > 20_000:
+        a, b = a[:6], b[:6]
+    null = label_shuffles(a, b)
+    ends = null.interval(alpha)
+    assert (ends is None) == (null.smallest > alpha)
+    if ends is not None:
+        assert (ends[0] <= 0 <= ends[1]) == (null.p() > alpha)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=6, max_size=10), st.floats(-1.5, 1.5))
+def test_interval_inverts_the_test_of_shifted_data(d, theta):
+    ends = sign_flips(d).interval(0.04)
+    if ends is None or min(abs(theta - end) for end in ends) < 1e-6:
+        return
+    kept = sign_flips(np.array(d) - theta).p() > 0.04
+    assert kept == (ends[0] < theta < ends[1])
+
+
+def test_unpaired_interval_inverts_the_test_of_shifted_data():
+    random = np.random.default_rng(3)
+    for sizes in ((5, 5), (4, 7), (8, 6)):
+        a, b = random.normal(0.5, 1, sizes[0]), random.normal(0, 1, sizes[1])
+        low, high = label_shuffles(a, b).interval(0.04)
+        for theta in np.linspace(low - 1, high + 1, 41):
+            assert (label_shuffles(a - theta, b).p() > 0.04) == (low <= theta <= high)
+
+
+def test_drawn_intervals_keep_duality():
+    random = np.random.default_rng(5)
+    for shift in (0.0, 0.2, 0.45, 0.6):
+        null = sign_flips(random.normal(shift, 1, 22))
+        low, high = null.interval(0.04)
+        assert (low <= 0 <= high) == (null.p() > 0.04)
+
+
+def test_interval_covers_as_often_as_it_says():
+    random = np.random.default_rng(11)
+    intervals = [sign_flips(random.normal(0.3, 1, 9)).interval(0.04) for _ in range(1500)]
+    covered = np.mean([low <= 0.3 <= high for low, high in intervals])
+    exact = 1 - math.floor(0.04 * 2**8) / 2**8  # the discrete test's level
+    assert abs(covered - exact) < 3.3 * math.sqrt(exact * (1 - exact) / 1500)
+
+
+def test_degenerate_samples():
+    zeros = sign_flips([0.0] * 8)
+    assert zeros.p() == 1.0
+    assert zeros.interval(0.04) == (0.0, 0.0)
+    same = sign_flips([0.02] * 8)
+    assert same.p() == 2 / 2**8
+    assert same.interval(0.04) == pytest.approx((0.02, 0.02))
+    one = sign_flips([0.5])
+    assert one.p() == 1.0
+    assert one.interval(0.04) is None
+    assert label_shuffles([1.0], [0.0]).p() == 1.0
+    assert label_shuffles([0.3] * 5, [0.3] * 5).interval(0.04) == (0.0, 0.0)
+    for bad in ([], [math.nan]):
+        with pytest.raises(ValueError, match="finite"):
+            sign_flips(bad)
+    with pytest.raises(ValueError, match="finite"):
+        label_shuffles([1.0], [])
+
+
+def test_sign_test_is_the_binomial():
+    for more, less in itertools.product(range(8), repeat=2):
+        if more + less:
+            assert sign_test(more, less) == pytest.approx(oracle.binomtest(more, more + less).pvalue)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_agrees_with_statsmodels(ps):
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    assert holm(ps) == pytest.approx(multitest.multipletests(ps, method="holm")[1])
+
+
+def test_holm_counts_a_failed_test_as_one():
+    assert holm([0.01, None, 0.02]) == pytest.approx([0.03, None, 0.04])
+    assert holm([0.01], tests=5) == [0.05]
+    assert holm([None]) == [None]
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=9))
+def test_midranks_agree_with_scipy(values):
+    assert midranks(values).tolist() == oracle.rankdata(values).tolist()
+    assert midranks([math.inf, 1.0, math.inf]).tolist() == [2.5, 1.0, 2.5]
+
+
+def test_correlations_agree_with_scipy():
+    random = np.random.default_rng(2)
+    x, y = random.integers(0, 5, (6, 8)).astype(float), random.normal(size=(6, 8))
+    expected = [oracle.spearmanr(row_x, row_y).statistic for row_x, row_y in zip(x, y)]
+    assert correlations(x, y) == pytest.approx(expected)
+    x[0, 3] = math.nan
+    kept = np.delete(np.arange(8), 3)
+    assert correlations(x, y)[0] == pytest.approx(oracle.spearmanr(x[0, kept], y[0, kept]).statistic)
+    assert correlations(np.ones((1, 4)), y[:1, :4]) == [None]
+    assert correlations(x[:1, :2], y[:1, :2]) == [None]
+
+
+def test_looks_spend_five_per_cent_together():
+    assert [alpha_of(look) for look in (1, 2, 3)] == pytest.approx([0.04, 0.008, 0.0016])
+    assert sum(alpha_of(look) for look in range(1, 30)) == pytest.approx(0.05)
+    with pytest.raises(LosscopeError, match="counted from 1"):
+        alpha_of(0)
+
+
+def test_seeds_that_holm_needs_at_the_first_look():
+    assert [minimal_seeds(tests) for tests in (1, 3, 10, 17)] == [6, 8, 9, 10]
+    for tests in range(1, 40):
+        seeds = minimal_seeds(tests)
+        assert attainable_p(seeds, tests) <= 0.04 < attainable_p(seeds - 1, tests)
+    assert minimal_seeds(1, look=20) is None
+    assert smallest_p(5) == 0.0625
+    assert smallest_p(0) == 1.0
+    for n in (1, 2, 5, 10):
+        assert smallest_p(n, paired=False) == pytest.approx(
+            label_shuffles(np.arange(n) + 100.0, np.arange(n) * 1.0).p()
+        )
+
+
+def test_plan_says_what_seeds_can_show():
+    enough, short, hopeless = plan(10), plan(1, tests=1), plan(30, tests=5, look=12)
+    assert (enough["tests_in_family"], enough["p_attainable"], enough["enough"]) == (5, 5 / 512, True)
+    assert (short["enough"], short["minimal_seeds"]) == (False, 6)
+    assert "1 paired seed is too few for 1 test " in short["sentence"]
+    assert "no number of seeds" in hopeless["sentence"]
+    assert family_size(7, 2) == 20
+    assert family_size(1, 0) == 0
+
+
+@pytest.mark.parametrize(("sd", "delta", "tests"), [(0.01, 0.01, 1), (0.02, 0.015, 1), (0.01, 0.008, 3)])
+def test_seeds_needed_give_the_power_they_promise(sd, delta, tests):
+    seeds = seeds_needed(sd, delta, tests=tests)
+    random = np.random.default_rng(seeds)
+    level = alpha_of(1) / tests
+    found = np.mean([sign_flips(random.normal(delta, sd, seeds)).p() <= level for _ in range(300)])
+    assert 0.8 - 3.5 * math.sqrt(0.16 / 300) < found < 0.93
+
+
+def test_seeds_needed_at_the_edges():
+    assert seeds_needed(0.0, 0.01) == seeds_needed(None, 0.01) == 6
+    assert seeds_needed(0.01, 0.0) is None
+    assert seeds_needed(0.01, 0.01, look=20) is None
+    assert seeds_needed(0.01, 0.01, tests=5) > seeds_needed(0.01, 0.01)
+    far, near = seeds_needed(1.0, 0.19), seeds_needed(1.0, 0.21)
+    assert near <= 240 <= far + 30  # the exact and the normal branch meet
+    assert power(far, 1.0, 0.19, 0.04) == pytest.approx(0.8, abs=0.01)
+    unpaired = seeds_needed(math.sqrt(2) * 0.01, 0.01, paired=False)
+    assert power(unpaired, math.sqrt(2) * 0.01, 0.01, 0.04, paired=False) >= 0.8
+    assert power(4, 0.0, 0.01, 0.04) == 0.0
+    assert power(8, 0.0, 0.01, 0.04) == 1.0
+
+
+def test_intervals_by_hand():
+    x = np.array([0.1, 0.4, 0.3, 0.2])
+    t, s = 3.182446305284263, math.sqrt(0.05 / 3)
+    assert mean_interval(x) == pytest.approx((0.25 - t * s / 2, 0.25 + t * s / 2))
+    wide = t * s * math.sqrt(1.25)
+    assert prediction_interval(x) == pytest.approx((0.25 - wide, 0.25 + wide))
+    root = t * math.sqrt(s**2 / 4 + 0.02)
+    assert data_like_these(x, 0.02) == pytest.approx((0.25 - root, 0.25 + root))
+    assert mean_interval([0.3]) is prediction_interval([0.3]) is data_like_these([0.3], 0.1) is None
+    y = np.array([0.1, 0.0, 0.4])
+    welch = oracle.ttest_ind(x, y, equal_var=False).confidence_interval(0.95)
+    assert data_like_these_unpaired(x, y, 0.0) == pytest.approx((welch.low, welch.high))
+    assert data_like_these_unpaired([0.1], [0.2, 0.3], 0.0) is None
+
+
+def test_prediction_interval_holds_one_further_run():
+    random = np.random.default_rng(0)
+    runs = random.normal(size=(2000, 6))
+    inside = [low <= run[5] <= high for run in runs for low, high in [prediction_interval(run[:5])]]
+    assert abs(np.mean(inside) - 0.95) < 0.017
+
+
+def test_published_value():
+    ends = prediction_interval([1.0, 1.1, 1.2])
+    above = published_value([1.0, None, 1.1, 1.2], 2.0)
+    assert above["outside_by"] == pytest.approx(2.0 - ends[1])
+    assert published_value([1.0, 1.1, 1.2], 0.0)["outside_by"] == pytest.approx(-ends[0])
+    assert published_value([1.0, 1.1, 1.2], 1.15)["inside"] is True
+    assert published_value([1.0], 1.0)["inside"] is None
+    assert published_value([None], 1.0)["mean"] is None
+
+
+def test_jackknife_over_classes_is_delete_one_class():
+    random = np.random.default_rng(1)
+    labels = np.repeat(np.arange(23), random.integers(1, 9, 23))
+    d = random.normal(size=len(labels)) + labels / 10
+    without = [d[labels != label].mean() for label in range(23)]
+    centre = sum(without) / 23
+    by_hand = 22 / 23 * sum((value - centre) ** 2 for value in without)
+    v, over = jackknife_variance(d, labels)
+    assert over == "classes"
+    assert v == pytest.approx(by_hand)
+
+
+def test_jackknife_within_classes_is_delete_one_query():
+    labels, d = np.array([0, 0, 0, 1, 1, 2]), np.array([0.1, 0.5, 0.3, -0.2, 0.2, 0.9])
+    weights = {label: np.mean(labels == label) for label in range(3)}
+    by_hand = 0.0
+    for label in (0, 1):  # the class of one query adds nothing
+        own = d[labels == label]
+        rest = sum(weights[c] * d[labels == c].mean() for c in range(3) if c != label)
+        without = [rest + weights[label] * np.delete(own, i).mean() for i in range(len(own))]
+        by_hand += (len(own) - 1) / len(own) * sum((value - np.mean(without)) ** 2 for value in without)
+    v, over = jackknife_variance(d, labels)
+    assert over == "queries"
+    assert v == pytest.approx(by_hand)
+
+
+def test_jackknife_leaves_out_queries_without_a_value():
+    labels, d = np.array([0, 0, 1, 1, 2]), np.array([0.0, 1.0, 0.0, 1.0, math.nan])
+    assert jackknife_variance(d, labels) == jackknife_variance(d[:4], labels[:4])
+    assert jackknife_variance(np.array([1.0, 2.0]), np.array([0, 1])) is None
+    assert jackknife_variance(np.array([math.nan]), np.array([0])) is None
+
+
+@pytest.mark.parametrize(
+    "module", [f"losscope.stats.{m.name}" for m in pkgutil.iter_modules(losscope.stats.__path__)]
+)
+def test_docstring_examples(module):
+    result = doctest.testmod(importlib.import_module(module))
+    assert result.failed == 0
+    assert result.attempted > 0
+
+
+def test_statistics_import_no_torch():
+    code = "import sys, losscope.stats; sys.exit('torch' in sys.modules or 'scipy.stats' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
