@@ -254,6 +254,8 @@ def test_claims_are_corrected_together():
     assert both[0].p_corrected == pytest.approx(3 * weak.p)
     assert "other tests" in both[0].reason
     assert judge_claims([Claim(strong, "higher")] * 17)[0].verdict == "reproduced"  # 10 seeds do for 17
+    with pytest.raises(LosscopeError, match="other sign"):
+        Claim(strong, "higher", value=-0.1)
     with pytest.raises(LosscopeError, match="look 2 wants"):
         judge_claims([Claim(strong, "higher")], look=2)
 
@@ -596,6 +598,9 @@ def test_recommendations():
     assert "seeds in all" in third
     loss, first, *_ = advice({"contrastive": FLAT, "triplet": shifted(0.001, 0.002)}, {"raw": low})
     assert (loss, first[:10]) == (None, "Use either")
+    assert (
+        "8 seeds in all, the fewest that can be tested" in advice({"contrastive": [0.9], "triplet": [0.8]})[3]
+    )
     loss, first, *_ = advice({"contrastive": FLAT[:5], "triplet": shifted(0.03, n=5)}, {"raw": high[:5]})
     assert (loss, first[:13]) == (None, "No answer yet")
 
@@ -641,7 +646,9 @@ def test_names_swapped_at_random_are_rarely_told_apart():
     assert 0 < told <= 131
 
 
-numbers = st.one_of(st.none(), st.floats(-2, 2), st.just(math.nan), st.just(0.0))
+numbers = st.one_of(
+    st.none(), st.floats(-2, 2), st.floats(0, 1), st.sampled_from([math.nan, 0.0, "diverged"])
+)
 
 
 @given(
@@ -651,7 +658,13 @@ numbers = st.one_of(st.none(), st.floats(-2, 2), st.just(math.nan), st.just(0.0)
 )
 def test_any_values_give_valid_json_and_three_sentences(rows, measure, unpaired):
     made = [
-        Measured(name, seed, {measure: values[place]}, family="baseline" if name == "raw" else "loss")
+        Measured(
+            name,
+            seed,
+            {measure: None if values[place] == "diverged" else values[place]},
+            failed="it diverged" if values[place] == "diverged" else None,
+            family="baseline" if name == "raw" else "loss",
+        )
         for place, name in enumerate(("contrastive", "triplet", "raw"))
         for seed, values in enumerate(rows)
     ]

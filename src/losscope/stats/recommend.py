@@ -240,7 +240,9 @@ def _third(case: _Case, choice: str | None, focus: Row | None) -> str:
     elif case.settings:
         changes.append(f"other settings, as all this is {case.settings}")
     if focus is not None and focus.seeds_needed is not None and focus.verdict != "failed":
-        changes.append(f"{focus.seeds_needed:,} seeds in all, which would resolve a difference that matters")
+        known = focus.found.sd is not None
+        aim = "which would resolve a difference that matters" if known else "the fewest that can be tested"
+        changes.append(f"{focus.seeds_needed:,} seeds in all, {aim}")
     if focus is not None and focus.verdict == "equivalent":
         changes.append("a smaller difference being of interest")
     if focus is not None and focus.verdict == "failed":

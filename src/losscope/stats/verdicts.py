@@ -107,6 +107,10 @@ class Claim:
     size: bool = True
     reason: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.value and (self.value > 0) != (self.direction == "higher"):
+            raise LosscopeError(f"a claim of {self.direction} has the value {self.value}, of the other sign")
+
     @property
     def delta(self) -> float | None:
         """The indifference of the claim on its row's scale."""
