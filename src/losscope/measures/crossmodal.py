@@ -80,13 +80,13 @@ def _one_way(space: Space, asking: np.ndarray, asked: np.ndarray) -> dict[str, n
 
 @register(
     "measure",
-    "modality_gap",
+    "modalities",
     gives=("modality_gap", "intra_variance_audio", "intra_variance_visual"),
     needs=("modality",),
     default=True,
 )
 @measured
-def modality_gap(space: Space, *, modality: np.ndarray) -> Result:
+def modalities(space: Space, *, modality: np.ndarray) -> Result:
     """Distance of the modalities' means over the root of their mean variance, after Liang et al. 2022.
 
     The variance of a modality is mean ‖z - μ‖² over its items. ``intra_variance_audio`` and ``…_visual`` are

@@ -150,8 +150,11 @@ def silhouette(space: Space) -> Stream:
     Null with one class, or where every class has one member.
     """
     sizes, codes = space.sizes, space.codes
+    exists = 1 < len(sizes) < len(space)
     scores = np.zeros(len(space))
     while (chunk := (yield)) is not None:
+        if not exists:
+            continue
         sums = _class_sums(chunk.squared.sqrt(), space.starts)
         rows, own = np.arange(len(sums)), codes[chunk.start : chunk.stop]
         inside = sums[rows, own] / np.maximum(sizes[own] - 1, 1)
@@ -160,8 +163,7 @@ def silhouette(space: Space) -> Stream:
         nearest = means.min(1)
         larger = np.maximum(inside, nearest)
         defined = (sizes[own] > 1) & (larger > 0)
-        scores[chunk.start : chunk.stop][defined] = ((nearest - inside) / larger)[defined]
-    exists = 1 < len(sizes) < len(space)
+        np.divide(nearest - inside, larger, out=scores[chunk.start : chunk.stop], where=defined)
     return {"silhouette": float(space.per_query(scores).mean()) if exists else NULL}, {}
 
 

@@ -1,0 +1,245 @@
+"""What holds of every measure: members alone or together, invariances, background, names, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from losscope import measures, registry
+from losscope.errors import LosscopeError
+from losscope.measures import evaluate
+from losscope.measures.retrieval import map_at_r_fast
+from losscope.quantities import QUANTITIES
+
+ENTRIES = registry.entries("measure")
+
+
+def needs_of(rows: int, seed: int) -> dict:
+    draw = torch.Generator().manual_seed(seed)
+    return {
+        "reference": (torch.randn(30, 4, generator=draw), torch.arange(30) % 3),
+        "fine_labels": torch.randint(3, (rows,), generator=draw),
+        "modality": torch.arange(rows) % 2,
+        "positive_pairs": (torch.arange(5), torch.arange(5) + 7),
+    }
+
+
+def points_of(rows: int, seed: int, *lead: int) -> tuple[torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    labels = torch.arange(rows) % 3
+    return torch.randn(3, 4, generator=draw)[labels] + torch.randn(*lead, rows, 4, generator=draw), labels
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_every_measure_keeps_its_contract(name):
+    """Declared values are quantities and returned, batched as alone, bitwise; called as a plugin would be."""
+    facts = ENTRIES[name].facts
+    assert set(facts["gives"]) <= set(QUANTITIES)
+    points, labels = points_of(36, 1, 2, 3)
+    needs = {
+        need: given
+        for need, given in needs_of(36, 2).items()
+        if need in {*facts["needs"], *facts.get("uses", ())}
+    }
+    values, detail = ENTRIES[name].load()(points, labels, **needs)
+    assert set(values) == set(facts["gives"])
+    alone, own = ENTRIES[name].load()(points[1, 2], labels, **needs)
+    for value_name, value in values.items():
+        assert value.dtype == torch.float64
+        assert value.shape == (2, 3)
+        assert torch.equal(value[1, 2].nan_to_num(-9), alone[value_name].nan_to_num(-9)), value_name
+    for part, table in detail.items():
+        together = table if part == "per_class/label" else table[1, 2]
+        assert torch.equal(together.nan_to_num(-9), own[part].nan_to_num(-9)), part
+
+
+def test_every_measured_quantity_is_given_by_one_measure():
+    given_by = [value for entry in ENTRIES.values() for value in entry.facts["gives"]]
+    assert len(given_by) == len(set(given_by))
+    elsewhere = {"greediness"}
+    assert set(given_by) == {name for name, q in QUANTITIES.items() if q.group not in elsewhere}
+
+
+@pytest.mark.parametrize("members", [1, 2, 4, 10])
+def test_a_member_is_bitwise_the_same_in_every_population(members):
+    points, _ = points_of(60, 3, 10)
+    labels = torch.stack(
+        [torch.randint(-1, 4, (60,), generator=torch.Generator().manual_seed(m)) for m in range(10)]
+    )
+    needs = needs_of(60, 4)
+    needs["reference"] = torch.randn(10, 30, 4), torch.arange(30) % 3
+    needs["fine_labels"] = torch.randint(3, (10, 60))
+
+    def cut(need, which):
+        return tuple(part[which] if len(part) == 10 else part for part in need)
+
+    some = {**needs, "reference": cut(needs["reference"], slice(members))}
+    some["fine_labels"] = needs["fine_labels"][:members]
+    values, detail = evaluate(points[:members], labels[:members], **some)
+    last = members - 1
+    own = {**needs, "reference": cut(needs["reference"], last), "fine_labels": needs["fine_labels"][last]}
+    alone, own_detail = evaluate(points[last], labels[last], **own)
+    assert set(values) == set(alone)
+    for name, value in values.items():
+        assert torch.equal(value[last].nan_to_num(-9), alone[name].nan_to_num(-9)), name
+    kept = int((labels[last] >= 0).sum())
+    assert detail["per_query/label"][last, :kept].tolist() == labels[last][labels[last] >= 0].tolist()
+    assert (detail["per_query/label"][last, kept:] == -1).all()
+    assert detail["per_query/map_at_r"][last, kept:].isnan().all()
+    assert torch.equal(own_detail["per_query/map_at_r"], detail["per_query/map_at_r"][last, :kept])
+    fast = map_at_r_fast(points[:members], labels[:members])
+    assert torch.equal(fast[last], map_at_r_fast(points[last], labels[last]))
+
+
+@given(st.integers(0, 10_000), st.integers(6, 30))
+@settings(max_examples=15)
+def test_rotations_and_scales_change_nothing(seed, rows):
+    points, labels = points_of(rows, seed)
+    points = points.double()
+    draw = np.random.default_rng(seed)
+    rotation = torch.from_numpy(np.linalg.qr(draw.standard_normal((4, 4)))[0])
+    scales = torch.from_numpy(draw.uniform(0.1, 10, (rows, 1)))
+    modality = torch.arange(rows) % 2
+    before, _ = evaluate(points, labels, modality=modality, fine_labels=modality)
+    after, _ = evaluate(points @ rotation * scales, labels, modality=modality, fine_labels=modality)
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=1e-6, atol=1e-9, equal_nan=True, msg=name)
+
+
+@given(st.integers(0, 10_000), st.integers(6, 30))
+@settings(max_examples=15)
+def test_the_order_of_rows_and_the_names_of_classes_change_nothing(seed, rows):
+    points, labels = points_of(rows, seed)
+    draw = torch.Generator().manual_seed(seed)
+    order = torch.randperm(rows, generator=draw)
+    renamed = torch.tensor([70, 5, 12])
+    reference = points_of(20, seed + 1)
+    modality, fine = torch.arange(rows) % 2, torch.randint(3, (rows,), generator=draw)
+    before, detail = evaluate(points, labels, modality=modality, fine_labels=fine, reference=reference)
+    after, moved = evaluate(
+        points[order],
+        renamed[labels[order]],
+        modality=modality[order],
+        fine_labels=fine[order],
+        reference=(reference[0], renamed[reference[1]]),
+    )
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=1e-9, atol=1e-12, equal_nan=True, msg=name)
+    assert torch.equal(moved["per_query/label"], renamed[detail["per_query/label"][order]])
+    for name in ("per_query/map_at_r", "per_query/knn_accuracy", "per_query/map_audio_to_visual"):
+        torch.testing.assert_close(moved[name], detail[name][order], rtol=1e-12, atol=0, equal_nan=True)
+    assert moved["per_class/label"].tolist() == [5, 12, 70]
+    shuffled = detail["per_class/intra_variance"][torch.tensor([1, 2, 0])]
+    torch.testing.assert_close(moved["per_class/intra_variance"], shuffled, rtol=1e-9, atol=1e-12)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=15)
+def test_the_measures_stand_in_their_known_order(seed):
+    points, labels = points_of(24, seed)
+    values, _ = evaluate(points, labels)
+    assert 0 <= values["map_at_r"] <= values["r_precision"] <= 1
+    assert values["recall_at_1"] <= values["recall_at_5"] <= values["recall_at_10"] <= 1
+    assert 1 <= values["effective_rank"] <= 4
+    assert -8 <= values["uniformity"] <= 0
+    assert -1 <= values["silhouette"] <= 1
+    assert values["intra_variance"] <= 1
+
+
+def test_background_is_left_out_or_a_class():
+    points, labels = points_of(40, 5)
+    labels[:7] = -1
+    without, detail = evaluate(points, labels)
+    expected, _ = evaluate(points[7:], labels[7:])
+    assert {name: float(v) for name, v in without.items() if v == v} == {
+        name: float(v) for name, v in expected.items() if v == v
+    }
+    assert detail["count/background"].item() == 7
+    assert detail["per_class/label"].tolist() == [0, 1, 2]
+    kept, detail = evaluate(points, labels, background="class")
+    assert detail["per_class/label"].tolist() == [-1, 0, 1, 2]
+    assert "count/background" not in detail
+    assert kept["intra_variance"] != without["intra_variance"]
+
+
+def test_classes_that_only_some_members_have_are_aligned():
+    points, _ = points_of(12, 6, 2)
+    labels = torch.stack([torch.arange(12) % 3, torch.arange(12) % 3 + 1])
+    _, detail = evaluate(points, labels, names=["geometry"])
+    assert detail["per_class/label"].tolist() == [0, 1, 2, 3]
+    assert detail["per_class/intra_variance"].isnan().tolist() == [[False] * 3 + [True], [True] + [False] * 3]
+
+
+def test_a_member_that_is_not_finite_has_no_values_and_harms_no_other():
+    points, labels = points_of(20, 7, 3)
+    points[1, 4, 2] = torch.nan
+    values, detail = evaluate(points, labels)
+    assert all(value[1].isnan() for value in values.values())
+    alone, _ = evaluate(points[2], labels)
+    assert torch.equal(values["map_at_r"][2], alone["map_at_r"])
+    assert detail["per_query/map_at_r"][1].isnan().all()
+    assert map_at_r_fast(points, labels).isnan().tolist() == [False, True, False]
+
+
+def test_names_choose_values_or_whole_measures():
+    points, labels = points_of(20, 8)
+    one, detail = evaluate(points, labels, names=["map_at_r"])
+    assert set(one) == {"map_at_r"}
+    assert set(detail) == {"per_query/map_at_r", "per_query/label", "count/lone_queries", "count/background"}
+    assert torch.equal(one["map_at_r"], evaluate(points, labels)[0]["map_at_r"])
+    several, _ = evaluate(points, labels, names=["map_at_r", "spectrum"])
+    assert set(several) == {"map_at_r", "effective_rank", "spectral_decay"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"names": ["recall_at_2"]}, "did you mean .*'recall_at_1'"),
+        ({"names": ["fine_recall_at_1"]}, "'fine_recall_at_1' needs fine_labels"),
+        ({"names": ["modality_gap"]}, "'modality_gap' needs modality"),
+        ({"labels": torch.arange(5)}, r"labels have shape .*5.*20 embeddings"),
+        ({"labels": torch.zeros(20)}, "must be integers"),
+        ({"labels": torch.full((20,), -1)}, "every label is -1"),
+        ({"fine_labels": torch.arange(3)}, "fine_labels have shape"),
+        ({"labels": torch.zeros(4, 20, dtype=torch.int64)}, "leading shapes must agree"),
+        ({"background": "drop"}, "unknown background 'drop'"),
+    ],
+)
+def test_mistakes_are_named(wrong, said):
+    points, labels = points_of(20, 9, 2)
+    with pytest.raises(LosscopeError, match=said):
+        evaluate(points, **{"labels": labels, **wrong})
+
+
+def test_the_plain_functions_refuse_what_is_not_one_finite_set():
+    points, labels = points_of(20, 10)
+    with pytest.raises(LosscopeError, match="must be \\(N, D\\)"):
+        measures.geometry(points[None], labels)
+    points[3, 1] = torch.inf
+    with pytest.raises(LosscopeError, match="1 of 20 embeddings"):
+        measures.retrieval(points, labels)
+
+
+def test_functions_keep_their_names_beside_the_modules_of_the_same_name():
+    for entry in ENTRIES.values():
+        entry.load()
+    assert callable(measures.geometry)
+    assert callable(measures.retrieval)
+
+
+def test_a_plugin_measure_is_called_by_the_contract(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_plugins", {})
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from losscope.registry import register\n"
+        "@register('measure', 'mine', gives=('mean_norm',), needs=(), default=False)\n"
+        "def mine(embeddings, labels):\n"
+        "    return {'mean_norm': embeddings.norm(dim=-1).mean(-1)}, {}\n"
+    )
+    registry.load_plugin(file)
+    points, labels = points_of(20, 11, 2)
+    values, _ = evaluate(points, labels, names=["mine", "map_at_r"])
+    torch.testing.assert_close(values["mean_norm"], points.norm(dim=-1).mean(-1).double())
