@@ -144,21 +144,11 @@ def analyse(
         for side in rest
         if _describable(side, anchor, name)
     ]
-    means = {side.name: summary(_ended(side, primary), primary)["mean"] for side in sides}
     return {
         "losses": [_loss(side, measures) for side in losses],
         "baselines": [{"name": side.name, "measures": _summaries(side, measures)} for side in baselines],
         "paired": [_as_json(row, family) for row in tested] + [_as_json(row, None) for row in described],
-        "recommendation": recommend(
-            goal=family,
-            measure=primary,
-            losses=[side.name for side in losses],
-            reference=anchor.name,
-            baselines=[side.name for side in held],
-            rows=tested,
-            means=means,
-            settings=frame.settings,
-        ),
+        "recommendation": _advice(family, primary, losses, anchor, held, tested, frame),
     }
 
 
@@ -284,6 +274,28 @@ def _tested(frame: _Frame, pairs: Sequence[tuple[_Side, _Side]], measure: str) -
             judged = replace(judged, seeds_needed=more_seeds(row.found, tests=tests, look=frame.look))
         done.append(judged)
     return done
+
+
+def _advice(
+    family: str,
+    measure: str,
+    losses: Sequence[_Side],
+    anchor: _Side,
+    baselines: Sequence[_Side],
+    tested: Sequence[Row],
+    frame: _Frame,
+) -> dict[str, object]:
+    sides = (*losses, *baselines)
+    return recommend(
+        goal=family,
+        measure=measure,
+        losses=[side.name for side in losses],
+        reference=anchor.name,
+        baselines=[side.name for side in baselines],
+        rows=tested,
+        means={side.name: summary(_ended(side, measure), measure)["mean"] for side in sides},
+        settings=frame.settings,
+    )
 
 
 def _row(frame: _Frame, a: _Side, b: _Side, measure: str) -> Row:
