@@ -30,7 +30,9 @@ TRAIN = Group("Training", sort_key=2)
 ANSWER = Group("Answer", sort_key=3)
 OUTPUT = Group("Output", sort_key=4)
 
-Losses = Annotated[list[str] | None, Parameter(name="--losses", consume_multiple=True, negative="", group=TRAIN)]
+Losses = Annotated[
+    list[str] | None, Parameter(name="--losses", consume_multiple=True, negative="", group=TRAIN)
+]
 Json = Annotated[bool, Parameter(name="--json", negative="", group=OUTPUT)]
 Out = Annotated[Path | None, Parameter(name="--out", group=OUTPUT)]
 
@@ -53,6 +55,7 @@ def compare(
     label_noise: Annotated[float | None, Parameter(group=DATA)] = None,
     goal: Annotated[str, Parameter(group=ANSWER)] = "retrieval",
     reference: Annotated[str | None, Parameter(group=ANSWER)] = None,
+    tune: Annotated[bool | None, Parameter(negative="--no-tune", group=TRAIN)] = None,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     out: Out = None,
     keep: Annotated[Literal["none", "last", "all"], Parameter(group=OUTPUT)] = "last",
@@ -102,6 +105,8 @@ def compare(
         retrieval, verification, classification, detail or compactness: which measure decides.
     reference
         The loss that the others are compared with; contrastive if it is among them.
+    tune
+        Tune each loss alike on validation first; by default under matched, except for images.
     dry_run
         Say what it would cost and what it could show, and stop.
     out
@@ -119,7 +124,7 @@ def compare(
     study = Study.of(
         data=data, losses=losses, seeds=seeds, protocol=protocol, epochs=epochs, batch_size=batch_size,
         tuples=tuples, device=device, engine=engine, plugins=plugin, data_root=data_root, options=options,
-        goal=goal, reference=reference, out=None if out is None else str(out), keep=keep,
+        goal=goal, reference=reference, tune=tune, out=None if out is None else str(out), keep=keep,
     )  # fmt: skip
     _study(study, json=json, dry_run=dry_run)
 
@@ -298,7 +303,7 @@ def _print_plan(planned: dict[str, Any]) -> None:
     print(planned["data"])
     print(
         f"{planned['runs']} runs ({planned['stored']} stored) in {planned['populations']} populations, "
-        f"{planned['epochs_left']} population epochs to go."
+        f"{planned['epochs_left']} population epochs to go, after {planned['tuning_runs']} runs of tuning."
     )
     print(planned["sentence"])
 

@@ -213,7 +213,7 @@ class Protocol(Strict):
     ``batching``: ``balanced`` takes P classes of K samples, ``shuffled`` a permutation of the data.
     ``partners``: where a random partner comes from, the ``batch`` or the whole training ``set``.
     ``geometry_split``: on which split geometry is measured; ``background`` says whether the label -1
-    is a class of its own there.
+    is a class of its own there. ``curve_rows``: validation rows of the quality curve, at most.
     """
 
     name: str
@@ -230,6 +230,7 @@ class Protocol(Strict):
     geometry_split: Literal["train", "test"] = "test"
     background: Literal["class", "exclude"] = "exclude"
     augment: tuple[str, ...] = ()
+    curve_rows: int = Field(default=256, gt=1)
 
     @field_validator("model")
     @classmethod
@@ -276,7 +277,7 @@ def protocol(name: str, kind: str, data: str = "", **changes: Any) -> Protocol:
         raise unknown("protocol", name, PROTOCOLS)
     changes = {key: value for key, value in changes.items() if value is not None}
     if name == "matched":
-        base = {"batching": "balanced", "batch_size": 128, "tuples": "all", "geometry_split": "test",
+        base = {"curve_rows": 1024, "batching": "balanced", "batch_size": 128, "tuples": "all", "geometry_split": "test",
                 "background": "exclude", **_MATCHED[kind]}  # fmt: skip
     else:
         base = {"batching": "shuffled", "tuples": "random", "geometry_split": "train",
@@ -286,12 +287,13 @@ def protocol(name: str, kind: str, data: str = "", **changes: Any) -> Protocol:
 
 
 class Run(Strict):
-    """One training: data × loss × protocol × seed."""
+    """One training: data × loss × protocol × seed. A ``trial`` of tuning never touches the test split."""
 
     data: DataSpec
     loss: LossSpec
     protocol: Protocol
     seed: int = Field(ge=0)
+    purpose: Literal["final", "trial"] = "final"
 
     def id(self, digest: str, source: str | None = None) -> str:
         """The run's id: the hash of its specification, its data's content, foreign source and numerics."""
@@ -316,7 +318,7 @@ class Run(Strict):
         }
         loss = [self.loss.name, sorted(hyper.items()), self.loss.reduction, self.tuples]
         fixed = self.protocol.model_dump(mode="json", exclude={"learning_rate"})
-        return json.dumps([self.data.model_dump(mode="json"), loss, fixed], sort_keys=True)
+        return json.dumps([self.data.model_dump(mode="json"), loss, fixed, self.purpose], sort_keys=True)
 
 
 class Study(Strict):
@@ -335,7 +337,7 @@ class Study(Strict):
     backbone: str | None = None
     goal: str = "retrieval"
     reference: str | None = None
-    tune: bool = False
+    tune: bool | None = None
     budget: float | None = Field(default=None, gt=0)
     options: dict[str, Value | None | list[str]] = Field(default_factory=dict)
     data_root: str | None = None
@@ -391,15 +393,21 @@ class Study(Strict):
         """The losses as given, parsed."""
         return [LossSpec.parse(text) for text in self.losses]
 
-    def expand(self, kind: str, losses: Sequence[LossSpec] | None = None) -> list[Run]:
-        """All runs: losses and the two baselines, every seed, defaults resolved."""
-        shape = protocol(
+    def shape(self, kind: str) -> Protocol:
+        """The study's protocol for a kind of data, with its declared changes."""
+        return protocol(
             self.protocol, kind, self.data, epochs=self.epochs, batch_size=self.batch_size,
             tuples=self.tuples, embedding_size=self.embedding_size, model=self.model,
         )  # fmt: skip
+
+    def expand(self, kind: str, losses: Sequence[LossSpec] | None = None) -> list[Run]:
+        """All runs: losses and the two baselines, every seed, defaults resolved."""
         data = DataSpec(name=self.data, options=self.options)
-        every = [*(losses or self.loss_specs()), *(LossSpec(name=name) for name in BASELINES)]
+        # Two modalities have no common raw space.
+        baselines = [name for name in BASELINES if not (kind == "pair" and name == "raw")]
+        every = [*(losses or self.loss_specs()), *(LossSpec(name=name) for name in baselines)]
         seeds = range(self.first_seed, self.first_seed + self.seeds)
+        shape = self.shape(kind)
         return [
             Run(data=data, loss=loss.resolved(self.protocol), protocol=shape, seed=seed)
             for loss in every

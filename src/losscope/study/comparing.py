@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ import numpy as np
 
 from losscope import launch, registry, stats
 from losscope.errors import LosscopeError, require
-from losscope.spec import BASELINES, LossSpec, Run, Study
+from losscope.spec import BASELINES, DataSpec, LossSpec, Run, Study
 from losscope.store import Store, Stored, plain
+from losscope.study import tuning
 
 DEFAULT_OUT = "losscope-runs"
 MAP_POINTS = 1500
@@ -72,14 +74,73 @@ class Result:
 
 @dataclass
 class Plan:
-    """A study ready to run: its data's facts, its runs and their groups."""
+    """A study and where its runs go; ``choices`` are its losses once they are tuned, or as given."""
 
     study: Study
     source: Any
-    runs: list[Run]
-    ids: list[str]
-    groups: list[launch.Group]
     store: Store
+    device: str
+    choices: list[tuning.Choice]
+
+    @property
+    def kind(self) -> str:
+        """The kind of data: vectors, features, images or pair."""
+        return self.source.facts.kind
+
+    @property
+    def tunes(self) -> bool:
+        """Whether the losses are tuned: under ``matched``, except for images, unless the study says."""
+        if self.study.tune is not None:
+            return self.study.tune
+        return self.study.protocol == "matched" and self.kind != "images"
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """The final runs: losses and baselines, every seed."""
+        return self.study.expand(self.kind, [choice.spec for choice in self.choices])
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The ids of the final runs."""
+        return [self.identify(one) for one in self.runs]
+
+    @property
+    def groups(self) -> list[launch.Group]:
+        """The populations of the final runs."""
+        return self.group(self.runs, self.ids)
+
+    def identify(self, one: Run) -> str:
+        """A run's id, with its data's content and the source of a plugin's loss."""
+        return one.id(self.source.digest, registry.source_of("loss", one.loss.name))
+
+    def group(self, runs: list[Run], ids: list[str]) -> list[launch.Group]:
+        """Runs as populations for this study's store, device and plugins."""
+        return launch.group(
+            runs,
+            ids,
+            store=str(self.store.root),
+            data_root=self.study.data_root,
+            device=self.device,
+            keep=self.study.keep,
+            plugins=tuple(self.study.plugins),
+        )
+
+    def tune(self, activity: launch.ACTIVITY | None = None) -> None:
+        """Choose the losses' numbers, if this study tunes."""
+        if not self.tunes:
+            return
+        self.choices = tuning.tune(
+            self.study.loss_specs(),
+            data=DataSpec(name=self.study.data, options=self.study.options),
+            protocol=self.study.shape(self.kind),
+            identify=self.identify,
+            store=self.store,
+            group=self.group,
+            engine=self.study.engine,
+            activity=activity,
+        )
+        self.__dict__.pop("runs", None)
+        self.__dict__.pop("ids", None)
 
     @property
     def name(self) -> str:
@@ -92,35 +153,27 @@ class Plan:
         return f"{slug}-{self.study.protocol}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def plan(study: Study, losses: Sequence[LossSpec] | None = None) -> Plan:
-    """Load the data and lay out the runs; nothing is trained, the store's folder is made."""
+def plan(study: Study) -> Plan:
+    """Load the data and open the store; nothing is trained yet."""
     from losscope.data import load
     from losscope.train import pick_device
 
+    for plugin in study.plugins:
+        registry.load_plugin(plugin)
+    study.check()
     device = pick_device(study.device)
     source = load(study.data, root=study.data_root, **study.options)
-    runs = study.expand(source.facts.kind, losses)
-    if source.facts.kind == "pair":
-        # Two modalities have no common raw space.
-        runs = [run for run in runs if run.loss.name != "raw"]
-    ids = [run.id(source.digest, registry.source_of("loss", run.loss.name)) for run in runs]
-    store = Store(study.out or DEFAULT_OUT)
-    groups = launch.group(
-        runs,
-        ids,
-        store=str(store.root),
-        data_root=study.data_root,
-        device=device,
-        keep=study.keep,
-        plugins=tuple(study.plugins),
-    )
-    return Plan(study, source, runs, ids, groups, store)
+    choices = tuning.as_given(study.loss_specs(), study.protocol)
+    return Plan(study, source, Store(study.out or DEFAULT_OUT), device, choices)
 
 
 def dry_run(made: Plan) -> dict[str, Any]:
     """What a study would cost and what it could show, before it starts."""
     epochs, stored = launch.work_left(made.groups)
     baselines = {run.loss.name for run in made.runs if run.loss.baseline}
+    trials = sum(
+        len(tuning.grid(spec, made.study.protocol)) for spec in made.study.loss_specs() if not spec.foreign
+    )
     return {
         "schema": 1,
         "data": made.source.describe(),
@@ -128,6 +181,7 @@ def dry_run(made: Plan) -> dict[str, Any]:
         "stored": stored,
         "populations": len(made.groups),
         "epochs_left": epochs,
+        "tuning_runs": len(tuning.SEEDS) * trials if made.tunes else 0,
         **stats.plan(made.study.seeds, len(made.study.losses), len(baselines)),
     }
 
@@ -155,14 +209,12 @@ def compare(data: str = "digits", *, losses: str | Iterable[str] = ("contrastive
 
 def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | None = None) -> Result:
     """Run a study, what is stored already excepted, and return its result."""
-    for plugin in study.plugins:
-        registry.load_plugin(plugin)
-    study.check()
     made = plan(study)
     if say:
         say(made.source.describe())
         for note in made.source.facts.notes:
             say(note)
+    made.tune(activity)
     launch.execute(made.groups, study.engine, activity)
     return conclude(made, say)
 
@@ -181,6 +233,15 @@ def conclude(made: Plan, say: Say | None = None) -> Result:
             "study": made.study.model_dump(mode="json"),
             "runs": made.ids,
             "look": look,
+            "losses": [
+                {
+                    "label": one.label,
+                    "spec": one.spec.model_dump(mode="json"),
+                    "tuned": one.tuned,
+                    "trials": one.trials,
+                }
+                for one in made.choices
+            ],
             "data": {
                 "name": facts.name,
                 "title": facts.title,
@@ -215,14 +276,20 @@ def read(store: Store, name: str) -> Result:
     require(kept is not None, f"the store {str(store.root)!r} has no study {name!r}")
     study = Study(**kept["study"])
     stored = store.many(kept["runs"])
-    names = {one.run.loss.canonical(): label_of(one.run, study) for one in stored}
+    choices = [
+        tuning.Choice(one["label"], LossSpec(**one["spec"]), one["tuned"], one["trials"])
+        for one in kept["losses"]
+    ]
+    names = {choice.spec.canonical(): choice.label for choice in choices}
+    names |= {LossSpec(name=name).canonical(): name for name in BASELINES}
     measured = [measured_of(one, names[one.run.loss.canonical()]) for one in stored]
-    untuned = None if study.tune else untuned_phrase([one.run for one in stored], study)
+    untuned, tuned = tuning.phrase(choices)
     analysis = stats.analyse(
         measured,
         goal=study.goal,
         reference=study.reference,
         untuned=untuned,
+        tuned=tuned,
         generated=kept["data"]["generated"],
         looks=kept["look"],
     )
@@ -230,9 +297,14 @@ def read(store: Store, name: str) -> Result:
     for entry in [*analysis["losses"], *analysis["baselines"]]:
         own = runs_of.get(entry["name"], [])
         entry["runs"] = [one.id for one in own]
-        if own and not own[0].run.loss.baseline:
-            entry["spec"] = own[0].run.loss.model_dump(mode="json")
-            entry["failures"] = [f"seed {one.run.seed}: {one.failed}" for one in own if one.failed]
+        for choice in choices:
+            if choice.label == entry["name"]:
+                entry |= {
+                    "spec": choice.spec.model_dump(mode="json"),
+                    "tuned": choice.tuned,
+                    "trials": choice.trials,
+                }
+                entry["failures"] = [f"seed {one.run.seed}: {one.failed}" for one in own if one.failed]
     first = stored[0] if stored else None
     data = {
         "schema": 1,
@@ -301,32 +373,6 @@ def measured_of(stored: Stored, label: str) -> stats.Measured:
         hinge=facts.get("hinge"),
         floor=facts.get("floor"),
     )
-
-
-def label_of(run: Run, study: Study) -> str:
-    """The loss as the study's author wrote it, the tuned one included."""
-    if run.loss.baseline:
-        return run.loss.name
-    for spec in study.loss_specs():
-        if spec.resolved(study.protocol) == run.loss:
-            return spec.label
-    same = [spec.label for spec in study.loss_specs() if spec.name == run.loss.name]
-    return same[0] if len(same) == 1 else run.loss.label
-
-
-def untuned_phrase(runs: Sequence[Run], study: Study) -> str | None:
-    """The margins that a sentence must name: ``at margins contrastive 0.5, triplet 0.1, untuned``."""
-    seen: dict[str, str] = {}
-    kind = "margins"
-    for run in runs:
-        for name in ("margin", "temperature"):
-            if name in run.loss.hyperparameters:
-                label = label_of(run, study)
-                value = run.loss.hyperparameters[name]
-                seen[label] = (
-                    f"{run.loss.name} {value:g}" if name == "margin" else f"{run.loss.name} τ {value:g}"
-                )
-    return f"at {kind} {', '.join(seen.values())}, untuned" if seen else "untuned"
 
 
 def _by_loss(stored: Sequence[Stored], names: dict[str, str]) -> dict[str, list[Stored]]:

@@ -101,7 +101,10 @@ class Batches:
 
     def _check(self) -> None:
         size = self.protocol.batch_size
-        require(self.classes >= 2, f"the training data have {self.classes} class; comparing losses wants at least 2")
+        require(
+            self.classes >= 2,
+            f"the training data have {self.classes} class; comparing losses wants at least 2",
+        )
         smallest = min(len(rows) for rows in self.rows)
         require(
             size <= smallest,
@@ -215,7 +218,9 @@ class Batches:
                 anchors = chosen.shape[1] // (1 + len(columns))
                 yield (
                     inputs,
-                    Relation.from_triples(anchors) if marks is None else Relation.from_partners(marks[:, part]),
+                    Relation.from_triples(anchors)
+                    if marks is None
+                    else Relation.from_partners(marks[:, part]),
                 )
                 continue
             relation = self.relation(labels[:, part])

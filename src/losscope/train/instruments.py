@@ -23,9 +23,6 @@ from losscope.train.batches import rows_of, scaled
 if TYPE_CHECKING:
     from losscope.train.population import Population
 
-CURVE_ROWS = 256
-"""Validation rows of the quality curve; a fixed draw of each member's validation part."""
-
 
 class Curves:
     """Rows (split, epoch, name, one value a member) and the numbers that sum up a run."""
@@ -158,7 +155,7 @@ class Instruments:
 
 def _validation(population: Population) -> tuple[Tensor, Tensor] | None:
     """A fixed draw of each member's validation rows, ready for the network; None without validation."""
-    size = min(min(len(split.validation) for split in population.splits), CURVE_ROWS)
+    size = min(min(len(split.validation) for split in population.splits), population.protocol.curve_rows)
     if size < 2:
         return None
     inputs, labels = [], []

@@ -80,7 +80,9 @@ class Population:
         raw = self.architecture.forward(self.stack.network, inputs)
         embeddings = normalise(raw) if self.objective.normalised else raw
         terms, loss = self.objective(embeddings, relation, self.stack.extra)
-        gradient, *rest = torch.autograd.grad(loss.sum(), [embeddings, *self.stack.leaves], materialize_grads=True)
+        gradient, *rest = torch.autograd.grad(
+            loss.sum(), [embeddings, *self.stack.leaves], materialize_grads=True
+        )
         self.stack.take(rest)
         norm = self.stack.gradient_norm()
         update, alive = self.adam.step(norm)
@@ -237,6 +239,9 @@ def _finish(population: Population, keep: str) -> list[Record]:
         record.measures = {
             "train": population.curves.summary(member, population.objective.facts.get("floor", False))
         }
+        if run.purpose == "trial":
+            records.append(record)
+            continue
         _measure(record, population.splits[member], embed, population.device, keep)
         if keep != "none":
             record.weights = {
