@@ -29,18 +29,20 @@ RATE = 8000
     origin="github.com/Jakobovski/free-spoken-digit-dataset; MNIST",
     files=("fsdd*.npz", "free-spoken-digit-dataset/recordings", "fsdd/recordings"),
 )
-def spoken_digits(root: Path | None, *, speaker_disjoint: bool = False) -> Draft:
+def spoken_digits(root: Path | None, *, speaker_disjoint: bool = False, group: str | None = None) -> Draft:
     """3,000 spoken digits as log-mel spectrograms (1, 40, 64), each joined with an MNIST image of its digit.
 
     Training recordings (5–49 of each speaker and digit) are joined with MNIST training images, test
-    recordings (0–4) with test images, no image twice, always the same ones. With ``speaker_disjoint`` two
+    recordings (0–4) with test images, no image twice while there are enough, always the same ones. With ``speaker_disjoint`` two
     of the six speakers, fixed, are the test and validation holds out whole speakers. Fine labels are
-    digit and speaker; groups are the speakers. Images are float32 in 0…1.
+    digit and speaker; groups are the speakers (``group`` "speaker" is ``speaker_disjoint``). Images are float32 in 0…1.
 
     Source: Jackson 2016 (FSDD); LeCun 1998.
     """
     from losscope.data.images import mnist
 
+    require(group in (None, "speaker"), f"spoken_digits has no group {group!r}; choices: speaker")
+    speaker_disjoint = speaker_disjoint or group == "speaker"
     waves, digit, speaker, is_test, speakers = _fsdd(root)
     if speaker_disjoint:
         is_test = rules.hold_out_whole(speaker, 0.3, rules.generator(0, "spoken_digits", "speakers"))
@@ -52,7 +54,8 @@ def spoken_digits(root: Path | None, *, speaker_disjoint: bool = False) -> Draft
             heard = np.flatnonzero((digit == one) & (is_test == (part == TEST)))
             seen = np.flatnonzero((written.labels == one) & (written.role == part))
             rng = rules.generator(0, "spoken_digits", "join", part, one)
-            rows[heard] = rng.permutation(seen)[: len(heard)]
+            require(len(seen) > 0 or not len(heard), f"digit {one} is spoken but no written one is there")
+            rows[heard] = np.resize(rng.permutation(seen), len(heard))
     fine = digit * len(speakers) + speaker
     split = "test of two speakers, fixed" if speaker_disjoint else "as published, train joined with train"
     return Draft(

@@ -84,9 +84,8 @@ class Facts:
 
     ``classes`` counts the classes that are not background; ``rows`` all rows (of one draw, where
     generated); ``shape`` is one input's, ``second_shape`` one second-modality input's. ``mean`` and
-    ``std`` are per channel of the training rows, for images on the scale pixel / 255, for spectrograms
-    as they are, and ``second_mean``, ``second_std`` likewise for the second modality; empty where
-    nothing is to be normalised. ``split`` says in words how the parts are made. ``notes`` are sentences
+    ``std`` are per channel of the training rows of images, on the scale pixel / 255; empty for all else,
+    where nothing is to be normalised. ``split`` says in words how the parts are made. ``notes`` are sentences
     a user must be told. ``checksum`` is the SHA-256 of the uncompressed bytes of all arrays.
     """
 
@@ -110,8 +109,6 @@ class Facts:
     second_shape: tuple[int, ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    second_mean: tuple[float, ...] = ()
-    second_std: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -66,7 +66,7 @@ def features(
         else:
             first = _find(arrays, INPUTS) or _only_matrix(arrays, path)
     taken = {
-        "labels": _key(arrays, labels, path) if labels in arrays else _find(arrays, LABELS),
+        "labels": _key(arrays, labels, path) if labels else _find(arrays, LABELS),
         "fine": _key(arrays, fine, path) if fine else _find(arrays, FINE),
         "groups": _key(arrays, group, path) if group else _find(arrays, GROUPS),
         "split": _key(arrays, split, path) if split else _find(arrays, SPLITS),
@@ -183,7 +183,7 @@ def set_role(draft: Draft, split: np.ndarray) -> None:
         draft.role = np.where(split, TEST, TRAIN).astype(np.int8)
     else:
         words = np.char.lower(split.astype(str))
-        strange = sorted(set(words) - ROLES.keys())
+        strange = sorted(set(words.tolist()) - ROLES.keys())
         require(
             not strange,
             f"{draft.name}: unknown split {', '.join(map(repr, strange[:3]))}; choices: train, validation, test",

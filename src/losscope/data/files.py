@@ -50,8 +50,8 @@ def _first_line(error: Exception) -> str:
 
 def read_npz(path: Path) -> Arrays:
     """All arrays of an ``.npz`` file, without unpickling."""
-    with said(path, "an .npz file of plain arrays"):
-        archive = np.load(path, allow_pickle=False)
+    with said(path, "an .npz file of plain arrays"), path.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise LosscopeError(f"{str(path)!r} holds one array without names; wanted: an .npz file")
         with archive:
@@ -59,9 +59,9 @@ def read_npz(path: Path) -> Arrays:
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """The array of an ``.npy`` file, memory-mapped, without unpickling."""
-    with said(path, "an .npy file of numbers"):
-        return np.load(path, allow_pickle=False, mmap_mode="r")
+    """The array of an ``.npy`` file, without unpickling."""
+    with said(path, "an .npy file of numbers"), path.open("rb") as file:
+        return np.load(file, allow_pickle=False)
 
 
 def read_hdf5(path: Path) -> Arrays:

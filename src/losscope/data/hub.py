@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -86,19 +88,15 @@ def hub(
 def _download(name: str, config: str | None) -> dict[str, Any]:
     require(name.count("/") == 1, f"hf:{name} is not hf:owner/name")
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON") or not reachable(
-        endpoint
-    )
-    if offline:
-        # Read when huggingface_hub is imported: a refused hub is otherwise asked for 23 s.
-        os.environ["HF_HUB_OFFLINE"] = "1"
+    said_so = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
+    offline = said_so or not reachable(endpoint)
     try:
         import datasets
     except ImportError:
         raise LosscopeError(f"hf:{name} needs the package datasets: pip install 'losscope[hf]'") from None
-    settings = datasets.DownloadConfig(local_files_only=True) if offline else None
     try:
-        return dict(datasets.load_dataset(name, config, download_config=settings))
+        with _offline(offline):
+            return dict(datasets.load_dataset(name, config))
     except Exception as error:  # the hub's many errors share no class
         if offline:
             raise LosscopeError(
@@ -107,6 +105,26 @@ def _download(name: str, config: str | None) -> dict[str, Any]:
             ) from None
         first = str(error).split("\n")[0]
         raise LosscopeError(f"hf:{name} cannot be loaded: {type(error).__name__}: {first}") from None
+
+
+@contextmanager
+def _offline(wanted: bool) -> Iterator[None]:
+    """Only the local cache, for a while: a hub that refuses is otherwise asked again for 23 s.
+
+    The environment variable is read once, when the library is imported, hence its own constants.
+    """
+    import datasets
+    import huggingface_hub
+
+    places: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
+    before = [place.HF_HUB_OFFLINE for place in places]
+    try:
+        for place in places:
+            place.HF_HUB_OFFLINE = wanted or place.HF_HUB_OFFLINE
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.HF_HUB_OFFLINE = value
 
 
 def _kind(feature: Any) -> str | None:

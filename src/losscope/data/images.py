@@ -21,6 +21,26 @@ IDX_FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+IDX_MD5 = {
+    "mnist": (
+        "6bbc9ace898e44ae57da46a324031adb",
+        "a25bea736e30d166cdddb491f175f624",
+        "2646ac647ad5339dbf082846283269ea",
+        "27ae3e4e09519cfbb04c329615203637",
+    ),
+    "fashion_mnist": (
+        "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "9018921c3c673c538a1fc5bad174d6f9",
+        "8181f5470baa50b63fa0f6fddb340f0a",
+        "15d484375f8d13e6eb1aabb0c3f46965",
+    ),
+}
+"""Of the uncompressed files, in the order of IDX_FILES."""
+
+MNIST_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
 FASHION_NAMES = (
     "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
 )  # fmt: skip
@@ -46,18 +66,8 @@ def mnist(root: Path | None) -> Draft:
 
     Source: LeCun, Bottou, Bengio, Haffner 1998. Checked by the published md5 of the uncompressed files.
     """
-    md5 = (
-        "6bbc9ace898e44ae57da46a324031adb",
-        "a25bea736e30d166cdddb491f175f624",
-        "2646ac647ad5339dbf082846283269ea",
-        "27ae3e4e09519cfbb04c329615203637",
-    )
-    mirrors = (
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    )
     return _idx(
-        root, "mnist", "MNIST: handwritten digits", ("mnist", "MNIST/raw", "MNIST"), md5, mirrors,
+        root, "mnist", "MNIST: handwritten digits", ("mnist", "MNIST/raw", "MNIST"), MNIST_MIRRORS,
         tuple(map(str, range(10))), "none stated",
     )  # fmt: skip
 
@@ -79,19 +89,13 @@ def fashion_mnist(root: Path | None) -> Draft:
 
     Source: Xiao, Rasul, Vollgraf 2017. Checked by the md5 of the uncompressed files.
     """
-    md5 = (
-        "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-        "9018921c3c673c538a1fc5bad174d6f9",
-        "8181f5470baa50b63fa0f6fddb340f0a",
-        "15d484375f8d13e6eb1aabb0c3f46965",
-    )
     mirrors = (
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     )
     folders = ("fashion_mnist", "fashion-mnist", "FashionMNIST/raw", "FashionMNIST")
     return _idx(
-        root, "fashion_mnist", "Fashion-MNIST: clothes", folders, md5, mirrors, FASHION_NAMES, "MIT",
+        root, "fashion_mnist", "Fashion-MNIST: clothes", folders, mirrors, FASHION_NAMES, "MIT",
     )  # fmt: skip
 
 
@@ -100,13 +104,12 @@ def _idx(
     name: str,
     title: str,
     folders: tuple[str, ...],
-    md5: tuple[str, ...],
     mirrors: tuple[str, ...],
     class_names: tuple[str, ...],
     licence: str,
 ) -> Draft:
     found = []
-    for file, digest in zip(IDX_FILES, md5, strict=True):
+    for file, digest in zip(IDX_FILES, IDX_MD5[name], strict=True):
         path = _idx_path(root, name, folders, file, mirrors)
         found.append(read_idx(download.read_bytes(path, digest), path))
     train, train_labels, test, test_labels = found
