@@ -82,9 +82,17 @@ def measures_of(place: int, seeds: int, failed: tuple[int, ...], rng: np.random.
     return out
 
 
-def paired_row(result: dict[str, Any], a: dict, b: dict, measure: str, primary: bool, tests: int) -> dict[str, Any]:
+def paired_row(
+    result: dict[str, Any], a: dict, b: dict, measure: str, primary: bool, tests: int
+) -> dict[str, Any]:
     """One paired comparison with plausible intervals; not a real test."""
-    log = measure in ("intra_variance", "inter_distance", "intra_inter_ratio", "effective_rank", "update_norm")
+    log = measure in (
+        "intra_variance",
+        "inter_distance",
+        "intra_inter_ratio",
+        "effective_rank",
+        "update_norm",
+    )
     one, two = (side["measures"].get(measure, {}).get("values") or [] for side in (a, b))
     pairs = [(x, y) for x, y in zip(one, two) if x is not None and y is not None]
     differences = np.array([math.log(x / y) if log else x - y for x, y in pairs])
@@ -122,7 +130,9 @@ def paired_row(result: dict[str, Any], a: dict, b: dict, measure: str, primary: 
     }  # fmt: skip
 
 
-def result(losses: int = 2, seeds: int = 10, failed: int = 0, names: tuple[str, ...] | None = None) -> dict[str, Any]:
+def result(
+    losses: int = 2, seeds: int = 10, failed: int = 0, names: tuple[str, ...] | None = None
+) -> dict[str, Any]:
     """A result of ``losses`` losses (1 to 12) over paired seeds, ``failed`` runs of the second one lost."""
     rng = np.random.default_rng(7)
     names = (names or NAMES)[:losses]
@@ -172,7 +182,13 @@ def result(losses: int = 2, seeds: int = 10, failed: int = 0, names: tuple[str, 
     couples += [(side, baseline) for side in sides for baseline in baselines]
     for a, b in couples:
         whole["paired"].append(paired_row(whole, a, b, "recall_at_1", True, len(couples)))
-        for measure in ("map_at_r", "intra_variance", "inter_distance", "intra_inter_ratio", "effective_rank"):
+        for measure in (
+            "map_at_r",
+            "intra_variance",
+            "inter_distance",
+            "intra_inter_ratio",
+            "effective_rank",
+        ):
             whole["paired"].append(paired_row(whole, a, b, measure, False, len(couples)))
     return whole
 
@@ -189,7 +205,7 @@ def traces(result: dict[str, Any], epochs: int = 60) -> pd.DataFrame:
             shift = rng.normal(0, 0.04)
             for epoch in range(last + 1):
                 age = epoch / epochs
-                decay = math.exp(-6 * fast * age ** 0.7) + 0.02 / fast
+                decay = math.exp(-6 * fast * age**0.7) + 0.02 / fast
                 wobble = 1 + 0.03 * rng.normal() + shift
                 quality = 0.93 - 0.02 * place - 0.32 * math.exp(-14 * fast * age) + 0.004 * rng.normal()
                 rows.append((loss["name"], seed, "validation", epoch, "map_at_r", quality))
@@ -199,8 +215,8 @@ def traces(result: dict[str, Any], epochs: int = 60) -> pd.DataFrame:
                     "loss": 0.09 * fast * decay * wobble,
                     "gradient_norm": (0.9 / fast) * (0.15 + decay) * wobble,
                     "embedding_gradient_norm": (0.03 / fast) * (0.15 + decay) * wobble,
-                    "effective_active": min(1.0, (0.2 + 0.25 * fast * decay ** 0.3) * wobble),
-                    "active_samples": min(1.0, (0.4 + 0.4 * fast * decay ** 0.4) * wobble),
+                    "effective_active": min(1.0, (0.2 + 0.25 * fast * decay**0.3) * wobble),
+                    "active_samples": min(1.0, (0.4 + 0.4 * fast * decay**0.4) * wobble),
                     "update_norm": 0.2 * (0.35 + decay) * wobble,
                     "gradient_gini": 0.75 - 0.3 * decay * wobble,
                     "hard_share": min(1.0, (0.55 / fast - 0.2 * decay) * wobble + 0.2),
@@ -246,7 +262,14 @@ def maps(result: dict[str, Any], classes: int = 10, points: int = 540) -> dict[s
 
 def with_claims(result: dict[str, Any]) -> dict[str, Any]:
     """The result with a claims ledger and tuning trials, as ``reproduce`` and tuning will add them."""
-    verdicts = ("reproduced", "contradicted", "inconclusive", "not_testable", "direction_only", "size_unresolved")
+    verdicts = (
+        "reproduced",
+        "contradicted",
+        "inconclusive",
+        "not_testable",
+        "direction_only",
+        "size_unresolved",
+    )
     said = (
         ("intra-variance", "triplet keeps more intra-class variance", 2.4, 2.9),
         ("inter-distance", "triplet's class means lie further apart", 1.14, 1.19),
@@ -271,11 +294,15 @@ def with_claims(result: dict[str, Any]) -> dict[str, Any]:
     rng = np.random.default_rng(3)
     for loss in result["losses"]:
         loss["trials"] = [
-            {"learning_rate": rate, "margin": margin, "map_at_r": 0.9 - abs(margin - 0.2) / 3 + 0.01 * rng.normal(),
-             "checkpoint": 40, "failed": False}
+            {"hyperparameters": {"margin": margin}, "reduction": "valid_mean", "learning_rate": rate,
+             "score": 0.9 - abs(np.log(margin / 0.2)) / 12 - 20 * (1e-3 - rate) + 0.01 * rng.normal(), "epoch": 40,
+             "failed": 0, "runs": ["aa", "bb"]}
             for rate in (1e-3, 1e-4) for margin in (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
         ]  # fmt: skip
-        best = max(loss["trials"], key=lambda trial: trial["map_at_r"])
-        loss["tuned"] = {key: best[key] for key in ("learning_rate", "margin", "checkpoint")}
-        loss["trials"][-1] |= {"map_at_r": None, "failed": True}
+        loss["trials"][-1] |= {"score": None, "epoch": None, "failed": 2}
+        best = max(loss["trials"], key=lambda trial: trial["score"] or 0)
+        loss["tuned"] = {
+            **{key: best[key] for key in ("hyperparameters", "reduction", "learning_rate", "score")},
+            "checkpoint": best["epoch"], "trials": 12, "diverged": 1, "edge": ["epoch 60"],
+        }  # fmt: skip
     return {**result, "claims": claims}

@@ -19,8 +19,9 @@ from markupsafe import Markup
 
 from losscope import __version__, registry
 from losscope.errors import LosscopeError
+from losscope.report.figure import Figure
+from losscope.report.maps import pca_map
 from losscope.report.parts import FIELDS, HOME, TRACE_COLUMNS, Context, environment, grid_of
-from losscope.report.plots import Figure, pca_map
 
 __all__ = ["Context", "pca_map", "render"]
 
@@ -50,16 +51,20 @@ def render(
     figures = sum(len(section.figures) for section in sections)
     names = [*context.losses[:4], *(["…"] if len(context.losses) > 4 else [])]
     about = str(context.data.get("name") or "comparison")
-    return environment().get_template("page.html").render(
-        title=f"{about}: {' / '.join(names)} · losscope" if names else f"{about} · losscope",
-        version=__version__,
-        sections=sections,
-        palette=context.palette,
-        style=Markup((HOME / "page.css").read_text(encoding="utf-8")),
-        script=Markup((HOME / "page.js").read_text(encoding="utf-8")),
-        plotly=_plotly() if figures else "",
-        drawn=figures > 0,
-        json=embedded,
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            title=f"{about}: {' / '.join(names)} · losscope" if names else f"{about} · losscope",
+            version=__version__,
+            sections=sections,
+            palette=context.palette,
+            style=Markup((HOME / "page.css").read_text(encoding="utf-8")),
+            script=Markup((HOME / "page.js").read_text(encoding="utf-8")),
+            plotly=_plotly() if figures else "",
+            drawn=figures > 0,
+            json=embedded,
+        )
     )
 
 
@@ -146,7 +151,7 @@ def _finished(name: str, section: Mapping[str, Any], context: Context) -> Simple
     if section.get("figure") is not None:
         figures.insert(0, section["figure"])
     table = section.get("table")
-    key = [one for one in context.palette.ordered(section.get("key") or ())]
+    key = context.palette.ordered(section.get("key") or ())
     return SimpleNamespace(
         id=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "section",
         title=str(section.get("title") or name),

@@ -1,175 +1,36 @@
-"""Figures as plain data: a function from a table to a Figure, drawn by the page.
-
-A figure is Plotly's JSON (data and layout) without Plotly's Python objects, so that a page is made in
-well under a second. Colours of ink and paper are written ``var(--ink)`` and resolved by the page's script,
-which makes the same figure serve on light, dark and printed pages. Losses have one colour each on the whole
-page, from Okabe and Ito's palette; past six the dash and the symbol change.
-"""
+"""Plots: functions from a table to a Figure, drawn by the page."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from losscope.report import words
+from losscope.report.figure import (
+    DASHES,
+    INK,
+    PAPER,
+    RULE,
+    SOFT,
+    Figure,
+    Look,
+    Palette,
+    axis,
+    class_name,
+    faded,
+    layout,
+    plain,
+    rounded,
+    shown_unit,
+    span,
+)
+from losscope.report.maps import pca_map
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-DASHES = ("solid", "dash", "dot")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
-GREYS = ("#8A8A8A", "#B0A890")
-CLASSES = (
-    "#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#E69F00", "#882255", "#44AA99", "#999933",
-)  # fmt: skip
-INK, SOFT, RULE, PAPER = "var(--ink)", "var(--soft)", "var(--rule)", "var(--paper)"
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
-MAX_POINTS = 1500
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a loss looks everywhere on the page."""
-
-    colour: str
-    dash: str
-    symbol: str
-    slug: str
-
-
-class Palette:
-    """One look for each loss and baseline, by their order in the result."""
-
-    def __init__(self, losses: Sequence[str], baselines: Sequence[str] = ()) -> None:
-        self.losses, self.baselines = tuple(losses), tuple(baselines)
-        self._looks = {
-            name: Look(
-                COLOURS[place % len(COLOURS)],
-                DASHES[place // len(COLOURS) % len(DASHES)],
-                SYMBOLS[place // len(COLOURS) % len(SYMBOLS)],
-                f"loss-{place}",
-            )
-            for place, name in enumerate(self.losses)
-        }
-        for place, name in enumerate(self.baselines):
-            self._looks.setdefault(name, Look(GREYS[place % 2], "solid", "line-ns-open", f"baseline-{place}"))
-
-    def look(self, name: str) -> Look:
-        """The look of a name; one that is not in the result is grey."""
-        return self._looks.get(name, Look(GREYS[0], "solid", "circle", "other"))
-
-    def ordered(self, names: Iterable[str]) -> list[str]:
-        """The names in the order of the result, unknown ones last."""
-        order = {name: place for place, name in enumerate((*self.losses, *self.baselines))}
-        return sorted(names, key=lambda name: (order.get(name, len(order)), name))
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure: Plotly's data and layout, its title, what it shows in words, and its height in pixels.
-
-    ``alt`` says the finding for those who do not see it; ``unit`` stands beside the title; ``log`` offers a
-    switch of the vertical axis; ``square`` figures are as wide as high.
-    """
-
-    data: list[dict[str, Any]]
-    layout: dict[str, Any]
-    title: str
-    alt: str
-    height: int = 250
-    unit: str = ""
-    log: bool = False
-    square: bool = False
-    series: tuple[str, ...] = field(default=())
-
-    def json(self) -> dict[str, Any]:
-        """What the page's script draws."""
-        return {"data": self.data, "layout": self.layout}
-
-
-def plain(text: Any) -> str:
-    """Text that Plotly prints as it stands, which reads tags and entities in strings as markup.
-
-    >>> plain("<b>x</b>")
-    '&lt;b&gt;x&lt;/b&gt;'
-    """
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("%{", "% {")
-
-
-def rounded(values: Iterable[Any], digits: int = 5) -> list[float | None]:
-    """Numbers for JSON: significant digits kept, everything that is not finite null."""
-    out: list[float | None] = []
-    for value in values:
-        one = words.finite(value)
-        out.append(None if one is None else float(f"{one:.{digits}g}"))
-    return out
-
-
-def faded(colour: str, opacity: float) -> str:
-    """A hex colour with an opacity."""
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{opacity})"
-
-
-def axis(title: str = "", **more: Any) -> dict[str, Any]:
-    """An axis in the page's manner: hairlines, small ticks, no zero line unless asked for."""
-    return {
-        "title": {"text": plain(title), "font": {"size": 12, "color": SOFT}, "standoff": 8},
-        "tickfont": {"size": 11, "color": SOFT},
-        "gridcolor": RULE,
-        "zeroline": False,
-        "automargin": True,
-        "fixedrange": True,
-        **more,
-    }
-
-
-def shown_unit(title: str, unit: str) -> str:
-    """The unit as it stands beside a title, or nothing where the title says it already."""
-    return "" if unit in ("share", "ratio", "index") or unit in words.lower(title) else unit
-
-
-def span(values: Iterable[float | None], most: int = 5, zero: bool = False) -> dict[str, Any]:
-    """Range, step and decimals of a vertical axis that holds all values, from 0 if ``zero``."""
-    known = [one for one in values if one is not None and math.isfinite(one)]
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    low = min(low, 0.0) if zero else low
-    width = (high - low) or abs(high) or 1.0
-    low, high = (low if zero and low == 0 else low - 0.05 * width), high + 0.05 * width
-    step, decimals = nice_step((high - low) / most)
-    return {"range": [low, high], "dtick": step, "tickformat": f",.{decimals}f" if decimals <= 4 else ".1e"}
-
-
-def nice_step(rough: float) -> tuple[float, int]:
-    """The round step (1, 2, 2.5, 5 times a power of ten) at or above ``rough``, and its decimals.
-
-    >>> nice_step(0.021), nice_step(3.0)
-    ((0.025, 3), (5.0, 0))
-    """
-    power = 10.0 ** math.floor(math.log10(rough))
-    factor = next(one for one in (1, 2, 2.5, 5, 10) if power * one >= rough * (1 - 1e-9))
-    step = power * factor
-    return step, max(0, -math.floor(math.log10(step) + 1e-9) + (factor == 2.5))
-
-
-def layout(x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A layout in the page's manner: no box, no legend (the page has a key), transparent paper."""
-    return {
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": FONT, "size": 12, "color": INK},
-        "margin": {"l": 8, "r": 10, "t": 8, "b": 8},
-        "showlegend": False,
-        "dragmode": False,
-        "hoverlabel": {"bgcolor": PAPER, "bordercolor": RULE, "font": {"family": FONT, "size": 12, "color": INK}},
-        "xaxis": x,
-        "yaxis": y,
-        **more,
-    }
-
+__all__ = ["Course", "class_bars", "course", "courses", "curves", "pca_map", "seed_lines", "tuning_lines"]
 
 # --- curves over epochs ----------------------------------------------------------------------------
 
@@ -220,7 +81,11 @@ def course(rows: pd.DataFrame, relative: bool = False) -> Course | None:
 
 
 def courses(
-    traces: pd.DataFrame, name: str, palette: Palette, splits: Sequence[str] = ("train", "probe"), relative: bool = False
+    traces: pd.DataFrame,
+    name: str,
+    palette: Palette,
+    splits: Sequence[str] = ("train", "probe"),
+    relative: bool = False,
 ) -> dict[str, Course]:
     """The course of a traced measure for every loss that has it, on the first split that there is."""
     if traces.empty:
@@ -239,7 +104,9 @@ def courses(
     return found
 
 
-def curves(found: Mapping[str, Course], title: str, palette: Palette, unit: str = "", **more: Any) -> Figure | None:
+def curves(
+    found: Mapping[str, Course], title: str, palette: Palette, unit: str = "", **more: Any
+) -> Figure | None:
     """Curves over epochs: the line is the mean over seeds, the band their smallest and largest value.
 
     ``more``: ``share`` fixes the axis to 0–1 where it is nearly that wide, ``log`` offers a log axis,
@@ -249,7 +116,7 @@ def curves(found: Mapping[str, Course], title: str, palette: Palette, unit: str 
         return None
     data: list[dict[str, Any]] = []
     for name, one in found.items():
-        data += _band(name, one, palette.look(name))
+        data += _band(one, palette.look(name), 0.16 if len(found) <= 4 else 0.08)
     for name, one in found.items():
         data += _line(name, one, palette.look(name))
     x = axis("epoch", showgrid=False, ticks="outside", ticklen=4, tickcolor=RULE, showline=True, linecolor=RULE,
@@ -271,10 +138,18 @@ def curves(found: Mapping[str, Course], title: str, palette: Palette, unit: str 
     said = words.listing(f"{name} {words.number(one.mean[-1])}" for name, one in list(found.items())[:6])
     last = int(max(one.epochs[-1] for one in found.values()))
     alt = f"{title} by epoch. At epoch {last}: {said}."
-    return Figure(data, layout(x, y, **extra), title, alt, unit=shown_unit(title, unit), log=bool(more.get("log")), series=tuple(found))
+    return Figure(
+        data,
+        layout(x, y, **extra),
+        title,
+        alt,
+        unit=shown_unit(title, unit),
+        log=bool(more.get("log")),
+        series=tuple(found),
+    )
 
 
-def _band(name: str, one: Course, look: Look) -> list[dict[str, Any]]:
+def _band(one: Course, look: Look, opacity: float = 0.16) -> list[dict[str, Any]]:
     if one.seeds < 2:
         return []
     return [
@@ -284,7 +159,7 @@ def _band(name: str, one: Course, look: Look) -> list[dict[str, Any]]:
             "x": rounded([*one.epochs, *one.epochs[::-1]]),
             "y": rounded([*one.high, *one.low[::-1]]),
             "fill": "toself",
-            "fillcolor": faded(look.colour, 0.16),
+            "fillcolor": faded(look.colour, opacity),
             "line": {"width": 0},
             "hoverinfo": "skip",
             "legendgroup": look.slug,
@@ -350,10 +225,10 @@ def seed_lines(values: Mapping[str, Sequence[float | None]], measure: str, palet
             "marker": {"color": look.colour, "symbol": look.symbol, "size": 7, "line": {"color": PAPER, "width": 1}},
             "customdata": list(range(len(own))), "hovertemplate": "seed %{customdata}: %{y:.4~g}",
         })  # fmt: skip
-    few = len(names) <= 4
+    few = sum(min(len(name), 14) for name in names) <= 40
     x = axis(
         tickvals=list(range(len(names))),
-        ticktext=[plain(words.shorten(name, 14 if few else 8)) if few else "" for name in names],
+        ticktext=[plain(words.shorten(name, 14)) if few else "" for name in names],
         range=[-0.35, len(names) - 0.65], showgrid=not few, tickangle=0,
     )  # fmt: skip
     y = axis(**span([one for name in names for one in rounded(values[name])], most=4))
@@ -427,7 +302,13 @@ def _class_marks(
         return {"type": "bar", "x": list(range(len(labels))), "marker": {"color": look.colour}, **common}
     shift = 0.8 * place / max(losses, 1)
     marker = {"color": look.colour, "symbol": look.symbol, "size": 6}
-    return {"type": "scatter", "mode": "markers", "x": rounded(np.arange(len(labels)) + shift), "marker": marker, **common}
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": rounded(np.arange(len(labels)) + shift),
+        "marker": marker,
+        **common,
+    }
 
 
 def _sorted_classes(found: Mapping[str, tuple[np.ndarray, np.ndarray]], palette: Palette) -> Figure:
@@ -438,7 +319,7 @@ def _sorted_classes(found: Mapping[str, tuple[np.ndarray, np.ndarray]], palette:
         order = np.argsort(mean)
         order = order[np.isfinite(mean[order])]
         one = Course(np.arange(1, len(order) + 1), mean[order], low[order], high[order], len(grid), [])
-        data += [*_band(loss, one, palette.look(loss)), *_line(loss, one, palette.look(loss))]
+        data += [*_band(one, palette.look(loss)), *_line(loss, one, palette.look(loss))]
         most = max(most, len(order))
     x = axis("classes, each loss's own from tightest to widest", showgrid=False)
     y = axis(**span([float(np.nanmax(grid)) for grid, _ in found.values()], zero=True))
@@ -459,128 +340,70 @@ def _class_alt(found: Mapping[str, tuple[np.ndarray, np.ndarray]], names: Sequen
     return f"Intra-class variance by class, mean over seeds: {words.listing(said)}."
 
 
-def class_name(label: Any, names: Sequence[str] | None) -> str:
-    """The name of a class, or its number."""
-    place = int(label)
-    return str(names[place]) if names is not None and 0 <= place < len(names) else str(place)
+# --- tuning ----------------------------------------------------------------------------------------
 
 
-def pca_map(embeddings: Any, labels: Any, seed: int = 0, most: int = MAX_POINTS) -> dict[str, np.ndarray]:
-    """The two leading principal components of L2-normalised embeddings (N, D), for the page's maps.
+def tuning_lines(
+    name: str, trials: Sequence[Mapping[str, Any]], palette: Palette, scores: Iterable[float]
+) -> Figure | None:
+    """Validation quality of every trial over the loss's own number (margin, temperature), the chosen one ringed.
 
-    At most ``most`` points, drawn by ``seed``; the components are those of all N. Returns ``xy`` (n, 2),
-    ``labels`` (n,) and ``explained`` (2,), the share of the variance on each axis. Signs are fixed by the
-    largest loading, so that the same embeddings give the same map.
-
-    >>> pca_map([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], [0, 0, 1])["xy"].shape
-    (3, 2)
+    One line for each learning rate and reduction; ``scores`` of all losses set the common vertical axis.
     """
-    points = np.asarray(embeddings, dtype=np.float64)
-    points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-    points = points - points.mean(axis=0)
-    _, strengths, axes = np.linalg.svd(points.T @ points)
-    axes = axes[:2] * np.sign(axes[np.arange(min(2, len(axes))), np.abs(axes[:2]).argmax(axis=1)])[:, None]
-    xy = np.zeros((len(points), 2))
-    xy[:, : len(axes)] = points @ axes.T
-    explained = np.zeros(2)
-    if strengths.sum() > 0:
-        explained[: len(axes)] = strengths[:2] / strengths.sum()
-    keep = np.arange(len(points))
-    if len(points) > most:
-        keep = np.sort(np.random.default_rng(seed).choice(len(points), most, replace=False))
-    return {"xy": xy[keep], "labels": np.asarray(labels, dtype=np.int64)[keep], "explained": explained}
-
-
-def maps(found: Mapping[str, Mapping[str, Any]], names: Sequence[str] | None, palette: Palette) -> list[Figure]:
-    """One map of test embeddings a loss, all on one scale, points coloured by class."""
-    order = [loss for loss in palette.ordered(found) if np.size(found[loss].get("xy", ()))]
-    if not order:
-        return []
-    reach = 1.06 * max(float(np.nanmax(np.abs(np.asarray(found[loss]["xy"], dtype=float)))) for loss in order) or 1.0
-    return [_map(loss, found[loss], names, reach) for loss in order]
-
-
-def _map(loss: str, one: Mapping[str, Any], names: Sequence[str] | None, reach: float) -> Figure:
-    xy = np.asarray(one["xy"], dtype=float)
-    labels = np.asarray(one["labels"])
-    if len(xy) > MAX_POINTS:
-        keep = np.sort(np.random.default_rng(0).choice(len(xy), MAX_POINTS, replace=False))
-        xy, labels = xy[keep], labels[keep]
-    kinds = [int(label) for label in np.unique(labels)]
-    colours = {label: "#9A9A9A" if label < 0 else CLASSES[place % len(CLASSES)]
-               for place, label in enumerate(sorted(kinds, key=lambda label: (label < 0, label)))}  # fmt: skip
-    texts = {label: "background" if label < 0 else plain(class_name(label, names)) for label in kinds}
-    data: list[dict[str, Any]] = [{
-        "type": "scatter", "mode": "markers", "x": rounded(xy[:, 0], 4), "y": rounded(xy[:, 1], 4),
-        "marker": {"color": [colours[int(label)] for label in labels], "size": 4, "opacity": 0.6},
-        "text": [texts[int(label)] for label in labels], "hovertemplate": "class %{text}<extra></extra>",
-    }]  # fmt: skip
-    if len(kinds) <= 20:
-        centres = [np.nanmean(xy[labels == label], axis=0) for label in kinds if label >= 0]
+    number = _tuned_number(trials)
+    good = [trial for trial in trials if words.finite(trial.get("score")) is not None]
+    if number is None or not good:
+        return None
+    look = palette.look(name)
+    groups: dict[tuple[Any, Any], list[Mapping[str, Any]]] = {}
+    for trial in good:
+        groups.setdefault((trial.get("learning_rate"), trial.get("reduction")), []).append(trial)
+    rates = sorted({rate for rate, _ in groups if rate is not None}, reverse=True)
+    reductions = list(dict.fromkeys(reduction for _, reduction in groups))
+    data: list[dict[str, Any]] = []
+    for (rate, reduction), rows in groups.items():
+        rows = sorted(rows, key=lambda trial: float(trial["hyperparameters"][number]))
+        said = f"learning rate {rate:g}" if rate is not None else "given learning rate"
+        if len(reductions) > 1:
+            said += f", {str(reduction).replace('_', ' ')}"
         data.append({
-            "type": "scatter", "mode": "text", "x": rounded([c[0] for c in centres], 4),
-            "y": rounded([c[1] for c in centres], 4), "hoverinfo": "skip",
-            "text": [plain(words.shorten(texts[label], 10)) for label in kinds if label >= 0],
-            "textfont": {"size": 13, "color": INK, "weight": 700,
-                         "shadow": f"0 0 3px {PAPER}, 0 0 3px {PAPER}, 0 0 4px {PAPER}"},
+            "type": "scatter", "mode": "lines+markers", "name": plain(said),
+            "x": rounded(trial["hyperparameters"][number] for trial in rows),
+            "y": rounded(trial["score"] for trial in rows),
+            "line": {"color": look.colour, "width": 1.5, "dash": DASHES[rates.index(rate) % 3] if rate in rates else "solid"},
+            "marker": {"color": look.colour if reduction == reductions[0] else PAPER, "size": 6,
+                       "line": {"color": look.colour, "width": 1.5}},
+            "hovertemplate": f"{number.replace('_', ' ')} %{{x}}: %{{y:.3f}}",
         })  # fmt: skip
-    blank = {"range": [-reach, reach], "showgrid": False, "showticklabels": False, "zeroline": True,
-             "zerolinecolor": RULE, "zerolinewidth": 1}  # fmt: skip
-    shape = layout(axis(**blank, constrain="domain"), axis(**blank, scaleanchor="x", constrain="domain"))
-    shape["margin"] = {"l": 2, "r": 2, "t": 2, "b": 2}
-    explained = one.get("explained")
-    share = ""
-    if explained is not None and np.size(explained) >= 2:
-        share = f"{100 * float(np.sum(np.asarray(explained)[:2])):.0f} % of the variance"
-    alt = f"Map of the test embeddings of {loss}: {len(xy)} points of {len(kinds)} classes on two principal components."
-    return Figure(data, shape, loss, alt, height=420, unit=share, square=True, series=(loss,))
+    best = max(good, key=lambda trial: float(trial["score"]))
+    spot = best["hyperparameters"][number]
+    data.append({
+        "type": "scatter", "mode": "markers", "x": rounded([spot]), "y": rounded([best["score"]]), "hoverinfo": "skip",
+        "marker": {"symbol": "circle-open", "size": 15, "color": INK, "line": {"width": 1.5}},
+    })  # fmt: skip
+    ticks = sorted({float(trial["hyperparameters"][number]) for trial in trials})
+    x = axis(
+        number.replace("_", " "),
+        type="log",
+        tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+        showgrid=False,
+    )
+    y = axis(**span(scores, most=4))
+    alt = (
+        f"Validation MAP@R of the trials of {name}; best {words.number(best['score'])} at {number} {spot:g}."
+    )
+    return Figure(data, layout(x, y), name, alt, 230, f"best at {number} {spot:g}", series=(name,))
 
 
-# --- strips and forests, drawn by the page's own markup ---------------------------------------------
-
-
-@dataclass(frozen=True)
-class Ruler:
-    """A horizontal scale from values to percent of a width."""
-
-    low: float
-    high: float
-
-    @classmethod
-    def around(cls, values: Iterable[float | None], pad: float = 0.04) -> Ruler:
-        """The scale that holds all values, with a margin."""
-        known = [value for value in values if value is not None and math.isfinite(value)]
-        low, high = (min(known), max(known)) if known else (0.0, 1.0)
-        span = (high - low) or abs(high) * 0.1 or 1.0
-        return cls(low - pad * span, high + pad * span)
-
-    def at(self, value: float | None) -> float | None:
-        """Where the value lies, in percent."""
-        if value is None:
-            return None
-        return round(100 * (value - self.low) / (self.high - self.low), 2)
-
-    def ticks(self, most: int = 6, ratio: bool = False) -> list[tuple[float, str]]:
-        """Round values with their places in percent; ``ratio``: the scale is the log of a ratio."""
-        return self._ratio_ticks() if ratio else self._plain_ticks(most)
-
-    def _plain_ticks(self, most: int) -> list[tuple[float, str]]:
-        step, decimals = nice_step((self.high - self.low) / most)
-        first = math.ceil(self.low / step)
-        last = math.floor(self.high / step)
-        out = []
-        for count in range(first, last + 1):
-            value = count * step
-            text = "0" if count == 0 else f"{value:+.{decimals}f}".replace("-", words.MINUS)
-            out.append((self.at(value) or 0.0, text))
-        return out
-
-    def _ratio_ticks(self) -> list[tuple[float, str]]:
-        rungs = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100)
-        out: list[tuple[float, str]] = []
-        for rung in sorted(rungs, key=lambda one: (one != 1, abs(math.log(one)))):
-            place = self.at(math.log(rung)) or 0.0
-            inside = 0 <= place <= 100
-            if inside and all(abs(place - other) > 12 for other, _ in out):
-                out.append((place, f"×{rung:g}"))
-        return sorted(out)
+def _tuned_number(trials: Sequence[Mapping[str, Any]]) -> str | None:
+    """The positive hyperparameter with most different values among the trials."""
+    seen: dict[str, set[float]] = {}
+    for trial in trials:
+        for key, value in (trial.get("hyperparameters") or {}).items():
+            one = words.finite(value)
+            if one is not None and one > 0:
+                seen.setdefault(key, set()).add(one)
+    whole = {key: values for key, values in seen.items()
+             if len(values) > 1 and all(key in (trial.get("hyperparameters") or {}) for trial in trials)}  # fmt: skip
+    return max(whole, key=lambda key: len(whole[key]), default=None)

@@ -5,40 +5,47 @@ Each takes the Context and gives a dict, or None where it does not apply (see ``
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from losscope.registry import register
-from losscope.report import plots, tables, words
-from losscope.report.parts import Cell, Context, Grid, fragment
+from losscope.report import evidence, plots, tables, words
+from losscope.report.figure import Figure, Ruler
+from losscope.report.maps import maps as embedding_maps
+from losscope.report.parts import Cell, Context, Grid, fragment, headline
 
 Section = dict[str, Any]
+
+
+YOURS = "yours"
+"""The protocol's name where the runs were made elsewhere."""
 
 
 @register("section", "verdict", order=10)
 def verdict(context: Context) -> Section | None:
     """The recommendation in words, large, and what it rests on."""
     result = context.result
-    recommended = result.get("recommendation") or {}
-    said = [str(one) for one in recommended.get("sentences") or () if str(one).strip()]
-    headline = said[0] if said else "No recommendation was asked for; here is what was measured."
-    chosen = recommended.get("loss")
-    name = str(context.data.get("name") or "")
-    protocol = result.get("protocol") or {}
+    sentences = (result.get("recommendation") or {}).get("sentences") or ()
+    said = [str(one) for one in sentences if str(one).strip()]
+    first = said[0] if said else "No recommendation was asked for; here is what was measured."
+    claim, rest = headline(first)
+    protocol = (result.get("protocol") or {}).get("name")
     about = [
-        name,
-        f"{protocol['name']} protocol" if protocol.get("name") else "",
+        str(context.data.get("name") or ""),
+        f"{protocol} protocol" if protocol and protocol != YOURS else "your runs" if protocol else "",
         _seeds(context) if context.seeds else "",
-        f"goal: {recommended['goal']}" if recommended.get("goal") else "",
+        f"goal: {tables.goal_of(result)}",
+        "untuned" if any("untuned" in one for one in said) else "",
     ]
     known = [str(context.data[key]) for key in ("title", "edition") if context.data.get(key)]
-    failed = [f"{side.name}: {tables.failed_of(side, context.seeds)}" for side in context.sides if side.failed]
-    look = context.palette.look(str(chosen)) if chosen else None
-    html = fragment(
-        "verdict", [one for one in about if one], headline, said[1:], look, str(chosen or ""), ", ".join(known), failed
-    )
+    described = str(context.data.get("described") or ", ".join(known))
+    notes = [str(one) for one in (*(context.data.get("notes") or ()), *(result.get("notes") or ()))]
+    failed = [
+        f"{side.name}: {tables.failed_of(side, context.seeds)}{evidence.why_failed(side)}"
+        for side in context.sides
+        if side.failed
+    ]
+    html = fragment("verdict", [one for one in about if one], claim, rest, said[1:], described, notes, failed)
     return {"title": "Verdict", "html": html, "hero": True}
 
 
@@ -51,9 +58,7 @@ def summary(context: Context) -> Section | None:
     chosen = (context.result.get("recommendation") or {}).get("loss")
     digits = {name: tables.digits_of(context.sides, name) for name in names}
     rulers = {
-        name: plots.Ruler.around(
-            side.value(name, key) for side in context.sides for key in ("mean", "low", "high")
-        )
+        name: Ruler.around(side.value(name, key) for side in context.sides for key in ("mean", "low", "high"))
         for name in names
     }
     rows = []
@@ -91,58 +96,38 @@ def forest(context: Context) -> Section | None:
         return None
     groups = []
     for measure in dict.fromkeys(str(row["measure"]) for row in rows):
-        groups.append(_forest_group(context, measure, [row for row in rows if row["measure"] == measure]))
+        groups.append(
+            evidence.forest_group(context, measure, [row for row in rows if row["measure"] == measure])
+        )
     first = rows[0]
     level = words.finite(first.get("alpha"))
     tests = first.get("tests_in_family")
     note = [
         "Point: mean difference over seeds, paired by seed."
-        if not any(row.get("unpaired") for row in rows)
+        if not tables.unpaired(context.result)
         else "Point: mean difference over seeds.",
-        f"Thick line: {100 * (1 - level):.4g} % interval for these data." if level else "Thick line: interval for these data.",
+        f"Thick line: {100 * (1 - level):.4g} % interval for these data."
+        if level
+        else "Thick line: interval for these data.",
         "Thin line: for data like these, with other classes or queries.",
         "Shaded: too small to matter. A verdict needs the thick line outside of zero, or inside the band.",
     ]
     if tests:
-        note.append(f"p corrected (Holm) over {tests} test{'s' if tests != 1 else ''}.")
+        note.append(f"p corrected (Holm) over {words.count(tests, 'test')}.")
     if (first.get("look") or 1) > 1:
         note.append(f"This is look {first['look']} at growing data, tested at {level:g}.")
-    return {"title": "What was tested", "note": " ".join(note), "html": fragment("forest", groups), "wide": True}
-
-
-def _forest_group(context: Context, measure: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    ratio = rows[0].get("scale") == "log_ratio"
-    delta = words.finite(rows[0].get("delta")) or 0.0
-    keys = ("difference", "low", "high", "low_data", "high_data")
-    ends = [words.finite(row.get(key)) for row in rows for key in keys]
-    ruler = plots.Ruler.around([*ends, 0.0, delta, -delta])
-    known = words.measure(measure)
-    shown = []
-    for row in rows:
-        middle, spread = words.effect(row)
-        wide = words.effect({**row, "low": row.get("low_data"), "high": row.get("high_data")})[1]
-        places = {key: ruler.at(words.finite(row.get(key))) for key in keys}
-        tip = f"for these data {spread or 'none'}; for data like these {wide or 'none'}; n = {row.get('n')}"
-        shown.append({
-            "a": str(row["a"]), "b": str(row["b"]), "looks": [context.palette.look(str(row[key])) for key in "ab"],
-            "at": places, "size": middle, "spread": spread, "wide": wide, "tip": tip,
-            "p": words.p_value(row.get("p_holm", row.get("p"))), "verdict": words.verdict(row.get("verdict")),
-            "code": str(row.get("verdict") or "none"), "better": row.get(row.get("better") or "", None),
-            "needed": row.get("seeds_needed"), "sentence": row.get("sentence"),
-        })  # fmt: skip
     return {
-        "measure": words.title(measure), "definition": known.definition, "rows": shown, "ratio": ratio,
-        "zero": ruler.at(0.0), "band": (ruler.at(-delta), ruler.at(delta)), "ticks": ruler.ticks(5, ratio),
-        "delta": f"{100 * math.expm1(delta):.0f} %" if ratio else f"{delta:g}",
-        "caption": f"{words.title(measure)}: {'ratio' if ratio else 'difference'} of each tested pair, "
-                   "with intervals, corrected p and verdict",
-    }  # fmt: skip
+        "title": "What was tested",
+        "note": " ".join(note),
+        "html": fragment("forest", groups),
+        "wide": True,
+    }
 
 
 @register("section", "seeds", order=40)
 def seeds(context: Context) -> Section | None:
     """Each seed's values joined across the losses, for the measures of the summary."""
-    if len(context.losses) < 2 or context.seeds < 2:
+    if len(context.losses) < 2 or context.seeds < 2 or tables.unpaired(context.result):
         return None
     figures = []
     for measure in tables.columns(context.result, 6):
@@ -151,15 +136,16 @@ def seeds(context: Context) -> Section | None:
             for side in context.sides
             if side.kind == "loss" and measure in side.measures
         }
-        figure = plots.seed_lines({name: ones for name, ones in values.items() if ones}, measure, context.palette)
+        figure = plots.seed_lines(
+            {name: ones for name, ones in values.items() if ones}, measure, context.palette
+        )
         if figure is not None and len(figure.series) > 1:
             figures.append(figure)
     if not figures:
         return None
-    note = (
-        "One line a seed. Within a seed all losses start from the same weights and see the same batches, so "
-        "lines that rise or fall together are evidence that clouds of points alone would hide."
-    )
+    ours = (context.result.get("protocol") or {}).get("name") != YOURS
+    shared = " Within a seed all losses start from the same weights and see the same batches." if ours else ""
+    note = f"One line a seed.{shared} Lines that rise or fall together show what clouds of points would hide."
     return {"title": "Seed by seed", "note": note, "figures": figures, "key": context.losses, "columns": 3}
 
 
@@ -183,7 +169,13 @@ def decay(context: Context) -> Section | None:
         f"{_band_note(context)} The values of a squared and of a linear loss do not fall on one scale, and some "
         "losses cannot reach zero: the quality of the embeddings, at the right, can be compared."
     )
-    return {"title": "How fast it learns", "note": note, "figures": figures, "key": _seen(figures), "columns": 2}
+    return {
+        "title": "How fast it learns",
+        "note": note,
+        "figures": figures,
+        "key": _seen(figures),
+        "columns": 2,
+    }
 
 
 _GREEDINESS = (
@@ -200,7 +192,9 @@ def greediness(context: Context) -> Section | None:
     figures, defined = [], []
     for name, share in _GREEDINESS:
         found = plots.courses(context.traces, name, context.palette)
-        drawn = plots.curves(found, words.title(name), context.palette, words.measure(name).unit, share=share, log=not share)
+        drawn = plots.curves(
+            found, words.title(name), context.palette, words.measure(name).unit, share=share, log=not share
+        )
         if drawn is not None:
             figures.append(drawn)
             defined.append((words.title(name), words.measure(name).definition))
@@ -231,7 +225,7 @@ def classes(context: Context) -> Section | None:
 @register("section", "maps", order=80)
 def maps(context: Context) -> Section | None:
     """Maps of the test embeddings on two principal components, side by side."""
-    figures = plots.maps(context.maps, context.class_names, context.palette)
+    figures = embedding_maps(context.maps, context.class_names, context.palette)
     if not figures:
         return None
     note = (
@@ -243,55 +237,39 @@ def maps(context: Context) -> Section | None:
             "columns": 4 if len(figures) in (4, 7, 8, 11, 12) else min(len(figures), 3), "wide": True}  # fmt: skip
 
 
-_SCORES = ("map_at_r", "score", "value", "validation_map_at_r")
-
-
 @register("section", "tuning", order=90)
 def tuning(context: Context) -> Section | None:
-    """What was tried in tuning, and what was chosen."""
+    """What was tried in tuning, and what was chosen: quality by margin or temperature, and every trial."""
     tried = [side for side in context.sides if side.facts.get("trials")]
     if not tried:
         return None
-    rows = []
-    for side in tried:
-        trials = list(side.facts["trials"])
-        scored = [(_score(trial), trial) for trial in trials]
-        best = max((score for score, _ in scored if score is not None), default=None)
-        for score, trial in sorted(scored, key=lambda pair: -math.inf if pair[0] is None else -pair[0]):
-            settings = {
-                key: value
-                for key, value in trial.items()
-                if key not in (*_SCORES, "failed", "low", "high", "values", "edge") and value is not None
-            }
-            mark = "chosen" if score is not None and score == best else "failed" if score is None else ""
-            rows.append([side.name, _settings(settings), words.number(score, words.Digits(3)), mark])
-    failed = sum(row[3] == "failed" for row in rows)
-    chosen = [
-        f"{side.name}: {_settings(side.facts['tuned'])}{' (on the edge of the grid)' if side.facts['tuned'].get('edge') else ''}"
+    scores = [
+        score
         for side in tried
-        if isinstance(side.facts.get("tuned"), Mapping)
+        for trial in side.facts["trials"]
+        if (score := words.finite(trial.get("score"))) is not None
     ]
-    note = (
-        "Tuned on validation only, the same number of trials for each loss, on seeds of their own. "
-        f"{f'{failed} of {len(rows)} trials failed. ' if failed else ''}Chosen: {'; '.join(chosen) or 'nothing'}."
+    figures = [
+        figure
+        for side in tried
+        if (figure := plots.tuning_lines(side.name, side.facts["trials"], context.palette, scores))
+        is not None
+    ]
+    rows = evidence.trial_rows(tried)
+    failed = sum(row[-1] == "failed" for row in rows)
+    chosen = "; ".join(evidence.chosen_words(side) for side in tried)
+    said = [
+        "Tuned on validation only, on seeds of their own, as many trials for each loss.",
+        f"{failed} of {words.count(len(rows), 'trial')} failed." if failed else "",
+        "One line a learning rate and reduction, the smaller rate dashed; ringed: the best. All on one scale."
+        if figures else "",
+        f"Chosen: {chosen}.",
+    ]  # fmt: skip
+    grid = Grid(
+        "Every trial, best first", ["loss", "settings", "MAP@R, validation", "epoch", ""], rows, numeric=False
     )
-    grid = Grid("Every trial, best first", ["loss", "settings", "MAP@R, validation", ""], rows, numeric=False)
-    return {"title": "Tuning", "note": note, "table": grid, "fold": f"All {len(rows)} trials"}
-
-
-def _score(trial: Mapping[str, Any]) -> float | None:
-    return next((words.finite(trial[key]) for key in _SCORES if key in trial), None)
-
-
-def _settings(values: Mapping[str, Any]) -> str:
-    said = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            said.append(_settings(value))
-        elif key != "edge":
-            shown = f"{value:g}" if isinstance(value, float) else str(value)
-            said.append(f"{key.replace('_', ' ')} {shown}")
-    return ", ".join(one for one in said if one)
+    return {"title": "Tuning", "note": " ".join(one for one in said if one), "figures": figures, "table": grid,
+            "fold": words.count(len(rows), "trial"), "columns": 3}  # fmt: skip
 
 
 @register("section", "claims", order=25)
@@ -306,7 +284,7 @@ def claims(context: Context) -> Section | None:
         row = ledger.setdefault(str(one["id"]), {"statement": str(one.get("statement", "")), "cells": {}})
         code = str(one.get("verdict") or "none")
         row["cells"][str(one.get("data")), str(one.get("protocol"))] = {
-            "code": code, "word": words.verdict(code), "sign": words.SIGNS.get(code, "·"), "tip": _claim_tip(one),
+            "code": code, "word": words.verdict(code), "sign": words.SIGNS.get(code, "·"), "tip": evidence.claim_tip(one),
         }  # fmt: skip
     rows = [
         {"id": name, "statement": row["statement"], "cells": [row["cells"].get(place) for place in places]}
@@ -316,7 +294,10 @@ def claims(context: Context) -> Section | None:
     for one in found:
         word = words.verdict(one.get("verdict"))
         counts[word] = counts.get(word, 0) + 1
-    note = words.listing(f"{count} {word}" for word, count in sorted(counts.items(), key=lambda pair: -pair[1])) + "."
+    note = (
+        words.listing(f"{count} {word}" for word, count in sorted(counts.items(), key=lambda pair: -pair[1]))
+        + "."
+    )
     columns: dict[str, list[str]] = {}
     for data, rule in places:
         columns.setdefault(data, []).append(rule)
@@ -324,35 +305,8 @@ def claims(context: Context) -> Section | None:
     for row in rows:
         row["cells"] = [row["cells"][places.index(place)] for place in ordered]
     html = fragment("ledger", "Verdict on each claim, by data set and protocol", columns, rows)
-    return {"title": "The claims", "note": note, "html": html, "table": _claim_grid(found),
+    return {"title": "The claims", "note": note, "html": html, "table": evidence.claim_grid(found),
             "fold": "Expected and measured", "wide": True}  # fmt: skip
-
-
-def _claim_tip(one: Mapping[str, Any]) -> str:
-    parts = [f"expected {words.number(one.get('expected'))}", f"measured {words.number(one.get('measured'))}"]
-    spread = words.interval(one.get("low"), one.get("high"))
-    if spread:
-        parts[-1] += f" ({spread})"
-    if one.get("seeds_needed"):
-        parts.append(f"{one['seeds_needed']} seeds needed")
-    if one.get("reason"):
-        parts.append(str(one["reason"]))
-    return "; ".join(parts)
-
-
-def _claim_grid(found: Sequence[Mapping[str, Any]]) -> Grid:
-    heads = ["claim", "source", "data", "protocol", "expected", "measured", "verdict", "seeds needed", "reason"]
-    rows = []
-    for one in found:
-        spread = words.interval(one.get("low"), one.get("high"))
-        rows.append([
-            Cell(str(one["id"]), str(one.get("statement", ""))), str(one.get("source") or ""), str(one.get("data") or ""),
-            str(one.get("protocol") or ""), words.number(one.get("expected")),
-            Cell(words.number(one.get("measured")), spread), words.verdict(one.get("verdict")),
-            words.number(one.get("seeds_needed"), words.Digits(0)) if one.get("seeds_needed") else "",
-            str(one.get("reason") or ""),
-        ])  # fmt: skip
-    return Grid("Every claim with its evidence", heads, rows, numeric=False)
 
 
 @register("section", "measures", order=110)
@@ -372,11 +326,17 @@ def measures(context: Context) -> Section | None:
         })  # fmt: skip
     heads = [{"name": side.name, "look": context.palette.look(side.name)} for side in context.sides]
     note = (
-        f"{len(names)} measures: mean over {_seeds(context)} with the interval over seeds. Beyond those tested "
+        f"{words.count(len(names), 'measure')}: mean over {_seeds(context)} with the interval over seeds. Beyond those tested "
         "above they describe, and carry no verdict."
     )
     html = fragment("measures", "Every measure of every loss and baseline", heads, groups)
-    return {"title": "Every measure", "note": note, "html": html, "fold": f"All {len(names)} measures", "wide": True}
+    return {
+        "title": "Every measure",
+        "note": note,
+        "html": html,
+        "fold": f"All {words.count(len(names), 'measure')}",
+        "wide": True,
+    }
 
 
 @register("section", "differences", order=115)
@@ -392,12 +352,17 @@ def differences(context: Context) -> Section | None:
         sign = "/" if row.get("scale") == "log_ratio" else words.MINUS
         known = words.measure(str(row["measure"]))
         verdict = words.verdict(row.get("verdict")) if row.get("verdict") else "descriptive"
-        rows.append([Cell(f"{row['a']} {sign} {row['b']}"), Cell(known.label, title=known.definition), middle, spread,
+        rows.append([Cell(f"{row['a']} {sign} {row['b']}"), Cell(words.label(str(row["measure"])), title=known.definition), middle, spread,
                      wide, str(row.get("n") or ""), verdict])  # fmt: skip
     heads = ["pair", "measure", "size", "for these data", "for data like these", "seeds", "verdict"]
     note = "Paired by seed. Differences carry a sign, ratios a ×. Only tested pairs have a verdict."
     grid = Grid("Every paired difference with both intervals", heads, rows)
-    return {"title": "Every difference", "note": note, "table": grid, "fold": f"All {len(rows)} differences"}
+    return {
+        "title": "Every difference",
+        "note": note,
+        "table": grid,
+        "fold": f"All {words.count(len(rows), 'difference')}",
+    }
 
 
 @register("section", "provenance", order=120)
@@ -405,20 +370,23 @@ def provenance(context: Context) -> Section | None:
     """What was run: data, protocol, losses, versions, machine, and the run ids."""
     result = context.result
     lists = []
-    skipped = ("class_names", "notes", "mean", "std")
+    skipped = ("class_names", "notes", "described", "mean", "std")
     facts = {key: value for key, value in context.data.items() if key not in skipped}
-    for title, values in (("Data", facts), ("Protocol", result.get("protocol")), ("Run", result.get("provenance"))):
+    for title, values in (
+        ("Data", facts),
+        ("Protocol", result.get("protocol")),
+        ("Run", result.get("provenance")),
+    ):
         if values:
-            lists.append({"title": title, "items": _items(values)})
+            lists.append({"title": title, "items": evidence.items(values)})
     losses = [
-        {"name": side.name, "look": context.palette.look(side.name), "items": _items(side.facts.get("spec") or {}),
+        {"name": side.name, "look": context.palette.look(side.name), "items": evidence.items(side.facts.get("spec") or {}),
          "runs": list(zip(_seed_names(result, side), side.runs))}
         for side in context.sides if side.kind == "loss"
     ]  # fmt: skip
     store = result.get("store")
     command = (result.get("provenance") or {}).get("command")
-    notes = [str(one) for one in context.data.get("notes") or ()]
-    html = fragment("provenance", lists, losses, str(command or ""), str(store or ""), notes)
+    html = fragment("provenance", lists, losses, str(command or ""), str(store or ""))
     note = "Every number on this page comes from the run folders named here and can be made again."
     return {"title": "Where this comes from", "note": note, "html": html}
 
@@ -429,33 +397,9 @@ def _seed_names(result: Mapping[str, Any], side: tables.Side) -> list[str]:
     return known if len(known) == len(side.runs) else [str(place) for place in range(len(side.runs))]
 
 
-def _items(values: Any, before: str = "") -> list[tuple[str, str]]:
-    """Nested facts as flat (name, text) pairs."""
-    if not isinstance(values, Mapping):
-        return [(before or "value", _said(values))]
-    out: list[tuple[str, str]] = []
-    for key, value in values.items():
-        name = f"{before} {key}".strip().replace("_", " ")
-        if isinstance(value, Mapping):
-            out += _items(value, name)
-        elif value is not None and value != "" and value != []:
-            out.append((name, _said(value)))
-    return out
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(_said(one) for one in value) if len(value) <= 24 else f"{len(value)} values"
-    return str(value) if isinstance(value, str | int) else json.dumps(value, default=str)
-
-
 def _seeds(context: Context) -> str:
     count = context.seeds
-    return f"{count} seed{'s' if count != 1 else ''}" if count else "the seeds"
+    return words.count(count, "seed") if count else "the seeds"
 
 
 def _band_note(context: Context) -> str:
@@ -466,5 +410,5 @@ def _band_note(context: Context) -> str:
     return f"Lines: mean over {_seeds(context)}. Bands: smallest to largest seed.{extra}"
 
 
-def _seen(figures: Sequence[plots.Figure]) -> list[str]:
+def _seen(figures: Sequence[Figure]) -> list[str]:
     return list(dict.fromkeys(name for figure in figures for name in figure.series))

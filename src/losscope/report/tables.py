@@ -70,7 +70,14 @@ def seeds_of(result: Mapping[str, Any]) -> int:
 
 def goal_of(result: Mapping[str, Any]) -> str:
     """The goal that the result was made for."""
-    return str((result.get("recommendation") or {}).get("goal") or "retrieval")
+    return str((result.get("recommendation") or {}).get("goal") or result.get("goal") or "retrieval")
+
+
+def unpaired(result: Mapping[str, Any]) -> bool:
+    """Whether the seeds of different losses have nothing in common."""
+    if "unpaired" in result:
+        return bool(result["unpaired"])
+    return any("unpaired seeds" in str(row.get("sentence")) for row in result.get("paired") or ())
 
 
 def primary_of(result: Mapping[str, Any]) -> str | None:
@@ -83,11 +90,9 @@ def primary_of(result: Mapping[str, Any]) -> str | None:
 
 def present(result: Mapping[str, Any]) -> list[str]:
     """Every measure with at least one value, in the order in which the quantities are declared."""
-    have = {
-        name for side in sides(result) for name in side.measures if side.value(name) is not None
-    }
+    have = {name for side in sides(result) for name in side.measures if side.value(name) is not None}
     order = {name: place for place, name in enumerate(QUANTITIES)}
-    return sorted(have, key=lambda name: (order.get(name, len(order)), name))
+    return sorted(have, key=lambda name: (order.get(name.partition("@")[0], len(order)), name))
 
 
 def columns(result: Mapping[str, Any], limit: int = 9) -> list[str]:
@@ -145,7 +150,7 @@ def summary(result: Mapping[str, Any]) -> Table:
             cell = Text(mean, style="bold" if side.name == chosen else "", justify="right")
             row.append(cell.append(f"\n{spread}", style="dim not bold") if spread else cell)
         table.add_row(label, *row, end_section=True)
-    count = f"{seeds} seed{'s' if seeds != 1 else ''}" if seeds else "seeds"
+    count = words.count(seeds, "seed") if seeds else "seeds"
     table.caption = Text(f"mean over {count}, below it the interval over seeds", style="dim italic")
     table.caption_justify = "left"
     return table
@@ -168,7 +173,7 @@ def _fit(found: list[Side], names: list[str]) -> tuple[list[Text], list[list[tup
             )
             for side in found
         ]
-        head = _two_lines(words.measure(name).label)
+        head = _two_lines(words.label(name))
         width = max([len(line) for line in head.split("\n")] + [len(text) for cell in cells for text in cell])
         left -= width + 2
         if left < 0:
@@ -220,7 +225,7 @@ def verdicts(result: Mapping[str, Any]) -> RenderableType:
             versus = Text(f"{row['a']}").append(" / ", style="dim").append(f"{row['b']}")
         word = Text(words.verdict(row.get("verdict")), style=_style(row))
         p = Text(words.p_value(row.get("p_holm", row.get("p"))))
-        table.add_row(versus, Text(words.measure(str(row["measure"])).label), size, p, word)
+        table.add_row(versus, Text(words.label(str(row["measure"]))), size, p, word)
     baselines = {side.name for side in sides(result) if side.kind == "baseline"}
     told = rows if len(rows) <= 12 else [row for row in rows if row["b"] not in baselines]
     said = [Text(f"· {row['sentence']}") for row in told if row.get("sentence")]
@@ -300,7 +305,7 @@ def _verdict_cells(result: Mapping[str, Any]) -> list[list[str]]:
         cells.append(
             [
                 f"{row['a']} {sign} {row['b']}",
-                words.measure(str(row["measure"])).label,
+                words.label(str(row["measure"])),
                 middle,
                 spread,
                 words.p_value(row.get("p_holm", row.get("p"))),
@@ -318,18 +323,21 @@ def markdown(result: Mapping[str, Any]) -> str:
     said = [str(one) for one in (result.get("recommendation") or {}).get("sentences") or ()]
     if said:
         lines += [" ".join(_md(one) for one in said), ""]
-    lines.append(_md_row(["", *(_md(words.measure(name).label) for name in names), "failed"]))
+    lines.append(_md_row(["", *(_md(words.label(name)) for name in names), "failed"]))
     lines.append("|" + "|".join([":--", *["--:"] * len(names), "--:"]) + "|")
     for side, cells in zip(found, body):
         shown = [f"{mean} ({spread})" if spread else mean for mean, spread in cells]
         failed = f"{side.failed} of {seeds}" if side.failed else "0"
         lines.append(_md_row([_md(side.name), *shown, failed]))
-    lines += ["", f"Means over {seeds} seeds, in brackets the interval over seeds."]
+    lines += ["", f"Means over {words.count(seeds, 'seed')}, in brackets the interval over seeds."]
     tested = _verdict_cells(result)
     if tested:
         lines += ["", _md_row(_VERDICT_HEAD), "|:--|:--|--:|--:|--:|:--|"]
         lines += [_md_row([_md(cell) for cell in cells]) for cells in tested]
-        lines += ["", *(f"- {_md(str(row['sentence']))}" for row in primary_rows(result) if row.get("sentence"))]
+        lines += [
+            "",
+            *(f"- {_md(str(row['sentence']))}" for row in primary_rows(result) if row.get("sentence")),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -371,20 +379,28 @@ def latex(result: Mapping[str, Any]) -> str:
     rows = []
     for side, cells in zip(found, body):
         failed = f" ({failed_of(side, seeds)})" if side.failed else ""
-        shown = [rf"{tex(mean)} {{\scriptsize [{tex(spread)}]}}" if spread else tex(mean) for mean, spread in cells]
+        shown = [
+            rf"{tex(mean)} {{\scriptsize [{tex(spread)}]}}" if spread else tex(mean) for mean, spread in cells
+        ]
         rows.append((side.kind, [tex(side.name + failed), *shown]))
-    heads = ["", *(tex(words.measure(name).label) for name in names)]
-    caption = f"Losses on {data}: means over {seeds} seeds, in brackets the interval over seeds."
+    heads = ["", *(tex(words.label(name)) for name in names)]
+    caption = (
+        f"Losses on {data}: means over {words.count(seeds, 'seed')}, in brackets the interval over seeds."
+    )
     parts = [_tabular("l" + "r" * len(names), heads, rows, caption)]
     tested = _verdict_cells(result)
     if tested:
         verdict_rows = [("", [tex(cell) for cell in cells]) for cells in tested]
-        caption = f"Paired comparisons on {data}, Holm-corrected sign-flip tests over {seeds} seeds."
+        caption = (
+            f"Paired comparisons on {data}, Holm-corrected sign-flip tests over {words.count(seeds, 'seed')}."
+        )
         parts.append(_tabular("llrrrl", [tex(head) for head in _VERDICT_HEAD], verdict_rows, caption))
     return "% needs \\usepackage{booktabs}\n" + "\n".join(parts)
 
 
-def _tabular(shape: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], caption: str) -> str:
+def _tabular(
+    shape: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], caption: str
+) -> str:
     lines = [
         r"\begin{table}[ht]",
         r"  \centering\small",

@@ -92,13 +92,15 @@ def digits_for(values: Iterable[tuple[float | None, float | None]], measure: str
     (Digits(decimals=0), Digits(decimals=3))
     """
     wanted = sorted(
-        min(_own_decimals(value, half), _useful_decimals(value, measure)) for value, half in values if value is not None
+        min(_own_decimals(value, half), _useful_decimals(value, measure))
+        for value, half in values
+        if value is not None
     )
     return Digits(max(0, wanted[len(wanted) // 2])) if wanted else Digits()
 
 
 def _useful_decimals(value: float, name: str | None) -> int:
-    declared = QUANTITIES.get(name or "")
+    declared = QUANTITIES.get((name or "").partition("@")[0])
     if declared is None or not value:
         return 9
     if declared.scale == "log_ratio":
@@ -192,15 +194,35 @@ def verdict(code: Any) -> str:
 
 
 def measure(name: str) -> Quantity:
-    """The declaration of a measure; one that is not declared (a plugin's) gets its bare name."""
-    known = QUANTITIES.get(name)
-    return known or Quantity(name, "not described", "", "neither", "difference", 0.0, "outcome")
+    """The declaration of a measure, also of ``name@split``; an undeclared one (a plugin's) gets its bare name."""
+    base = name.partition("@")[0]
+    known = QUANTITIES.get(base)
+    return known or Quantity(base, "not described", "", "neither", "difference", 0.0, "outcome")
+
+
+def label(name: str) -> str:
+    """A measure as people read it, its split in brackets where the name has one.
+
+    >>> label("recall_at_1"), label("intra_variance@test")
+    ('Recall@1', 'intra-class variance (test)')
+    """
+    split = name.partition("@")[2]
+    return f"{measure(name).label} ({split})" if split else measure(name).label
 
 
 def title(name: str) -> str:
     """A measure's name at the start of a heading: ``Active ratio``, but ``k-NN accuracy``."""
-    label = measure(name).label
-    return label if label[:2] in ("k-", "mA") else label[:1].upper() + label[1:]
+    said = label(name)
+    return said if said[:2] in ("k-", "mA") else said[:1].upper() + said[1:]
+
+
+def count(number: int, what: str) -> str:
+    """A number of things.
+
+    >>> count(1, "seed"), count(10, "seed")
+    ('1 seed', '10 seeds')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def lower(text: str) -> str:
