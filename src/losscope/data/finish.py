@@ -111,20 +111,24 @@ def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, dict[str, tuple
 
 
 def _facts(draft, pool, role, names, split, disjoint, checksum, notes) -> Facts:
-    mean, std = channel_moments(pool.inputs, role == TRAIN) if draft.kind == "images" else ((), ())
+    (mean, std), (second_mean, second_std) = (
+        ((), ()) if array is None or array.dtype != np.uint8 else channel_moments(array, role == TRAIN)
+        for array in (pool.inputs, pool.second)
+    )
     return Facts(
         name=draft.name, title=draft.title, kind=draft.kind,
         classes=len(np.unique(pool.labels[pool.labels >= 0])), rows=len(pool), shape=pool.inputs.shape[1:],
         split=split, edition=draft.edition, origin=draft.origin, licence=draft.licence, disjoint=disjoint,
         checksum=checksum, class_names=names["class"], fine_names=names["fine"], group_names=names["group"],
         modalities=draft.modalities, second_shape=() if pool.second is None else pool.second.shape[1:],
-        mean=mean, std=std, notes=tuple(notes),
+        mean=mean, std=std, second_mean=second_mean, second_std=second_std, notes=tuple(notes),
     )  # fmt: skip
 
 
 def as_inputs(array: np.ndarray) -> np.ndarray:
-    """Float32, or uint8 images as they are."""
-    return array if array.dtype == np.uint8 and array.ndim == 4 else np.asarray(array, np.float32)
+    """Float32; uint8 images, and features that lie on disk in half precision, as they are."""
+    mapped = isinstance(array, np.memmap) and array.dtype == np.float16
+    return array if mapped or (array.dtype == np.uint8 and array.ndim == 4) else np.asarray(array, np.float32)
 
 
 def check_arrays(draft: Draft) -> None:

@@ -11,7 +11,7 @@ from losscope.data.audio import SOUNDS, read_log_mel
 from losscope.data.base import Draft, Kind
 from losscope.data.features import FINE, GROUPS, LABELS, ROLES, SPLITS, set_role
 from losscope.data.files import read_table
-from losscope.data.pictures import SUFFIXES, read_images
+from losscope.data.pictures import SUFFIXES, UNREAD, read_images, unread
 from losscope.errors import LosscopeError, require, unknown
 
 PATHS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "audio", "audio_path")
@@ -153,9 +153,12 @@ def _from_files(
 ) -> Draft:
     sounds = [one.suffix.lower() in SOUNDS for one in files]
     require(all(sounds) or not any(sounds), f"{str(path)!r} mixes images and sounds; wanted: one kind")
-    if sounds[0]:
-        values, kept, notes = read_log_mel(files, rate, skip_bad)
+    if sounds[0] and size == UNREAD:
+        values, kept, notes = unread(files), np.arange(len(files)), list[str]()
         kind: Kind = "vectors"
+    elif sounds[0]:
+        values, kept, notes = read_log_mel(files, rate, skip_bad)
+        kind = "vectors"
     else:
         values, kept, notes = read_images(files, size if size else _common_size(files), skip_bad)
         kind = "images"

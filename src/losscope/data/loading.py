@@ -15,6 +15,7 @@ from losscope.data.base import Draft, Source
 from losscope.data.download import cache_folder
 from losscope.data.finish import finish
 from losscope.data.folders import by_path
+from losscope.data.pictures import UNREAD
 from losscope.errors import LosscopeError, unknown
 
 COMMON: dict[str, Any] = {
@@ -56,7 +57,37 @@ def load(name_or_path: str | Path, root: str | Path | None = None, **options: An
     return _cache[key]
 
 
+def undecoded(
+    name_or_path: str | Path, root: str | Path | None = None, **options: Any
+) -> tuple[Draft, dict[str, Any]]:
+    """A data set as its reader found it, and the options that ``finish`` takes: for computing its features.
+
+    Images and sounds are left in their files where they lie in files of their own (``pictures.UNREAD``);
+    a set that comes as features too is read as images. Raises as ``load`` does, and for generated data.
+    """
+    name = str(name_or_path)
+    root = root or os.environ.get("LOSSCOPE_DATA") or None
+    _, own = _loader(name)
+    options = {key: value for key, value in options.items() if value is not None}
+    if "size" in own:
+        if "size" in options:
+            raise LosscopeError("a backbone reads images at their own size; leave the option size out")
+        options["size"] = UNREAD
+    if "source" in own:
+        options.setdefault("source", "images")
+    found, shared = _found(name, Path(root).expanduser() if root else None, options)
+    if not isinstance(found, Draft):
+        raise LosscopeError(f"{name} is generated vectors; a backbone wants images or sounds")
+    return found, shared
+
+
 def _load(name: str, root: Path | None, options: dict[str, Any]) -> Source:
+    found, shared = _found(name, root, options)
+    return finish(found, **shared) if isinstance(found, Draft) else found
+
+
+def _found(name: str, root: Path | None, options: dict[str, Any]) -> tuple[Draft | Source, dict[str, Any]]:
+    """What the loader makes of its own options, and the common options that are left."""
     loader, own = _loader(name)
     common = {} if own.keys() >= COMMON.keys() else {key: COMMON[key] for key in COMMON if key not in own}
     for key in options:
@@ -64,11 +95,9 @@ def _load(name: str, root: Path | None, options: dict[str, Any]) -> Source:
             raise unknown(f"option of {name}", key, [*own, *common])
     found = loader(root, **{key: value for key, value in options.items() if key in own})
     shared = {key: value for key, value in options.items() if key in common}
-    if isinstance(found, Draft):
-        return finish(found, **shared)
-    if shared:
+    if shared and not isinstance(found, Draft):
         raise LosscopeError(f"{name} has no option {', '.join(shared)}; choices: {', '.join(own)}")
-    return found
+    return found, shared
 
 
 def _loader(name: str) -> tuple[Callable[..., Draft | Source], dict[str, Any]]:

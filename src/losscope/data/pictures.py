@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from losscope.errors import LosscopeError, require
 
+UNREAD = -1
+"""The size that leaves images where they are: readers then yield a ``Picture`` a row, not decoded."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image still in its file (or in the bytes of one), of its own size; ``box`` as in ``read_images``."""
+
+    name: str
+    path: Path | None = None
+    content: bytes | None = None
+    box: tuple[int, int, int, int] | None = None
+
+    def open(self) -> Any:
+        """The Pillow image, in RGB, cut to its box. Raises what Pillow raises for a broken file."""
+        from PIL import Image
+
+        place: Any = self.path if self.content is None else io.BytesIO(self.content)
+        with Image.open(place) as opened:
+            picture = opened.convert("RGB")
+        return (
+            picture if self.box is None else picture.crop((self.box[0] - 1, self.box[1] - 1, *self.box[2:]))
+        )
+
+
+def unread(files: Sequence[Path], boxes: Sequence[tuple[int, int, int, int]] | None = None) -> np.ndarray:
+    """A ``Picture`` a file, (N,) objects: inputs of a draft whose images are read later, batch by batch."""
+    rows = np.empty(len(files), object)
+    for place, path in enumerate(files):
+        rows[place] = Picture(path.name, path, box=None if boxes is None else boxes[place])
+    return rows
 
 
 def read_images(
@@ -24,8 +58,12 @@ def read_images(
     The shorter side is scaled to ``size`` (bicubic) and the middle cut out; ``size`` None keeps images that
     all have one size. ``boxes`` are x1, y1, x2, y2, counted from 1, cut out first.
 
+    ``size`` UNREAD opens nothing and yields a ``Picture`` (N,) a file.
+
     Raises LosscopeError for unreadable images (counted, the first named) unless ``skip_bad``.
     """
+    if size == UNREAD:
+        return unread(files, boxes), np.arange(len(files)), []
     require(size is None or size >= 1, f"size is {size}; it is the side of an image in pixels, at least 1")
     kept, bad, images = [], [], []
     for place, path in enumerate(files):
