@@ -35,7 +35,7 @@ def spoken_digits(root: Path | None, *, speaker_disjoint: bool = False, group: s
     Training recordings (5–49 of each speaker and digit) are joined with MNIST training images, test
     recordings (0–4) with test images, no image twice while there are enough, always the same ones. With ``speaker_disjoint`` two
     of the six speakers, fixed, are the test and validation holds out whole speakers. Fine labels are
-    digit and speaker; groups are the speakers (``group`` "speaker" is ``speaker_disjoint``). Images are float32 in 0…1.
+    digit and speaker; groups are the speakers (``group`` "speaker" is ``speaker_disjoint``).
 
     Source: Jackson 2016 (FSDD); LeCun 1998.
     """
@@ -60,7 +60,7 @@ def spoken_digits(root: Path | None, *, speaker_disjoint: bool = False, group: s
     split = "test of two speakers, fixed" if speaker_disjoint else "as published, train joined with train"
     return Draft(
         "spoken_digits", "Spoken digits joined with written ones", "pair", log_mel(waves, RATE), digit,
-        fine_labels=fine, groups=speaker, second=written.inputs[rows].astype(np.float32) / 255,
+        fine_labels=fine, groups=speaker, second=written.inputs[rows],
         role=np.where(is_test, TEST, TRAIN).astype(np.int8), split=split, by_group=speaker_disjoint,
         modalities=("audio", "visual"), edition=f"{len(digit):,} recordings of {len(speakers)} speakers",
         origin="Free Spoken Digit Dataset, MNIST", licence="CC BY-SA 4.0 (FSDD)",

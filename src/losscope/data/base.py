@@ -32,7 +32,7 @@ class Part:
     index ``Facts.class_names``; -1 is background. ``fine_labels`` (N,) index ``Facts.fine_names`` and
     each fine class lies inside one class of ``labels`` (noisy training labels aside). ``groups`` (N,)
     number the recordings, speakers, sites that must not be torn apart. ``second`` (N, ...) is the
-    other modality, row i of both being one pair. ``names`` (N,) are file names where there are any.
+    other modality, as ``inputs``, row i of both being one pair. ``names`` (N,) are file names where there are any.
     ``rows`` (N,) are positions in the source, None for generated data. ``pairs`` int64 (P, 3) are
     explicit (i, j, same) and ``triplets`` (T, 3) explicit (anchor, positive, negative), as positions in
     this part.
@@ -84,8 +84,9 @@ class Facts:
 
     ``classes`` counts the classes that are not background; ``rows`` all rows (of one draw, where
     generated); ``shape`` is one input's, ``second_shape`` one second-modality input's. ``mean`` and
-    ``std`` are per channel of the training rows of images, on the scale pixel / 255; empty for all else,
-    where nothing is to be normalised. ``split`` says in words how the parts are made. ``notes`` are sentences
+    ``std`` are per channel of the training rows of uint8 images, on the scale pixel / 255, ``second_mean``
+    and ``second_std`` those of the second modality; empty for all else, where nothing is to be normalised.
+    ``split`` says in words how the parts are made. ``notes`` are sentences
     a user must be told. ``checksum`` is the SHA-256 of the uncompressed bytes of all arrays.
     """
 
@@ -109,6 +110,8 @@ class Facts:
     second_shape: tuple[int, ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    second_mean: tuple[float, ...] = ()
+    second_std: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
 
 
