@@ -22,6 +22,7 @@ app = App(
     "Start with `losscope compare`: it trains contrastive and triplet loss on handwritten digits, ten paired seeds "
     "each, and writes a page. Then `losscope compare features.npz` for your own.",
     help_format="markdown",
+    suppress_keyboard_interrupt=False,
 )
 app.register_install_completion_command()
 
