@@ -332,6 +332,8 @@ def test_unknown_names_and_options():
         LosscopeError, match="unknown option of digits 'lable_noise'; did you mean 'label_noise'"
     ):
         load("digits", lable_noise=0.1)
+    with pytest.raises(LosscopeError, match="the data root '/nowhere' is not a folder"):
+        load("mnist", "/nowhere")
     with pytest.raises(LosscopeError, match="unknown protocol 'fair'"):
         load("digits").splits(0, "fair")
     with pytest.raises(LosscopeError, match=r"label_noise is 1\.5"):

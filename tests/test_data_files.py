@@ -442,6 +442,26 @@ def test_a_modality_missing_for_a_class_or_of_another_length(tmp_path):
         load(tmp_path / "g.npz")
 
 
+def test_incomplete_pairs_without_labels(tmp_path):
+    visual = X.copy()
+    visual[3] = np.nan
+    np.savez(tmp_path / "f.npz", audio=X, visual=visual)
+    pd.DataFrame({"i": [0, 1], "j": [4, 5], "same": [1, 0]}).to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(LosscopeError, match="1 of 40 rows lack a modality; wanted: complete pairs"):
+        load(tmp_path / "f.npz", pairs=str(tmp_path / "p.csv"))
+
+
+def test_pictures_as_a_modality_keep_their_bytes(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (ROWS, 5, 5, 3)).astype(np.uint8)
+    np.savez(tmp_path / "f.npz", audio=X, image=pixels, labels=Y)
+    source = load(tmp_path / "f.npz")
+    assert source.facts.modalities == ("audio", "image")
+    assert source.pool.second.dtype == np.uint8
+    train = source.role == 0
+    np.testing.assert_allclose(source.facts.second_mean, pixels[train].mean((0, 1, 2)) / 255, atol=1e-9)
+    assert source.facts.mean == ()
+
+
 # The hub
 
 

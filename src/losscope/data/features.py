@@ -215,9 +215,8 @@ def add_second(
 
     Raises LosscopeError where lengths differ without ids, or a class loses all its pairs.
     """
-    second, notes = _averaged(arrays[other], other)
+    second, _, notes = _inputs(arrays[other], other)
     draft.kind = "pair"
-    draft.inputs = np.asarray(draft.inputs, np.float32)
     draft.notes += notes
     matches = [MODALITY.match(name) for name in (first, other)]
     draft.modalities = tuple(
@@ -233,21 +232,33 @@ def add_second(
             f"of each, or ids ({draft.modalities[0]}_ids and {draft.modalities[1]}_ids) to join them by",
         )
         partner = np.arange(len(second))
-    joined = np.asarray(second, np.float32)[partner]
-    joined[partner < 0] = np.nan
-    keep_complete(draft, joined)
+    # Where there is no partner, row -1 stands in until the row is left out.
+    draft.second = second[partner]
+    _keep_complete(draft, [_empty(draft.inputs), _empty(draft.second) | (partner < 0)])
 
 
-def keep_complete(draft: Draft, second: np.ndarray) -> None:
-    """Set the second modality, leaving out rows of which one modality is missing (all NaN)."""
-    lacks = [np.isnan(array.reshape(len(array), -1)).all(1) for array in (draft.inputs, second)]
+def _empty(array: np.ndarray) -> np.ndarray:
+    """Which rows are all NaN: a missing modality."""
+    return (
+        np.isnan(array.reshape(len(array), -1)).all(1)
+        if array.dtype.kind == "f"
+        else np.zeros(len(array), bool)
+    )
+
+
+def _keep_complete(draft: Draft, lacks: list[np.ndarray]) -> None:
+    """Leave out the rows that lack a modality, counted; raise if a class loses all of one."""
     missing = lacks[0] | lacks[1]
-    draft.second = second
-    if not missing.any() or draft.labels is None or len(draft.labels) != len(missing):
+    if not missing.any():
         return
-    for which, name in enumerate(draft.modalities):
-        for label in np.unique(draft.labels[lacks[which]]):
-            if lacks[which][draft.labels == label].all():
+    if draft.labels is None or len(draft.labels) != len(missing):
+        raise LosscopeError(
+            f"{draft.name}: {int(missing.sum()):,} of {len(missing):,} rows lack a modality; wanted: complete pairs, "
+            "or one label a row, so that the others can be left out"
+        )
+    for lack, name in zip(lacks, draft.modalities):
+        for label in np.unique(draft.labels[lack]):
+            if lack[draft.labels == label].all():
                 named = bool(draft.class_names) and np.issubdtype(draft.labels.dtype, np.integer)
                 said = draft.class_names[label] if named else str(label)
                 raise LosscopeError(
@@ -259,6 +270,6 @@ def keep_complete(draft: Draft, second: np.ndarray) -> None:
     draft.notes.append(
         f"{int(missing.sum()):,} of {len(missing):,} rows lack a modality ({counts}); left out"
     )
-    for name in ("inputs", "labels", "fine_labels", "groups", "second", "names", "role"):
-        if (array := getattr(draft, name)) is not None and len(array) == len(missing):
-            setattr(draft, name, array[~missing])
+    for field in ("inputs", "labels", "fine_labels", "groups", "second", "names", "role"):
+        if (array := getattr(draft, field)) is not None and len(array) == len(missing):
+            setattr(draft, field, array[~missing])

@@ -1,4 +1,8 @@
-"""Finding a data set: a registered name, a path, or ``hf:owner/name``."""
+"""Finding a data set: a registered name, a path, or ``hf:owner/name``.
+
+A registered loader is ``fn(root, *, options) -> Draft or Source``: what exists is a Draft, which is then
+checked and split as all data are; what is generated is a Source of its own.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from losscope.data.download import cache_folder
 from losscope.data.finish import finish
 from losscope.data.folders import by_path
 from losscope.data.pictures import UNREAD
-from losscope.errors import LosscopeError, unknown
+from losscope.errors import LosscopeError, require, unknown
 
 COMMON: dict[str, Any] = {
     "train_labels": None,
@@ -45,6 +49,7 @@ def load(name_or_path: str | Path, root: str | Path | None = None, **options: An
     (1008, 64)
     """
     name = str(name_or_path)
+    require(root is None or Path(root).expanduser().is_dir(), f"the data root {str(root)!r} is not a folder")
     root = root or os.environ.get("LOSSCOPE_DATA") or None
     folder = Path(root).expanduser() if root else None
     options = {key: value for key, value in options.items() if value is not None}
@@ -66,6 +71,7 @@ def undecoded(
     a set that comes as features too is read as images. Raises as ``load`` does, and for generated data.
     """
     name = str(name_or_path)
+    require(root is None or Path(root).expanduser().is_dir(), f"the data root {str(root)!r} is not a folder")
     root = root or os.environ.get("LOSSCOPE_DATA") or None
     _, own = _loader(name)
     options = {key: value for key, value in options.items() if value is not None}
