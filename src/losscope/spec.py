@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from losscope import registry
 from losscope.errors import LosscopeError, require, unknown
+from losscope.foreign import parse as parse_foreign
 from losscope.quantities import GOALS
 
 NUMERICS = 1
@@ -85,6 +86,7 @@ class LossSpec(Strict):
         """Read ``name`` or ``name(key=value, ...)``; foreign losses (with a colon) are kept whole."""
         text = text.strip()
         if FOREIGN in text.split("(", 1)[0]:
+            parse_foreign(text)
             return cls(name=text)
         call = _call(text)
         name, words = call

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from losscope import launch, registry, stats
+from losscope import foreign, launch, registry, stats
 from losscope.errors import LosscopeError, require
 from losscope.spec import BASELINES, DataSpec, LossSpec, Run, Study
 from losscope.store import Store, Stored, plain
@@ -110,8 +110,15 @@ class Plan:
         return self.group(self.runs, self.ids)
 
     def identify(self, one: Run) -> str:
-        """A run's id, with its data's content and the source of a plugin's loss."""
+        """A run's id, with its data's content and the source of a plugin's or foreign loss."""
+        if one.loss.foreign:
+            return one.id(self.source.digest, self.foreign[one.loss.name])
         return one.id(self.source.digest, registry.source_of("loss", one.loss.name))
+
+    @cached_property
+    def foreign(self) -> dict[str, str]:
+        """The source or version of each foreign loss by its name; read once a study."""
+        return {spec.name: foreign.source(spec.name) for spec in self.study.loss_specs() if spec.foreign}
 
     def group(self, runs: list[Run], ids: list[str]) -> list[launch.Group]:
         """Runs as populations for this study's store, device and plugins."""
@@ -163,8 +170,20 @@ def plan(study: Study) -> Plan:
     study.check()
     device = pick_device(study.device)
     source = load(study.data, root=study.data_root, **study.options)
+    _try_foreign(study, source)
     choices = tuning.as_given(study.loss_specs(), study.protocol)
     return Plan(study, source, Store(study.out or DEFAULT_OUT), device, choices)
+
+
+def _try_foreign(study: Study, source: Any) -> None:
+    """Build each foreign loss and call it once, so that its mistakes show before anything is trained."""
+    names = [spec.name for spec in study.loss_specs() if spec.foreign]
+    if names:
+        from losscope.losses.foreign import check
+
+        size = study.shape(source.facts.kind).embedding_size
+        for name in names:
+            check(name, classes=source.facts.classes, embedding_size=size)
 
 
 def dry_run(made: Plan) -> dict[str, Any]:

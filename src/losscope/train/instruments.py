@@ -132,6 +132,8 @@ class Instruments:
         else:
             for name in ("active", "gradient_norm_per_active", "embedding_gradient_norm_per_active"):
                 means.pop(name)
+        if not population.objective.counts:
+            means.pop("valid")
         for name, values in means.items():
             curves.add("train", epoch, name, values)
         self.look(population, epoch)

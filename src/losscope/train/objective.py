@@ -14,10 +14,14 @@ from losscope.data import Splits
 from losscope.errors import LosscopeError
 from losscope.pairs import Relation, Terms, reduce
 from losscope.spec import Run, seed_of
+from losscope.train.foreign import ForeignObjective
 
 
 class Objective:
     """The loss of a population: ``objective(embeddings, relation, extra) -> (terms, loss (M,))``."""
+
+    counts = True
+    """Whether valid (and, of a hinge, active) terms are counted."""
 
     def __init__(self, runs: Sequence[Run], splits: Sequence[Splits], device: torch.device):
         spec = runs[0].loss
@@ -74,6 +78,14 @@ class Objective:
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from ``state``."""
+
+
+def objective(runs: Sequence[Run], splits: Sequence[Splits], device: torch.device) -> Objective | ForeignObjective:
+    """The loss of a population: one of ours, stacked, or a foreign one, a member at a time."""
+    if runs[0].loss.foreign:
+        classes = [_classes(run, split) for run, split in zip(runs, splits, strict=True)]
+        return ForeignObjective(runs, classes, device)
+    return Objective(runs, splits, device)
 
 
 def _classes(run: Run, splits: Splits) -> int:

@@ -29,7 +29,7 @@ from losscope.spec import Run, seed_of
 from losscope.store import Record
 from losscope.train.batches import Batches, rows_of, scaled
 from losscope.train.instruments import Curves, Instruments
-from losscope.train.objective import Objective
+from losscope.train.objective import objective
 from losscope.train.optimiser import Adam, Stack
 
 CHECKPOINT_SECONDS = 60.0
@@ -51,7 +51,7 @@ class Population:
         self.protocol = first.protocol
         self.members = len(self.runs)
         self.architecture = architecture(first, self.splits[0])
-        self.objective = Objective(self.runs, self.splits, self.device)
+        self.objective = objective(self.runs, self.splits, self.device)
         network = [
             self.architecture.initial(np.random.default_rng(seed_of(run.seed, "init"))) for run in self.runs
         ]
