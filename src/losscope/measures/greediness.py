@@ -96,59 +96,55 @@ def shares(force: Tensor, distances: Tensor, positive: Tensor, negative: Tensor)
     (1.0, 0.333)
     """
     lead, rows = distances.shape[:-2], distances.shape[-1]
-    force = force.detach().abs().expand(distances.shape).reshape(-1, rows * rows)
-    distances = distances.detach().reshape(-1, rows * rows)
-    kinds = [_pairs_of_members(mask, lead, rows) for mask in (positive, negative)]
-    members = [_member_shares(*member) for member in zip(force, distances, *kinds, strict=True)]
+    force = force.detach().abs().expand(distances.shape).reshape(-1, rows, rows)
+    distances = distances.detach().reshape(-1, rows, rows)
+    masks = [mask.expand(*lead, rows, rows).reshape(-1, rows, rows) for mask in (positive, negative)]
+    members = [_member_shares(*member) for member in zip(force, distances, *masks, strict=True)]
     table = torch.stack(members, dim=-1).reshape(len(SHARES), *lead)
     return dict(zip(SHARES, table.unbind(0), strict=True))
 
 
 SHARES = ("greedy_share", "greedy_share_positive", "greedy_share_negative", "hard_share")
 
-Pairs = tuple[Tensor, Tensor, Tensor]
-"""A mask, the flat indices of its pairs, and the row of each: gathering by index is quicker than by mask."""
 
-
-def _pairs_of_members(mask: Tensor, lead: torch.Size, rows: int) -> list[Pairs]:
-    if mask.dim() == 2:
-        return [_pairs(mask)] * lead.numel()
-    return [_pairs(member) for member in mask.expand(*lead, rows, rows).reshape(-1, rows, rows)]
-
-
-def _pairs(mask: Tensor) -> Pairs:
-    flat = mask.reshape(-1).nonzero()[:, 0]
-    return mask, flat, flat // len(mask)
-
-
-def _member_shares(force: Tensor, distances: Tensor, positive: Pairs, negative: Pairs) -> Tensor:
-    pulled, positive_pairs, positive_rows = positive
-    pushed, negative_pairs, negative_rows = negative
-    table = distances.view(pulled.shape)
-    farthest = torch.where(pulled, table, -torch.inf).amax(1)
-    nearest = torch.where(pushed, table, torch.inf).amin(1)
-    to_positives = distances.index_select(0, positive_pairs)
-    to_negatives = distances.index_select(0, negative_pairs)
-    pull = force.index_select(0, positive_pairs).to(torch.float64)
-    push = force.index_select(0, negative_pairs).to(torch.float64)
-    greedy_pull = (pull * (to_positives < nearest.index_select(0, positive_rows))).sum()
-    greedy_push = (push * (to_negatives > farthest.index_select(0, negative_rows))).sum()
-    hard = _extreme_tenth(pull, -to_positives) + _extreme_tenth(push, to_negatives)
-    on_positives, on_negatives = pull.sum(), push.sum()
+def _member_shares(force: Tensor, distances: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    nearest_negative = torch.where(negative, distances, torch.inf).amin(1, keepdim=True)
+    farthest_positive = torch.where(positive, distances, -torch.inf).amax(1, keepdim=True)
+    on_positives, on_negatives = _total(force, positive), _total(force, negative)
+    greedy_pull = _total(force, positive & (distances < nearest_negative))
+    greedy_push = _total(force, negative & (distances > farthest_positive))
+    hard = _extreme_tenth(force, -distances, positive) + _extreme_tenth(force, distances, negative)
     both = on_positives + on_negatives
     part = torch.stack([greedy_pull + greedy_push, greedy_pull, greedy_push, hard])
     whole = torch.stack([both, on_positives, on_negatives, both])
     return torch.where(whole > 0, part / whole, torch.nan)
 
 
-def _extreme_tenth(weight: Tensor, key: Tensor) -> Tensor:
-    """The weight on the tenth of the items with the smallest keys, ties at the border pro rata."""
-    if not len(key):
-        return weight.new_zeros(())
-    size = tenth(len(key))
-    border = key.kthvalue(size).values
-    inside, tied = key < border, key == border
-    return (weight * inside).sum() + (weight * tied).sum() * ((size - inside.sum()) / tied.sum())
+def _total(weight: Tensor, mask: Tensor) -> Tensor:
+    return (weight * mask).sum(dtype=torch.float64)
+
+
+def _extreme_tenth(weight: Tensor, key: Tensor, mask: Tensor) -> Tensor:
+    """The weight on the tenth of the masked items with the smallest keys, ties at the border pro rata."""
+    if key.device.type == "cpu":
+        chosen = mask.numpy()
+        keys, weights = key.numpy()[chosen], weight.numpy()[chosen]
+        if not len(keys):
+            return torch.zeros((), dtype=torch.float64)
+        size = tenth(len(keys))
+        # numpy's selection is several times quicker than kthvalue.
+        border = np.partition(keys, size - 1)[size - 1]
+        inside, tied = keys < border, keys == border
+        share = (size - np.count_nonzero(inside)) / max(1, np.count_nonzero(tied))
+        total = weights[inside].sum(dtype=np.float64) + weights[tied].sum(dtype=np.float64) * share
+        return torch.as_tensor(total, dtype=torch.float64)
+    keys, weights = key[mask], weight[mask].to(torch.float64)
+    if not len(keys):
+        return weights.new_zeros(())
+    size = tenth(len(keys))
+    edge = keys.kthvalue(size).values
+    within, tie = keys < edge, keys == edge
+    return (weights * within).sum() + (weights * tie).sum() * ((size - within.sum()) / tie.sum().clamp_min(1))
 
 
 def _first(reached: np.ndarray) -> int | None:
