@@ -327,7 +327,10 @@ def _measure(
         values, detail = evaluate(
             train,
             torch.from_numpy(twice(splits.train.labels, train_modality is not None)),
-            names=[name for name, item in QUANTITIES.items() if item.group == "geometry"],
+            # alignment is of explicit pairs, which the training set may not have
+            names=[
+                name for name, item in QUANTITIES.items() if item.group == "geometry" and name != "alignment"
+            ],
             modality=_tensor(train_modality),
             seed=seed,
             background=protocol.background,
