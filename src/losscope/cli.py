@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -38,25 +39,107 @@ Json = Annotated[bool, Parameter(name="--json", negative="", group=OUTPUT)]
 Out = Annotated[Path | None, Parameter(name="--out", group=OUTPUT)]
 
 
+@Parameter(name="*")
+@dataclass
+class Data:
+    """Which data.
+
+    Parameters
+    ----------
+    data_root
+        Folder with data sets in their original layouts.
+    train_labels
+        fine or coarse, where the data have both; detail is measured on the fine.
+    group
+        The column of speakers, sites, … that must not be torn apart by a split.
+    pairs
+        A file of explicit pairs: columns i, j, same.
+    triplets
+        A file of explicit triplets: columns anchor, positive, negative.
+    label_noise
+        Share of training labels redrawn at random.
+    limit
+        Training rows to keep, class by class.
+    skip_bad
+        Leave out files that cannot be read, and say how many.
+    backbone
+        A frozen backbone whose features are computed once: a Hugging Face name or a path.
+    option
+        Any other option of the data set, as key=value; may be given several times.
+    """
+
+    data_root: Annotated[str | None, Parameter(group=DATA, env_var="LOSSCOPE_DATA")] = None
+    train_labels: Annotated[Literal["fine", "coarse"] | None, Parameter(group=DATA)] = None
+    group: Annotated[str | None, Parameter(group=DATA)] = None
+    pairs: Annotated[str | None, Parameter(group=DATA)] = None
+    triplets: Annotated[str | None, Parameter(group=DATA)] = None
+    label_noise: Annotated[float | None, Parameter(group=DATA)] = None
+    limit: Annotated[int | None, Parameter(group=DATA)] = None
+    skip_bad: Annotated[bool | None, Parameter(group=DATA, negative="")] = None
+    backbone: Annotated[str | None, Parameter(group=DATA)] = None
+    option: Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative="", group=DATA)] = None
+
+    def options(self) -> dict[str, Any]:
+        """The loader's options that were given."""
+        given: dict[str, Any] = dict(_option(text) for text in self.option or [])
+        for name in ("train_labels", "group", "pairs", "triplets", "label_noise", "limit", "skip_bad"):
+            if getattr(self, name) is not None:
+                given[name] = getattr(self, name)
+        return given
+
+
+@Parameter(name="*")
+@dataclass
+class Training:
+    """How losses are trained.
+
+    Parameters
+    ----------
+    protocol
+        matched (the fair one) or paper (as the paper's own code does it).
+    epochs
+        Epochs for every loss, instead of the protocol's.
+    batch_size
+        Anchors a batch, instead of the protocol's.
+    tuples
+        all, random, hard, semihard or distance_weighted, instead of the protocol's.
+    model
+        The network, instead of the protocol's (see `losscope list models`).
+    augment
+        Augmentations of training images, such as flip,crop4.
+    tune
+        Tune each loss alike on validation first; by default under matched, except for images.
+    device
+        auto, cpu or cuda.
+    engine
+        Where groups of runs go: here, in processes, or on a Dask cluster.
+    plugin
+        A Python file that registers losses, data sets or measures of your own.
+    """
+
+    protocol: Annotated[str, Parameter(group=TRAIN)] = "matched"
+    epochs: Annotated[int | None, Parameter(group=TRAIN)] = None
+    batch_size: Annotated[int | None, Parameter(group=TRAIN)] = None
+    tuples: Annotated[str | None, Parameter(group=TRAIN)] = None
+    model: Annotated[str | None, Parameter(group=TRAIN)] = None
+    augment: Annotated[str | None, Parameter(group=TRAIN)] = None
+    tune: Annotated[bool | None, Parameter(negative="--no-tune", group=TRAIN)] = None
+    device: Annotated[str, Parameter(group=TRAIN)] = "auto"
+    engine: Annotated[Literal["here", "processes", "dask"], Parameter(group=TRAIN)] = "here"
+    plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None
+
+
 @app.command
 def compare(
     data: str = "digits",
     *,
     losses: Losses = None,
     seeds: Annotated[int, Parameter(group=TRAIN)] = 10,
-    protocol: Annotated[str, Parameter(group=TRAIN)] = "matched",
-    epochs: Annotated[int | None, Parameter(group=TRAIN)] = None,
-    batch_size: Annotated[int | None, Parameter(group=TRAIN)] = None,
-    tuples: Annotated[str | None, Parameter(group=TRAIN)] = None,
-    device: Annotated[str, Parameter(group=TRAIN)] = "auto",
-    engine: Annotated[Literal["here", "processes", "dask"], Parameter(group=TRAIN)] = "here",
-    plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None,
-    data_root: Annotated[str | None, Parameter(group=DATA, env_var="LOSSCOPE_DATA")] = None,
-    option: Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative="", group=DATA)] = None,
-    label_noise: Annotated[float | None, Parameter(group=DATA)] = None,
+    source: Data | None = None,
+    training: Training | None = None,
     goal: Annotated[str, Parameter(group=ANSWER)] = "retrieval",
     reference: Annotated[str | None, Parameter(group=ANSWER)] = None,
-    tune: Annotated[bool | None, Parameter(negative="--no-tune", group=TRAIN)] = None,
+    budget: Annotated[str | None, Parameter(group=ANSWER)] = None,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     out: Out = None,
     keep: Annotated[Literal["none", "last", "all"], Parameter(group=OUTPUT)] = "last",
@@ -81,33 +164,13 @@ def compare(
     losses
         Losses with optional hyperparameters, separated by commas: 'triplet(margin=0.2),contrastive'.
     seeds
-        Paired seeds; the first look at one pair of losses beside two baselines needs 9.
-    protocol
-        matched (the fair one) or paper (as the paper's own code does it).
-    epochs
-        Epochs for every loss, instead of the protocol's.
-    batch_size
-        Anchors a batch, instead of the protocol's.
-    tuples
-        all, random, hard, semihard or distance_weighted, instead of the protocol's.
-    device
-        auto, cpu or cuda.
-    engine
-        Where groups of runs go: here, in processes, or on a Dask cluster.
-    plugin
-        A Python file that registers losses, data sets or measures of your own.
-    data_root
-        Folder with data sets in their original layouts.
-    option
-        An option of the data set, as key=value; may be given several times.
-    label_noise
-        Share of training labels redrawn at random.
+        Paired seeds; the first look at two losses beside two baselines needs 8.
     goal
         retrieval, verification, classification, detail or compactness: which measure decides.
     reference
         The loss that the others are compared with; contrastive if it is among them.
-    tune
-        Tune each loss alike on validation first; by default under matched, except for images.
+    budget
+        Answer within this time, such as 60s or 5m: fewer trials and epochs, said in the answer.
     dry_run
         Say what it would cost and what it could show, and stop.
     out
@@ -119,13 +182,13 @@ def compare(
     """
     from losscope.spec import Study
 
-    options: dict[str, Any] = dict(_option(text) for text in option or [])
-    if label_noise is not None:
-        options["label_noise"] = label_noise
+    source, training = source or Data(), training or Training()
     study = Study.of(
-        data=data, losses=losses, seeds=seeds, protocol=protocol, epochs=epochs, batch_size=batch_size,
-        tuples=tuples, device=device, engine=engine, plugins=plugin, data_root=data_root, options=options,
-        goal=goal, reference=reference, tune=tune, out=None if out is None else str(out), keep=keep,
+        data=data, losses=losses, seeds=seeds, options=source.options(), data_root=source.data_root,
+        backbone=source.backbone, goal=goal, reference=reference, budget=_duration(budget), keep=keep,
+        out=None if out is None else str(out), plugins=training.plugin,
+        augment=training.augment.split(",") if training.augment else None,
+        **{key: value for key, value in vars(training).items() if key not in ("plugin", "augment")},
     )  # fmt: skip
     _study(study, json=json, dry_run=dry_run)
 
@@ -220,6 +283,76 @@ def judge(
 
 
 @app.command
+def embed(
+    data: str,
+    *,
+    backbone: str,
+    out: Out = None,
+    preprocess: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    device: str = "auto",
+    batch_size: int = 64,
+    data_root: Annotated[str | None, Parameter(group=DATA, env_var="LOSSCOPE_DATA")] = None,
+    option: Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative="", group=DATA)] = None,
+    skip_bad: Annotated[bool, Parameter(negative="", group=DATA)] = False,
+    json: Json = False,
+) -> None:
+    """Compute the features of images or sounds by a frozen backbone, once.
+
+    They are kept in the cache, by the content of data, weights and preprocessing: the second time nothing
+    is computed, and a pass that was killed goes on. `compare DATA --backbone B` uses the same cache.
+
+    Examples:
+
+    `losscope embed photos/ --backbone openai/clip-vit-base-patch32 --out photos.npz`
+
+    `losscope embed cub200 --backbone mobilenetv2.npz --preprocess size=160 fit=crop`
+
+    Parameters
+    ----------
+    data
+        A name, a folder of class folders, a manifest (CSV, parquet), an array file of images, or hf:owner/name.
+    backbone
+        A Hugging Face id or the folder of a saved model, a MobileNetV2 file (.npz, .safetensors), or timm:NAME.
+    out
+        The .npz file of features, labels and splits; without it they stay in the cache.
+    preprocess
+        Changes of the backbone's own preprocessing, as key=value.
+    device
+        auto, cpu or cuda.
+    batch_size
+        Images or sounds computed at once.
+    data_root
+        Folder with data sets in their original layouts.
+    option
+        An option of the data set, as key=value; may be given several times.
+    skip_bad
+        Leave out what cannot be read, and say how many.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from losscope.study.embedding import embed as embed_data
+
+    options: dict[str, Any] = dict(_option(text) for text in option or [])
+    if skip_bad:
+        options["skip_bad"] = True
+    with _row_progress(quiet=json) as progress:
+        done = embed_data(
+            data, backbone, out=out, data_root=data_root, device=device, batch_size=batch_size,
+            preprocess=preprocess, say=None if json else _say, progress=progress, **options,
+        )  # fmt: skip
+    if json:
+        _json(done)
+        return
+    print(done["data"])
+    for note in done["notes"]:
+        print(note)
+    how = "from the cache" if done["cached"] else "computed"
+    print(f"{done['rows']:,} × {done['width']:,} features {how} in {done['seconds']:.1f} s: {done['folder']}")
+    if done["out"]:
+        print(f"Written: {done['out']}; now: losscope compare {done['out']}")
+
+
+@app.command
 def report(
     folder: Path,
     *,
@@ -270,6 +403,19 @@ def list_items(
         console = _console()
         for table in listing(what):
             console.print(table)
+
+
+def _duration(text: str | None) -> float | None:
+    """Seconds of ``90``, ``90s``, ``5m`` or ``1h``."""
+    from losscope.errors import LosscopeError
+
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1]) if text[-1:] in "smh" else (text, "s")
+    try:
+        return float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+    except ValueError:
+        raise LosscopeError(f"cannot read the time {text!r}; it must be such as 90s, 5m or 1h") from None
 
 
 def _option(text: str) -> tuple[str, Any]:
@@ -373,6 +519,28 @@ class _progress:
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
+
+
+@contextlib.contextmanager
+def _row_progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar of rows on standard error, made at the first call: most calls find everything in the cache."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("features"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task: Any = None
+
+        def progress(done: int, total: int) -> None:
+            nonlocal task
+            if task is None:
+                task = bar.add_task("", total=total, completed=done)
+            bar.update(task, completed=done)
+
+        yield progress
 
 
 def main(arguments: Iterator[str] | list[str] | None = None) -> None:

@@ -337,6 +337,7 @@ class Study(Strict):
     embedding_size: int | None = Field(default=None, gt=0)
     model: str | None = None
     backbone: str | None = None
+    augment: list[str] | None = None
     goal: str = "retrieval"
     reference: str | None = None
     tune: bool | None = None
@@ -400,6 +401,7 @@ class Study(Strict):
         return protocol(
             self.protocol, kind, self.data, epochs=self.epochs, batch_size=self.batch_size,
             tuples=self.tuples, embedding_size=self.embedding_size, model=self.model,
+            augment=None if self.augment is None else tuple(self.augment),
         )  # fmt: skip
 
     def expand(self, kind: str, losses: Sequence[LossSpec] | None = None) -> list[Run]:
