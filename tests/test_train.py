@@ -67,7 +67,9 @@ def test_one_member_is_what_a_plain_torch_loop_computes(synthetic):
     )
 
 
-@pytest.mark.parametrize(("loss", "protocol"), [("triplet", "paper"), ("contrastive", "paper"), ("triplet", "matched")])
+@pytest.mark.parametrize(
+    ("loss", "protocol"), [("triplet", "paper"), ("contrastive", "paper"), ("triplet", "matched")]
+)
 def test_a_members_numbers_are_bitwise_those_of_training_it_alone(synthetic, loss, protocol):
     every = runs_of(loss, 10, protocol, "synthetic")
     whole = population(synthetic, every)
@@ -148,7 +150,14 @@ def test_records_hold_measures_traces_and_what_is_kept(digits):
     record = records[0]
     assert record.status == "complete"
     assert 0.5 < record.measures["test"]["recall_at_1"] <= 1
-    for name in ("active_ratio", "gradient_norm", "update_norm", "greedy_share", "effective_active", "epochs_to_90_excess"):
+    for name in (
+        "active_ratio",
+        "gradient_norm",
+        "update_norm",
+        "greedy_share",
+        "effective_active",
+        "epochs_to_90_excess",
+    ):
         assert name in record.measures["train"], name
     names = {name for _, _, name, _ in record.trace}
     assert {"loss", "active_ratio", "gradient_norm", "hard_share", "map_at_r"} <= names
@@ -170,7 +179,9 @@ def test_baselines_are_measured_without_training(digits):
     np.testing.assert_allclose(raw.embeddings["embeddings"], expected, rtol=1e-5, atol=1e-6)
     start = population(digits, runs_of("triplet", 1))
     with torch.no_grad():
-        z = normalise(start.architecture.forward(start.stack.network, torch.from_numpy(splits.test.inputs)[None]))[0]
+        z = normalise(
+            start.architecture.forward(start.stack.network, torch.from_numpy(splits.test.inputs)[None])
+        )[0]
     np.testing.assert_allclose(untrained.embeddings["embeddings"], z, rtol=1e-4, atol=1e-5)
 
 
@@ -202,3 +213,34 @@ def test_every_way_of_choosing_tuples_trains(digits, loss, tuples):
     trained.run_epoch()
     assert trained.reasons == [None, None]
     assert dict((name, v) for _, _, name, v in trained.curves.of(0))["loss"] > 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "file"),
+    [("contrastive", "pairs"), ("triplet", "triplets"), ("contrastive", "triplets"), ("info_nce", "pairs")],
+)
+def test_explicit_pairs_and_triplets_train(tmp_path, loss, file):
+    generator = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 40)
+    features = np.eye(4, 16)[labels] * 3 + generator.normal(size=(160, 16))
+    np.savez(tmp_path / "mine.npz", features=features, labels=labels)
+    anchor = np.arange(160)
+    positive = (anchor // 40) * 40 + generator.integers(0, 40, 160)
+    negative = (anchor + 40 * generator.integers(1, 4, 160)) % 160
+    if file == "pairs":
+        rows = [(i, j, 1) for i, j in zip(anchor, positive) if i != j] + [
+            (i, j, 0) for i, j in zip(anchor, negative)
+        ]
+        text = "i,j,same\n" + "\n".join(",".join(map(str, row)) for row in rows)
+    else:
+        rows = [row for row in zip(anchor, positive, negative) if row[0] != row[1]]
+        text = "anchor,positive,negative\n" + "\n".join(",".join(map(str, row)) for row in rows)
+    (tmp_path / f"{file}.csv").write_text(text)
+    source = load(str(tmp_path / "mine.npz"), **{file: str(tmp_path / f"{file}.csv")})
+    study = Study.of(data="mine", losses=[loss], seeds=2, epochs=25)
+    runs = [run for run in study.expand("features") if not run.loss.baseline]
+    trained = population(source, runs)
+    for _ in range(25):
+        trained.run_epoch()
+    losses = trained.curves.curve(0, "loss")
+    assert losses[-1] < losses[0]

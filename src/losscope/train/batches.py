@@ -72,6 +72,7 @@ class Batches:
         self.order = [np.random.default_rng(seed_of(run.seed, "batches")) for run in runs]
         self.tuple_generators = [np.random.default_rng(seed_of(run.seed, "tuples")) for run in runs]
         self._pool(splits)
+        self.explicit = self._explicit(runs[0].loss.name)
         self._check()
         self.partners = [Partners(labels) for labels in self.labels] if self.from_set else []
         self.probe_index = self._probe(runs)
@@ -99,8 +100,32 @@ class Batches:
         self.classes = int(self.labels[0].max()) + 1 if len(self.labels[0]) else 0
         self.count = len(self.rows[0])
 
+    def _explicit(self, loss: str) -> list[np.ndarray]:
+        """Each member's explicit tuples as rows of its part: (P, 3) of i, j, same, or (T, 3) triplets; or none."""
+        parts = [split.train for split in self.splits]
+        wanted = [one.triplets if one.triplets is not None else one.pairs for one in parts]
+        if any(one is None for one in wanted):
+            return []
+        self.triplets = parts[0].triplets is not None
+        if self.form == "triplets" and not self.triplets:
+            raise LosscopeError(
+                f"the loss {loss!r} wants triplets and the data give pairs; give --triplets, or another loss"
+            )
+        found = [one for one in wanted if one is not None]
+        if self.form == "anchors" and not self.triplets:
+            # Softmax losses take the batch's other rows as negatives: only positive pairs are needed.
+            found = [one[one[:, 2] == 1] for one in found]
+        require(
+            min(len(one) for one in found) > 0,
+            f"no explicit tuple that {loss!r} can use lies in the training part",
+        )
+        return found
+
     def _check(self) -> None:
         size = self.protocol.batch_size
+        if self.explicit:
+            self.size = min(size, *(len(one) for one in self.explicit))
+            return
         require(
             self.classes >= 2,
             f"the training data have {self.classes} class; comparing losses wants at least 2",
@@ -177,6 +202,8 @@ class Batches:
     @property
     def steps(self) -> int:
         """Updates in an epoch."""
+        if self.explicit:
+            return -(-min(len(one) for one in self.explicit) // self.size)
         if self.protocol.batching == "balanced":
             return max(1, self.count // self.size)
         return -(-self.count // self.size)
@@ -200,6 +227,9 @@ class Batches:
         Tuples that depend on distances (hard, semihard, …) are drawn a step at a time from the
         embeddings that ``embed`` gives.
         """
+        if self.explicit:
+            yield from self._explicit_epoch()
+            return
         drawn = [self._draw(member) for member in range(len(self.labels))]
         base = np.array(self.starts)[:, None]
         rows = np.stack([self.rows[m][anchors] for m, (anchors, _, _) in enumerate(drawn)]) + base
@@ -228,6 +258,32 @@ class Batches:
                 distances = pair_distances(embed(inputs))
                 relation = sample(relation, self.tuples, distances, self.tuple_generators, form=self.form)
             yield inputs, relation
+
+    def _explicit_epoch(self) -> Iterator[tuple[Tensor, Relation]]:
+        """Batches of explicit tuples; the i-th columns one below the other."""
+        count = min(len(one) for one in self.explicit)
+        columns = 2 if not self.triplets or self.form == "anchors" else 3
+        chosen = np.stack(
+            [own[g.permutation(len(own))[:count]] for own, g in zip(self.explicit, self.order, strict=True)]
+        )
+        base = np.array(self.starts)[:, None, None]
+        rows = torch.from_numpy(chosen[..., :columns] + base).to(self.device)
+        same = torch.from_numpy(chosen[..., 2] == 1).to(self.device)
+        for start in range(0, count, self.size):
+            part = slice(start, start + self.size)
+            inputs = self.gather(rows[:, part].transpose(1, 2).flatten(1))
+            size = rows[:, part].shape[1]
+            if self.form == "anchors":
+                own = torch.arange(size, device=self.device)
+                sides = torch.arange(2 * size, device=self.device) // size
+                yield (
+                    inputs,
+                    Relation.from_labels(torch.cat([own, own]).expand(len(rows), -1), modality=sides),
+                )
+            elif self.triplets:
+                yield inputs, Relation.from_triples(size)
+            else:
+                yield inputs, Relation.from_partners(same[:, part])
 
     def _partners(self, drawn: list[Any], base: np.ndarray) -> tuple[list[Tensor], Tensor | None]:
         """Rows of the partners of an epoch, a column a partner, and for pairs whether they are of one class.
