@@ -188,6 +188,14 @@ def test_quality_counts_from_epoch_zero(quality):
     assert epochs_to_90_quality(quality) == (reached[0] if gain >= 0.01 else None)
 
 
+def test_a_curve_that_passes_its_level_in_the_third_epoch():
+    curve = [2.0, 1.15, 1.05, 1.0]
+    assert epochs_to_90_excess(curve) == 3
+    assert epochs_to_90([loss - 1.0 for loss in curve]) == 3
+    assert half_life([2.0, 1.15, 0.95, 0.5]) == 3
+    assert epochs_to_90_quality([0.2, 0.6, 0.85, 0.93, 1.0]) == 3
+
+
 @pytest.mark.parametrize(
     ("decayed", "curve"),
     [

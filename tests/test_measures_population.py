@@ -190,6 +190,9 @@ def test_names_choose_values_or_whole_measures():
     assert set(one) == {"map_at_r"}
     assert set(detail) == {"per_query/map_at_r", "per_query/label", "count/lone_queries", "count/background"}
     assert torch.equal(one["map_at_r"], evaluate(points, labels)[0]["map_at_r"])
+    shallow, detail = evaluate(points, labels, names=["hubness", "recall_at_5"])
+    assert set(shallow) == {"hubness", "recall_at_5"}
+    assert all(torch.equal(value, evaluate(points, labels)[0][name]) for name, value in shallow.items())
     several, _ = evaluate(points, labels, names=["map_at_r", "spectrum"])
     assert set(several) == {"map_at_r", "effective_rank", "spectral_decay"}
 

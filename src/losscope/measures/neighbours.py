@@ -25,8 +25,8 @@ from torch import Tensor
 DUPLICATE = 1e-13
 """Squared distances up to this are 0."""
 
-CHUNK_PAIRS = 1_000_000
-"""Pairs held at once: 8 MB a float64 copy."""
+CHUNK_PAIRS = 2_000_000
+"""Pairs held at once: 16 MB a float64 copy."""
 
 INDEX_BITS = 20
 LARGEST = np.iinfo(np.int64).max

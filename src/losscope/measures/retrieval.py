@@ -6,6 +6,8 @@ Lim 2020, "A Metric Learning Reality Check", section 3.2; hubness, Radovanović 
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from losscope.measures.space import NULL, Result, Space, Stream, measured
 from losscope.registry import register
 
 RECALLS = (1, 5, 10)
+DEEP = ("r_precision", "map_at_r")
 OCCURRENCE = 10
 
 
@@ -31,11 +34,13 @@ OCCURRENCE = 10
         "fine_recall_at_1",
     ),
     needs=(),
-    uses=("fine_labels",),
+    uses=("fine_labels", "wanted"),
     default=True,
 )
 @measured
-def retrieval(space: Space, *, fine_labels: np.ndarray | None = None) -> Stream:
+def retrieval(
+    space: Space, *, fine_labels: np.ndarray | None = None, wanted: Set[str] | None = None
+) -> Stream:
     """Leave-one-out retrieval: every item is a query, all others the gallery.
 
     R of a query is the number of other items of its class; a query with R = 0 is left out of every mean, is
@@ -46,15 +51,17 @@ def retrieval(space: Space, *, fine_labels: np.ndarray | None = None) -> Stream:
     of the R nearest that are of the class; ``map_at_r``: mean over ranks j ≤ R of the precision at j where
     the item at j is of the class, 0 elsewhere; ``hubness``: skewness over all items of how often one is among
     the 10 nearest of the others; ``fine_recall_at_1`` (with ``fine_labels``, (N,)): Recall@1 where an item
-    counts if it has the query's label and its fine label.
+    counts if it has the query's label and its fine label. R-precision and MAP@R, which sort R neighbours, are
+    left out where ``wanted`` names neither.
     """
     count = len(space)
     classes = in_input_order(space, space.codes)
     relevant = space.sizes[space.codes] - 1
-    depth = min(count - 1, max(int(relevant.max()), OCCURRENCE))
+    deep = wanted is None or not wanted.isdisjoint(DEEP)
+    depth = min(count - 1, max(int(relevant.max()) if deep else 0, OCCURRENCE))
     fine = None if fine_labels is None else fine_classes(classes, fine_labels)
     found = {f"recall_at_{k}": np.full(count, NULL) for k in RECALLS}
-    found |= {name: np.full(count, NULL) for name in ("r_precision", "map_at_r")}
+    found |= {name: np.full(count, NULL) for name in DEEP if deep}
     nearest_one = np.zeros(count, np.int64)
     occurrences = np.zeros(count, np.int64)
     index = torch.from_numpy(space.order).to(space.rows.device)
@@ -69,7 +76,8 @@ def retrieval(space: Space, *, fine_labels: np.ndarray | None = None) -> Stream:
         nearest_one[rows] = nearest[:, 0]
         for k in RECALLS:
             found[f"recall_at_{k}"][rows] = hits[:, :k].any(1)
-        found["r_precision"][rows], found["map_at_r"][rows] = precisions_at_r(hits, relevant[rows])
+        if deep:
+            found["r_precision"][rows], found["map_at_r"][rows] = precisions_at_r(hits, relevant[rows])
     detail = {}
     for name, per_query in found.items():
         per_query[relevant == 0] = NULL

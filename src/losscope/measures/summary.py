@@ -73,6 +73,7 @@ def evaluate(
     }
     given = {name: need for name, need in given.items() if need is not None} | {"seed": seed}
     chosen, wanted = _choose(names, given)
+    given["wanted"] = wanted
     loaded = [(found, found.load()) for found in chosen]
 
     def one(rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]) -> Result:
