@@ -45,7 +45,9 @@ QUANTITIES: dict[str, Quantity] = {}
 
 SPOKEN = {
     "intra_variance": "intra-class variance",
+    "intra_variance_std": "intra-class variance, deviation",
     "inter_distance": "inter-class distance",
+    "inter_distance_std": "inter-class distance, deviation",
     "intra_inter_ratio": "intra/inter²",
     "knn_accuracy": "k-NN accuracy",
     "recall_at_1": "Recall@1",

@@ -116,10 +116,14 @@ def chosen_words(side: tables.Side) -> str:
     """What tuning chose for one loss, and whether it lies on the edge of what was tried."""
     tuned = side.facts.get("tuned")
     if not isinstance(tuned, Mapping):
-        return f"{side.name} nothing, every trial failed"
+        return f"{side.name}: nothing chosen, every trial failed"
     edge = tuned.get("edge") or ()
-    told = f" (on the edge of the search: {', '.join(map(str, edge))})" if edge else ""
-    return f"{side.name} {settings(tuned)}{told}"
+    told = (
+        f"; on the edge of the search, so a wider one could do better: {', '.join(map(str, edge))}"
+        if edge
+        else ""
+    )
+    return f"{side.name}: {settings(tuned)}{told}"
 
 
 def why_failed(side: tables.Side) -> str:

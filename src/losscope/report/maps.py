@@ -11,7 +11,7 @@ from losscope.report import words
 from losscope.report.figure import INK, PAPER, RULE, Figure, Palette, axis, class_name, layout, plain, rounded
 
 CLASSES = (
-    "#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#E69F00", "#882255", "#44AA99", "#999933",
+    "#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#E69F00", "#7B68C8", "#44AA99", "#999933",
 )  # fmt: skip
 MAX_POINTS = 1500
 
@@ -68,7 +68,7 @@ def _map(loss: str, one: Mapping[str, Any], names: Sequence[str] | None, reach: 
     texts = {label: "background" if label < 0 else plain(class_name(label, names)) for label in kinds}
     data: list[dict[str, Any]] = [{
         "type": "scatter", "mode": "markers", "x": rounded(xy[:, 0], 4), "y": rounded(xy[:, 1], 4),
-        "marker": {"color": [colours[int(label)] for label in labels], "size": 4, "opacity": 0.6},
+        "marker": {"color": [colours[int(label)] for label in labels], "size": 4, "opacity": 0.7},
         "text": [texts[int(label)] for label in labels], "hovertemplate": "class %{text}<extra></extra>",
     }]  # fmt: skip
     if len(kinds) <= 20:

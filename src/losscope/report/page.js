@@ -27,7 +27,7 @@
     if (div.matches(".square")) layout.width = layout.height = Math.min(layout.width, layout.height);
     const log = div.closest("figure").querySelector(".scale[aria-pressed=true]");
     if (log) {
-      layout.yaxis = { ...layout.yaxis, type: "log", range: undefined, dtick: undefined, tickformat: undefined, nticks: 5 };
+      layout.yaxis = { ...layout.yaxis, type: "log", range: undefined, dtick: "D2", tickformat: ".3~g" };
       (layout.annotations || []).forEach(note => { note.y = Math.log10(note.y); });
     }
     const config = { displayModeBar: false, responsive: false };

@@ -120,7 +120,7 @@ def curves(
     for name, one in found.items():
         data += _line(name, one, palette.look(name))
     x = axis("epoch", showgrid=False, ticks="outside", ticklen=4, tickcolor=RULE, showline=True, linecolor=RULE,
-             rangemode="tozero")  # fmt: skip
+             rangemode="tozero", unifiedhovertitle={"text": "epoch %{x}"})  # fmt: skip
     ends = [float(value) for one in found.values() for value in (np.nanmin(one.low), np.nanmax(one.high))]
     if more.get("share") and max(ends) > 0.6:
         y = axis(range=[0, 1.02], dtick=0.25, tickformat=".2f")

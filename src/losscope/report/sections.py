@@ -257,18 +257,17 @@ def tuning(context: Context) -> Section | None:
     ]
     rows = evidence.trial_rows(tried)
     failed = sum(row[-1] == "failed" for row in rows)
-    chosen = "; ".join(evidence.chosen_words(side) for side in tried)
+    chosen = fragment("bullets", [evidence.chosen_words(side) for side in tried])
     said = [
         "Tuned on validation only, on seeds of their own, as many trials for each loss.",
         f"{failed} of {words.count(len(rows), 'trial')} failed." if failed else "",
         "One line a learning rate and reduction, the smaller rate dashed; ringed: the best. All on one scale."
         if figures else "",
-        f"Chosen: {chosen}.",
     ]  # fmt: skip
     grid = Grid(
         "Every trial, best first", ["loss", "settings", "MAP@R, validation", "epoch", ""], rows, numeric=False
     )
-    return {"title": "Tuning", "note": " ".join(one for one in said if one), "figures": figures, "table": grid,
+    return {"title": "Tuning", "note": " ".join(one for one in said if one), "figures": figures, "html": chosen, "table": grid,
             "fold": words.count(len(rows), "trial"), "columns": 3}  # fmt: skip
 
 

@@ -178,7 +178,7 @@ def effect(row: Mapping[str, Any]) -> tuple[str, str]:
     if middle is None:
         return NOTHING, ""
     if row.get("scale") == "log_ratio":
-        digits = Digits(max(0, 2 - max(0, _power(middle))))
+        digits = Digits(max(0, min(4, 2 - _power(middle))))
         return f"×{number(middle, digits)}", interval(low, high, digits)
     digits = digits_for([(middle, half)], str(row.get("measure")))
     return number(middle, digits, True, half is not None), interval(low, high, digits, signed=True)
