@@ -439,7 +439,7 @@ def _study(study: Any, *, json: bool, dry_run: bool) -> None:
     from losscope import study as studies
 
     if dry_run:
-        planned = studies.dry_run(studies.plan(study))
+        planned = studies.dry_run(studies.plan(study, compute=False))
         _json(planned) if json else _print_plan(planned)
         return
     with _progress(quiet=json) as (say, activity):

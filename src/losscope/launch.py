@@ -108,11 +108,11 @@ def run_group(group: Group, progress: Callable[[int, int], None] | None = None) 
 
 
 def _records(group: Group, store: Store, progress: Callable[[int, int], None] | None) -> list[Record]:
-    from losscope.data import load
+    from losscope.embed import load
     from losscope.train import train
 
     first = group.runs[0]
-    source = load(first.data.name, root=group.data_root, **first.data.options)
+    source = load(first.data.name, root=group.data_root, device=group.device, **first.data.options)
     drawn: dict[int, Any] = {}
     for run in group.runs:
         if run.seed not in drawn:

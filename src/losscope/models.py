@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from losscope.errors import require
+from losscope.errors import LosscopeError, require
 from losscope.registry import register
 
 Forward = Callable[[dict[str, Tensor], Tensor], Tensor]
@@ -26,7 +26,7 @@ class Architecture:
     """A network without its numbers.
 
     ``shapes``: name -> shape of one member's parameter. ``fan_in``: name -> inputs of a unit, which
-    sets the initial range. ``forward(parameters, inputs)``: parameters (M, *shape), inputs
+    sets the initial range. ``constant``: name -> the number that a parameter starts at instead. ``forward(parameters, inputs)``: parameters (M, *shape), inputs
     (M, rows, ...) -> embeddings (M, rows, D), not normalised. ``stacks``: whether a population on a CPU
     is faster as one stacked model than one member after the other.
     """
@@ -35,12 +35,14 @@ class Architecture:
     fan_in: dict[str, int]
     forward: Forward
     stacks: bool = True
+    constant: dict[str, float] = field(default_factory=dict)
 
     def initial(self, generator: np.random.Generator) -> dict[str, np.ndarray]:
         """One member's first parameters: uniform in ±1/√fan_in, as ``torch.nn`` layers start."""
         return {
-            name: generator.uniform(-1, 1, shape).astype(np.float32)
-            / np.float32(math.sqrt(self.fan_in[name]))
+            name: np.full(shape, self.constant[name], np.float32)
+            if name in self.constant
+            else generator.uniform(-1, 1, shape).astype(np.float32) / np.float32(math.sqrt(self.fan_in[name]))
             for name, shape in self.shapes.items()
         }
 
@@ -114,6 +116,78 @@ def convnet(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: in
         return _chain(parameters, x, 2)
 
     return Architecture(shapes | more_shapes, fan_in | more_fan_in, forward, stacks=False)
+
+
+SMALL = 64
+"""Images with a side below this keep their size through the stem of a residual net."""
+
+
+@register("model", "resnet18", inputs="images", stacks=False, hidden=(64, 128, 256, 512))
+def resnet18(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: int) -> Architecture:
+    """ResNet-18 of transformers, from random weights, with group instead of batch normalisation.
+
+    ``hidden`` are the widths of its stages, two basic blocks each (four for ResNet-18). Batch normalisation
+    would make an image's embedding depend on the other rows of its batch, in training on its positives and
+    negatives; groups of channels of one image do not (16 channels a group, or the nearest number that
+    divides). Images with a side below 64 go through a 3×3 stem of stride 1 without max-pool, as the paper's
+    authors do on CIFAR-10; larger ones through the 7×7 stem of stride 2 and the max-pool. A linear layer
+    leads from the mean of the last map to the embedding.
+
+    Source: He, Zhang, Ren, Sun 2016; Wu, He 2018 (group normalisation).
+    """
+    require(
+        len(inputs) == 3,
+        f"resnet18 wants images (channels, height, width); it was given inputs of shape {inputs}",
+    )
+    network = _resnet(inputs, hidden)
+    shapes = {name: tuple(one.shape) for name, one in network.named_parameters()}
+    constant = {
+        name: float(name.endswith("weight"))
+        for name in shapes
+        if name.rsplit(".", 1)[0].endswith("normalization")
+    }
+    fan_in = {name: math.prod(shape[1:]) for name, shape in shapes.items() if name not in constant}
+    more_shapes, more_fan_in = _layers([hidden[-1], embedding_size], "head.")
+
+    def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+        features = [
+            torch.func.functional_call(
+                network, {name: parameters[name][member] for name in shapes}, (x[member],)
+            )
+            for member in range(len(x))
+        ]
+        pooled = torch.stack([one.pooler_output.flatten(1) for one in features])
+        return _chain(parameters, pooled, 1, "head.")
+
+    return Architecture(shapes | more_shapes, fan_in | more_fan_in, forward, stacks=False, constant=constant)
+
+
+def _resnet(inputs: tuple[int, ...], widths: tuple[int, ...]) -> torch.nn.Module:
+    """The residual net without numbers (meta): its parameters are handed in at every call."""
+    try:
+        from transformers import ResNetConfig, ResNetModel
+    except ImportError:
+        raise LosscopeError(
+            "the model resnet18 needs the package transformers: pip install 'losscope[hf]'"
+        ) from None
+    config = ResNetConfig(
+        num_channels=inputs[0], embedding_size=widths[0], hidden_sizes=list(widths), depths=[2] * len(widths),
+        layer_type="basic",
+    )  # fmt: skip
+    with torch.device("meta"):
+        network = ResNetModel(config)
+        if min(inputs[1:]) < SMALL:
+            network.embedder.embedder.convolution = torch.nn.Conv2d(
+                inputs[0], widths[0], 3, padding=1, bias=False
+            )
+            network.embedder.pooler = torch.nn.Identity()
+        for module in list(network.modules()):
+            if isinstance(getattr(module, "normalization", None), torch.nn.BatchNorm2d):
+                channels = module.normalization.num_features
+                groups = max(1, channels // 16)
+                groups = groups if channels % groups == 0 else math.gcd(channels, groups)
+                module.normalization = torch.nn.GroupNorm(groups, channels)
+    return network.eval()
 
 
 @register("model", "two_tower", inputs="pair")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -209,6 +210,10 @@ class DataSpec(Strict):
     options: dict[str, Value | None | list[str]] = Field(default_factory=dict)
 
 
+AUGMENT = re.compile(r"flip|crop[1-9][0-9]?")
+"""The augmentations that there are: see ``losscope.train.augment``."""
+
+
 class Protocol(Strict):
     """How a run is trained and measured: DEFINITIONS 5, every number a field.
 
@@ -233,6 +238,14 @@ class Protocol(Strict):
     background: Literal["class", "exclude"] = "exclude"
     augment: tuple[str, ...] = ()
     curve_rows: int = Field(default=256, gt=1)
+
+    @field_validator("augment")
+    @classmethod
+    def _known_augment(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not AUGMENT.fullmatch(name):
+                raise unknown("augmentation", name, ("flip", "crop4"), " (crop and a number of pixels)")
+        return value
 
     @field_validator("model")
     @classmethod
@@ -285,6 +298,9 @@ def protocol(name: str, kind: str, data: str = "", **changes: Any) -> Protocol:
         base = {"batching": "shuffled", "tuples": "random", "geometry_split": "train",
                 "background": "class", **_PAPER[kind]}  # fmt: skip
         base["epochs"] = _PAPER_EPOCHS.get(data, base["epochs"])
+    if "model" in changes:
+        # A network of its own kind has widths of its own.
+        base["hidden"] = registry.entry("model", changes["model"]).facts.get("hidden", base["hidden"])
     return build(Protocol, {"name": name, **base, **changes}, f"protocol {name!r}")
 
 
@@ -396,6 +412,11 @@ class Study(Strict):
         """The losses as given, parsed."""
         return [LossSpec.parse(text) for text in self.losses]
 
+    def data_spec(self) -> DataSpec:
+        """The data with all that changes their content: the loader's options, and the frozen backbone."""
+        more = {} if self.backbone is None else {"backbone": self.backbone}
+        return DataSpec(name=self.data, options={**self.options, **more})
+
     def shape(self, kind: str) -> Protocol:
         """The study's protocol for a kind of data, with its declared changes."""
         return protocol(
@@ -406,7 +427,7 @@ class Study(Strict):
 
     def expand(self, kind: str, losses: Sequence[LossSpec] | None = None) -> list[Run]:
         """All runs: losses and the two baselines, every seed, defaults resolved."""
-        data = DataSpec(name=self.data, options=self.options)
+        data = self.data_spec()
         # Two modalities have no common raw space.
         baselines = [name for name in BASELINES if not (kind == "pair" and name == "raw")]
         every = [*(losses or self.loss_specs()), *(LossSpec(name=name) for name in baselines)]

@@ -1,16 +1,30 @@
-"""What the commands do, as functions: compare, judge, report, and the lists."""
+"""What the commands do, as functions: compare, judge, report, and the lists.
 
-from losscope.study.comparing import (
-    DEFAULT_OUT,
-    Plan,
-    Result,
-    compare,
-    dry_run,
-    plan,
-    report,
-    run,
-)
-from losscope.study.judging import judge
-from losscope.study.listing import items
+Imported at first use: a command that needs few of them starts sooner.
+"""
 
-__all__ = ["DEFAULT_OUT", "Plan", "Result", "compare", "dry_run", "items", "judge", "plan", "report", "run"]
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_PUBLIC = {
+    "DEFAULT_OUT": "losscope.study.comparing",
+    "Plan": "losscope.study.comparing",
+    "Result": "losscope.study.comparing",
+    "compare": "losscope.study.comparing",
+    "dry_run": "losscope.study.comparing",
+    "items": "losscope.study.listing",
+    "judge": "losscope.study.judging",
+    "plan": "losscope.study.comparing",
+    "report": "losscope.study.comparing",
+    "run": "losscope.study.comparing",
+}
+
+__all__ = [*_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'losscope.study' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)

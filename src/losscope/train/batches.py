@@ -18,6 +18,7 @@ from losscope.errors import LosscopeError, require
 from losscope.pairs import Relation, pair_distances
 from losscope.pairs.sampling import Partners, sample
 from losscope.spec import Protocol, Run, seed_of
+from losscope.train.augment import augment
 
 PROBE_ROWS = 256
 
@@ -71,6 +72,7 @@ class Batches:
         self.notes: list[str] = []
         self.order = [np.random.default_rng(seed_of(run.seed, "batches")) for run in runs]
         self.tuple_generators = [np.random.default_rng(seed_of(run.seed, "tuples")) for run in runs]
+        self.augment_generators = [np.random.default_rng(seed_of(run.seed, "augment")) for run in runs]
         self._pool(splits)
         self.explicit = self._explicit(runs[0].loss.name)
         self._check()
@@ -191,6 +193,13 @@ class Batches:
             rows = scaled(rows, self.splits[0])
         return rows.view(*index.shape, *rows.shape[1:])
 
+    def training(self, index: Tensor) -> Tensor:
+        """``gather``, with the protocol's augmentation."""
+        inputs = self.gather(index)
+        if self.protocol.augment:
+            inputs = augment(inputs, self.protocol.augment, self.augment_generators)
+        return inputs
+
     def relation(self, labels: Tensor) -> Relation:
         """The relation of labelled rows (M, rows); with two modalities, of pairs across them."""
         if not self.pair:
@@ -243,7 +252,7 @@ class Batches:
         for start in range(0, total, self.size):
             part = slice(start, start + self.size)
             chosen = torch.cat([index[:, part], *(column[:, part] for column in columns)], dim=1)
-            inputs = self.gather(chosen)
+            inputs = self.training(chosen)
             if self.from_set:
                 anchors = chosen.shape[1] // (1 + len(columns))
                 yield (
@@ -271,7 +280,7 @@ class Batches:
         same = torch.from_numpy(chosen[..., 2] == 1).to(self.device)
         for start in range(0, count, self.size):
             part = slice(start, start + self.size)
-            inputs = self.gather(rows[:, part].transpose(1, 2).flatten(1))
+            inputs = self.training(rows[:, part].transpose(1, 2).flatten(1))
             size = rows[:, part].shape[1]
             if self.form == "anchors":
                 own = torch.arange(size, device=self.device)
@@ -300,13 +309,16 @@ class Batches:
             return [rows(first)], torch.from_numpy(second).to(self.device)
         return [rows(first), rows(second)], None
 
+    def _generators(self) -> tuple[list[np.random.Generator], ...]:
+        return self.order, self.tuple_generators, self.augment_generators
+
     def state(self) -> list[Any]:
         """The generators' states, plain values."""
-        return [[g.bit_generator.state for g in group] for group in (self.order, self.tuple_generators)]
+        return [[g.bit_generator.state for g in group] for group in self._generators()]
 
     def load(self, state: list[Any]) -> None:
         """Go on from ``state``."""
-        for group, states in zip((self.order, self.tuple_generators), state, strict=True):
+        for group, states in zip(self._generators(), state, strict=True):
             for generator, own in zip(group, states, strict=True):
                 generator.bit_generator.state = own
 
