@@ -64,7 +64,7 @@ class ForeignLoss(nn.Module):
     """A foreign loss as ``loss(embeddings (B, D), labels or relation) -> scalar``.
 
     Args:
-        text: as ``losscope.foreign.parse`` reads it.
+        text: as ``losscope.foreign.parse`` reads it, or what it gives.
         classes, embedding_size: fill ``num_classes`` and ``embedding_size`` where the loss wants them.
 
     Raises:
@@ -75,9 +75,9 @@ class ForeignLoss(nn.Module):
     6.0
     """
 
-    def __init__(self, text: str, *, classes: int | None = None, embedding_size: int | None = None):
+    def __init__(self, text: str | Foreign, *, classes: int | None = None, embedding_size: int | None = None):
         super().__init__()
-        self.foreign = parse(text)
+        self.foreign = parse(text) if isinstance(text, str) else text
         fill = {"classes": classes, "embedding_size": embedding_size}
         build = {"pml": _pml, "sentence_transformers": _sentence_transformers}.get(self.foreign.kind, _own)
         self.loss, self.miner = build(self.foreign, fill)
@@ -176,9 +176,10 @@ def _metric(room: ModuleType, name: str) -> Any:
     known: dict[str, Any] = {}
     for owner in ("BatchHardTripletLossDistanceFunction", "SiameseDistanceMetric", "TripletDistanceMetric"):
         holder = getattr(room, owner, None)
+        # Two of them are enumerations without members: dir() does not list their functions.
         known |= {
             key: getattr(holder, key)
-            for key in dir(holder)
+            for key in vars(holder or object)
             if not key.startswith("_") and callable(getattr(holder, key))
         }
     if name not in known:
@@ -400,7 +401,8 @@ def plain_state(module: nn.Module) -> dict[str, Any]:
         own |= {
             f"value/{name}": value.detach() if isinstance(value, Tensor) else value
             for name, value in vars(part).items()
-            if not name.startswith("_") and isinstance(value, Tensor | bool | int | float)
+            # Exact types: a numpy number is a float too, and only pickle can hold it.
+            if not name.startswith("_") and (isinstance(value, Tensor) or type(value) in (bool, int, float))
         }
         kept |= {f"{path}/{name}": value for name, value in own.items()}
     return kept
