@@ -11,14 +11,8 @@ import torch
 from torch import Tensor
 
 from losscope.pairs import Relation, Terms, widened
-from losscope.pairs.kernels import (
-    AlignedPairs,
-    AlignedTriplets,
-    AllPairs,
-    AllTriplets,
-    per_member,
-    triplet_terms,
-)
+from losscope.pairs.explicit import aligned_contrastive, aligned_triplet, hyper
+from losscope.pairs.kernels import all_contrastive, all_triplets, triplet_slopes
 from losscope.registry import register
 
 
@@ -75,10 +69,7 @@ def contrastive(embeddings: Tensor, relation: Relation, *, margin: float | Tenso
     z = widened(embeddings)
     if relation.form != "labels":
         return _explicit_contrastive(z, relation, margin)
-    positive, negative = relation.masks()
-    value, active = AllPairs.apply(z, positive, negative, margin)
-    valid = torch.stack((positive.sum(-1), negative.sum(-1)), -1)
-    return Terms(value.mT, active.mT, valid.expand(active.mT.shape), paired=True)
+    return all_contrastive(z, relation, margin)
 
 
 def _explicit_contrastive(z: Tensor, relation: Relation, margin: float | Tensor) -> Terms:
@@ -92,21 +83,14 @@ def _explicit_contrastive(z: Tensor, relation: Relation, margin: float | Tensor)
     elif not relation.aligned:
         index = relation.columns
     assert same is not None
-    weight = torch.stack((same, ~same), -2)
-    if exists is not None:
-        weight &= exists.unsqueeze(-2)
     if index is None:
-        value, active = AlignedPairs.apply(z, same, weight, margin)
-        valid = torch.zeros(value.shape, dtype=torch.int64, device=z.device)
-        valid[..., : same.shape[-1]] = weight
-        return Terms(value.mT, active.mT, valid.mT, paired=True)
+        return aligned_contrastive(z, same, exists, margin)
     both = torch.cat((rows_of(z, index[0]), rows_of(z, index[1])), -2)
-    value, active = AlignedPairs.apply(both, same, weight, margin)
-    pairs = same.shape[-1]
-    counts = weight.expand(active[..., :pairs].shape).long()
-    parts = (value[..., :pairs], active[..., :pairs], counts)
-    value, active, valid = (to_anchors(part, index[0].unsqueeze(-2), z.shape[-2]) for part in parts)
-    return Terms(value.mT, active.mT, valid.mT, paired=True)
+    terms = aligned_contrastive(both, same, exists, margin)
+    assert terms.active is not None
+    parts = (part[..., : same.shape[-1], :].mT for part in (terms.value, terms.active, terms.valid))
+    value, active, valid = (to_anchors(part, index[0].unsqueeze(-2), z.shape[-2]).mT for part in parts)
+    return Terms(value, active, valid, paired=True)
 
 
 def contrastive_force(
@@ -120,7 +104,7 @@ def contrastive_force(
     """|∂L/∂d_ij| of anchor i's term with j, (..., B, B), up to a constant of the member."""
     positive, negative = relation.masks()
     pull = 2 * distances * positive
-    push = 2 * (per_member(margin, 2, distances) - distances).clamp_min(0) * negative
+    push = 2 * (torch.as_tensor(hyper(margin, 2, distances)) - distances).clamp_min(0) * negative
     if reduction == "balanced":
         count = [mask.sum((-2, -1), keepdim=True).clamp_min(1) for mask in (positive, negative)]
         return pull / count[0] + push / count[1]
@@ -181,23 +165,16 @@ def triplet(
     relation.check(embeddings)
     z = widened(embeddings)
     if relation.form != "triplets":
-        positive, negative = relation.masks()
-        value, active = AllTriplets.apply(z, positive, negative, margin, squared)
-        valid = positive.sum(-1) * negative.sum(-1)
-        return Terms(value, active, valid.expand(active.shape))
-    exists = relation.valid
+        return all_triplets(z, relation, margin, squared)
     if relation.aligned:
-        value, active = AlignedTriplets.apply(z, exists, margin, squared)
-        valid = torch.zeros(value.shape, dtype=torch.int64, device=z.device)
-        valid[..., : relation.rows // 3] = 1 if exists is None else exists
-        return Terms(value, active, valid)
+        return aligned_triplet(z, relation.valid, margin, squared)
     columns = relation.columns
-    stacked = torch.cat([rows_of(z, column) for column in columns], -2)
-    value, active = AlignedTriplets.apply(stacked, exists, margin, squared)
-    count = columns[0].shape[-1]
-    value, active = value[..., :count], active[..., :count]
-    counts = torch.ones_like(active) if exists is None else exists.expand(active.shape).long()
-    value, active, valid = (to_anchors(part, columns[0], z.shape[-2]) for part in (value, active, counts))
+    terms = aligned_triplet(
+        torch.cat([rows_of(z, one) for one in columns], -2), relation.valid, margin, squared
+    )
+    assert terms.active is not None
+    parts = (part[..., : columns[0].shape[-1]] for part in (terms.value, terms.active, terms.valid))
+    value, active, valid = (to_anchors(part, columns[0], z.shape[-2]) for part in parts)
     return Terms(value, active, valid)
 
 
@@ -211,9 +188,9 @@ def triplet_force(
 ) -> Tensor:
     """|∂L/∂d_ij| of anchor i's terms with j, (..., B, B): the number of violated terms (times 2d if squared)."""
     positive, negative = relation.masks()
-    reach = distances.square() if squared else distances
-    slope = triplet_terms(reach, positive, negative, margin)[2].abs()
-    return slope * 2 * distances if squared else slope
+    slope = distances.square() if squared else distances.clone()
+    triplet_slopes(slope, positive, negative, margin)
+    return slope.abs_() * (2 * distances) if squared else slope.abs_()
 
 
 def rows_of(z: Tensor, index: Tensor) -> Tensor:

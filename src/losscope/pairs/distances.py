@@ -42,39 +42,76 @@ def squared_distances(embeddings: Tensor) -> Tensor:
     >>> squared_distances(x).round(decimals=4).tolist()
     [[0.0, 0.0, 25.0], [0.0, 0.0, 25.0], [25.0, 25.0, 0.0]]
     """
-    x = embeddings.detach()
-    x = x - x.mean(-2, keepdim=True)
+    return squared_and_close(embeddings)[0]
+
+
+def squared_and_close(embeddings: Tensor) -> tuple[Tensor, bool]:
+    """Squared distances, and whether two rows may be so close that a distance between them is 0."""
+    z = widened(embeddings.detach())
+    x = z - z.mean(-2, keepdim=True)
     norms = x.square().sum(-1, keepdim=True)
     ones = torch.ones_like(norms)
     left = torch.cat((x, norms, ones), -1)
     right = torch.cat((-2 * x, ones, norms), -1)
-    squared = left @ right.mT
+    squared = product(left, right.mT)
     diagonal = squared.diagonal(dim1=-2, dim2=-1)
     diagonal.fill_(torch.inf)
-    _recompute_close(squared, embeddings.detach(), CLOSE[x.dtype] * norms.amax(-2, keepdim=True))
+    below = CLOSE[z.dtype] * norms.amax(-2, keepdim=True)
+    close = z.shape[-2] > 1 and not bool((squared.amin((-2, -1), keepdim=True) >= below).all())
+    if close:
+        _recompute(squared, z, squared < below)
     diagonal.fill_(0)
-    return squared
+    return squared, close
 
 
-def _recompute_close(squared: Tensor, x: Tensor, below: Tensor) -> None:
-    if x.shape[-2] < 2:
-        return
-    if not bool((squared.amin((-2, -1), keepdim=True) < below).any()):
-        return
-    rows = x.shape[-2]
-    points = x.reshape(-1, x.shape[-1])
-    flat = squared.view(-1)
-    cells = (squared < below).view(-1).nonzero().squeeze(-1)
-    for cell in cells.split(max(1, FIXED_AT_ONCE // max(1, x.shape[-1]))):
+def _recompute(squared: Tensor, z: Tensor, which: Tensor) -> None:
+    rows = z.shape[-2]
+    points, flat = z.reshape(-1, z.shape[-1]), squared.view(-1)
+    cells = which.view(-1).nonzero().squeeze(-1)
+    for cell in cells.split(max(1, FIXED_AT_ONCE // max(1, z.shape[-1]))):
         first = cell.div(rows, rounding_mode="floor")
         second = first.div(rows, rounding_mode="floor") * rows + cell % rows
         flat[cell] = (points[first] - points[second]).square_().sum(-1)
 
 
+def product(first: Tensor, second: Tensor) -> Tensor:
+    """The matrix product, bitwise the same for a member alone and in any population.
+
+    The CPU's library rounds by where a matrix starts in memory, so members that do not all start on a cache
+    line are multiplied one by one from copies that do.
+    """
+    if not first.is_cpu or first.dim() < 3:
+        return first @ second
+    lead = torch.broadcast_shapes(first.shape[:-2], second.shape[:-2])
+    if lead.numel() == 1 or (_on_lines(first) and _on_lines(second)):
+        return first @ second
+    pairs = zip(*(_members(part, lead) for part in (first, second)), strict=True)
+    return torch.cat([_copied(a) @ _copied(b) for a, b in pairs]).unflatten(0, lead)
+
+
+def _on_lines(part: Tensor) -> bool:
+    return all(stride * part.element_size() % 64 == 0 for stride in part.stride()[:-2])
+
+
+def _members(part: Tensor, lead: torch.Size) -> tuple[Tensor, ...]:
+    return part.expand(*lead, *part.shape[-2:]).reshape(-1, 1, *part.shape[-2:]).unbind(0)
+
+
+def _copied(part: Tensor) -> Tensor:
+    """A copy in memory of its own, with the same order of dimensions in memory."""
+    return part.clone(memory_format=torch.preserve_format)
+
+
 def pull(coefficient: Tensor, embeddings: Tensor) -> Tensor:
-    """Σ_j (c_ij + c_ji)(z_i − z_j), the gradient of Σ c_ij ‖z_i − z_j‖²/2; overwrites nothing."""
-    both = coefficient + coefficient.mT
-    return both.sum(-1, keepdim=True) * embeddings - both @ embeddings
+    """Σ_j (c_ij + c_ji)(z_i − z_j), the gradient of Σ c_ij ‖z_i − z_j‖²/2.
+
+    Two products, since adding the transpose costs more than one.
+    """
+    both = coefficient.sum(-1) + coefficient.sum(-2)
+    out = both.unsqueeze(-1) * embeddings
+    out -= product(coefficient, embeddings)
+    out -= product(coefficient.mT, embeddings)
+    return out
 
 
 class _PairDistances(torch.autograd.Function):

@@ -1,243 +1,126 @@
 """All pairs and all triplets of a batch: values, counts and gradients in one pass, never a B³ tensor.
 
-Each kernel is an ``autograd.Function`` of the embeddings alone. Forward computes the terms of every anchor
-and, in the same pass, the derivative of each by its distances; backward weighs that matrix with whatever
-gradient arrives at each anchor.
+Forward computes the terms of every anchor and, in the same pass, the derivative of each by its distances, one
+(B, B) matrix that takes the place of the distances; backward weighs it with what arrives at each anchor. On
+the CPU the work is done in small blocks of anchors (``blocks``), elsewhere in larger ones by the same steps
+in torch (``elsewhere``).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.pairs.distances import pull, squared_distances
+from losscope.pairs import blocks, elsewhere
+from losscope.pairs.distances import product, pull, squared_and_close
+from losscope.pairs.explicit import QUIET, bare, hyper
+from losscope.pairs.relation import Relation
+from losscope.pairs.terms import Kernel, Terms
 
-ACTIVE_DISTANCE = 1e-3
-"""A positive nearer than this has no pull worth the name: contrastive counts it as inactive."""
+CELLS_ON_CPU = 1 << 16
+"""Distances worked on at once, so that the scratch of a block stays in the processor's cache."""
 
-TINY = 1e-18
-BLOCK = 1 << 16
-"""Distances worked on at once, so that the scratch of the triplet kernel stays in the processor's cache."""
-
-
-def per_member(value: float | Tensor, dims: int, like: Tensor) -> float | Tensor:
-    """A hyperparameter of shape () or (...,) made ready to meet a tensor with ``dims`` more dimensions."""
-    if isinstance(value, Tensor):
-        value = value.detach().to(like)
-        return value.view(*value.shape, *[1] * dims) if value.ndim else value
-    return value
+CELLS_ELSEWHERE = 1 << 24
 
 
-class AlignedPairs(torch.autograd.Function):
-    """Contrastive terms of rows (k, b + k); see ``contrastive``. Returns value and active, (..., 2, 2b)."""
+def all_contrastive(z: Tensor, relation: Relation, margin: float | Tensor) -> Terms:
+    """Contrastive terms of every known pair of rows (..., B, D), z float32 or wider."""
+    positive, negative = relation.masks()
+    matrix, close = squared_and_close(z)
+    lead = matrix.shape[:-1]
+    valid = torch.stack([count.expand(lead) for count in relation.counts(positive, negative)])
+    value, active = matrix.new_empty(valid.shape), valid.clone()
+    rows = (*_rows(matrix, positive, negative, margin), *value.flatten(1), *active.flatten(1))
+    _in_blocks("contrastive", rows, close)
 
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, same: Tensor, valid: Tensor, margin: float | Tensor) -> Any:
-        half = z.shape[-2] // 2
-        difference = z[..., :half, :] - z[..., half:, :]
-        distance = torch.linalg.vector_norm(difference, dim=-1)
-        gap = (per_member(margin, 1, distance) - distance).clamp_min_(0)
-        value = z.new_zeros((*z.shape[:-2], 2, 2 * half))
-        active = torch.zeros_like(value, dtype=torch.int64)
-        reach = torch.where(same, distance, gap)
-        torch.mul(reach.square().unsqueeze(-2), valid, out=value[..., :half])
-        floor = torch.where(same, ACTIVE_DISTANCE, 0.0)
-        torch.mul((reach > floor).unsqueeze(-2), valid, out=active[..., :half])
-        ctx.save_for_backward(difference, distance, gap, same, valid)
-        ctx.mark_non_differentiable(active)
-        return value, active
+    def backward(grad: Tensor) -> Tensor:
+        points = z.detach()
+        toward, away = grad[..., None, 0], grad[..., None, -1]
+        if grad.shape[-2] > 1 or not relation.symmetric:
+            return pull(torch.where(positive, 2 * toward, 2 * away * matrix), points)
+        # One weight a member, so that the matrix is symmetric and one product serves.
+        if grad.device.type == "cpu" and torch.equal(toward, away):
+            return (matrix.sum(-1, keepdim=True) * points - product(matrix, points)) * (4 * toward)
+        weighed = torch.where(positive, toward, away * matrix)
+        return (weighed.sum(-1, keepdim=True) * points - product(weighed, points)) * 4
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Any) -> Any:  # type: ignore[override]
-        difference, distance, gap, same, valid = ctx.saved_tensors
-        half = difference.shape[-2]
-        weight = (grad[..., :half] * valid).sum(-2)
-        weight = weight * torch.where(same, 2.0, gap / distance.clamp_min(TINY) * -2.0)
-        out = difference.new_empty((*difference.shape[:-2], 2 * half, difference.shape[-1]))
-        torch.mul(difference, weight.unsqueeze(-1), out=out[..., :half, :])
-        torch.neg(out[..., :half, :], out=out[..., half:, :])
-        return out, None, None, None
+    value, active, valid = (part.movedim(0, -1) for part in (value, active, valid))
+    return Terms(value, active, valid, paired=True, kernel=Kernel(z, backward))
 
 
-class AllPairs(torch.autograd.Function):
-    """Contrastive terms of every known pair. Returns value and active, (..., 2, B)."""
+def all_triplets(z: Tensor, relation: Relation, margin: float | Tensor, squared: bool) -> Terms:
+    """Triplet terms of each anchor's positives with all its negatives, rows (..., B, D) float32 or wider."""
+    positive, negative = relation.masks()
+    matrix, close = squared_and_close(z)
+    if not squared:
+        matrix.sqrt_()
+    value, active = triplet_slopes(matrix, positive, negative, margin, by_length=not squared, close=close)
+    # A NaN or infinite embedding is a NaN loss, never a quiet 0.
+    value += 0 * z.detach().sum((-2, -1)).unsqueeze(-1)
+    positives, negatives = relation.counts(positive, negative)
 
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, positive: Tensor, negative: Tensor, margin: float | Tensor) -> Any:
-        squared = squared_distances(z)
-        distance = squared.sqrt()
-        gap = (per_member(margin, 2, z) - distance).clamp_min_(0)
-        gap *= negative
-        value = z.new_empty((*z.shape[:-2], 2, z.shape[-2]))
-        active = torch.empty_like(value, dtype=torch.int64)
-        torch.sum(squared * positive, -1, out=value[..., 0, :])
-        torch.sum(gap.square(), -1, out=value[..., 1, :])
-        torch.sum((distance > ACTIVE_DISTANCE) & positive, -1, out=active[..., 0, :])
-        torch.sum(gap > 0, -1, out=active[..., 1, :])
-        gap /= distance.masked_fill_(distance == 0, torch.inf)  # no direction, no force
-        ctx.save_for_backward(z, positive, gap)
-        ctx.mark_non_differentiable(active)
-        return value, active
+    def backward(grad: Tensor) -> Tensor:
+        grad = 2 * grad.unsqueeze(-1) if squared else grad.unsqueeze(-1)
+        if grad.shape[-2] > 1:
+            return pull(matrix * grad, z.detach())
+        return pull(matrix, z.detach()) * grad
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Any) -> Any:  # type: ignore[override]
-        z, positive, gap = ctx.saved_tensors
-        toward, away = (2 * grad).unsqueeze(-1).unbind(-3)
-        coefficient = torch.where(positive, toward, gap * -away)
-        return pull(coefficient, z), None, None, None
+    valid = (positives * negatives).expand(value.shape)
+    return Terms(value, active, valid, kernel=Kernel(z, backward))
 
 
-class AlignedTriplets(torch.autograd.Function):
-    """Triplet terms of rows (k, b + k, 2b + k). Returns value and active, (..., 3b)."""
-
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, valid: Tensor | None, margin: float | Tensor, squared: bool) -> Any:
-        third = z.shape[-2] // 3
-        anchor = z[..., :third, :]
-        partner = z[..., third:, :].unflatten(-2, (2, third))
-        difference = anchor.unsqueeze(-3) - partner
-        distance = torch.linalg.vector_norm(difference, dim=-1)
-        reach = distance.square() if squared else distance
-        term = (reach[..., 0, :] - reach[..., 1, :] + per_member(margin, 1, z)).clamp_min_(0)
-        if valid is not None:
-            term *= valid
-        value = z.new_zeros((*z.shape[:-2], 3 * third))
-        active = torch.zeros_like(value, dtype=torch.int64)
-        value[..., :third] = term
-        active[..., :third] = term > 0
-        ctx.save_for_backward(difference, distance, term)
-        ctx.squared = squared
-        ctx.mark_non_differentiable(active)
-        return value, active
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Any) -> Any:  # type: ignore[override]
-        difference, distance, term = ctx.saved_tensors
-        third = difference.shape[-2]
-        weight = (grad[..., :third] * (term > 0)).unsqueeze(-2)
-        weight = weight * 2 if ctx.squared else weight / distance.clamp_min(TINY)
-        lead = difference.shape[:-3]
-        out = difference.new_empty((*lead, 3, third, difference.shape[-1]))
-        difference = difference * weight.unsqueeze(-1)
-        torch.sub(difference[..., 0, :, :], difference[..., 1, :, :], out=out[..., 0, :, :])
-        torch.neg(difference[..., 0, :, :], out=out[..., 1, :, :])
-        out[..., 2, :, :] = difference[..., 1, :, :]
-        return out.flatten(-3, -2), None, None, None
-
-
-class AllTriplets(torch.autograd.Function):
-    """Triplet terms of each anchor's positives with all its negatives. Returns value and active, (..., B)."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, z: Tensor, positive: Tensor, negative: Tensor, margin: float | Tensor, squared: bool
-    ) -> Any:
-        reach = squared_distances(z)
-        if not squared:
-            reach.sqrt_()
-        value, active, slope = triplet_terms(reach, positive, negative, margin)
-        value += 0 * z.sum((-2, -1)).unsqueeze(
-            -1
-        )  # a NaN or infinite embedding is a NaN loss, never a quiet 0
-        if squared:
-            slope *= 2
-        else:
-            slope /= reach.masked_fill_(reach == 0, torch.inf)  # no direction, no force
-        ctx.save_for_backward(z, slope)
-        ctx.mark_non_differentiable(active)
-        return value, active
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Any) -> Any:  # type: ignore[override]
-        z, slope = ctx.saved_tensors
-        return pull(slope * grad.unsqueeze(-1), z), None, None, None, None
-
-
-def triplet_terms(
-    reach: Tensor, positive: Tensor, negative: Tensor, margin: float | Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def triplet_slopes(
+    reach: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float | Tensor,
+    *,
+    by_length: bool = False,
+    close: bool = True,
+) -> tuple[Tensor, Tensor]:
     """Per anchor Σ_pn max(0, t_p − x_n), t = reach of a positive + margin, x = reach of a negative.
 
-    Only the positives are sorted. Each negative falls by binary search between them; running counts and sums
-    of the negatives in each gap give every positive the number and the sum of the negatives that violate
-    its margin, and the negative's place the number of positives that it violates. O(B log B) an anchor.
+    Only the positives are sorted. Each negative falls between two of them; running counts of the negatives in
+    each gap give every positive the number of negatives that violate its margin, and the negative's place
+    the number of positives that it violates. These numbers are the derivatives, and with the reaches
+    themselves they give the value. O(B log B) an anchor.
 
     Args:
-        reach, positive, negative: (..., B, B), one row an anchor; masks may lack the leading dimensions.
+        reach: (..., B, B), one row an anchor; overwritten with the derivative of the value by it.
+        positive, negative: bool (..., B, B), which may lack the leading dimensions.
         margin: () or the leading shape.
+        by_length: the derivative divided by the reach, 0 at 0, since that is what pulls on points need.
+        close: whether a reach off the diagonal may be 0.
 
     Returns:
-        value (..., B), active (..., B) int64, slope (..., B, B) = derivative of the value by ``reach``.
+        value (..., B) and active (..., B) int64.
     """
-    shape = reach.shape
-    margins = torch.as_tensor(per_member(margin, 1, reach), dtype=reach.dtype, device=reach.device)
-    value, active, slope = _triplet_rows(
-        reach.flatten(0, -2),
-        positive.expand(shape).reshape(-1, shape[-1]),
-        negative.expand(shape).reshape(-1, shape[-1]),
-        margins.expand(shape[:-1]).reshape(-1),
-    )
-    return value.view(shape[:-1]), active.view(shape[:-1]), slope.view(shape)
+    value = reach.new_empty(reach.shape[:-1])
+    active = torch.empty_like(value, dtype=torch.int64)
+    rows = (*_rows(reach, positive, negative, margin), value.view(-1), active.view(-1))
+    _in_blocks("triplets", rows, by_length, close)
+    return value, active
 
 
-def _triplet_rows(
-    reach: Tensor, positive: Tensor, negative: Tensor, margin: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    rows, columns = reach.shape
-    value = reach.new_empty(rows)
-    active = torch.empty(rows, dtype=torch.int64, device=reach.device)
-    slope = torch.empty_like(reach)
-    step = max(1, BLOCK // max(1, columns))
-    for start in range(0, rows, step):
-        block = slice(start, start + step)
-        parts = (t[block].numpy() for t in (reach, positive, negative, margin, value, active, slope))
-        _triplet_block(*parts)
-    return value, active, slope
+def _rows(matrix: Tensor, positive: Tensor, negative: Tensor, margin: float | Tensor) -> tuple[Tensor, ...]:
+    """The anchors of all members in one line: (N, B) matrices and (N,) margins."""
+    shape = matrix.shape
+    if isinstance(margin, Tensor):
+        margins = torch.as_tensor(hyper(margin, 1, matrix), device=matrix.device)
+    else:
+        margins = matrix.new_full((1,), margin)
+    masks = (mask.expand(shape).reshape(-1, shape[-1]) for mask in (positive, negative))
+    return matrix.view(-1, shape[-1]), *masks, margins.expand(shape[:-1]).reshape(-1)
 
 
-def _triplet_block(reach, positive, negative, margin, value, active, slope) -> None:
-    rows, _ = reach.shape
-    anchor, column = np.nonzero(positive)
-    count = np.bincount(anchor, minlength=rows)
-    most = int(count.max(initial=0))
-    if most == 0:
-        value[:], active[:], slope[:] = 0, 0, 0
-        return
-    width = 1 << most.bit_length()
-    first = np.cumsum(count) - count
-    place = np.arange(anchor.size) - first[anchor]
-    limit = np.full((rows, width), np.inf, reach.dtype)
-    limit[anchor, place] = reach[anchor, column] + margin[anchor]
-    order = np.argsort(limit, -1)
-    limit = np.take_along_axis(limit, order, -1)
-    x = np.where(negative, reach, np.inf)
-    base = np.arange(rows) * width
-    rank = _rank(limit.ravel(), x, base, width)
-    number = np.bincount(rank.ravel(), minlength=rows * width).reshape(rows, width)
-    total = np.bincount(rank.ravel(), weights=x.ravel(), minlength=rows * width).reshape(rows, width)
-    number, total = number[:, :most].cumsum(-1), total[:, :most].cumsum(-1)
-    exists = np.arange(most) < count[:, None]
-    number *= exists
-    with np.errstate(invalid="ignore"):
-        terms = number * limit[:, :most].astype(np.float64) - total
-    value[:] = np.where(number > 0, terms, 0).sum(-1)
-    active[:] = number.sum(-1)
-    np.minimum(rank - (base + count)[:, None], 0, out=slope, casting="unsafe")
-    back = np.empty((rows, width), np.int64)
-    np.put_along_axis(back, order, np.arange(width)[None], -1)
-    slope[anchor, column] = number[anchor, back[anchor, place]]
-
-
-def _rank(limit, x, base, width):
-    """base + number of limits of the row that are ≤ x, by a binary search without branches."""
-    low = np.broadcast_to(base[:, None], x.shape).copy()
-    probe = np.empty_like(x)
-    step = width // 2
-    while step:
-        np.take(limit[step - 1 :], low, out=probe, mode="clip")
-        low += (probe <= x) * step
-        step //= 2
-    return low
+@QUIET
+def _in_blocks(work: str, parts: tuple[Tensor, ...], *more: bool) -> None:
+    matrix = parts[0]
+    count, columns = matrix.shape
+    on_cpu = matrix.device.type == "cpu"
+    function = getattr(blocks if on_cpu else elsewhere, work)
+    step = max(1, (CELLS_ON_CPU if on_cpu else CELLS_ELSEWHERE) // max(1, columns))
+    arrays = [bare(part) for part in parts]
+    for start in range(0, count, step):
+        # The place of the diagonal in the block's rows: members follow each other, columns rows each.
+        function(start % max(1, columns), *(part[start : start + step] for part in arrays), *more)

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from losscope.errors import LosscopeError, unknown
 
 REDUCTIONS = ("valid_mean", "active_mean", "balanced")
 
+Backward = Callable[[Tensor], Tensor]
+"""From ∂L/∂value, shaped like the value or with one entry a member in place of its rows, to ∂L/∂z."""
 
-@dataclass(frozen=True, eq=False)
+
+class Kernel(NamedTuple):
+    """How a hand-written loss passes gradients on: to the embeddings ``z``, by ``backward``."""
+
+    z: Tensor
+    backward: Backward
+    total: int | None = None
+    """The number of valid terms of every member, where it is known without counting."""
+
+
 class Terms:
     """A loss before reduction, one entry a row; rows without a term have ``valid`` 0.
 
@@ -22,15 +36,51 @@ class Terms:
         paired: positives and negatives stand apart, in this order, on a last dimension of 2.
     """
 
-    value: Tensor
-    active: Tensor | None
-    valid: Tensor
-    paired: bool = False
+    __slots__ = ("_kernel", "_total", "_value", "active", "paired", "valid")
+
+    def __init__(
+        self,
+        value: Tensor,
+        active: Tensor | None,
+        valid: Tensor,
+        paired: bool = False,
+        kernel: Kernel | None = None,
+    ) -> None:
+        """``kernel``: ``value`` carries no gradient of its own yet; it goes through the kernel."""
+        self._value, self.active, self.valid, self.paired = value, active, valid, paired
+        needed = kernel is not None and kernel.z.requires_grad and torch.is_grad_enabled()
+        self._kernel = kernel if needed else None
+        self._total = kernel.total if kernel is not None else None
+
+    def __repr__(self) -> str:
+        return f"Terms(value={self._value}, active={self.active}, valid={self.valid}, paired={self.paired})"
+
+    @property
+    def value(self) -> Tensor:
+        """The rows' sums of terms, with their gradient."""
+        if self._kernel is not None:
+            self._value = _Graft.apply(self._kernel.z, self._value, self._kernel.backward)
+            self._kernel = None
+        return self._value
 
     def totals(self) -> tuple[Tensor | None, Tensor]:
         """Numbers of active and valid terms, each (...,) int64."""
         dims = (-2, -1) if self.paired else -1
         return None if self.active is None else self.active.sum(dims), self.valid.sum(dims)
+
+
+class _Graft(torch.autograd.Function):
+    """A value computed outside of autograd, made to depend on ``z``."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, value: Tensor, backward: Backward) -> Tensor:
+        ctx.pass_on = backward
+        return value.view_as(value)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        return ctx.pass_on(grad), None, None
 
 
 def reduce(terms: Terms, reduction: str) -> Tensor:
@@ -44,23 +94,42 @@ def reduce(terms: Terms, reduction: str) -> Tensor:
     Raises:
         LosscopeError: an unknown reduction, or one that this loss cannot have.
 
-    >>> import torch
     >>> one = Terms(torch.tensor([3.0, 1.0]), torch.tensor([1, 1]), torch.tensor([4, 4]))
     >>> reduce(one, "valid_mean").item(), reduce(one, "active_mean").item()
     (0.5, 2.0)
     """
-    if reduction == "valid_mean":
-        count = terms.valid
-    elif reduction == "active_mean":
-        if terms.active is None:
-            raise LosscopeError("a softmax loss has no active terms; its reduction is valid_mean")
-        count = terms.active
-    elif reduction == "balanced":
+    if reduction == "balanced":
         if not terms.paired:
             raise LosscopeError("balanced wants a loss with positives and negatives apart, as contrastive")
-        return (terms.value.sum(-2) / terms.valid.sum(-2).clamp_min(1)).sum(-1) * 0.5
-    else:
+        weight = 0.5 / terms.valid.sum(-2).clamp_min(1).to(terms._value.dtype)
+        return _weigh(terms, weight)
+    if reduction not in REDUCTIONS:
         raise unknown("reduction", reduction, REDUCTIONS)
-    if terms.paired:
-        return terms.value.sum((-2, -1)) / count.sum((-2, -1)).clamp_min(1)
-    return terms.value.sum(-1) / count.sum(-1).clamp_min(1)
+    dims = (-2, -1) if terms.paired else -1
+    count: Tensor | int | None = terms.active
+    if reduction == "valid_mean":
+        count = terms._total or terms.valid.sum(dims).clamp_min(1)
+    elif terms.active is None:
+        raise LosscopeError("a softmax loss has no active terms; its reduction is valid_mean")
+    else:
+        count = terms.active.sum(dims).clamp_min(1)
+    kernel = terms._kernel
+    # Rows before signs: a sum over rows in memory does not depend on how many members there are.
+    total = terms._value.sum(-2).sum(-1) if terms.paired else terms._value.sum(-1)
+    loss = total / count
+    if kernel is None:
+        return loss
+    # One node of the graph from the loss to the embeddings, since a step of 64 pairs is all overhead.
+    more = (None,) * (2 if terms.paired else 1)
+    return _Graft.apply(kernel.z, loss, lambda grad: kernel.backward((grad / count)[(..., *more)]))
+
+
+def _weigh(terms: Terms, weight: Tensor) -> Tensor:
+    """Σ over positives and negatives (..., 2) of the summed values, each times its weight."""
+    kernel = terms._kernel
+    loss = (terms._value.sum(-2) * weight).sum(-1)
+    if kernel is None:
+        return loss
+    return _Graft.apply(
+        kernel.z, loss, lambda grad: kernel.backward((grad.unsqueeze(-1) * weight).unsqueeze(-2))
+    )
