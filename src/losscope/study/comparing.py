@@ -20,9 +20,9 @@ import numpy as np
 
 from losscope import foreign, launch, registry, stats
 from losscope.errors import LosscopeError, require
-from losscope.spec import BASELINES, DataSpec, LossSpec, Run, Study
+from losscope.spec import BASELINES, LossSpec, Run, Study
 from losscope.store import Store, Stored, plain
-from losscope.study import tuning
+from losscope.study import budget, published, tuning
 
 DEFAULT_OUT = "losscope-runs"
 MAP_POINTS = 1500
@@ -132,18 +132,19 @@ class Plan:
             plugins=tuple(self.study.plugins),
         )
 
-    def tune(self, activity: launch.ACTIVITY | None = None) -> None:
-        """Choose the losses' numbers, if this study tunes."""
+    def tune(self, activity: launch.ACTIVITY | None = None, points: int | None = None) -> None:
+        """Choose the losses' numbers, if this study tunes; ``points`` of each loss's space at most."""
         if not self.tunes:
             return
         self.choices = tuning.tune(
             self.study.loss_specs(),
-            data=DataSpec(name=self.study.data, options=self.study.options),
+            data=self.study.data_spec(),
             protocol=self.study.shape(self.kind),
             identify=self.identify,
             store=self.store,
             group=self.group,
             engine=self.study.engine,
+            points=points,
             activity=activity,
         )
         self.__dict__.pop("runs", None)
@@ -160,16 +161,20 @@ class Plan:
         return f"{slug}-{self.study.protocol}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def plan(study: Study) -> Plan:
-    """Load the data and open the store; nothing is trained yet."""
-    from losscope.data import load
+def plan(study: Study, say: Say | None = None, compute: bool = True) -> Plan:
+    """Load the data and open the store; nothing is trained yet.
+
+    With a backbone its features are computed now, unless they are in the cache or ``compute`` is false.
+    """
+    from losscope.embed import load
     from losscope.train import pick_device
 
     for plugin in study.plugins:
         registry.load_plugin(plugin)
     study.check()
     device = pick_device(study.device)
-    source = load(study.data, root=study.data_root, **study.options)
+    options = study.data_spec().options
+    source = load(study.data, root=study.data_root, device=device, say=say, compute=compute, **options)
     _try_foreign(study, source)
     choices = tuning.as_given(study.loss_specs(), study.protocol)
     return Plan(study, source, Store(study.out or DEFAULT_OUT), device, choices)
@@ -228,17 +233,23 @@ def compare(data: str = "digits", *, losses: str | Iterable[str] = ("contrastive
 
 def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | None = None) -> Result:
     """Run a study, what is stored already excepted, and return its result."""
-    made = plan(study)
+    started = time.monotonic()
+    made = plan(study, say)
     if say:
         say(made.source.describe())
         for note in made.source.facts.notes:
             say(note)
-    made.tune(activity)
+    points, notes = None, []
+    if study.budget is not None:
+        study, points, sentence = budget.fit(made, started)
+        made = plan(study)
+        notes = [sentence]
+    made.tune(activity, points)
     launch.execute(made.groups, study.engine, activity)
-    return conclude(made, say)
+    return conclude(made, say, notes)
 
 
-def conclude(made: Plan, say: Say | None = None) -> Result:
+def conclude(made: Plan, say: Say | None = None, notes: Sequence[str] = ()) -> Result:
     """Count the look, write the study's folder, and read the result from the store."""
     seeds = sorted({one.seed for one in made.runs})
     look = made.store.look(made.name, seeds)
@@ -252,6 +263,7 @@ def conclude(made: Plan, say: Say | None = None) -> Result:
             "study": made.study.model_dump(mode="json"),
             "runs": made.ids,
             "look": look,
+            "notes": list(notes),
             "losses": [
                 {
                     "label": one.label,
@@ -332,7 +344,8 @@ def read(store: Store, name: str) -> Result:
         "seeds": sorted({one.run.seed for one in stored}),
         "goal": study.goal,
         **analysis,
-        "notes": _notes(stored),
+        "published": published.beside(study.data, study.protocol, analysis["losses"]),
+        "notes": [*kept.get("notes", []), *_notes(stored)],
         "store": str(store.root),
         "study": name,
         "report": str(store.root / "studies" / name / "report.html"),
