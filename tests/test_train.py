@@ -212,7 +212,7 @@ def test_every_way_of_choosing_tuples_trains(digits, loss, tuples):
     trained = population(digits, runs)
     trained.run_epoch()
     assert trained.reasons == [None, None]
-    assert dict((name, v) for _, _, name, v in trained.curves.of(0))["loss"] > 0
+    assert {name: v for _, _, name, v in trained.curves.of(0)}["loss"] > 0
 
 
 @pytest.mark.parametrize(
