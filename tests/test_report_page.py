@@ -11,6 +11,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from markupsafe import Markup
@@ -349,6 +350,18 @@ def test_a_section_with_an_unknown_field_is_named():
 def test_traces_without_a_column_are_one_sentence():
     with pytest.raises(LosscopeError, match="no column split, epoch"):
         page.render({}, pd.DataFrame({"loss": [], "seed": [], "name": [], "value": []}))
+
+
+def test_embedded_json_cannot_end_its_script_and_has_no_nan():
+    value = {
+        "a": ["</script><!--", float("nan"), np.float64("inf")],
+        "b": np.array([1.0, np.nan]),
+        3: np.int64(4),
+    }
+    text = page.embedded(value)
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == {"a": ["</script><!--", None, None], "b": [1.0, None], "3": 4}
+    assert page.embedded("\u2028") == '"\\u2028"'
 
 
 def test_fragments_escape_what_they_are_given():
