@@ -113,6 +113,7 @@ def test_shares_agree_with_the_definitions(seed, rows, classes, no_positives):
     force[draw.random((rows, rows)) < 0.3] = 0.0
     positive = (labels[:, None] == labels) & ~np.eye(rows, dtype=bool) & (not no_positives)
     negative = labels[:, None] != labels
+    np.fill_diagonal(force, math.nan)
     found = shares(*(torch.from_numpy(part) for part in (force, distances, positive, negative)))
     for name, expected in naive_shares(force, distances, positive, negative).items():
         assert float(found[name]) == pytest.approx(expected, rel=1e-9, abs=1e-12, nan_ok=True), name

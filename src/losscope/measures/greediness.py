@@ -121,7 +121,8 @@ def _member_shares(force: Tensor, distances: Tensor, positive: Tensor, negative:
 
 
 def _total(weight: Tensor, mask: Tensor) -> Tensor:
-    return (weight * mask).sum(dtype=torch.float64)
+    # Chosen, not multiplied: what a force holds outside the pairs does not matter.
+    return torch.where(mask, weight, 0.0).sum(dtype=torch.float64)
 
 
 def _extreme_tenth(weight: Tensor, key: Tensor, mask: Tensor) -> Tensor:
@@ -135,7 +136,7 @@ def _extreme_tenth(weight: Tensor, key: Tensor, mask: Tensor) -> Tensor:
         # numpy's selection is several times quicker than kthvalue.
         border = np.partition(keys, size - 1)[size - 1]
         inside, tied = keys < border, keys == border
-        share = (size - np.count_nonzero(inside)) / max(1, np.count_nonzero(tied))
+        share = (size - int(np.count_nonzero(inside))) / max(1, int(np.count_nonzero(tied)))
         total = weights[inside].sum(dtype=np.float64) + weights[tied].sum(dtype=np.float64) * share
         return torch.as_tensor(total, dtype=torch.float64)
     keys, weights = key[mask], weight[mask].to(torch.float64)
