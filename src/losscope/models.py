@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,6 +121,7 @@ def convnet(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: in
 
 SMALL = 64
 """Images with a side below this keep their size through the stem of a residual net."""
+PIECE = 256
 
 
 @register("model", "resnet18", inputs="images", stacks=False, hidden=(64, 128, 256, 512))
@@ -150,14 +152,14 @@ def resnet18(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: i
     more_shapes, more_fan_in = _layers([hidden[-1], embedding_size], "head.")
 
     def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        features = [
-            torch.func.functional_call(
-                network, {name: parameters[name][member] for name in shapes}, (x[member],)
-            )
-            for member in range(len(x))
-        ]
-        pooled = torch.stack([one.pooler_output.flatten(1) for one in features])
-        return _chain(parameters, pooled, 1, "head.")
+        pooled = []
+        for member, images in enumerate(x):
+            own = {name: parameters[name][member] for name in shapes}
+            # Rows do not depend on one another: where no gradient is wanted, a few at a time need less memory.
+            pieces = (images,) if torch.is_grad_enabled() else images.split(PIECE)
+            maps = [torch.func.functional_call(network, own, (piece,)).pooler_output for piece in pieces]
+            pooled.append(torch.cat(maps).flatten(1))
+        return _chain(parameters, torch.stack(pooled), 1, "head.")
 
     return Architecture(shapes | more_shapes, fan_in | more_fan_in, forward, stacks=False, constant=constant)
 
@@ -175,15 +177,15 @@ def _resnet(inputs: tuple[int, ...], widths: tuple[int, ...]) -> torch.nn.Module
         layer_type="basic",
     )  # fmt: skip
     with torch.device("meta"):
-        network = ResNetModel(config)
+        network: Any = ResNetModel(config)
         if min(inputs[1:]) < SMALL:
             network.embedder.embedder.convolution = torch.nn.Conv2d(
                 inputs[0], widths[0], 3, padding=1, bias=False
             )
             network.embedder.pooler = torch.nn.Identity()
         for module in list(network.modules()):
-            if isinstance(getattr(module, "normalization", None), torch.nn.BatchNorm2d):
-                channels = module.normalization.num_features
+            if hasattr(module, "normalization"):
+                channels: int = module.normalization.num_features
                 groups = max(1, channels // 16)
                 groups = groups if channels % groups == 0 else math.gcd(channels, groups)
                 module.normalization = torch.nn.GroupNorm(groups, channels)
