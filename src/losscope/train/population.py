@@ -175,6 +175,9 @@ def train(
     where = torch.device(device)
     if runs[0].loss.baseline:
         return [_baseline(run, split, where, keep) for run, split in zip(runs, splits, strict=True)]
+    equal = _equal_epochs(runs, splits)
+    if len(equal) > 1:
+        return _apart(equal, runs, splits, checkpoint, progress, device=device, keep=keep)
     population = Population(list(runs), list(splits), where)
     _resume(population, checkpoint)
     saved = time.monotonic()
@@ -194,6 +197,46 @@ def train(
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     return records
+
+
+def _equal_epochs(runs: Sequence[Run], splits: Sequence[Splits]) -> list[list[int]]:
+    """Members whose epochs have as many batches, and so can share every step.
+
+    Permutations of training sets of unlike size (whole classes held out, which differ by seed) cannot.
+    """
+    first = splits[0].train
+    explicit = first.pairs is not None or first.triplets is not None
+    if runs[0].protocol.batching != "shuffled" or explicit:
+        return [list(range(len(runs)))]
+    rows: dict[int, list[int]] = {}
+    for member, split in enumerate(splits):
+        labels = split.train.labels
+        count = len(labels) if runs[0].protocol.background == "class" else int((labels != -1).sum())
+        rows.setdefault(count, []).append(member)
+    return list(rows.values())
+
+
+def _apart(
+    parts: list[list[int]],
+    runs: Sequence[Run],
+    splits: Sequence[Splits],
+    checkpoint: Path | None,
+    progress: Progress | None,
+    **common: Any,
+) -> list[Record]:
+    """Train each part of a population on its own; progress counts all as one."""
+    records: dict[int, Record] = {}
+    for place, members in enumerate(parts):
+
+        def share(done: int, total: int, before: int = place) -> None:
+            if progress:
+                progress((before * total + done) // len(parts), total)
+
+        own = checkpoint and checkpoint.with_name(f"{checkpoint.stem}-{place}{checkpoint.suffix}")
+        mine = [runs[member] for member in members], [splits[member] for member in members]
+        found = train(*mine, checkpoint=own, progress=share, **common)
+        records |= dict(zip(members, found, strict=True))
+    return [records[member] for member in range(len(runs))]
 
 
 def _save(population: Population, path: Path) -> None:
