@@ -1,4 +1,4 @@
-"""Losses over pairs and triplets of distances: contrastive and triplet.
+"""Losses over tuples of a batch: contrastive, triplet and n_pair.
 
 Distances are Euclidean and taken on the embeddings as given: callers normalise (the registered fact
 ``normalised`` says so). Margins are distances, except in FaceNet's squared form of the triplet loss, where the
@@ -10,9 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from losscope.pairs import Relation, Terms, widened
-from losscope.pairs.explicit import aligned_contrastive, aligned_triplet, hyper
-from losscope.pairs.kernels import all_contrastive, all_triplets, triplet_slopes
+from losscope.pairs import Relation, Terms, pair_distances, widened
+from losscope.pairs.distances import matmul
+from losscope.pairs.explicit import ACTIVE_DISTANCE, aligned_contrastive, aligned_triplet, hyper
+from losscope.pairs.kernels import all_contrastive, all_triplets, candidates, log_ratio, triplet_slopes
 from losscope.registry import register
 
 
@@ -191,6 +192,140 @@ def triplet_force(
     slope = distances.square() if squared else distances.clone()
     triplet_slopes(slope, positive, negative, margin)
     return slope.abs_() * (2 * distances) if squared else slope.abs_()
+
+
+@register(
+    "loss",
+    "n_pair",
+    hinge=False,
+    normalised=False,
+    form="anchors",
+    shape="softmax",
+    reductions=("valid_mean",),
+    class_vectors=False,
+    units={"l2_weight": "loss per squared length"},
+    positive=(),
+    defaults={"paper": {"l2_weight": 0.002}, "matched": {"l2_weight": 0.002}},
+    space=[
+        {"l2_weight": 0.0},
+        {"l2_weight": 0.0005},
+        {"l2_weight": 0.002},
+        {"l2_weight": 0.01},
+        {"l2_weight": 0.05},
+        {"l2_weight": 0.2},
+    ],
+    floor=True,
+    force=None,
+)
+def n_pair(
+    embeddings: Tensor, relation: Relation, *, l2_weight: float | Tensor = 0.002, in_batch: bool = True
+) -> Terms:
+    """N-pair loss: for each (anchor, positive) log(1 + Σ_n exp(z_a·z_n − z_a·z_p)), dot products of raw embeddings.
+
+    Lengths are not normalised, so a declared L2 weight holds them: each term also has
+    l2_weight · ½(‖z_a‖² + ‖z_p‖²), which over a batch of labels is l2_weight times the mean squared length.
+    On pairs and triplets the negatives are those given and, if ``in_batch``, other anchors' partners.
+
+    Args:
+        embeddings: (..., B, D), not normalised.
+        relation: labels, pairs or triplets.
+        l2_weight: () or the leading shape, 0 or more.
+        in_batch: whether other anchors' partners are negatives; labels say it themselves.
+
+    Returns:
+        Terms (..., B); valid is an anchor's number of positives if it has a negative, else 0.
+
+    Raises:
+        LosscopeError: embeddings that do not fit the relation.
+
+    Source: Sohn 2016, Improved deep metric learning with multi-class N-pair loss objective, eq. 7.
+
+    >>> from losscope.pairs import reduce
+    >>> z = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.8, 0.6]])
+    >>> terms = n_pair(z, Relation.from_labels(torch.tensor([0, 1, 1])), l2_weight=0.0)
+    >>> round(reduce(terms, "valid_mean").item(), 4), terms.valid.tolist()
+    (0.3881, [0, 1, 1])
+    """
+    relation.check(embeddings)
+    z = widened(embeddings)
+    terms = log_ratio(z, relation, 1.0, in_batch)
+    if not isinstance(l2_weight, Tensor) and l2_weight == 0:
+        return terms
+    anchors, positive, negative = candidates(relation, in_batch)
+    pairs = (positive & negative.any(-1, keepdim=True)).to(z.dtype)
+    square = z.square().sum(-1)
+    here, there = square[..., :anchors], square[..., relation.rows - positive.shape[-1] :]
+    lengths = (pairs.sum(-1) * here + matmul(pairs, there.unsqueeze(-1)).squeeze(-1)) / 2
+    lengths = torch.nn.functional.pad(lengths, (0, relation.rows - anchors))
+    weight = torch.as_tensor(hyper(l2_weight, 1, z))
+    return Terms(terms.value + weight * lengths, None, terms.valid)
+
+
+@register(
+    "loss",
+    "contrastive_label_blind",
+    faulty=True,
+    hinge=True,
+    normalised=True,
+    form="pairs",
+    shape="squared hinge",
+    reductions=("valid_mean",),
+    class_vectors=False,
+    units={"margin": "distance"},
+    positive=("margin",),
+    defaults={"paper": {"margin": 1.0}, "matched": {"margin": 0.5}},
+    space=[
+        {"margin": 0.3},
+        {"margin": 0.4},
+        {"margin": 0.5},
+        {"margin": 0.6},
+        {"margin": 0.7},
+        {"margin": 1.0},
+    ],
+    floor=True,
+    force=None,
+)
+def contrastive_label_blind(embeddings: Tensor, relation: Relation, *, margin: float | Tensor = 0.5) -> Terms:
+    """FAULTY, kept for study: contrastive loss whose distances meet the labels of all pairs, so that it is blind.
+
+    The paper's retrieval and classification scripts multiply distances (P, 1) by labels (P,), which broadcasts to
+    P×P: every pair is pulled for each positive pair of the batch and pushed for each negative one, whatever
+    itself is. Permuting the labels changes nothing, and with as many positives as negatives at margin 1 the
+    loss cannot fall below 0.25. Never use it to train.
+
+    Args:
+        embeddings: (..., B, D).
+        relation: labels, pairs or triplets.
+        margin: a distance, () or the leading shape.
+
+    Returns:
+        Terms (..., B, 2), each known pair counted once a known pair.
+
+    Raises:
+        LosscopeError: embeddings that do not fit the relation.
+
+    Source: the authors' scripts (see the package's definitions, published numbers); the fault is theirs.
+
+    >>> same = torch.tensor([True, False])
+    >>> z = torch.tensor([[0.0], [0.0], [0.5], [0.5]])
+    >>> terms = contrastive_label_blind(z, Relation.from_partners(same), margin=1.0)
+    >>> (terms.value.sum() / terms.valid.sum()).item()
+    0.25
+    """
+    relation.check(embeddings)
+    z = widened(embeddings)
+    positive, negative = relation.masks()
+    distance = pair_distances(z)
+    known = (positive | negative).to(z.dtype)
+    pull = (distance.square() * known).sum(-1)
+    gap = (torch.as_tensor(hyper(margin, 2, z)) - distance).clamp_min(0)
+    push = (gap.square() * known).sum(-1)
+    times = torch.stack([mask.sum((-2, -1)) for mask in (positive, negative)], -1).unsqueeze(-2)
+    value = torch.stack((pull, push), -1) * times
+    seen = positive | negative
+    active = torch.stack((((distance > ACTIVE_DISTANCE) & seen).sum(-1), ((gap > 0) & seen).sum(-1)), -1)
+    valid = (seen.sum(-1, keepdim=True) * times).expand(value.shape)
+    return Terms(value, active * times, valid, paired=True)
 
 
 def rows_of(z: Tensor, index: Tensor) -> Tensor:

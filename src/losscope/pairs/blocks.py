@@ -158,3 +158,47 @@ def _step_over(limit: Array, x: Array, rank: Array, width: int) -> None:
         place += step * (limit[step - 1 :].take(place, mode="clip") <= x[todo])
         step //= 2
     rank[todo] = place
+
+
+def positive_against_negatives(
+    diagonal: int, matrix: Array, positive: Array, negative: Array, value: Array
+) -> None:
+    """Fill Σ_p log(1 + Σ_n exp(s_n − s_p)) of R anchors; similarities (R, C) become its derivatives by them."""
+    rows, columns = matrix.shape
+    flat = matrix.reshape(-1)
+    outside = np.flatnonzero(~negative)
+    chosen = outside[positive.reshape(-1)[outside]]
+    anchor = chosen // columns
+    own = flat[chosen]
+    flat[outside] = -np.inf
+    total, highest = _exponentials(matrix)
+    behind = (highest + np.log(total))[anchor] - own
+    share = 1 / (1 + np.exp(-behind))
+    term = np.maximum(behind, 0) + np.log1p(np.exp(-np.abs(behind)))
+    value[:] = np.bincount(anchor, term, rows)
+    pushed = np.bincount(anchor, share, rows)
+    matrix *= np.where(total > 0, pushed / total, 0).astype(matrix.dtype)[:, None]
+    flat[chosen] = -share
+
+
+def positives_among_all(diagonal: int, matrix: Array, positive: Array, negative: Array, value: Array) -> None:
+    """Fill the mean over positives of −log softmax over all others; similarities become its derivatives."""
+    scratch = np.multiply(matrix, positive)
+    count = _sums(positive)
+    some = count > 0
+    each = np.where(some, 1 / count, 0).astype(matrix.dtype)
+    mean = _sums(scratch) * each
+    matrix.reshape(-1)[np.flatnonzero(~(positive | negative))] = -np.inf
+    total, highest = _exponentials(matrix)
+    value[:] = np.where(some, highest + np.log(total) - mean, 0)
+    matrix *= np.where(some, 1 / total, 0)[:, None]
+    matrix -= np.multiply(positive, each[:, None], out=scratch)
+
+
+def _exponentials(matrix: Array) -> tuple[Array, Array]:
+    """Replace rows by exp(row − its maximum); their sums and maxima. A row of −inf becomes 0."""
+    highest = torch.from_numpy(matrix).amax(-1).numpy()
+    highest = np.where(np.isneginf(highest), 0, highest).astype(matrix.dtype)
+    matrix -= highest[:, None]
+    np.exp(matrix, out=matrix)
+    return _sums(matrix), highest

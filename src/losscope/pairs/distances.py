@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 CLOSE = {torch.float32: 4e-3, torch.float64: 1e-6}
 """Squared distances below this share of the largest squared norm are recomputed from differences."""
@@ -102,6 +103,28 @@ def _copied(part: Tensor) -> Tensor:
     return part.clone(memory_format=torch.preserve_format)
 
 
+class _Matmul(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
+        ctx.save_for_backward(first, second)
+        return product(first, second)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        first, second = ctx.saved_tensors
+        left, right = ctx.needs_input_grad
+        return (
+            product(grad, second.mT).sum_to_size(first.shape) if left else None,
+            product(first.mT, grad).sum_to_size(second.shape) if right else None,
+        )
+
+
+def matmul(first: Tensor, second: Tensor) -> Tensor:
+    """``product`` with gradients that are the same for a member alone and in any population."""
+    return _Matmul.apply(first, second)
+
+
 def pull(coefficient: Tensor, embeddings: Tensor) -> Tensor:
     """Σ_j (c_ij + c_ji)(z_i − z_j), the gradient of Σ c_ij ‖z_i − z_j‖²/2.
 
@@ -122,7 +145,8 @@ class _PairDistances(torch.autograd.Function):
         return distances
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         embeddings, distances = ctx.saved_tensors
         return pull(torch.where(distances > 0, grad / distances, 0.0), embeddings)
 

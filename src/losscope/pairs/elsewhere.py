@@ -59,3 +59,33 @@ def triplets(
         reach.copy_(slope / torch.where(reach == 0, torch.inf, reach))
     else:
         reach.copy_(slope)
+
+
+def positive_against_negatives(
+    diagonal: int, matrix: Tensor, positive: Tensor, negative: Tensor, value: Tensor
+) -> None:
+    """See ``blocks.positive_against_negatives``."""
+    own = matrix.clone()
+    matrix.masked_fill_(~negative, -torch.inf)
+    level = matrix.logsumexp(-1, keepdim=True)
+    behind = level - own
+    term = behind.clamp_min(0) + torch.log1p(torch.exp(-behind.abs()))
+    value.copy_(torch.where(positive, term, 0.0).sum(-1))
+    share = torch.where(positive, torch.sigmoid(behind), 0.0)
+    matrix.sub_(torch.where(level.isneginf(), 0.0, level)).exp_()
+    matrix.mul_(share.sum(-1, keepdim=True)).sub_(share)
+
+
+def positives_among_all(
+    diagonal: int, matrix: Tensor, positive: Tensor, negative: Tensor, value: Tensor
+) -> None:
+    """See ``blocks.positives_among_all``."""
+    count = positive.sum(-1, keepdim=True)
+    some = count > 0
+    each = torch.where(some, 1 / count, 0.0).to(matrix.dtype)
+    mean = torch.where(positive, matrix, 0.0).sum(-1, keepdim=True) * each
+    matrix.masked_fill_(~(positive | negative), -torch.inf)
+    level = matrix.logsumexp(-1, keepdim=True)
+    value.copy_(torch.where(some, level - mean, 0.0).squeeze(-1))
+    matrix.sub_(torch.where(level.isneginf(), 0.0, level)).exp_()
+    matrix.mul_(some).sub_(positive * each)

@@ -102,6 +102,102 @@ def triplet_slopes(
     return value, active
 
 
+def log_ratio(z: Tensor, relation: Relation, scale: float | Tensor, in_batch: bool) -> Terms:
+    """Per (anchor, positive): log(1 + Σ_n exp(scale · (z_a·z_n − z_a·z_p))), rows (..., B, D).
+
+    On explicit pairs and triplets the negatives are the given ones and, with ``in_batch``, the partners that
+    other anchors were given.
+    """
+    anchors, positive, negative = candidates(relation, in_batch)
+    points = z.detach()
+    left, right = points[..., :anchors, :], points[..., relation.rows - positive.shape[-1] :, :]
+    matrix = product(left, right.mT)
+    matrix *= torch.as_tensor(hyper(scale, 2, matrix))
+    value = _softmax_rows("positive_against_negatives", matrix, positive, negative)
+    positives, negatives = positive.sum(-1), negative.any(-1)
+    return _similarity_terms(z, relation, matrix, value, positives * negatives, scale)
+
+
+def log_share(z: Tensor, relation: Relation, scale: float | Tensor) -> Terms:
+    """Per anchor: mean over its positives of −log softmax of scale · z_a·z over all others, rows (..., B, D)."""
+    positive, negative = relation.masks()
+    matrix = product(z.detach(), z.detach().mT)
+    matrix *= torch.as_tensor(hyper(scale, 2, matrix))
+    value = _softmax_rows("positives_among_all", matrix, positive, negative)
+    return _similarity_terms(z, relation, matrix, value, positive.any(-1).long(), scale)
+
+
+def softmax_slopes(work: str, distances: Tensor, relation: Relation, scale: float | Tensor) -> Tensor:
+    """|∂L/∂d| of a softmax over scaled cosines s = 1 − d²/2 of unit vectors: |∂L/∂s|·d, (..., B, B)."""
+    matrix = (1 - distances.detach().square() / 2) * torch.as_tensor(hyper(scale, 2, distances))
+    _softmax_rows(work, matrix, *relation.masks())
+    return matrix.abs_() * distances.detach()
+
+
+def candidates(relation: Relation, in_batch: bool) -> tuple[int, Tensor, Tensor]:
+    """The number of anchor rows A and the masks (..., A, C) of positives and negatives among the last C rows."""
+    if relation.form == "labels":
+        return relation.rows, *relation.masks()
+    if not relation.aligned:
+        positive, negative = relation.masks()
+        if in_batch:
+            given = (positive if relation.form == "pairs" else positive | negative).any(-2, keepdim=True)
+            own = torch.eye(relation.rows, dtype=torch.bool, device=positive.device)
+            others = given & ~positive & ~own & positive.any(-1, keepdim=True)
+            negative = negative | others
+        return relation.rows, positive, negative
+    anchors = relation.rows // (2 if relation.form == "pairs" else 3)
+    device = next((t.device for t in (relation.same, relation.valid) if t is not None), None)
+    own = torch.eye(anchors, dtype=torch.bool, device=device)
+    exists = (
+        torch.ones(anchors, dtype=torch.bool, device=device) if relation.valid is None else relation.valid
+    )
+    if relation.form == "pairs":
+        assert relation.same is not None
+        alike = relation.same & exists
+        positive = own & alike.unsqueeze(-2)
+        negative = own & (~relation.same & exists).unsqueeze(-2)
+        if in_batch:
+            negative = negative | (alike.unsqueeze(-1) & alike.unsqueeze(-2) & ~own)
+        return anchors, positive, negative
+    both = exists.unsqueeze(-1) & exists.unsqueeze(-2)
+    positive, rest = own & both, ~own & both
+    negative = torch.cat((rest, both), -1) if in_batch else torch.cat((torch.zeros_like(rest), positive), -1)
+    return anchors, torch.cat((positive, torch.zeros_like(positive)), -1), negative
+
+
+def _softmax_rows(work: str, matrix: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    value = matrix.new_empty(matrix.shape[:-1])
+    masks = (mask.expand(matrix.shape).reshape(-1, matrix.shape[-1]) for mask in (positive, negative))
+    _in_blocks(work, (matrix.view(-1, matrix.shape[-1]), *masks, value.view(-1)))
+    return value
+
+
+def _similarity_terms(
+    z: Tensor, relation: Relation, matrix: Tensor, value: Tensor, valid: Tensor, scale: float | Tensor
+) -> Terms:
+    """Terms of a softmax over similarities of the first A rows with the last C, ``matrix`` their slopes."""
+    rows = relation.rows
+    anchors, others = matrix.shape[-2:]
+    valid = valid.expand(value.shape)
+    if anchors < rows:
+        value = torch.nn.functional.pad(value, (0, rows - anchors))
+        valid = torch.nn.functional.pad(valid, (0, rows - anchors))
+
+    def backward(grad: Tensor) -> Tensor:
+        points = z.detach()
+        left, right = points[..., :anchors, :], points[..., rows - others :, :]
+        factor = grad[..., :anchors].unsqueeze(-1) * torch.as_tensor(hyper(scale, 2, points))
+        uniform = grad.shape[-1] == 1
+        slope = matrix if uniform else matrix * factor
+        out = torch.zeros_like(points)
+        out[..., :anchors, :] += product(slope, right)
+        out[..., rows - others :, :] += product(slope.mT, left)
+        return out * factor if uniform else out
+
+    return Terms(value, None, valid, kernel=Kernel(z, backward))
+
+
 def _rows(matrix: Tensor, positive: Tensor, negative: Tensor, margin: float | Tensor) -> tuple[Tensor, ...]:
     """The anchors of all members in one line: (N, B) matrices and (N,) margins."""
     shape = matrix.shape

@@ -164,8 +164,9 @@ def _listed(positive: Tensor) -> tuple[Tensor, Tensor]:
 
 def _uniforms_where(exists: Tensor, generators: Sequence[np.random.Generator]) -> Tensor:
     """A uniform number for each cell that exists, as many drawn of a member as it has cells."""
-    cells = exists.reshape(-1, *exists.shape[-2:]).cpu().numpy()
-    require(len(generators) == len(cells), _generators_message(len(generators), len(cells)))
+    members = int(np.prod(exists.shape[:-2]))
+    cells = exists.reshape(members, *exists.shape[-2:]).cpu().numpy()
+    require(len(generators) == members, _generators_message(len(generators), members))
     drawn = np.zeros(cells.shape)
     for row, mask, generator in zip(drawn, cells, generators):
         row[mask] = generator.random(int(mask.sum()))

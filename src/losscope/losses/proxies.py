@@ -1,0 +1,181 @@
+"""Losses against class vectors: arcface and center_contrastive.
+
+The class vectors (..., C, D) are parameters of the run, normalised here; the embeddings come normalised from
+the caller. Classes are numbered 0..C−1. Every row is a term.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from losscope.errors import LosscopeError, require
+from losscope.pairs import Relation, Terms, normalise, widened
+from losscope.pairs.distances import matmul
+from losscope.registry import register
+
+ANGLE_CLAMP = {torch.float32: 1e-7, torch.float64: 1e-15}
+"""Cosines stay this far from ±1, where the angle has no finite derivative."""
+
+
+def _cosines(
+    embeddings: Tensor, relation: Relation, class_vectors: Tensor, loss: str
+) -> tuple[Tensor, Tensor]:
+    """Cosines (..., B, C) with the class vectors, and the labels (..., B)."""
+    relation.check(embeddings)
+    labels = relation.labels
+    if labels is None:
+        raise LosscopeError(f"{loss} has a vector a class and wants labels; {relation.form} were given")
+    z, w = widened(embeddings), normalise(class_vectors)
+    require(
+        w.dim() >= 2 and w.shape[-1] == z.shape[-1],
+        f"class_vectors have shape {tuple(w.shape)}; (..., classes, {z.shape[-1]}) is wanted",
+    )
+    if labels.numel():
+        low, high = (int(extreme) for extreme in labels.aminmax())
+        require(
+            low >= 0 and high < w.shape[-2],
+            f"labels go from {low} to {high}; {loss} with {w.shape[-2]} class vectors wants 0..{w.shape[-2] - 1}",
+        )
+    return matmul(z, w.mT), labels.expand(z.shape[:-1])
+
+
+def _terms(logits: Tensor, labels: Tensor) -> Terms:
+    value = logits.logsumexp(-1) - logits.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+    return Terms(value, None, torch.ones_like(labels))
+
+
+def _column(value: float | Tensor, like: Tensor) -> Tensor:
+    """A hyperparameter () or (...,) that meets cosines (..., B, C)."""
+    value = torch.as_tensor(value, dtype=like.dtype, device=like.device).detach()
+    return value[..., None, None]
+
+
+@register(
+    "loss",
+    "arcface",
+    hinge=False,
+    normalised=True,
+    form="anchors",
+    shape="softmax",
+    reductions=("valid_mean",),
+    class_vectors=True,
+    units={"margin": "radians", "scale": "logit at cosine 1"},
+    positive=("margin", "scale"),
+    defaults={"paper": {"margin": 0.5, "scale": 64.0}, "matched": {"margin": 0.5, "scale": 64.0}},
+    space=[
+        {"margin": 0.1},
+        {"margin": 0.2},
+        {"margin": 0.3},
+        {"margin": 0.4},
+        {"margin": 0.5},
+        {"margin": 0.6},
+    ],
+    floor=False,
+    force=None,
+)
+def arcface(
+    embeddings: Tensor,
+    relation: Relation,
+    *,
+    class_vectors: Tensor,
+    margin: float | Tensor = 0.5,
+    scale: float | Tensor = 64.0,
+) -> Terms:
+    """ArcFace: −log softmax over classes of scale·cos θ, the own class's angle enlarged by a margin in radians.
+
+    pytorch-metric-learning's margin is in degrees. Where θ + margin would pass π, and the cosine rise again, the
+    own logit goes on as cos θ − margin·sin(margin), as in the authors' code.
+
+    Args:
+        embeddings: (..., B, D).
+        relation: labels 0..C−1.
+        class_vectors: (..., C, D), of any length.
+        margin: radians, () or the leading shape.
+        scale: of the cosines, () or the leading shape.
+
+    Returns:
+        Terms (..., B), valid 1 everywhere.
+
+    Raises:
+        LosscopeError: pairs or triplets, labels outside 0..C−1, class vectors of another dimension.
+
+    Source: Deng, Guo, Xue, Zafeiriou 2019, ArcFace, eq. 3.
+
+    >>> z, w = torch.tensor([[1.0, 0.0], [0.6, 0.8]]), torch.eye(2)
+    >>> terms = arcface(z, Relation.from_labels(torch.tensor([0, 1])), class_vectors=w, margin=0.3, scale=4.0)
+    >>> [round(v, 4) for v in terms.value.tolist()]
+    [0.0217, 0.7196]
+    """
+    cosines, labels = _cosines(embeddings, relation, class_vectors, "arcface")
+    margin, scale = _column(margin, cosines), _column(scale, cosines)
+    column = labels.unsqueeze(-1)
+    edge = 1 - ANGLE_CLAMP[cosines.dtype]
+    own = cosines.gather(-1, column).clamp(-edge, edge)
+    # cos(θ + m), and past π a continuation that still falls.
+    turned = own * margin.cos() - (1 - own.square()).sqrt() * margin.sin()
+    turned = torch.where(own > -margin.cos(), turned, own - margin * margin.sin())
+    return _terms(scale * cosines.scatter(-1, column, turned), labels)
+
+
+@register(
+    "loss",
+    "center_contrastive",
+    hinge=False,
+    normalised=True,
+    form="anchors",
+    shape="softmax",
+    reductions=("valid_mean",),
+    class_vectors=True,
+    units={"margin": "cosine", "scale": "logit at cosine 1"},
+    positive=("scale",),
+    defaults={"paper": {"margin": 0.2, "scale": 32.0}, "matched": {"margin": 0.2, "scale": 32.0}},
+    space=[
+        {"margin": 0.1, "scale": 16.0},
+        {"margin": 0.2, "scale": 16.0},
+        {"margin": 0.35, "scale": 16.0},
+        {"margin": 0.1, "scale": 32.0},
+        {"margin": 0.2, "scale": 32.0},
+        {"margin": 0.35, "scale": 32.0},
+    ],
+    floor=False,
+    force=None,
+)
+def center_contrastive(
+    embeddings: Tensor,
+    relation: Relation,
+    *,
+    class_vectors: Tensor,
+    margin: float | Tensor = 0.2,
+    scale: float | Tensor = 32.0,
+) -> Terms:
+    """Center contrastive loss: −log softmax over class centres of scale·cos, the own cosine less a margin.
+
+    Our reading of the "CCL" that the follow-up study names after Cai 2023, whose text was not to be had: the
+    centres are class vectors learned with the network, and the margin is taken off the own cosine. That makes
+    it CosFace's form with centres for weights.
+
+    Args:
+        embeddings: (..., B, D).
+        relation: labels 0..C−1.
+        class_vectors: centres (..., C, D), of any length.
+        margin: a cosine, () or the leading shape; 0 is allowed.
+        scale: of the cosines, () or the leading shape.
+
+    Returns:
+        Terms (..., B), valid 1 everywhere.
+
+    Raises:
+        LosscopeError: pairs or triplets, labels outside 0..C−1, class vectors of another dimension.
+
+    Source: after Cai et al. 2023, Center contrastive loss for metric learning.
+
+    >>> z, w = torch.tensor([[1.0, 0.0], [0.6, 0.8]]), torch.eye(2)
+    >>> terms = center_contrastive(z, Relation.from_labels(torch.tensor([0, 1])), class_vectors=w, scale=4.0)
+    >>> [round(v, 4) for v in terms.value.tolist()]
+    [0.04, 0.6931]
+    """
+    cosines, labels = _cosines(embeddings, relation, class_vectors, "center_contrastive")
+    column = labels.unsqueeze(-1)
+    own = cosines.gather(-1, column) - _column(margin, cosines)
+    return _terms(_column(scale, cosines) * cosines.scatter(-1, column, own), labels)
