@@ -19,7 +19,7 @@ from markupsafe import Markup
 import report_fixture as fixture
 from losscope import registry
 from losscope.errors import LosscopeError
-from losscope.report import page
+from losscope.report import page, words
 from losscope.report.parts import Grid, fragment
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "wbr"}
@@ -269,6 +269,22 @@ def test_values_that_are_not_finite_become_gaps():
     assert len(read.figures()) > 5
     words = " ".join(text for _, text in read.all("main")).split()
     assert not {"nan", "NaN", "inf", "-inf", "Infinity"} & set(words)
+
+
+def test_a_reproduction_leads_with_its_tally():
+    result = {
+        "claims": fixture.with_claims(fixture.result(1, seeds=1))["claims"],
+        "data": {"name": "zeng2025"},
+    }
+    read = Reader(page.render(result))
+    counts = pd.Series([claim["verdict"] for claim in result["claims"]]).value_counts()
+    assert read.all("h1")[0][1].startswith(
+        f"Of {len(result['claims'])} verdicts on claims {counts.iloc[0]} are"
+    )
+    ledger = next(text for attrs, text in read.all("table") if attrs["class"] == "ledger")
+    for code, count in counts.items():
+        assert ledger.count(words.verdict(code)) == count
+    assert not read.figures()
 
 
 def test_a_failed_run_is_said_with_its_reason():

@@ -156,6 +156,13 @@ def test_little_is_enough_for_every_format(result, format):
     assert "nan" not in text.lower().replace("nanosecond", "") and "None" not in text
 
 
+def test_a_small_variance_keeps_two_digits_and_a_small_share_does_not():
+    measures = {name: {"mean": 0.00471, "low": 0.0045, "high": 0.0049} for name in ("intra_variance", "eer")}
+    side = tables.Side("a", "loss", measures)
+    assert tables.texts(side, "intra_variance", words.Digits(3)) == ("0.0047", "0.0045–0.0049")
+    assert tables.texts(side, "eer", words.Digits(3)) == ("0.005", "0.004–0.005")
+
+
 # --- numbers in words ------------------------------------------------------------------------------
 
 finite = some.floats(allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12)

@@ -47,6 +47,24 @@ def forest_group(context: Context, measure: str, rows: Sequence[Mapping[str, Any
     }  # fmt: skip
 
 
+def tally(claims: Sequence[Mapping[str, Any]]) -> str:
+    """How many verdicts of each kind there are, as a sentence.
+
+    >>> tally([{"verdict": "reproduced"}, {"verdict": "contradicted"}, {"verdict": "reproduced"}])
+    'Of 3 verdicts on claims 2 are reproduced and 1 contradicted.'
+    """
+    counts: dict[str, int] = {}
+    for one in claims:
+        word = words.verdict(one.get("verdict"))
+        counts[word] = counts.get(word, 0) + 1
+    order = sorted(counts, key=lambda word: -counts[word])
+    told = [
+        f"{counts[word]}{(' is' if counts[word] == 1 else ' are') if not place else ''} {word}"
+        for place, word in enumerate(order)
+    ]
+    return f"Of {words.count(len(claims), 'verdict')} on claims {words.listing(told)}."
+
+
 def claim_tip(one: Mapping[str, Any]) -> str:
     """The numbers behind one verdict on a claim, for its tooltip."""
     parts = [f"expected {words.number(one.get('expected'))}", f"measured {words.number(one.get('measured'))}"]
@@ -109,7 +127,7 @@ def settings(values: Mapping[str, Any]) -> str:
     'margin 0.5, reduction valid mean'
     """
     chosen = {key: values[key] for key in _SETTINGS if values.get(key) is not None}
-    return ", ".join(f"{name} {text.replace('_', ' ')}" for name, text in items(chosen))
+    return ", ".join(f"{name} {text.replace('_', ' ')}" for name, text in items(chosen) if text != "no")
 
 
 def chosen_words(side: tables.Side) -> str:
@@ -148,22 +166,25 @@ def why_failed(side: tables.Side) -> str:
 def items(values: Any, before: str = "") -> list[tuple[str, str]]:
     """Nested facts as flat (name, text) pairs; what is absent is left out."""
     if not isinstance(values, Mapping):
-        return [(before or "value", _said(values))]
+        return [(before or "value", said(values))]
     out: list[tuple[str, str]] = []
     for key, value in values.items():
         name = "" if key == "hyperparameters" else f"{before} {key}".strip().replace("_", " ")
         if isinstance(value, Mapping):
             out += items(value, name)
         elif value is not None and value != "" and value != []:
-            out.append((name, _said(value)))
+            out.append((name, said(value)))
     return out
 
 
-def _said(value: Any) -> str:
+def said(value: Any) -> str:
+    """A fact as text: numbers short, lists joined, nothing as a dash."""
+    if value is None:
+        return words.NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list | tuple):
-        return ", ".join(_said(one) for one in value) if len(value) <= 24 else f"{len(value)} values"
+        return ", ".join(said(one) for one in value) if len(value) <= 24 else f"{len(value)} values"
     return str(value) if isinstance(value, str | int) else json.dumps(value, default=str)

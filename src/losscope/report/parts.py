@@ -102,14 +102,9 @@ class Context:
             tip.append("by seed: " + ", ".join(words.number(value, digits) for value in values))
         if side.runs:
             tip.append("runs: " + ", ".join(run[:12] for run in side.runs))
-        low, high = side.value(measure, "low"), side.value(measure, "high")
-        return Cell(
-            words.number(side.value(measure), digits),
-            words.interval(low, high, digits),
-            "\n".join(tip),
-            " ".join(side.runs),
-            "none" if side.value(measure) is None else "",
-        )
+        mean, spread = tables.texts(side, measure, digits)
+        missing = "none" if side.value(measure) is None else ""
+        return Cell(mean, spread, "\n".join(tip), " ".join(side.runs), missing)
 
     def head(self, measure: str) -> Cell:
         """A measure as a column head: its name, unit and split, its definition as tooltip."""

@@ -27,14 +27,16 @@ def verdict(context: Context) -> Section | None:
     result = context.result
     sentences = (result.get("recommendation") or {}).get("sentences") or ()
     said = [str(one) for one in sentences if str(one).strip()]
-    first = said[0] if said else "No recommendation was asked for; here is what was measured."
+    claims_found = list(result.get("claims") or ())
+    plain = "No recommendation was asked for; here is what was measured."
+    first = said[0] if said else evidence.tally(claims_found) if claims_found else plain
     claim, rest = headline(first)
     protocol = (result.get("protocol") or {}).get("name")
     about = [
         str(context.data.get("name") or ""),
         f"{protocol} protocol" if protocol and protocol != YOURS else "your runs" if protocol else "",
         _seeds(context) if context.seeds else "",
-        f"goal: {tables.goal_of(result)}",
+        f"goal: {tables.goal_of(result)}" if said else "",
         "untuned" if any("untuned" in one for one in said) else "",
     ]
     known = [str(context.data[key]) for key in ("title", "edition") if context.data.get(key)]
@@ -75,11 +77,11 @@ def summary(context: Context) -> Section | None:
         rows.append({"side": side, "strips": strips, "look": context.palette.look(side.name),
                      "failed": tables.failed_of(side, context.seeds), "chosen": side.name == chosen})  # fmt: skip
     note = (
-        f"Mean over {_seeds(context)} and its interval. Each mark lies on its column's own scale, from the "
+        f"Mean over {_seeds(context)} and its 95 % interval. Each mark lies on its column's own scale, from the "
         "smallest to the largest interval end: compare marks within a column, not across. "
         "Losses and baselines are measured alike."
     )
-    caption = "Final measures of each loss and baseline: mean and interval over seeds"
+    caption = "Final measures of each loss and baseline: mean and 95 % interval over seeds"
     return {
         "title": "At a glance",
         "note": note,
@@ -167,7 +169,7 @@ def decay(context: Context) -> Section | None:
         return None
     note = (
         f"{_band_note(context)} The values of a squared and of a linear loss do not fall on one scale, and some "
-        "losses cannot reach zero: the quality of the embeddings, at the right, can be compared."
+        "losses cannot reach zero: the quality of the embeddings, MAP@R, can be compared."
     )
     return {
         "title": "How fast it learns",
@@ -289,14 +291,7 @@ def claims(context: Context) -> Section | None:
         {"id": name, "statement": row["statement"], "cells": [row["cells"].get(place) for place in places]}
         for name, row in ledger.items()
     ]
-    counts: dict[str, int] = {}
-    for one in found:
-        word = words.verdict(one.get("verdict"))
-        counts[word] = counts.get(word, 0) + 1
-    note = (
-        words.listing(f"{count} {word}" for word, count in sorted(counts.items(), key=lambda pair: -pair[1]))
-        + "."
-    )
+    note = evidence.tally(found)
     columns: dict[str, list[str]] = {}
     for data, rule in places:
         columns.setdefault(data, []).append(rule)
@@ -306,6 +301,29 @@ def claims(context: Context) -> Section | None:
     html = fragment("ledger", "Verdict on each claim, by data set and protocol", columns, rows)
     return {"title": "The claims", "note": note, "html": html, "table": evidence.claim_grid(found),
             "fold": "Expected and measured", "wide": True}  # fmt: skip
+
+
+@register("section", "controls", order=27)
+def controls(context: Context) -> Section | None:
+    """What explains the claims: the controls' numbers with their intervals, without verdicts."""
+    found = [one for one in context.result.get("controls") or () if isinstance(one, Mapping)]
+    if not found:
+        return None
+    keys = [key for key in dict.fromkeys(key for one in found for key in one) if key not in ("low", "high")]
+    rows = [
+        [
+            Cell(
+                evidence.said(one.get(key)),
+                words.interval(one.get("low"), one.get("high")) if key == "measured" else "",
+            )
+            for key in keys
+        ]
+        for one in found
+    ]
+    heads = [key.replace("_", " ") for key in keys]
+    note = "Controls explain why a claim came out as it did: intervals, no verdicts."
+    grid = Grid("Controls with their intervals", heads, rows, numeric=False)
+    return {"title": "Controls", "note": note, "table": grid, "wide": True}
 
 
 @register("section", "measures", order=110)
@@ -325,7 +343,7 @@ def measures(context: Context) -> Section | None:
         })  # fmt: skip
     heads = [{"name": side.name, "look": context.palette.look(side.name)} for side in context.sides]
     note = (
-        f"{words.count(len(names), 'measure')}: mean over {_seeds(context)} with the interval over seeds. Beyond those tested "
+        f"{words.count(len(names), 'measure')}: mean over {_seeds(context)} with its 95 % interval. Beyond those tested "
         "above they describe, and carry no verdict."
     )
     html = fragment("measures", "Every measure of every loss and baseline", heads, groups)

@@ -114,6 +114,18 @@ def digits_of(found: Iterable[Side], measure: str) -> words.Digits:
     return words.digits_for(pairs, measure)
 
 
+def texts(side: Side, measure: str, digits: words.Digits) -> tuple[str, str]:
+    """(mean, interval) of a measure in its column's decimals, or in more where they would leave one digit.
+
+    Only measures compared by ratio get more: 0.005 says little of a variance, and enough of a share.
+    """
+    mean = side.value(measure)
+    if mean and words.measure(measure).scale == "log_ratio":
+        digits = words.Digits(max(digits.decimals, min(6, words.decimals_for(mean, 2))))
+    low, high = side.value(measure, "low"), side.value(measure, "high")
+    return words.number(mean, digits), words.interval(low, high, digits)
+
+
 def split_of(found: Iterable[Side], measure: str) -> str:
     """On which split a measure was taken; several are named."""
     splits = {str(split) for side in found if (split := (side.measures.get(measure) or {}).get("split"))}
@@ -131,7 +143,7 @@ def failed_of(side: Side, seeds: int) -> str:
 def summary(result: Mapping[str, Any]) -> Table:
     """Losses and baselines by the measures that matter, readable at 100 columns.
 
-    Means, with the interval over seeds below each; baselines are set apart, failures counted.
+    Means, with the 95 % interval over seeds below each; baselines are set apart, failures counted.
     """
     found = sides(result)
     heads, body = _fit(found, columns(result))
@@ -151,7 +163,7 @@ def summary(result: Mapping[str, Any]) -> Table:
             row.append(cell.append(f"\n{spread}", style="dim not bold") if spread else cell)
         table.add_row(label, *row, end_section=True)
     count = words.count(seeds, "seed") if seeds else "seeds"
-    table.caption = Text(f"mean over {count}, below it the interval over seeds", style="dim italic")
+    table.caption = Text(f"mean over {count}, below it the 95 % interval over seeds", style="dim italic")
     table.caption_justify = "left"
     return table
 
@@ -166,13 +178,7 @@ def _fit(found: list[Side], names: list[str]) -> tuple[list[Text], list[list[tup
     body: list[list[tuple[str, str]]] = [[] for _ in found]
     for name in names:
         digits = digits_of(found, name)
-        cells = [
-            (
-                words.number(side.value(name), digits),
-                words.interval(side.value(name, "low"), side.value(name, "high"), digits),
-            )
-            for side in found
-        ]
+        cells = [texts(side, name, digits) for side in found]
         head = _two_lines(words.label(name))
         width = max([len(line) for line in head.split("\n")] + [len(text) for cell in cells for text in cell])
         left -= width + 2
@@ -281,16 +287,7 @@ def _grid(result: Mapping[str, Any]) -> tuple[list[str], list[list[tuple[str, st
     """Measure names and (mean, interval) cells of the summary, a row a side."""
     found, names = sides(result), columns(result)
     digits = {name: digits_of(found, name) for name in names}
-    rows = [
-        [
-            (
-                words.number(side.value(name), digits[name]),
-                words.interval(side.value(name, "low"), side.value(name, "high"), digits[name]),
-            )
-            for name in names
-        ]
-        for side in found
-    ]
+    rows = [[texts(side, name, digits[name]) for name in names] for side in found]
     return names, rows, found
 
 
@@ -329,7 +326,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         shown = [f"{mean} ({spread})" if spread else mean for mean, spread in cells]
         failed = f"{side.failed} of {seeds}" if side.failed else "0"
         lines.append(_md_row([_md(side.name), *shown, failed]))
-    lines += ["", f"Means over {words.count(seeds, 'seed')}, in brackets the interval over seeds."]
+    lines += ["", f"Means over {words.count(seeds, 'seed')}, in brackets the 95 % interval over seeds."]
     tested = _verdict_cells(result)
     if tested:
         lines += ["", _md_row(_VERDICT_HEAD), "|:--|:--|--:|--:|--:|:--|"]
@@ -384,9 +381,7 @@ def latex(result: Mapping[str, Any]) -> str:
         ]
         rows.append((side.kind, [tex(side.name + failed), *shown]))
     heads = ["", *(tex(words.label(name)) for name in names)]
-    caption = (
-        f"Losses on {data}: means over {words.count(seeds, 'seed')}, in brackets the interval over seeds."
-    )
+    caption = f"Losses on {data}: means over {words.count(seeds, 'seed')}, in brackets the 95 % interval over seeds."
     parts = [_tabular("l" + "r" * len(names), heads, rows, caption)]
     tested = _verdict_cells(result)
     if tested:

@@ -71,6 +71,15 @@ def _power(value: float) -> int:
     return math.floor(math.log10(abs(value)))
 
 
+def decimals_for(value: float, significant: int) -> int:
+    """How many decimals show so many significant digits.
+
+    >>> decimals_for(0.0047, 2), decimals_for(1.31, 2)
+    (4, 1)
+    """
+    return max(0, significant - 1 - _power(value)) if value else 0
+
+
 def _own_decimals(value: float, half: float | None) -> int:
     """Decimals of one value: by its half-width if it has one, else three significant digits."""
     top = _power(value) if value else 0
