@@ -109,13 +109,16 @@ class MobileNet(Backbone):
             kernel_, bias = (
                 torch.from_numpy(one.astype(np.float32)).to(device) for one in (weight, beta - mean * scale)
             )
+            kernel_ = kernel_.contiguous(memory_format=torch.channels_last)
             self.layers.append((kernel_, bias, stride, out if depthwise else 1, relu, place))
 
     def __call__(self, batch: Tensor) -> Tensor:
         """(rows, 3, size, size) -> (rows, 1280)."""
+        import torch
         from torch.nn import functional as F
 
-        x, kept = batch, batch
+        # Channels last: 1.5 to 2 times the speed on a CPU.
+        x = kept = batch.contiguous(memory_format=torch.channels_last)
         for weight, bias, stride, groups, relu, place in self.layers:
             if place == "start":
                 kept = x
