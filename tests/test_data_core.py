@@ -139,6 +139,18 @@ def test_limit_keeps_the_test_rows_and_says_so():
     assert f"reduced: {kept} of" in source.facts.notes[0]
 
 
+def test_limit_test_keeps_the_training_rows_and_changes_the_digest():
+    whole, source = load("digits"), load("digits", limit_test=100)
+    draws, before = source.splits(0), whole.splits(0)
+    assert len(draws.test) == 100 and np.array_equal(np.bincount(draws.test.labels), np.full(10, 10))
+    assert np.array_equal(draws.train.inputs, before.train.inputs)
+    assert set(map(bytes, draws.test.inputs)) <= set(map(bytes, before.test.inputs))
+    assert "100 of" in source.facts.notes[0] and "test rows" in source.facts.notes[0]
+    assert source.digest != whole.digest
+    with pytest.raises(LosscopeError, match="limit_test is 1;"):
+        load("digits", limit_test=1)
+
+
 # The paper's generator
 
 

@@ -22,6 +22,7 @@ def finish(
     train_labels: str | None = None,
     label_noise: float = 0.0,
     limit: int | None = None,
+    limit_test: int | None = None,
     pairs: str | None = None,
     triplets: str | None = None,
 ) -> Table:
@@ -29,7 +30,7 @@ def finish(
 
     ``train_labels``: "fine" or "coarse" where the data have both. ``label_noise``: share of the training
     labels redrawn uniformly, by seed. ``limit``: at most about so many training and validation rows, a
-    fixed stratified choice. ``pairs``, ``triplets``: files of explicit tuples over the rows.
+    fixed stratified choice; ``limit_test``: likewise of the test rows. ``pairs``, ``triplets``: files of explicit tuples over the rows.
 
     Raises LosscopeError for unequal lengths, NaN or infinity, one class only, no class with two members,
     or splits that leak.
@@ -49,7 +50,11 @@ def finish(
         notes.append(_shared(pool.labels, role))
     checksum = fingerprint(*(getattr(pool, one.name) for one in dataclasses.fields(pool)), role)
     if limit is not None:
-        keep, note = _limited(draft.name, pool.labels, role, limit)
+        keep, note = _limited(draft.name, pool.labels, role == TEST, limit, "training and validation")
+        pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
+        notes += note
+    if limit_test is not None:
+        keep, note = _limited(draft.name, pool.labels, role != TEST, limit_test, "test")
         pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
         notes += note
     if label_noise:
@@ -57,7 +62,8 @@ def finish(
     pool = dataclasses.replace(pool, rows=np.arange(len(pool)))
     disjoint = not np.isin(pool.labels[role == TEST], pool.labels[role != TEST]).any()
     facts = _facts(draft, pool, role, names, split, disjoint, checksum, notes)
-    options = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
+    options: tuple = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
+    options += () if limit_test is None else ("limit_test", limit_test)
     table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole)
     torn = _torn(draft, table)
     if torn:
@@ -301,15 +307,18 @@ def _shared(labels: np.ndarray, role: np.ndarray) -> str:
     return f"the split is by fine classes: {both:,} of {len(np.unique(labels)):,} coarse classes have fine ones on both sides"
 
 
-def _limited(name: str, labels: np.ndarray, role: np.ndarray, limit: int) -> tuple[np.ndarray, list[str]]:
-    """The rows to keep: all test rows, and a fixed stratified choice of the others."""
-    rest = np.flatnonzero(role != TEST)
-    require(limit > 1, f"limit is {limit}; it is the number of training rows to keep, at least 2")
+def _limited(
+    name: str, labels: np.ndarray, untouched: np.ndarray, limit: int, what: str
+) -> tuple[np.ndarray, list[str]]:
+    """The rows to keep: all that are untouched, and a fixed stratified choice of the others."""
+    rest = np.flatnonzero(~untouched)
+    option = "limit_test" if what == "test" else "limit"
+    require(limit > 1, f"{option} is {limit}; it is the number of {what} rows to keep, at least 2")
     if limit >= len(rest):
-        return np.arange(len(role)), []
-    held = rules.hold_out_stratified(labels[rest], limit / len(rest), rules.generator(0, "limit"))
-    keep = np.sort(np.concatenate([rest[held], np.flatnonzero(role == TEST)]))
-    return keep, [f"reduced: {int(held.sum()):,} of {len(rest):,} training and validation rows of {name}"]
+        return np.arange(len(labels)), []
+    held = rules.hold_out_stratified(labels[rest], limit / len(rest), rules.generator(0, option))
+    keep = np.sort(np.concatenate([rest[held], np.flatnonzero(untouched)]))
+    return keep, [f"reduced: {int(held.sum()):,} of {len(rest):,} {what} rows of {name}"]
 
 
 def _torn(draft: Draft, table: Table) -> str | None:

@@ -26,6 +26,7 @@ COMMON: dict[str, Any] = {
     "train_labels": None,
     "label_noise": 0.0,
     "limit": None,
+    "limit_test": None,
     "pairs": None,
     "triplets": None,
 }
@@ -39,7 +40,7 @@ def load(name_or_path: str | Path, root: str | Path | None = None, **options: An
     """The data set of a name or path, read once a process.
 
     ``root``: the folder with real data sets, else ``LOSSCOPE_DATA``. ``options`` are those of the loader
-    and ``train_labels``, ``label_noise``, ``limit``; None means the default.
+    and ``train_labels``, ``label_noise``, ``limit``, ``limit_test``; None means the default.
 
     Raises LosscopeError for an unknown name or option, missing or broken files, and data that cannot be
     compared on (see ``finish``).
