@@ -110,7 +110,11 @@ class Context:
         """A measure as a column head: its name, unit and split, its definition as tooltip."""
         known = words.measure(measure)
         split = tables.split_of(self.sides, measure)
-        return Cell(words.label(measure).replace(" %", "\u00a0%"), split, f"{known.definition} ({known.unit}; better: {known.better})")
+        return Cell(
+            words.label(measure).replace(" %", "\u00a0%"),
+            split,
+            f"{known.definition} ({known.unit}; better: {known.better})",
+        )
 
 
 def breakable(name: str) -> Markup:
