@@ -73,13 +73,7 @@ def triplets(
     by_length: bool,
     close: bool,
 ) -> None:
-    """See ``kernels.triplet_slopes``, for R anchors; one with a distance that is not a number gets NaN."""
-    broken = np.isnan(reach).any(-1)
-    if broken.any():
-        reach[broken] = 0
-        triplets(diagonal, reach, positive, negative, margin, value, active, by_length, close)
-        value[broken], reach[broken] = np.nan, np.nan
-        return
+    """See ``kernels.triplet_slopes``, for R anchors."""
     rows, columns = reach.shape
     outside = np.flatnonzero(~negative)
     chosen = outside[positive.reshape(-1)[outside]]

@@ -55,8 +55,6 @@ def all_triplets(z: Tensor, relation: Relation, margin: float | Tensor, squared:
     if not squared:
         matrix.sqrt_()
     value, active = triplet_slopes(matrix, positive, negative, margin, by_length=not squared, close=close)
-    # A NaN or infinite embedding is a NaN loss, never a quiet 0.
-    value += 0 * z.detach().sum((-2, -1)).unsqueeze(-1)
     positives, negatives = relation.counts(positive, negative)
 
     def backward(grad: Tensor) -> Tensor:
@@ -97,8 +95,16 @@ def triplet_slopes(
     """
     value = reach.new_empty(reach.shape[:-1])
     active = torch.empty_like(value, dtype=torch.int64)
+    broken = ~reach.sum((-2, -1), keepdim=True).isfinite()
+    some_broken = bool(broken.any())
+    if some_broken:
+        reach.masked_fill_(broken, 0)
     rows = (*_rows(reach, positive, negative, margin), value.view(-1), active.view(-1))
-    _in_blocks("triplets", rows, by_length, close)
+    _in_blocks("triplets", rows, by_length, close or some_broken)
+    if some_broken:
+        # A NaN or infinite embedding is a NaN loss of its member, never a quiet 0, and no other's trouble.
+        value.masked_fill_(broken.squeeze(-1), torch.nan)
+        reach.masked_fill_(broken, torch.nan)
     return value, active
 
 
