@@ -61,8 +61,9 @@ class Case:
         return self.pairs + [pair for a, p, n in self.triplets for pair in ((a, p, True), (a, n, False))]
 
     def partners(self, i: int, alike: bool) -> list[int]:
-        """The distinct positives or negatives of an anchor."""
-        return sorted({b for a, b, same in self.listed() if a == i and same == alike})
+        """The distinct positives or negatives of an anchor; a row named both is a positive."""
+        found = {b for a, b, same in self.listed() if a == i and same == alike}
+        return sorted(found if alike else found - set(self.partners(i, True)))
 
     def all_triplets(self) -> list[tuple[int, int, int]]:
         """Each anchor's positives with all its negatives; explicit triplets as given."""

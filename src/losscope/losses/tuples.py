@@ -12,7 +12,7 @@ from torch import Tensor
 
 from losscope.pairs import Relation, Terms, pair_distances, widened
 from losscope.pairs.distances import matmul
-from losscope.pairs.explicit import ACTIVE_DISTANCE, aligned_contrastive, aligned_triplet, hyper
+from losscope.pairs.explicit import ACTIVE_DISTANCE, aligned_contrastive, aligned_triplet, per_member
 from losscope.pairs.kernels import all_contrastive, all_triplets, candidates, log_ratio, triplet_slopes
 from losscope.registry import register
 
@@ -105,7 +105,7 @@ def contrastive_force(
     """|∂L/∂d_ij| of anchor i's term with j, (..., B, B), up to a constant of the member."""
     positive, negative = relation.masks()
     pull = 2 * distances * positive
-    push = 2 * (torch.as_tensor(hyper(margin, 2, distances)) - distances).clamp_min(0) * negative
+    push = 2 * (per_member(margin, 2, distances) - distances).clamp_min(0) * negative
     if reduction == "balanced":
         count = [mask.sum((-2, -1), keepdim=True).clamp_min(1) for mask in (positive, negative)]
         return pull / count[0] + push / count[1]
@@ -257,7 +257,7 @@ def n_pair(
     here, there = square[..., :anchors], square[..., relation.rows - positive.shape[-1] :]
     lengths = (pairs.sum(-1) * here + matmul(pairs, there.unsqueeze(-1)).squeeze(-1)) / 2
     lengths = torch.nn.functional.pad(lengths, (0, relation.rows - anchors))
-    weight = torch.as_tensor(hyper(l2_weight, 1, z))
+    weight = per_member(l2_weight, 1, z)
     return Terms(terms.value + weight * lengths, None, terms.valid)
 
 
@@ -318,7 +318,7 @@ def contrastive_label_blind(embeddings: Tensor, relation: Relation, *, margin: f
     distance = pair_distances(z)
     known = (positive | negative).to(z.dtype)
     pull = (distance.square() * known).sum(-1)
-    gap = (torch.as_tensor(hyper(margin, 2, z)) - distance).clamp_min(0)
+    gap = (per_member(margin, 2, z) - distance).clamp_min(0)
     push = (gap.square() * known).sum(-1)
     times = torch.stack([mask.sum((-2, -1)) for mask in (positive, negative)], -1).unsqueeze(-2)
     value = torch.stack((pull, push), -1) * times

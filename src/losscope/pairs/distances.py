@@ -57,10 +57,12 @@ def squared_and_close(embeddings: Tensor) -> tuple[Tensor, bool]:
     squared = product(left, right.mT)
     diagonal = squared.diagonal(dim1=-2, dim2=-1)
     diagonal.fill_(torch.inf)
+    if z.shape[-2] < 2:
+        return squared.fill_(0), True
     below = CLOSE[z.dtype] * norms.amax(-2, keepdim=True)
-    close = z.shape[-2] > 1 and not bool((squared.amin((-2, -1), keepdim=True) >= below).all())
+    close = not bool((squared.amin((-2, -1), keepdim=True) > below).all())
     if close:
-        _recompute(squared, z, squared < below)
+        _recompute(squared, z, squared <= below)
     diagonal.fill_(0)
     return squared, close
 

@@ -40,15 +40,16 @@ def as_tensor(array: Any) -> Tensor:
     return array if isinstance(array, Tensor) else torch.from_numpy(array)
 
 
-def hyper(value: float | Tensor, dims: int, like: Any) -> Any:
-    """A hyperparameter of shape () or (...,), ready to meet an array with ``dims`` more dimensions."""
+def per_member(value: float | Tensor, dims: int, like: Tensor) -> float | Tensor:
+    """A hyperparameter of shape () or (...,), ready to meet a tensor with ``dims`` more dimensions."""
     if not isinstance(value, Tensor):
         return value
-    if isinstance(like, np.ndarray):
-        array: Any = value.detach().cpu().numpy().astype(like.dtype)
-    else:
-        array = value.detach().to(like)
-    return array.reshape(*value.shape, *[1] * dims) if value.ndim else array
+    return value.detach().to(like).reshape(*value.shape, *[1] * (dims if value.dim() else 0))
+
+
+def _margins(margin: float | Tensor, embeddings: Tensor) -> Any:
+    margin = per_member(margin, 1, embeddings)
+    return bare(margin) if isinstance(margin, Tensor) else margin
 
 
 def _zeros(like: Any, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -68,13 +69,13 @@ def aligned_contrastive(
     embeddings: Tensor, same: Tensor, exists: Tensor | None, margin: float | Tensor
 ) -> Terms:
     """Contrastive terms of the pairs (k, b + k) of (..., 2b, D); same and exists (..., b)."""
-    z, alike = bare(embeddings), bare(same)
+    z, alike, margin = bare(embeddings), bare(same), _margins(margin, embeddings)
     xp: Any = np if isinstance(z, np.ndarray) else torch
     half = z.shape[-2] // 2
     shape = (*z.shape[:-2], 2, 2 * half)
     difference = z[..., :half, :] - z[..., half:, :]
     distance = _lengths(difference)
-    gap = hyper(margin, 1, z) - distance
+    gap = margin - distance
     gap = gap * (gap > 0)
     reach = xp.where(alike, distance, gap)
     live = reach > ACTIVE_DISTANCE * alike
@@ -114,7 +115,7 @@ def aligned_triplet(
     embeddings: Tensor, exists: Tensor | None, margin: float | Tensor, squared: bool
 ) -> Terms:
     """Triplet terms of the rows (k, b + k, 2b + k) of (..., 3b, D); exists (..., b)."""
-    z = bare(embeddings)
+    z, margin = bare(embeddings), _margins(margin, embeddings)
     xp: Any = np if isinstance(z, np.ndarray) else torch
     third = z.shape[-2] // 3
     shape = (*z.shape[:-2], 3 * third)
@@ -122,7 +123,7 @@ def aligned_triplet(
     away = z[..., :third, :] - z[..., 2 * third :, :]
     near, far = _lengths(toward), _lengths(away)
     term = near * near - far * far if squared else near - far
-    term = term + hyper(margin, 1, z)
+    term = term + margin
     live = term > 0
     if exists is not None:
         live = live & bare(exists)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from losscope.pairs import blocks, elsewhere
 from losscope.pairs.distances import product, pull, squared_and_close
-from losscope.pairs.explicit import QUIET, bare, hyper
+from losscope.pairs.explicit import QUIET, bare, per_member
 from losscope.pairs.relation import Relation
 from losscope.pairs.terms import Kernel, Terms
 
@@ -118,7 +118,7 @@ def log_ratio(z: Tensor, relation: Relation, scale: float | Tensor, in_batch: bo
     points = z.detach()
     left, right = points[..., :anchors, :], points[..., relation.rows - positive.shape[-1] :, :]
     matrix = product(left, right.mT)
-    matrix *= torch.as_tensor(hyper(scale, 2, matrix))
+    matrix *= per_member(scale, 2, matrix)
     value = _softmax_rows("positive_against_negatives", matrix, positive, negative)
     positives, negatives = positive.sum(-1), negative.any(-1)
     return _similarity_terms(z, relation, matrix, value, positives * negatives, scale)
@@ -128,14 +128,14 @@ def log_share(z: Tensor, relation: Relation, scale: float | Tensor) -> Terms:
     """Per anchor: mean over its positives of −log softmax of scale · z_a·z over all others, rows (..., B, D)."""
     positive, negative = relation.masks()
     matrix = product(z.detach(), z.detach().mT)
-    matrix *= torch.as_tensor(hyper(scale, 2, matrix))
+    matrix *= per_member(scale, 2, matrix)
     value = _softmax_rows("positives_among_all", matrix, positive, negative)
     return _similarity_terms(z, relation, matrix, value, positive.any(-1).long(), scale)
 
 
 def softmax_slopes(work: str, distances: Tensor, relation: Relation, scale: float | Tensor) -> Tensor:
     """|∂L/∂d| of a softmax over scaled cosines s = 1 − d²/2 of unit vectors: |∂L/∂s|·d, (..., B, B)."""
-    matrix = (1 - distances.detach().square() / 2) * torch.as_tensor(hyper(scale, 2, distances))
+    matrix = (1 - distances.detach().square() / 2) * per_member(scale, 2, distances)
     _softmax_rows(work, matrix, *relation.masks())
     return matrix.abs_() * distances.detach()
 
@@ -174,8 +174,8 @@ def candidates(relation: Relation, in_batch: bool) -> tuple[int, Tensor, Tensor]
 
 def _softmax_rows(work: str, matrix: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     value = matrix.new_empty(matrix.shape[:-1])
-    masks = (mask.expand(matrix.shape).reshape(-1, matrix.shape[-1]) for mask in (positive, negative))
-    _in_blocks(work, (matrix.view(-1, matrix.shape[-1]), *masks, value.view(-1)))
+    *rows, _ = _rows(matrix, positive, negative, 0.0)
+    _in_blocks(work, (*rows, value.view(-1)))
     return value
 
 
@@ -193,7 +193,7 @@ def _similarity_terms(
     def backward(grad: Tensor) -> Tensor:
         points = z.detach()
         left, right = points[..., :anchors, :], points[..., rows - others :, :]
-        factor = grad[..., :anchors].unsqueeze(-1) * torch.as_tensor(hyper(scale, 2, points))
+        factor = grad[..., :anchors].unsqueeze(-1) * per_member(scale, 2, points)
         uniform = grad.shape[-1] == 1
         slope = matrix if uniform else matrix * factor
         out = torch.zeros_like(points)
@@ -207,12 +207,12 @@ def _similarity_terms(
 def _rows(matrix: Tensor, positive: Tensor, negative: Tensor, margin: float | Tensor) -> tuple[Tensor, ...]:
     """The anchors of all members in one line: (N, B) matrices and (N,) margins."""
     shape = matrix.shape
-    if isinstance(margin, Tensor):
-        margins = torch.as_tensor(hyper(margin, 1, matrix), device=matrix.device)
-    else:
-        margins = matrix.new_full((1,), margin)
-    masks = (mask.expand(shape).reshape(-1, shape[-1]) for mask in (positive, negative))
-    return matrix.view(-1, shape[-1]), *masks, margins.expand(shape[:-1]).reshape(-1)
+    margin = per_member(margin, 1, matrix)
+    margins = margin if isinstance(margin, Tensor) else matrix.new_full((1,), margin)
+    parts = (
+        part.expand(shape).reshape(shape[:-1].numel(), shape[-1]) for part in (matrix, positive, negative)
+    )
+    return *parts, margins.expand(shape[:-1]).reshape(-1)
 
 
 @QUIET

@@ -159,6 +159,8 @@ class Relation:
     def masks(self) -> tuple[Tensor, Tensor]:
         """The positives and the negatives of each anchor, two bool tensors (..., B, B), row = anchor.
 
+        A row named both a positive and a negative of an anchor is a positive.
+
         >>> positive, negative = Relation.from_labels(torch.tensor([5, 5, 7])).masks()
         >>> positive.int().tolist(), negative.int().tolist()
         ([[0, 1, 0], [1, 0, 0], [0, 0, 0]], [[0, 0, 1], [0, 0, 1], [1, 1, 0]])
@@ -208,7 +210,7 @@ class Relation:
             )
             mask = mask.scatter_add_(-1, cell, keep.int()) > 0
             found.append(mask.unflatten(-1, (self.rows, self.rows)))
-        return found[0], found[1]
+        return found[0], found[1] & ~found[0]
 
     def to(self, device: torch.device | str) -> Relation:
         """The same relation on a device."""
