@@ -590,7 +590,8 @@ class TestPeers:
         labels = torch.randint(5, (rows,), generator=seeded(1))
         batch_all = losses.BatchAllTripletLoss(model, margin=0.3)
         theirs = batch_all([{"sentence_embedding": z}], labels)
-        self.same(module("triplet(margin=0.3, reduction=active_mean)")(z, labels), theirs, z)
+        terms = call("triplet", z, Relation.from_labels(labels), margin=0.3)
+        self.same(reduce(terms, "active_mean"), theirs, z)
 
     @staticmethod
     def same(ours: Tensor, theirs: Tensor, z: Tensor, tolerance: float = 1e-5) -> None:
