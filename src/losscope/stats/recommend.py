@@ -127,8 +127,10 @@ def _answer(case: _Case) -> tuple[str | None, str, Row | None]:
     if states and all(state == "worse" for state in states.values()):
         nearest = case.best(list(states))[0]
         row = case.rows[nearest, case.reference]
-        who = nearest if len(states) == 1 else f"every other loss is worse; the nearest, {nearest},"
-        text = f"Use {case.reference}: in {label_of(case.measure)} {who} has {_numbers(row)}"
+        who = nearest if len(states) == 1 else f"every other loss; the nearest, {nearest}, has"
+        label = label_of(case.measure)
+        verb = f"than that of {who}:" if len(states) == 1 else f"than that of {who}"
+        text = f"Use {case.reference}: its {label} is {declared(case.measure).better} {verb} {_numbers(row)}"
         return case.reference, text, row
     if not states:
         return _alone(case)

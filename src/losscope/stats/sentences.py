@@ -139,15 +139,16 @@ def values_words(row: Row) -> str:
 def evidence(row: Row, *, p: bool = True) -> str:
     """The bracket of a sentence: interval, p, seeds, scope.
 
-    ``96 % interval 0.005 to 0.015, p = 0.0020, corrected for 2 tests 0.0039, 10 paired seeds, these data``
+    ``96 % interval 0.005 to 0.015, p = 0.0039 corrected for 2 tests, 10 paired seeds, these data``
     """
     found, parts = row.found, []
     if found.low is not None and found.high is not None:
         parts.append(f"{percent(1 - found.alpha)} interval {interval_words(found, (found.low, found.high))}")
     if p and found.p is not None:
-        parts.append(f"p = {probability(found.p)}")
         if row.p_corrected is not None and row.tests and row.tests > 1:
-            parts.append(f"corrected for {row.tests} tests {probability(row.p_corrected)}")
+            parts.append(f"p = {probability(row.p_corrected)} corrected for {row.tests} tests")
+        else:
+            parts.append(f"p = {probability(found.p)}")
     if found.paired:
         parts.append(f"{found.n} paired seed{'s' * (found.n != 1)}")
     else:

@@ -343,13 +343,17 @@ def read(store: Store, name: str) -> Result:
         "protocol": first.run.protocol.model_dump(mode="json") if first else {},
         "seeds": sorted({one.run.seed for one in stored}),
         "goal": study.goal,
+        "unpaired": False,
         **analysis,
         "published": published.beside(study.data, study.protocol, analysis["losses"]),
         "notes": [*kept.get("notes", []), *_notes(stored)],
         "store": str(store.root),
         "study": name,
         "report": str(store.root / "studies" / name / "report.html"),
-        "provenance": provenance_of(stored),
+        "provenance": {
+            "command": f"losscope run {store.root / 'studies' / name / 'study.toml'}",
+            **provenance_of(stored),
+        },
     }
     losses = {key: own for key, own in runs_of.items() if own and not own[0].run.loss.baseline}
     return Result(plain(data), traces_of(losses), detail_of(losses), maps_of(runs_of))
@@ -391,7 +395,7 @@ def measured_of(stored: Stored, label: str) -> stats.Measured:
         for name, value in numbers.items():
             if name in values:
                 name = f"{name}@{split}"
-            values[name], splits[name] = value, split
+            values[name], splits[name] = value, "validation" if name == "epochs_to_90_quality" else split
     facts = run.loss.facts
     return stats.Measured(
         loss=label,

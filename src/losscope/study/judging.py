@@ -89,6 +89,7 @@ def judge(
         "protocol": {"name": "yours"},
         "seeds": sorted({one.seed for one in measured}),
         "goal": goal,
+        "unpaired": unpaired,
         **analysis,
         "notes": [],
         "store": None,
