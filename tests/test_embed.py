@@ -461,6 +461,22 @@ def test_grey_and_colour_arrays_are_embedded_too(weights, tmp_path):
     np.testing.assert_array_equal(one.table.pool.inputs, two.table.pool.inputs)
 
 
+def test_images_of_the_hub_are_read_from_their_bytes(photos, weights, monkeypatch):
+    """Through a stand-in for the downloaded set: encoded bytes in a column, nothing decoded beforehand."""
+    import datasets
+
+    files = sorted(photos.rglob("*.png"))
+    made = datasets.Dataset.from_dict(
+        {"image": [{"bytes": one.read_bytes(), "path": None} for one in files],
+         "label": [int(one.parent.name[-1]) for one in files]},
+        features=datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["a", "b", "c"])),
+    )  # fmt: skip
+    monkeypatch.setattr("losscope.data.hub._download", lambda name, config: {"train": made})
+    table = run(Path("hf:some/photos"), weights).table
+    folder = run(photos, weights).table
+    np.testing.assert_array_equal(table.pool.inputs, folder.pool.inputs)
+
+
 def test_fewer_rows_are_fewer_to_compute(weights, tmp_path):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
@@ -756,7 +772,7 @@ def test_preprocess_values_are_literals_or_words():
 
 
 def test_the_written_file_can_be_compared(photos, weights, tmp_path):
-    import losscope
+    import losscope.data
 
     done = embed_command(
         str(photos), str(weights), out=tmp_path / "f.npz", preprocess=["size=32"], device="cpu", batch_size=8
@@ -767,6 +783,7 @@ def test_the_written_file_can_be_compared(photos, weights, tmp_path):
         assert file["features"].dtype == np.float16
         assert set(file["split"]) == {"train", "test"}
         assert set(file["class_names"]) == {"class0", "class1", "class2"}
+    assert "features of mobile.npz" in losscope.data.load(str(tmp_path / "f.npz")).describe()
     result = losscope.compare(
         str(tmp_path / "f.npz"), losses="triplet", seeds=2, epochs=1, batch_size=12, device="cpu",
         out=str(tmp_path / "runs"), tune=False,

@@ -79,6 +79,7 @@ def features(
         path.name, f"{first} of {path.name}", kind, values, _plain_labels(found["labels"]),
         fine_labels=found["fine"], groups=found["groups"], names=found["names"], by_group=group is not None,
         origin=str(path), class_names=class_names, notes=notes,
+        edition=str(arrays["edition"]) if "edition" in arrays and not arrays["edition"].shape else "",
         no_labels=f"{str(path)!r} has no labels; wanted: an array named {', '.join(LABELS[:3])}, or option labels, "
         f"or --pairs or --triplets; it has {', '.join(arrays)}",
     )  # fmt: skip

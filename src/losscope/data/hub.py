@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -159,10 +160,16 @@ def _undecoded(data: Any, column: str) -> list[Any]:
 
 
 def _pictures(values: list[Any], size: int, skip_bad: bool) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Decode {bytes, path} records; the unreadable are counted and named by row."""
-    from PIL import Image
+    """Decode {bytes, path} records; the unreadable are counted and named by row. Size UNREAD decodes none."""
+    from losscope.data.pictures import UNREAD, Picture, to_array
 
-    from losscope.data.pictures import to_array
+    if size == UNREAD:
+        rows = np.empty(len(values), object)
+        for row, value in enumerate(values):
+            path = None if value["bytes"] else Path(value["path"])
+            rows[row] = Picture(f"row {row}", path, value["bytes"])
+        return rows, np.arange(len(values)), []
+    from PIL import Image
 
     images, kept, bad = [], [], []
     for row, value in enumerate(values):

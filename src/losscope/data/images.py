@@ -266,7 +266,7 @@ def _cifar(images, labels, test_images, test_labels, edition: str) -> Draft:
     origin="cs231n.stanford.edu/tiny-imagenet-200.zip",
     files=("tiny-imagenet-200/wnids.txt", "tiny_imagenet/tiny-imagenet-200/wnids.txt"),
 )
-def tiny_imagenet(root: Path | None, *, skip_bad: bool = False) -> Draft:
+def tiny_imagenet(root: Path | None, *, size: int = 64, skip_bad: bool = False) -> Draft:
     """Tiny ImageNet: 100,000 training images (3, 64, 64) of 200 classes; the 10,000 labelled validation ones test.
 
     Read from the unpacked folder ``tiny-imagenet-200``; the published test images have no labels.
@@ -288,7 +288,7 @@ def tiny_imagenet(root: Path | None, *, skip_bad: bool = False) -> Draft:
         name, word = line.split("\t")[:2]
         files.append(home / "val" / "images" / name)
         words.append(word)
-    images, kept, notes = read_images(files, 64, skip_bad)
+    images, kept, notes = read_images(files, size, skip_bad)
     role = np.repeat(np.array([TRAIN, TEST], np.int8), [len(files) - len(lines), len(lines)])[kept]
     return Draft(
         "tiny_imagenet", "Tiny ImageNet", "images", images, np.array(words)[kept], role=role,
