@@ -7,17 +7,18 @@ runs with the reason, and the others go on.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import multiprocessing
+import multiprocessing.connection
 import os
 import platform
-import queue
 import socket
 import sys
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,57 +194,92 @@ def _reporter(group: Group, activity: ACTIVITY | None) -> Callable[[int, int], N
     return (lambda done, total: activity(group, done, total)) if activity else None
 
 
-def _worker(group: Group, number: int, messages: Any) -> None:
+def _worker(link: Any) -> None:
+    """Run the groups that come through ``link`` until None or the end of the driver."""
     os.environ["LOSSCOPE_THREADS"] = "1"
+
+    def tell(kind: str, content: Any = None) -> None:
+        try:
+            link.send((kind, content))
+        except OSError:
+            sys.exit(1)  # the driver is gone, and with it whoever wants to know
+
     try:
-        run_group(group, lambda done, total: messages.put((number, "epoch", (done, total))))
-        messages.put((number, "done", None))
+        while (one := link.recv()) is not None:
+            try:
+                run_group(one, lambda done, total: tell("epoch", (done, total)))
+                tell("done")
+            except LosscopeError as error:
+                tell("mistake", str(error))
+    except EOFError:
+        return
     except KeyboardInterrupt:
         sys.exit(130)
-    except LosscopeError as error:
-        messages.put((number, "mistake", str(error)))
+
+
+@dataclass
+class _Process:
+    """A worker process, the driver's end of its link, and the group in its hands."""
+
+    process: Any
+    link: Any
+    group: Group | None = None
+
+
+def _start(context: Any) -> _Process:
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_worker, args=(theirs,), daemon=False)
+    process.start()
+    theirs.close()  # so that the end of the process is the end of the link
+    return _Process(process, ours)
 
 
 def _in_processes(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
-    """One process a group, as many at once as there are cores; a process that dies fails its group only."""
+    """A process a core, each with one group after the other; one that dies fails its group only."""
     context = multiprocessing.get_context("spawn")
-    messages = context.Queue()
-    waiting = list(enumerate(groups))
-    running: dict[int, Any] = {}
+    waiting = list(groups)
+    workers: list[_Process] = []
     mistake: str | None = None
     try:
-        while waiting or running:
-            while waiting and len(running) < (os.cpu_count() or 1) and mistake is None:
-                number, one = waiting.pop(0)
-                process = context.Process(target=_worker, args=(one, number, messages), daemon=False)
-                process.start()
-                running[number] = process
-            for number, kind, content in _drain(messages):
-                if kind == "epoch" and activity:
-                    activity(groups[number], *content)
-                elif kind == "mistake":
-                    mistake, waiting = content, []
-            for number, process in list(running.items()):
-                if not process.is_alive():
-                    process.join()
-                    del running[number]
-                    if process.exitcode not in (0, 130) and mistake is None:
-                        _fail(groups[number], f"its process ended with exit code {process.exitcode}")
+        while waiting or any(worker.group for worker in workers):
+            while waiting and len(workers) < (os.cpu_count() or 1):
+                workers.append(_start(context))
+                _hand(workers[-1], waiting)
+            busy = [worker for worker in workers if worker.group]
+            ready = multiprocessing.connection.wait([worker.link for worker in busy])
+            for worker in (worker for worker in busy if worker.link in ready):
+                assert worker.group is not None
+                try:
+                    kind, content = worker.link.recv()
+                except (EOFError, OSError):
+                    worker.process.join()
+                    if worker.process.exitcode != 130:
+                        reason = f"its process ended with exit code {worker.process.exitcode}"
+                        _fail(worker.group, reason)
+                    workers.remove(worker)
+                    continue
+                if kind == "epoch":
+                    if activity:
+                        activity(worker.group, *content)
+                    continue
+                if kind == "mistake":
+                    mistake, waiting = mistake or content, []
+                _hand(worker, waiting)
     finally:
-        for process in running.values():
-            process.terminate()
-            process.join()
+        for worker in workers:
+            worker.link.close()
+            if worker.group:
+                worker.process.terminate()
+            worker.process.join()
     if mistake is not None:
         raise LosscopeError(mistake)
 
 
-def _drain(messages: Any) -> Iterator[Any]:
-    try:
-        yield messages.get(timeout=0.2)
-        while True:
-            yield messages.get_nowait()
-    except queue.Empty:
-        return
+def _hand(worker: _Process, waiting: list[Group]) -> None:
+    worker.group = waiting.pop(0) if waiting else None
+    if worker.group is not None:
+        with contextlib.suppress(OSError):  # a process that has died is noticed when it is listened to
+            worker.link.send(worker.group)
 
 
 def _fail(group: Group, reason: str) -> None:

@@ -28,7 +28,7 @@ ROOMS = {
     "data": "data",
     "model": "models.py",
     "measure": "measures",
-    "claim": "claims.py",
+    "claim": "claims",
     "section": "report/sections.py",
 }
 """Where each kind of item lives, inside the package."""

@@ -392,7 +392,9 @@ class Study(Strict):
         return cls.of(f"study file {str(path)!r}", **values)
 
     def check(self) -> None:
-        """Raise for unknown names and impossible numbers before anything is loaded."""
+        """Raise for unknown names and impossible numbers before any data are loaded; plugins' names count."""
+        for plugin in self.plugins:
+            registry.load_plugin(plugin)
         if self.protocol not in PROTOCOLS:
             raise unknown("protocol", self.protocol, PROTOCOLS)
         if self.goal not in GOALS:

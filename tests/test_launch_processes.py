@@ -1,0 +1,64 @@
+"""The engine ``processes``: a worker a core, the numbers of one process, a death that fails one group only."""
+
+from __future__ import annotations
+
+import pytest
+
+from losscope import launch, registry
+from losscope.errors import LosscopeError
+from losscope.spec import Study
+from losscope.store import Store
+from losscope.study import plan
+
+FATAL = '''
+import os
+from losscope.registry import register
+from losscope.losses.tuples import triplet
+
+
+@register("loss", "fatal", hinge=True, normalised=True, form="triplets", shape="linear hinge",
+          reductions=("valid_mean",), class_vectors=False, units={}, positive=(), defaults={}, space=[], floor=False,
+          force=None)
+def fatal(embeddings, relation, *, margin: float = 0.1):
+    """Ends its process."""
+    os._exit(9)
+'''
+
+
+@pytest.fixture(autouse=True)
+def no_plugins_after(monkeypatch):
+    monkeypatch.setattr(registry, "_plugins", dict(registry._plugins))
+    monkeypatch.setattr(registry, "_plugin_sources", dict(registry._plugin_sources))
+
+
+def planned(out, **more):
+    study = Study.of(
+        data="digits", seeds=2, epochs=1, tune=False, out=str(out), engine="processes", keep="none", **more
+    )
+    return plan(study)
+
+
+def test_processes_give_the_numbers_of_one_process_and_survive_a_death(tmp_path):
+    file = tmp_path / "fatal.py"
+    file.write_text(FATAL)
+    made = planned(tmp_path / "a", losses=["fatal", "contrastive", "triplet"], plugins=[str(file)])
+    seen = []
+    launch.execute(
+        made.groups, "processes", lambda group, done, total: seen.append((group.name, done, total))
+    )
+    store = Store(tmp_path / "a")
+    runs = store.many(made.ids)
+    assert len(runs) == len(made.ids) == 10
+    dead = [one for one in runs if one.run.loss.name == "fatal"]
+    assert [one.failed for one in dead] == ["its process ended with exit code 9"] * 2
+    here = planned(tmp_path / "b")
+    launch.execute(here.groups, "here")
+    for one in Store(tmp_path / "b").many(here.ids):
+        assert store.get(one.id).measures == one.measures
+    assert {done for _, done, _ in seen} == {1}
+
+
+def test_a_mistake_of_the_users_stops_all_and_is_said(tmp_path):
+    made = planned(tmp_path / "a", batch_size=5000)
+    with pytest.raises(LosscopeError, match="batch"):
+        launch.execute(made.groups, "processes")
