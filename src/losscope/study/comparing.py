@@ -109,6 +109,17 @@ class Plan:
         """The populations of the final runs."""
         return self.group(self.runs, self.ids)
 
+    @property
+    def trial_groups(self) -> list[launch.Group]:
+        """The populations of tuning; none if this study does not tune."""
+        if not self.tunes:
+            return []
+        table = tuning.trial_runs(
+            self.study.loss_specs(), self.study.data_spec(), self.study.shape(self.kind)
+        )
+        runs = [run for rows in table.values() for row in rows for run in row]
+        return self.group(runs, [self.identify(run) for run in runs])
+
     def identify(self, one: Run) -> str:
         """A run's id, with its data's content and the source of a plugin's or foreign loss."""
         if one.loss.foreign:
@@ -381,6 +392,18 @@ def report(folder: str | Path, name: str | None = None) -> Result:
     return result
 
 
+def values_of(stored: Stored) -> tuple[dict[str, float | None], dict[str, str]]:
+    """A run's final numbers by name, and the split that each is from."""
+    values: dict[str, float | None] = {}
+    splits: dict[str, str] = {}
+    for split in ("train", "test"):
+        for name, value in stored.measures.get(split, {}).items():
+            if name in values:
+                name = f"{name}@{split}"
+            values[name], splits[name] = value, "validation" if name == "epochs_to_90_quality" else split
+    return values, splits
+
+
 def measured_of(stored: Stored, label: str) -> stats.Measured:
     """One run's final numbers, each from the split where its protocol measures it.
 
@@ -388,14 +411,7 @@ def measured_of(stored: Stored, label: str) -> stats.Measured:
     beside it as ``name@test``.
     """
     run = stored.run
-    test, train = stored.measures.get("test", {}), stored.measures.get("train", {})
-    values: dict[str, float | None] = {}
-    splits: dict[str, str] = {}
-    for split, numbers in (("train", train), ("test", test)):
-        for name, value in numbers.items():
-            if name in values:
-                name = f"{name}@{split}"
-            values[name], splits[name] = value, "validation" if name == "epochs_to_90_quality" else split
+    values, splits = values_of(stored)
     facts = run.loss.facts
     return stats.Measured(
         loss=label,

@@ -62,6 +62,24 @@ def grid(spec: LossSpec, protocol: str, points: int | None = None) -> list[LossS
     return trials
 
 
+def trial_runs(
+    specs: Sequence[LossSpec],
+    data: DataSpec,
+    protocol: Protocol,
+    points: int | None = None,
+    seeds: Sequence[int] = SEEDS,
+) -> dict[str, list[list[Run]]]:
+    """The runs of tuning: by each loss's label, a row a trial, one run a tuning seed."""
+    return {
+        spec.label: [
+            [Run(data=data, loss=one, protocol=protocol, seed=seed, purpose="trial") for seed in seeds]
+            for one in grid(spec, protocol.name, points)
+        ]
+        for spec in specs
+        if not spec.foreign
+    }
+
+
 def tune(
     specs: Sequence[LossSpec],
     *,
@@ -80,14 +98,7 @@ def tune(
     A diverged trial counts as a trial and is never chosen. A loss whose trials all failed is taken at the
     protocol's numbers.
     """
-    trials = {
-        spec.label: [
-            [Run(data=data, loss=one, protocol=protocol, seed=seed, purpose="trial") for seed in seeds]
-            for one in grid(spec, protocol.name, points)
-        ]
-        for spec in specs
-        if not spec.foreign
-    }
+    trials = trial_runs(specs, data, protocol, points, seeds)
     runs = [run for rows in trials.values() for row in rows for run in row]
     ids = [identify(run) for run in runs]
     if runs:
