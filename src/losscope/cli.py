@@ -383,6 +383,60 @@ def report(
         print(result.table(format))
 
 
+@app.command
+def audit(
+    loss: str,
+    *,
+    protocol: Annotated[str, Parameter(group=TRAIN)] = "matched",
+    plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None,
+    plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    strict: Annotated[bool, Parameter(negative="", group=OUTPUT)] = False,
+    json: Json = False,
+) -> None:
+    """Check a loss, ours or anybody's: a correctness card, each line with a verdict and what it means.
+
+    Examples:
+
+    `losscope audit 'triplet(margin=0.2)'`
+
+    `losscope audit 'pml:TripletMarginLoss()' --plot force.html`
+
+    `losscope audit path/file.py:function --strict` - a function of (embeddings, labels)
+
+    Parameters
+    ----------
+    loss
+        A loss as in `compare`: ours, pml:Class(...), sentence_transformers:Class(...), package.module:Class,
+        path/file.py:name.
+    protocol
+        Whose defaults fill what is not given of our own losses: matched or paper.
+    plugin
+        A Python file that registers losses of your own.
+    plot
+        Draw the force profile to this file: .html, .png, .svg or .pdf.
+    strict
+        End with exit code 1 if a line failed.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from losscope.registry import load_plugin
+    from losscope.study.auditing import audit as run_audit
+
+    for path in plugin or []:
+        load_plugin(path)
+    card = run_audit(loss, protocol=protocol, plot=plot)
+    if json:
+        print(card.json())
+    else:
+        console = _console()
+        console.print(card.table())
+        console.print(f"{len(card.lines)} lines, {len(card.failed)} failed, {card.seconds:.1f} s.", highlight=False)
+        if plot is not None:
+            console.print(f"Force profile: {plot}", markup=False, highlight=False, soft_wrap=True)
+    if strict and card.failed:
+        sys.exit(1)
+
+
 @app.command(name="list")
 def list_items(
     what: Literal["losses", "data", "models", "measures", "claims"] | None = None, *, json: Json = False

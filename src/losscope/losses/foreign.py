@@ -67,6 +67,10 @@ class ForeignLoss(nn.Module):
         text: as ``losscope.foreign.parse`` reads it, or what it gives.
         classes, embedding_size: fill ``num_classes`` and ``embedding_size`` where the loss wants them.
 
+    Attributes:
+        loss, miner: the library's objects, miner None without one.
+        arguments: what the loss was made with by name, its defaults included.
+
     Raises:
         LosscopeError: a library that is not installed, an unknown name (with the nearest), wrong arguments.
 
@@ -80,7 +84,7 @@ class ForeignLoss(nn.Module):
         self.foreign = parse(text) if isinstance(text, str) else text
         fill = {"classes": classes, "embedding_size": embedding_size}
         build = {"pml": _pml, "sentence_transformers": _sentence_transformers}.get(self.foreign.kind, _own)
-        self.loss, self.miner = build(self.foreign, fill)
+        self.loss, self.miner, self.arguments = build(self.foreign, fill)
         self.call = {"pml": _call_pml, "sentence_transformers": _call_columns}.get(
             self.foreign.kind, _call_plain
         )
@@ -124,13 +128,17 @@ def check(text: str, *, classes: int, embedding_size: int) -> None:
             ) from error
 
 
-def _pml(foreign: Foreign, fill: dict[str, int | None]) -> tuple[Any, Any]:
-    loss = _construct(_pick(foreign, "losses", foreign.loss.name, "loss"), foreign.loss, foreign, fill)
+Fill = dict[str, int | None]
+Built = tuple[Any, Any, dict[str, Any]]
+
+
+def _pml(foreign: Foreign, fill: Fill) -> Built:
+    kind = _pick(foreign, "losses", foreign.loss.name, "loss")
+    loss, arguments = _construct(kind, foreign.loss, foreign, fill)
     if foreign.miner is None:
-        return loss, None
-    return loss, _construct(
-        _pick(foreign, "miners", foreign.miner.name, "miner"), foreign.miner, foreign, fill
-    )
+        return loss, None, arguments
+    kind = _pick(foreign, "miners", foreign.miner.name, "miner")
+    return loss, _construct(kind, foreign.miner, foreign, fill)[0], arguments
 
 
 def _pick(foreign: Foreign, module: str, name: str, what: str) -> Any:
@@ -149,7 +157,7 @@ def _pick(foreign: Foreign, module: str, name: str, what: str) -> Any:
     return classes[name]
 
 
-def _sentence_transformers(foreign: Foreign, fill: dict[str, int | None]) -> tuple[Any, Any]:
+def _sentence_transformers(foreign: Foreign, fill: Fill) -> Built:
     name = foreign.loss.name
     if name not in COLUMNS:
         raise unknown("sentence-transformers loss usable on labelled embeddings", name, COLUMNS)
@@ -168,7 +176,8 @@ def _sentence_transformers(foreign: Foreign, fill: dict[str, int | None]) -> tup
     if isinstance(metric, str):
         words["distance_metric"] = _metric(room, metric)
     call = Call(name, foreign.loss.arguments, words)
-    return _construct(getattr(room, name), call, foreign, fill), None
+    loss, arguments = _construct(getattr(room, name), call, foreign, fill)
+    return loss, None, arguments
 
 
 def _metric(room: ModuleType, name: str) -> Any:
@@ -187,7 +196,7 @@ def _metric(room: ModuleType, name: str) -> Any:
     return known[name]
 
 
-def _own(foreign: Foreign, fill: dict[str, int | None]) -> tuple[Any, Any]:
+def _own(foreign: Foreign, fill: Fill) -> Built:
     """A class, function or object of the user's module or file."""
     room = _load_file(foreign) if foreign.kind == "file" else _load_module(foreign)
     name = foreign.loss.name
@@ -197,7 +206,8 @@ def _own(foreign: Foreign, fill: dict[str, int | None]) -> tuple[Any, Any]:
         raise unknown(f"name in {foreign.where}", name, own if len(own) <= MANY else near or own[:MANY])
     item = getattr(room, name)
     if inspect.isclass(item):
-        return _construct(item, foreign.loss, foreign, fill), None
+        made, arguments = _construct(item, foreign.loss, foreign, fill)
+        return made, None, arguments
     require(callable(item), f"{foreign.text!r} is a {type(item).__name__}; a class or function is wanted")
     if foreign.loss.words or foreign.loss.arguments:
         require(
@@ -205,7 +215,7 @@ def _own(foreign: Foreign, fill: dict[str, int | None]) -> tuple[Any, Any]:
             f"{foreign.text!r} gives positional arguments to a function; name them, as in margin=0.5",
         )
         item = functools.partial(item, **foreign.loss.words)
-    return item, None
+    return item, None, {**defaults(item), **foreign.loss.words}
 
 
 @functools.cache
@@ -239,10 +249,10 @@ def _load_module(foreign: Foreign) -> ModuleType:
         raise missing(foreign.where, foreign.text) from error
 
 
-def _construct(kind: Any, call: Call, foreign: Foreign, fill: dict[str, int | None]) -> Any:
-    """An object of a class, its sizes filled from the data and its parts looked up by name."""
+def _construct(kind: Any, call: Call, foreign: Foreign, fill: Fill) -> tuple[Any, dict[str, Any]]:
+    """An object of a class, its sizes filled from the data and its parts looked up by name; its arguments."""
     words = dict(call.words)
-    signature = _parameters(kind)
+    signature = parameters_of(kind)
     given = list(signature)[: len(call.arguments)]
     for name, of in FILLED.items():
         parameter = signature.get(name)
@@ -255,7 +265,7 @@ def _construct(kind: Any, call: Call, foreign: Foreign, fill: dict[str, int | No
         if foreign.kind == "pml" and isinstance(words.get(name), str):
             inner = nested(words[name])
             part = _pick(foreign, module, inner.name, name.replace("_", " "))
-            words[name] = _construct(part, inner, foreign, fill)
+            words[name] = _construct(part, inner, foreign, fill)[0]
     try:
         made = kind(*call.arguments, **words)
     except Exception as error:
@@ -265,10 +275,18 @@ def _construct(kind: Any, call: Call, foreign: Foreign, fill: dict[str, int | No
             f"{call.name} takes ({shape or 'no arguments'})"
         ) from error
     require(callable(made), f"{foreign.text!r} makes a {type(made).__name__} that cannot be called")
-    return made
+    return made, {**defaults(made), **dict(zip(signature, call.arguments)), **words}
 
 
-def _parameters(kind: Any) -> dict[str, inspect.Parameter]:
+def defaults(item: Any) -> dict[str, Any]:
+    """The arguments of a function, or of the class of an object, that have a default."""
+    if isinstance(item, functools.partial):
+        return {**defaults(item.func), **item.keywords}
+    known = inspect.signature(item).parameters if inspect.isfunction(item) else parameters_of(type(item))
+    return {name: one.default for name, one in known.items() if one.default is not one.empty}
+
+
+def parameters_of(kind: Any) -> dict[str, inspect.Parameter]:
     """The parameters of a class, those that it hands on to its bases by ``*args, **kwargs`` included."""
     found: dict[str, inspect.Parameter] = {}
     for base in inspect.getmro(kind):
@@ -348,6 +366,8 @@ def _call_columns(loss: ForeignLoss, embeddings: Tensor, relation: Relation | Te
         return loss.loss.compute_loss_from_embeddings([embeddings], _labels(loss, relation))
     if form in ("pairs", "triplets"):
         columns, same = _tuples(loss, relation, form)
+        if not len(columns[0]):
+            return embeddings.sum() * 0
         parts = [embeddings.index_select(0, column) for column in columns]
         return loss.loss.compute_loss_from_embeddings(parts, same)
     values = [
