@@ -201,6 +201,15 @@ def test_a_row_depends_on_itself_alone_and_a_member_on_its_own_parameters():
     assert not torch.allclose(both[0], both[1])
 
 
+def test_pieces_without_gradient_are_the_whole(monkeypatch):
+    monkeypatch.setattr("losscope.models.PIECE", 2)
+    made = resnet18((1, 16, 16), WIDTHS, 8)
+    own, x = parameters(made), torch.randn(1, 5, 1, 16, 16, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        pieces = made.forward(own, x)
+    torch.testing.assert_close(pieces, made.forward(own, x), rtol=1e-4, atol=1e-5)
+
+
 def test_large_images_go_through_the_large_stem():
     large, small = resnet18((3, 64, 64), WIDTHS, 8), resnet18((3, 63, 64), WIDTHS, 8)
     assert large.shapes["embedder.embedder.convolution.weight"] == (4, 3, 7, 7)
