@@ -11,7 +11,7 @@ from typing import Any
 from losscope.audit.card import Card, Clock, Line, fill
 from losscope.audit.checks import CHECKS, ESSENTIAL
 from losscope.audit.measured import force_profile, growth, margin_unit, reduction
-from losscope.audit.subject import Subject, subject
+from losscope.audit.subjects import Subject, subject
 from losscope.spec import LossSpec
 
 __all__ = ["Card", "Line", "Subject", "audit", "subject"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from losscope.audit.subject import Subject
+from losscope.audit.subjects import Subject
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from losscope.audit.card import Line
 from losscope.audit.measured import step_cost
-from losscope.audit.subject import Subject, cloud
+from losscope.audit.subjects import Subject, cloud
 
 PERMUTATIONS = 8
 BLIND_RANK = 2

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from losscope.audit.card import Line
 from losscope.audit.memory import footprint
-from losscope.audit.subject import Subject, cloud
+from losscope.audit.subjects import Subject, cloud
 
-GRID = 25
+GRID = 21
 """Distances of the force profile, on each axis."""
-START, MOST = 64, 2048
+START, MOST = 64, 1024
 """Batch sizes of the growth: doubled from the first until a step is slow or large, at most to the second."""
 SLOW, LARGE = 0.15, 2**29
 """Seconds of a step after which, and bytes of the next before which, no larger batch is tried."""
@@ -176,8 +176,9 @@ def margin_unit(subject: Subject) -> Line:
 
 
 def _agrees(unit: str, declared: str) -> bool:
-    """Whether a declaration speaks of this unit, as "cosine" does of a cosine similarity."""
-    return unit in declared or unit.startswith(declared)
+    """Whether a declaration, such as "distance, or squared distance if squared", names this unit."""
+    parts = [part.strip() for part in declared.replace(", or ", ",").split(",")]
+    return any(part.startswith(unit) or unit.startswith(part) for part in parts)
 
 
 _MISLEADING = "margins of this loss are not what they are called"
@@ -207,10 +208,10 @@ def _units(subject: Subject, declared: dict[str, float]) -> tuple[str, list[tupl
             relative = max(
                 abs(abs(one[unit] - at[unit]) - value) for one, at in zip(reading, base, strict=True)
             )
-            found += [
-                (absolute / value, unit, name, ""),
-                (relative / value, unit, name, " beyond the positive"),
-            ]
+            found.append((absolute / value, unit, name, ""))
+            if unit != "cosine distance":
+                # Beyond the positive a cosine distance is the cosine similarity again.
+                found.append((relative / value, unit, name, " beyond the positive"))
     return said, [(unit, name, beyond) for error, unit, name, beyond in found if error <= EXACT]
 
 

@@ -246,7 +246,15 @@ def _callable(loss: Callable[..., Any], dimension: int) -> Subject:
         load_plain_state(module, kept)
         return _scalar(functional_call(module, dict(own), (z, labels)), z)
 
-    return Subject(type(module).__name__, value, parameters, dimension=dimension, hyper=defaults(module))
+    classes = getattr(module, "num_classes", None)
+    return Subject(
+        type(module).__name__,
+        value,
+        parameters,
+        classes if isinstance(classes, int) and parameters else None,
+        dimension,
+        defaults(module),
+    )
 
 
 def _trainable(module: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,283 @@
+"""The correctness card: our losses pass it whole, planted faults are found and named, findings are measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import faults
+import losscope
+from losscope import registry
+from losscope.audit import Card, audit, subject
+from losscope.audit.card import fill
+from losscope.audit.checks import CHECKS, ESSENTIAL
+from losscope.audit.measured import _exponent, force_profile, growth, margin_unit, reduction, triple
+from losscope.audit.memory import footprint
+from losscope.errors import LosscopeError
+from losscope.study.auditing import audit as run_audit
+
+FAULTS = Path(faults.__file__)
+FAULTY = ("contrastive_label_blind",)
+"""Registered losses that are wrong on purpose, as controls."""
+
+
+def card(loss, **more) -> dict:
+    """The quick lines of a card, by check: all but the growth and the force profile."""
+    checks = {**CHECKS, "reduction": reduction, "margin": margin_unit, **more}
+    return {line.check: line for line in fill(subject(loss), checks, ESSENTIAL)}
+
+
+def failed(loss, **more) -> dict[str, str]:
+    return {name: line.finding for name, line in card(loss, **more).items() if line.passed is False}
+
+
+@pytest.mark.parametrize("loss", [name for name in registry.entries("loss") if name not in FAULTY])
+def test_our_losses_pass_the_whole_card(loss):
+    made = audit(loss)
+    assert not made.failed, str(made)
+    checks = {line.check for line in made.lines}
+    assert {"labels", "order", "rotation", "scale", "finite differences", "coincident points", "antipodes",
+            "no positives (all singletons)", "no negatives (one class)", "float16", "bfloat16", "float32",
+            "broadcast", "reduction", "margin", "time growth", "memory growth", "force profile"} <= checks  # fmt: skip
+    judged = [line for line in made.lines if line.passed]
+    assert len(judged) >= len(made.lines) - 3
+    assert made.growth["exponents"]["bytes"] < 2.2
+
+
+@pytest.mark.parametrize("loss", [name for name in FAULTY if name in registry.entries("loss")])
+def test_our_wrong_losses_do_not(loss):
+    assert {"labels", "broadcast"} <= set(failed(loss))
+
+
+@pytest.mark.parametrize(
+    "loss", ["contrastive(reduction=balanced)", "triplet(squared=True)", "triplet(tuples=hard)"]
+)
+def test_our_losses_pass_in_their_other_forms(loss):
+    assert not failed(loss)
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        ("sound", {}),
+        (
+            "label_blind_broadcast",
+            {"labels": "label-blind", "broadcast": r"(B,1) value that meets (B,) labels"},
+        ),
+        ("sqrt_at_zero", {"coincident points": "sqrt or norm at 0"}),
+        ("sqrt_on_the_diagonal", {"ordinary batch": "not finite", "coincident points": "sqrt or norm at 0"}),
+        ("unclamped_acos", {"coincident points": "acos at cos = ±1", "antipodes": "acos at cos = ±1"}),
+        ("sum_instead_of_mean", {"reduction": "a sum over terms, not a mean"}),
+        ("mean_over_active", {"reduction": "mean over active terms"}),
+        ("labels_as_numbers", {"class names": "classes renamed"}),
+        ("wrong_sign", {"force profile": "pushes a positive away and pulls a negative near"}),
+        ("wrong_gradient", {"finite differences": "differs from the slope"}),
+        ("first_row_counts_twice", {"order": "rows in another order"}),
+        ("by_axes", {"rotation": "embeddings rotated"}),
+        (
+            "nan_without_positives",
+            {"no positives (all singletons)": "nan", "no negatives (one class)": "nan"},
+        ),
+        ("overflows_in_half", {"float16": "inf"}),
+    ],
+)
+def test_planted_faults_are_found_and_named(fault, named):
+    more = {"force profile": lambda one: force_profile(one)[0]} if "force profile" in named else {}
+    found = failed(f"{FAULTS}:{fault}", **more)
+    for check, words in named.items():
+        assert words in found.pop(check)
+    # A fault may show elsewhere too, but a sound loss and a wrong reduction show nowhere else.
+    if fault in (
+        "sound",
+        "sqrt_at_zero",
+        "sum_instead_of_mean",
+        "mean_over_active",
+        "wrong_gradient",
+        "by_axes",
+    ):
+        assert not found
+
+
+def test_a_cubic_loss_is_found_by_its_growth():
+    lines, measured = growth(subject(f"{FAULTS}:all_triplets"))
+    assert [line.passed for line in lines] == [False, False]
+    assert measured["exponents"]["bytes"] == pytest.approx(3, abs=0.2)
+    assert _exponent([{"size": 2, "x": 3.0}, {"size": 8, "x": 48.0}], "x") == pytest.approx(2)
+
+
+def test_a_true_card_of_pytorch_metric_learning():
+    pytest.importorskip("pytorch_metric_learning")
+    for text, margin in (
+        ("pml:ContrastiveLoss()", "neg_margin 1 is a distance:"),
+        ("pml:TripletMarginLoss()", "margin 0.05 is a distance beyond the positive"),
+    ):
+        lines = card(text)
+        assert {name for name, line in lines.items() if line.passed is False} == {"reduction"}
+        assert "mean over active terms" in lines["reduction"].finding
+        assert margin in lines["margin"].finding
+    assert "mean over valid" in card("pml:TripletMarginLoss(reducer=MeanReducer())")["reduction"].finding
+    lines = card("pml:SupConLoss()")
+    assert not any(line.passed is False for line in lines.values())
+    assert "mean over anchors" in lines["reduction"].finding
+    lines = card("pml:ArcFaceLoss(num_classes=10, embedding_size=64)")
+    # Its acos is clamped at exactly ±1, where the slope is infinite.
+    assert {name for name, line in lines.items() if line.passed is False} == {
+        "coincident points",
+        "antipodes",
+    }
+    assert "margin 28.6 is in degrees" in lines["margin"].finding
+    assert lines["class names"].passed is None
+    assert "draws at random" in card("pml:TripletMarginLoss(triplets_per_anchor=3)")["order"].finding
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        ("contrastive(margin=1.0)", "margin 1 is a distance:"),
+        ("triplet(margin=0.3, squared=True)", "margin 0.3 is a squared distance beyond the positive"),
+        ("arcface(margin=0.3)", "margin 0.3 is in radians"),
+        ("pml:CosFaceLoss", "margin 0.35 is in cosine similarity"),
+        ("pml:TripletMarginLoss(margin=0.2, distance=CosineSimilarity())", "is a cosine similarity beyond"),
+        ("sentence_transformers:ContrastiveLoss", "margin 0.5 is a cosine distance"),
+        ("sentence_transformers:BatchAllTripletLoss", "margin 5 is a distance beyond the positive"),
+    ],
+)
+def test_margins_are_told_in_their_unit(loss, said):
+    if ":" in loss:
+        pytest.importorskip(
+            {"pml": "pytorch_metric_learning"}.get(loss.split(":")[0], "sentence_transformers")
+        )
+    assert said in margin_unit(subject(loss)).finding
+
+
+def test_a_declared_unit_that_is_wrong_fails():
+    one = subject("contrastive(margin=0.6)")
+    wrong = dataclasses.replace(one, facts={**one.facts, "units": {"margin": "squared distance"}})
+    assert margin_unit(one).passed
+    assert "declared as squared distance" in margin_unit(wrong).finding
+    assert margin_unit(wrong).passed is False
+
+
+def test_reductions_are_told_apart():
+    for text, words in (
+        ("contrastive", "mean over valid pairs or triplets"),
+        ("triplet(reduction=active_mean)", "mean over active terms"),
+        ("sup_con", "mean over anchors"),
+        ("arcface", "mean over rows"),
+    ):
+        line = reduction(subject(text))
+        assert words in line.finding
+        assert line.passed
+    summed = nn.CrossEntropyLoss(reduction="sum")
+
+    class Proxies(nn.Module):
+        def __init__(self, num_classes=8, embedding_size=32):
+            super().__init__()
+            self.num_classes = num_classes
+            self.vectors = nn.Parameter(torch.randn(num_classes, embedding_size))
+
+        def forward(self, embeddings, labels):
+            return summed(embeddings @ self.vectors.T, labels)
+
+    line = reduction(subject(Proxies()))
+    assert line.passed is False
+    assert "a sum over rows" in line.finding
+
+
+def test_the_force_profile_is_the_contrastive_force():
+    """On an anchor with one positive and one negative: 4 d/6 towards the one, 4 (m − d)/6 away from the other.
+
+    Both times cos(half the angle), the part of the chord that lies along the sphere.
+    """
+    line, profile = force_profile(subject("contrastive(margin=1.0)"))
+    assert line.passed
+    for row, near in enumerate(profile["distance"]):
+        for column, far in enumerate(profile["distance"]):
+            along = [math.sqrt(1 - d * d / 4) for d in (near, far)]
+            assert profile["pull"][row][column] == pytest.approx(4 * near * along[0] / 6, abs=1e-9)
+            assert profile["push"][row][column] == pytest.approx(4 * max(0, 1 - far) * along[1] / 6, abs=1e-9)
+    rows, labels = triple(subject("contrastive"), 0.3, 1.9)
+    assert (rows[0] - rows[1]).norm() == pytest.approx(0.3)
+    assert (rows[0] - rows[2]).norm() == pytest.approx(1.9)
+    assert labels.tolist() == [0, 0, 1]
+
+
+def test_the_footprint_counts_what_is_held_and_written():
+    x = torch.zeros(1000, requires_grad=True)
+
+    def step():
+        y = x * 2
+        z = y + 1
+        del y
+        torch.autograd.grad(z.sum(), [x])
+
+    held, written = footprint(step)
+    assert 8000 <= held <= 3 * 4000 + 100
+    assert written >= 2001
+    assert footprint(lambda: torch.zeros(10, 10).T.contiguous())[0] == 800
+
+
+def test_a_state_is_held_still_and_random_draws_repeat():
+    one = subject("pml:CrossBatchMemory(loss='ContrastiveLoss', memory_size=64)")
+    z = torch.randn(8, 32, dtype=torch.float64)
+    labels = torch.arange(8) // 2
+    assert one.value(z, labels) == one.value(z, labels)
+    drawn = subject("pml:TripletMarginLoss(triplets_per_anchor=1)")
+    before = torch.random.get_rng_state()
+    assert drawn.value(z, labels) == drawn.value(z, labels)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_any_callable_can_be_audited():
+    made = losscope.audit(faults.mean_over_active)
+    assert isinstance(made, Card)
+    assert made.loss == "mean_over_active"
+    assert [line.check for line in made.failed] == ["reduction"]
+    assert "mean over active terms" in str(made)
+    assert "no failed line of 1" in str(Card("sound", made.lines[:1]))
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        ("raw", "is a baseline that trains nothing"),
+        ("triplett", "did you mean 'triplet'"),
+        ("triplet(tuples=random)", "drawn at random"),
+        ("pml:TripletLoss", "did you mean"),
+        (f"{FAULTS}:pairs", "failed on a batch of 12 embeddings|one scalar is wanted|raised"),
+        (3, "a int was given"),
+    ],
+)
+def test_what_cannot_be_audited_is_said(loss, said):
+    with pytest.raises(LosscopeError, match=said):
+        audit(loss)
+
+
+def test_the_cards_json_and_plots(tmp_path):
+    made = run_audit("contrastive", plot=tmp_path / "force.html")
+    read = json.loads(made.json())
+    assert read["loss"] == "contrastive"
+    assert set(read["lines"][0]) == {"check", "passed", "finding", "meaning"}
+    assert len(read["profile"]["pull"]) == len(read["profile"]["distance"])
+    assert "plotly" in (tmp_path / "force.html").read_text()
+    from losscope.study.auditing import profile_figure, save
+
+    save(profile_figure(made), tmp_path / "force.png")
+    assert (tmp_path / "force.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(LosscopeError, match=r"\.html, \.png, \.svg or \.pdf is wanted"):
+        run_audit("contrastive", plot=tmp_path / "force.gif")
+
+
+def test_the_command_prints_one_object_and_is_strict_when_asked(capsys):
+    from losscope.cli import app
+
+    with pytest.raises(SystemExit) as end:
+        app(["audit", f"{FAULTS}:sum_instead_of_mean", "--json", "--strict"])
+    assert end.value.code == 1
+    assert json.loads(capsys.readouterr().out)["passed"] is False
