@@ -109,9 +109,7 @@ class Evidence:
                 return Stated(None, direction, reason=f"the loss {name} was not run", a=a, b=b)
         one, two = self.sides[a], self.sides[b]
         name = measure if during is None else f"{measure}@{during[0]:g}-{during[1]:g}"
-        x, y = (
-            side.of(measure) if during is None else side.during(measure, *during) for side in (one, two)
-        )
+        x, y = (side.of(measure) if during is None else side.during(measure, *during) for side in (one, two))
         have = one.has(x), two.has(y)
         if not any(have):
             return None
@@ -133,12 +131,12 @@ class Evidence:
         cells = [side for side in self.grid if loss in (None, side.loss)]
         if not any(side.has(side.of(y)) for side in cells):
             return None
-        lost = [any(side.failed[seed] for side in cells) for seed in range(len(cells[0].failed))]
+        lost = np.any([side.failed for side in cells], axis=0)
         table = [
-            [[np.nan if null(v := side.of(name)[seed]) or lost[seed] else v for side in cells] for seed in range(len(lost))]
-            for name in (x, y)
+            [[np.nan if null(v) else v for v in side.of(name)] for side in cells] for name in (x, y)
         ]  # fmt: skip
-        row = association(table[0], table[1], alpha=self.alpha)
+        rows = [np.where(lost[:, None], np.nan, np.array(one, dtype=float).T) for one in table]
+        row = association(rows[0], rows[1], alpha=self.alpha)
         return Stated(row, "higher", a=declared(y).label, b=declared(x).label)
 
     def all_of(self, parts: Sequence[Stated | None]) -> Stated | None:

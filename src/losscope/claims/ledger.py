@@ -57,9 +57,8 @@ def _stated(entry: Entry, evidence: Evidence) -> stats.Claim | None:
     """What a claim says of the evidence; None where it says nothing."""
     inside = evidence.data in entry.facts.get("data", ())
     if entry.facts.get("timing") and evidence.reduced:
-        direction = "lower"
         reason = f"how fast is not testable on reduced data: {evidence.reduced}"
-        return Stated(None, direction, reason=reason) if inside else None
+        return Stated(None, "lower", reason=reason) if inside else None
     found = entry.load()(evidence)
     if found is None:
         lacking = f"these data have no {entry.facts.get('measure', 'value for it')}"
@@ -144,7 +143,7 @@ def together(paper: str, rows: Sequence[Mapping[str, Any]], protocols: Sequence[
             one = stats.over_data(verdicts)
             first = next(iter(own.values()))
             found.append({
-                **{key: None for key in first},
+                **dict.fromkeys(first),
                 "id": name, "statement": first["statement"], "source": first["source"], "data": TOGETHER,
                 "protocol": protocol, "verdict": one.verdict, "seeds_needed": one.seeds_needed,
                 "reason": one.reason, "beyond": not entry.facts.get("data"), "together": True,

@@ -53,6 +53,8 @@ def tally(claims: Sequence[Mapping[str, Any]]) -> str:
     >>> tally([{"verdict": "reproduced"}, {"verdict": "contradicted"}, {"verdict": "reproduced"}])
     'Of 3 verdicts on claims 2 are reproduced and 1 contradicted.'
     """
+    # Where some rows sum up the others over the paper's data, those are the verdicts.
+    claims = [one for one in claims if one.get("together")] or claims
     counts: dict[str, int] = {}
     for one in claims:
         word = words.verdict(one.get("verdict"))

@@ -75,8 +75,7 @@ def zeng2025(full: bool) -> Iterator[Cell]:
     )
     for data, name, options in variants:
         for protocol in ("paper", "matched"):
-            more = {"options": options, "losses": PAIR, "goal": "detail"}
-            yield _cell(data, protocol, "claims", full, name=name, only=DETAIL, **more)
+            yield _cell(data, protocol, "claims", full, name=name, only=DETAIL, options=options, losses=PAIR, goal="detail")  # fmt: skip
     yield from _margins("synthetic", "synthetic", ("paper", "matched"), {}, full)
     yield from _margins("synthetic", "synthetic, sub-clusters", ("paper", "matched"), subclusters, full)
     yield from _margins("cub200", "cub200, coarse labels", ("matched",), coarse, full)
@@ -92,9 +91,8 @@ def zeng2026(full: bool) -> Iterator[Cell]:
     """Seven losses on frozen features with a 128-D head."""
     losses = tuple(name for name in SEVEN if name in registry.entries("loss"))
     own = tuple(f"{name}(learning_rate=0.0001)" for name in losses)
-    shape = {"epochs": 100, "batch_size": 512, "tuples": "all"}
     for data in ("cub200", "cars196"):
-        yield _cell(data, "paper", "claims", full, losses=own, reference=own[0], **shape)
+        yield _cell(data, "paper", "claims", full, losses=own, epochs=100, batch_size=512, tuples="all")
         yield _cell(data, "matched", "claims", full, losses=losses)
 
 
@@ -116,8 +114,7 @@ def _margins(
 ) -> Iterator[Cell]:
     losses = [f"{loss}(margin={margin})" for loss in PAIR for margin in MARGINS]
     for protocol in protocols:
-        more = {"options": options, "losses": losses, "tune": False}
-        yield _cell(data, protocol, "margins", full, name=name, **more)
+        yield _cell(data, protocol, "margins", full, name=name, options=options, losses=losses, tune=False)
 
 
 PAPERS = {
