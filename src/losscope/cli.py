@@ -113,7 +113,7 @@ class Training:
     device
         auto, cpu or cuda.
     engine
-        Where groups of runs go: here, in processes, or on a Dask cluster.
+        Where populations train: auto (both cores for long work), here, processes, or a Dask cluster.
     plugin
         A Python file that registers losses, data sets or measures of your own.
     """
@@ -126,7 +126,7 @@ class Training:
     augment: Annotated[str | None, Parameter(group=TRAIN)] = None
     tune: Annotated[bool | None, Parameter(negative="--no-tune", group=TRAIN)] = None
     device: Annotated[str, Parameter(group=TRAIN)] = "auto"
-    engine: Annotated[Literal["here", "processes", "dask"], Parameter(group=TRAIN)] = "here"
+    engine: Annotated[Literal["auto", "here", "processes", "dask"], Parameter(group=TRAIN)] = "auto"
     plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None
 
 
@@ -354,6 +354,94 @@ def embed(
 
 
 @app.command
+def reproduce(
+    paper: str = "zeng2025",
+    *,
+    only: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True, group=DATA)] = None,
+    full: Annotated[bool, Parameter(negative="", group=TRAIN)] = False,
+    seeds: Annotated[int, Parameter(group=TRAIN)] = 10,
+    engine: Annotated[Literal["here", "processes", "dask"], Parameter(group=TRAIN)] = "processes",
+    device: Annotated[str, Parameter(group=TRAIN)] = "auto",
+    plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None,
+    data_root: Annotated[str | None, Parameter(group=DATA, env_var="LOSSCOPE_DATA")] = None,
+    dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
+    out: Out = None,
+    format: Annotated[Literal["table", "md"], Parameter(group=OUTPUT)] = "table",
+    json: Json = False,
+) -> None:
+    """Every claim of a paper as an experiment that can fail, under its own protocol and a fair one.
+
+    Interrupted, the same command goes on where it was; runs are shared with `compare` on the same --out.
+
+    Examples:
+
+    `losscope reproduce zeng2025 --only synthetic` - a few minutes
+
+    `losscope reproduce zeng2025 --data-root DIR --dry-run` - what it would cost and what it could show
+
+    Parameters
+    ----------
+    paper
+        zeng2025 (contrastive and triplet loss), zeng2026 (seven losses on frozen features), or aa: one loss
+        under two names, which must not be told apart.
+    only
+        Data sets, separated by commas; all that are on this machine otherwise.
+    full
+        Images at the paper's own size, which takes hours on a CPU.
+    seeds
+        Paired seeds; a family of 17 claims needs 10.
+    engine
+        Where groups of runs go: here, in processes, or on a Dask cluster.
+    device
+        auto, cpu or cuda.
+    plugin
+        A Python file that registers claims, losses or data sets of your own.
+    data_root
+        Folder with data sets in their original layouts.
+    dry_run
+        Say what it would cost and what it could show, and stop.
+    out
+        The folder that runs and pages are kept in (losscope-runs).
+    format
+        table for a terminal, or md.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from losscope.study import reproducing
+
+    if paper == "aa":
+        from losscope.study.aa import measure
+
+        found = measure(studies=200, write=out, say=None if json else _say)
+        _json(found) if json else print(found["said"])
+        return
+    say = None if json else _say
+    planned = reproducing.prepare(
+        paper, only=[name for one in only or () for name in one.split(",") if name], full=full, seeds=seeds,
+        engine=engine, device=device, plugins=plugin or (), data_root=data_root, out=out, say=say,
+    )  # fmt: skip
+    if dry_run:
+        foreseen = reproducing.dry_run(planned, say)
+        del foreseen["costs"]
+        if json:
+            _json(foreseen)
+        else:
+            from losscope.report import ledger
+
+            _console().print(ledger.foreseen(foreseen))
+        return
+    with _work_progress(quiet=json) as show:
+        result = reproducing.run(planned, say=say, show=show)
+    if json:
+        print(result.json())
+    elif format == "md":
+        print(result.table("md"))
+    else:
+        _console().print(result.table())
+        print(f"\nPage: {result.data['report']}\nLedger: {result.data['ledger']}")
+
+
+@app.command
 def report(
     folder: Path,
     *,
@@ -430,7 +518,9 @@ def audit(
     else:
         console = _console()
         console.print(card.table())
-        console.print(f"{len(card.lines)} lines, {len(card.failed)} failed, {card.seconds:.1f} s.", highlight=False)
+        console.print(
+            f"{len(card.lines)} lines, {len(card.failed)} failed, {card.seconds:.1f} s.", highlight=False
+        )
         if plot is not None:
             console.print(f"Force profile: {plot}", markup=False, highlight=False, soft_wrap=True)
     if strict and card.failed:
@@ -596,6 +686,21 @@ def _row_progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
             bar.update(task, completed=done)
 
         yield progress
+
+
+@contextlib.contextmanager
+def _work_progress(quiet: bool) -> Iterator[Callable[[float, float, str], None] | None]:
+    """A bar of work on standard error, in seconds of one core, with the time left."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=text)
 
 
 def main(arguments: Iterator[str] | list[str] | None = None) -> None:

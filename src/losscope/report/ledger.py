@@ -106,6 +106,19 @@ def size(row: Row, key: str) -> str:
     return words.number(value, signed=row.get("scale") == "difference")
 
 
+def foreseen(planned: Mapping[str, Any]) -> RenderableType:
+    """What a reproduction will cost, a row a study, for ``--dry-run``."""
+    made = Table(title=f"{planned['paper']}: work in seconds of one core", title_justify="left", expand=False)
+    for head, kind in (("data", "left"), ("protocol", "left"), ("for", "left"), ("runs", "right"), ("to go", "right"), ("tests", "right"), ("reduced to", "left")):  # fmt: skip
+        made.add_column(head, justify=kind, overflow="fold")  # type: ignore[arg-type]
+    for cell in planned["cells"]:
+        made.add_row(
+            cell["data"], cell["protocol"], cell["for"], f"{cell['runs']:,}", f"{cell['seconds']:,.0f} s",
+            str(cell["tests_in_family"] or ""), cell["reduced"] or "",
+        )  # fmt: skip
+    return Group(made, Text(planned["said"]), Text(planned["sentence"]))
+
+
 def markdown(result: Mapping[str, Any]) -> str:
     """The whole ledger: sentences, what holds, every number with its reason, and the controls."""
     paper, described = result["data"]["title"], result["data"]["described"]
