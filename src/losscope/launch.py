@@ -13,6 +13,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import platform
+import signal
 import socket
 import sys
 import time
@@ -30,6 +31,10 @@ from losscope.store import Record, Store
 
 SEED_BLOCK = 10
 """Seeds of one group: blocks of this size, counted from seed 0."""
+PATIENCE = 30
+"""Seconds that a process has to keep its unfinished state after Ctrl-C."""
+LONG = 500
+"""Members × epochs from which starting processes is worth its seconds."""
 MEMORY_BUDGET = 2**26
 """Members × rows² of one group, at most."""
 ACTIVITY = Callable[["Group", int, int], None]
@@ -176,11 +181,14 @@ def provenance(group: Group, started: float) -> dict[str, Any]:
 
 
 def execute(groups: Sequence[Group], engine: str, activity: ACTIVITY | None = None) -> None:
-    """Run all groups on an engine: ``here``, ``processes`` or ``dask``.
+    """Run all groups on an engine: ``here``, ``processes``, ``dask``, or ``auto``.
 
-    ``activity(group, epochs done, epochs)`` is called as they go on. Ctrl-C keeps what is stored.
+    ``auto`` is processes for long work on the CPU where there are cores, else here. ``activity(group, epochs done, epochs)`` is called as they go on. Ctrl-C keeps what is stored.
     """
     todo = [one for one in groups if not all(Store(one.store).has(run_id) for run_id in one.ids)]
+    if engine == "auto":
+        long = sum(len(one.runs) * one.runs[0].protocol.epochs for one in todo) >= LONG
+        engine = "processes" if long and (os.cpu_count() or 1) > 1 and todo[0].device == "cpu" else "here"
     if engine == "here" or len(todo) <= 1:
         for one in todo:
             run_group(one, _reporter(one, activity))
@@ -197,6 +205,7 @@ def _reporter(group: Group, activity: ACTIVITY | None) -> Callable[[int, int], N
 def _worker(link: Any) -> None:
     """Run the groups that come through ``link`` until None or the end of the driver."""
     os.environ["LOSSCOPE_THREADS"] = "1"
+    os.setpgrp()  # Ctrl-C reaches the driver, which passes it on once
 
     def tell(kind: str, content: Any = None) -> None:
         try:
@@ -265,6 +274,13 @@ def _in_processes(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
                 if kind == "mistake":
                     mistake, waiting = mistake or content, []
                 _hand(worker, waiting)
+    except KeyboardInterrupt:
+        for worker in workers:
+            if worker.group and worker.process.pid:
+                os.kill(worker.process.pid, signal.SIGINT)
+        for worker in workers:
+            worker.process.join(PATIENCE if worker.group else 0)
+        raise
     finally:
         for worker in workers:
             worker.link.close()

@@ -362,7 +362,7 @@ class Study(Strict):
     data_root: str | None = None
     out: str | None = None
     device: str = "auto"
-    engine: str = "here"
+    engine: str = "auto"
     keep: Literal["none", "last", "all"] = "last"
     plugins: list[str] = Field(default_factory=list)
     note: str = ""
@@ -405,7 +405,10 @@ class Study(Strict):
         require(not twice, f"the loss {', '.join(twice)} is given twice; give each loss once")
         if self.reference is not None and self.reference not in labels:
             raise unknown("reference loss", self.reference, labels)
-        for name, choices in (("device", ("auto", "cpu", "cuda")), ("engine", ("here", "processes", "dask"))):
+        for name, choices in (
+            ("device", ("auto", "cpu", "cuda")),
+            ("engine", ("auto", "here", "processes", "dask")),
+        ):
             value = getattr(self, name)
             if value not in choices and not (name == "device" and value.startswith("cuda:")):
                 raise unknown(name, value, choices)

@@ -82,15 +82,25 @@ class Instruments:
         self.readings: dict[int, list[tuple[Tensor, ...]]] = defaultdict(list)
         self.first_norm: Tensor | None = None
         self.validation = _validation(population)
+        # A trial of tuning is judged by its quality curve alone; the rest would be measured for nobody.
+        self.light = population.runs[0].purpose == "trial"
 
     def read(self, loss: Tensor, terms: Terms, gradient: Tensor, norm: Tensor, update: Tensor) -> None:
         """Store a step's readings; arithmetic waits for the end of the epoch."""
+        if self.light:
+            self.readings[0].append((loss.detach(),))
+            return
         rows = torch.linalg.vector_norm(gradient, dim=-1)
         active = terms.valid if terms.active is None else terms.active
         self.readings[rows.shape[-1]].append((loss.detach(), norm, update, rows, active, terms.valid))
 
     def close_epoch(self, population: Population, epoch: int) -> None:
         """Turn the epoch's readings into curve points, and look at the probe and validation sets."""
+        if self.light:
+            losses = torch.stack([one for (one,) in self.readings.pop(0)])
+            population.curves.add("train", epoch, "loss", losses.T.contiguous().mean(-1))
+            self.look(population, epoch)
+            return
         members, parts = population.members, []
         for steps in self.readings.values():
             loss, norm, update, rows, active, valid = (
@@ -142,7 +152,7 @@ class Instruments:
         """The shares of the force on the probe set, and MAP@R on the validation set."""
         curves = population.curves
         force = population.objective.force
-        if force is not None:
+        if force is not None and not self.light:
             index, labels = population.batches.probe_index
             relation = population.batches.relation(labels)
             distances = pair_distances(population.embed(population.batches.gather(index)))

@@ -80,7 +80,9 @@ class Objective:
         """Go on from ``state``."""
 
 
-def objective(runs: Sequence[Run], splits: Sequence[Splits], device: torch.device) -> Objective | ForeignObjective:
+def objective(
+    runs: Sequence[Run], splits: Sequence[Splits], device: torch.device
+) -> Objective | ForeignObjective:
     """The loss of a population: one of ours, stacked, or a foreign one, a member at a time."""
     if runs[0].loss.foreign:
         classes = [_classes(run, split) for run, split in zip(runs, splits, strict=True)]
