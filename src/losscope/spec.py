@@ -95,7 +95,7 @@ class LossSpec(Strict):
             require(not words, f"the baseline {name!r} has no hyperparameters; {text!r} gives some")
             return cls(name=name)
         registry.entry("loss", name)
-        own = {
+        own: dict[str, Any] = {
             key: words.pop(key)
             for key in ("reduction", "tuples", "learning_rate", "checkpoint")
             if key in words

@@ -39,7 +39,7 @@ def plain_loop(loss: str, part: Part) -> Callable[[], None]:
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     generator = np.random.default_rng(0)
     partners = Partners(part.labels)
-    form = "pairs" if loss == "contrastive" else "triplets"
+    form: Any = "pairs" if loss == "contrastive" else "triplets"
 
     def epoch() -> None:
         order = generator.permutation(len(inputs))

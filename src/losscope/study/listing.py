@@ -23,10 +23,8 @@ def items(what: str | None = None) -> dict[str, list[dict[str, Any]]]:
     """All items of a kind, or of every kind, with what each declares."""
     if what is not None and what not in KINDS:
         raise unknown("list", what, KINDS)
-    return {
-        plural: _measures() if plural == "measures" else _entries(plural)
-        for plural in [what] * bool(what) or KINDS
-    }
+    wanted = [what] if what is not None else list(KINDS)
+    return {plural: _measures() if plural == "measures" else _entries(plural) for plural in wanted}
 
 
 def _entries(plural: str) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ class Batches:
     first epoch have no pair.
     """
 
-    def __init__(self, runs: Sequence[Run], splits: Sequence[Splits], form: str, device: torch.device):
+    def __init__(self, runs: Sequence[Run], splits: Sequence[Splits], form: Any, device: torch.device):
         self.protocol: Protocol = runs[0].protocol
         self.form, self.device = form, device
         self.tuples = "all" if form == "anchors" else runs[0].tuples
@@ -217,7 +217,7 @@ class Batches:
             return max(1, self.count // self.size)
         return -(-self.count // self.size)
 
-    def _draw(self, member: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def _draw(self, member: int) -> tuple[np.ndarray, np.ndarray, Any]:
         """One member's epoch: anchors (rows of its training part), their labels, partners if any."""
         labels, generator = self.labels[member], self.order[member]
         if self.protocol.batching == "balanced":

@@ -133,7 +133,7 @@ class Instruments:
         # Members first: a sum over rows in memory does not depend on how many rows there are.
         means = {name: value.T.contiguous().nanmean(-1).cpu() for name, value in every.items()}
         curves = population.curves
-        first = curves.rows and next((row[3] for row in curves.rows if row[2] == "gradient_norm"), None)
+        first: Any = next((row[3] for row in curves.rows if row[2] == "gradient_norm"), None)
         start = torch.tensor(first, dtype=torch.float64) if first else means["gradient_norm"]
         means["relative_gradient_norm"] = means["gradient_norm"] / start
         if self.hinge:
