@@ -529,7 +529,10 @@ def audit(
 
 @app.command(name="list")
 def list_items(
-    what: Literal["losses", "data", "models", "measures", "claims"] | None = None, *, json: Json = False
+    what: Literal["losses", "data", "models", "measures", "claims"] | None = None,
+    *,
+    data_root: Annotated[str | None, Parameter(group=DATA, env_var="LOSSCOPE_DATA")] = None,
+    json: Json = False,
 ) -> None:
     """List what there is: losses, data sets, models, measures, claims.
 
@@ -537,16 +540,18 @@ def list_items(
     ----------
     what
         losses, data, models, measures or claims; all of them otherwise.
+    data_root
+        Folder with data sets, to say which are on this machine.
     json
         Print one JSON object, and nothing else, on standard output.
     """
     from losscope.study.listing import items, listing
 
     if json:
-        _json(items(what))
+        _json(items(what, data_root))
     else:
         console = _console()
-        for table in listing(what):
+        for table in listing(what, data_root):
             console.print(table)
 
 
@@ -608,9 +613,15 @@ def _print(result: Result, json: bool) -> None:
 
     console = _console()
     console.print(tables.summary(result.data))
-    console.print(tables.verdicts(result.data))
-    for sentence in (result.data.get("recommendation") or {}).get("sentences", []):
-        console.print(sentence, markup=False, highlight=False)
+    console.print()
+    console.print(tables.verdicts(result.data, sentences=False))
+    beside = tables.published(result.data)
+    if beside is not None:
+        console.print(beside)
+        console.print()
+    console.print(tables.recommendation(result.data))
+    for note in result.data.get("notes") or ():
+        console.print(note, markup=False, highlight=False, style="dim")
     if result.data.get("report"):
         console.print(f"\nPage: {result.data['report']}", markup=False, highlight=False, soft_wrap=True)
 

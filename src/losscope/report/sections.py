@@ -303,6 +303,21 @@ def claims(context: Context) -> Section | None:
             "fold": "Expected and measured", "wide": True}  # fmt: skip
 
 
+@register("section", "published", order=35)
+def published(context: Context) -> Section | None:
+    """The authors' single values beside the prediction interval of one further run of ours."""
+    rows = tables.published_rows(context.result)
+    if not rows:
+        return None
+    source = context.result["published"][0]["source"]
+    note = (
+        f"{source}, the training set as there. A published value is inside if it lies in our 95 % prediction "
+        "interval of one further run; held out is our mean on fresh test points."
+    )
+    grid = Grid("The authors’ values beside ours", list(tables.PUBLISHED), rows, numeric=False)
+    return {"title": "Beside the authors", "note": note, "table": grid}
+
+
 @register("section", "controls", order=27)
 def controls(context: Context) -> Section | None:
     """What explains the claims: the controls' numbers with their intervals, without verdicts."""

@@ -207,10 +207,10 @@ def primary_rows(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return sorted(rows, key=lambda row: order.get(str(row.get("b")), 0))
 
 
-def verdicts(result: Mapping[str, Any]) -> RenderableType:
+def verdicts(result: Mapping[str, Any], sentences: bool = True) -> RenderableType:
     """The tested comparisons as a table, their sentences below, for 100 columns.
 
-    With more than a dozen, only the sentences about two losses.
+    With more than a dozen, only the sentences about two losses; none without ``sentences``.
     """
     rows = primary_rows(result)
     if not rows:
@@ -234,8 +234,49 @@ def verdicts(result: Mapping[str, Any]) -> RenderableType:
         table.add_row(versus, Text(words.label(str(row["measure"]))), size, p, word)
     baselines = {side.name for side in sides(result) if side.kind == "baseline"}
     told = rows if len(rows) <= 12 else [row for row in rows if row["b"] not in baselines]
-    said = [Text(f"· {row['sentence']}") for row in told if row.get("sentence")]
+    said = [Text(f"· {row['sentence']}") for row in told if row.get("sentence")] if sentences else []
     return Group(table, Text(""), *said)
+
+
+PUBLISHED = ("loss", "measure", "published", "ours (one further run)", "held out", "")
+
+
+def published_rows(result: Mapping[str, Any]) -> list[list[str]]:
+    """The authors' single values beside ours, and by how much they lie outside if they do."""
+    rows = []
+    for one in result.get("published") or ():
+        miss = one.get("outside_by")
+        word = (
+            "no interval"
+            if miss is None
+            else "inside"
+            if one["inside"]
+            else f"outside by {words.number(miss, signed=True)}"
+        )
+        rows.append(
+            [
+                str(one["loss"]),
+                words.label(str(one["measure"])),
+                words.number(one["published"]),
+                f"{words.number(one['mean'])} ({words.interval(one['low'], one['high'])})",
+                words.number(one.get("held_out")),
+                word,
+            ]
+        )
+    return rows
+
+
+def published(result: Mapping[str, Any]) -> Table | None:
+    """The authors' values beside ours, for the terminal; None where none were published."""
+    rows = published_rows(result)
+    if not rows:
+        return None
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in PUBLISHED:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _style(row: Mapping[str, Any]) -> str:
