@@ -231,3 +231,11 @@ def test_every_quantity_has_words():
 @pytest.mark.parametrize("code", words.VERDICTS)
 def test_verdicts_have_words(code):
     assert "_" not in words.verdict(code)
+
+
+def test_published_values_stand_beside_ours_and_say_by_how_much_they_miss():
+    result = fixture.with_claims(fixture.result(2))
+    inside, outside = tables.published_rows(result)
+    assert inside[-1] == "inside"
+    assert outside[-1].startswith("outside by −0.0071")
+    assert tables.published(fixture.result(2)) is None
