@@ -527,6 +527,62 @@ def audit(
         sys.exit(1)
 
 
+@app.command
+def bench(
+    what: Literal["losses", "training"] = "losses",
+    *,
+    works: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="", group=TRAIN)] = None,
+    sizes: Annotated[list[int] | None, Parameter(consume_multiple=True, negative="", group=TRAIN)] = None,
+    seconds: Annotated[float, Parameter(group=TRAIN)] = 4.0,
+    memory: Annotated[float | None, Parameter(group=TRAIN)] = None,
+    threads: Annotated[int, Parameter(group=TRAIN)] = 1,
+    device: Annotated[str, Parameter(group=TRAIN)] = "cpu",
+    plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    json: Json = False,
+) -> None:
+    """Measure time and memory of our losses beside every installed peer, both sides in one run.
+
+    Examples:
+
+    `losscope bench losses --sizes 256 1024`
+
+    `losscope bench losses --works 'all triplets' --plot speed.html`
+
+    Parameters
+    ----------
+    what
+        losses (forward and backward), or training (a population beside a plain torch loop).
+    works
+        Which losses, by the first words of what is measured; all otherwise.
+    sizes
+        Anchors of the batches; 128 to 8192, doubled, otherwise.
+    seconds
+        Of rounds for each loss and size, at most, if three rounds take less.
+    memory
+        Gibibytes that a side's process may take; half of what is free otherwise.
+    threads
+        Of torch, on both sides.
+    device
+        cpu, cuda or auto.
+    plot
+        Draw time and memory to this file: .html, .png, .svg or .pdf.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from losscope.study.benching import bench as run_bench
+
+    made = run_bench(
+        what, sizes=sizes, works=works, seconds=seconds, memory=memory, threads=threads, device=device, plot=plot,
+        say=None if json else _say,
+    )  # fmt: skip
+    if json:
+        print(made.json())
+    else:
+        console = _console()
+        for table in made.tables():
+            console.print(table)
+
+
 @app.command(name="list")
 def list_items(
     what: Literal["losses", "data", "models", "measures", "claims"] | None = None,

@@ -7,9 +7,8 @@ from typing import Any
 
 from losscope.audit import Card
 from losscope.audit import audit as run_audit
-from losscope.errors import LosscopeError, require
-
-STATIC = (".png", ".svg", ".pdf")
+from losscope.errors import require
+from losscope.study.pictures import Figures, save, suffix
 
 
 def audit(loss: Any, *, protocol: str = "matched", plot: str | Path | None = None) -> Card:
@@ -39,31 +38,7 @@ def _finding(card: Card) -> str:
     return next((line.finding for line in card.lines if line.check == "force profile"), "")
 
 
-def suffix(path: str | Path) -> str:
-    """The kind of picture that a path asks for."""
-    kind = Path(path).suffix.lower()
-    if kind not in (".html", *STATIC):
-        raise LosscopeError(f"--plot {str(path)!r} ends in {kind!r}; .html, .png, .svg or .pdf is wanted")
-    return kind
-
-
-def save(figures: tuple[Any, Any], path: str | Path) -> None:
-    """Write a figure: interactive for .html, static otherwise; ``figures`` makes (plotly, matplotlib)."""
-    interactive, static = figures
-    path = Path(path)
-    kind = suffix(path)
-    try:
-        if path.parent != Path():
-            path.parent.mkdir(parents=True, exist_ok=True)
-        if kind == ".html":
-            path.write_text(interactive().to_html(include_plotlyjs=True), encoding="utf-8")
-        else:
-            static().savefig(path, dpi=150, bbox_inches="tight")
-    except OSError as error:
-        raise LosscopeError(f"cannot write the plot {str(path)!r}: {error.strerror}") from None
-
-
-def profile_figure(card: Card) -> tuple[Any, Any]:
+def profile_figure(card: Card) -> Figures:
     """The force profile as two makers of a figure: plotly's and matplotlib's."""
     assert card.profile is not None
     profile = card.profile
