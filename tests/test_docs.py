@@ -1,0 +1,64 @@
+"""What README says is run: its Python blocks, its study file, its commands' names."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from losscope import registry
+from losscope.cli import app
+from losscope.spec import Study
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(kind: str) -> list[str]:
+    """The fenced blocks of a language; '' is a block of commands."""
+    return [
+        text for own, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.S | re.M) if own == kind
+    ]
+
+
+def test_the_first_python_block_runs(tmp_path, monkeypatch, capsys):
+    """As it stands, with fewer seeds and epochs so that it takes seconds."""
+    monkeypatch.chdir(tmp_path)
+    code = blocks("python")[0].replace("seeds=10", "seeds=2, epochs=2, tune=False")
+    assert "epochs=2" in code
+    exec(compile(code, "README.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert "Recall@1" in said
+    assert (tmp_path / "page.html").stat().st_size > 100_000
+
+
+def test_the_plugin_block_registers_a_loss_that_trains(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(blocks("python")[1])
+    try:
+        import losscope
+
+        result = losscope.compare(
+            "digits", losses="mine,triplet", seeds=2, epochs=2, tune=False, plugins=["mine.py"], out="out"
+        )
+        assert [loss["name"] for loss in result.data["losses"]] == ["mine", "triplet"]
+        assert result.data["losses"][0]["failed"] == 0
+    finally:
+        registry._plugins.clear()
+        registry._plugin_sources.clear()
+
+
+def test_the_study_block_is_a_study():
+    assert Study.of(**tomllib.loads(blocks("toml")[0])).protocol == "paper"
+
+
+@pytest.mark.parametrize(
+    "line", [line for block in blocks("") for line in block.splitlines() if line.startswith("losscope")]
+)
+def test_every_command_in_readme_parses(line):
+    words = shlex.split(line, comments=True)[1:]
+    command, bound, *_ = app.parse_args(words, exit_on_error=False, print_error=False)
+    assert callable(command)
+    assert bound is not None
