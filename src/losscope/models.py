@@ -108,11 +108,13 @@ def convnet(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: in
     def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
         members, rows = x.shape[:2]
         # Members side by side as groups of one convolution: (rows, M·channels, H, W).
-        x = x.transpose(0, 1).flatten(1, 2) if members > 1 else x[0]
+        # One member alone has its channels last, and the maximum is taken before the ReLU, which commutes
+        # with it: together 1.6 times as fast on a CPU.
+        x = x.transpose(0, 1).flatten(1, 2) if members > 1 else x[0].to(memory_format=torch.channels_last)
         for place in range(len(convolutions)):
             weight, bias = parameters[f"conv{place}.weight"], parameters[f"conv{place}.bias"]
             x = F.conv2d(x, weight.flatten(0, 1), bias.flatten(), padding=1, groups=members)
-            x = F.max_pool2d(F.relu(x), 2)
+            x = F.relu(F.max_pool2d(x, 2))
         x = x.reshape(rows, members, -1).transpose(0, 1)
         return _chain(parameters, x, 2)
 

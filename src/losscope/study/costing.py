@@ -67,6 +67,11 @@ def seconds(
     return costs
 
 
+def _clock(device: str) -> Callable[[], float]:
+    """Time at work on a CPU, so that neighbours on the machine do not count; else time."""
+    return time.process_time if device == "cpu" else time.perf_counter
+
+
 def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
     """Seconds of one member's epoch, and of measuring one finished run, with one thread."""
     import torch
@@ -74,16 +79,16 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
     from losscope.spec import LossSpec
     from losscope.train import Population, train
 
-    first = group.runs[0]
+    first, clock = group.runs[0], _clock(group.device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         split = source.splits(first.seed, protocol=first.protocol.name)
         base = first if first.loss.baseline else first.model_copy(update={"loss": LossSpec(name="untrained")})
-        start = time.perf_counter()
+        start = clock()
         if first.purpose == "final":
             train([base], [split], device=group.device, keep="none")
-        measure = time.perf_counter() - start
+        measure = clock() - start
         if first.loss.baseline:
             return 0.0, measure
         runs = list(group.runs[:MEMBERS])
@@ -91,27 +96,27 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
         alike = [place for place, one in enumerate(splits) if len(one.train) == len(splits[0].train)]
         runs, splits = [runs[place] for place in alike], [splits[place] for place in alike]
         population = Population(runs, splits, torch.device(group.device))
-        step = _steps(population)
-        start = time.perf_counter()
+        step = _steps(population, clock)
+        start = clock()
         population.instruments.close_epoch(population, 1)
-        look = time.perf_counter() - start
+        look = clock() - start
         return (step * population.batches.steps + look) / len(runs), measure
     finally:
         torch.set_num_threads(threads)
 
 
-def _steps(population: Any) -> float:
+def _steps(population: Any, clock: Callable[[], float]) -> float:
     """Seconds of a step of a population."""
     times: list[float] = []
     while len(times) < STEPS:
         batches = population.batches.epoch(population.objective, population.embed)
         for _ in range(STEPS - len(times)):
-            start = time.perf_counter()
+            start = clock()
             batch = next(batches, None)
             if batch is None:
                 break
             population.step(*batch)
-            times.append(time.perf_counter() - start)
+            times.append(clock() - start)
     return sum(times[1:]) / (STEPS - 1)
 
 

@@ -264,8 +264,16 @@ class Batches:
                 continue
             relation = self.relation(labels[:, part])
             if self.tuples != "all":
-                distances = pair_distances(embed(inputs))
-                relation = sample(relation, self.tuples, distances, self.tuple_generators, form=self.form)
+                # Random tuples do not look at the embeddings, which saves a forward pass.
+                z = None if self.tuples == "random" else embed(inputs)
+                relation = sample(
+                    relation,
+                    self.tuples,
+                    None if z is None else pair_distances(z),
+                    self.tuple_generators,
+                    form=self.form,
+                    dimension=None if z is None else z.shape[-1],
+                )
             yield inputs, relation
 
     def _explicit_epoch(self) -> Iterator[tuple[Tensor, Relation]]:
