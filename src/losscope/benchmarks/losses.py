@@ -344,11 +344,14 @@ def in_process(
         input=json.dumps(task), capture_output=True, text=True, env=environment, check=False,
     )  # fmt: skip
     found = [json.loads(line[len(MARK) :]) for line in ran.stdout.splitlines() if line.startswith(MARK)]
-    reason = (
-        f"its process ended with exit code {ran.returncode}"
-        if ran.returncode
-        else "larger than one that failed"
-    )
+    if len(found) == len(sizes):
+        return found
+    if ran.returncode:
+        reason = f"its process ended with exit code {ran.returncode}"
+    elif found[-1]["status"] == "measured":
+        reason = f"not tried: B = {sizes[len(found) - 1]} took {found[-1]['seconds']:.0f} s"
+    else:
+        reason = f"not tried: B = {sizes[len(found) - 1]} was too large"
     return found + [_unmeasured(reason) for _ in range(len(sizes) - len(found))]
 
 
