@@ -1,4 +1,7 @@
-"""The inner loops of ``kernels`` on a block of anchors, in NumPy: its SIMD sort, gathers and counts."""
+"""The inner loops of ``kernels`` on a block of anchors, in NumPy: its SIMD sort, gathers and counts.
+
+``start`` is the number of a block's first row among the rows of all members in one line.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ ROUNDS = 3
 
 
 def contrastive(
-    diagonal: int,
+    start: int,
     matrix: Array,
     positive: Array,
     negative: Array,
@@ -44,7 +47,7 @@ def contrastive(
     gap *= live
     pushes[:] = np.einsum("ij,ij->i", gap, gap)
     pushing[:] = _sums(live)
-    _no_force_at_zero(diagonal, distance, close)
+    _no_force_at_zero(start, distance, close)
     np.divide(gap, distance, out=matrix)
     np.subtract(positive, matrix, out=matrix)
 
@@ -53,17 +56,17 @@ def _sums(array: Array) -> Array:
     return torch.from_numpy(array).sum(-1).numpy()
 
 
-def _no_force_at_zero(diagonal: int, distance: Array, close: bool) -> None:
+def _no_force_at_zero(start: int, distance: Array, close: bool) -> None:
     """Two points in one place have no direction: make dividing by their distance harmless."""
     if close:
         distance[distance == 0] = np.inf
         return
     rows, columns = distance.shape
-    distance[np.arange(rows), (diagonal + np.arange(rows)) % columns] = 1
+    distance[np.arange(rows), (start + np.arange(rows)) % columns] = 1
 
 
 def triplets(
-    diagonal: int,
+    start: int,
     reach: Array,
     positive: Array,
     negative: Array,
@@ -84,67 +87,65 @@ def triplets(
         value[:], active[:], reach[:] = 0, 0, 0
         return
     width = 1 << most.bit_length()
+    before = np.cumsum(count) - count
+    # The place of each row's positives in a table of ``width`` columns, sorted and padded with infinity.
+    places = np.arange(anchor.size) + np.repeat(np.arange(rows) * width - before, count)
     limit = np.full((rows, width), np.inf, reach.dtype)
-    place = np.arange(anchor.size) - (np.cumsum(count) - count)[anchor]
-    own = reach.reshape(-1)[chosen] + margin[anchor]
-    limit[anchor, place] = own
+    own = reach.reshape(-1)[chosen] + np.repeat(margin, count)
+    limit.reshape(-1)[places] = own
     limit.sort(-1)
-    x = reach.copy()
-    x.reshape(-1)[outside] = np.finfo(x.dtype).max
-    x.reshape(-1)[chosen] = own
-    rank = _ranks(limit, x, count)
-    flat = rank.reshape(-1)
-    number = np.bincount(flat, minlength=rows * width)
-    mine = flat[chosen]
+    low = np.where(count > 0, limit[:, 0], 0)
+    limit -= low[:, None]
+    x = reach - low[:, None]
+    flat = x.reshape(-1)
+    flat[outside] = np.finfo(x.dtype).max
+    flat[chosen] = own - np.repeat(low, count)
+    rank = _ranks(limit, x, count, places)
+    _step_over(limit.reshape(-1), flat, rank.reshape(-1), width)
+    mine = rank.reshape(-1)[chosen]
+    # Negatives below each limit: what the positive that it belongs to violates.
+    number = np.bincount(rank.reshape(-1), minlength=rows * width)
     number -= np.bincount(mine, minlength=rows * width)
-    number = number.reshape(rows, width).cumsum(-1)
-    violated = number.reshape(-1)[mine - 1]
-    slope = np.empty_like(reach)
-    rank -= (np.arange(rows) * width + count).astype(rank.dtype)[:, None]
-    np.copyto(slope, rank, casting="same_kind")
+    violated = number.reshape(rows, width).cumsum(-1).reshape(-1)[mine - 1]
+    rank -= (np.arange(rows) * width + count).astype(np.int32)[:, None]
+    slope = rank.astype(reach.dtype)
     slope.reshape(-1)[chosen] = violated
-    active[:] = np.bincount(anchor, weights=violated, minlength=rows)
-    value[:] = np.multiply(slope, x, dtype=np.float64).sum(-1)
+    upto = np.concatenate(([0], np.cumsum(violated)))
+    active[:] = upto[before + count] - upto[before]
+    # A row's slopes sum to 0, so any constant may be taken off its reaches.
+    value[:] = np.einsum("ij,ij->i", slope, x)
     if by_length:
-        _no_force_at_zero(diagonal, reach, close)
+        _no_force_at_zero(start, reach, close)
         np.divide(slope, reach, out=reach)
     else:
         reach[:] = slope
 
 
-def _ranks(limit: Array, x: Array, count: Array) -> Array:
-    """row · width + the number of the row's sorted limits that are ≤ x, int32, (R, B).
+def _ranks(limit: Array, x: Array, count: Array, places: Array) -> Array:
+    """row · width + the number of the row's sorted limits that lie in cells before the cell of x, int32.
 
-    A grid over each row's limits holds how many lie in the cells before; the cell of x is a monotone
-    function of x, so that only limits of its own cell remain, and these are stepped over. What is left after
-    a few steps (many limits in one cell) is searched for, so that no distribution is slow.
+    The cell of x is a monotone function of x, so that limits in cells before it are smaller.
     """
     rows, width = limit.shape
     cells = CELLS_PER_LIMIT * width
-    low = np.where(count > 0, limit[:, 0], 0)
-    span = limit[np.arange(rows), np.maximum(count - 1, 0)] - low
-    scale = np.where(count > 0, np.minimum(cells / span, np.finfo(x.dtype).max / 4), 0).astype(x.dtype)
+    span = limit[np.arange(rows), np.maximum(count - 1, 0)]
+    scale = np.where(span > 0, np.minimum(cells / span, np.finfo(x.dtype).max / 4), 0).astype(x.dtype)
     start = np.arange(rows, dtype=np.int32) * (cells + 1)
-    own = _cells(limit, low, scale, cells)
-    exists = np.arange(width) < count[:, None]
-    table = np.bincount((own + start[:, None])[exists], minlength=rows * (cells + 1))
-    table = table.cumsum() - table
-    table += np.repeat(np.arange(rows) * width - (np.cumsum(count) - count), cells + 1)
-    where = _cells(x, low, scale, cells)
+    own = limit.reshape(-1)[places] * np.repeat(scale, count)
+    own = np.clip(own, 0, cells).astype(np.int32) + np.repeat(start, count)
+    table = np.bincount(own, minlength=rows * (cells + 1)).astype(np.int32)
+    table = (table.cumsum(dtype=np.int32) - table).reshape(rows, cells + 1)
+    table += (np.arange(rows) * width - (np.cumsum(count) - count)).astype(np.int32)[:, None]
+    where = np.clip(x * scale[:, None], 0, cells).astype(np.int32)
     where += start[:, None]
-    rank = table.astype(np.int32).take(where, mode="clip")
-    _step_over(limit.reshape(-1), x.reshape(-1), rank.reshape(-1), width)
-    return rank
-
-
-def _cells(x: Array, low: Array, scale: Array, cells: int) -> Array:
-    at = np.subtract(x, low[:, None])
-    at *= scale[:, None]
-    np.clip(at, 0, cells, out=at)
-    return at.astype(np.int32)
+    return table.reshape(-1).take(where, mode="clip")
 
 
 def _step_over(limit: Array, x: Array, rank: Array, width: int) -> None:
+    """Raise ranks, in place, over the limits ≤ x in the cell of x itself.
+
+    What is left after a few steps (many limits in one cell) is searched for, so that no distribution is slow.
+    """
     todo = np.flatnonzero(limit.take(rank, mode="clip") <= x)
     for _ in range(ROUNDS):
         if not todo.size:
@@ -161,7 +162,7 @@ def _step_over(limit: Array, x: Array, rank: Array, width: int) -> None:
 
 
 def positive_against_negatives(
-    diagonal: int, matrix: Array, positive: Array, negative: Array, value: Array
+    start: int, matrix: Array, positive: Array, negative: Array, value: Array
 ) -> None:
     """Fill Σ_p log(1 + Σ_n exp(s_n − s_p)) of R anchors; similarities (R, C) become its derivatives by them."""
     rows, columns = matrix.shape
@@ -181,7 +182,21 @@ def positive_against_negatives(
     flat[chosen] = -share
 
 
-def positives_among_all(diagonal: int, matrix: Array, positive: Array, negative: Array, value: Array) -> None:
+def own_against_all(start: int, matrix: Array, value: Array, anchors: int) -> None:
+    """``positive_against_negatives`` where row r of a member has its positive in column r, and no mask."""
+    rows = np.arange(len(matrix))
+    cells = rows, (start + rows) % anchors
+    own = matrix[cells]
+    matrix[cells] = -np.inf
+    total, highest = _exponentials(matrix)
+    behind = highest + np.log(total) - own
+    share = 1 / (1 + np.exp(-behind))
+    value[:] = np.maximum(behind, 0) + np.log1p(np.exp(-np.abs(behind)))
+    matrix *= np.where(total > 0, share / total, 0)[:, None]
+    matrix[cells] = -share
+
+
+def positives_among_all(start: int, matrix: Array, positive: Array, negative: Array, value: Array) -> None:
     """Fill the mean over positives of −log softmax over all others; similarities become its derivatives."""
     scratch = np.multiply(matrix, positive)
     count = _sums(positive)

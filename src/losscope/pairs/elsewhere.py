@@ -9,7 +9,7 @@ from losscope.pairs.explicit import ACTIVE_DISTANCE
 
 
 def contrastive(
-    diagonal: int,
+    start: int,
     matrix: Tensor,
     positive: Tensor,
     negative: Tensor,
@@ -32,7 +32,7 @@ def contrastive(
 
 
 def triplets(
-    diagonal: int,
+    start: int,
     reach: Tensor,
     positive: Tensor,
     negative: Tensor,
@@ -62,7 +62,7 @@ def triplets(
 
 
 def positive_against_negatives(
-    diagonal: int, matrix: Tensor, positive: Tensor, negative: Tensor, value: Tensor
+    start: int, matrix: Tensor, positive: Tensor, negative: Tensor, value: Tensor
 ) -> None:
     """See ``blocks.positive_against_negatives``."""
     own = matrix.clone()
@@ -76,8 +76,16 @@ def positive_against_negatives(
     matrix.mul_(share.sum(-1, keepdim=True)).sub_(share)
 
 
+def own_against_all(start: int, matrix: Tensor, value: Tensor, anchors: int) -> None:
+    """See ``blocks.own_against_all``."""
+    rows = torch.arange(len(matrix), device=matrix.device)
+    positive = torch.zeros_like(matrix, dtype=torch.bool)
+    positive[rows, (start + rows) % anchors] = True
+    positive_against_negatives(start, matrix, positive, ~positive, value)
+
+
 def positives_among_all(
-    diagonal: int, matrix: Tensor, positive: Tensor, negative: Tensor, value: Tensor
+    start: int, matrix: Tensor, positive: Tensor, negative: Tensor, value: Tensor
 ) -> None:
     """See ``blocks.positives_among_all``."""
     count = positive.sum(-1, keepdim=True)

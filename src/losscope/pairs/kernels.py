@@ -114,23 +114,39 @@ def log_ratio(z: Tensor, relation: Relation, scale: float | Tensor, in_batch: bo
     On explicit pairs and triplets the negatives are the given ones and, with ``in_batch``, the partners that
     other anchors were given.
     """
+    whole = in_batch and relation.aligned and relation.valid is None
+    if whole and (relation.same is None or bool(relation.same.all())):
+        return _own_against_all(z, relation, scale)
     anchors, positive, negative = candidates(relation, in_batch)
-    points = z.detach()
-    left, right = points[..., :anchors, :], points[..., relation.rows - positive.shape[-1] :, :]
-    matrix = product(left, right.mT)
-    matrix *= per_member(scale, 2, matrix)
+    matrix = _similarities(z, anchors, positive.shape[-1], scale)
     value = _softmax_rows("positive_against_negatives", matrix, positive, negative)
     positives, negatives = positive.sum(-1), negative.any(-1)
-    return _similarity_terms(z, relation, matrix, value, positives * negatives, scale)
+    return _similarity_terms(z, matrix, value, positives * negatives, scale)
+
+
+def _own_against_all(z: Tensor, relation: Relation, scale: float | Tensor) -> Terms:
+    """``log_ratio`` where each anchor has one partner and all other partners are its negatives."""
+    anchors = relation.rows // (2 if relation.form == "pairs" else 3)
+    matrix = _similarities(z, anchors, relation.rows - anchors, scale)
+    value = matrix.new_empty(matrix.shape[:-1])
+    _in_blocks("own_against_all", (matrix.view(-1, matrix.shape[-1]), value.view(-1)), anchors)
+    valid = torch.full_like(value, int(matrix.shape[-1] > 1), dtype=torch.int64)
+    return _similarity_terms(z, matrix, value, valid, scale)
+
+
+def _similarities(z: Tensor, anchors: int, others: int, scale: float | Tensor) -> Tensor:
+    """scale · z_a·z of the first A rows with the last C, (..., A, C), without gradient."""
+    points = z.detach()
+    left = points[..., :anchors, :] * per_member(scale, 2, points)
+    return product(left, points[..., points.shape[-2] - others :, :].mT)
 
 
 def log_share(z: Tensor, relation: Relation, scale: float | Tensor) -> Terms:
     """Per anchor: mean over its positives of −log softmax of scale · z_a·z over all others, rows (..., B, D)."""
     positive, negative = relation.masks()
-    matrix = product(z.detach(), z.detach().mT)
-    matrix *= per_member(scale, 2, matrix)
+    matrix = _similarities(z, relation.rows, relation.rows, scale)
     value = _softmax_rows("positives_among_all", matrix, positive, negative)
-    return _similarity_terms(z, relation, matrix, value, positive.any(-1).long(), scale)
+    return _similarity_terms(z, matrix, value, positive.any(-1).long(), scale)
 
 
 def softmax_slopes(work: str, distances: Tensor, relation: Relation, scale: float | Tensor) -> Tensor:
@@ -180,15 +196,15 @@ def _softmax_rows(work: str, matrix: Tensor, positive: Tensor, negative: Tensor)
 
 
 def _similarity_terms(
-    z: Tensor, relation: Relation, matrix: Tensor, value: Tensor, valid: Tensor, scale: float | Tensor
+    z: Tensor, matrix: Tensor, value: Tensor, valid: Tensor, scale: float | Tensor
 ) -> Terms:
     """Terms of a softmax over similarities of the first A rows with the last C, ``matrix`` their slopes."""
-    rows = relation.rows
+    rows = z.shape[-2]
     anchors, others = matrix.shape[-2:]
     valid = valid.expand(value.shape)
     if anchors < rows:
-        value = torch.nn.functional.pad(value, (0, rows - anchors))
-        valid = torch.nn.functional.pad(valid, (0, rows - anchors))
+        value = torch.cat((value, value.new_zeros((*value.shape[:-1], rows - anchors))), -1)
+        valid = torch.cat((valid, valid.new_zeros((*valid.shape[:-1], rows - anchors))), -1)
 
     def backward(grad: Tensor) -> Tensor:
         points = z.detach()
@@ -196,10 +212,9 @@ def _similarity_terms(
         factor = grad[..., :anchors].unsqueeze(-1) * per_member(scale, 2, points)
         uniform = grad.shape[-1] == 1
         slope = matrix if uniform else matrix * factor
-        out = torch.zeros_like(points)
-        out[..., :anchors, :] += product(slope, right)
-        out[..., rows - others :, :] += product(slope.mT, left)
-        return out * factor if uniform else out
+        here, there = product(slope, right), product(slope.mT, left)
+        out = here.add_(there) if anchors == rows else torch.cat((here, there), -2)
+        return out.mul_(factor) if uniform else out
 
     return Terms(value, None, valid, kernel=Kernel(z, backward))
 
@@ -216,7 +231,8 @@ def _rows(matrix: Tensor, positive: Tensor, negative: Tensor, margin: float | Te
 
 
 @QUIET
-def _in_blocks(work: str, parts: tuple[Tensor, ...], *more: bool) -> None:
+def _in_blocks(work: str, parts: tuple[Tensor, ...], *more: int) -> None:
+    """Call ``work`` of the device's module on blocks of rows: the first row's number, the parts, the rest."""
     matrix = parts[0]
     count, columns = matrix.shape
     on_cpu = matrix.device.type == "cpu"
@@ -224,5 +240,4 @@ def _in_blocks(work: str, parts: tuple[Tensor, ...], *more: bool) -> None:
     step = max(1, (CELLS_ON_CPU if on_cpu else CELLS_ELSEWHERE) // max(1, columns))
     arrays = [bare(part) for part in parts]
     for start in range(0, count, step):
-        # The place of the diagonal in the block's rows: members follow each other, columns rows each.
-        function(start % max(1, columns), *(part[start : start + step] for part in arrays), *more)
+        function(start, *(part[start : start + step] for part in arrays), *more)
