@@ -20,6 +20,7 @@ _PUBLIC = {
     "Result": "losscope.study",
     "compare": "losscope.study",
     "judge": "losscope.study",
+    "audit": "losscope.audit",
     "geometry": "losscope.measures",
     "retrieval": "losscope.measures",
     "register": "losscope.registry",
