@@ -15,7 +15,7 @@ from torch import Tensor
 import oracles
 from losscope.errors import LosscopeError
 from losscope.losses import module
-from losscope.pairs import Relation, Terms, normalise, pair_distances, reduce
+from losscope.pairs import Relation, Terms, elsewhere, explicit, kernels, normalise, pair_distances, reduce
 from losscope.registry import entries, entry
 from oracles import Case
 
@@ -359,6 +359,98 @@ def test_half_precision_is_computed_wider(name: str, words: dict[str, Any], dtyp
     assert found.dtype == dtype and torch.isfinite(found).all()
 
 
+@pytest.mark.parametrize(("name", "words"), VARIANTS)
+def test_other_devices_take_the_same_steps(
+    name: str, words: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps for accelerators, in torch, run here on the CPU in place of NumPy's."""
+    labels = torch.randint(CLASSES, (2, 12), generator=seeded(6))
+    z, more = vectors(2, 12, SIZE), extra(name, 2)
+    z[:, 5] = z[:, 4]
+    same, valid = torch.rand(2, 6, generator=seeded(8)) > 0.4, torch.rand(2, 6, generator=seeded(9)) > 0.2
+    relations = [Relation.from_labels(labels)]
+    if name in FREE:
+        relations += [
+            Relation.from_partners(same),
+            Relation.from_partners(same, valid),
+            Relation.from_triples(4),
+        ]
+        relations += [Relation.from_partners(torch.ones(6, dtype=torch.bool))]
+
+    def run() -> list[Tensor]:
+        found = []
+        for relation in relations:
+            inputs = z.clone().requires_grad_()
+            terms = call(name, inputs, relation, **more, **words)
+            weight = torch.randn(terms.value.shape, generator=seeded(7), dtype=torch.float64)
+            slope, even = (
+                torch.autograd.grad(loss.sum(), inputs, retain_graph=True)[0]
+                for loss in (terms.value * weight, reduced(name, inputs, relation, **more, **words))
+            )
+            active = terms.valid if terms.active is None else terms.active
+            found += [terms.value.detach(), slope, even, active.double(), terms.valid.double()]
+        return found
+
+    usual = run()
+    monkeypatch.setattr(kernels, "blocks", elsewhere)
+    monkeypatch.setattr(kernels, "bare", Tensor.detach)
+    monkeypatch.setattr(explicit, "bare", Tensor.detach)
+    for here, there in zip(usual, run(), strict=True):
+        assert torch.allclose(here, there, atol=1e-12)
+
+
+class TestTripletSlopes:
+    """The sorted positives and bucketed negatives against all triplets, in the same float32 comparisons."""
+
+    @staticmethod
+    def check(reach: Tensor, labels: Tensor, margin: float) -> None:
+        positive, negative = Relation.from_labels(labels).masks()
+        terms = (reach.unsqueeze(-1) + margin) - reach.unsqueeze(-2)
+        known = positive.unsqueeze(-1) & negative.unsqueeze(-2)
+        live = (reach.unsqueeze(-1) + margin > reach.unsqueeze(-2)) & known
+        slope = reach.clone()
+        value, active = kernels.triplet_slopes(slope, positive, negative, margin)
+        assert torch.equal(active, live.sum((-2, -1)))
+        assert torch.equal(slope, (live.sum(-1) - live.sum(-2)).to(reach.dtype))
+        exact = (terms.double() * live).sum((-2, -1))
+        assert torch.allclose(value.double(), exact, rtol=1e-5, atol=1e-5 * reach.max().item())
+
+    @given(
+        seed=st.integers(0, 2**31),
+        rows=st.integers(2, 70),
+        classes=st.integers(1, 9),
+        margin=st.sampled_from([1e-6, 0.05, 0.5, 3.0, 100.0]),
+        kind=st.sampled_from(["even", "ties", "clusters", "outlier", "tiny", "huge", "equal"]),
+    )
+    def test_any_spread(self, seed: int, rows: int, classes: int, margin: float, kind: str) -> None:
+        generator = seeded(seed)
+        reach = torch.rand(rows, rows, generator=generator)
+        if kind == "ties":
+            reach = (reach * 5).floor() / 4
+        elif kind == "clusters":
+            reach = reach * 1e-5 + (torch.rand(rows, rows, generator=generator) * 3).floor()
+        elif kind == "outlier":
+            reach[:, -1] = 1e6
+        elif kind == "tiny":
+            reach = reach * 1e-30
+        elif kind == "huge":
+            reach = reach * 1e30
+        elif kind == "equal":
+            reach = torch.ones(rows, rows)
+        labels = torch.randint(classes, (rows,), generator=generator)
+        self.check(reach, labels, margin)
+
+    @pytest.mark.parametrize("classes", [1, 2, 30])
+    def test_many_blocks_and_long_searches(self, classes: int) -> None:
+        """More rows than a block, and a class whose distances crowd into one cell of the grid."""
+        rows = 300
+        reach = torch.rand(rows, rows, generator=seeded(0)) * 1e-4
+        reach[:, ::7] += 1.0
+        labels = torch.arange(rows) % classes
+        labels[:150] = 0
+        self.check(reach, labels, 1e-5)
+
+
 @pytest.mark.parametrize("name", HINGES)
 def test_counts_are_exact_where_float32_is_not(name: str) -> None:
     rows = 4200  # more than 2²⁴ pairs, and per anchor more than 2²⁴ / 100 triplets
@@ -514,6 +606,10 @@ class TestModule:
             module("triplet", reduction="balanced")
         with pytest.raises(LosscopeError, match="not a loss of this package"):
             module("raw")
+        with pytest.raises(LosscopeError, match="takes every row"):
+            module("sup_con", tuples="hard")
+        with pytest.raises(LosscopeError, match="0 or more"):
+            module("n_pair", l2_weight=-0.1)(z, torch.zeros(4).long())
 
 
 class TestPeers:

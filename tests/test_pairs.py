@@ -28,6 +28,10 @@ from losscope.pairs import (
 from losscope.pairs.distances import matmul, product
 
 
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 def generators(members: int, seed: int = 0) -> list[np.random.Generator]:
     return [np.random.default_rng([seed, member]) for member in range(members)]
 
@@ -151,9 +155,15 @@ class TestDistances:
         assert pair_distances(z).dtype == normalise(z).dtype == row_distances(z, z).dtype == torch.float32
 
     def test_normalise_leaves_zero_rows(self) -> None:
-        z = torch.zeros(2, 3, requires_grad=True)
-        normalise(z).sum().backward()
-        assert z.grad is not None and torch.isfinite(z.grad).all()
+        z = torch.tensor([[0.0, 0.0], [0.0, 2.0]], requires_grad=True)
+        unit = normalise(z)
+        unit.sum().backward()
+        assert unit.tolist() == [[0, 0], [0, 1]]
+        assert z.grad is not None and z.grad.tolist() == [[0, 0], [0.5, 0]]
+
+    def test_normalise_gradient(self) -> None:
+        z = torch.randn(2, 3, 4, dtype=torch.float64, generator=seeded(0)).requires_grad_()
+        assert torch.autograd.gradcheck(normalise, z)
 
     @pytest.mark.parametrize(("rows", "size"), [(64, 32), (50, 7), (33, 3), (126, 10)])
     def test_products_are_bitwise_those_of_a_member_alone(self, rows: int, size: int) -> None:

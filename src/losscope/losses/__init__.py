@@ -45,7 +45,12 @@ def module(
         not (given.foreign or given.baseline), f"{loss!r} is not a loss of this package; choices: {_names()}"
     )
     words: dict[str, Any] = {name: hyper.pop(name) for name in ("reduction", "tuples") if name in hyper}
-    values: dict[str, Any] = {"name": given.name, "reduction": given.reduction, "tuples": given.tuples, **words}
+    values: dict[str, Any] = {
+        "name": given.name,
+        "reduction": given.reduction,
+        "tuples": given.tuples,
+        **words,
+    }
     values["hyperparameters"] = {**given.hyperparameters, **hyper}
     spec: LossSpec = build(LossSpec, values, f"loss {loss!r}")
     spec.check()

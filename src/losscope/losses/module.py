@@ -27,6 +27,10 @@ class LossModule(nn.Module):
         self, spec: LossSpec, num_classes: int | None, embedding_size: int | None, seed: int
     ) -> None:
         super().__init__()
+        require(
+            spec.facts["form"] != "anchors" or spec.tuples in (None, "all"),
+            f"{spec.name} takes every row of a batch; tuples {spec.tuples!r} are for losses of pairs or triplets",
+        )
         self.spec = spec
         self._function: Callable[..., Terms] = entry("loss", spec.name).load()
         self._generator = np.random.default_rng(seed)
@@ -44,14 +48,12 @@ class LossModule(nn.Module):
     def terms(self, embeddings: Tensor, relation: Relation) -> Terms:
         """The loss before reduction; the embeddings are normalised here if the loss wants that."""
         z = normalise(embeddings) if self.spec.facts["normalised"] else embeddings
-        form = self.spec.facts["form"]
         tuples = self.spec.tuples or "all"
-        if form != "anchors" and tuples != "all":
+        if tuples != "all":
             relation.check(z)
             members = [self._generator] * int(np.prod(z.shape[:-2]))
-            relation = sample(
-                relation, tuples, pair_distances(z.detach()), members, form=form, dimension=z.shape[-1]
-            )
+            form, distances = self.spec.facts["form"], pair_distances(z.detach())
+            relation = sample(relation, tuples, distances, members, form=form, dimension=z.shape[-1])
         words: dict[str, Any] = dict(self.spec.hyperparameters)
         if self.spec.facts["class_vectors"]:
             words["class_vectors"] = self.class_vectors

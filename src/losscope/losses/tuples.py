@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from losscope.errors import require
 from losscope.pairs import Relation, Terms, pair_distances, widened
 from losscope.pairs.distances import matmul
 from losscope.pairs.explicit import ACTIVE_DISTANCE, aligned_contrastive, aligned_triplet, per_member
@@ -236,7 +237,7 @@ def n_pair(
         Terms (..., B); valid is an anchor's number of positives if it has a negative, else 0.
 
     Raises:
-        LosscopeError: embeddings that do not fit the relation.
+        LosscopeError: embeddings that do not fit the relation, or a negative weight.
 
     Source: Sohn 2016, Improved deep metric learning with multi-class N-pair loss objective, eq. 7.
 
@@ -249,8 +250,10 @@ def n_pair(
     relation.check(embeddings)
     z = widened(embeddings)
     terms = log_ratio(z, relation, 1.0, in_batch)
-    if not isinstance(l2_weight, Tensor) and l2_weight == 0:
-        return terms
+    if not isinstance(l2_weight, Tensor):
+        require(l2_weight >= 0, f"l2_weight is {l2_weight}; 0 or more is wanted")
+        if l2_weight == 0:
+            return terms
     anchors, positive, negative = candidates(relation, in_batch)
     pairs = (positive & negative.any(-1, keepdim=True)).to(z.dtype)
     square = z.square().sum(-1)

@@ -11,6 +11,9 @@ from torch.autograd.function import once_differentiable
 CLOSE = {torch.float32: 4e-3, torch.float64: 1e-6}
 """Squared distances below this share of the largest squared norm are recomputed from differences."""
 
+SHORTEST = 1e-12
+"""A vector shorter than this has no direction."""
+
 FIXED_AT_ONCE = 1 << 22
 """Numbers gathered at once for the recomputation, 16 MB in float32."""
 
@@ -22,15 +25,30 @@ def widened(embeddings: Tensor) -> Tensor:
     return embeddings.float()
 
 
+class _Normalise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, embeddings: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(embeddings, dim=-1, keepdim=True)
+        length.masked_fill_(length < SHORTEST, torch.inf)
+        unit = embeddings / length
+        ctx.save_for_backward(unit, length)
+        return unit
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        unit, length = ctx.saved_tensors
+        along = (grad * unit).sum(-1, keepdim=True)
+        return torch.addcmul(grad, unit, along, value=-1).div_(length)
+
+
 def normalise(embeddings: Tensor) -> Tensor:
-    """Rows of length 1, (..., D); a zero row stays zero with a finite gradient.
+    """Rows of length 1, (..., D), in at least float32; a zero row stays zero, and its gradient is zero.
 
     >>> normalise(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
-    embeddings = widened(embeddings)
-    length = torch.linalg.vector_norm(embeddings, dim=-1, keepdim=True)
-    return embeddings / length.clamp_min(1e-12)
+    return _Normalise.apply(widened(embeddings))
 
 
 def squared_distances(embeddings: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ def aligned_contrastive(
     gap = gap * (gap > 0)
     reach = xp.where(alike, distance, gap)
     live = reach > ACTIVE_DISTANCE * alike
-    which = _zeros(z, (*alike.shape[:-1], 2, half), xp.bool)
+    which = _zeros(z, (*alike.shape[:-1], 2, half), alike.dtype)
     which[..., 0, :] = alike
     which[..., 1, :] = ~alike
     if exists is not None:
