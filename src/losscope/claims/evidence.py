@@ -166,9 +166,10 @@ def _against(part: Stated) -> bool:
     return part.row.leaning == (-1 if part.direction == "higher" else 1)
 
 
-def _weakness(part: Stated) -> tuple[bool, float]:
-    """Unreadable, then clearly the other way, then barely this way."""
+def _weakness(part: Stated) -> tuple[bool, float, float]:
+    """Unreadable, then clearly the other way, then barely this way; at equal p by the size."""
     row: Comparison | None = part.row
     if row is None or row.p is None:
-        return True, math.inf
-    return _against(part), -row.p if _against(part) else row.p
+        return True, math.inf, 0.0
+    size = abs(row.difference or 0.0)
+    return (True, -row.p, size) if _against(part) else (False, row.p, -size)
