@@ -286,7 +286,7 @@ _declare(
 )
 
 GOALS: dict[str, tuple[str, ...]] = {
-    "retrieval": ("recall_at_1", "map_audio_to_visual"),
+    "retrieval": ("map_audio_to_visual", "recall_at_1"),
     "verification": ("eer",),
     "classification": ("knn_accuracy",),
     "detail": ("fine_recall_at_1",),

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from losscope.errors import LosscopeError
+from losscope.foreign import origin
 from losscope.losses.foreign import ForeignLoss, load_plain_state, parts_of, plain_state
 from losscope.pairs import Relation, Terms
 from losscope.spec import Run, seed_of
@@ -33,6 +34,7 @@ class ForeignObjective:
         # Whether its least value is above 0 is not known, so that epochs_to_90 is not said.
         self.facts: dict[str, Any] = {"floor": True}
         self.hyper: dict[str, Any] = {}
+        self.provenance = {"foreign": origin(spec.name)}
         self.seeds = [run.seed for run in runs]
         self.device = device
         self.steps = 0

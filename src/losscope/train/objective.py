@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ class Objective:
 
     counts = True
     """Whether valid (and, of a hinge, active) terms are counted."""
+    provenance: Mapping[str, str] = MappingProxyType({})
+    """What a record says of where the loss comes from: nothing beyond the package's own version."""
 
     def __init__(self, runs: Sequence[Run], splits: Sequence[Splits], device: torch.device):
         spec = runs[0].loss

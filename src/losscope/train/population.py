@@ -18,21 +18,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losscope import registry
-from losscope.data import Part, Splits
+from losscope.data import Splits
 from losscope.errors import LosscopeError
-from losscope.measures import evaluate
-from losscope.models import Architecture
 from losscope.pairs import normalise
 from losscope.spec import Run, seed_of
 from losscope.store import Record
-from losscope.train.batches import Batches, rows_of, scaled
+from losscope.train.batches import Batches
 from losscope.train.instruments import Curves, Instruments
+from losscope.train.measuring import architecture, baseline, measure
 from losscope.train.objective import objective
 from losscope.train.optimiser import Adam, Stack
 
 CHECKPOINT_SECONDS = 60.0
-EMBED_ROWS = 2048
 
 Progress = Callable[[int, int], None]
 
@@ -135,17 +132,6 @@ class Population:
         self.objective.load(state["objective"])
 
 
-def architecture(run: Run, splits: Splits) -> Architecture:
-    """The network of a run, for the shape of its data."""
-    part = splits.train
-    protocol = run.protocol
-    build = registry.get("model", protocol.model)
-    shape: Any = part.inputs.shape[1:]
-    if part.second is not None:
-        shape = (shape, part.second.shape[1:])
-    return build(shape, protocol.hidden, protocol.embedding_size)
-
-
 def train(
     runs: Sequence[Run],
     splits: Sequence[Splits],
@@ -173,7 +159,7 @@ def train(
     """
     where = torch.device(device)
     if runs[0].loss.baseline:
-        return [_baseline(run, split, where, keep) for run, split in zip(runs, splits, strict=True)]
+        return [baseline(run, split, where, keep) for run, split in zip(runs, splits, strict=True)]
     equal = _equal_epochs(runs, splits)
     if len(equal) > 1:
         return _apart(equal, runs, splits, checkpoint, progress, device=device, keep=keep)
@@ -267,6 +253,7 @@ def _finish(population: Population, keep: str) -> list[Record]:
             "train_seconds": seconds,
             "members": population.members,
             "notes": population.notes,
+            **population.objective.provenance,
         }
         if reason is not None:
             record.status, record.reason = "failed", reason
@@ -284,107 +271,13 @@ def _finish(population: Population, keep: str) -> list[Record]:
         if run.purpose == "trial":
             records.append(record)
             continue
-        _measure(record, population.splits[member], embed, population.device, keep)
+        measure(record, population.splits[member], embed, population.device, keep)
         if keep != "none":
             record.weights = {
                 name: value[0].detach().cpu().numpy().copy() for name, value in parameters.items()
             }
         records.append(record)
     return records
-
-
-def _baseline(run: Run, splits: Splits, device: torch.device, keep: str) -> Record:
-    record = Record(run)
-    if run.loss.name == "raw":
-
-        def embed(inputs: Tensor) -> Tensor:
-            return normalise(inputs.flatten(1))
-    else:
-        shape = architecture(run, splits)
-        generator = np.random.default_rng(seed_of(run.seed, "init"))
-        parameters = {
-            name: torch.from_numpy(value)[None].to(device) for name, value in shape.initial(generator).items()
-        }
-
-        def embed(inputs: Tensor) -> Tensor:
-            with torch.no_grad():
-                return normalise(shape.forward(parameters, inputs[None]))[0]
-
-    _measure(record, splits, embed, device, keep)
-    return record
-
-
-def inputs_of(part: Part, splits: Splits, device: torch.device) -> Tensor:
-    """A part's inputs as the network takes them: float32, normalised, modalities side by side."""
-    rows = rows_of(part, splits).to(device)
-    return rows if part.second is not None else scaled(rows, splits)
-
-
-def embed_part(
-    part: Part, splits: Splits, embed: Callable[[Tensor], Tensor], device: torch.device
-) -> tuple[Tensor, np.ndarray | None]:
-    """Embeddings of a whole part in bounded memory, and each row's modality (None with one modality)."""
-    pieces = []
-    for start in range(0, len(part.labels), EMBED_ROWS):
-        rows = slice(start, start + EMBED_ROWS)
-        piece = Part(
-            inputs=part.inputs[rows],
-            labels=part.labels[rows],
-            second=None if part.second is None else part.second[rows],
-        )
-        pieces.append(embed(inputs_of(piece, splits, device)))
-    if part.second is None:
-        return torch.cat(pieces), None
-    halves = [piece.chunk(2) for piece in pieces]
-    both = torch.cat([half[0] for half in halves] + [half[1] for half in halves])
-    return both, np.repeat([0, 1], len(part.labels))
-
-
-def _measure(
-    record: Record, splits: Splits, embed: Callable[[Tensor], Tensor], device: torch.device, keep: str
-) -> None:
-    """Final measures: the outcome on test, the geometry on the protocol's split, test values beside."""
-    protocol, seed = record.run.protocol, seed_of(record.run.seed, "measures")
-    test, modality = embed_part(splits.test, splits, embed, device)
-    train, train_modality = embed_part(splits.train, splits, embed, device)
-    disjoint = splits.facts.disjoint
-
-    def twice(labels: np.ndarray | None, double: bool) -> np.ndarray | None:
-        return None if labels is None else np.concatenate([labels, labels]) if double else labels
-
-    labels = twice(splits.test.labels, modality is not None)
-    values, detail = evaluate(
-        test,
-        torch.from_numpy(labels),
-        reference=None
-        if disjoint or modality is not None
-        else (train, torch.from_numpy(splits.train.labels)),
-        fine_labels=_tensor(twice(splits.test.fine_labels, modality is not None)),
-        modality=_tensor(modality),
-        seed=seed,
-    )
-    record.measures["test"] = {name: float(value) for name, value in values.items()}
-    record.arrays = {name: value.cpu().numpy() for name, value in detail.items()}
-    if protocol.geometry_split == "train":
-        values, detail = evaluate(
-            train,
-            torch.from_numpy(twice(splits.train.labels, train_modality is not None)),
-            # What is linear in the rows: the rest compares all pairs, a minute for 60,000 rows.
-            names=["geometry", "spectrum"],
-            modality=_tensor(train_modality),
-            seed=seed,
-            background=protocol.background,
-        )
-        record.measures.setdefault("train", {}).update({name: float(value) for name, value in values.items()})
-        record.arrays |= {f"train/{name}": value.cpu().numpy() for name, value in detail.items()}
-    if keep != "none":
-        record.embeddings = {"embeddings": test.cpu().numpy(), "labels": np.asarray(labels)}
-        if modality is not None:
-            record.embeddings["modality"] = modality
-
-
-def _tensor(array: np.ndarray | None) -> Tensor | None:
-    return None if array is None else torch.from_numpy(array)
 
 
 def pick_device(name: str) -> str:
