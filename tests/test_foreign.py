@@ -303,3 +303,4 @@ def test_a_foreign_run_has_a_record_like_any_other(digits):
     assert record.measures["test"]["recall_at_1"] > 0.5
     assert "active_ratio" not in record.measures["train"]
     assert np.isnan(record.measures["train"]["epochs_to_90"])
+    assert record.provenance["foreign"] == f"pytorch_metric_learning=={pml.__version__}"

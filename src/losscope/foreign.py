@@ -8,6 +8,7 @@ never run as code; ``losscope.losses.foreign`` builds what is read here.
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.metadata
 import importlib.util
 from dataclasses import dataclass, field
@@ -147,6 +148,18 @@ def source(text: str) -> str:
     if found.origin is None or not found.origin.endswith(".py"):
         return foreign.where
     return Path(found.origin).read_text(encoding="utf-8")
+
+
+def origin(text: str) -> str:
+    """Where a foreign loss comes from, short enough to be shown: ``package==version``, or file and checksum.
+
+    >>> origin("torch.nn:Linear").startswith("torch.nn sha256:")
+    True
+    """
+    found, where = source(text), parse(text).where
+    if found.startswith(f"{where}=="):
+        return found
+    return f"{where} sha256:{hashlib.sha256(found.encode()).hexdigest()[:16]}"
 
 
 def file_of(foreign: Foreign) -> Path:
