@@ -481,6 +481,15 @@ def test_a_broken_member_is_not_quietly_fine(name: str) -> None:
     assert torch.isfinite(slope[[0, 2]]).all()
 
 
+def test_distances_that_overflow_break_the_triplets_of_their_member_only() -> None:
+    z = vectors(2, 6, SIZE, dtype=torch.float32)
+    z[1, 2] *= 1e25
+    loss = reduced("triplet", z, Relation.from_labels(torch.arange(6) % 2))
+    slope = gradient("triplet", z, Relation.from_labels(torch.arange(6) % 2))
+    assert torch.isfinite(loss).tolist() == [True, False]
+    assert torch.isfinite(slope[0]).all() and not torch.isfinite(slope[1]).any()
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_mistakes_are_told(name: str) -> None:
     z, more = vectors(4, SIZE), extra(name)
@@ -562,20 +571,23 @@ class TestModule:
 
     @pytest.mark.parametrize("name", FREE)
     def test_references_are_the_only_partners(self, name: str) -> None:
-        z, labels = vectors(4, SIZE), torch.tensor([0, 1, 0, 2])
-        ref, ref_labels = vectors(5, SIZE, seed=1), torch.tensor([0, 1, 1, 2, 0])
+        z, labels = vectors(4, SIZE).requires_grad_(), torch.tensor([0, 1, 0, 2])
+        ref, ref_labels = vectors(5, SIZE, seed=1).requires_grad_(), torch.tensor([0, 1, 1, 2, 0])
         both = Case(9, labels=[*labels.tolist(), *ref_labels.tolist()], modality=[0] * 4 + [1] * 5)
         one_way = Case(9, pairs=[pair for pair in both.listed() if pair[0] < 4])
         spec = module(name).spec
         if name == "triplet":
             one_way = Case(9, triplets=one_way.all_triplets())
-        if name in ("info_nce", "n_pair"):
-            words = {**spec.hyperparameters, "in_batch": False}
-            expected = reduced(name, torch.cat((z, ref)), one_way.relation(), **words)
-        else:
-            expected = reduced(name, torch.cat((z, ref)), one_way.relation(), **spec.hyperparameters)
+        words = dict(spec.hyperparameters)
+        if "in_batch" in words:
+            words["in_batch"] = False
+        points = torch.cat((z, ref))
+        points = normalise(points) if spec.facts["normalised"] else points
+        expected = reduced(name, points, one_way.relation(), **words)
         found = module(name)(z, labels, ref_emb=ref, ref_labels=ref_labels)
         assert torch.allclose(found, expected, atol=1e-9)
+        slopes = [torch.autograd.grad(loss, (z, ref)) for loss in (found, expected)]
+        assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(*slopes, strict=True))
 
     @pytest.mark.parametrize("tuples", ["random", "hard", "semihard", "distance_weighted"])
     @pytest.mark.parametrize("name", HINGES)
