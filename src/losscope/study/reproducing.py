@@ -88,12 +88,20 @@ class Planned:
     notes: list[str] = field(default_factory=list)
 
     def groups(self, part: str) -> list[tuple[launch.Group, Any]]:
-        """The populations of ``trials`` or ``finals`` with their data, each once."""
-        found: dict[str, tuple[launch.Group, Any]] = {}
-        for piece in self.pieces:
-            own = piece.plan.trial_groups if part == "trials" else piece.groups
-            found |= {one.name: (one, piece.plan.source) for one in own}
-        return list(found.values())
+        """The populations of ``trials`` or ``finals`` with their data, none that lies within another."""
+        every = [
+            (one, piece.plan.source)
+            for piece in self.pieces
+            for one in (piece.plan.trial_groups if part == "trials" else piece.groups)
+        ]
+        every.sort(key=lambda pair: -len(pair[0].ids))
+        found: list[tuple[launch.Group, Any]] = []
+        covered: set[str] = set()
+        for one, source in every:
+            if not covered.issuperset(one.ids):
+                covered.update(one.ids)
+                found.append((one, source))
+        return found
 
 
 def prepare(
@@ -191,11 +199,11 @@ def dry_run(planned: Planned, say: Say | None = None) -> dict[str, Any]:
         by_cell.append({
             "data": piece.cell.data, "protocol": piece.cell.protocol, "for": piece.cell.role,
             "runs": sum(len(one.runs) for one in own),
-            "seconds": sum(costs[one.name] for one in own),
+            "seconds": sum(costs.get(one.name, 0.0) for one in own),
             "tests_in_family": tests.get(piece.name), "reduced": piece.reduced,
         })  # fmt: skip
-    runs = sum(len(one.runs) for one, _ in groups)
-    waiting = sum(len(one.runs) for one, _ in groups if costs[one.name] > 0)
+    ids = {run_id for one, _ in groups for run_id in one.ids}
+    runs, waiting = len(ids), sum(not planned.store.has(run_id) for run_id in ids)
     expected = costing.wall([costs[one.name] for one, _ in planned.groups("trials")], planned.engine)
     expected += costing.wall([costs[one.name] for one, _ in planned.groups("finals")], planned.engine)
     return {
@@ -253,7 +261,18 @@ def run(planned: Planned, *, say: Say | None = None, show: Show | None = None) -
     for piece in planned.pieces:
         piece.plan.tune()
     _execute(planned, "finals", foreseen["costs"], meter)
-    return conclude(planned, time.time() - started)
+    result = conclude(planned)
+    _log(planned, foreseen, time.time() - started)
+    return result
+
+
+def _log(planned: Planned, foreseen: Mapping[str, Any], seconds: float) -> None:
+    """Keep how long each call took beside what was foreseen: ``reproductions/<paper>/sessions.json``."""
+    name = f"reproductions/{planned.paper}/sessions.json"
+    kept = {key: foreseen[key] for key in ("runs", "runs_left", "cores", "full")}
+    one = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seconds": seconds, "foreseen": foreseen["seconds"], "seeds": planned.seeds,
+           "only": list(planned.only), **kept}  # fmt: skip
+    planned.store.write_json(name, [*(planned.store.read_json(name) or []), one])
 
 
 def _execute(planned: Planned, part: str, costs: Mapping[str, float], meter: costing.Meter) -> None:
@@ -266,7 +285,7 @@ def _execute(planned: Planned, part: str, costs: Mapping[str, float], meter: cos
     launch.execute(groups, planned.engine, meter)
 
 
-def conclude(planned: Planned, seconds: float = 0.0) -> Reproduction:
+def conclude(planned: Planned) -> Reproduction:
     """Judge what is stored and write ``reproductions/<paper>``: result.json, ledger.md, report.html."""
     sides = {id(piece): sides_of(piece) for piece in planned.pieces}
     grids: dict[str, list[Side]] = {}
@@ -282,7 +301,7 @@ def conclude(planned: Planned, seconds: float = 0.0) -> Reproduction:
     shown = papers.paper(planned.paper)
     whole = claims.together(planned.paper, rows, shown.protocols)
     found = controls.controls(planned.paper, planned.pieces, evidences, sides)
-    data = _result(planned, evidences, [*whole, *rows], found, seconds)
+    data = _result(planned, evidences, [*whole, *rows], found)
     made = Reproduction(plain(data))
     folder = f"reproductions/{planned.paper}"
     planned.store.write_text(f"{folder}/ledger.md", made.table("md"))
@@ -367,7 +386,6 @@ def _result(
     evidences: Sequence[Evidence],
     rows: list[dict[str, Any]],
     found: list[dict[str, Any]],
-    seconds: float,
 ) -> dict[str, Any]:
     paper = papers.paper(planned.paper)
     root = planned.store.root
@@ -403,7 +421,6 @@ def _result(
             **comparing.provenance_of(planned.store.many(
                 {run_id: None for one, _ in planned.groups("finals") for run_id in one.ids}
             )),
-            "wall_seconds": seconds,
             "command": f"losscope reproduce {planned.paper}" + (f" --only {','.join(planned.only)}" if planned.only else "")
                        + (" --full" if planned.full else "") + f" --seeds {planned.seeds}",
         },

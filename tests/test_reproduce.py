@@ -1,0 +1,329 @@
+"""Reproducing a paper, on a paper small enough for a test: planted claims, controls, resuming, the ledger, the page."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+
+from losscope import claims, cli, launch, registry
+from losscope.errors import LosscopeError
+from losscope.spec import Study
+from losscope.store import Store
+from losscope.study import comparing, controls, costing, papers, reproducing
+
+SMALL = {"classes": 4, "points": 24, "dimensions": 8, "subclusters": 2}
+PLANTED = '''
+from losscope.registry import register
+
+
+@register("claim", "planted-true", paper="tiny", statement="triplet has the larger intra-class variance", source="planted",
+          data=("synthetic",), measure="intra_variance")
+def true(evidence):
+    """True."""
+    return evidence.claim("triplet", "higher", "contrastive", "intra_variance")
+
+
+@register("claim", "planted-false", paper="tiny", statement="contrastive has the larger intra-class variance on synthetic data",
+          source="planted", data=("synthetic",), measure="intra_variance")
+def false(evidence):
+    """False."""
+    return evidence.claim("contrastive", "higher", "triplet", "intra_variance")
+
+
+@register("claim", "planted-late", paper="tiny", statement="late", source="planted", data=("synthetic",),
+          measure="hard_share")
+def late(evidence):
+    """On a part of training."""
+    return evidence.claim("triplet", "higher", "contrastive", "hard_share", during=(0.5, 1.0))
+
+
+@register("claim", "planted-detail", paper="tiny", statement="detail", source="planted", data=(), measure="fine_recall_at_1")
+def detail(evidence):
+    """An association."""
+    return evidence.rises("intra_variance", "fine_recall_at_1")
+'''
+
+
+def tiny_cells(full):
+    common = {"data": "synthetic", "options": SMALL, "epochs": 3, "batch_size": 32, "tune": False}
+    for protocol in ("paper", "matched"):
+        study = {**common, "protocol": protocol, "losses": list(papers.PAIR)}
+        yield papers.Cell("synthetic", protocol, "claims", study)
+    grid = [f"{loss}(margin={margin})" for loss in papers.PAIR for margin in (0.3, 1.0)]
+    yield papers.Cell("synthetic", "paper", "margins", {**common, "protocol": "paper", "losses": grid})
+    longer = {**common, "protocol": "paper", "losses": ["contrastive"], "epochs": 4}
+    yield papers.Cell("synthetic", "paper", "images", longer)
+    blind = {**common, "protocol": "paper", "losses": [papers.BLIND]}
+    yield papers.Cell("synthetic", "paper", "blind", blind)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The tiny paper and its planted claims, registered while this module's tests run."""
+    file = tmp_path_factory.mktemp("plugin") / "planted.py"
+    file.write_text(PLANTED)
+    kept = dict(registry._plugins), dict(registry._plugin_sources)
+    papers.PAPERS["tiny"] = papers.Paper("A tiny paper", tiny_cells, papers.PAIR)
+    yield str(file)
+    del papers.PAPERS["tiny"]
+    registry._plugins, registry._plugin_sources = kept
+
+
+def planned(plugin, out, seeds=8, **more):
+    return reproducing.prepare("tiny", seeds=seeds, out=out, plugins=[plugin], engine="here", **more)
+
+
+@pytest.fixture(scope="module")
+def done(tiny, tmp_path_factory):
+    out = tmp_path_factory.mktemp("store")
+    said = []
+    return reproducing.run(planned(tiny, out), say=said.append), out, said
+
+
+def first_cell_only(monkeypatch):
+    one = papers.Paper("A tiny paper", lambda full: iter([next(tiny_cells(full))]), papers.PAIR)
+    monkeypatch.setitem(papers.PAPERS, "tiny", one)
+
+
+def find(result, name, protocol="paper", together=False):
+    found = [
+        row
+        for row in result.data["claims"]
+        if (row["id"], row["protocol"], row["together"]) == (name, protocol, together)
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_planted_claims_come_out_as_they_are(done):
+    result, _, said = done
+    true, false = find(result, "planted-true"), find(result, "planted-false")
+    assert (true["verdict"], false["verdict"]) == ("reproduced", "contradicted")
+    assert true["measured"] == pytest.approx(1 / false["measured"]) and true["n"] == 8
+    assert any("runs in" in one for one in said) and any("smallest corrected p" in one for one in said)
+    assert find(result, "planted-true", together=True)["verdict"] == "reproduced"
+
+
+def test_every_row_has_the_keys_of_the_contract(done):
+    keys = ("id", "statement", "source", "data", "protocol", "expected", "measured", "low", "high", "verdict", "seeds_needed", "reason")  # fmt: skip
+    result, _, _ = done
+    assert {row["protocol"] for row in result.data["claims"]} == {"paper", "matched"}
+    for row in result.data["claims"]:
+        assert all(key in row for key in keys)
+    assert json.loads(result.json()) == result.data
+
+
+def test_values_are_the_stored_runs_and_differences_pair_by_seed(done, tiny):
+    result, out, _ = done
+    piece = planned(tiny, out).pieces[0]
+    sides = {side.loss: side for side in reproducing.sides_of(piece)}
+    for loss, side in sides.items():
+        for run, run_id in zip(piece.plan.runs, piece.plan.ids, strict=True):
+            if run.loss.name == loss:
+                stored = piece.plan.store.get(run_id)
+                assert side.of("intra_variance")[run.seed] == stored.measures["train"]["intra_variance"]
+                assert side.of("intra_variance@test")[run.seed] == stored.measures["test"]["intra_variance"]
+                rows = stored.trace()
+                rows = rows[(rows["name"] == "hard_share") & (rows["epoch"] > 0)].sort_values("epoch")
+                curve = side.curves["hard_share"][run.seed]
+                assert np.array_equal(curve[np.isfinite(curve)], rows["value"].to_numpy())
+    a, b = (np.log(np.array(sides[loss].of("intra_variance"))) for loss in ("triplet", "contrastive"))
+    assert find(result, "planted-true")["measured"] == pytest.approx(np.exp((a - b).mean()))
+
+
+def test_controls_explain_without_verdicts(done):
+    result, _, _ = done
+    rows = result.data["controls"]
+    by = {name: [row for row in rows if row["id"] == name] for name in {row["id"] for row in rows}}
+    assert {
+        "scale-free-variance",
+        "margin-sensitivity",
+        "equal-images",
+        "fixed-points",
+        "label-blind",
+    } <= set(by)
+    assert not any("verdict" in row for row in rows)
+    margins = {
+        (row["loss"], row["margin"]) for row in by["margin-sensitivity"] if row["measure"] == "intra_variance"
+    }
+    assert margins == {(loss, margin) for loss in papers.PAIR for margin in (0.3, 1.0)}
+    assert any(row["measure"] == "fine_recall_at_1" for row in by["margin-sensitivity"])
+    labels = {row["label"] for row in by["equal-images"]}
+    assert labels == {"equal updates", "equal images, contrastive for 4 epochs"}
+    same = [
+        row
+        for row in by["equal-images"]
+        if row["label"] == "equal updates" and row["measure"] == "intra_variance"
+    ]
+    assert same[0]["measured"] == pytest.approx(find(result, "planted-true")["measured"])
+    # 4 classes and the background lie at most a simplex of 5 apart; contrastive rests at its margin.
+    triplet = next(
+        row for row in by["fixed-points"] if row["loss"] == "triplet" and row["protocol"] == "paper"
+    )
+    assert triplet["expected"] == pytest.approx(np.sqrt(10 / 4))
+    contrastive = next(row for row in by["fixed-points"] if row["loss"] == "contrastive")
+    assert contrastive["expected"] == contrastive["margin"] == 1.0
+    blind = [row for row in by["label-blind"] if row["measure"] == "recall_at_1"]
+    assert len(blind) == 3 and blind[0]["measured"] == pytest.approx(
+        blind[1]["measured"] + blind[2]["measured"]
+    )
+
+
+def test_a_second_call_trains_nothing_and_says_the_same(done, tiny, monkeypatch):
+    result, out, _ = done
+    again = planned(tiny, out)
+    foreseen = reproducing.dry_run(again)
+    assert foreseen["runs_left"] == 0 and foreseen["seconds"] == 0
+    monkeypatch.setattr(launch, "run_group", lambda *_: pytest.fail("something was trained again"))
+    assert reproducing.run(again).data["claims"] == result.data["claims"]
+
+
+def test_runs_are_shared_with_compare(done):
+    _, out, _ = done
+    study = Study.of(
+        data="synthetic",
+        options=SMALL,
+        epochs=3,
+        batch_size=32,
+        tune=False,
+        protocol="paper",
+        seeds=8,
+        out=str(out),
+    )
+    made = comparing.plan(study)
+    assert comparing.dry_run(made)["stored"] == len(made.runs) == 32
+
+
+def test_dry_run_says_cost_and_attainable_p_and_trains_nothing(tiny, tmp_path):
+    made = planned(tiny, tmp_path, seeds=2)
+    foreseen = reproducing.dry_run(made)
+    assert not list(Store(tmp_path).runs())
+    # The margin 1.0 of the grid is the paper's own: these runs are counted once.
+    assert foreseen["runs"] == foreseen["runs_left"] == 2 * (4 + 4 + 2 + 1 + 1)
+    assert foreseen["seconds"] > 0 and foreseen["tests_in_family"] == 4
+    assert foreseen["p_attainable"] == 1.0 and "too few" in foreseen["sentence"]
+    assert {cell["for"] for cell in foreseen["cells"]} == {"claims", "margins", "images", "blind"}
+    # The speeds are kept: a second look measures nothing.
+    assert costing.kind_of(made.pieces[0].plan.runs[0]) in Store(tmp_path).read_json(costing.SPEEDS)
+
+
+def test_stopped_and_started_again_it_ends_as_if_it_had_not_been(done, tiny, tmp_path, monkeypatch):
+    whole, _, _ = done
+    first_cell_only(monkeypatch)
+    real, count = launch.run_group, []
+
+    def until_the_second(group, progress=None):
+        if len(count) == 2:
+            raise KeyboardInterrupt
+        count.append(group)
+        return real(group, progress)
+
+    monkeypatch.setattr(launch, "run_group", until_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        reproducing.run(planned(tiny, tmp_path))
+    stored = len(list(Store(tmp_path).runs()))
+    assert stored == 16
+    monkeypatch.setattr(launch, "run_group", real)
+    again = planned(tiny, tmp_path)
+    assert reproducing.dry_run(again)["runs_left"] == 16
+    resumed, uninterrupted = (find(one, "planted-true") for one in (reproducing.run(again), whole))
+    assert {
+        **resumed,
+        "tests_in_family": 4,
+        "p_holm": uninterrupted["p_holm"],
+    } == uninterrupted  # no grid here
+    sessions = Store(tmp_path).read_json("reproductions/tiny/sessions.json")
+    assert [one["runs_left"] for one in sessions] == [16]
+
+
+def test_the_ledger_as_table_markdown_and_page(done):
+    from rich.console import Console
+
+    result, out, _ = done
+    written = io.StringIO()
+    Console(width=100, file=written).print(result.table())
+    text = written.getvalue()
+    assert max(map(len, text.splitlines())) <= 100
+    assert "planted-false" in text and "contradicted" in text
+    folder = out / "reproductions" / "tiny"
+    ledger = (folder / "ledger.md").read_text()
+    assert ledger == result.table("md")
+    assert "contrastive has the larger intra-class variance on synthetic data" in ledger
+    for title in ("Scale free variance", "Margin sensitivity", "Equal images", "Label blind"):
+        assert f"### {title}" in ledger
+    page = (folder / "report.html").read_text()
+    for words in (
+        "The claims",
+        "Margin sensitivity",
+        "The fault in the authors",
+        "planted-false",
+        "The studies",
+    ):
+        assert words in page
+    assert json.loads((folder / "result.json").read_text()) == result.data
+    assert (out / "studies" / result.data["studies"][0]["study"] / "report.html").is_file()
+
+
+def test_adding_seeds_is_another_look(done, tiny, monkeypatch):
+    _, out, _ = done
+    first_cell_only(monkeypatch)
+    later = reproducing.run(planned(tiny, out, seeds=9))
+    assert find(later, "planted-true")["look"] == 2 and find(later, "planted-true")["alpha"] == pytest.approx(
+        0.008
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["zeng2024"], "unknown paper 'zeng2024'; did you mean"),
+        (["zeng2025", "--only", "synthetik"], "did you mean 'synthetic'"),
+        (["zeng2025", "--only", "synthetic", "--seeds", "0"], "seeds"),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, said, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["reproduce", *arguments, "--out", str(tmp_path)])
+    assert stop.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_data_that_are_not_here_are_named(tiny, tmp_path, monkeypatch):
+    monkeypatch.delenv("LOSSCOPE_DATA", raising=False)
+    monkeypatch.setattr("losscope.data.loading.cache_folder", lambda: tmp_path / "cache")
+    with pytest.raises(
+        LosscopeError, match="none of the data of zeng2026 is on this machine: cub200, cars196"
+    ):
+        reproducing.prepare("zeng2026", out=tmp_path)
+
+
+def test_reduced_images_say_the_papers_updates(data_root, tmp_path):
+    made = reproducing.prepare("zeng2025", only=["mnist"], seeds=2, out=tmp_path, data_root=str(data_root))
+    paper = next(piece for piece in made.pieces if piece.cell.protocol == "paper")
+    assert paper.reduced == "2,000 of 60,000 images and 120 updates, the paper's own run has 4,700"
+    assert len(paper.plan.source.splits(0).train) == len(paper.plan.source.splits(0).test) == 2000
+
+
+def test_the_papers_cells():
+    cells = papers.cells_of("zeng2025")
+    assert {cell.protocol for cell in cells if cell.role == "claims"} == {"paper", "matched"}
+    for entry in claims.claims_of("zeng2025").values():
+        assert set(entry.facts["data"]) <= {cell.data for cell in cells}
+    assert all("limit" in cell.study["options"] for cell in cells if cell.known in papers.IMAGES)
+    whole = [cell for cell in papers.cells_of("zeng2025", full=True) if cell.known in papers.IMAGES]
+    assert not any("limit" in cell.study["options"] for cell in whole)
+    seven = papers.cells_of("zeng2026")
+    assert all(len(cell.study["losses"]) == 7 for cell in seven)
+
+
+def test_the_tuning_risk_is_a_kept_measurement():
+    kept = controls.tuning_risk()
+    assert kept is not None and kept["command"] == "losscope reproduce aa"
+    labels = [row["label"] for row in kept["rows"]]
+    assert labels == ["tuned values shared", "each name tuned on its own"]
+    for row in kept["rows"]:
+        assert row["studies"] == 200 and row["rate"] == row["directional"] / 200
+        assert row["low"] <= row["rate"] <= row["high"]
+    assert kept["rows"][0]["directional"] <= 18
