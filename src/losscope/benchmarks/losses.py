@@ -31,9 +31,9 @@ from losscope.pairs import Relation, normalise, reduce
 
 SIZES = (128, 256, 512, 1024, 2048, 4096, 8192)
 CLASSES, DIMENSION = 10, 64
-ROUNDS = (3, 40)
-"""Fewest and most rounds of one size."""
-ROUND = 0.02
+ROUNDS, FEW, PATIENCE = (5, 40), 3, 30.0
+"""Fewest and most rounds of one size; fewest where more would take longer than so many seconds."""
+ROUND = 0.03
 """Seconds that one side takes in a round at least: quick steps are repeated."""
 LONG, HOPELESS = 10.0, 30.0
 """Seconds of one step after which a side's larger batches are not tried, and after which it takes no turns."""
@@ -304,22 +304,33 @@ def _rounds(steps: Sequence[Step], seconds: float, device: str) -> np.ndarray:
             once = _seconds(step, 1, device)
         repeats.append(max(1, round(ROUND / max(once, 1e-6))))
         total += once * repeats[-1]
-    rounds = int(min(max(seconds / total, ROUNDS[0]), ROUNDS[1]))
+    fewest = ROUNDS[0] if ROUNDS[0] * total <= PATIENCE else FEW
+    rounds = int(min(max(seconds / total, fewest), ROUNDS[1]))
     times = np.empty((rounds, len(steps)))
     for round_ in range(rounds):
         for turn in range(len(steps)):
             place = (turn + round_) % len(steps)
+            if repeats[place] > 1:
+                # What the side before left in the caches is not this side's time.
+                steps[place]()
             times[round_, place] = _seconds(steps[place], repeats[place], device)
     return times
 
 
 def _seconds(step: Step, repeats: int, device: str) -> float:
+    clock = clock_of(device)
     _wait(device)
-    start = time.perf_counter()
+    start = clock()
     for _ in range(repeats):
         step()
     _wait(device)
-    return (time.perf_counter() - start) / repeats
+    return (clock() - start) / repeats
+
+
+def clock_of(device: str) -> Callable[[], float]:
+    """The processor's time on one thread, so that neighbours do not count; the wall's otherwise."""
+    alone = torch.get_num_threads() == 1 and not device.startswith("cuda")
+    return time.process_time if alone else time.perf_counter
 
 
 def _wait(device: str) -> None:
@@ -402,9 +413,10 @@ def _measure(side: Side, task: dict[str, Any], size: int) -> dict[str, Any]:
         _limit(limit)
         step = step_of(side, task["kind"], size, device)
         held = _held(device, reset=True)
-        start = time.perf_counter()
+        clock = clock_of(device)
+        start = clock()
         value = float(step())
-        seconds = time.perf_counter() - start
+        seconds = clock() - start
         peak = _peak(device)
     except (MemoryError, RuntimeError) as error:
         text = str(error).lower()

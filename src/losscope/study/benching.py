@@ -14,7 +14,7 @@ from losscope.study.pictures import Figures, save, suffix
 
 KINDS = ("losses", "training")
 MARKS = ("circle", "square", "diamond", "cross", "x")
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
+COLOURS = ("#0072b2", "#cc79a7", "#d55e00", "#009e73", "#56b4e9")
 
 
 @dataclass
@@ -123,6 +123,7 @@ def _provenance(threads: int, device: str) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
         "threads": threads,
+        "clock": "processor" if threads == 1 and not device.startswith("cuda") else "wall",
     }
 
 
@@ -149,18 +150,20 @@ def _mebibytes(size: float | None) -> str:
     return "" if size is None else f"{size / 2**20:.0f}"
 
 
-def _series(made: Bench, work: str) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The measured rows of each side of a work, by size."""
+def _series(made: Bench, work: str) -> list[tuple[str, int, list[dict[str, Any]]]]:
+    """The measured rows of each side of a work, by size, with the side's number in all works."""
+    numbers = {side: place for place, side in enumerate(dict.fromkeys(_side(row) for row in made.rows))}
     sides: dict[str, list[dict[str, Any]]] = {}
     for row in made.rows:
         if row["work"] == work:
             sides.setdefault(_side(row), []).append(row)
-    return [(side, [row for row in rows if row["seconds"]]) for side, rows in sides.items()]
+    return [(side, numbers[side], [row for row in rows if row["seconds"]]) for side, rows in sides.items()]
 
 
 def bench_figure(made: Bench) -> Figures:
     """Time and peak memory by batch size, a row of panels a work: makers of plotly's and matplotlib's figure."""
     works = list(dict.fromkeys(row["work"] for row in made.rows))
+    sizes = sorted({row["size"] for row in made.rows})
     panels = (("seconds", 1e3, "ms a step"), ("peak_bytes", 2.0**-20, "peak MiB of the process"))
 
     def interactive() -> Any:
@@ -170,7 +173,7 @@ def bench_figure(made: Bench) -> Figures:
         titles = [f"{work}: {label}" for work in works for *_, label in panels]
         figure = make_subplots(len(works), 2, subplot_titles=titles, vertical_spacing=0.25 / len(works))
         for place, work in enumerate(works, 1):
-            for number, (side, rows) in enumerate(_series(made, work)):
+            for side, number, rows in _series(made, work):
                 for column, (key, factor, label) in enumerate(panels, 1):
                     drawn = [row for row in rows if row[key]]
                     figure.add_trace(
@@ -183,7 +186,7 @@ def bench_figure(made: Bench) -> Figures:
                         ),
                         place, column,
                     )  # fmt: skip
-        figure.update_xaxes(type="log", title_text="anchors of the batch")
+        figure.update_xaxes(type="log", title_text="anchors of the batch", tickvals=sizes)
         figure.update_yaxes(type="log")
         return figure.update_layout(height=380 * len(works), width=1200, template="simple_white")
 
@@ -193,7 +196,7 @@ def bench_figure(made: Bench) -> Figures:
         figure = Figure(figsize=(11, 3.2 * len(works)), layout="constrained")
         grid = figure.subplots(len(works), 2, squeeze=False)
         for line, work in zip(grid, works, strict=True):
-            for number, (side, rows) in enumerate(_series(made, work)):
+            for side, number, rows in _series(made, work):
                 for axes, (key, factor, label) in zip(line, panels, strict=True):
                     drawn = [row for row in rows if row[key]]
                     axes.loglog(
@@ -201,6 +204,9 @@ def bench_figure(made: Bench) -> Figures:
                         marker="osDXP"[number % 5], color=COLOURS[number % len(COLOURS)], label=side,
                     )  # fmt: skip
                     axes.set(title=work, xlabel="anchors of the batch", ylabel=label)
+                    axes.set_xticks(sizes, [str(size) for size in sizes], minor=False)
+                    axes.set_xticks([], minor=True)
+                    axes.yaxis.set_major_formatter("{x:g}")
             line[0].legend(fontsize="x-small")
         return figure
 
