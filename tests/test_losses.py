@@ -311,6 +311,13 @@ def test_without_a_pair_the_loss_is_finite_and_where_undefined_0(name: str, labe
             assert loss == 0 and (slope == 0).all()
 
 
+def test_positives_nearer_than_a_thousandth_are_not_active() -> None:
+    z = vectors(1, SIZE) + torch.tensor([0.0, 4e-4, 1.6e-3])[:, None] * torch.eye(SIZE)[0]
+    terms = call("contrastive", z, Relation.from_labels(torch.zeros(3, dtype=torch.int64)))
+    assert terms.active is not None and terms.active.tolist() == [[1, 0], [1, 0], [2, 0]]
+    assert terms.valid.tolist() == [[2, 0]] * 3
+
+
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 def test_coincident_points_and_antipodes_have_finite_gradients(name: str, dtype: torch.dtype) -> None:

@@ -307,7 +307,7 @@ def contrastive_label_blind(embeddings: Tensor, relation: Relation, *, margin: f
     Raises:
         LosscopeError: embeddings that do not fit the relation.
 
-    Source: the authors' scripts (see the package's definitions, published numbers); the fault is theirs.
+    Source: the public retrieval and classification scripts of Zeng 2025, whose fault it is.
 
     >>> same = torch.tensor([True, False])
     >>> z = torch.tensor([[0.0], [0.0], [0.5], [0.5]])

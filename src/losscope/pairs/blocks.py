@@ -15,7 +15,7 @@ from losscope.pairs.explicit import ACTIVE_DISTANCE
 Array = Any
 
 CELLS_PER_LIMIT = 4
-"""Cells of the look-up grid for each sorted positive; measured, see ``_ranks``."""
+"""Cells of the look-up grid of ``_ranks`` for each sorted positive: more cells, fewer steps inside one."""
 
 ROUNDS = 3
 """Steps to the right of the looked-up place before the few that are left are searched for."""

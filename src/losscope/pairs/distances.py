@@ -11,6 +11,9 @@ from torch.autograd.function import once_differentiable
 CLOSE = {torch.float32: 4e-3, torch.float64: 1e-6}
 """Squared distances below this share of the largest squared norm are recomputed from differences."""
 
+CLOSE_ANYWHERE = 4e-6
+"""And those below this: twice the distance at which a pull stops counting, squared."""
+
 SHORTEST = 1e-12
 """A vector shorter than this has no direction."""
 
@@ -65,7 +68,7 @@ def squared_distances(embeddings: Tensor) -> Tensor:
 
 
 def squared_and_close(embeddings: Tensor) -> tuple[Tensor, bool]:
-    """Squared distances, and whether two rows may be so close that a distance between them is 0."""
+    """Squared distances, and whether two rows may be close: at distance 0, or too near to count as active."""
     z = widened(embeddings.detach())
     x = z - z.mean(-2, keepdim=True)
     norms = x.square().sum(-1, keepdim=True)
@@ -77,7 +80,7 @@ def squared_and_close(embeddings: Tensor) -> tuple[Tensor, bool]:
     diagonal.fill_(torch.inf)
     if z.shape[-2] < 2:
         return squared.fill_(0), True
-    below = CLOSE[z.dtype] * norms.amax(-2, keepdim=True)
+    below = (CLOSE[z.dtype] * norms.amax(-2, keepdim=True)).clamp_min_(CLOSE_ANYWHERE)
     close = not bool((squared.amin((-2, -1), keepdim=True) > below).all())
     if close:
         _recompute(squared, z, squared <= below)
@@ -103,7 +106,9 @@ def product(first: Tensor, second: Tensor) -> Tensor:
     """
     if not first.is_cpu or first.dim() < 3:
         return first @ second
-    lead = torch.broadcast_shapes(first.shape[:-2], second.shape[:-2])
+    lead = first.shape[:-2]
+    if lead != second.shape[:-2]:
+        lead = torch.broadcast_shapes(lead, second.shape[:-2])
     if lead.numel() == 1 or (_on_lines(first) and _on_lines(second)):
         return first @ second
     pairs = zip(*(_members(part, lead) for part in (first, second)), strict=True)

@@ -1,6 +1,6 @@
 """Explicit pairs and triplets, aligned: row k of the anchors with row k of their partners.
 
-A step on 64 of them is all overhead, so on a CPU these run on NumPy, whose small operations cost a third of
+A step on 64 of them is all overhead, so on a CPU these run on NumPy, whose small operations cost less than
 torch's; elsewhere the same lines run on torch.
 """
 

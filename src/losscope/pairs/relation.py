@@ -225,7 +225,7 @@ class Relation:
 
 
 def _equal(labels: Tensor) -> Tensor:
-    """Which labels are equal, (..., B, B); on a CPU by NumPy in 32 bits where they fit, thrice as fast."""
+    """Which labels are equal, (..., B, B); on a CPU by NumPy, in 32 bits where they fit, which is faster."""
     if labels.device.type != "cpu" or labels.numel() == 0:
         return labels.unsqueeze(-1) == labels.unsqueeze(-2)
     array = labels.numpy()
