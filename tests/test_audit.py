@@ -17,7 +17,8 @@ from losscope import registry
 from losscope.audit import Card, audit, subject
 from losscope.audit.card import fill
 from losscope.audit.checks import CHECKS, ESSENTIAL
-from losscope.audit.measured import _exponent, force_profile, growth, margin_unit, reduction, triple
+from losscope.audit.growth import _exponent, growth
+from losscope.audit.measured import force_profile, margin_unit, reduction, triple
 from losscope.audit.memory import footprint
 from losscope.errors import LosscopeError
 from losscope.study.auditing import audit as run_audit

@@ -10,7 +10,8 @@ from typing import Any
 
 from losscope.audit.card import Card, Clock, Line, fill
 from losscope.audit.checks import CHECKS, ESSENTIAL
-from losscope.audit.measured import force_profile, growth, margin_unit, reduction
+from losscope.audit.growth import growth
+from losscope.audit.measured import force_profile, margin_unit, reduction
 from losscope.audit.subjects import Subject, subject
 from losscope.spec import LossSpec
 

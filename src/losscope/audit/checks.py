@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from losscope.audit.card import Line
-from losscope.audit.measured import step_cost
+from losscope.audit.growth import step_cost
 from losscope.audit.subjects import Subject, cloud
 
 PERMUTATIONS = 8
@@ -76,7 +76,12 @@ def _counts_labels(subject: Subject) -> bool:
     """Whether other sizes of the classes change the gradient."""
     z, labels = cloud(subject, 6, 4)
     gradient = subject.gradient(z, labels)[1]
-    return not _near(subject, gradient, subject.gradient(z, (labels - 3).clamp_min(0))[1])
+    try:
+        other = subject.gradient(z, (labels - 3).clamp_min(0))[1]
+    except Exception:
+        # It wants classes of one size.
+        return False
+    return not _near(subject, gradient, other)
 
 
 def class_names(subject: Subject) -> Line:
@@ -223,7 +228,7 @@ def singular_points(subject: Subject) -> list[Line]:
         if not ordinary < float("inf"):
             cause = "on ordinary batches too: sqrt or norm at 0 (or acos at 1), as on the diagonal of self-distances"
         elif broken is together and not other:
-            cause = "sqrt or norm at 0"
+            cause = "sqrt or norm at 0" + " (or acos at 1)" * bool(subject.vectors())
         elif other:
             cause = "acos at cos = ±1, unclamped or clamped at exactly ±1, where its slope is infinite"
         else:

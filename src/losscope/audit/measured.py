@@ -1,9 +1,8 @@
-"""Properties of a loss found by measuring: its reduction, its margin's unit, its growth, its force."""
+"""Properties of a loss found by measuring: its reduction, its margin's unit, its force."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,17 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from losscope.audit.card import Line
-from losscope.audit.memory import footprint
 from losscope.audit.subjects import Subject, cloud
 
 GRID = 21
 """Distances of the force profile, on each axis."""
-START, MOST = 64, 1024
-"""Batch sizes of the growth: doubled from the first until a step is slow or large, at most to the second."""
-SLOW, LARGE = 0.15, 2**29
-"""Seconds of a step after which, and bytes of the next before which, no larger batch is tried."""
-SQUARE = 2.5
-"""A measured exponent above this is no longer B²."""
 NEAR = 0.02
 """Relative deviation from an exact ratio that still counts as it."""
 EXACT = 1e-3
@@ -254,23 +246,13 @@ def _margin_of_class_vectors(subject: Subject, declared: dict[str, float]) -> Li
             "margin", None, "not measured: several vectors a class, or none", "measured for one a class"
         )
     if subject.rebuild is None:
-        return Line("margin", None, "not measured: the loss cannot be made without its margin", "")
+        return Line("margin", None, "not measured: the loss cannot be made without its margin", _UNKNOWN)
     name, value = next(iter(declared.items()))
     try:
         without = subject.rebuild({name: 1e-9 if subject.facts else 0})
+        shifts, cosines = _shifts(subject, without)
     except Exception as error:
-        return Line("margin", None, f"not measured: it cannot be made without its margin ({error})", "")
-    # Not nearer: there a sharp softmax is 0 to all digits.
-    angles, shifts, cosines = (0.9, 1.1, 1.3), [], []
-    for angle in angles:
-        target = float(subject.value(*at_angle(subject, angle)))
-        low, high = 0.0, math.pi
-        for _ in range(50):
-            middle = (low + high) / 2
-            below = float(without.value(*at_angle(subject, middle))) < target
-            low, high = (middle, high) if below else (low, middle)
-        shifts.append(low - angle)
-        cosines.append(math.cos(angle) - math.cos(low))
+        return Line("margin", None, f"not measured: without its margin it fails ({error})", _UNKNOWN)
     units = {
         "radians": shifts,
         "degrees": [math.degrees(one) for one in shifts],
@@ -291,6 +273,28 @@ def _margin_of_class_vectors(subject: Subject, declared: dict[str, float]) -> Li
     return Line(
         "margin", True, f"{name} {value:g} is in {unit}: {said}", f"compare it with margins in {unit} only"
     )
+
+
+_UNKNOWN = "its effect has to be found by training"
+
+
+def _shifts(subject: Subject, without: Subject) -> tuple[list[float], list[float]]:
+    """How far the target's angle, and its cosine, are shifted by the margin, at three angles.
+
+    From the angle at which the loss without a margin has the value that the loss has.
+    """
+    # Not nearer: there a sharp softmax is 0 to all digits.
+    shifts, cosines = [], []
+    for angle in (0.9, 1.1, 1.3):
+        target = float(subject.value(*at_angle(subject, angle)))
+        low, high = 0.0, math.pi
+        for _ in range(50):
+            middle = (low + high) / 2
+            below = float(without.value(*at_angle(subject, middle))) < target
+            low, high = (middle, high) if below else (low, middle)
+        shifts.append(low - angle)
+        cosines.append(math.cos(angle) - math.cos(low))
+    return shifts, cosines
 
 
 def triple(subject: Subject, positive: float, negative: float, size: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -383,69 +387,3 @@ def _shape(force: Tensor, distances: Sequence[float], axis: int) -> str:
     peak = distances[int(curve.argmax())]
     until = "at every distance" if active[-1] == distances[-1] else f"up to distance {active[-1]:.2f}"
     return f"{until}, strongest at {peak:.2f}"
-
-
-def growth(subject: Subject) -> tuple[list[Line], dict[str, Any]]:
-    """Exponents of time and memory in the batch size, over its last two doublings.
-
-    Time is steep only if the numbers written are so too: seconds alone also tell of caches and neighbours.
-    """
-    rows: list[dict[str, Any]] = []
-    size = START
-    while size <= MOST:
-        try:
-            rows.append(step_cost(subject, size))
-        except Exception:
-            # A loss may have a largest batch (a queue's size) or run out of memory: what was measured counts.
-            if not rows:
-                raise
-            break
-        slow = rows[-1]["seconds"] > (SLOW if len(rows) > 1 else 10 * SLOW)
-        if slow or _next(rows, "bytes") > LARGE:
-            break
-        size *= 2
-    last = rows[-3:]
-    exponents = {key: _exponent(last, key) for key in ("seconds", "bytes", "written")}
-    written = exponents["written"] or 0.0
-    lines = []
-    for name, key in (("time growth", "seconds"), ("memory growth", "bytes")):
-        exponent, end = exponents[key], last[-1]
-        if exponent is None:
-            said = f"one step of {START} rows is already slow or large"
-            lines.append(Line(name, None, said, "only small batches are affordable"))
-            continue
-        shown = f"{end[key]:.3g} s" if key == "seconds" else f"{end[key] / 2**20:.0f} MiB"
-        said = f"B^{exponent:.1f} from B = {last[0]['size']} to {end['size']}, where a step takes {shown}"
-        steep = exponent > SQUARE and (key == "bytes" or written > SQUARE)
-        meaning = (
-            "twice the batch costs about eight times as much" if steep else "large batches are affordable"
-        )
-        lines.append(Line(name, not steep, said, meaning))
-    return lines, {"rows": rows, "exponents": exponents}
-
-
-def step_cost(subject: Subject, size: int) -> dict[str, Any]:
-    """Seconds, peak bytes and numbers written of a step, forward and backward in float32, of 10 classes."""
-    classes = min(subject.classes or 10, 10)
-    z, labels = cloud(subject, classes, -(-size // classes))
-    z, labels = z[:size].float(), labels[:size]
-    peak, written = footprint(lambda: subject.gradient(z, labels))
-    best = math.inf
-    for _ in range(5):
-        start = time.perf_counter()
-        subject.gradient(z, labels)
-        best = min(best, time.perf_counter() - start)
-        if best > SLOW:
-            break
-    return {"size": size, "seconds": best, "bytes": peak, "written": written}
-
-
-def _next(rows: Sequence[dict[str, Any]], key: str) -> float:
-    """What twice the last batch will need, grown as the last doubling did."""
-    return rows[-1][key] * (rows[-1][key] / rows[-2][key] if len(rows) > 1 else 16)
-
-
-def _exponent(rows: Sequence[dict[str, Any]], key: str) -> float | None:
-    if len(rows) < 2:
-        return None
-    return math.log(rows[-1][key] / rows[0][key]) / math.log(rows[-1]["size"] / rows[0]["size"])
