@@ -327,3 +327,27 @@ def test_the_tuning_risk_is_a_kept_measurement():
         assert row["studies"] == 200 and row["rate"] == row["directional"] / 200
         assert row["low"] <= row["rate"] <= row["high"]
     assert kept["rows"][0]["directional"] <= 18
+
+
+def test_the_meter_goes_by_cost_and_speaks_now_and_then(done, tiny, monkeypatch):
+    _, out, _ = done
+    groups = [one for one, _ in planned(tiny, out).groups("finals")][:2]
+    costs = {groups[0].name: 30.0, groups[1].name: 10.0}
+    now, said, shown = [0.0], [], []
+    monkeypatch.setattr(costing.time, "monotonic", lambda: now[0])
+    meter = costing.Meter(costs, "here", said.append, lambda *at: shown.append(at))
+    meter(groups[1], 3, 3)
+    assert not said and shown[-1][:2] == (10.0, 40.0)
+    now[0] = 100.0
+    meter(groups[0], 1, 3)
+    assert said == ["50% of the work is done, about 2 min left."]
+    meter(groups[0], 3, 3)
+    assert len(said) == 1 and shown[-1][:2] == (40.0, 40.0)
+
+
+def test_wall_time_is_the_work_over_the_cores_but_never_below_the_longest():
+    cores = costing.cores("processes")
+    assert costing.wall([10.0, 10.0], "here") == 20.0
+    assert costing.wall([], "processes") == costing.wall([0.0], "processes") == 0.0
+    assert costing.wall([100.0] * cores, "processes") == 100.0 + costing.START
+    assert costing.wall([100.0, 1.0], "processes") >= 100.0

@@ -36,7 +36,7 @@ def verdict(context: Context) -> Section | None:
         str(context.data.get("name") or ""),
         f"{protocol} protocol" if protocol and protocol != YOURS else "your runs" if protocol else "",
         _seeds(context) if context.seeds else "",
-        f"goal: {tables.goal_of(result)}" if said else "",
+        f"goal: {tables.goal_of(result)}" if said and not result.get("claims") else "",
         "untuned" if any("untuned" in one for one in said) else "",
     ]
     known = [str(context.data[key]) for key in ("title", "edition") if context.data.get(key)]

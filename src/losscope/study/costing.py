@@ -6,12 +6,15 @@ measuring one finished run; they are kept in the store, so that a second look co
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from losscope import launch
 from losscope.store import Store
@@ -23,6 +26,8 @@ SPEEDS = "speeds.json"
 STEPS = 4
 """Steps of a pilot, the first of which is not timed."""
 MEMBERS = 10
+ROWS = 2500
+"""Rows of train and of test that a pilot measures at most; the cost of more grows with their pairs."""
 START = 4.0
 """Seconds that a worker process takes to start."""
 TOLD_EVERY = 60.0
@@ -85,10 +90,12 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
     try:
         split = source.splits(first.seed, protocol=first.protocol.name)
         base = first if first.loss.baseline else first.model_copy(update={"loss": LossSpec(name="untrained")})
-        start = clock()
+        measure = 0.0
         if first.purpose == "final":
-            train([base], [split], device=group.device, keep="none")
-        measure = clock() - start
+            fewer = _fewer(split)
+            start = clock()
+            train([base], [fewer], device=group.device, keep="none")
+            measure = (clock() - start) * _pairs(first, split) / _pairs(first, fewer)
         if first.loss.baseline:
             return 0.0, measure
         runs = list(group.runs[:MEMBERS])
@@ -103,6 +110,22 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
         return (step * population.batches.steps + look) / len(runs), measure
     finally:
         torch.set_num_threads(threads)
+
+
+def _fewer(split: Any) -> Any:
+    """At most so many rows of train and test as a pilot measures."""
+    parts = {}
+    for name in ("train", "test"):
+        part = getattr(split, name)
+        chosen = np.random.default_rng(0).permutation(len(part))[:ROWS]
+        parts[name] = part.take(np.sort(chosen)) if len(part) > ROWS else part
+    return dataclasses.replace(split, **parts)
+
+
+def _pairs(run: Run, split: Any) -> int:
+    """How many distances measuring a run takes, which is what it costs."""
+    train, test = len(split.train), len(split.test)
+    return test * (test + train) + (train * train if run.protocol.geometry_split == "train" else 0)
 
 
 def _steps(population: Any, clock: Callable[[], float]) -> float:

@@ -24,6 +24,14 @@ from losscope.spec import Study
 from losscope.store import Store, Stored, plain
 from losscope.study import comparing, controls, costing, papers, tuning
 
+OUTCOMES = {
+    "reproduced": "hold",
+    "direction_only": "hold in direction only",
+    "size_unresolved": "hold in direction, their size open",
+    "contradicted": "are contradicted",
+    "inconclusive": "are inconclusive",
+    "not_testable": "are not testable",
+}
 Say = Callable[[str], None]
 Show = Callable[[float, float, str], None]
 
@@ -434,26 +442,21 @@ def _described(planned: Planned, evidences: Sequence[Evidence]) -> str:
 
 
 def sentences(rows: Sequence[Mapping[str, Any]], protocols: Sequence[str]) -> list[str]:
-    """What came out, in a sentence a protocol."""
+    """What came out: for each protocol how many claims hold, then which."""
     said = []
-    spoken = {"paper": "the paper's own protocol", "matched": "the matched protocol, tuned alike"}
+    spoken = {"paper": "Under the paper's own protocol", "matched": "Under the matched protocol"}
     for protocol in protocols:
-        own = [row for row in rows if row["together"] and row["protocol"] == protocol]
-        if not own:
+        own = [row for row in rows if row["together"] and row["protocol"] == protocol and not row["beyond"]]
+        named: dict[str, list[str]] = {}
+        for row in own:
+            named.setdefault(row["verdict"], []).append(row["id"])
+        counts = [f"{len(named[code])} {words}" for code, words in OUTCOMES.items() if code in named]
+        if not counts:
             continue
-        of_paper = [row for row in own if not row["beyond"]]
-        counts: dict[str, list[str]] = {}
-        for row in of_paper:
-            counts.setdefault(row["verdict"], []).append(row["id"])
-        order = ("reproduced", "direction_only", "size_unresolved", "contradicted", "inconclusive", "not_testable")  # fmt: skip
-        parts = [
-            f"{len(counts[code])} {code.replace('_', ' ')} ({', '.join(counts[code])})"
-            for code in order
-            if code in counts
-        ]
-        said.append(
-            f"Under {spoken.get(protocol, protocol)}, of {len(of_paper)} claims on all of the paper's data: {'; '.join(parts)}."
-        )
+        listed = f"{', '.join(counts[:-1])} and {counts[-1]}" if len(counts) > 1 else counts[0]
+        where = spoken.get(protocol, f"Under {protocol}")
+        said.append(f"{where}, of {len(own)} claims on all of the paper's data, {listed}.")
+        said += [f"{code.replace('_', ' ').capitalize()}: {', '.join(named[code])}." for code in OUTCOMES if code in named]  # fmt: skip
     return said
 
 
