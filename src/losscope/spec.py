@@ -296,7 +296,7 @@ def protocol(name: str, kind: str, data: str = "", **changes: Any) -> Protocol:
                 "background": "exclude", **_MATCHED[kind]}  # fmt: skip
     else:
         base = {"batching": "shuffled", "tuples": "random", "geometry_split": "train",
-                "background": "class", **_PAPER[kind]}  # fmt: skip
+                "background": "class", "curve_rows": 128, **_PAPER[kind]}  # fmt: skip
         base["epochs"] = _PAPER_EPOCHS.get(data, base["epochs"])
     if "model" in changes:
         # A network of its own kind has widths of its own.

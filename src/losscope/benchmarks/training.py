@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from losscope.data import Part, load
 from losscope.pairs.sampling import Partners
 from losscope.spec import Study
-from losscope.train import Population
+from losscope.train import Population, keep_freed_memory
 
 MEMBERS = 10
 
@@ -74,6 +74,7 @@ def training(rounds: int = 20, say: Callable[[str], None] | None = None) -> list
     rows = []
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    keep_freed_memory()
     try:
         for loss in ("contrastive", "triplet"):
             one, ten = population(loss, 1), population(loss, MEMBERS)

@@ -82,6 +82,10 @@ class Instruments:
         self.readings: dict[int, list[tuple[Tensor, ...]]] = defaultdict(list)
         self.first_norm: Tensor | None = None
         self.validation = _validation(population)
+        index, labels = population.batches.probe_index
+        self.probe = index, population.batches.relation(labels)
+        lead = torch.Size([population.members])
+        self.probe_pairs = [greediness.chosen_pairs(mask, lead) for mask in self.probe[1].masks()]
         # A trial of tuning is judged by its quality curve alone; the rest would be measured for nobody.
         self.light = population.runs[0].purpose == "trial"
 
@@ -153,12 +157,12 @@ class Instruments:
         curves = population.curves
         force = population.objective.force
         if force is not None and not self.light:
-            index, labels = population.batches.probe_index
-            relation = population.batches.relation(labels)
+            index, relation = self.probe
             distances = pair_distances(population.embed(population.batches.gather(index)))
-            weight = force(distances, relation, **population.objective.hyper)
-            positive, negative = relation.masks()
-            for name, values in greediness.shares(weight, distances, positive, negative).items():
+            weight = force(
+                distances, relation, reduction=population.objective.reduction, **population.objective.hyper
+            )
+            for name, values in greediness.shares(weight, distances, *self.probe_pairs).items():
                 curves.add("probe", epoch, name, values)
         if self.validation is not None:
             inputs, labels = self.validation

@@ -76,6 +76,8 @@ class Adam:
         self.betas, self.eps = betas, eps
         self.mean = torch.zeros_like(stack.flat)
         self.square = torch.zeros_like(stack.flat)
+        # Made once: a buffer of this size allocated at each step costs more than the arithmetic on it.
+        self.delta = torch.empty_like(stack.flat)
         self.count = 0
         # A tensor even where all rates are equal: a number would round otherwise than a tensor's entry.
         self.rate = torch.tensor(rates, dtype=torch.float32, device=stack.flat.device)[:, None]
@@ -97,8 +99,9 @@ class Adam:
         first, second = self.betas
         self.mean.lerp_(grad, 1 - first)
         self.square.mul_(second).addcmul_(grad, grad, value=1 - second)
-        denominator = self.square.sqrt().mul_(1 / math.sqrt(1 - second**self.count)).add_(self.eps)
-        delta = self.mean / denominator
+        delta = torch.sqrt(self.square, out=self.delta)
+        delta.mul_(1 / math.sqrt(1 - second**self.count)).add_(self.eps)
+        torch.div(self.mean, delta, out=delta)
         delta *= self.rate / (1 - first**self.count)
         if not alive:
             assert self.frozen is not None

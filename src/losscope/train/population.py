@@ -7,6 +7,8 @@ one thread a member's numbers are bitwise those of training it alone.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +32,7 @@ from losscope.train.objective import objective
 from losscope.train.optimiser import Adam, Stack
 
 CHECKPOINT_SECONDS = 60.0
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 Progress = Callable[[int, int], None]
 
@@ -158,6 +161,7 @@ def train(
         LosscopeError: if a batch cannot be made from the data.
     """
     where = torch.device(device)
+    keep_freed_memory()
     if runs[0].loss.baseline:
         return [baseline(run, split, where, keep) for run, split in zip(runs, splits, strict=True)]
     equal = _equal_epochs(runs, splits)
@@ -278,6 +282,18 @@ def _finish(population: Population, keep: str) -> list[Record]:
             }
         records.append(record)
     return records
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory for the next step instead of giving it back to the system.
+
+    A population's tensors of a step are freed at its end; given back, their pages fault in again at the next
+    step, up to a quarter of its time. Elsewhere than on glibc nothing happens.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL("libc.so.6")
+        library.mallopt(M_TRIM_THRESHOLD, 1 << 30)
+        library.mallopt(M_MMAP_THRESHOLD, 1 << 25)
 
 
 def pick_device(name: str) -> str:
