@@ -30,6 +30,11 @@ TOLD = {
         "K class means cannot lie further apart than a simplex, √(2K/(K−1)) in the mean; contrastive stops pushing "
         "at its margin. Foreseen beside measured.",
     ),
+    "train-nothing": (
+        "Train nothing",
+        "The raw inputs and the untrained network retrieve too. A loss that does not beat them has taught nothing "
+        "that the data did not hold: on features of unseen classes a head can well do harm.",
+    ),
     "label-blind": (
         "The fault in the authors' scripts",
         "There a (B, 1) distance meets (B,) labels and becomes B × B: a contrastive loss that never sees a label. "

@@ -5,6 +5,7 @@
 - ``margin-sensitivity``: every claim's quantity as a curve over each loss's margin.
 - ``equal-images``: contrastive trained on as many images as triplet, beside as many updates.
 - ``fixed-points``: where theory says that the class means come to rest, beside where they do.
+- ``train-nothing``: each loss against the raw inputs and the untrained network.
 - ``label-blind``: what the fault in the authors' scripts would have made of the tables.
 """
 
@@ -52,7 +53,7 @@ def controls(
         elif piece.cell.role == "blind" and beside is not None:
             rows += _blind(piece, own[0], beside)
         elif piece.cell.role == "claims" and not piece.cell.only:
-            rows += _fixed_points(piece, own)
+            rows += [*_fixed_points(piece, own), *_train_nothing(piece)]
     return rows + _tuning_risk()
 
 
@@ -181,6 +182,21 @@ def _fixed_points(piece: Piece, own: Sequence[Side]) -> list[Row]:
                 "low": found["low"], "high": found["high"], "n": len(side.failed), "note": why,
             })  # fmt: skip
     return rows
+
+
+def _train_nothing(piece: Piece) -> list[Row]:
+    """Each loss against ``raw`` and ``untrained`` on retrieval, from the study's own result."""
+    result = piece.plan.store.read_json(f"studies/{piece.plan.name}/result.json") or {}
+    baselines = [one["name"] for one in result.get("baselines", [])]
+    return [
+        {
+            **_base("train-nothing", piece.cell.data, piece.cell.protocol, ["retrieval"], f"{row['a']} against {row['b']}", row["measure"]),
+            "scale": row["scale"], "a": row["a"], "b": row["b"], "measured": row["difference"], "low": row["low"],
+            "high": row["high"], "n": row["n"],
+        }
+        for row in result.get("paired", [])
+        if row["primary"] and row["b"] in baselines
+    ]  # fmt: skip
 
 
 def _classes(piece: Piece) -> int | None:
