@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -35,6 +36,8 @@ PATIENCE = 30
 """Seconds that a process has to keep its unfinished state after Ctrl-C."""
 LONG = 500
 """Members × epochs from which starting processes is worth its seconds."""
+MOST_MEMBERS = 10
+"""Members of one group, at most: more are no faster, and groups are what processes share out."""
 MEMORY_BUDGET = 2**26
 """Members × rows² of one group, at most."""
 ACTIVITY = Callable[["Group", int, int], None]
@@ -78,7 +81,9 @@ def group(runs: Sequence[Run], ids: Sequence[str], **common: Any) -> list[Group]
         if alone and common["device"] == "cpu":
             size = 1
         else:
-            size = max(1, MEMORY_BUDGET // (3 * first.protocol.batch_size) ** 2)
+            size = max(1, min(MOST_MEMBERS, MEMORY_BUDGET // (3 * first.protocol.batch_size) ** 2))
+        # Parts as equal as can be, so that processes end together.
+        size = math.ceil(len(members) / math.ceil(len(members) / size))
         for start in range(0, len(members), size):
             chunk = members[start : start + size]
             groups.append(Group(tuple(run for run, _ in chunk), tuple(i for _, i in chunk), **common))

@@ -132,11 +132,11 @@ def _score(ids: Sequence[str], run: Run, store: Store) -> dict[str, Any]:
             continue
         trace = one.trace()
         curve = trace[(trace["split"] == "validation") & (trace["name"] == "map_at_r") & (trace["epoch"] > 0)]
-        curves.append(curve.sort_values("epoch")["value"].to_numpy())
+        curves.append(curve.set_index("epoch")["value"].sort_index())
     if curves and not row["failed"]:
-        mean = np.mean(curves, axis=0)
+        mean = sum(curves) / len(curves)
         if len(mean):
-            row["epoch"] = int(mean.argmax()) + 1
+            row["epoch"] = int(mean.idxmax())
             row["score"] = float(mean.max())
     return row
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from losscope.train.population import Population
 
 
+TRIAL_LOOK = 2
+"""A trial of tuning looks at its validation rows at every so many epochs, and may stop at those."""
+
+
 class Curves:
     """Rows (split, epoch, name, one value a member) and the numbers that sum up a run."""
 
@@ -103,7 +107,8 @@ class Instruments:
         if self.light:
             losses = torch.stack([one for (one,) in self.readings.pop(0)])
             population.curves.add("train", epoch, "loss", losses.T.contiguous().mean(-1))
-            self.look(population, epoch)
+            if epoch % TRIAL_LOOK == 0 or epoch == population.protocol.epochs:
+                self.look(population, epoch)
             return
         members, parts = population.members, []
         for steps in self.readings.values():

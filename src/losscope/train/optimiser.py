@@ -14,6 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+BLOCK = 1 << 15
+"""Parameters of a member that the optimiser works on at once."""
+
 
 class Stack:
     """Parameters of M members: ``flat`` (M, P), with one leaf view a parameter for autograd.
@@ -82,6 +85,23 @@ class Adam:
         # A tensor even where all rates are equal: a number would round otherwise than a tensor's entry.
         self.rate = torch.tensor(rates, dtype=torch.float32, device=stack.flat.device)[:, None]
         self.frozen: Tensor | None = None
+        self.blocks = self._blocks()
+
+    def _blocks(self) -> list[tuple[Tensor, ...]]:
+        """Views (gradient, moments, update, rate) of what is worked on at once.
+
+        All members where a member is small; else a member's parameters in pieces that stay in the
+        processor's cache from one operation to the next.
+        """
+        parts = (self.stack.grad, self.mean, self.square, self.delta)
+        members, size = self.mean.shape
+        if size < BLOCK or not self.mean.is_cpu:
+            return [(*parts, self.rate)]
+        return [
+            (*(part[member, start : start + BLOCK] for part in parts), self.rate[member])
+            for member in range(members)
+            for start in range(0, size, BLOCK)
+        ]
 
     @torch.no_grad()
     def step(self, norm: Tensor) -> tuple[Tensor, bool]:
@@ -97,12 +117,14 @@ class Adam:
             grad.masked_fill_(self.frozen[:, None], 0.0)
         self.count += 1
         first, second = self.betas
-        self.mean.lerp_(grad, 1 - first)
-        self.square.mul_(second).addcmul_(grad, grad, value=1 - second)
-        delta = torch.sqrt(self.square, out=self.delta)
-        delta.mul_(1 / math.sqrt(1 - second**self.count)).add_(self.eps)
-        torch.div(self.mean, delta, out=delta)
-        delta *= self.rate / (1 - first**self.count)
+        for grad, mean, square, delta, rate in self.blocks:
+            mean.lerp_(grad, 1 - first)
+            square.mul_(second).addcmul_(grad, grad, value=1 - second)
+            torch.sqrt(square, out=delta)
+            delta.mul_(1 / math.sqrt(1 - second**self.count)).add_(self.eps)
+            torch.div(mean, delta, out=delta)
+            delta *= rate / (1 - first**self.count)
+        delta = self.delta
         if not alive:
             assert self.frozen is not None
             delta.masked_fill_(self.frozen[:, None], 0.0)
