@@ -215,7 +215,7 @@ def losses(
         raise LosscopeError(
             f"sizes are {', '.join(map(str, sizes)) or 'none'}; numbers from 16 on are wanted"
         )
-    limit = int(memory or _free() / 2)
+    limit = int(memory or _free(device) / 2)
     rows = []
     chosen = WORKS if works is None else [work_named(name) for name in works]
     before = torch.get_num_threads()
@@ -235,7 +235,9 @@ def losses(
     return rows
 
 
-def _free() -> int:
+def _free(device: str) -> int:
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info()[0]
     import psutil
 
     return int(psutil.virtual_memory().available)
@@ -410,7 +412,7 @@ def _measure(side: Side, task: dict[str, Any], size: int) -> dict[str, Any]:
     device, limit = task["device"], task["limit"]
     torch.set_num_threads(task["threads"])
     try:
-        _limit(limit)
+        _limit(limit, device)
         step = step_of(side, task["kind"], size, device)
         held = _held(device, reset=True)
         clock = clock_of(device)
@@ -432,8 +434,12 @@ def _measure(side: Side, task: dict[str, Any], size: int) -> dict[str, Any]:
     }
 
 
-def _limit(size: int) -> None:
-    """Forbid this process to take more than ``size`` bytes beyond what it has mapped by now."""
+def _limit(size: int, device: str) -> None:
+    """Forbid this process to take more than ``size`` bytes beyond what it has mapped by now; of the device on CUDA."""
+    if device.startswith("cuda"):
+        # The driver maps far more than it uses: a limit on addresses would forbid it.
+        torch.cuda.set_per_process_memory_fraction(min(1.0, size / torch.cuda.mem_get_info()[1]))
+        return
     try:
         import resource
     except ImportError:
