@@ -10,7 +10,7 @@ compare: $(VENV)/.core
 	$(BIN)/losscope compare
 
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n 2 tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --doctest-modules tests src
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check src tests

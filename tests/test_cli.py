@@ -111,7 +111,9 @@ def test_python_mirrors_the_command(compared):
     import losscope
 
     out, result = compared
-    same = losscope.compare("digits", losses=["contrastive", "triplet"], seeds=2, epochs=2, tune=False, out=str(out))
+    same = losscope.compare(
+        "digits", losses=["contrastive", "triplet"], seeds=2, epochs=2, tune=False, out=str(out)
+    )
     assert same.data["paired"] == result["paired"]
     assert same.verdicts()[0]["verdict"] == "too_few_seeds"
     assert "Recall@1" in same.table("md")
@@ -209,7 +211,9 @@ def test_a_killed_comparison_goes_on_to_the_same_table(tmp_path):
         return [sys.executable, "-m", "losscope", *words]
 
     whole = json.loads(subprocess.run(command(tmp_path / "whole"), capture_output=True, check=True).stdout)
-    victim = subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    victim = subprocess.Popen(
+        command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     runs = tmp_path / "killed" / "runs"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not list(runs.glob("[!.]*/run.json")):
@@ -225,7 +229,9 @@ def test_a_killed_comparison_goes_on_to_the_same_table(tmp_path):
 
 def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path):
     words = ["compare", "--out", str(tmp_path), "--seeds", "2", "--epochs", "3000", "--no-tune"]
-    running = subprocess.Popen([sys.executable, "-m", "losscope", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "losscope", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (tmp_path / "checkpoints").exists():
         time.sleep(0.05)

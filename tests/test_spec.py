@@ -81,14 +81,17 @@ def test_every_mistake_is_named_at_once():
 
 
 def test_a_study_comes_back_from_its_toml(tmp_path):
-    study = Study.of(data="synthetic", losses="triplet(margin=0.2),contrastive", seeds=3, options={"subclusters": 4})
+    study = Study.of(
+        data="synthetic", losses="triplet(margin=0.2),contrastive", seeds=3, options={"subclusters": 4}
+    )
     file = tmp_path / "study.toml"
     file.write_text(study.toml(), encoding="utf-8")
     assert Study.read(file) == study
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("seeds = ", "not valid TOML"), ("sedes = 3", "did you mean 'seeds'"), ("seeds = 0", "seeds")]
+    ("text", "said"),
+    [("seeds = ", "not valid TOML"), ("sedes = 3", "did you mean 'seeds'"), ("seeds = 0", "seeds")],
 )
 def test_a_broken_study_file_is_one_sentence(tmp_path, text, said):
     file = tmp_path / "study.toml"
@@ -101,7 +104,12 @@ def test_a_broken_study_file_is_one_sentence(tmp_path, text, said):
 
 def test_a_runs_id_changes_with_everything_that_changes_its_numbers():
     shape = protocol("matched", "vectors")
-    run = Run(data=DataSpec(name="digits"), loss=LossSpec.parse("triplet").resolved("matched"), protocol=shape, seed=0)
+    run = Run(
+        data=DataSpec(name="digits"),
+        loss=LossSpec.parse("triplet").resolved("matched"),
+        protocol=shape,
+        seed=0,
+    )
     ids = {
         run.id("a"),
         run.id("b"),
@@ -138,9 +146,19 @@ def test_named_dimensions_give_unrelated_seeds(seed, dimension):
 def test_protocol_numbers_are_those_of_the_definitions():
     paper = protocol("paper", "vectors")
     assert (paper.hidden, paper.embedding_size, paper.batch_size, paper.epochs) == ((64,), 32, 64, 100)
-    assert (paper.geometry_split, paper.background, paper.tuples, paper.partners) == ("train", "class", "random", "set")
+    assert (paper.geometry_split, paper.background, paper.tuples, paper.partners) == (
+        "train",
+        "class",
+        "random",
+        "set",
+    )
     matched = protocol("matched", "vectors")
-    assert (matched.hidden, matched.embedding_size, matched.epochs, matched.batch_size) == ((256,), 64, 60, 128)
+    assert (matched.hidden, matched.embedding_size, matched.epochs, matched.batch_size) == (
+        (256,),
+        64,
+        60,
+        128,
+    )
     assert protocol("paper", "images", "cifar10").epochs == 50
     assert protocol("matched", "features").hidden == ()
     assert protocol("matched", "images").epochs == 15
