@@ -272,6 +272,7 @@ def test_a_claim_holds_only_if_it_does_on_each_of_the_papers_data():
     assert row["verdict"] == "contradicted" and row["reason"].startswith("cifar10:")
     row = whole(*everywhere[:2])
     assert row["verdict"] == "not_testable" and row["reason"] == "cifar10: not run"
+    assert row["run"] == ["synthetic", "mnist"] and row["verdict_run"] == "reproduced"
     # Data beyond the paper's do not change what holds on the paper's.
     assert whole(*everywhere, cell("digits", 0.7))["verdict"] == "reproduced"
 

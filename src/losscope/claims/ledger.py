@@ -77,7 +77,7 @@ def _row(
     ratio = row is not None and row.scale == "log_ratio"
     testable = row is not None and one.reason is None
     a, b = getattr(one, "a", ""), getattr(one, "b", "")
-    reasons = [verdict.reason, getattr(one, "note", ""), _order(row, a, b), evidence.reduced]
+    reasons = [_said(verdict, ratio), getattr(one, "note", ""), _order(row, a, b), evidence.reduced]
     if verdict.verdict == "not_testable":
         reasons = [verdict.reason]
     return {
@@ -119,6 +119,16 @@ def _natural(value: float | None, ratio: bool) -> float | None:
     return None if value is None else math.exp(value) if ratio else value
 
 
+def _said(verdict: stats.ClaimVerdict, ratio: bool) -> str | None:
+    """The verdict's reason, where it names a size in ratios as people read them."""
+    if verdict.predicted is None or verdict.verdict not in ("direction_only", "size_unresolved") or not ratio:
+        return verdict.reason
+    low, high = (math.exp(end) for end in verdict.predicted)
+    if verdict.verdict == "direction_only":
+        return f"the published number is outside of where one further run may lie, ×{low:.3g} to ×{high:.3g}"
+    return f"one further run may lie anywhere from ×{low:.3g} to ×{high:.3g}, too wide for a size"
+
+
 def _order(row: stats.Comparison | None, a: str, b: str) -> str:
     if row is None or row.order is None:
         return ""
@@ -129,7 +139,8 @@ def _order(row: stats.Comparison | None, a: str, b: str) -> str:
 def together(paper: str, rows: Sequence[Mapping[str, Any]], protocols: Sequence[str]) -> list[dict[str, Any]]:
     """Whether each claim holds on all data sets of the paper, a row a claim and protocol.
 
-    A data set of the paper that was not run leaves the claim untested, and is named. A claim that the paper
+    A data set of the paper that was not run leaves the claim untested, and is named; ``verdict_run`` is the
+    verdict on those that were (``run``). A claim that the paper
     makes on no data set that it measured is taken over all that were run, and marked as beyond the paper.
     """
     found = []
@@ -147,7 +158,8 @@ def together(paper: str, rows: Sequence[Mapping[str, Any]], protocols: Sequence[
                 "id": name, "statement": first["statement"], "source": first["source"], "data": TOGETHER,
                 "protocol": protocol, "verdict": one.verdict, "seeds_needed": one.seeds_needed,
                 "reason": one.reason, "beyond": not entry.facts.get("data"), "together": True,
-                "cells": list(cells), "says": first["says"], "measure": first["measure"],
+                "cells": list(cells), "run": [data for data in cells if data in own],
+                "verdict_run": stats.over_data({data: verdicts[data] for data in cells if data in own}).verdict, "says": first["says"], "measure": first["measure"],
             })  # fmt: skip
     return found
 

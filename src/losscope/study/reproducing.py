@@ -25,12 +25,12 @@ from losscope.store import Store, Stored, plain
 from losscope.study import comparing, controls, costing, papers, tuning
 
 OUTCOMES = {
-    "reproduced": "hold",
-    "direction_only": "hold in direction only",
-    "size_unresolved": "hold in direction, their size open",
-    "contradicted": "are contradicted",
-    "inconclusive": "are inconclusive",
-    "not_testable": "are not testable",
+    "reproduced": ("holds", "hold"),
+    "direction_only": ("holds in direction only", "hold in direction only"),
+    "size_unresolved": ("holds in direction, its size open", "hold in direction, their size open"),
+    "contradicted": ("is contradicted", "are contradicted"),
+    "inconclusive": ("is inconclusive", "are inconclusive"),
+    "not_testable": ("is not testable", "are not testable"),
 }
 Say = Callable[[str], None]
 Show = Callable[[float, float, str], None]
@@ -326,6 +326,9 @@ def _evidence(piece: Piece, sides: Sequence[Side], grid: tuple[Side, ...]) -> Ev
         comparing.conclude(plan)
     look = plan.store.look(plan.name, sorted({run.seed for run in plan.runs}))
     untuned, tuned = tuning.phrase(plan.choices)
+    edges = [f"{one.spec.name} {edge}" for one in plan.choices if one.tuned for edge in one.tuned["edge"]]
+    if tuned and edges:
+        tuned += f" (on the edge of the search: {', '.join(edges)})"
     return Evidence(
         data=piece.cell.data, protocol=piece.cell.protocol, sides={side.loss: side for side in sides},
         alpha=stats.alpha_of(look), grid=grid, reduced=piece.reduced, settings=untuned or f"tuned: {tuned}",
@@ -442,20 +445,26 @@ def _described(planned: Planned, evidences: Sequence[Evidence]) -> str:
 
 
 def sentences(rows: Sequence[Mapping[str, Any]], protocols: Sequence[str]) -> list[str]:
-    """What came out: for each protocol how many claims hold, then which."""
+    """What came out: for each protocol how many claims hold, then which. Data that were not run are not judged."""
     said = []
     spoken = {"paper": "Under the paper's own protocol", "matched": "Under the matched protocol"}
     for protocol in protocols:
-        own = [row for row in rows if row["together"] and row["protocol"] == protocol and not row["beyond"]]
+        own = [row for row in rows if row["together"] and row["protocol"] == protocol and row["run"] and not row["beyond"]]  # fmt: skip
         named: dict[str, list[str]] = {}
         for row in own:
-            named.setdefault(row["verdict"], []).append(row["id"])
-        counts = [f"{len(named[code])} {words}" for code, words in OUTCOMES.items() if code in named]
+            named.setdefault(row["verdict_run"], []).append(row["id"])
+        counts = [
+            f"{len(named[code])} {words[len(named[code]) > 1]}"
+            for code, words in OUTCOMES.items()
+            if code in named
+        ]
         if not counts:
             continue
         listed = f"{', '.join(counts[:-1])} and {counts[-1]}" if len(counts) > 1 else counts[0]
+        run = list(dict.fromkeys(data for row in own for data in row["run"]))
         where = spoken.get(protocol, f"Under {protocol}")
-        said.append(f"{where}, of {len(own)} claims on all of the paper's data, {listed}.")
+        data = "all of the paper's data" if all(row["run"] == row["cells"] for row in own) else f"what was run of the paper's data ({', '.join(run)})"  # fmt: skip
+        said.append(f"{where}, of {len(own)} claims on {data}, {listed}.")
         said += [f"{code.replace('_', ' ').capitalize()}: {', '.join(named[code])}." for code in OUTCOMES if code in named]  # fmt: skip
     return said
 
