@@ -147,13 +147,17 @@ def prepare(
         if name not in registry.entries("loss")
     ]
     cells = [cell for cell in cells if here[cell.known]]
+    backbone = _local_backbone(data_root)
+    if backbone is None and any("backbone" in cell.study for cell in cells):
+        notes.append(f"No backbone {papers.LOCAL} is in the data root, so images are left out.")
+        cells = [cell for cell in cells if "backbone" not in cell.study]
     require(
         bool(cells),
         f"none of the data of {paper} is on this machine: {', '.join(absent)}; give --data-root",
     )
     folder = str(out or comparing.DEFAULT_OUT)
     pieces = [
-        _piece(cell, seeds, changes, out=folder, data_root=data_root, engine=engine, device=device, plugins=list(plugins))
+        _piece(cell, seeds, changes, backbone, out=folder, data_root=data_root, engine=engine, device=device, plugins=list(plugins))
         for cell in cells
     ]  # fmt: skip
     if say:
@@ -162,8 +166,20 @@ def prepare(
     return Planned(paper, pieces, Store(folder), engine, seeds, full, tuple(only), notes)
 
 
-def _piece(cell: papers.Cell, seeds: int, changes: Mapping[str, Any] | None, **common: Any) -> Piece:
+def _local_backbone(data_root: str | None) -> str | None:
+    """The backbone's file in the data root, if there is one."""
+    root = data_root or os.environ.get("LOSSCOPE_DATA")
+    return (
+        next((str(one) for one in sorted(Path(root).expanduser().glob(papers.LOCAL))), None) if root else None
+    )
+
+
+def _piece(
+    cell: papers.Cell, seeds: int, changes: Mapping[str, Any] | None, backbone: str | None, **common: Any
+) -> Piece:
     values = {**cell.study, **common, "seeds": seeds, "keep": "none"}
+    if "backbone" in values:
+        values["backbone"] = backbone
     for key, value in (changes or {}).items():
         if key == "options":
             values["options"] = {**values.get("options", {}), **value}
@@ -182,12 +198,11 @@ def _reduced(cell: papers.Cell, plan: comparing.Plan) -> str | None:
     """What part of the paper's images and updates a cell is; None where it is all of them."""
     if cell.paper is None:
         return None
-    images, epochs = cell.paper
+    images, theirs = cell.paper
     train, validation, _ = plan.source.sizes()
     if train + validation >= images:
         return None
     shape = plan.study.shape(plan.kind)
-    theirs = -(-images // 256) * epochs
     steps = (
         -(-train // shape.batch_size) if shape.batching == "shuffled" else max(1, train // shape.batch_size)
     )
