@@ -285,13 +285,16 @@ def claims(context: Context) -> Section | None:
         row = ledger.setdefault(str(one["id"]), {"statement": str(one.get("statement", "")), "cells": {}})
         code = str(one.get("verdict") or "none")
         row["cells"][str(one.get("data")), str(one.get("protocol"))] = {
-            "code": code, "word": words.verdict(code), "sign": words.SIGNS.get(code, "·"), "tip": evidence.claim_tip(one),
+            "code": code, "word": words.verdict(code), "tip": evidence.claim_tip(one),
+            "sign": f"({words.SIGNS.get(code, '·')})" if one.get("beyond") else words.SIGNS.get(code, "·"),
         }  # fmt: skip
     rows = [
         {"id": name, "statement": row["statement"], "cells": [row["cells"].get(place) for place in places]}
         for name, row in ledger.items()
     ]
     note = evidence.tally(found)
+    if any(one.get("beyond") for one in found):
+        note += " In brackets: beyond what the paper measured."
     columns: dict[str, list[str]] = {}
     for data, rule in places:
         columns.setdefault(data, []).append(rule)
