@@ -38,6 +38,8 @@ LONG = 500
 """Members × epochs from which starting processes is worth its seconds."""
 MOST_MEMBERS = 10
 """Members of one group, at most: more are no faster, and groups are what processes share out."""
+MOST_BASELINES = 5
+"""And of a baseline's, which is measured a member at a time."""
 MEMORY_BUDGET = 2**26
 """Members × rows² of one group, at most."""
 ACTIVITY = Callable[["Group", int, int], None]
@@ -82,8 +84,11 @@ def group(runs: Sequence[Run], ids: Sequence[str], **common: Any) -> list[Group]
             size = 1
         else:
             size = max(1, min(MOST_MEMBERS, MEMORY_BUDGET // (3 * first.protocol.batch_size) ** 2))
-        # Parts as equal as can be, so that processes end together.
-        size = math.ceil(len(members) / math.ceil(len(members) / size))
+        if first.loss.baseline:
+            size = MOST_BASELINES
+        # Parts as equal as can be and even in number, so that two processes end together.
+        parts = math.ceil(len(members) / size)
+        size = math.ceil(len(members) / (parts + parts % 2 if parts > 1 else 1))
         for start in range(0, len(members), size):
             chunk = members[start : start + size]
             groups.append(Group(tuple(run for run, _ in chunk), tuple(i for _, i in chunk), **common))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def step_summary(row_norms: Tensor) -> dict[str, Tensor]:
     {'active_samples': 0.5, 'effective_active': 0.5, 'gradient_gini': 0.5, 'gradient_top_tenth': 0.5}
     """
     rows = row_norms.shape[-1]
-    # numpy's sort of float32 is ten times quicker than torch's of float64, and the values are the same.
+    # numpy sorts float32 in vectors, torch float64 one by one; the values are the same.
     ascending = np.sort(row_norms.detach().cpu().numpy(), axis=-1)
     norms = torch.from_numpy(ascending).to(row_norms.device, torch.float64)
     largest = norms[..., -1]
@@ -72,9 +73,7 @@ def tenth(count: int) -> int:
     return -(-count // 10)
 
 
-def shares(
-    force: Tensor, distances: Tensor, positive: Tensor | list[Chosen], negative: Tensor | list[Chosen]
-) -> dict[str, Tensor]:
+def shares(force: Tensor, distances: Tensor, positive: Tensor, negative: Tensor) -> dict[str, Tensor]:
     """The shares of the force W = |∂L/∂d| that go to pairs in need of none, and to those in most need.
 
     Greedy is force on a positive nearer than all of its anchor's negatives, or on a negative farther than
@@ -100,47 +99,66 @@ def shares(
     >>> round(float(found["greedy_share"]), 3), round(float(found["hard_share"]), 3)
     (1.0, 0.333)
     """
-    lead, rows = distances.shape[:-2], distances.shape[-1]
-    # Selecting and partitioning 256² pairs is several times quicker in numpy than in torch.
-    forces, lengths = (
-        part.detach().cpu().reshape(-1, rows * rows).numpy()
-        for part in (force.abs().expand(distances.shape), distances)
-    )
-    kinds = [chosen_pairs(kind, lead) if isinstance(kind, Tensor) else kind for kind in (positive, negative)]
-    members = np.stack([_member_shares(*one) for one in zip(forces, lengths, *kinds, strict=True)], axis=-1)
-    found = torch.from_numpy(members.reshape(len(SHARES), *lead)).to(distances.device)
-    return dict(zip(SHARES, found.unbind(0), strict=True))
-
-
-Chosen = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""The pairs of a mask: flat positions, the first of each row that has any, and how many each such row has."""
-
-
-def chosen_pairs(mask: Tensor, lead: torch.Size) -> list[Chosen]:
-    """A mask (B, B) or (..., B, B) as its pairs, a member each, for ``shares`` to use again and again."""
-    rows = mask.shape[-1]
-    members = mask.detach().cpu().reshape(-1, rows, rows).numpy()
-    found = []
-    for member in members:
-        count = member.sum(1)
-        first = np.cumsum(count) - count
-        found.append((np.flatnonzero(member), first[count > 0], count[count > 0]))
-    return found * lead.numel() if len(found) == 1 else found
+    return shares_of(force, distances, pairs_of(positive, negative, distances.shape[:-2]))
 
 
 SHARES = ("greedy_share", "greedy_share_positive", "greedy_share_negative", "hard_share")
 
 
-def _member_shares(
-    force: np.ndarray, distances: np.ndarray, positive: Chosen, negative: Chosen
-) -> np.ndarray:
-    pull, to_positives = force.take(positive[0]), distances.take(positive[0])
-    push, to_negatives = force.take(negative[0]), distances.take(negative[0])
-    nearest = _by_row(np.minimum, to_negatives, negative, distances.size, np.inf)
-    farthest = _by_row(np.maximum, to_positives, positive, distances.size, -np.inf)
-    greedy_pull = _total(pull[to_positives < nearest[_rows(positive, distances.size)]])
-    greedy_push = _total(push[to_negatives > farthest[_rows(negative, distances.size)]])
-    hard = _extreme_tenth(pull, -to_positives) + _extreme_tenth(push, to_negatives)
+@dataclass(frozen=True)
+class Pairs:
+    """The pairs of one member's masks (B, B), prepared for ``shares_of`` to use again and again.
+
+    ``positives`` are their flat positions, ``anchors`` the row of each and ``first`` the places where a row
+    begins; ``no_negatives`` are the flat positions of everything else than the ``negatives`` negatives, which
+    are most pairs and stay where they are.
+    """
+
+    positives: np.ndarray
+    anchors: np.ndarray
+    first: np.ndarray
+    no_negatives: np.ndarray
+    negatives: int
+
+
+def pairs_of(positive: Tensor, negative: Tensor, lead: torch.Size) -> list[Pairs]:
+    """The pairs of masks (B, B) or (..., B, B), one entry for each of the ``lead`` members."""
+    rows = positive.shape[-1]
+    masks = torch.broadcast_tensors(positive, negative)
+    kinds = (mask.detach().cpu().reshape(-1, rows * rows).numpy() for mask in masks)
+    found = []
+    for pulled, pushed in zip(*kinds, strict=True):
+        positives, no_negatives = np.flatnonzero(pulled), np.flatnonzero(~pushed)
+        anchors = positives // rows
+        first = np.flatnonzero(np.diff(anchors, prepend=-1))
+        found.append(Pairs(positives, anchors, first, no_negatives, rows * rows - len(no_negatives)))
+    return found * lead.numel() if len(found) == 1 else found
+
+
+def shares_of(force: Tensor, distances: Tensor, pairs: Sequence[Pairs]) -> dict[str, Tensor]:
+    """``shares``, (...,), of pairs prepared by ``pairs_of``."""
+    lead, rows = distances.shape[:-2], distances.shape[-1]
+    members = (
+        part.detach().cpu().reshape(-1, rows, rows).numpy()
+        for part in (force.abs().expand(distances.shape), distances)
+    )
+    found = np.stack([_member_shares(*one) for one in zip(*members, pairs, strict=True)], axis=-1)
+    values = torch.from_numpy(found.reshape(len(SHARES), *lead)).to(distances.device)
+    return dict(zip(SHARES, values.unbind(0), strict=True))
+
+
+def _member_shares(force: np.ndarray, distances: np.ndarray, pairs: Pairs) -> np.ndarray:
+    pull, to_positives = force.take(pairs.positives), distances.take(pairs.positives)
+    push, to_negatives = force.copy(), distances.copy()
+    push.reshape(-1)[pairs.no_negatives] = 0
+    to_negatives.reshape(-1)[pairs.no_negatives] = np.inf
+    nearest, farthest = to_negatives.min(1), np.full(len(force), -np.inf, distances.dtype)
+    if len(pairs.first):
+        farthest[pairs.anchors[pairs.first]] = np.maximum.reduceat(to_positives, pairs.first)
+    greedy_pull = _total(pull * (to_positives < nearest[pairs.anchors]))
+    greedy_push = _total(push * (distances > farthest[:, None]))
+    hard = _least_of(pull, -to_positives, tenth(len(pull)))
+    hard += _least_of(push.reshape(-1), to_negatives.reshape(-1), tenth(pairs.negatives))
     on_positives, on_negatives = _total(pull), _total(push)
     both = on_positives + on_negatives
     parts = np.array([greedy_pull + greedy_push, greedy_pull, greedy_push, hard])
@@ -148,35 +166,18 @@ def _member_shares(
     return np.divide(parts, wholes, out=np.full(len(SHARES), np.nan), where=wholes > 0)
 
 
-def _rows(pairs: Chosen, size: int) -> np.ndarray:
-    """The row of each pair."""
-    place, first, count = pairs
-    return np.repeat(place[first] // math.isqrt(size), count)
-
-
-def _by_row(extreme: np.ufunc, lengths: np.ndarray, pairs: Chosen, size: int, none: float) -> np.ndarray:
-    """The extreme length of each row's pairs, ``none`` for a row without."""
-    place, first, _ = pairs
-    rows = math.isqrt(size)
-    found = np.full(rows, none, lengths.dtype)
-    if len(first):
-        found[place[first] // rows] = extreme.reduceat(lengths, first)
-    return found
-
-
 def _total(weight: np.ndarray) -> float:
     return float(weight.sum(dtype=np.float64))
 
 
-def _extreme_tenth(weight: np.ndarray, key: np.ndarray) -> float:
-    """The weight on the tenth of the items with the smallest keys, ties at the border pro rata."""
-    if not len(key):
+def _least_of(weight: np.ndarray, key: np.ndarray, size: int) -> float:
+    """The weight on the ``size`` items with the smallest keys, ties at the border pro rata."""
+    if not size:
         return 0.0
-    size = tenth(len(key))
     border = _smallest(key, size)
-    inside, tied = key < border, key == border
-    share = (size - int(np.count_nonzero(inside))) / max(1, int(np.count_nonzero(tied)))
-    return _total(weight[inside]) + _total(weight[tied]) * share
+    inside, tied = key < border, np.flatnonzero(key == border)
+    share = (size - int(np.count_nonzero(inside))) / max(1, len(tied))
+    return _total(weight * inside) + _total(weight[tied]) * share
 
 
 def _smallest(key: np.ndarray, size: int) -> Any:

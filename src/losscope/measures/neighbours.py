@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -27,6 +28,9 @@ DUPLICATE = 1e-13
 
 CHUNK_PAIRS = 2_000_000
 """Pairs held at once: 16 MB a float64 copy."""
+
+FEW = 256
+"""Sorting up to so many columns is quicker than first parting off the nearest."""
 
 INDEX_BITS = 20
 LARGEST = np.iinfo(np.int64).max
@@ -78,14 +82,23 @@ class Gallery:
 def _repeated(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Indices of the rows equal to an earlier row, and of the earliest row that each equals."""
     bits = (rows + 0.0).cpu().numpy().view(np.int64)
-    odd = np.random.default_rng(0).integers(-(2**62), 2**62, bits.shape[1]) * 2 + 1
     # Integer sums wrap and are exact whatever their order: equal rows have equal hashes.
-    hashes = bits @ odd
+    hashes = bits @ _odd(bits.shape[1])
+    ascending = np.sort(hashes)
+    if (ascending[1:] != ascending[:-1]).all():
+        none = torch.empty(0, dtype=torch.int64, device=rows.device)
+        return none, none
     _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
     earliest = first[group]
     later = np.flatnonzero(earliest != np.arange(len(bits)))
     later = later[(bits[later] == bits[earliest[later]]).all(1)]
     return torch.from_numpy(later).to(rows.device), torch.from_numpy(earliest[later]).to(rows.device)
+
+
+@cache
+def _odd(count: int) -> np.ndarray:
+    """Random odd numbers, always the same."""
+    return np.random.default_rng(0).integers(-(2**62), 2**62, count) * 2 + 1
 
 
 def ordered(squared: Tensor, count: int, index: Tensor, own: Tensor | None = None) -> Tensor:
@@ -108,7 +121,7 @@ def ordered(squared: Tensor, count: int, index: Tensor, own: Tensor | None = Non
     if keys.device.type != "cpu" or 64 * count < keys.shape[1]:
         return keys.topk(count, dim=1, largest=False, sorted=True).values & low
     table = keys.numpy()
-    if count < table.shape[1] // 2 and table.shape[1] > 1024:
+    if count < table.shape[1] // 2 and table.shape[1] > FEW:
         table.partition(count - 1, axis=1)
         table = table[:, :count]
     return torch.from_numpy(np.sort(table, axis=1)[:, :count] & low)

@@ -19,6 +19,8 @@ from losscope.registry import register
 RECALLS = (1, 5, 10)
 DEEP = ("r_precision", "map_at_r")
 OCCURRENCE = 10
+TOGETHER = 1 << 18
+"""Pairs of rows that ``map_at_r_fast`` works on at once: small members together, large ones one by one."""
 
 
 @register(
@@ -165,19 +167,28 @@ def map_at_r_fast(embeddings: Tensor, labels: Tensor) -> Tensor:
     lead, (count, width) = embeddings.shape[:-2], embeddings.shape[-2:]
     members = embeddings.detach().reshape(-1, count, width)
     classes = labels.cpu().expand(*lead, count).reshape(-1, count).numpy()
-    scores = [_member_map_at_r(rows, classes[m]) for m, rows in enumerate(members)]
-    return torch.tensor(scores, dtype=torch.float64).reshape(lead)
+    step = max(1, TOGETHER // max(1, count * count))
+    parts = [slice(start, start + step) for start in range(0, len(members), step)]
+    scores = [_maps_at_r(members[part], classes[part]) for part in parts]
+    return torch.from_numpy(np.concatenate(scores)).reshape(lead)
 
 
-def _member_map_at_r(rows: Tensor, classes: np.ndarray) -> float:
-    relevant = others_of_class(classes)
-    if not relevant.any() or not torch.isfinite(rows).all():
-        return NULL
-    rows = unit(rows)
-    own = torch.arange(len(rows), device=rows.device)
-    nearest = ordered(Gallery.of(rows).squared_distances(rows), int(relevant.max()), own, own).cpu().numpy()
-    hits = classes[nearest] == classes[:, None]
-    return float(precisions_at_r(hits, relevant)[1][relevant > 0].mean())
+def _maps_at_r(members: Tensor, classes: np.ndarray) -> np.ndarray:
+    """MAP@R of a few members (M, N, D) with their labels (M, N)."""
+    relevant = np.stack([others_of_class(own) for own in classes])
+    finite = torch.isfinite(members).flatten(1).all(1).tolist()
+    deepest, (lead, count) = int(relevant.max()), classes.shape
+    if deepest == 0:
+        return np.full(lead, NULL)
+    squared = torch.cat([Gallery.of(rows).squared_distances(rows) for rows in unit(members).nan_to_num()])
+    index = torch.arange(count, device=squared.device)
+    nearest = ordered(squared, deepest, index, index.repeat(lead)).cpu().numpy().reshape(lead, count, deepest)
+    scores = np.full(lead, NULL)
+    for member, (own, others) in enumerate(zip(classes, relevant, strict=True)):
+        if finite[member] and others.any():
+            hits = own[nearest[member]] == own[:, None]
+            scores[member] = precisions_at_r(hits, others)[1][others > 0].mean()
+    return scores
 
 
 @register("measure", "detail", gives=("fine_variance_share",), needs=("fine_labels",), default=True)

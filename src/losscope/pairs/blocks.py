@@ -17,6 +17,9 @@ Array = Any
 CELLS_PER_LIMIT = 4
 """Cells of the look-up grid of ``_ranks`` for each sorted positive: more cells, fewer steps inside one."""
 
+FEW = 32
+"""Up to so many positives an anchor, comparing with each is quicker than looking up."""
+
 ROUNDS = 3
 """Steps to the right of the looked-up place before the few that are left are searched for."""
 
@@ -100,8 +103,11 @@ def triplets(
     flat = x.reshape(-1)
     flat[outside] = np.finfo(x.dtype).max
     flat[chosen] = own - np.repeat(low, count)
-    rank = _ranks(limit, x, count, places)
-    _step_over(limit.reshape(-1), flat, rank.reshape(-1), width)
+    if most <= FEW:
+        rank = _counted(limit, x, most)
+    else:
+        rank = _ranks(limit, x, count, places)
+        _step_over(limit.reshape(-1), flat, rank.reshape(-1), width)
     mine = rank.reshape(-1)[chosen]
     # Negatives below each limit: what the positive that it belongs to violates.
     number = np.bincount(rank.reshape(-1), minlength=rows * width)
@@ -119,6 +125,16 @@ def triplets(
         np.divide(slope, reach, out=reach)
     else:
         reach[:] = slope
+
+
+def _counted(limit: Array, x: Array, most: int) -> Array:
+    """row · width + the number of the row's sorted limits ≤ x, int32."""
+    rows, width = limit.shape
+    number, below = np.zeros(x.shape, np.uint8), np.empty(x.shape, np.bool_)
+    for place in range(most):
+        np.less_equal(limit[:, place, None], x, out=below)
+        number += below.view(np.uint8)
+    return number + (np.arange(rows, dtype=np.int32) * width)[:, None]
 
 
 def _ranks(limit: Array, x: Array, count: Array, places: Array) -> Array:

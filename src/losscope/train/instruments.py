@@ -84,18 +84,17 @@ class Instruments:
     def __init__(self, population: Population):
         self.hinge = population.objective.hinge
         self.readings: dict[int, list[tuple[Tensor, ...]]] = defaultdict(list)
-        self.first_norm: Tensor | None = None
         self.validation = _validation(population)
         index, labels = population.batches.probe_index
         self.probe = index, population.batches.relation(labels)
         lead = torch.Size([population.members])
-        self.probe_pairs = [greediness.chosen_pairs(mask, lead) for mask in self.probe[1].masks()]
+        self.probe_pairs = greediness.pairs_of(*self.probe[1].masks(), lead)
         # A trial of tuning is judged by its quality curve alone; the rest would be measured for nobody.
         self.light = population.runs[0].purpose == "trial"
 
-    def read(self, loss: Tensor, terms: Terms, gradient: Tensor, norm: Tensor, update: Tensor) -> None:
+    def read(self, loss: Tensor, terms: Terms, gradient: Tensor, norm: Tensor, update: Tensor | None) -> None:
         """Store a step's readings; arithmetic waits for the end of the epoch."""
-        if self.light:
+        if update is None:
             self.readings[0].append((loss.detach(),))
             return
         rows = torch.linalg.vector_norm(gradient, dim=-1)
@@ -167,7 +166,7 @@ class Instruments:
             weight = force(
                 distances, relation, reduction=population.objective.reduction, **population.objective.hyper
             )
-            for name, values in greediness.shares(weight, distances, *self.probe_pairs).items():
+            for name, values in greediness.shares_of(weight, distances, self.probe_pairs).items():
                 curves.add("probe", epoch, name, values)
         if self.validation is not None:
             inputs, labels = self.validation

@@ -1,21 +1,19 @@
 """The parameters of a population in one buffer, and Adam on it.
 
-One buffer (M, P) makes an optimiser step six operations however many layers there are, and a member's
-gradient norm one.
+One buffer (M, P) makes a member one row for the optimiser however many layers there are, and its gradient
+norm one operation.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-
-BLOCK = 1 << 15
-"""Parameters of a member that the optimiser works on at once."""
 
 
 class Stack:
@@ -63,9 +61,11 @@ class Stack:
 
 
 class Adam:
-    """Adam (Kingma, Ba 2015), as ``torch.optim.Adam``, with a learning rate a member.
+    """Adam (Kingma, Ba 2015) by the fused kernel of ``torch.optim.Adam``, with a learning rate a member.
 
-    A member whose gradient is not finite is frozen where it is, for good; the others go on unchanged.
+    The kernel is called on members' rows of the buffers without the optimiser around it, whose bookkeeping
+    costs as much as a small step. A member whose gradient is not finite is frozen where it is, for good;
+    the others go on unchanged.
     """
 
     def __init__(
@@ -76,60 +76,48 @@ class Adam:
         eps: float = 1e-8,
     ):
         self.stack = stack
-        self.betas, self.eps = betas, eps
         self.mean = torch.zeros_like(stack.flat)
         self.square = torch.zeros_like(stack.flat)
-        # Made once: a buffer of this size allocated at each step costs more than the arithmetic on it.
-        self.delta = torch.empty_like(stack.flat)
-        self.count = 0
-        # A tensor even where all rates are equal: a number would round otherwise than a tensor's entry.
-        self.rate = torch.tensor(rates, dtype=torch.float32, device=stack.flat.device)[:, None]
+        self.count = torch.zeros((), device=stack.flat.device)
         self.frozen: Tensor | None = None
-        self.blocks = self._blocks()
-
-    def _blocks(self) -> list[tuple[Tensor, ...]]:
-        """Views (gradient, moments, update, rate) of what is worked on at once.
-
-        All members where a member is small; else a member's parameters in pieces that stay in the
-        processor's cache from one operation to the next.
-        """
-        parts = (self.stack.grad, self.mean, self.square, self.delta)
-        members, size = self.mean.shape
-        if size < BLOCK or not self.mean.is_cpu:
-            return [(*parts, self.rate)]
-        return [
-            (*(part[member, start : start + BLOCK] for part in parts), self.rate[member])
-            for member in range(members)
-            for start in range(0, size, BLOCK)
+        self.settings: dict[str, Any] = {
+            "beta1": betas[0], "beta2": betas[1], "eps": eps, "weight_decay": 0.0, "amsgrad": False, "maximize": False,
+        }  # fmt: skip
+        buffers = (stack.flat, stack.grad, self.mean, self.square)
+        groups: dict[float, list[int]] = defaultdict(list)
+        for member, rate in enumerate(rates):
+            groups[rate].append(member)
+        # Each rate's members: their rows of the four buffers.
+        self.groups = [
+            (rate, [[buffer[member] for member in members] for buffer in buffers])
+            for rate, members in groups.items()
         ]
+        # Made once: a buffer of this size allocated at each step costs more than the arithmetic on it.
+        self.change = torch.empty_like(stack.flat)
 
     @torch.no_grad()
-    def step(self, norm: Tensor) -> tuple[Tensor, bool]:
+    def step(self, norm: Tensor, *, measured: bool = True) -> tuple[Tensor | None, bool]:
         """Update from the gradients; ``norm`` (M,) are their norms.
 
-        Returns the norms of the updates ‖Δθ‖ (M,) and whether every member is alive.
+        Returns the norms of the updates ‖Δθ‖ (M,), None unless ``measured``, and whether every member is alive.
         """
-        grad = self.stack.grad
+        flat, grad = self.stack.flat, self.stack.grad
         alive = math.isfinite(norm.sum().item()) and self.frozen is None
         if not alive:
             broken = ~torch.isfinite(norm)
             self.frozen = broken if self.frozen is None else self.frozen | broken
-            grad.masked_fill_(self.frozen[:, None], 0.0)
+            # Without gradient and without momentum a member stays where it is.
+            for buffer in (grad, self.mean):
+                buffer.masked_fill_(self.frozen[:, None], 0.0)
+        if measured:
+            self.change.copy_(flat)
         self.count += 1
-        first, second = self.betas
-        for grad, mean, square, delta, rate in self.blocks:
-            mean.lerp_(grad, 1 - first)
-            square.mul_(second).addcmul_(grad, grad, value=1 - second)
-            torch.sqrt(square, out=delta)
-            delta.mul_(1 / math.sqrt(1 - second**self.count)).add_(self.eps)
-            torch.div(mean, delta, out=delta)
-            delta *= rate / (1 - first**self.count)
-        delta = self.delta
-        if not alive:
-            assert self.frozen is not None
-            delta.masked_fill_(self.frozen[:, None], 0.0)
-        self.stack.flat.sub_(delta)
-        return torch.linalg.vector_norm(delta[:, : self.stack.size], dim=1), alive
+        for rate, rows in self.groups:
+            torch._fused_adam_(*rows, [], [self.count] * len(rows[0]), lr=rate, **self.settings)
+        if not measured:
+            return None, alive
+        self.change.sub_(flat)
+        return torch.linalg.vector_norm(self.change[:, : self.stack.size], dim=1), alive
 
     def state(self) -> dict[str, Any]:
         """Moments and count."""
@@ -137,6 +125,6 @@ class Adam:
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from ``state``."""
-        self.mean.copy_(state["mean"])
-        self.square.copy_(state["square"])
-        self.count, self.frozen = state["count"], state["frozen"]
+        for name in ("mean", "square", "count"):
+            getattr(self, name).copy_(state[name])
+        self.frozen = state["frozen"]

@@ -84,7 +84,7 @@ class Population:
         )
         self.stack.take(rest)
         norm = self.stack.gradient_norm()
-        update, alive = self.adam.step(norm)
+        update, alive = self.adam.step(norm, measured=not self.instruments.light)
         if not alive:
             self._bury(norm)
         self.instruments.read(loss, terms, gradient, norm, update)
