@@ -80,9 +80,7 @@ class Adam:
         self.square = torch.zeros_like(stack.flat)
         self.count = torch.zeros((), device=stack.flat.device)
         self.frozen: Tensor | None = None
-        self.settings: dict[str, Any] = {
-            "beta1": betas[0], "beta2": betas[1], "eps": eps, "weight_decay": 0.0, "amsgrad": False, "maximize": False,
-        }  # fmt: skip
+        self.betas, self.eps = betas, eps
         buffers = (stack.flat, stack.grad, self.mean, self.square)
         groups: dict[float, list[int]] = defaultdict(list)
         for member, rate in enumerate(rates):
@@ -112,8 +110,12 @@ class Adam:
         if measured:
             self.change.copy_(flat)
         self.count += 1
-        for rate, rows in self.groups:
-            torch._fused_adam_(*rows, [], [self.count] * len(rows[0]), lr=rate, **self.settings)
+        first, second = self.betas
+        for rate, (weights, gradients, means, squares) in self.groups:
+            torch._fused_adam_(
+                weights, gradients, means, squares, [], [self.count] * len(weights), lr=rate, beta1=first,
+                beta2=second, weight_decay=0.0, eps=self.eps, amsgrad=False, maximize=False,
+            )  # fmt: skip
         if not measured:
             return None, alive
         self.change.sub_(flat)
