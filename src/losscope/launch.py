@@ -36,7 +36,7 @@ PATIENCE = 30
 """Seconds that a process has to keep its unfinished state after Ctrl-C."""
 LONG = 500
 """Members × epochs from which starting processes is worth its seconds."""
-MOST_MEMBERS = 10
+MOST_MEMBERS = 12
 """Members of one group, at most: more are no faster, and groups are what processes share out."""
 MOST_BASELINES = 5
 """And of a baseline's, which is measured a member at a time."""

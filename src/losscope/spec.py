@@ -292,7 +292,7 @@ def protocol(name: str, kind: str, data: str = "", **changes: Any) -> Protocol:
         raise unknown("protocol", name, PROTOCOLS)
     changes = {key: value for key, value in changes.items() if value is not None}
     if name == "matched":
-        base = {"curve_rows": 1024, "batching": "balanced", "batch_size": 128, "tuples": "all", "geometry_split": "test",
+        base = {"curve_rows": 512, "batching": "balanced", "batch_size": 128, "tuples": "all", "geometry_split": "test",
                 "background": "exclude", **_MATCHED[kind]}  # fmt: skip
     else:
         base = {"batching": "shuffled", "tuples": "random", "geometry_split": "train",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -51,7 +52,7 @@ class Objective:
                 else torch.tensor(values, dtype=torch.float32, device=device)
             )
         force = self.facts.get("force")
-        module = __import__(self.function.__module__, fromlist=["_"])
+        module = importlib.import_module(self.function.__module__)
         self.force = getattr(module, force) if force else None
 
     def initial(self, embedding_size: int) -> list[dict[str, np.ndarray]]:

@@ -263,18 +263,18 @@ def _finish(population: Population, keep: str) -> list[Record]:
             record.status, record.reason = "failed", reason
             records.append(record)
             continue
+        if run.purpose == "trial":
+            records.append(record)
+            continue
+        record.measures = {
+            "train": population.curves.summary(member, population.objective.facts.get("floor", False))
+        }
         parameters = {name: value[member : member + 1] for name, value in population.stack.network.items()}
 
         def embed(inputs: Tensor, parameters: dict[str, Tensor] = parameters) -> Tensor:
             with torch.no_grad():
                 return normalise(population.architecture.forward(parameters, inputs[None]))[0]
 
-        record.measures = {
-            "train": population.curves.summary(member, population.objective.facts.get("floor", False))
-        }
-        if run.purpose == "trial":
-            records.append(record)
-            continue
         measure(record, population.splits[member], embed, population.device, keep)
         if keep != "none":
             record.weights = {
@@ -287,8 +287,8 @@ def _finish(population: Population, keep: str) -> list[Record]:
 def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory for the next step instead of giving it back to the system.
 
-    A population's tensors of a step are freed at its end; given back, their pages fault in again at the next
-    step, up to a quarter of its time. Elsewhere than on glibc nothing happens.
+    A population's tensors of a step are freed at its end; given back, their pages fault in again at the next.
+    Elsewhere than on glibc nothing happens.
     """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL("libc.so.6")
