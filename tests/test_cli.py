@@ -119,12 +119,31 @@ def test_python_mirrors_the_command(compared):
     assert "Recall@1" in same.table("md")
 
 
+def test_two_losses_tuned_to_the_same_numbers_both_stand_in_the_result(tmp_path):
+    from losscope import launch
+    from losscope.spec import Study
+    from losscope.study import plan
+    from losscope.study.comparing import conclude
+    from losscope.study.tuning import Choice
+
+    names = ["triplet(margin=0.2)", "triplet(margin=0.4)"]
+    made = plan(Study.of(data="digits", losses=names, seeds=2, epochs=1, tune=False, out=str(tmp_path)))
+    made.choices = [Choice(one.label, made.choices[0].spec) for one in made.choices]
+    launch.execute(made.groups, "here")
+    result = conclude(made).data
+    first, second = result["losses"]
+    assert [first["name"], second["name"]] == names
+    assert first["runs"] == second["runs"]
+    assert first["measures"] == second["measures"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["compare", "digts"], "did you mean 'digits'"),
         (["compare", "--losses", "tripet"], "did you mean 'triplet'"),
         (["compare", "--losses", "triplet(margin=-1)"], "greater than 0"),
+        (["compare", "--losses", "triplet,triplet(margin=0.1)"], "are the same at the numbers"),
         (["compare", "--protocol", "papr"], "did you mean 'paper'"),
         (["compare", "--goal", "retreival"], "did you mean 'retrieval'"),
         (["compare", "--seeds", "0"], "seeds is 0"),

@@ -62,3 +62,16 @@ def test_a_mistake_of_the_users_stops_all_and_is_said(tmp_path):
     made = planned(tmp_path / "a", batch_size=5000)
     with pytest.raises(LosscopeError, match="batch"):
         launch.execute(made.groups, "processes")
+
+
+def test_a_dask_cluster_gives_the_numbers_of_one_process(tmp_path):
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    from losscope.study.comparing import run
+
+    words = {"data": "digits", "seeds": 2, "epochs": 1, "tune": False, "keep": "none"}
+    apart = run(Study.of(**words, engine="dask", out=str(tmp_path / "dask")))
+    here = run(Study.of(**words, engine="here", out=str(tmp_path / "here")))
+    assert [one["measures"] for one in apart.data["losses"]] == [
+        one["measures"] for one in here.data["losses"]
+    ]
+    assert apart.data["paired"] == here.data["paired"]

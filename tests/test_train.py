@@ -164,7 +164,24 @@ def test_records_hold_measures_traces_and_what_is_kept(digits):
     assert record.embeddings is not None
     assert record.weights is not None
     assert record.weights["0.weight"].shape == (64, 256)
+    assert record.epochs is None
     assert train(runs[:1], splits[:1], keep="none")[0].weights is None
+
+
+def test_keep_all_keeps_the_weights_after_every_epoch_and_through_a_checkpoint(digits, tmp_path):
+    runs = runs_of("contrastive", 2, epochs=3)
+    splits = [digits.splits(run.seed) for run in runs]
+    started = Population(runs, splits, torch.device("cpu"), "all")
+    started.run_epoch()
+    torch.save(started.state(), tmp_path / "state.pt")
+    records = train(runs, splits, keep="all", checkpoint=tmp_path / "state.pt")
+    for record, whole in zip(records, train(runs, splits, keep="all"), strict=True):
+        assert record.epochs is not None
+        assert record.epochs["0.weight"].shape == (3, 64, 256)
+        for name, values in record.epochs.items():
+            np.testing.assert_array_equal(values[-1], record.weights[name])
+            np.testing.assert_array_equal(values, whole.epochs[name])
+        assert not np.array_equal(record.epochs["0.weight"][0], record.epochs["0.weight"][1])
 
 
 def test_baselines_are_measured_without_training(digits):

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from losscope.errors import LosscopeError
-from losscope.spec import LossSpec, Run
+from losscope.spec import Run
 
 SCHEMA = 1
 TRACE_COLUMNS = ("split", "epoch", "name", "value")
@@ -36,7 +36,8 @@ class Record:
     """What one run yields.
 
     ``measures``: split -> name -> number, NaN where a value does not exist. ``trace``: rows
-    (split, epoch, name, value). ``arrays``: name -> array, one entry a class, query or epoch.
+    (split, epoch, name, value). ``arrays``: name -> array, one entry a class, query or epoch. ``weights``: the
+    trained parameters, ``epochs`` those after every epoch, (E, *shape).
     """
 
     run: Run
@@ -46,6 +47,7 @@ class Record:
     trace: list[tuple[str, int, str, float]] = field(default_factory=list)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     weights: dict[str, np.ndarray] | None = None
+    epochs: dict[str, np.ndarray] | None = None
     embeddings: dict[str, np.ndarray] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -197,10 +199,11 @@ class Store:
             np.savez_compressed(folder / "arrays.npz", **record.arrays)  # type: ignore[arg-type]
         if record.embeddings is not None:
             np.savez(folder / "test.npz", **record.embeddings)  # type: ignore[arg-type]
-        if record.weights is not None:
-            from safetensors.numpy import save_file
+        for name, tensors in (("model", record.weights), ("epochs", record.epochs)):
+            if tensors is not None:
+                from safetensors.numpy import save_file
 
-            save_file(record.weights, folder / "model.safetensors")
+                save_file(tensors, folder / f"{name}.safetensors")
         head = {
             "schema": SCHEMA,
             "id": run_id,
@@ -268,11 +271,6 @@ class Store:
             looks.append({"seeds": seeds, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
             self.write_json(f"looks/{study}.json", looks)
         return len(looks)
-
-
-def loss_of(stored: Stored) -> LossSpec:
-    """The loss's identity of a stored run."""
-    return stored.run.loss
 
 
 def _read_json(path: Path) -> Any:

@@ -25,7 +25,6 @@ from losscope.store import Store, Stored, plain
 from losscope.study import budget, published, tuning
 
 DEFAULT_OUT = "losscope-runs"
-MAP_POINTS = 1500
 Say = Callable[[str], None]
 
 
@@ -188,7 +187,22 @@ def plan(study: Study, say: Say | None = None, compute: bool = True) -> Plan:
     source = load(study.data, root=study.data_root, device=device, say=say, compute=compute, **options)
     _try_foreign(study, source)
     choices = tuning.as_given(study.loss_specs(), study.protocol)
-    return Plan(study, source, Store(study.out or DEFAULT_OUT), device, choices)
+    made = Plan(study, source, Store(study.out or DEFAULT_OUT), device, choices)
+    if not made.tunes:
+        _refuse_twins(choices, study.protocol)
+    return made
+
+
+def _refuse_twins(choices: Sequence[tuning.Choice], protocol: str) -> None:
+    """Two names of the same numbers, such as ``triplet`` and ``triplet(margin=0.1)``, compare nothing."""
+    seen: dict[str, str] = {}
+    for choice in choices:
+        twin = seen.setdefault(choice.spec.canonical(), choice.label)
+        require(
+            twin == choice.label,
+            f"the losses {twin!r} and {choice.label!r} are the same at the numbers of the protocol {protocol!r}; "
+            f"give one of them, or another margin",
+        )
 
 
 def _try_foreign(study: Study, source: Any) -> None:
@@ -317,14 +331,16 @@ def read(store: Store, name: str) -> Result:
     kept = store.read_json(f"studies/{name}/study.json")
     require(kept is not None, f"the store {str(store.root)!r} has no study {name!r}")
     study = Study(**kept["study"])
-    stored = store.many(kept["runs"])
+    stored = store.many(dict.fromkeys(kept["runs"]))
     choices = [
         tuning.Choice(one["label"], LossSpec(**one["spec"]), one["tuned"], one["trials"])
         for one in kept["losses"]
     ]
-    names = {choice.spec.canonical(): choice.label for choice in choices}
-    names |= {LossSpec(name=name).canonical(): name for name in BASELINES}
-    measured = [measured_of(one, names[one.run.loss.canonical()]) for one in stored]
+    # Two losses may have been tuned to the same numbers; then their runs are the same runs.
+    names: dict[str, list[str]] = {LossSpec(name=name).canonical(): [name] for name in BASELINES}
+    for choice in choices:
+        names.setdefault(choice.spec.canonical(), []).append(choice.label)
+    measured = [measured_of(one, label) for one in stored for label in names[one.run.loss.canonical()]]
     untuned, tuned = tuning.phrase(choices)
     analysis = stats.analyse(
         measured,
@@ -427,10 +443,11 @@ def measured_of(stored: Stored, label: str) -> stats.Measured:
     )
 
 
-def _by_loss(stored: Sequence[Stored], names: dict[str, str]) -> dict[str, list[Stored]]:
+def _by_loss(stored: Sequence[Stored], names: dict[str, list[str]]) -> dict[str, list[Stored]]:
     grouped: dict[str, list[Stored]] = {}
     for one in sorted(stored, key=lambda one: one.run.seed):
-        grouped.setdefault(names[one.run.loss.canonical()], []).append(one)
+        for label in names[one.run.loss.canonical()]:
+            grouped.setdefault(label, []).append(one)
     return grouped
 
 

@@ -31,8 +31,7 @@ TRIAL_LOOK = 2
 class Curves:
     """Rows (split, epoch, name, one value a member) and the numbers that sum up a run."""
 
-    def __init__(self, members: int):
-        self.members = members
+    def __init__(self) -> None:
         self.rows: list[Any] = []
 
     def add(self, split: str, epoch: int, name: str, values: Tensor | np.ndarray | list[float]) -> None:

@@ -46,6 +46,14 @@ class Stack:
             (self.network if name in network[0] else self.extra)[name] = leaf
             start += value.size
 
+    def of_network(self, flat: Tensor) -> dict[str, Tensor]:
+        """The network's parameters in rows (N, P) laid out as ``flat`` is, each (N, *shape)."""
+        found, start = {}, 0
+        for name, leaf in self.network.items():
+            found[name] = self._view(flat, start, leaf.shape[1:])
+            start += found[name][0].numel()
+        return found
+
     @staticmethod
     def _view(buffer: Tensor, start: int, shape: tuple[int, ...]) -> Tensor:
         return buffer[:, start : start + math.prod(shape)].view(len(buffer), *shape)

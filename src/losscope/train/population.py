@@ -44,6 +44,7 @@ class Population:
     runs: list[Run]
     splits: list[Splits]
     device: torch.device
+    keep: str = "last"
 
     def __post_init__(self) -> None:
         first = self.runs[0]
@@ -58,10 +59,11 @@ class Population:
         self.adam = Adam(self.stack, [run.learning_rate for run in self.runs])
         self.batches = Batches(self.runs, self.splits, self.objective.form, self.device)
         self.instruments = Instruments(self)
-        self.curves = Curves(self.members)
+        self.curves = Curves()
         self.epoch = 0
         self.reasons: list[str | None] = [None] * self.members
         self.chosen: dict[int, Tensor] = {}
+        self.history: list[Tensor] = []
         self.seconds = 0.0
 
     @property
@@ -103,6 +105,8 @@ class Population:
             self.step(inputs, relation)
         self.epoch += 1
         self.instruments.close_epoch(self, self.epoch)
+        if self.keep == "all" and not self.instruments.light:
+            self.history.append(self.stack.flat.clone())
         for member, run in enumerate(self.runs):
             if run.loss.checkpoint == self.epoch:
                 self.chosen[member] = self.stack.flat[member].clone()
@@ -118,6 +122,7 @@ class Population:
             "curves": self.curves.rows,
             "reasons": self.reasons,
             "chosen": self.chosen,
+            "history": self.history,
             "seconds": self.seconds,
             "objective": self.objective.state(),
         }
@@ -131,6 +136,7 @@ class Population:
         self.curves.rows = [tuple(row) for row in state["curves"]]
         self.reasons = state["reasons"]
         self.chosen = state["chosen"]
+        self.history = state["history"]
         self.seconds = state["seconds"]
         self.objective.load(state["objective"])
 
@@ -150,7 +156,7 @@ def train(
         runs: members of one family (``Run.family``), one a seed or hyperparameter.
         splits: each member's data.
         device: ``cpu`` or ``cuda``.
-        keep: ``none``, ``last`` (weights and test embeddings) or ``all``.
+        keep: ``none``, ``last`` (weights and test embeddings) or ``all`` (and the weights after every epoch).
         checkpoint: where the unfinished state is kept every 60 s, and read from.
         progress: called with (epochs done, epochs).
 
@@ -167,7 +173,7 @@ def train(
     equal = _equal_epochs(runs, splits)
     if len(equal) > 1:
         return _apart(equal, runs, splits, checkpoint, progress, device=device, keep=keep)
-    population = Population(list(runs), list(splits), where)
+    population = Population(list(runs), list(splits), where, keep)
     _resume(population, checkpoint)
     saved = time.monotonic()
     try:
@@ -279,6 +285,12 @@ def _finish(population: Population, keep: str) -> list[Record]:
         if keep != "none":
             record.weights = {
                 name: value[0].detach().cpu().numpy().copy() for name, value in parameters.items()
+            }
+        if population.history:
+            epochs = torch.stack([flat[member] for flat in population.history])
+            record.epochs = {
+                name: value.cpu().contiguous().numpy()
+                for name, value in population.stack.of_network(epochs).items()
             }
         records.append(record)
     return records

@@ -1,0 +1,30 @@
+"""The command line: parsing, progress and printing only. What a command does is in ``losscope.study``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from losscope.cli import judgements, studies  # noqa: F401  (they register their commands)
+from losscope.cli.options import app
+
+__all__ = ["app", "main"]
+
+
+def main(arguments: Iterator[str] | list[str] | None = None) -> None:
+    """The entry point: mistakes are one sentence and exit code 2, Ctrl-C keeps what is done (130)."""
+    from losscope.errors import LosscopeError
+
+    try:
+        app(arguments)
+    except LosscopeError as error:
+        print(f"losscope: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(
+            "losscope: stopped; what is finished is kept, the same command goes on from here", file=sys.stderr
+        )
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,238 @@
+"""Commands that look at what is there: judge, report, audit, bench, list."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from losscope.cli.options import ANSWER, OUTPUT, TRAIN, DataRoot, Json, app
+from losscope.cli.output import print_json, print_result, say_aside, terminal
+
+
+@app.command
+def judge(
+    runs: str,
+    *,
+    goal: Annotated[str, Parameter(group=ANSWER)] = "retrieval",
+    measure: Annotated[str | None, Parameter(group=ANSWER)] = None,
+    reference: Annotated[str | None, Parameter(group=ANSWER)] = None,
+    unpaired: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
+    look: Annotated[int, Parameter(group=ANSWER)] = 1,
+    untuned: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
+    declare: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
+    report: Annotated[Path | None, Parameter(name="--report", group=OUTPUT)] = None,
+    json: Json = False,
+) -> None:
+    """Give the same verdicts, table and page on anyone's runs, without training anything.
+
+    Examples:
+
+    `losscope judge scores.csv` - columns loss, seed, measure, value
+
+    `losscope judge 'runs/{loss}/{seed}.npz' --report page.html` - arrays embeddings and labels
+
+    Parameters
+    ----------
+    runs
+        A CSV or Parquet table of scores, or a pattern of npz files with {loss} and {seed}.
+    goal
+        retrieval, verification, classification, detail or compactness: which measure decides.
+    measure
+        The measure that decides, instead of the goal's.
+    reference
+        The loss that the others are compared with; contrastive if it is among them.
+    unpaired
+        The seeds of one loss have nothing to do with another's.
+    look
+        The how-manieth look at these runs this is; each further one is tested more strictly.
+    untuned
+        Say in every sentence that the losses were not tuned.
+    declare
+        A measure of your own as name:better[:scale[:indifference]], such as accuracy:higher.
+    report
+        Write the HTML page to this file.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from losscope.study.judging import judge as judge_runs
+
+    result = judge_runs(
+        runs, goal=goal, measure=measure, reference=reference, unpaired=unpaired, look=look, tuned=not untuned,
+        declare=declare or (), say=None if json else say_aside,
+    )  # fmt: skip
+    if report is not None:
+        result.data["report"] = str(result.report(report))
+    print_result(result, json)
+
+
+@app.command
+def report(
+    folder: Path,
+    *,
+    study: Annotated[str | None, Parameter(group=OUTPUT)] = None,
+    format: Annotated[Literal["html", "md", "latex", "csv"], Parameter(group=OUTPUT)] = "html",
+    json: Json = False,
+) -> None:
+    """Write the page of a stored study again, or its table in another format.
+
+    Parameters
+    ----------
+    folder
+        The folder given to `compare --out`, or one study's folder in it.
+    study
+        Which study, where there are several; the newest otherwise.
+    format
+        html writes the page; md, latex and csv print the table.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from losscope.study import report as report_again
+
+    result = report_again(folder, study)
+    if format == "html":
+        print_result(result, json)
+    else:
+        print(result.table(format))
+
+
+@app.command
+def audit(
+    loss: str,
+    *,
+    protocol: Annotated[str, Parameter(group=TRAIN)] = "matched",
+    plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None,
+    plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    strict: Annotated[bool, Parameter(negative="", group=OUTPUT)] = False,
+    json: Json = False,
+) -> None:
+    """Check a loss, ours or anybody's: a correctness card, each line with a verdict and what it means.
+
+    Examples:
+
+    `losscope audit 'triplet(margin=0.2)'`
+
+    `losscope audit 'pml:TripletMarginLoss()' --plot force.html`
+
+    `losscope audit path/file.py:function --strict` - a function of (embeddings, labels)
+
+    Parameters
+    ----------
+    loss
+        A loss as in `compare`: ours, pml:Class(...), sentence_transformers:Class(...), package.module:Class,
+        path/file.py:name.
+    protocol
+        Whose defaults fill what is not given of our own losses: matched or paper.
+    plugin
+        A Python file that registers losses of your own.
+    plot
+        Draw the force profile to this file: .html, .png, .svg or .pdf.
+    strict
+        End with exit code 1 if a line failed.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from losscope.registry import load_plugin
+    from losscope.study.auditing import audit as run_audit
+
+    for path in plugin or []:
+        load_plugin(path)
+    card = run_audit(loss, protocol=protocol, plot=plot)
+    if json:
+        print(card.json())
+    else:
+        console = terminal()
+        console.print(card.table())
+        console.print(
+            f"{len(card.lines)} lines, {len(card.failed)} failed, {card.seconds:.1f} s.", highlight=False
+        )
+        if plot is not None:
+            console.print(f"Force profile: {plot}", markup=False, highlight=False, soft_wrap=True)
+    if strict and card.failed:
+        sys.exit(1)
+
+
+@app.command
+def bench(
+    what: Literal["losses", "training"] = "losses",
+    *,
+    works: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="", group=TRAIN)] = None,
+    sizes: Annotated[list[int] | None, Parameter(consume_multiple=True, negative="", group=TRAIN)] = None,
+    seconds: Annotated[float, Parameter(group=TRAIN)] = 4.0,
+    memory: Annotated[float | None, Parameter(group=TRAIN)] = None,
+    threads: Annotated[int, Parameter(group=TRAIN)] = 1,
+    device: Annotated[str, Parameter(group=TRAIN)] = "cpu",
+    plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    json: Json = False,
+) -> None:
+    """Measure time and memory of our losses beside every installed peer, both sides in one run.
+
+    Examples:
+
+    `losscope bench losses --sizes 256 1024`
+
+    `losscope bench losses --works 'all triplets' --plot speed.html`
+
+    Parameters
+    ----------
+    what
+        losses (forward and backward), or training (a population beside a plain torch loop).
+    works
+        Which losses, by the first words of what is measured; all otherwise.
+    sizes
+        Anchors of the batches; 128 to 8192, doubled, otherwise.
+    seconds
+        Of rounds for each loss and size, at most, if three rounds take less.
+    memory
+        Gibibytes that a side's process may take; half of what is free otherwise.
+    threads
+        Of torch, on both sides.
+    device
+        cpu, cuda or auto.
+    plot
+        Draw time and memory to this file: .html, .png, .svg or .pdf.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from losscope.study.benching import bench as run_bench
+
+    made = run_bench(
+        what, sizes=sizes, works=works, seconds=seconds, memory=memory, threads=threads, device=device, plot=plot,
+        say=None if json else say_aside,
+    )  # fmt: skip
+    if json:
+        print(made.json())
+    else:
+        console = terminal()
+        for table in made.tables():
+            console.print(table)
+
+
+@app.command(name="list")
+def list_items(
+    what: Literal["losses", "data", "models", "measures", "claims"] | None = None,
+    *,
+    data_root: DataRoot = None,
+    json: Json = False,
+) -> None:
+    """List what there is: losses, data sets, models, measures, claims.
+
+    Parameters
+    ----------
+    what
+        losses, data, models, measures or claims; all of them otherwise.
+    data_root
+        Folder with data sets, to say which are on this machine.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from losscope.study.listing import items, listing
+
+    if json:
+        print_json(items(what, data_root))
+    else:
+        console = terminal()
+        for table in listing(what, data_root):
+            console.print(table)

@@ -1,0 +1,153 @@
+"""The program, and the options that several commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Group, Parameter
+
+from losscope import __version__
+
+app = App(
+    name="losscope",
+    version=__version__,
+    help="Which metric-learning loss should I use on my data, and what does it do to my embeddings and gradients?\n\n"
+    "Start with `losscope compare`: it trains contrastive and triplet loss on handwritten digits, ten paired seeds "
+    "each, and writes a page. Then `losscope compare features.npz` for your own.",
+    help_format="markdown",
+    suppress_keyboard_interrupt=False,
+)
+app.register_install_completion_command()
+
+DATA = Group("Data", sort_key=1)
+TRAIN = Group("Training", sort_key=2)
+ANSWER = Group("Answer", sort_key=3)
+OUTPUT = Group("Output", sort_key=4)
+
+DataRoot = Annotated[str | None, Parameter(group=DATA, env_var="LOSSCOPE_DATA")]
+Losses = Annotated[
+    list[str] | None, Parameter(name="--losses", consume_multiple=True, negative="", group=TRAIN)
+]
+Json = Annotated[bool, Parameter(name="--json", negative="", group=OUTPUT)]
+Out = Annotated[Path | None, Parameter(name="--out", group=OUTPUT)]
+
+
+@Parameter(name="*")
+@dataclass
+class Data:
+    """Which data.
+
+    Parameters
+    ----------
+    data_root
+        Folder with data sets in their original layouts.
+    train_labels
+        fine or coarse, where the data have both; detail is measured on the fine.
+    group
+        The column of speakers, sites, … that must not be torn apart by a split.
+    pairs
+        A file of explicit pairs: columns i, j, same.
+    triplets
+        A file of explicit triplets: columns anchor, positive, negative.
+    label_noise
+        Share of training labels redrawn at random.
+    limit
+        Training rows to keep, class by class.
+    skip_bad
+        Leave out files that cannot be read, and say how many.
+    backbone
+        A frozen backbone whose features are computed once: a Hugging Face name or a path.
+    option
+        Any other option of the data set, as key=value; may be given several times.
+    """
+
+    data_root: Annotated[str | None, Parameter(group=DATA, env_var="LOSSCOPE_DATA")] = None
+    train_labels: Annotated[Literal["fine", "coarse"] | None, Parameter(group=DATA)] = None
+    group: Annotated[str | None, Parameter(group=DATA)] = None
+    pairs: Annotated[str | None, Parameter(group=DATA)] = None
+    triplets: Annotated[str | None, Parameter(group=DATA)] = None
+    label_noise: Annotated[float | None, Parameter(group=DATA)] = None
+    limit: Annotated[int | None, Parameter(group=DATA)] = None
+    skip_bad: Annotated[bool | None, Parameter(group=DATA, negative="")] = None
+    backbone: Annotated[str | None, Parameter(group=DATA)] = None
+    option: Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative="", group=DATA)] = None
+
+    def options(self) -> dict[str, Any]:
+        """The loader's options that were given."""
+        given: dict[str, Any] = dict(key_value(text) for text in self.option or [])
+        for name in ("train_labels", "group", "pairs", "triplets", "label_noise", "limit", "skip_bad"):
+            if getattr(self, name) is not None:
+                given[name] = getattr(self, name)
+        return given
+
+
+@Parameter(name="*")
+@dataclass
+class Training:
+    """How losses are trained.
+
+    Parameters
+    ----------
+    protocol
+        matched (the fair one) or paper (as the paper's own code does it).
+    epochs
+        Epochs for every loss, instead of the protocol's.
+    batch_size
+        Anchors a batch, instead of the protocol's.
+    tuples
+        all, random, hard, semihard or distance_weighted, instead of the protocol's.
+    model
+        The network, instead of the protocol's (see `losscope list models`).
+    augment
+        Augmentations of training images, such as flip,crop4.
+    tune
+        Tune each loss alike on validation first; by default under matched, except for images.
+    device
+        auto, cpu or cuda.
+    engine
+        Where populations train: auto (both cores for long work), here, processes, or a Dask cluster.
+    plugin
+        A Python file that registers losses, data sets or measures of your own.
+    """
+
+    protocol: Annotated[str, Parameter(group=TRAIN)] = "matched"
+    epochs: Annotated[int | None, Parameter(group=TRAIN)] = None
+    batch_size: Annotated[int | None, Parameter(group=TRAIN)] = None
+    tuples: Annotated[str | None, Parameter(group=TRAIN)] = None
+    model: Annotated[str | None, Parameter(group=TRAIN)] = None
+    augment: Annotated[str | None, Parameter(group=TRAIN)] = None
+    tune: Annotated[bool | None, Parameter(negative="--no-tune", group=TRAIN)] = None
+    device: Annotated[str, Parameter(group=TRAIN)] = "auto"
+    engine: Annotated[Literal["auto", "here", "processes", "dask"], Parameter(group=TRAIN)] = "auto"
+    plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None
+
+
+def duration(text: str | None) -> float | None:
+    """Seconds of ``90``, ``90s``, ``5m`` or ``1h``."""
+    from losscope.errors import LosscopeError
+
+    if text is None:
+        return None
+    number, unit = (text[:-1], text[-1]) if text[-1:] in "smh" else (text, "s")
+    try:
+        return float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+    except ValueError:
+        raise LosscopeError(f"cannot read the time {text!r}; it must be such as 90s, 5m or 1h") from None
+
+
+def key_value(text: str) -> tuple[str, Any]:
+    import ast
+
+    from losscope.errors import LosscopeError
+
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise LosscopeError(
+            f"cannot read the option {text!r}; it must be key=value, such as speaker_disjoint=True"
+        )
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value

@@ -1,0 +1,130 @@
+"""What commands print: results, sentences, and the progress of long work."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from losscope.study import Result
+
+
+def print_plan(planned: dict[str, Any]) -> None:
+    print(planned["data"])
+    print(
+        f"{planned['runs']} runs ({planned['stored']} stored) in {planned['populations']} populations, "
+        f"{planned['epochs_left']} population epochs to go, after {planned['tuning_runs']} runs of tuning."
+    )
+    print(planned["sentence"])
+
+
+def print_result(result: Result, json: bool) -> None:
+    if json:
+        print(result.json())
+        return
+    from losscope.report import tables
+
+    console = terminal()
+    console.print(tables.summary(result.data))
+    console.print()
+    console.print(tables.verdicts(result.data, sentences=False))
+    beside = tables.published(result.data)
+    if beside is not None:
+        console.print(beside)
+        console.print()
+    console.print(tables.recommendation(result.data))
+    for note in result.data.get("notes") or ():
+        console.print(note, markup=False, highlight=False, style="dim")
+    if result.data.get("report"):
+        console.print(f"\nPage: {result.data['report']}", markup=False, highlight=False, soft_wrap=True)
+
+
+def terminal() -> Any:
+    import shutil
+
+    from rich.console import Console
+
+    wide = sys.stdout.isatty()
+    return Console(width=None if wide else max(100, shutil.get_terminal_size((100, 24)).columns))
+
+
+def print_json(value: Any) -> None:
+    import json
+
+    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+
+
+def say_aside(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+class Activity:
+    """Rich progress on standard error: a bar for the population in hand and one for the whole."""
+
+    def __init__(self, quiet: bool):
+        self.quiet = quiet
+
+    def __enter__(self) -> tuple[Callable[[str], None] | None, Callable[..., None] | None]:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"),
+            TimeRemainingColumn(), console=console, transient=True,
+            disable=self.quiet or not console.is_terminal,
+        )  # fmt: skip
+        self.bar.start()
+        tasks: dict[str, Any] = {}
+
+        def activity(group: Any, done: int, total: int) -> None:
+            if group.name not in tasks:
+                seeds = len({run.seed for run in group.runs})
+                label = f"{group.runs[0].loss.name}, {seeds} seed{'s' * (seeds > 1)}"
+                tasks[group.name] = self.bar.add_task(label, total=total)
+            self.bar.update(tasks[group.name], completed=done)
+
+        return (None if self.quiet else say_aside), activity
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+
+@contextlib.contextmanager
+def row_progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar of rows on standard error, made at the first call: most calls find everything in the cache."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("features"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task: Any = None
+
+        def progress(done: int, total: int) -> None:
+            nonlocal task
+            if task is None:
+                task = bar.add_task("", total=total, completed=done)
+            bar.update(task, completed=done)
+
+        yield progress
+
+
+@contextlib.contextmanager
+def work_progress(quiet: bool) -> Iterator[Callable[[float, float, str], None] | None]:
+    """A bar of work on standard error, in seconds of one core, with the time left."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=text)

@@ -1,0 +1,301 @@
+"""Commands that train: compare, run, reproduce, embed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from losscope.cli.options import (
+    ANSWER,
+    DATA,
+    OUTPUT,
+    TRAIN,
+    Data,
+    DataRoot,
+    Json,
+    Losses,
+    Out,
+    Training,
+    app,
+    duration,
+    key_value,
+)
+from losscope.cli.output import (
+    Activity,
+    print_json,
+    print_plan,
+    print_result,
+    row_progress,
+    say_aside,
+    terminal,
+    work_progress,
+)
+
+
+@app.command
+def compare(
+    data: str = "digits",
+    *,
+    losses: Losses = None,
+    seeds: Annotated[int, Parameter(group=TRAIN)] = 10,
+    source: Data | None = None,
+    training: Training | None = None,
+    goal: Annotated[str, Parameter(group=ANSWER)] = "retrieval",
+    reference: Annotated[str | None, Parameter(group=ANSWER)] = None,
+    budget: Annotated[str | None, Parameter(group=ANSWER)] = None,
+    dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
+    out: Out = None,
+    keep: Annotated[Literal["none", "last", "all"], Parameter(group=OUTPUT)] = "last",
+    json: Json = False,
+) -> None:
+    """Train losses side by side over paired seeds, measure them, and say which is better at what.
+
+    Interrupted (Ctrl-C, kill), the same command goes on where it was. Everything is kept in --out.
+
+    Examples:
+
+    `losscope compare` - digits, contrastive and triplet, about a minute
+
+    `losscope compare synthetic --protocol paper --seeds 10 --json` - the paper's own experiment
+
+    `losscope compare features.npz --losses 'triplet(margin=0.2),contrastive' --goal detail`
+
+    Parameters
+    ----------
+    data
+        A name (see `losscope list data`) or a path: features.npz, table.parquet, a folder of class folders.
+    losses
+        Losses with optional hyperparameters, separated by commas: 'triplet(margin=0.2),contrastive'.
+    seeds
+        Paired seeds; the first look at two losses beside two baselines needs 8.
+    goal
+        retrieval, verification, classification, detail or compactness: which measure decides.
+    reference
+        The loss that the others are compared with; contrastive if it is among them.
+    budget
+        Answer within this time, such as 60s or 5m: fewer trials and epochs, said in the answer.
+    dry_run
+        Say what it would cost and what it could show, and stop.
+    out
+        The folder that runs and pages are kept in (losscope-runs).
+    keep
+        none; last, the trained weights and the test embeddings; or all, the weights after every epoch as well.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from losscope.spec import Study
+
+    source, training = source or Data(), training or Training()
+    study = Study.of(
+        data=data, losses=losses, seeds=seeds, options=source.options(), data_root=source.data_root,
+        backbone=source.backbone, goal=goal, reference=reference, budget=duration(budget), keep=keep,
+        out=None if out is None else str(out), plugins=training.plugin,
+        augment=training.augment.split(",") if training.augment else None,
+        **{key: value for key, value in vars(training).items() if key not in ("plugin", "augment")},
+    )  # fmt: skip
+    carry_out(study, json=json, dry_run=dry_run)
+
+
+@app.command(name="run")
+def run_file(
+    study: Path,
+    *,
+    out: Out = None,
+    data_root: DataRoot = None,
+    dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
+    json: Json = False,
+) -> None:
+    """Run a study from a TOML file; interrupted, the same command goes on where it was.
+
+    Parameters
+    ----------
+    study
+        A TOML file with the options of `compare` as keys: data, losses, seeds, protocol, goal, …
+    out
+        The folder that runs and pages are kept in, instead of the file's.
+    data_root
+        Folder with data sets in their original layouts, unless the file says.
+    dry_run
+        Say what it would cost and what it could show, and stop.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from losscope.spec import Study
+
+    read = Study.read(study)
+    changes: dict[str, Any] = {} if out is None else {"out": str(out)}
+    if data_root is not None and read.data_root is None:
+        changes["data_root"] = data_root
+    carry_out(read.model_copy(update=changes), json=json, dry_run=dry_run)
+
+
+def carry_out(study: Any, *, json: bool, dry_run: bool) -> None:
+    from losscope import study as studies
+
+    if dry_run:
+        planned = studies.dry_run(studies.plan(study, compute=False))
+        print_json(planned) if json else print_plan(planned)
+        return
+    with Activity(quiet=json) as (say, activity):
+        result = studies.run(study, say=say, activity=activity)
+    print_result(result, json)
+
+
+@app.command
+def reproduce(
+    paper: str = "zeng2025",
+    *,
+    only: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True, group=DATA)] = None,
+    full: Annotated[bool, Parameter(negative="", group=TRAIN)] = False,
+    seeds: Annotated[int, Parameter(group=TRAIN)] = 10,
+    engine: Annotated[Literal["here", "processes", "dask"], Parameter(group=TRAIN)] = "processes",
+    device: Annotated[str, Parameter(group=TRAIN)] = "auto",
+    plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None,
+    data_root: DataRoot = None,
+    dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
+    out: Out = None,
+    format: Annotated[Literal["table", "md"], Parameter(group=OUTPUT)] = "table",
+    json: Json = False,
+) -> None:
+    """Every claim of a paper as an experiment that can fail, under its own protocol and a fair one.
+
+    Interrupted, the same command goes on where it was; runs are shared with `compare` on the same --out.
+
+    Examples:
+
+    `losscope reproduce zeng2025 --only synthetic` - a few minutes
+
+    `losscope reproduce zeng2025 --data-root DIR --dry-run` - what it would cost and what it could show
+
+    Parameters
+    ----------
+    paper
+        zeng2025 (contrastive and triplet loss), zeng2026 (seven losses on frozen features), or aa: one loss
+        under two names, which must not be told apart.
+    only
+        Data sets, separated by commas; all that are on this machine otherwise.
+    full
+        Images at the paper's own size, which takes hours on a CPU.
+    seeds
+        Paired seeds; a family of 17 claims needs 10.
+    engine
+        Where groups of runs go: here, in processes, or on a Dask cluster.
+    device
+        auto, cpu or cuda.
+    plugin
+        A Python file that registers claims, losses or data sets of your own.
+    data_root
+        Folder with data sets in their original layouts.
+    dry_run
+        Say what it would cost and what it could show, and stop.
+    out
+        The folder that runs and pages are kept in (losscope-runs).
+    format
+        table for a terminal, or md.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from losscope.study import reproducing
+
+    if paper == "aa":
+        from losscope.study.aa import measure
+
+        found = measure(studies=200, write=out, say=None if json else say_aside)
+        print_json(found) if json else print(found["said"])
+        return
+    say = None if json else say_aside
+    planned = reproducing.prepare(
+        paper, only=[name for one in only or () for name in one.split(",") if name], full=full, seeds=seeds,
+        engine=engine, device=device, plugins=plugin or (), data_root=data_root, out=out, say=say,
+    )  # fmt: skip
+    if dry_run:
+        foreseen = reproducing.dry_run(planned, say)
+        del foreseen["costs"]
+        if json:
+            print_json(foreseen)
+        else:
+            from losscope.report import ledger
+
+            terminal().print(ledger.foreseen(foreseen))
+        return
+    with work_progress(quiet=json) as show:
+        result = reproducing.run(planned, say=say, show=show)
+    if json:
+        print(result.json())
+    elif format == "md":
+        print(result.table("md"))
+    else:
+        terminal().print(result.table())
+        print(f"\nPage: {result.data['report']}\nLedger: {result.data['ledger']}")
+
+
+@app.command
+def embed(
+    data: str,
+    *,
+    backbone: str,
+    out: Out = None,
+    preprocess: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    device: str = "auto",
+    batch_size: int = 64,
+    data_root: DataRoot = None,
+    option: Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative="", group=DATA)] = None,
+    skip_bad: Annotated[bool, Parameter(negative="", group=DATA)] = False,
+    json: Json = False,
+) -> None:
+    """Compute the features of images or sounds by a frozen backbone, once.
+
+    They are kept in the cache, by the content of data, weights and preprocessing: the second time nothing
+    is computed, and a pass that was killed goes on. `compare DATA --backbone B` uses the same cache.
+
+    Examples:
+
+    `losscope embed photos/ --backbone openai/clip-vit-base-patch32 --out photos.npz`
+
+    `losscope embed cub200 --backbone mobilenetv2.npz --preprocess size=160 fit=crop`
+
+    Parameters
+    ----------
+    data
+        A name, a folder of class folders, a manifest (CSV, parquet), an array file of images, or hf:owner/name.
+    backbone
+        A Hugging Face id or the folder of a saved model, a MobileNetV2 file (.npz, .safetensors), or timm:NAME.
+    out
+        The .npz file of features, labels and splits; without it they stay in the cache.
+    preprocess
+        Changes of the backbone's own preprocessing, as key=value.
+    device
+        auto, cpu or cuda.
+    batch_size
+        Images or sounds computed at once.
+    data_root
+        Folder with data sets in their original layouts.
+    option
+        An option of the data set, as key=value; may be given several times.
+    skip_bad
+        Leave out what cannot be read, and say how many.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from losscope.study.embedding import embed as embed_data
+
+    options: dict[str, Any] = dict(key_value(text) for text in option or [])
+    if skip_bad:
+        options["skip_bad"] = True
+    with row_progress(quiet=json) as progress:
+        done = embed_data(
+            data, backbone, out=out, data_root=data_root, device=device, batch_size=batch_size,
+            preprocess=preprocess, say=None if json else say_aside, progress=progress, **options,
+        )  # fmt: skip
+    if json:
+        print_json(done)
+        return
+    print(done["data"])
+    for note in done["notes"]:
+        print(note)
+    how = "from the cache" if done["cached"] else "computed"
+    print(f"{done['rows']:,} × {done['width']:,} features {how} in {done['seconds']:.1f} s: {done['folder']}")
+    if done["out"]:
+        print(f"Written: {done['out']}; now: losscope compare {done['out']}")
