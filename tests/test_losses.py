@@ -400,12 +400,15 @@ def test_forces_are_the_derivatives_by_the_distances(name: str, reduction: str) 
     found = entry("loss", name)
     labels = [0, 1, 0, 2, 1, 0, 2]
     z = vectors(7, SIZE)
+    if not found.facts["normalised"]:
+        z = z * torch.linspace(0.5, 2.0, 7, dtype=z.dtype).unsqueeze(-1)
     d = pair_distances(z).requires_grad_()
     case = Case(7, labels=labels)
+    squares = z.square().sum(-1)
     for words in [words for other, words in VARIANTS if other == name]:
         function = getattr(__import__(found.module, fromlist=["_"]), found.facts["force"])
-        force = function(d.detach(), case.relation(), **words, reduction=reduction)
-        value, valid = _by_distances(name, d, case, **words)
+        force = function(d.detach(), case.relation(), **words, embeddings=z, reduction=reduction)
+        value, valid = _by_distances(name, d, squares, case, **words)
         if reduction == "balanced":
             loss = sum(value[..., side].sum() / valid[..., side].sum() for side in (0, 1))
         else:
@@ -415,13 +418,13 @@ def test_forces_are_the_derivatives_by_the_distances(name: str, reduction: str) 
         assert torch.allclose(force, ratio * slope.abs(), atol=1e-9)
 
 
-def _by_distances(name: str, d: Tensor, case: Case, **words: Any) -> tuple[Tensor, Tensor]:
-    """A loss as a function of a matrix of distances alone, of unit vectors."""
+def _by_distances(name: str, d: Tensor, squares: Tensor, case: Case, **words: Any) -> tuple[Tensor, Tensor]:
+    """A loss as a function of a matrix of distances, of vectors with these squared lengths."""
     values: list[Any] = []
     counts: list[Any] = []
     for a in range(case.rows):
         ps, ns = case.partners(a, True), case.partners(a, False)
-        zero, s = d.sum() * 0, (1 - d[a] ** 2 / 2) / words.get("temperature", 1.0)
+        zero, s = d.sum() * 0, (squares[a] + squares - d[a] ** 2) / 2 / words.get("temperature", 1.0)
         if name == "contrastive":
             gaps = [(words["margin"] - d[a, n]).clamp_min(0) ** 2 for n in ns]
             values.append(torch.stack((sum((d[a, p] ** 2 for p in ps), zero), sum(gaps, zero))))
@@ -433,7 +436,7 @@ def _by_distances(name: str, d: Tensor, case: Case, **words: Any) -> tuple[Tenso
             values.append(
                 sum(((reach[p] - reach[n] + words["margin"]).clamp_min(0) for p in ps for n in ns), zero)
             )
-        elif name == "info_nce":
+        elif name in ("info_nce", "n_pair"):
             values.append(sum((torch.logsumexp(s[[p, *ns]], 0) - s[p] for p in ps), zero))
         else:
             total = torch.logsumexp(s[ps + ns], 0)

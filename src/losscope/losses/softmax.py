@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from losscope.pairs import Relation, Terms, widened
+from losscope.pairs.explicit import per_member
 from losscope.pairs.kernels import log_ratio, log_share, softmax_slopes
 from losscope.registry import register
 
@@ -82,7 +83,7 @@ def info_nce_force(
     **_: object,
 ) -> Tensor:
     """|∂L/∂d_ij| = |∂L/∂s|·d of anchor i's terms with j, (..., B, B), up to a constant; unit vectors."""
-    return softmax_slopes("positive_against_negatives", distances, relation, _scale(temperature))
+    return softmax_slopes("positive_against_negatives", _cosines(distances, temperature), distances, relation)
 
 
 @register(
@@ -142,4 +143,9 @@ def sup_con_force(
     distances: Tensor, relation: Relation, *, temperature: float | Tensor = 0.1, **_: object
 ) -> Tensor:
     """|∂L/∂d_ij| = |∂L/∂s|·d of anchor i's term with j, (..., B, B), up to a constant; unit vectors."""
-    return softmax_slopes("positives_among_all", distances, relation, _scale(temperature))
+    return softmax_slopes("positives_among_all", _cosines(distances, temperature), distances, relation)
+
+
+def _cosines(distances: Tensor, temperature: float | Tensor) -> Tensor:
+    """Cosines of unit vectors at these distances, divided by the temperature."""
+    return (1 - distances.detach().square() / 2) * per_member(_scale(temperature), 2, distances)

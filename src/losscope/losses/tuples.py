@@ -14,7 +14,14 @@ from losscope.errors import require
 from losscope.pairs import Relation, Terms, pair_distances, widened
 from losscope.pairs.distances import matmul
 from losscope.pairs.explicit import ACTIVE_DISTANCE, aligned_contrastive, aligned_triplet, per_member
-from losscope.pairs.kernels import all_contrastive, all_triplets, candidates, log_ratio, triplet_slopes
+from losscope.pairs.kernels import (
+    all_contrastive,
+    all_triplets,
+    candidates,
+    log_ratio,
+    softmax_slopes,
+    triplet_slopes,
+)
 from losscope.registry import register
 
 
@@ -216,7 +223,7 @@ def triplet_force(
         {"l2_weight": 0.2},
     ],
     floor=True,
-    force=None,
+    force="n_pair_force",
 )
 def n_pair(
     embeddings: Tensor, relation: Relation, *, l2_weight: float | Tensor = 0.002, in_batch: bool = True
@@ -262,6 +269,12 @@ def n_pair(
     lengths = torch.nn.functional.pad(lengths, (0, relation.rows - anchors))
     weight = per_member(l2_weight, 1, z)
     return Terms(terms.value + weight * lengths, None, terms.valid)
+
+
+def n_pair_force(distances: Tensor, relation: Relation, *, embeddings: Tensor, **_: object) -> Tensor:
+    """|∂L/∂d_ij| of anchor i's terms with j, (..., B, B), at the lengths that the raw embeddings have."""
+    z = widened(embeddings.detach())
+    return softmax_slopes("positive_against_negatives", matmul(z, z.mT), distances, relation)
 
 
 @register(

@@ -149,11 +149,13 @@ def log_share(z: Tensor, relation: Relation, scale: float | Tensor) -> Terms:
     return _similarity_terms(z, matrix, value, positive.any(-1).long(), scale)
 
 
-def softmax_slopes(work: str, distances: Tensor, relation: Relation, scale: float | Tensor) -> Tensor:
-    """|∂L/∂d| of a softmax over scaled cosines s = 1 − d²/2 of unit vectors: |∂L/∂s|·d, (..., B, B)."""
-    matrix = (1 - distances.detach().square() / 2) * per_member(scale, 2, distances)
-    _softmax_rows(work, matrix, *relation.masks())
-    return matrix.abs_() * distances.detach()
+def softmax_slopes(work: str, similarities: Tensor, distances: Tensor, relation: Relation) -> Tensor:
+    """|∂L/∂d|, (..., B, B), of a softmax over similarities s, up to a constant: |∂L/∂s|·d at fixed lengths.
+
+    ``similarities`` (scaled cosines or dot products) are overwritten.
+    """
+    _softmax_rows(work, similarities, *relation.masks())
+    return similarities.abs_() * distances.detach()
 
 
 def candidates(relation: Relation, in_batch: bool) -> tuple[int, Tensor, Tensor]:

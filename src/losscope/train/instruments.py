@@ -161,10 +161,10 @@ class Instruments:
         force = population.objective.force
         if force is not None and not self.light:
             index, relation = self.probe
-            distances = pair_distances(population.embed(population.batches.gather(index)))
-            weight = force(
-                distances, relation, reduction=population.objective.reduction, **population.objective.hyper
-            )
+            embeddings = population.embed_for_loss(population.batches.gather(index))
+            distances = pair_distances(embeddings)
+            words = {"embeddings": embeddings, "reduction": population.objective.reduction}
+            weight = force(distances, relation, **words, **population.objective.hyper)
             for name, values in greediness.shares_of(weight, distances, self.probe_pairs).items():
                 curves.add("probe", epoch, name, values)
         if self.validation is not None:

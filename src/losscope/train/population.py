@@ -76,6 +76,12 @@ class Population:
         with torch.no_grad():
             return normalise(self.architecture.forward(self.stack.network, inputs))
 
+    def embed_for_loss(self, inputs: Tensor) -> Tensor:
+        """Inputs (M, rows, ...) -> embeddings as the loss takes them, without gradient."""
+        with torch.no_grad():
+            raw = self.architecture.forward(self.stack.network, inputs)
+            return normalise(raw) if self.objective.normalised else raw
+
     def step(self, inputs: Tensor, relation: Any) -> None:
         """One update of every living member, and its instruments' readings."""
         raw = self.architecture.forward(self.stack.network, inputs)
