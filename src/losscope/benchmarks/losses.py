@@ -7,178 +7,37 @@ a limit on its memory: a peer that runs out of it is a row, not a failure.
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import subprocess
-import sys
-import time
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import stats
-from torch import Tensor
 
-from losscope import __version__, foreign
-from losscope.errors import LosscopeError, unknown
-from losscope.losses import module
-from losscope.losses.foreign import ForeignLoss
-from losscope.pairs import Relation, normalise, reduce
+from losscope.benchmarks.process import in_process
+from losscope.benchmarks.works import (
+    WORKS,
+    Side,
+    Step,
+    Work,
+    clock_of,
+    step_of,
+    version,
+    wait_for,
+    work_named,
+)
+from losscope.errors import LosscopeError
 
 SIZES = (128, 256, 512, 1024, 2048, 4096, 8192)
-CLASSES, DIMENSION = 10, 64
 ROUNDS, FEW, PATIENCE = (5, 40), 3, 30.0
 """Fewest and most rounds of one size; fewest where more would take longer than so many seconds."""
 ROUND = 0.03
 """Seconds that one side takes in a round at least: quick steps are repeated."""
-LONG, HOPELESS = 10.0, 30.0
-"""Seconds of one step after which a side's larger batches are not tried, and after which it takes no turns."""
+HOPELESS = 30.0
+"""Seconds of one step after which a side takes no turns."""
 SAME = 1e-3
 """Relative difference of values up to which two sides compute the same."""
-
-Step = Callable[[], Tensor]
-
-
-@dataclass(frozen=True)
-class Side:
-    """One implementation: whose, as it is named, and what its value is a multiple of ours by."""
-
-    name: str
-    loss: str
-    factor: float = 1.0
-    other: str = ""
-    """How its form differs from ours, where it does: then there is no fair ratio, and it stands for context."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """One loss on batches of one kind: ``labels`` (B rows, 10 classes), or ``views`` (B anchors, B partners)."""
-
-    name: str
-    batch: str
-    sides: tuple[Side, ...]
-
-
-OURS, PML, ST = "losscope", "pytorch-metric-learning", "sentence-transformers"
-DEGREES = math.degrees(0.5)
-
-WORKS = (
-    Work("all triplets, margin 0.1", "labels", (
-        Side(OURS, "triplet(margin=0.1, reduction=active_mean)"),
-        Side(OURS, "contrastive(margin=0.5)", other="all-pairs contrastive, for scale"),
-        Side(PML, "pml:TripletMarginLoss(margin=0.1)"),
-        Side(ST, "sentence_transformers:BatchAllTripletLoss(margin=0.1)"),
-    )),
-    Work("contrastive, all pairs, margin 0.5", "labels", (
-        Side(OURS, "contrastive(margin=0.5)"),
-        Side(ST, "sentence_transformers:ContrastiveLoss(margin=0.5, distance_metric='EUCLIDEAN')", 0.5),
-        Side(PML, "pml:ContrastiveLoss(neg_margin=0.5, reducer=MeanReducer())", other="a linear hinge"),
-    )),
-    Work("info_nce, labels, temperature 0.1", "labels", (
-        Side(OURS, "info_nce(temperature=0.1)"),
-        Side(PML, "pml:NTXentLoss(temperature=0.1)"),
-    )),
-    Work("info_nce, pairs of views, temperature 0.1", "views", (
-        Side(OURS, "info_nce(temperature=0.1)"),
-        Side(PML, "pml:NTXentLoss(temperature=0.1)"),
-        Side(ST, "sentence_transformers:MultipleNegativesRankingLoss(scale=10.0)"),
-    )),
-    Work("sup_con, temperature 0.1", "labels", (
-        Side(OURS, "sup_con(temperature=0.1)"),
-        Side(PML, "pml:SupConLoss(temperature=0.1)"),
-    )),
-    Work("arcface, margin 0.5 rad, scale 64", "labels", (
-        Side(OURS, "arcface(margin=0.5, scale=64.0)"),
-        Side(PML, f"pml:ArcFaceLoss(margin={DEGREES!r}, scale=64)"),
-    )),
-)  # fmt: skip
-"""What is measured. Sizes count anchors."""
-
-
-def work_named(name: str) -> Work:
-    """A work by its name or the first words of it, ``contrastive`` for one.
-
-    Raises:
-        LosscopeError: no such work.
-    """
-    found = [work for work in WORKS if work.name == name] or [
-        work for work in WORKS if work.name.startswith(name)
-    ]
-    if not found:
-        raise unknown("benchmark", name, [work.name for work in WORKS])
-    return found[0]
-
-
-def version(side: Side) -> str | None:
-    """The installed version of a side's library; None if it is not installed."""
-    if side.name == OURS:
-        return __version__
-    try:
-        return foreign.version(foreign.parse(side.loss).where)
-    except LosscopeError:
-        return None
-
-
-def batch(size: int, kind: str, device: str = "cpu") -> tuple[Tensor, Tensor]:
-    """Unit vectors with some class structure, (size, 64), or (2 · size, 64) of ``views``, and their labels."""
-    generator = torch.Generator().manual_seed(size)
-    rows, classes = (size, CLASSES) if kind == "labels" else (2 * size, size)
-    labels = torch.arange(rows) % classes
-    centre = torch.randn(classes, DIMENSION, generator=generator)
-    z = normalise(centre[labels] + 1.5 * torch.randn(rows, DIMENSION, generator=generator))
-    return z.to(device), labels.to(device)
-
-
-def step_of(side: Side, kind: str, size: int, device: str = "cpu") -> Step:
-    """Forward and backward of one side on one batch; what a user prepares once is prepared here."""
-    z, labels = batch(size, kind, device)
-    z.requires_grad_()
-    value, own = (_our_value if side.name == OURS else _their_value)(side, kind, z, labels)
-    leaves = [z, *own]
-
-    def step() -> Tensor:
-        loss = value()
-        torch.autograd.grad(loss, leaves, allow_unused=True)
-        return loss.detach()
-
-    return step
-
-
-def _our_value(side: Side, kind: str, z: Tensor, labels: Tensor) -> tuple[Step, list[Tensor]]:
-    loss = module(side.loss, num_classes=CLASSES, embedding_size=DIMENSION).to(z.device)
-    own: list[Tensor] = [*loss.parameters()]
-    if kind == "labels":
-        return lambda: loss(z, labels), own
-    views = Relation.from_partners(torch.ones(len(z) // 2, dtype=torch.bool, device=z.device))
-    return lambda: reduce(loss.terms(z, views), "valid_mean"), own
-
-
-def _their_value(side: Side, kind: str, z: Tensor, labels: Tensor) -> tuple[Step, list[Tensor]]:
-    torch.manual_seed(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        loss = ForeignLoss(side.loss, classes=CLASSES, embedding_size=DIMENSION).to(z.device)
-    own: list[Tensor] = [*loss.parameters()]
-    if own:
-        # Class vectors as ours, so that the values can be compared.
-        ours = module("arcface", num_classes=CLASSES, embedding_size=DIMENSION).class_vectors
-        own[0].data = ours.data.T.clone().to(z.device)
-    half, inner = len(z) // 2, loss.loss
-    if side.name == PML and kind == "views":
-        # Two tensors of labels: one and the same would mean that the references are the batch itself.
-        first, second = labels[:half], labels[half:].clone()
-        return lambda: inner(z[:half], first, ref_emb=z[half:], ref_labels=second), own
-    if side.name == ST and kind == "views":
-        return lambda: inner.compute_loss_from_embeddings([z[:half], z[half:]], None), own
-    if side.name == ST and "ContrastiveLoss" in side.loss:
-        i, j = torch.triu_indices(len(z), len(z), 1, device=z.device)
-        same = (labels[i] == labels[j]).float()
-        return lambda: inner.compute_loss_from_embeddings([z[i], z[j]], same), own
-    return lambda: loss(z, labels), own
 
 
 def losses(
@@ -321,169 +180,12 @@ def _rounds(steps: Sequence[Step], seconds: float, device: str) -> np.ndarray:
 
 def _seconds(step: Step, repeats: int, device: str) -> float:
     clock = clock_of(device)
-    _wait(device)
+    wait_for(device)
     start = clock()
     for _ in range(repeats):
         step()
-    _wait(device)
+    wait_for(device)
     return (clock() - start) / repeats
-
-
-def clock_of(device: str) -> Callable[[], float]:
-    """The processor's time on one thread, so that neighbours do not count; the wall's otherwise."""
-    alone = torch.get_num_threads() == 1 and not device.startswith("cuda")
-    return time.process_time if alone else time.perf_counter
-
-
-def _wait(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-
-
-def in_process(
-    side: Side, kind: str, sizes: Sequence[int], limit: int, threads: int, device: str
-) -> list[dict[str, Any]]:
-    """What one step takes in a process of its own, for each size.
-
-    One process imports the library, and is forked for each size (on CUDA it counts the device's memory instead).
-    After a size that fails or takes long, larger ones are rows without a measurement.
-    """
-    task = {
-        "side": asdict(side), "kind": kind, "sizes": list(sizes), "limit": limit, "threads": threads, "device": device
-    }  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
-    ran = subprocess.run(
-        [sys.executable, "-m", "losscope.benchmarks.losses"],
-        input=json.dumps(task), capture_output=True, text=True, env=environment, check=False,
-    )  # fmt: skip
-    found = [json.loads(line[len(MARK) :]) for line in ran.stdout.splitlines() if line.startswith(MARK)]
-    if len(found) == len(sizes):
-        return found
-    if ran.returncode:
-        reason = f"its process ended with exit code {ran.returncode}"
-    elif found[-1]["status"] == "measured":
-        reason = f"not tried: B = {sizes[len(found) - 1]} took {found[-1]['seconds']:.0f} s"
-    else:
-        reason = f"not tried: B = {sizes[len(found) - 1]} was too large"
-    return found + [_unmeasured(reason) for _ in range(len(sizes) - len(found))]
-
-
-MARK = "losscope-row "
-
-
-def _unmeasured(status: str) -> dict[str, Any]:
-    return {"status": status, "seconds": None, "peak_bytes": None, "step_bytes": None, "value": None}
-
-
-def _child() -> None:
-    """The process of one side: reads its task from standard input and prints a row a size."""
-    task = json.load(sys.stdin)
-    side, device = Side(**task["side"]), task["device"]
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    # Imports and first calls are not the step's memory.
-    step_of(side, task["kind"], 16, device)()
-    for size in task["sizes"]:
-        if device.startswith("cuda") or not hasattr(os, "fork"):
-            row = _measure(side, task, size)
-        else:
-            row = _forked(side, task, size)
-        print(MARK + json.dumps(row), flush=True)
-        if row["status"] != "measured" or row["seconds"] > LONG:
-            return
-
-
-def _forked(side: Side, task: dict[str, Any], size: int) -> dict[str, Any]:
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reader)
-        with os.fdopen(writer, "w") as out:
-            out.write(json.dumps(_measure(side, task, size)))
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as answer:
-        text = answer.read()
-    os.waitpid(pid, 0)
-    return json.loads(text) if text else _unmeasured("out of memory: the system ended its process")
-
-
-def _measure(side: Side, task: dict[str, Any], size: int) -> dict[str, Any]:
-    device, limit = task["device"], task["limit"]
-    torch.set_num_threads(task["threads"])
-    try:
-        _limit(limit, device)
-        step = step_of(side, task["kind"], size, device)
-        held = _held(device, reset=True)
-        clock = clock_of(device)
-        start = clock()
-        value = float(step())
-        seconds = clock() - start
-        peak = _peak(device)
-    except (MemoryError, RuntimeError) as error:
-        text = str(error).lower()
-        if isinstance(error, MemoryError) or "memory" in text or "allocate" in text:
-            return _unmeasured(f"out of memory at {limit / 2**30:.1f} GiB")
-        return _unmeasured(f"{type(error).__name__}: {str(error).splitlines()[0]}")
-    return {
-        "status": "measured",
-        "seconds": seconds,
-        "peak_bytes": peak,
-        "step_bytes": None if peak is None or held is None else max(0, peak - held),
-        "value": value if math.isfinite(value) else None,
-    }
-
-
-def _limit(size: int, device: str) -> None:
-    """Forbid this process to take more than ``size`` bytes beyond what it has mapped by now; of the device on CUDA."""
-    if device.startswith("cuda"):
-        # The driver maps far more than it uses: a limit on addresses would forbid it.
-        torch.cuda.set_per_process_memory_fraction(min(1.0, size / torch.cuda.mem_get_info()[1]))
-        return
-    try:
-        import resource
-    except ImportError:
-        return
-    mapped = _status("VmSize")
-    if mapped is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (mapped + size, mapped + size))
-
-
-def _status(key: str) -> int | None:
-    try:
-        with open("/proc/self/status") as lines:
-            return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(key)), None)
-    except OSError:
-        return None
-
-
-def _held(device: str, reset: bool) -> int | None:
-    if device.startswith("cuda"):
-        if reset:
-            torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated()
-    if reset:
-        try:
-            with open("/proc/self/clear_refs", "w") as clear:
-                clear.write("5")
-        except OSError:
-            return None
-    return _status("VmRSS")
-
-
-def _peak(device: str) -> int | None:
-    """The most this process held at once; of the device on CUDA."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated()
-    high = _status("VmHWM")
-    if high is not None:
-        return high
-    try:
-        import resource
-    except ImportError:
-        return None
-    # Kilobytes, but bytes on a Mac.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def growth(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -514,7 +216,3 @@ def sentence(row: dict[str, Any]) -> str:
     return (
         f"{row['work']}, B = {row['size']}: {row['side']}{other}: {row['seconds'] * 1e3:.2f} ms{peak}{ratio}"
     )
-
-
-if __name__ == "__main__":
-    _child()

@@ -11,13 +11,13 @@ from typing import Any
 _PUBLIC = {
     "DEFAULT_OUT": "losscope.study.comparing",
     "Plan": "losscope.study.comparing",
-    "Result": "losscope.study.comparing",
+    "Result": "losscope.study.reading",
     "compare": "losscope.study.comparing",
     "dry_run": "losscope.study.comparing",
     "items": "losscope.study.listing",
     "judge": "losscope.study.judging",
     "plan": "losscope.study.comparing",
-    "report": "losscope.study.comparing",
+    "report": "losscope.study.reading",
     "run": "losscope.study.comparing",
 }
 

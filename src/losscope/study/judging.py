@@ -19,7 +19,7 @@ from losscope import registry, stats
 from losscope.errors import LosscopeError, require, unknown
 from losscope.quantities import GOALS, QUANTITIES, Quantity, quantity
 from losscope.spec import BASELINES
-from losscope.study.comparing import Result
+from losscope.study.reading import Result
 
 COLUMNS = ("loss", "seed", "measure", "value")
 

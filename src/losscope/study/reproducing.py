@@ -22,7 +22,7 @@ from losscope.claims import Evidence, Side
 from losscope.errors import LosscopeError, require
 from losscope.spec import Study
 from losscope.store import Store, Stored, plain
-from losscope.study import comparing, controls, costing, papers, tuning
+from losscope.study import comparing, controls, costing, papers, reading, tuning
 
 OUTCOMES = {
     "reproduced": ("holds", "hold"),
@@ -155,6 +155,9 @@ def prepare(
         bool(cells),
         f"none of the data of {paper} is on this machine: {', '.join(absent)}; give --data-root",
     )
+    if any(cell.paper is not None for cell in cells):
+        notes.append(papers.ON_IMAGES)
+        notes += [] if full else [papers.UNTUNED_IMAGES]
     folder = str(out or comparing.DEFAULT_OUT)
     pieces = [
         _piece(cell, seeds, changes, backbone, out=folder, data_root=data_root, engine=engine, device=device, plugins=list(plugins))
@@ -362,7 +365,7 @@ def sides_of(piece: Piece) -> list[Side]:
         ]
         stored = [plan.store.get(run_id) for run_id in own]
         stored.sort(key=lambda one: one.head["spec"]["seed"])
-        numbers = [{} if one.failed else comparing.values_of(one)[0] for one in stored]
+        numbers = [{} if one.failed else reading.values_of(one)[0] for one in stored]
         every = dict.fromkeys(measure for one in numbers for measure in one)
         found.append(Side(
             loss=choice.spec.name,
@@ -444,7 +447,7 @@ def _result(
         "report": str(folder / "report.html"),
         "ledger": str(folder / "ledger.md"),
         "provenance": {
-            **comparing.provenance_of(planned.store.many(
+            **reading.provenance_of(planned.store.many(
                 {run_id: None for one, _ in planned.groups("finals") for run_id in one.ids}
             )),
             "command": f"losscope reproduce {planned.paper}" + (f" --only {','.join(planned.only)}" if planned.only else "")
