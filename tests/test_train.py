@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from losscope.data import load
 from losscope.errors import LosscopeError
+from losscope.measures import evaluate
 from losscope.pairs import normalise
 from losscope.spec import Study
-from losscope.train import Population, train
+from losscope.train import Population, measuring, train
 from losscope.train.batches import balanced
 
 
@@ -182,6 +185,22 @@ def test_keep_all_keeps_the_weights_after_every_epoch_and_through_a_checkpoint(d
             np.testing.assert_array_equal(values[-1], record.weights[name])
             np.testing.assert_array_equal(values, whole.epochs[name])
         assert not np.array_equal(record.epochs["0.weight"][0], record.epochs["0.weight"][1])
+
+
+def test_raw_rows_of_unseen_classes_are_measured_once_for_all_seeds(digits, monkeypatch):
+    study = Study.of(data="digits", seeds=3)
+    runs = [run for run in study.expand("vectors") if run.loss.name == "raw"]
+    splits = [digits.splits(run.seed) for run in runs]
+    unseen = [replace(split, facts=replace(split.facts, disjoint=True)) for split in splits]
+    alone = train(runs[2:], unseen[2:])[0]
+    seen = []
+    monkeypatch.setattr(measuring, "evaluate", lambda *a, **k: seen.append(1) or evaluate(*a, **k))
+    records = train(runs, unseen)
+    assert len(seen) == 1
+    assert [record.run.seed for record in records] == [0, 1, 2]
+    assert records[2].measures["test"] == pytest.approx(alone.measures["test"], nan_ok=True)
+    train(runs, splits)
+    assert len(seen) == 4, "with training rows as neighbours each seed is measured"
 
 
 def test_baselines_are_measured_without_training(digits):

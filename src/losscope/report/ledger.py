@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -19,7 +20,8 @@ STYLES = {
     "inconclusive": "dim", "not_testable": "dim",
 }  # fmt: skip
 LEGEND = (
-    "✓ reproduced  ✕ contradicted  ≈ the direction only  ? inconclusive  · not testable  ( ) beyond the paper"
+    "✓ reproduced  ✕ contradicted  ≈ the direction only  ? inconclusive  · not testable  ( ) beyond the paper\n"
+    "all: on all of the paper's own data together"
 )
 
 
@@ -68,22 +70,26 @@ def _numbers(result: Mapping[str, Any], data: str, protocol: str) -> Table:
 
 
 def _marks(result: Mapping[str, Any], data: Sequence[str], protocol: str) -> Table:
-    made = Table(title=f"{protocol} protocol", title_justify="left", title_style="bold", expand=False, padding=(0, 0, 0, 1))  # fmt: skip
-    made.add_column("claim", overflow="fold")
-    made.add_column("on all of the paper's", overflow="fold", max_width=15)
-    for one in data:
-        made.add_column(one, justify="center", overflow="fold", max_width=8)
+    made = Table(
+        title=f"{protocol} protocol", title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
+        caption=Text("  ".join(f"{place} {one}" for place, one in enumerate(data, 1)), style="dim"), caption_justify="left",
+    )  # fmt: skip
+    made.add_column("claim", no_wrap=True)
+    made.add_column("all", justify="center")
+    for place, _ in enumerate(data, 1):
+        made.add_column(str(place), justify="center", min_width=3)
     for row in [row for row in whole(result) if row["protocol"] == protocol]:
-        marks = []
+        marks = [_sign(row["verdict"])]
         for one in data:
             own = [cell for cell in _own(result, one, protocol) if cell["id"] == row["id"]]
-            code = own[0]["verdict"] if own else None
-            sign = words.SIGNS.get(str(code), "") if own else ""
-            marks.append(Text(f"({sign})" if own and own[0]["beyond"] else sign, style=STYLES.get(str(code), "")))  # fmt: skip
-        made.add_row(
-            row["id"], Text(words.verdict(row["verdict"]), style=STYLES.get(row["verdict"], "")), *marks
-        )
+            marks.append(_sign(own[0]["verdict"], beyond=own[0]["beyond"]) if own else Text())
+        made.add_row(row["id"], *marks)
     return made
+
+
+def _sign(code: Any, beyond: bool = False) -> Text:
+    sign = words.SIGNS.get(str(code), "")
+    return Text(f"({sign})" if beyond else sign, style=STYLES.get(str(code), ""))
 
 
 def verdict(row: Row) -> str:

@@ -27,7 +27,7 @@ from losscope.spec import Run, seed_of
 from losscope.store import Record
 from losscope.train.batches import Batches
 from losscope.train.instruments import Curves, Instruments
-from losscope.train.measuring import architecture, baseline, measure
+from losscope.train.measuring import architecture, baselines, measure
 from losscope.train.objective import objective
 from losscope.train.optimiser import Adam, Stack
 
@@ -175,7 +175,7 @@ def train(
     where = torch.device(device)
     keep_freed_memory()
     if runs[0].loss.baseline:
-        return [baseline(run, split, where, keep) for run, split in zip(runs, splits, strict=True)]
+        return baselines(runs, splits, where, keep)
     equal = _equal_epochs(runs, splits)
     if len(equal) > 1:
         return _apart(equal, runs, splits, checkpoint, progress, device=device, keep=keep)
