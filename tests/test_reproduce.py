@@ -12,7 +12,7 @@ from losscope import claims, cli, launch, registry
 from losscope.errors import LosscopeError
 from losscope.spec import Study
 from losscope.store import Store
-from losscope.study import comparing, controls, costing, papers, reproducing
+from losscope.study import controls, costing, papers, planning, reproducing
 
 SMALL = {"classes": 4, "points": 24, "dimensions": 8, "subclusters": 2}
 PLANTED = '''
@@ -193,8 +193,8 @@ def test_runs_are_shared_with_compare(done):
         seeds=8,
         out=str(out),
     )
-    made = comparing.plan(study)
-    assert comparing.dry_run(made)["stored"] == len(made.runs) == 32
+    made = planning.plan(study)
+    assert planning.dry_run(made)["stored"] == len(made.runs) == 32
 
 
 def test_dry_run_says_cost_and_attainable_p_and_trains_nothing(tiny, tmp_path):

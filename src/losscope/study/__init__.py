@@ -9,14 +9,14 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
-    "DEFAULT_OUT": "losscope.study.comparing",
-    "Plan": "losscope.study.comparing",
+    "DEFAULT_OUT": "losscope.study.planning",
+    "Plan": "losscope.study.planning",
     "Result": "losscope.study.reading",
     "compare": "losscope.study.comparing",
-    "dry_run": "losscope.study.comparing",
+    "dry_run": "losscope.study.planning",
     "items": "losscope.study.listing",
     "judge": "losscope.study.judging",
-    "plan": "losscope.study.comparing",
+    "plan": "losscope.study.planning",
     "report": "losscope.study.reading",
     "run": "losscope.study.comparing",
 }

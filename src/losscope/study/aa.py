@@ -167,7 +167,7 @@ def measure(studies: int = 200, *, write: Path | None = None, say: Say | None = 
     """Both shares with their 95 % intervals (Clopper and Pearson), written to ``tuning_risk.json`` in a folder."""
     from losscope import __version__
     from losscope.store import Store
-    from losscope.study.comparing import DEFAULT_OUT
+    from losscope.study.planning import DEFAULT_OUT
 
     rows = []
     for label, made in (("tuned values shared", shared), ("each name tuned on its own", apart)):

@@ -15,7 +15,7 @@ from losscope.spec import Study
 from losscope.study import tuning
 
 if TYPE_CHECKING:
-    from losscope.study.comparing import Plan
+    from losscope.study.planning import Plan
 
 RESERVE = 0.7
 """Share of the budget that is planned for; the rest is for measuring, the page and a noisy machine."""

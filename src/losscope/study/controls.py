@@ -22,7 +22,7 @@ from losscope.claims import Evidence, Side
 from losscope.study.papers import BLIND
 
 if TYPE_CHECKING:
-    from losscope.study.reproducing import Piece
+    from losscope.study.pieces import Piece
 
 Row = dict[str, Any]
 TABLES = ("intra_variance", "inter_distance", "inter_distance_std", "intra_inter_ratio", "knn_accuracy",

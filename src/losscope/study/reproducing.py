@@ -10,19 +10,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from losscope import claims, launch, registry, stats
+from losscope import claims, launch, stats
 from losscope.claims import Evidence, Side
-from losscope.errors import LosscopeError, require
-from losscope.spec import Study
-from losscope.store import Store, Stored, plain
-from losscope.study import comparing, controls, costing, papers, reading, tuning
+from losscope.errors import LosscopeError
+from losscope.store import plain
+from losscope.study import controls, costing, papers, reading
+from losscope.study.pieces import Piece, Planned, prepare
+from losscope.study.planning import Say
+from losscope.study.sides import evidence_of, sides_of
 
 OUTCOMES = {
     "reproduced": ("holds", "hold"),
@@ -32,30 +31,7 @@ OUTCOMES = {
     "inconclusive": ("is inconclusive", "are inconclusive"),
     "not_testable": ("is not testable", "are not testable"),
 }
-Say = Callable[[str], None]
 Show = Callable[[float, float, str], None]
-
-
-@dataclass
-class Piece:
-    """A cell of the paper and its study, planned; ``reduced`` says in words what part of the paper's it is."""
-
-    cell: papers.Cell
-    plan: comparing.Plan
-    reduced: str | None
-
-    @property
-    def name(self) -> str:
-        """The cell as people read it."""
-        return f"{self.cell.data}, {self.cell.protocol}"
-
-    @property
-    def groups(self) -> list[launch.Group]:
-        """The populations of the final runs; a control has no use for baselines."""
-        every = self.plan.groups
-        return (
-            every if self.cell.role == "claims" else [one for one in every if not one.runs[0].loss.baseline]
-        )
 
 
 @dataclass
@@ -80,136 +56,6 @@ class Reproduction:
 
         sections = reproduction.sections(self.data["controls"])
         return page.render({**self.data, "controls": []}, extra_sections=sections)
-
-
-@dataclass
-class Planned:
-    """All studies of a reproduction before anything is trained, with what they will cost."""
-
-    paper: str
-    pieces: list[Piece]
-    store: Store
-    engine: str
-    seeds: int
-    full: bool
-    only: tuple[str, ...]
-    notes: list[str] = field(default_factory=list)
-
-    def groups(self, part: str) -> list[tuple[launch.Group, Any]]:
-        """The populations of ``trials`` or ``finals`` with their data, none that lies within another."""
-        every = [
-            (one, piece.plan.source)
-            for piece in self.pieces
-            for one in (piece.plan.trial_groups if part == "trials" else piece.groups)
-        ]
-        every.sort(key=lambda pair: -len(pair[0].ids))
-        found: list[tuple[launch.Group, Any]] = []
-        covered: set[str] = set()
-        for one, source in every:
-            if not covered.issuperset(one.ids):
-                covered.update(one.ids)
-                found.append((one, source))
-        return found
-
-
-def prepare(
-    paper: str,
-    *,
-    only: Iterable[str] = (),
-    full: bool = False,
-    seeds: int = 10,
-    out: str | Path | None = None,
-    data_root: str | None = None,
-    engine: str = "processes",
-    device: str = "auto",
-    plugins: Sequence[str] = (),
-    changes: Mapping[str, Any] | None = None,
-    say: Say | None = None,
-) -> Planned:
-    """Plan every cell of a paper: data read, nothing trained.
-
-    ``only``: names of data sets. ``changes``: fields of every study, such as epochs, for a quick look; the
-    ledger then says that the data are reduced.
-
-    Raises LosscopeError for an unknown paper or data set, or if none of the data is on this machine.
-    """
-    for plugin in plugins:
-        registry.load_plugin(plugin)
-    from losscope.data.loading import present
-
-    cells = papers.cells_of(paper, only, full)
-    here = {name: present(name, data_root) for name in {cell.known for cell in cells}}
-    absent = [name for name in dict.fromkeys(cell.known for cell in cells) if not here[name]]
-    notes = [f"{name} is not on this machine and is left out; see `losscope list data`." for name in absent]
-    notes += [
-        f"The loss {name} is not registered and is left out."
-        for name in papers.paper(paper).losses
-        if name not in registry.entries("loss")
-    ]
-    cells = [cell for cell in cells if here[cell.known]]
-    backbone = _local_backbone(data_root)
-    if backbone is None and any("backbone" in cell.study for cell in cells):
-        notes.append(f"No backbone {papers.LOCAL} is in the data root, so images are left out.")
-        cells = [cell for cell in cells if "backbone" not in cell.study]
-    require(
-        bool(cells),
-        f"none of the data of {paper} is on this machine: {', '.join(absent)}; give --data-root",
-    )
-    if any(cell.paper is not None for cell in cells):
-        notes.append(papers.ON_IMAGES)
-        notes += [] if full else [papers.UNTUNED_IMAGES]
-    folder = str(out or comparing.DEFAULT_OUT)
-    pieces = [
-        _piece(cell, seeds, changes, backbone, out=folder, data_root=data_root, engine=engine, device=device, plugins=list(plugins))
-        for cell in cells
-    ]  # fmt: skip
-    if say:
-        for note in notes:
-            say(note)
-    return Planned(paper, pieces, Store(folder), engine, seeds, full, tuple(only), notes)
-
-
-def _local_backbone(data_root: str | None) -> str | None:
-    """The backbone's file in the data root, if there is one."""
-    root = data_root or os.environ.get("LOSSCOPE_DATA")
-    return (
-        next((str(one) for one in sorted(Path(root).expanduser().glob(papers.LOCAL))), None) if root else None
-    )
-
-
-def _piece(
-    cell: papers.Cell, seeds: int, changes: Mapping[str, Any] | None, backbone: str | None, **common: Any
-) -> Piece:
-    values = {**cell.study, **common, "seeds": seeds, "keep": "none"}
-    if "backbone" in values:
-        values["backbone"] = backbone
-    for key, value in (changes or {}).items():
-        if key == "options":
-            values["options"] = {**values.get("options", {}), **value}
-        elif key != "epochs" or cell.role != "images":
-            values[key] = value
-        else:
-            values[key] = value * 3 // 2
-    plan = comparing.plan(Study.of(f"the cell {cell.data!r}", **values))
-    reduced = _reduced(cell, plan)
-    if changes and reduced is None and cell.role == "claims":
-        reduced = f"changed for a quick look: {', '.join(f'{key} {value}' for key, value in changes.items())}"
-    return Piece(cell, plan, reduced)
-
-
-def _reduced(cell: papers.Cell, plan: comparing.Plan) -> str | None:
-    """What part of the paper's images and updates a cell is; None where it is all of them."""
-    if cell.paper is None:
-        return None
-    images, theirs = cell.paper
-    train, validation, _ = plan.source.sizes()
-    if train + validation >= images:
-        return None
-    shape = plan.study.shape(plan.kind)
-    steps = (
-        -(-train // shape.batch_size) if shape.batching == "shuffled" else max(1, train // shape.batch_size)
-    )
-    return f"{train:,} of {images:,} images and {steps * shape.epochs:,} updates, the paper's own run has {theirs:,}"
 
 
 def dry_run(planned: Planned, say: Say | None = None) -> dict[str, Any]:
@@ -319,7 +165,7 @@ def conclude(planned: Planned) -> Reproduction:
         if piece.cell.role == "margins":
             grids.setdefault(piece.name, []).extend(sides[id(piece)])
     evidences = [
-        _evidence(piece, sides[id(piece)], tuple(grids.get(piece.name, ())))
+        evidence_of(piece, sides[id(piece)], tuple(grids.get(piece.name, ())))
         for piece in planned.pieces
         if piece.cell.role == "claims"
     ]
@@ -334,80 +180,6 @@ def conclude(planned: Planned) -> Reproduction:
     planned.store.write_text(f"{folder}/report.html", made.page())
     planned.store.write_json(f"{folder}/result.json", made.data)
     return made
-
-
-def _evidence(piece: Piece, sides: Sequence[Side], grid: tuple[Side, ...]) -> Evidence:
-    plan = piece.plan
-    kept = plan.store.read_json(f"studies/{plan.name}/study.json")
-    page = plan.store.root / "studies" / plan.name / "report.html"
-    if kept is None or kept["runs"] != plan.ids or not page.is_file():
-        comparing.conclude(plan)
-    look = plan.store.look(plan.name, sorted({run.seed for run in plan.runs}))
-    untuned, tuned = tuning.phrase(plan.choices)
-    edges = [f"{one.spec.name} {edge}" for one in plan.choices if one.tuned for edge in one.tuned["edge"]]
-    if tuned and edges:
-        tuned += f" (on the edge of the search: {', '.join(edges)})"
-    return Evidence(
-        data=piece.cell.data, protocol=piece.cell.protocol, sides={side.loss: side for side in sides},
-        alpha=stats.alpha_of(look), grid=grid, reduced=piece.reduced, settings=untuned or f"tuned: {tuned}",
-        only=piece.cell.only, look=look, edition=plan.source.facts.edition, study=plan.name,
-    )  # fmt: skip
-
-
-def sides_of(piece: Piece) -> list[Side]:
-    """The stored runs of a study's losses, baselines left out, seeds in order."""
-    plan = piece.plan
-    found = []
-    for choice in plan.choices:
-        name = choice.spec.resolved(plan.study.protocol).canonical()
-        own = [
-            run_id for run, run_id in zip(plan.runs, plan.ids, strict=True) if run.loss.canonical() == name
-        ]
-        stored = [plan.store.get(run_id) for run_id in own]
-        stored.sort(key=lambda one: one.head["spec"]["seed"])
-        numbers = [{} if one.failed else reading.values_of(one)[0] for one in stored]
-        every = dict.fromkeys(measure for one in numbers for measure in one)
-        found.append(Side(
-            loss=choice.spec.name,
-            label=choice.label,
-            failed=tuple(one.failed is not None for one in stored),
-            values={measure: tuple(one.get(measure) for one in numbers) for measure in every},
-            curves=Curves(stored),
-            hyperparameters=choice.spec.hyperparameters,
-        ))  # fmt: skip
-    return found
-
-
-class Curves(Mapping[str, Sequence[np.ndarray]]):
-    """The curves by epoch of some runs, read from their traces when one is first asked for."""
-
-    def __init__(self, stored: Sequence[Stored]):
-        self.stored = stored
-        self.table: dict[str, list[np.ndarray]] | None = None
-
-    def _read(self) -> dict[str, list[np.ndarray]]:
-        if self.table is None:
-            self.table = {}
-            for place, one in enumerate(self.stored):
-                epochs = one.run.protocol.epochs
-                if one.failed is not None or not (one.path / "trace.parquet").exists():
-                    continue
-                rows = one.trace()
-                rows = rows[(rows["epoch"] > 0) & (rows["split"] != "validation")]
-                for name, own in rows.groupby("name", sort=False):
-                    empty = [np.full(epochs, np.nan) for _ in self.stored]
-                    curve = self.table.setdefault(str(name), empty)[place]
-                    curve[own["epoch"].to_numpy() - 1] = own["value"].to_numpy()
-        return self.table
-
-    def __getitem__(self, name: str) -> Sequence[np.ndarray]:
-        return self._read()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
-
-    def __len__(self) -> int:
-        return len(self._read())
 
 
 def _result(
