@@ -18,6 +18,8 @@ Section = dict[str, Any]
 
 
 YOURS = "yours"
+FEW_DATA = 3
+"""Up to so many data sets the ledger has its verdicts in words; beyond, marks and a legend."""
 """The protocol's name where the runs were made elsewhere."""
 
 
@@ -301,7 +303,13 @@ def claims(context: Context) -> Section | None:
     ordered = [(data, rule) for data, rules in columns.items() for rule in rules]
     for row in rows:
         row["cells"] = [row["cells"][places.index(place)] for place in ordered]
-    html = fragment("ledger", "Verdict on each claim, by data set and protocol", columns, rows)
+    codes = {str(one.get("verdict")) for one in found} if len(columns) > FEW_DATA else set()
+    legend = [
+        {"code": code, "sign": sign, "word": words.verdict(code)}
+        for code, sign in words.SIGNS.items()
+        if code in codes
+    ]
+    html = fragment("ledger", "Verdict on each claim, by data set and protocol", columns, rows, legend)
     return {"title": "The claims", "note": note, "html": html, "table": evidence.claim_grid(found),
             "fold": "Expected and measured", "wide": True}  # fmt: skip
 
