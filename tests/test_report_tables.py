@@ -34,6 +34,17 @@ def test_terminal_tables_fit_a_hundred_columns(losses):
     assert max(map(len, tables.render(result).splitlines())) <= 100
 
 
+def test_detail_has_columns_where_the_data_have_finer_labels():
+    result = fixture.result(2)
+    fine = {"fine_recall_at_1", "fine_variance_share"}
+    without = tables.columns(result)
+    for side in (*result["losses"], *result["baselines"]):
+        for name in fine:
+            side["measures"][name] = {**side["measures"]["recall_at_1"]}
+    assert fine.isdisjoint(without)
+    assert fine <= set(tables.columns(result, 6))
+
+
 def test_the_summary_holds_means_intervals_and_failures():
     result = fixture.result(2, failed=3)
     text = printed(tables.summary(result))

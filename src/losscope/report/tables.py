@@ -29,6 +29,8 @@ _AFTER_GOAL = {
     "detail": ("fine_variance_share", "recall_at_1"),
     "compactness": ("recall_at_1",),
 }
+_DETAIL = ("fine_recall_at_1", "fine_variance_share")
+"""Measured only where the data have finer labels than those trained on: then they are worth a column."""
 _ALWAYS = (
     "intra_variance", "inter_distance", "intra_inter_ratio", "active_ratio", "effective_active",
     "epochs_to_90_quality", "knn_accuracy", "gradient_norm",
@@ -98,7 +100,7 @@ def present(result: Mapping[str, Any]) -> list[str]:
 def columns(result: Mapping[str, Any], limit: int = 9) -> list[str]:
     """The measures worth a column: the goal's, then some of geometry and greediness that there are."""
     goal = goal_of(result)
-    wanted = [primary_of(result), *GOALS.get(goal, ()), *_AFTER_GOAL.get(goal, ()), *_ALWAYS]
+    wanted = [primary_of(result), *GOALS.get(goal, ()), *_AFTER_GOAL.get(goal, ()), *_DETAIL, *_ALWAYS]
     have = set(present(result))
     chosen = list(dict.fromkeys(name for name in wanted if name in have))
     return (chosen or present(result))[:limit]
