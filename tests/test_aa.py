@@ -18,18 +18,20 @@ def test_the_names_share_the_data_and_nothing_else():
     spec = LossSpec.parse("triplet")
     runs = aa.runs_of(spec, [0, 1])
     data = aa.source()
-    scores, curves = aa.trained(runs, [data.splits(0), data.splits(0)])
+    scores, curves, _ = aa.trained(runs, [data.splits(0), data.splits(0)])
     assert scores.shape == (2,) and curves.shape == (2, aa.shape().epochs)
     assert scores[0] != scores[1] and not np.array_equal(curves[0], curves[1])
-    again, _ = aa.trained(aa.runs_of(spec, [0]), [data.splits(0)])
+    again, *_ = aa.trained(aa.runs_of(spec, [0]), [data.splits(0)])
     assert again[0] == scores[0]
-    trials, _ = aa.trained(aa.runs_of(spec, [0], "trial"), [data.splits(0)])
+    trials, looks, epochs = aa.trained(aa.runs_of(spec, [0], "trial"), [data.splits(0)])
+    assert looks.shape == (1, len(epochs)) and epochs[-1] == aa.shape().epochs
     assert np.isnan(trials).all()
 
 
 def test_a_few_studies_end_to_end():
     verdicts = aa.shared(3, seeds=6)
     assert len(verdicts) == 3 and set(verdicts) <= {"higher", "lower", "equivalent", "unresolved"}
+    assert len(aa.apart(2, seeds=6)) == 2
     assert aa.directional(["higher", "lower", "equivalent", "unresolved"]) == 2
 
 
@@ -39,9 +41,9 @@ def test_each_name_takes_its_best_point_the_smaller_margin_at_a_tie():
     tied = [place for place, one in enumerate(points) if one.learning_rate == 1e-3]
     for place in tied[2:4]:
         scores[place, 1] = 0.9
-    best = aa._best(points, scores)
+    best = aa._best(points, scores, [2, 4, 6])
     assert (
-        best.hyperparameters["margin"] == points[tied[2]].hyperparameters["margin"] and best.checkpoint == 2
+        best.hyperparameters["margin"] == points[tied[2]].hyperparameters["margin"] and best.checkpoint == 4
     )
 
 
@@ -65,7 +67,7 @@ def test_shuffled_labels_give_chance(loss):
         splits.append(dataclasses.replace(split, train=train, test=test))
         counts = np.bincount(test.labels)
         chances.append((counts * (counts - 1)).sum() / (len(test) * (len(test) - 1)))
-    scores, _ = aa.trained(aa.runs_of(LossSpec.parse(loss), range(repetitions * seeds)), splits)
+    scores, *_ = aa.trained(aa.runs_of(LossSpec.parse(loss), range(repetitions * seeds)), splits)
     missed = 0
     for place in range(0, len(scores), seeds):
         found = stats.summary(scores[place : place + seeds].tolist(), aa.MEASURE)

@@ -59,8 +59,8 @@ def source() -> Source:
     return load("synthetic", **OPTIONS)
 
 
-def trained(runs: Sequence[Run], splits: Sequence[Splits]) -> tuple[np.ndarray, np.ndarray]:
-    """Train runs of one family and give their test Recall@1 (R,) and validation MAP@R by epoch (R, epochs).
+def trained(runs: Sequence[Run], splits: Sequence[Splits]) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Train runs of one family and give their test Recall@1 (R,) and validation MAP@R (R, looks) with its epochs.
 
     A run with a ``checkpoint`` is measured at that epoch. Trials are not measured on the test split.
     """
@@ -70,6 +70,7 @@ def trained(runs: Sequence[Run], splits: Sequence[Splits]) -> tuple[np.ndarray, 
     from losscope.train import Population
 
     scores, curves = np.full(len(runs), np.nan), []
+    epochs: list[int] = []
     for start in range(0, len(runs), MEMBERS):
         part = slice(start, start + MEMBERS)
         population = Population(list(runs[part]), list(splits[part]), torch.device("cpu"))
@@ -79,6 +80,10 @@ def trained(runs: Sequence[Run], splits: Sequence[Splits]) -> tuple[np.ndarray, 
             population.curves.curve(member, "map_at_r", "validation")[1:]
             for member in range(population.members)
         ]
+        epochs = [
+            epoch for of, epoch, name, _ in population.curves.rows
+            if (of, name) == ("validation", "map_at_r") and epoch > 0
+        ]  # fmt: skip
         if runs[0].purpose == "trial":
             continue
         for member, flat in population.chosen.items():
@@ -88,7 +93,7 @@ def trained(runs: Sequence[Run], splits: Sequence[Splits]) -> tuple[np.ndarray, 
         labels = torch.from_numpy(np.stack([test.labels for test in tests]))
         values, _ = evaluate(embeddings, labels, names=[MEASURE])
         scores[part] = values[MEASURE].numpy()
-    return scores, np.stack(curves)
+    return scores, np.stack(curves), epochs
 
 
 def shared(studies: int, seeds: int = SEEDS, loss: str = "triplet") -> list[str]:
@@ -104,24 +109,26 @@ def apart(studies: int, seeds: int = SEEDS, loss: str = "triplet") -> list[str]:
     data = source()
     tries = len(tuning.SEEDS)
     names = 2 * studies
-    scores = np.empty((len(points), names, shape().epochs))
+    scores: list[np.ndarray] = []
+    epochs: list[int] = []
     # One population a point of the grid: a name has the same two tuning seeds at every point.
     seeds_of = [tuning.SEEDS[0] + place for place in range(names * tries)]
     splits = [data.splits(seed) for seed in seeds_of]
-    for place, point in enumerate(points):
-        _, curves = trained(runs_of(point, seeds_of, "trial"), splits)
-        scores[place] = np.nan_to_num(curves.reshape(names, tries, -1).mean(1), nan=-1.0)
-    chosen = [_best(points, scores[:, name]) for name in range(names)]
+    for point in points:
+        _, curves, epochs = trained(runs_of(point, seeds_of, "trial"), splits)
+        scores.append(np.nan_to_num(curves.reshape(names, tries, -1).mean(1), nan=-1.0))
+    table = np.stack(scores)
+    chosen = [_best(points, table[:, name], epochs) for name in range(names)]
     return _verdicts(studies, seeds, chosen)
 
 
-def _best(points: Sequence[LossSpec], scores: np.ndarray) -> LossSpec:
-    """The point and epoch with the best score (points, epochs), the smaller margin at a tie."""
+def _best(points: Sequence[LossSpec], scores: np.ndarray, epochs: Sequence[int]) -> LossSpec:
+    """The point and the one of ``epochs`` with the best score (points, looks), the smaller margin at a tie."""
     top = scores.max(axis=1).round(12)
     place = min(
         range(len(points)), key=lambda one: (-top[one], float(points[one].hyperparameters.get("margin", 0.0)))
     )
-    return points[place].model_copy(update={"checkpoint": int(scores[place].argmax()) + 1})
+    return points[place].model_copy(update={"checkpoint": epochs[int(scores[place].argmax())]})
 
 
 def _verdicts(studies: int, seeds: int, specs: Sequence[LossSpec]) -> list[str]:
@@ -143,7 +150,7 @@ def _verdicts(studies: int, seeds: int, specs: Sequence[LossSpec]) -> list[str]:
     values = np.empty(len(runs))
     for places in families.values():
         splits = [drawn[pairs[place][0], pairs[place][2]] for place in places]
-        values[places], _ = trained([runs[place] for place in places], splits)
+        values[places], *_ = trained([runs[place] for place in places], splits)
     table = values.reshape(studies, 2, seeds)
     return [_verdict(table[study]) for study in range(studies)]
 
