@@ -30,6 +30,7 @@ DataRoot = Annotated[str | None, Parameter(group=DATA, env_var="LOSSCOPE_DATA")]
 Losses = Annotated[
     list[str] | None, Parameter(name="--losses", consume_multiple=True, negative="", group=TRAIN)
 ]
+Options = Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative="", group=DATA)]
 Json = Annotated[bool, Parameter(name="--json", negative="", group=OUTPUT)]
 Out = Annotated[Path | None, Parameter(name="--out", group=OUTPUT)]
 
@@ -63,7 +64,7 @@ class Data:
         Any other option of the data set, as key=value; may be given several times.
     """
 
-    data_root: Annotated[str | None, Parameter(group=DATA, env_var="LOSSCOPE_DATA")] = None
+    data_root: DataRoot = None
     train_labels: Annotated[Literal["fine", "coarse"] | None, Parameter(group=DATA)] = None
     group: Annotated[str | None, Parameter(group=DATA)] = None
     pairs: Annotated[str | None, Parameter(group=DATA)] = None
@@ -72,7 +73,7 @@ class Data:
     limit: Annotated[int | None, Parameter(group=DATA)] = None
     skip_bad: Annotated[bool | None, Parameter(group=DATA, negative="")] = None
     backbone: Annotated[str | None, Parameter(group=DATA)] = None
-    option: Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative="", group=DATA)] = None
+    option: Options = None
 
     def options(self) -> dict[str, Any]:
         """The loader's options that were given."""
@@ -138,6 +139,7 @@ def duration(text: str | None) -> float | None:
 
 
 def key_value(text: str) -> tuple[str, Any]:
+    """``key=value`` as a key and a Python value, or its text where it is none."""
     import ast
 
     from losscope.errors import LosscopeError

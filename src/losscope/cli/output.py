@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def print_plan(planned: dict[str, Any]) -> None:
+    """What a study would cost and could show."""
     print(planned["data"])
     print(
         f"{planned['runs']} runs ({planned['stored']} stored) in {planned['populations']} populations, "
@@ -22,6 +23,7 @@ def print_plan(planned: dict[str, Any]) -> None:
 
 
 def print_result(result: Result, json: bool) -> None:
+    """The tables, the sentences and where the page is; or the JSON object alone."""
     if json:
         print(result.json())
         return
@@ -43,6 +45,7 @@ def print_result(result: Result, json: bool) -> None:
 
 
 def terminal() -> Any:
+    """Rich on standard output, 100 columns wide where it is no terminal."""
     import shutil
 
     from rich.console import Console
@@ -52,12 +55,14 @@ def terminal() -> Any:
 
 
 def print_json(value: Any) -> None:
+    """One JSON object on standard output."""
     import json
 
     print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
 
 def say_aside(text: str) -> None:
+    """A sentence for a person, on standard error."""
     print(text, file=sys.stderr)
 
 

@@ -16,6 +16,7 @@ from losscope.cli.options import (
     DataRoot,
     Json,
     Losses,
+    Options,
     Out,
     Training,
     app,
@@ -132,6 +133,7 @@ def run_file(
 
 
 def carry_out(study: Any, *, json: bool, dry_run: bool) -> None:
+    """Run a study, or say what it would cost, and print it."""
     from losscope import study as studies
 
     if dry_run:
@@ -241,7 +243,7 @@ def embed(
     device: str = "auto",
     batch_size: int = 64,
     data_root: DataRoot = None,
-    option: Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative="", group=DATA)] = None,
+    option: Options = None,
     skip_bad: Annotated[bool, Parameter(negative="", group=DATA)] = False,
     json: Json = False,
 ) -> None:
