@@ -88,8 +88,7 @@ def _marks(result: Mapping[str, Any], data: Sequence[str], protocol: str) -> Tab
 
 
 def _sign(code: Any, beyond: bool = False) -> Text:
-    sign = words.SIGNS.get(str(code), "")
-    return Text(f"({sign})" if beyond else sign, style=STYLES.get(str(code), ""))
+    return Text(words.sign(code, beyond), style=STYLES.get(str(code), ""))
 
 
 def verdict(row: Row) -> str:

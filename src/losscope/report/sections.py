@@ -288,7 +288,7 @@ def claims(context: Context) -> Section | None:
         code = str(one.get("verdict") or "none")
         row["cells"][str(one.get("data")), str(one.get("protocol"))] = {
             "code": code, "word": words.verdict(code), "tip": evidence.claim_tip(one),
-            "sign": f"({words.SIGNS.get(code, '·')})" if one.get("beyond") else words.SIGNS.get(code, "·"),
+            "sign": words.sign(code, bool(one.get("beyond"))),
         }  # fmt: skip
     rows = [
         {"id": name, "statement": row["statement"], "cells": [row["cells"].get(place) for place in places]}

@@ -42,6 +42,17 @@ SIGNS = {
 }
 """A mark beside each claim verdict, so that the ledger reads without colour."""
 
+
+def sign(code: object, beyond: bool = False) -> str:
+    """The mark of a claim's verdict, in brackets where it is beyond what the paper measured.
+
+    >>> sign("reproduced"), sign("contradicted", beyond=True)
+    ('✓', '(✕)')
+    """
+    mark = SIGNS.get(str(code), "·")
+    return f"({mark})" if beyond else mark
+
+
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
