@@ -80,15 +80,16 @@ def group(runs: Sequence[Run], ids: Sequence[str], **common: Any) -> list[Group]
     for members in families.values():
         first = members[0][0]
         alone = not registry.entry("model", first.protocol.model).facts.get("stacks", True)
-        if alone and common["device"] == "cpu":
-            size = 1
-        else:
-            size = max(1, min(MOST_MEMBERS, MEMORY_BUDGET // (3 * first.protocol.batch_size) ** 2))
         if first.loss.baseline:
-            size = MOST_BASELINES
+            most = MOST_BASELINES
+        elif alone and common["device"] == "cpu":
+            most = 1
+        else:
+            most = max(1, min(MOST_MEMBERS, MEMORY_BUDGET // (3 * first.protocol.batch_size) ** 2))
         # Parts as equal as can be and even in number, so that two processes end together.
-        parts = math.ceil(len(members) / size)
-        size = math.ceil(len(members) / (parts + parts % 2 if parts > 1 else 1))
+        parts = math.ceil(len(members) / most)
+        parts += parts % 2 if parts > 1 else 0
+        size = math.ceil(len(members) / parts)
         for start in range(0, len(members), size):
             chunk = members[start : start + size]
             groups.append(Group(tuple(run for run, _ in chunk), tuple(i for _, i in chunk), **common))

@@ -161,7 +161,8 @@ class Instruments:
         force = population.objective.force
         if force is not None and not self.light:
             index, relation = self.probe
-            embeddings = population.embed_for_loss(population.batches.gather(index))
+            with torch.no_grad():
+                embeddings = population.output(population.batches.gather(index))
             distances = pair_distances(embeddings)
             words = {"embeddings": embeddings, "reduction": population.objective.reduction}
             weight = force(distances, relation, **words, **population.objective.hyper)

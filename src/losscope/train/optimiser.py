@@ -34,29 +34,21 @@ class Stack:
         rows = [np.concatenate([value.ravel() for value in member.values()]) for member in members]
         self.flat = torch.from_numpy(np.stack(rows)).to(device)
         self.grad = torch.zeros_like(self.flat)
-        self.leaves: list[Tensor] = []
-        self._slots: list[Tensor] = []
-        self.network: dict[str, Tensor] = {}
-        self.extra: dict[str, Tensor] = {}
-        start = 0
-        for name, value in members[0].items():
-            leaf = self._view(self.flat, start, value.shape).requires_grad_()
-            self.leaves.append(leaf)
-            self._slots.append(self._view(self.grad, start, value.shape))
-            (self.network if name in network[0] else self.extra)[name] = leaf
-            start += value.size
+        self.shapes = {name: value.shape for name, value in members[0].items()}
+        every = {name: leaf.requires_grad_() for name, leaf in self.views(self.flat).items()}
+        self.leaves = list(every.values())
+        self._slots = list(self.views(self.grad).values())
+        self.network = {name: every[name] for name in network[0]}
+        self.extra = {name: every[name] for name in extra[0]}
 
-    def of_network(self, flat: Tensor) -> dict[str, Tensor]:
-        """The network's parameters in rows (N, P) laid out as ``flat`` is, each (N, *shape)."""
+    def views(self, buffer: Tensor) -> dict[str, Tensor]:
+        """The parameters in rows (N, P) that are laid out as ``flat`` is, each (N, *shape)."""
         found, start = {}, 0
-        for name, leaf in self.network.items():
-            found[name] = self._view(flat, start, leaf.shape[1:])
-            start += found[name][0].numel()
+        for name, shape in self.shapes.items():
+            size = math.prod(shape)
+            found[name] = buffer[:, start : start + size].view(len(buffer), *shape)
+            start += size
         return found
-
-    @staticmethod
-    def _view(buffer: Tensor, start: int, shape: tuple[int, ...]) -> Tensor:
-        return buffer[:, start : start + math.prod(shape)].view(len(buffer), *shape)
 
     def take(self, gradients: Sequence[Tensor]) -> None:
         """Put the gradients of ``leaves`` into the buffer that the optimiser reads."""

@@ -76,16 +76,14 @@ class Population:
         with torch.no_grad():
             return normalise(self.architecture.forward(self.stack.network, inputs))
 
-    def embed_for_loss(self, inputs: Tensor) -> Tensor:
-        """Inputs (M, rows, ...) -> embeddings as the loss takes them, without gradient."""
-        with torch.no_grad():
-            raw = self.architecture.forward(self.stack.network, inputs)
-            return normalise(raw) if self.objective.normalised else raw
+    def output(self, inputs: Tensor) -> Tensor:
+        """Inputs (M, rows, ...) -> embeddings (M, rows, D) as the loss takes them: normalised, or raw."""
+        raw = self.architecture.forward(self.stack.network, inputs)
+        return normalise(raw) if self.objective.normalised else raw
 
     def step(self, inputs: Tensor, relation: Any) -> None:
         """One update of every living member, and its instruments' readings."""
-        raw = self.architecture.forward(self.stack.network, inputs)
-        embeddings = normalise(raw) if self.objective.normalised else raw
+        embeddings = self.output(inputs)
         terms, loss = self.objective(embeddings, relation, self.stack.extra)
         gradient, *rest = torch.autograd.grad(
             loss.sum(), [embeddings, *self.stack.leaves], materialize_grads=True
@@ -273,9 +271,7 @@ def _finish(population: Population, keep: str) -> list[Record]:
         }
         if reason is not None:
             record.status, record.reason = "failed", reason
-            records.append(record)
-            continue
-        if run.purpose == "trial":
+        if reason is not None or run.purpose == "trial":
             records.append(record)
             continue
         record.measures = {
@@ -296,7 +292,8 @@ def _finish(population: Population, keep: str) -> list[Record]:
             epochs = torch.stack([flat[member] for flat in population.history])
             record.epochs = {
                 name: value.cpu().contiguous().numpy()
-                for name, value in population.stack.of_network(epochs).items()
+                for name, value in population.stack.views(epochs).items()
+                if name in population.stack.network
             }
         records.append(record)
     return records
