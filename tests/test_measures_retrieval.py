@@ -127,10 +127,17 @@ def test_chunks_and_partial_sorts_change_nothing(monkeypatch, rows):
         torch.testing.assert_close(part_detail[name], value, rtol=1e-12, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize("arranged", ["drawn", "ascending", "descending", "equal", "periodic"])
 @pytest.mark.parametrize("count", [1, 10, 40, 700, 1500])
-def test_every_way_to_sort_gives_the_stable_order(count):
+def test_every_way_to_sort_gives_the_stable_order(count, arranged):
     draw = torch.Generator().manual_seed(count)
     squared = torch.randint(0, 50, (9, 1500), generator=draw).double() / 16
+    if arranged == "periodic":
+        # The nearest all in one of the blocks of columns whose minima are taken.
+        squared = (torch.arange(1500) % 128).double().expand(9, -1).clone()
+    elif arranged != "drawn":
+        squared = squared.sort(1, descending=arranged == "descending").values
+        squared = squared * (arranged != "equal")
     index = torch.randperm(1500, generator=draw)
     expected = torch.empty(9, 1500, dtype=torch.int64)
     for row in range(9):

@@ -118,10 +118,34 @@ def ordered(squared: Tensor, count: int, index: Tensor, own: Tensor | None = Non
     keys |= index
     if own is not None:
         keys.scatter_(1, own[:, None], LARGEST)
-    if keys.device.type != "cpu" or 64 * count < keys.shape[1]:
+    if keys.device.type != "cpu":
         return keys.topk(count, dim=1, largest=False, sorted=True).values & low
     table = keys.numpy()
-    if count < table.shape[1] // 2 and table.shape[1] > FEW:
-        table.partition(count - 1, axis=1)
-        table = table[:, :count]
+    if table.shape[1] > FEW:
+        table = _nearest(table, count)
     return torch.from_numpy(np.sort(table, axis=1)[:, :count] & low)
+
+
+def _nearest(keys: np.ndarray, count: int) -> np.ndarray:
+    """Of each row of keys (Q, G) the ``count`` smallest, in any order, and ``LARGEST`` or more keys behind them.
+
+    The ``count`` smallest of the minima of many blocks of columns are so many keys, so that no key above the
+    largest of them is wanted: two passes over the table leave about ``count`` keys a row. Blocks are strided,
+    since columns side by side are of one class and near together.
+    """
+    rows, columns = keys.shape
+    blocks = 1 << (2 * count - 1).bit_length()
+    depth = columns // blocks
+    if depth < 2:
+        if count < columns // 2:
+            keys.partition(count - 1, axis=1)
+            return keys[:, :count]
+        return keys
+    least = keys[:, : blocks * depth].reshape(rows, depth, blocks).min(axis=1)
+    least.partition(count - 1, axis=1)
+    places = np.flatnonzero(keys <= least[:, count - 1, None])
+    row = places // columns
+    found = np.bincount(row, minlength=rows)
+    kept = np.full((rows, int(found.max())), LARGEST)
+    kept[row, np.arange(len(places)) - np.repeat(np.cumsum(found) - found, found)] = keys.reshape(-1)[places]
+    return kept
