@@ -188,13 +188,14 @@ class Store:
                 raise OSError(errno.EACCES, "the run's folder could not be renamed into place")
 
     def _fill(self, folder: Path, run_id: str, record: Record) -> None:
-        import pandas as pd
-
         if record.trace:
-            frame = pd.DataFrame(record.trace, columns=list(TRACE_COLUMNS))
-            frame.astype({"epoch": "int32", "value": "float64"}).to_parquet(
-                folder / "trace.parquet", index=False
-            )
+            import pyarrow as pa
+            from pyarrow import parquet
+
+            columns = dict(zip(TRACE_COLUMNS, zip(*record.trace, strict=True), strict=True))
+            types = (pa.string(), pa.int32(), pa.string(), pa.float64())
+            table = pa.table(columns, schema=pa.schema(zip(TRACE_COLUMNS, types, strict=True)))
+            parquet.write_table(table, folder / "trace.parquet")
         if record.arrays:
             np.savez_compressed(folder / "arrays.npz", **record.arrays)  # type: ignore[arg-type]
         if record.embeddings is not None:
