@@ -104,8 +104,11 @@ def measure(
     """Final measures: the outcome on test, the geometry on the protocol's split, test values beside."""
     protocol, seed = record.run.protocol, seed_of(record.run.seed, "measures")
     test, modality = embed_part(splits.test, splits, embed, device)
-    train, train_modality = embed_part(splits.train, splits, embed, device)
-    disjoint = splits.facts.disjoint
+    geometry = protocol.geometry_split == "train"
+    # Rows of other classes, and pairs across modalities, say nothing of a test row's class.
+    referred = not splits.facts.disjoint and modality is None
+    if geometry or referred:
+        train, train_modality = embed_part(splits.train, splits, embed, device)
 
     def twice(labels: np.ndarray | None, double: bool) -> np.ndarray | None:
         return None if labels is None else np.concatenate([labels, labels]) if double else labels
@@ -114,16 +117,14 @@ def measure(
     values, detail = evaluate(
         test,
         torch.from_numpy(labels),
-        reference=None
-        if disjoint or modality is not None
-        else (train, torch.from_numpy(splits.train.labels)),
+        reference=(train, torch.from_numpy(splits.train.labels)) if referred else None,
         fine_labels=_tensor(twice(splits.test.fine_labels, modality is not None)),
         modality=_tensor(modality),
         seed=seed,
     )
     record.measures["test"] = {name: float(value) for name, value in values.items()}
     record.arrays = {name: value.cpu().numpy() for name, value in detail.items()}
-    if protocol.geometry_split == "train":
+    if geometry:
         values, detail = evaluate(
             train,
             torch.from_numpy(twice(splits.train.labels, train_modality is not None)),
