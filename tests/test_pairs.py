@@ -25,7 +25,7 @@ from losscope.pairs import (
     sample,
     squared_distances,
 )
-from losscope.pairs.distances import matmul, product
+from losscope.pairs.distances import matmul, product, pull
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -128,6 +128,14 @@ class TestDistances:
         squared = squared_distances(z)
         assert torch.equal(squared.diagonal(), torch.zeros(300))
         assert torch.equal(squared[torch.arange(100), torch.arange(100, 200)], torch.zeros(100))
+
+    @pytest.mark.parametrize("rows", [256, 257])
+    def test_gradient_of_few_and_of_many_rows(self, rows: int) -> None:
+        z = torch.randn(2, rows, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+        weight = torch.randn(2, rows, rows, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+        between = z[:, :, None] - z[:, None]
+        naive = ((weight + weight.mT)[..., None] * between).sum(2)
+        torch.testing.assert_close(pull(weight, z), naive)
 
     def test_gradient_against_differences_and_finite_at_0(self) -> None:
         z = torch.randn(7, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

@@ -22,7 +22,7 @@ from losscope.errors import LosscopeError, require, unknown
 from losscope.foreign import parse as parse_foreign
 from losscope.quantities import GOALS
 
-NUMERICS = 2
+NUMERICS = 3
 """Raised when the numbers of an unchanged specification change; part of every run's id."""
 
 BASELINES = ("raw", "untrained")

@@ -17,6 +17,9 @@ CLOSE_ANYWHERE = 4e-6
 SHORTEST = 1e-12
 """A vector shorter than this has no direction."""
 
+FEW_ROWS = 256
+"""Up to so many rows a transpose is read from the cache."""
+
 FIXED_AT_ONCE = 1 << 22
 """Numbers gathered at once for the recomputation, 16 MB in float32."""
 
@@ -109,13 +112,14 @@ def product(first: Tensor, second: Tensor) -> Tensor:
     lead = first.shape[:-2]
     if lead != second.shape[:-2]:
         lead = torch.broadcast_shapes(lead, second.shape[:-2])
-    if lead.numel() == 1 or (_on_lines(first) and _on_lines(second)):
+    if lead.numel() == 1 or (on_lines(first) and on_lines(second)):
         return first @ second
     pairs = zip(*(_members(part, lead) for part in (first, second)), strict=True)
     return torch.cat([_copied(a) @ _copied(b) for a, b in pairs]).unflatten(0, lead)
 
 
-def _on_lines(part: Tensor) -> bool:
+def on_lines(part: Tensor) -> bool:
+    """Whether all members (..., R, C) start on a cache line if the first does."""
     return all(stride * part.element_size() % 64 == 0 for stride in part.stride()[:-2])
 
 
@@ -153,8 +157,13 @@ def matmul(first: Tensor, second: Tensor) -> Tensor:
 def pull(coefficient: Tensor, embeddings: Tensor) -> Tensor:
     """Σ_j (c_ij + c_ji)(z_i − z_j), the gradient of Σ c_ij ‖z_i − z_j‖²/2.
 
-    Two products, since adding the transpose costs more than one.
+    Two products for many rows, where adding the transpose, against the order of memory, costs more than one.
     """
+    if coefficient.shape[-1] <= FEW_ROWS:
+        both = coefficient + coefficient.mT
+        out = both.sum(-1, keepdim=True) * embeddings
+        out -= product(both, embeddings)
+        return out
     both = coefficient.sum(-1) + coefficient.sum(-2)
     out = both.unsqueeze(-1) * embeddings
     out -= product(coefficient, embeddings)
