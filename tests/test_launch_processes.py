@@ -58,6 +58,23 @@ def test_processes_give_the_numbers_of_one_process_and_survive_a_death(tmp_path)
     assert {done for _, done, _ in seen} == {1}
 
 
+def test_a_crew_keeps_its_processes_between_calls_and_dismisses_them(tmp_path):
+    made = planned(tmp_path / "a", losses=["contrastive", "triplet"])
+    half = len(made.groups) // 2
+    with launch.crew():
+        launch.execute(made.groups[:half], "processes")
+        crew = list(launch._crew)
+        assert crew
+        assert all(worker.process.is_alive() and worker.group is None for worker in crew)
+        launch.execute(made.groups[half:], "processes")
+        assert launch._crew == crew
+    assert launch._crew is None
+    assert [worker.process.exitcode for worker in crew] == [0] * len(crew)
+    assert all(one.failed is None for one in Store(tmp_path / "a").many(made.ids))
+    launch.execute(planned(tmp_path / "b").groups, "processes")
+    assert launch._crew is None
+
+
 def test_a_mistake_of_the_users_stops_all_and_is_said(tmp_path):
     made = planned(tmp_path / "a", batch_size=5000)
     with pytest.raises(LosscopeError, match="batch"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from losscope import models
 from losscope.data import load
 from losscope.errors import LosscopeError
 from losscope.measures import evaluate
@@ -33,8 +34,8 @@ def runs_of(loss: str, seeds: int, protocol: str = "matched", data: str = "digit
 
 
 def population(source, runs):
-    splits = [source.splits(run.seed, protocol=run.protocol.name) for run in runs]
-    return Population(runs, splits, torch.device("cpu"))
+    drawn = {run.seed: source.splits(run.seed, protocol=run.protocol.name) for run in runs}
+    return Population(runs, [drawn[run.seed] for run in runs], torch.device("cpu"))
 
 
 def test_one_member_is_what_a_plain_torch_loop_computes(synthetic):
@@ -99,6 +100,78 @@ def test_a_population_sweeps_margins_and_rates_as_if_each_were_alone(digits):
         alone = population(digits, [run])
         alone.run_epoch()
         assert torch.equal(alone.stack.flat[0], whole.stack.flat[member])
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """Vectors wide enough for a layer whose weight counts as large."""
+    return load("synthetic", dimensions=600, points=30)
+
+
+def margins_of(margins, seeds, purpose):
+    """Runs of triplet at each margin, seed by seed."""
+    runs = [
+        run for margin in margins for run in runs_of(f"triplet(margin={margin})", seeds, data="synthetic")
+    ]
+    return [run.model_copy(update={"purpose": purpose}) for run in sorted(runs, key=lambda run: run.seed)]
+
+
+@pytest.mark.parametrize("purpose", ["final", "trial"])
+def test_large_members_that_share_batches_are_bitwise_themselves_alone(wide, purpose):
+    every = margins_of((0.05, 0.2, 0.7), 2, purpose)
+    whole = population(wide, every)
+    assert whole.batches.share == 3
+    assert hasattr(whole.stack.leaves[0], "slot")
+    inputs, relation = next(whole.batches.epoch(whole.objective, whole.embed))
+    assert len(inputs) == 2
+    assert len(relation.labels) == 6
+    whole = population(wide, every)
+    whole.run_epoch()
+    whole.run_epoch()
+    for member in (0, 2, 4):
+        alone = population(wide, [every[member]])
+        alone.run_epoch()
+        alone.run_epoch()
+        assert torch.equal(alone.stack.flat[0], whole.stack.flat[member])
+        assert alone.curves.of(0) == whole.curves.of(member)
+
+
+def test_a_trial_that_breaks_is_frozen_and_the_others_go_on_unchanged(wide):
+    every = margins_of((0.1, 0.5), 1, "trial")
+    broken, sound = population(wide, every), population(wide, every)
+    with torch.no_grad():
+        broken.stack.network["0.weight"][1, 0, 0] = torch.nan
+    broken.run_epoch()
+    sound.run_epoch()
+    assert broken.reasons[0] is None
+    assert "not finite in epoch 1" in (broken.reasons[1] or "")
+    assert torch.equal(broken.stack.flat[0], sound.stack.flat[0])
+
+
+def test_members_that_draw_their_own_tuples_share_nothing(digits):
+    every = [runs_of(f"triplet(margin={margin}, tuples='semihard')", 1)[0] for margin in (0.1, 0.2)]
+    assert population(digits, every).batches.share == 1
+
+
+def test_a_shared_layer_has_the_gradients_of_one_with_copies():
+    draw = torch.Generator().manual_seed(0)
+    shapes = (2, 5, 7), (6, 7, 3), (6, 1, 3)
+    x, weight, bias = (
+        torch.randn(shape, generator=draw, dtype=torch.float64, requires_grad=True) for shape in shapes
+    )
+    assert torch.autograd.gradcheck(models._dense, (x, weight, bias))
+    copied = torch.baddbmm(bias, x.repeat_interleave(3, 0), weight)
+    torch.testing.assert_close(models._dense(x, weight, bias), copied)
+
+
+def test_rows_that_several_seeds_draw_are_pooled_once(digits):
+    seeds = runs_of("contrastive", 3)
+    batches = population(digits, seeds).batches
+    trains = [digits.splits(run.seed).train for run in seeds]
+    assert len(batches.pool) == len(np.unique(np.concatenate([part.rows for part in trains])))
+    for member, part in enumerate(trains):
+        pooled = batches.pool[batches.places[member]].numpy()
+        np.testing.assert_array_equal(pooled, part.inputs)
 
 
 def test_all_losses_of_a_seed_start_alike_and_see_the_same_batches(digits):

@@ -20,7 +20,7 @@ import sys
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,15 +69,16 @@ class Group:
 
 
 def group(runs: Sequence[Run], ids: Sequence[str], **common: Any) -> list[Group]:
-    """Put runs of one family into groups: blocks of seeds, capped by memory, in the order of the runs.
+    """Put runs of one family into groups: blocks of seeds, capped by memory, seed by seed.
 
-    Convolutions on a CPU are faster one after the other, and so are groups of one.
+    Runs of one seed stand side by side, since they share their batches. Convolutions on a CPU are faster one after the other, and so are groups of one.
     """
     families: dict[tuple[str, int], list[tuple[Run, str]]] = defaultdict(list)
     for run, run_id in zip(runs, ids, strict=True):
         families[run.family(), run.seed // SEED_BLOCK].append((run, run_id))
     groups = []
     for members in families.values():
+        members.sort(key=lambda member: member[0].seed)
         first = members[0][0]
         alone = not registry.entry("model", first.protocol.model).facts.get("stacks", True)
         if first.loss.baseline:
@@ -254,12 +255,46 @@ def _start(context: Any) -> _Process:
     return _Process(process, ours)
 
 
+_crew: list[_Process] | None = None
+"""Worker processes that are kept for the next call of ``execute``; None where none are kept."""
+
+
+@contextlib.contextmanager
+def crew() -> Iterator[None]:
+    """Keep worker processes, and the data that they have loaded, between the calls of ``execute`` inside."""
+    global _crew
+    if _crew is not None:
+        yield
+        return
+    _crew = []
+    try:
+        yield
+    finally:
+        workers, _crew = _crew, None
+        _dismiss(workers)
+
+
+def _dismiss(workers: Sequence[_Process]) -> None:
+    for worker in workers:
+        worker.link.close()
+        if worker.group:
+            worker.process.terminate()
+        worker.process.join()
+
+
 def _in_processes(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
     """A process a core, each with one group after the other; one that dies fails its group only."""
+    with crew():
+        assert _crew is not None
+        _share_out(list(groups), _crew, activity)
+
+
+def _share_out(waiting: list[Group], workers: list[_Process], activity: ACTIVITY | None) -> None:
+    """Hand groups to idle workers, started as they are needed, until all are done."""
     context = multiprocessing.get_context("spawn")
-    waiting = list(groups)
-    workers: list[_Process] = []
     mistake: str | None = None
+    for worker in workers:
+        _hand(worker, waiting)
     try:
         while waiting or any(worker.group for worker in workers):
             while waiting and len(workers) < (os.cpu_count() or 1):
@@ -292,17 +327,12 @@ def _in_processes(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
         for worker in workers:
             worker.process.join(PATIENCE if worker.group else 0)
         raise
-    finally:
-        for worker in workers:
-            worker.link.close()
-            if worker.group:
-                worker.process.terminate()
-            worker.process.join()
     if mistake is not None:
         raise LosscopeError(mistake)
 
 
 def _hand(worker: _Process, waiting: list[Group]) -> None:
+    """Give an idle worker its next group, if one waits."""
     worker.group = waiting.pop(0) if waiting else None
     if worker.group is not None:
         with contextlib.suppress(OSError):  # a process that has died is noticed when it is listened to

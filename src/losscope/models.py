@@ -7,13 +7,14 @@ and inputs to embeddings that are not yet normalised. One member is the case M =
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from losscope.errors import LosscopeError, require
@@ -28,7 +29,7 @@ class Architecture:
 
     ``shapes``: name -> shape of one member's parameter. ``fan_in``: name -> inputs of a unit, which
     sets the initial range. ``constant``: name -> the number that a parameter starts at instead. ``forward(parameters, inputs)``: parameters (M, *shape), inputs
-    (M, rows, ...) -> embeddings (M, rows, D), not normalised. ``stacks``: whether a population on a CPU
+    (M, rows, ...), or (S, rows, ...) each for M/S consecutive members -> embeddings (M, rows, D), not normalised. ``stacks``: whether a population on a CPU
     is faster as one stacked model than one member after the other.
     """
 
@@ -48,9 +49,54 @@ class Architecture:
         }
 
 
+class _Dense(torch.autograd.Function):
+    """``baddbmm`` for large weights: inputs that members share are not copied for each, nor the gradients.
+
+    The gradient of a weight is written into its attribute ``slot`` where it has one, the place that the
+    optimiser reads. Such a weight may stand in one layer only.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.slot = getattr(weight, "slot", None)
+        out = weight.new_empty(len(weight), x.shape[1], weight.shape[2])
+        for rows, own_bias, own_weight, own_out in _blocks(x, bias, weight, out):
+            torch.baddbmm(own_bias, rows, own_weight, out=own_out)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        slope = torch.empty_like(weight) if ctx.slot is None else ctx.slot
+        for rows, own_grad, own_slope in _blocks(x, grad, slope):
+            torch.bmm(rows.mT, own_grad, out=own_slope)
+        before = None
+        if ctx.needs_input_grad[0]:
+            before = torch.bmm(grad, weight.mT).unflatten(0, (len(x), -1)).sum(1)
+        return before, slope, grad.sum(1, keepdim=True)
+
+
+def _blocks(inputs: Tensor, *members: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Inputs (S, ...) beside the members (M, ...) that they serve: as they are for S = M, else one by one."""
+    if len(inputs) == len(members[0]):
+        yield inputs, *members
+        return
+    for rows, *parts in zip(inputs.split(1), *(part.chunk(len(inputs)) for part in members), strict=True):
+        yield rows.expand(len(parts[0]), -1, -1), *parts
+
+
 def _dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x (M, rows, in), weight (M, in, out), bias (M, 1, out) -> (M, rows, out)."""
+    """x (M, rows, in), or (S, rows, in) each for M/S members, weight (M, in, out), bias (M, 1, out) -> (M, rows, out)."""
+    if len(x) < len(weight) or hasattr(weight, "slot"):
+        return _Dense.apply(x, weight, bias)
     return torch.baddbmm(bias, x, weight)
+
+
+def _spread(x: Tensor, members: int) -> Tensor:
+    """Inputs of fewer than all members repeated, so that each member has its own."""
+    return x if len(x) == members else x.repeat_interleave(members // len(x), 0)
 
 
 def _layers(widths: Sequence[int], prefix: str = "") -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
@@ -106,7 +152,8 @@ def convnet(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: in
     more_shapes, more_fan_in = _layers([channels * height * width, wide, embedding_size])
 
     def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        members, rows = x.shape[:2]
+        members, rows = len(parameters["conv0.bias"]), x.shape[1]
+        x = _spread(x, members)
         # Members side by side as groups of one convolution: (rows, M·channels, H, W).
         # One member alone has its channels last, and the maximum is taken before the ReLU, which commutes
         # with it: both are quicker on a CPU.
@@ -155,7 +202,7 @@ def resnet18(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: i
 
     def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
         pooled = []
-        for member, images in enumerate(x):
+        for member, images in enumerate(_spread(x, len(parameters["head.0.bias"]))):
             own = {name: parameters[name][member] for name in shapes}
             # Rows do not depend on one another: where no gradient is wanted, a few at a time need less memory.
             pieces = (images,) if torch.is_grad_enabled() else images.split(PIECE)

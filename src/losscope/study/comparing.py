@@ -47,8 +47,9 @@ def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | Non
         study, points, sentence = budget.fit(made, started)
         made = plan(study)
         notes = [sentence]
-    made.tune(activity, points)
-    launch.execute(made.groups, study.engine, activity)
+    with launch.crew():
+        made.tune(activity, points)
+        launch.execute(made.groups, study.engine, activity)
     return conclude(made, say, notes)
 
 

@@ -129,10 +129,11 @@ def run(planned: Planned, *, say: Say | None = None, show: Show | None = None) -
         say(foreseen["said"])
         say(foreseen["sentence"])
     meter = costing.Meter(foreseen["costs"], planned.engine, say, show)
-    _execute(planned, "trials", foreseen["costs"], meter)
-    for piece in planned.pieces:
-        piece.plan.tune()
-    _execute(planned, "finals", foreseen["costs"], meter)
+    with launch.crew():
+        _execute(planned, "trials", foreseen["costs"], meter)
+        for piece in planned.pieces:
+            piece.plan.tune()
+        _execute(planned, "finals", foreseen["costs"], meter)
     result = conclude(planned)
     _log(planned, foreseen, time.time() - started)
     return result

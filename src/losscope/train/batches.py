@@ -1,7 +1,8 @@
 """The batches of a population: an epoch's rows drawn at once, each member from its own generators.
 
 Batches depend on the seed and the data alone, so every loss of a seed sees the same ones; partners drawn
-at random come from a second generator.
+at random come from a second generator. Members side by side that have one seed, as trials of tuning, share
+their batches: what is said of members here is then said of such blocks.
 """
 
 from __future__ import annotations
@@ -55,8 +56,18 @@ def rows_of(part: Part, splits: Splits) -> Tensor:
     return torch.cat([scaled(first, splits).flatten(1), second.flatten(1)], dim=1)
 
 
+def _share(runs: Sequence[Run], splits: Sequence[Splits]) -> int:
+    """The size of the blocks of consecutive members with one seed and one split, 1 if they are not equal."""
+    keys = [(run.seed, id(split)) for run, split in zip(runs, splits, strict=True)]
+    size = len(keys) // len(set(keys))
+    return size if keys == [key for key in keys[::size] for _ in range(size)] else 1
+
+
 class Batches:
     """Draws batches for every member and hands them out as (inputs, relation).
+
+    ``share``: the number of consecutive members that see the same rows; inputs have one entry for each such
+    block, (M / share, rows, ...), the relation one for each member.
 
     Raises LosscopeError if the data are too small for the batch, or more than half of the batches of the
     first epoch have no pair.
@@ -67,6 +78,9 @@ class Batches:
         self.form, self.device = form, device
         self.tuples = "all" if form == "anchors" else runs[0].tuples
         self.from_set = self.tuples == "random" and self.protocol.partners == "set"
+        # What is chosen by distances, or at random inside a batch, is each member's own.
+        self.share = _share(runs, splits) if self.tuples == "all" or self.from_set else 1
+        runs, splits = runs[:: self.share], splits[:: self.share]
         self.splits = list(splits)
         self.pair = splits[0].train.second is not None
         self.notes: list[str] = []
@@ -80,23 +94,33 @@ class Batches:
         self.probe_index = self._probe(runs)
 
     def _pool(self, splits: Sequence[Splits]) -> None:
-        """Put the training rows of all distinct parts in one tensor, and remap labels to 0..C-1."""
-        starts: dict[int, int] = {}
+        """Put the training rows in one tensor, a row that several seeds draw once, and remap labels to 0..C-1."""
+        parts = [split.train for split in splits]
         pieces, total = [], 0
-        self.starts: list[int] = []
+        placed: dict[int, np.ndarray] = {}
+        known = np.full(
+            1 + max(0 if part.rows is None else int(part.rows.max(initial=0)) for part in parts), -1
+        )
+        self.places: list[np.ndarray] = []
+        """Where in the pool each row of a member's training part is."""
         self.rows: list[np.ndarray] = []
         self.labels: list[np.ndarray] = []
-        for split in splits:
-            part = split.train
-            if id(part) not in starts:
-                starts[id(part)] = total
-                pieces.append(rows_of(part, split))
-                total += len(part)
+        for part, split in zip(parts, splits, strict=True):
+            if id(part) not in placed:
+                source = part.rows if split.facts is splits[0].facts else None
+                fresh = np.arange(len(part)) if source is None else np.flatnonzero(known[source] < 0)
+                places = total + np.arange(len(fresh))
+                if source is not None:
+                    known[source[fresh]] = places
+                    places = known[source]
+                placed[id(part)] = places
+                pieces.append(rows_of(part if len(fresh) == len(part) else part.take(fresh), split))
+                total += len(fresh)
             keep = np.arange(len(part))
             if self.protocol.background == "exclude":
                 keep = keep[part.labels != -1]
-            self.starts.append(starts[id(part)])
-            self.rows.append(keep)
+            self.places.append(placed[id(part)])
+            self.rows.append(placed[id(part)][keep])
             self.labels.append(np.unique(part.labels[keep], return_inverse=True)[1].astype(np.int64))
         self.pool = torch.cat(pieces).to(self.device)
         self.classes = int(self.labels[0].max()) + 1 if len(self.labels[0]) else 0
@@ -180,7 +204,7 @@ class Batches:
             sizes = np.bincount(mine)
             rank[order] = np.arange(len(mine)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
             chosen = np.lexsort([key, rank])[:size]
-            rows.append(self.rows[member][chosen] + self.starts[member])
+            rows.append(self.rows[member][chosen])
             labels.append(mine[chosen])
         return torch.from_numpy(np.stack(rows)).to(self.device), torch.from_numpy(np.stack(labels)).to(
             self.device
@@ -199,6 +223,10 @@ class Batches:
         if self.protocol.augment:
             inputs = augment(inputs, self.protocol.augment, self.augment_generators)
         return inputs
+
+    def spread(self, rows: Tensor) -> Tensor:
+        """What is said of the rows of each block, (M / share, ...), said of each member, (M, ...)."""
+        return rows if self.share == 1 else rows.repeat_interleave(self.share, 0)
 
     def relation(self, labels: Tensor) -> Relation:
         """The relation of labelled rows (M, rows); with two modalities, of pairs across them."""
@@ -240,14 +268,13 @@ class Batches:
             yield from self._explicit_epoch()
             return
         drawn = [self._draw(member) for member in range(len(self.labels))]
-        base = np.array(self.starts)[:, None]
-        rows = np.stack([self.rows[m][anchors] for m, (anchors, _, _) in enumerate(drawn)]) + base
+        rows = np.stack([self.rows[m][anchors] for m, (anchors, _, _) in enumerate(drawn)])
         labels = torch.from_numpy(np.stack([own for _, own, _ in drawn])).to(self.device)
         index = torch.from_numpy(rows).to(self.device)
         columns: list[Tensor] = []
         marks: Tensor | None = None
         if self.from_set:
-            columns, marks = self._partners([one for _, _, one in drawn], base)
+            columns, marks = self._partners([one for _, _, one in drawn])
         total = index.shape[1]
         for start in range(0, total, self.size):
             part = slice(start, start + self.size)
@@ -259,10 +286,10 @@ class Batches:
                     inputs,
                     Relation.from_triples(anchors)
                     if marks is None
-                    else Relation.from_partners(marks[:, part]),
+                    else Relation.from_partners(self.spread(marks[:, part])),
                 )
                 continue
-            relation = self.relation(labels[:, part])
+            relation = self.relation(self.spread(labels[:, part]))
             if self.tuples != "all":
                 # Random tuples do not look at the embeddings, which saves a forward pass.
                 z = None if self.tuples == "random" else embed(inputs)
@@ -283,8 +310,8 @@ class Batches:
         chosen = np.stack(
             [own[g.permutation(len(own))[:count]] for own, g in zip(self.explicit, self.order, strict=True)]
         )
-        base = np.array(self.starts)[:, None, None]
-        rows = torch.from_numpy(chosen[..., :columns] + base).to(self.device)
+        placed = [places[own] for places, own in zip(self.places, chosen[..., :columns], strict=True)]
+        rows = torch.from_numpy(np.stack(placed)).to(self.device)
         same = torch.from_numpy(chosen[..., 2] == 1).to(self.device)
         for start in range(0, count, self.size):
             part = slice(start, start + self.size)
@@ -295,14 +322,14 @@ class Batches:
                 sides = torch.arange(2 * size, device=self.device) // size
                 yield (
                     inputs,
-                    Relation.from_labels(torch.cat([own, own]).expand(len(rows), -1), modality=sides),
+                    Relation.from_labels(torch.cat([own, own]), modality=sides),
                 )
             elif self.triplets:
                 yield inputs, Relation.from_triples(size)
             else:
-                yield inputs, Relation.from_partners(same[:, part])
+                yield inputs, Relation.from_partners(self.spread(same[:, part]))
 
-    def _partners(self, drawn: list[Any], base: np.ndarray) -> tuple[list[Tensor], Tensor | None]:
+    def _partners(self, drawn: list[Any]) -> tuple[list[Tensor], Tensor | None]:
         """Rows of the partners of an epoch, a column a partner, and for pairs whether they are of one class.
 
         Every anchor has its partners, since there are at least two classes.
@@ -310,7 +337,7 @@ class Batches:
         first, second, _ = (np.stack(one) for one in zip(*drawn, strict=True))
 
         def rows(own: np.ndarray) -> Tensor:
-            placed = np.stack([self.rows[member][one] for member, one in enumerate(own)]) + base
+            placed = np.stack([self.rows[member][one] for member, one in enumerate(own)])
             return torch.from_numpy(placed).to(self.device)
 
         if self.form == "pairs":

@@ -85,7 +85,7 @@ class Instruments:
         self.readings: dict[int, list[tuple[Tensor, ...]]] = defaultdict(list)
         self.validation = _validation(population)
         index, labels = population.batches.probe_index
-        self.probe = index, population.batches.relation(labels)
+        self.probe = index, population.batches.relation(population.batches.spread(labels))
         lead = torch.Size([population.members])
         self.probe_pairs = greediness.pairs_of(*self.probe[1].masks(), lead)
         # A trial of tuning is judged by its quality curve alone; the rest would be measured for nobody.
@@ -174,12 +174,16 @@ class Instruments:
 
 
 def _validation(population: Population) -> tuple[Tensor, Tensor] | None:
-    """A fixed draw of each member's validation rows, ready for the network; None without validation."""
+    """A fixed draw of each member's validation rows, ready for the network; None without validation.
+
+    Members that share their batches share these rows too.
+    """
     size = min(min(len(split.validation) for split in population.splits), population.protocol.curve_rows)
     if size < 2:
         return None
     inputs, labels = [], []
-    for run, split in zip(population.runs, population.splits, strict=True):
+    share = population.batches.share
+    for run, split in zip(population.runs[::share], population.splits[::share], strict=True):
         part = split.validation
         generator = np.random.default_rng(seed_of(run.seed, "quality"))
         chosen = part.take(np.sort(generator.permutation(len(part))[:size]))
@@ -187,4 +191,5 @@ def _validation(population: Population) -> tuple[Tensor, Tensor] | None:
         inputs.append(rows if chosen.second is not None else scaled(rows, split))
         own = torch.from_numpy(chosen.labels)
         labels.append(own if chosen.second is None else torch.cat([own, own]))
-    return torch.stack(inputs).to(population.device), torch.stack(labels).to(population.device)
+    said = population.batches.spread(torch.stack(labels))
+    return torch.stack(inputs).to(population.device), said.to(population.device)

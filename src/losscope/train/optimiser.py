@@ -15,6 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from losscope.pairs.distances import on_lines
+
+LARGE = 1 << 16
+"""Numbers a member from which a weight's gradient is written in place, and members are updated one by one."""
+
 
 class Stack:
     """Parameters of M members: ``flat`` (M, P), with one leaf view a parameter for autograd.
@@ -38,6 +43,9 @@ class Stack:
         every = {name: leaf.requires_grad_() for name, leaf in self.views(self.flat).items()}
         self.leaves = list(every.values())
         self._slots = list(self.views(self.grad).values())
+        for leaf, slot in zip(self.leaves, self._slots, strict=True):
+            if slot[0].numel() >= LARGE and on_lines(slot):
+                leaf.slot = slot  # type: ignore[attr-defined]
         self.network = {name: every[name] for name in network[0]}
         self.extra = {name: every[name] for name in extra[0]}
 
@@ -51,9 +59,10 @@ class Stack:
         return found
 
     def take(self, gradients: Sequence[Tensor]) -> None:
-        """Put the gradients of ``leaves`` into the buffer that the optimiser reads."""
+        """Put the gradients of ``leaves`` into the buffer that the optimiser reads, where they are not there yet."""
         for slot, gradient in zip(self._slots, gradients, strict=True):
-            slot.copy_(gradient)
+            if gradient.data_ptr() != slot.data_ptr():
+                slot.copy_(gradient)
 
     def gradient_norm(self) -> Tensor:
         """‖∂L/∂θ‖ of each member's network, (M,)."""
@@ -82,16 +91,24 @@ class Adam:
         self.frozen: Tensor | None = None
         self.betas, self.eps = betas, eps
         buffers = (stack.flat, stack.grad, self.mean, self.square)
-        groups: dict[float, list[int]] = defaultdict(list)
-        for member, rate in enumerate(rates):
-            groups[rate].append(member)
-        # Each rate's members: their rows of the four buffers.
-        self.groups = [
-            (rate, [[buffer[member] for member in members] for buffer in buffers])
-            for rate, members in groups.items()
-        ]
+        members = len(stack.flat)
+        # Large members are updated one after the other: what is read twice is then still in the cache.
+        one_by_one = stack.flat[0].numel() >= LARGE and stack.flat.is_cpu
+        at_once = 1 if one_by_one else members
+        self.parts: list[tuple[slice, list[tuple[float, list[list[Tensor]]]]]] = []
+        """Members updated together, and of these each rate's rows of the four buffers."""
+        for start in range(0, members, at_once):
+            part = range(start, start + at_once)
+            groups: dict[float, list[int]] = defaultdict(list)
+            for member in part:
+                groups[rates[member]].append(member)
+            rows = [
+                (rate, [[buffer[member] for member in own] for buffer in buffers])
+                for rate, own in groups.items()
+            ]
+            self.parts.append((slice(start, start + at_once), rows))
         # Made once: a buffer of this size allocated at each step costs more than the arithmetic on it.
-        self.change = torch.empty_like(stack.flat)
+        self.change = torch.empty_like(stack.flat[:at_once])
 
     @torch.no_grad()
     def step(self, norm: Tensor, *, measured: bool = True) -> tuple[Tensor | None, bool]:
@@ -107,19 +124,31 @@ class Adam:
             # Without gradient and without momentum a member stays where it is.
             for buffer in (grad, self.mean):
                 buffer.masked_fill_(self.frozen[:, None], 0.0)
-        if measured:
-            self.change.copy_(flat)
         self.count += 1
+        updates = []
+        for part, groups in self.parts:
+            if measured:
+                self.change.copy_(flat[part])
+            for rate, rows in groups:
+                self._update(rate, *rows)
+            if measured:
+                self.change.sub_(flat[part])
+                updates.append(torch.linalg.vector_norm(self.change[:, : self.stack.size], dim=1))
+        return torch.cat(updates) if measured else None, alive
+
+    def _update(
+        self,
+        rate: float,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        means: list[Tensor],
+        squares: list[Tensor],
+    ) -> None:
         first, second = self.betas
-        for rate, (weights, gradients, means, squares) in self.groups:
-            torch._fused_adam_(
-                weights, gradients, means, squares, [], [self.count] * len(weights), lr=rate, beta1=first,
-                beta2=second, weight_decay=0.0, eps=self.eps, amsgrad=False, maximize=False,
-            )  # fmt: skip
-        if not measured:
-            return None, alive
-        self.change.sub_(flat)
-        return torch.linalg.vector_norm(self.change[:, : self.stack.size], dim=1), alive
+        torch._fused_adam_(
+            weights, gradients, means, squares, [], [self.count] * len(weights), lr=rate, beta1=first,
+            beta2=second, weight_decay=0.0, eps=self.eps, amsgrad=False, maximize=False,
+        )  # fmt: skip
 
     def state(self) -> dict[str, Any]:
         """Moments and count."""
