@@ -13,6 +13,7 @@ from losscope.backbones import Backbone
 from losscope.backbones.base import Takes, need
 from losscope.backbones.memory import available
 from losscope.data.audio import SOUNDS, read_sound
+from losscope.device import pick_device
 from losscope.embed.shards import Shards
 from losscope.errors import LosscopeError, require
 
@@ -230,18 +231,3 @@ def _check_memory(rows: Rows, backbone: Backbone, device: str, batch: int) -> No
 
 def _size(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
-
-
-def pick_device(name: str) -> str:
-    """``auto`` is cuda where there is one, else cpu; a device that is not there is an error."""
-    if name == "cpu":
-        return name
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise LosscopeError(
-            "--device cuda was asked for and this torch sees no CUDA device; use --device cpu or auto"
-        )
-    return name

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from losscope.device import pick_device
 from losscope.errors import LosscopeError, unknown
 from losscope.study.pictures import Figures, save, suffix
 
@@ -91,7 +92,6 @@ def bench(
 
         return Bench(what, training(say=say), provenance=_provenance(1, "cpu"))
     from losscope.benchmarks import losses as measured
-    from losscope.train import pick_device
 
     device = pick_device(device)
     rows = measured.losses(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from losscope import foreign, launch, registry, stats
+from losscope.device import pick_device
 from losscope.errors import require
 from losscope.spec import Run, Study
 from losscope.store import Store
@@ -127,7 +128,6 @@ def plan(study: Study, say: Say | None = None, compute: bool = True) -> Plan:
     With a backbone its features are computed now, unless they are in the cache or ``compute`` is false.
     """
     from losscope.embed import load
-    from losscope.train import pick_device
 
     for plugin in study.plugins:
         registry.load_plugin(plugin)

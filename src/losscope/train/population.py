@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from losscope.data import Splits
-from losscope.errors import LosscopeError
 from losscope.pairs import normalise
 from losscope.spec import Run, seed_of
 from losscope.store import Record
@@ -311,14 +310,3 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL("libc.so.6")
         library.mallopt(M_TRIM_THRESHOLD, 1 << 30)
         library.mallopt(M_MMAP_THRESHOLD, 1 << 25)
-
-
-def pick_device(name: str) -> str:
-    """``auto`` is cuda where there is one, else cpu; a device that is not there is an error."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise LosscopeError(
-            "--device cuda was asked for and this torch sees no CUDA device; use --device cpu or auto"
-        )
-    return name
