@@ -176,11 +176,15 @@ def map_at_r_fast(embeddings: Tensor, labels: Tensor) -> Tensor:
 def _maps_at_r(members: Tensor, classes: np.ndarray) -> np.ndarray:
     """MAP@R of a few members (M, N, D) with their labels (M, N)."""
     relevant = np.stack([others_of_class(own) for own in classes])
-    finite = torch.isfinite(members).flatten(1).all(1).tolist()
     deepest, (lead, count) = int(relevant.max()), classes.shape
     if deepest == 0:
         return np.full(lead, NULL)
-    squared = torch.cat([Gallery.of(rows).squared_distances(rows) for rows in unit(members).nan_to_num()])
+    points = unit(members)
+    finite = points.sum((1, 2)).isfinite().tolist()
+    if not all(finite):
+        points.nan_to_num_()
+    tables = [Gallery.of(rows).squared_distances(rows) for rows in points]
+    squared = tables[0] if lead == 1 else torch.cat(tables)
     index = torch.arange(count, device=squared.device)
     nearest = ordered(squared, deepest, index, index.repeat(lead)).cpu().numpy().reshape(lead, count, deepest)
     scores = np.full(lead, NULL)
