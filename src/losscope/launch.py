@@ -147,7 +147,7 @@ def _records(group: Group, store: Store, progress: Callable[[int, int], None] | 
 
 
 class threads_for:
-    """Sets torch's threads for a group and sets them back.
+    """Sets the threads of torch and of NumPy's products for a group and sets them back.
 
     One for stacked models, which are small and whose numbers then do not depend on the machine; all the
     process may use for convolutions. A worker process sets ``LOSSCOPE_THREADS`` to 1.
@@ -160,14 +160,17 @@ class threads_for:
 
     def __enter__(self) -> None:
         import torch
+        from threadpoolctl import threadpool_limits
 
         self.before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
+        self.blas = threadpool_limits(self.threads, user_api="blas")
 
     def __exit__(self, *_: object) -> None:
         import torch
 
         torch.set_num_threads(self.before)
+        self.blas.restore_original_limits()
 
 
 def provenance(group: Group, started: float) -> dict[str, Any]:
