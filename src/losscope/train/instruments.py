@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from losscope.train.population import Population
 
 
-TRIAL_LOOK = 2
-"""A trial of tuning looks at its validation rows at every so many epochs, and may stop at those."""
+TRIAL_LOOKS = 28
+"""A trial of tuning looks at its validation rows at most so many times, and may stop at those."""
 
 
 class Curves:
@@ -90,6 +90,7 @@ class Instruments:
         self.probe_pairs = greediness.pairs_of(*self.probe[1].masks(), lead)
         # A trial of tuning is judged by its quality curve alone; the rest would be measured for nobody.
         self.light = population.runs[0].purpose == "trial"
+        self.looks = trial_looks(population.protocol.epochs)
 
     def read(self, loss: Tensor, terms: Terms, gradient: Tensor, norm: Tensor, update: Tensor | None) -> None:
         """Store a step's readings; arithmetic waits for the end of the epoch."""
@@ -105,7 +106,7 @@ class Instruments:
         if self.light:
             losses = torch.stack([one for (one,) in self.readings.pop(0)])
             population.curves.add("train", epoch, "loss", losses.T.contiguous().mean(-1))
-            if epoch % TRIAL_LOOK == 0 or epoch == population.protocol.epochs:
+            if epoch in self.looks:
                 self.look(population, epoch)
             return
         members, parts = population.members, []
@@ -171,6 +172,17 @@ class Instruments:
         if self.validation is not None:
             inputs, labels = self.validation
             curves.add("validation", epoch, "map_at_r", map_at_r_fast(population.embed(inputs), labels))
+
+
+def trial_looks(epochs: int) -> set[int]:
+    """The epochs after which a trial looks, the last among them: each at first, ever fewer later.
+
+    Embeddings change most in the first epochs, and there the best one often lies.
+
+    >>> sorted(trial_looks(60))
+    [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13, 15, 18, 21, 24, 28, 33, 38, 44, 52, 60]
+    """
+    return set(np.geomspace(1, epochs, TRIAL_LOOKS).round().astype(int).tolist())
 
 
 def _validation(population: Population) -> tuple[Tensor, Tensor] | None:
