@@ -322,7 +322,9 @@ class Batches:
                 sides = torch.arange(2 * size, device=self.device) // size
                 yield (
                     inputs,
-                    Relation.from_labels(torch.cat([own, own]), modality=sides),
+                    Relation.from_labels(
+                        torch.cat([own, own]).expand(len(rows) * self.share, -1), modality=sides
+                    ),
                 )
             elif self.triplets:
                 yield inputs, Relation.from_triples(size)
