@@ -102,6 +102,19 @@ def test_a_population_sweeps_margins_and_rates_as_if_each_were_alone(digits):
         assert torch.equal(alone.stack.flat[0], whole.stack.flat[member])
 
 
+def with_a_broken_second(source, runs):
+    """A population whose second member breaks in the first epoch, and one where none does, both trained for it."""
+    broken, sound = population(source, runs), population(source, runs)
+    with torch.no_grad():
+        broken.stack.network["0.weight"][1, 0, 0] = torch.nan
+    broken.run_epoch()
+    sound.run_epoch()
+    assert broken.reasons[0] is None
+    assert "not finite in epoch 1" in (broken.reasons[1] or "")
+    assert torch.equal(broken.stack.flat[0], sound.stack.flat[0])
+    return broken, sound
+
+
 @pytest.fixture(scope="module")
 def wide():
     """Vectors wide enough for a layer whose weight counts as large."""
@@ -137,15 +150,7 @@ def test_large_members_that_share_batches_are_bitwise_themselves_alone(wide, pur
 
 
 def test_a_trial_that_breaks_is_frozen_and_the_others_go_on_unchanged(wide):
-    every = margins_of((0.1, 0.5), 1, "trial")
-    broken, sound = population(wide, every), population(wide, every)
-    with torch.no_grad():
-        broken.stack.network["0.weight"][1, 0, 0] = torch.nan
-    broken.run_epoch()
-    sound.run_epoch()
-    assert broken.reasons[0] is None
-    assert "not finite in epoch 1" in (broken.reasons[1] or "")
-    assert torch.equal(broken.stack.flat[0], sound.stack.flat[0])
+    with_a_broken_second(wide, margins_of((0.1, 0.5), 1, "trial"))
 
 
 def test_members_that_draw_their_own_tuples_share_nothing(digits):
@@ -204,15 +209,7 @@ def test_a_checkpointed_population_goes_on_as_if_uninterrupted(digits, tmp_path)
 
 
 def test_a_member_that_breaks_is_frozen_and_the_others_go_on_unchanged(digits):
-    runs = runs_of("triplet", 3, epochs=1)
-    broken, sound = population(digits, runs), population(digits, runs)
-    with torch.no_grad():
-        broken.stack.network["0.weight"][1, 0, 0] = torch.nan
-    broken.run_epoch()
-    sound.run_epoch()
-    assert broken.reasons[0] is None
-    assert "not finite in epoch 1" in (broken.reasons[1] or "")
-    assert torch.equal(broken.stack.flat[0], sound.stack.flat[0])
+    broken, sound = with_a_broken_second(digits, runs_of("triplet", 3, epochs=1))
     assert torch.equal(broken.stack.flat[2], sound.stack.flat[2])
     assert broken.curves.of(0) == sound.curves.of(0)
 

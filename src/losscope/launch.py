@@ -71,7 +71,8 @@ class Group:
 def group(runs: Sequence[Run], ids: Sequence[str], **common: Any) -> list[Group]:
     """Put runs of one family into groups: blocks of seeds, capped by memory, seed by seed.
 
-    Runs of one seed stand side by side, since they share their batches. Convolutions on a CPU are faster one after the other, and so are groups of one.
+    Runs of one seed stand side by side, since they share their batches. Convolutions on a CPU are faster one
+    after the other, and so are groups of one.
     """
     families: dict[tuple[str, int], list[tuple[Run, str]]] = defaultdict(list)
     for run, run_id in zip(runs, ids, strict=True):

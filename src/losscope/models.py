@@ -29,8 +29,9 @@ class Architecture:
 
     ``shapes``: name -> shape of one member's parameter. ``fan_in``: name -> inputs of a unit, which
     sets the initial range. ``constant``: name -> the number that a parameter starts at instead. ``forward(parameters, inputs)``: parameters (M, *shape), inputs
-    (M, rows, ...), or (S, rows, ...) each for M/S consecutive members -> embeddings (M, rows, D), not normalised. ``stacks``: whether a population on a CPU
-    is faster as one stacked model than one member after the other.
+    (M, rows, ...), or (S, rows, ...) each for M/S consecutive members -> embeddings (M, rows, D), not
+    normalised. ``stacks``: whether a population on a CPU is faster as one stacked model than one member after
+    the other.
     """
 
     shapes: dict[str, tuple[int, ...]]
@@ -52,8 +53,9 @@ class Architecture:
 class _Dense(torch.autograd.Function):
     """``baddbmm`` for large weights: inputs that members share are not copied for each, nor the gradients.
 
-    On a CPU NumPy multiplies, whose library is quicker than torch's on AMD's processors (3 % of a run). The gradient of a weight is written into its attribute ``slot`` where it has one, the place that the
-    optimiser reads. Such a weight may stand in one layer only.
+    On a CPU NumPy multiplies, whose library is the quicker one on AMD's processors. The gradient of a weight
+    is written into its attribute ``slot`` where it has one, the place that the optimiser reads. Such a weight
+    may stand in one layer only.
     """
 
     @staticmethod
@@ -95,7 +97,10 @@ def _blocks(inputs: Tensor, *members: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def _dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x (M, rows, in), or (S, rows, in) each for M/S members, weight (M, in, out), bias (M, 1, out) -> (M, rows, out)."""
+    """x (M, rows, in), or (S, rows, in) each for M/S members; weight (M, in, out), bias (M, 1, out).
+
+    Returns (M, rows, out).
+    """
     if len(x) < len(weight) or hasattr(weight, "slot"):
         return _Dense.apply(x, weight, bias)
     return torch.baddbmm(bias, x, weight)

@@ -177,8 +177,6 @@ class Instruments:
 def trial_looks(epochs: int) -> set[int]:
     """The epochs after which a trial looks, the last among them: each at first, ever fewer later.
 
-    Embeddings change most in the first epochs, and there the best one often lies.
-
     >>> sorted(trial_looks(60))
     [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13, 15, 18, 21, 24, 28, 33, 38, 44, 52, 60]
     """
