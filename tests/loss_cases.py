@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from losscope.core.registry import entries, entry
 from losscope.pairs import Relation, Terms, normalise, reduce
-from losscope.registry import entries, entry
 
 LOSSES = list(entries("loss"))
 SOUND = [name for name in LOSSES if not entry("loss", name).facts.get("faulty")]

@@ -13,11 +13,19 @@ import numpy as np
 import pandas as pd
 
 NAMES = (
-    "triplet", "contrastive", "sup_con", "info_nce", "arcface", "n_pair", "center_contrastive",
-    "triplet(margin=0.2, squared=True)", "contrastive(margin=0.7, reduction='balanced')",
-    "pml:MultiSimilarityLoss(alpha=2, beta=50)", "pml:TripletMarginLoss(margin=0.1)+TripletMarginMiner(margin=0.2)",
+    "triplet",
+    "contrastive",
+    "sup_con",
+    "info_nce",
+    "arcface",
+    "n_pair",
+    "center_contrastive",
+    "triplet(margin=0.2, squared=True)",
+    "contrastive(margin=0.7, reduction='balanced')",
+    "pml:MultiSimilarityLoss(alpha=2, beta=50)",
+    "pml:TripletMarginLoss(margin=0.1)+TripletMarginMiner(margin=0.2)",
     "mine.losses:Circle",
-)  # fmt: skip
+)
 HINGE = ("triplet", "contrastive")
 
 # measure -> (centre for each loss by position, spread between seeds, split, unit)
@@ -50,9 +58,16 @@ SHAPES: dict[str, tuple[float, float, float, str, str]] = {
     "epochs_to_90": (21.0, -9.0, 2.1, "train", "epochs"),
     "epochs_to_90_quality": (7.0, -2.0, 0.9, "validation", "epochs"),
 }
-BASE = {"recall_at_1": (0.972, 0.948), "map_at_r": (0.68, 0.61), "knn_accuracy": (0.974, 0.951), "eer": (0.142, 0.171),
-        "intra_variance": (0.238, 0.301), "inter_distance": (0.71, 0.62), "intra_inter_ratio": (0.472, 0.78),
-        "effective_rank": (38.1, 29.4)}  # fmt: skip
+BASE = {
+    "recall_at_1": (0.972, 0.948),
+    "map_at_r": (0.68, 0.61),
+    "knn_accuracy": (0.974, 0.951),
+    "eer": (0.142, 0.171),
+    "intra_variance": (0.238, 0.301),
+    "inter_distance": (0.71, 0.62),
+    "intra_inter_ratio": (0.472, 0.78),
+    "effective_rank": (38.1, 29.4),
+}
 
 
 def cell(values: list[float | None], split: str, unit: str) -> dict[str, Any]:
@@ -118,16 +133,31 @@ def paired_row(
     if primary and sentence is None:
         sentence = f"{a['name']} and {b['name']} are not told apart in {measure}: {verdict}."
     return {
-        "a": a["name"], "b": b["name"], "measure": measure, "scale": "log_ratio" if log else "difference",
-        "primary": primary, "family": result["recommendation"]["goal"] if primary else None, "n": n,
-        "difference": middle, "low": low, "high": high,
+        "a": a["name"],
+        "b": b["name"],
+        "measure": measure,
+        "scale": "log_ratio" if log else "difference",
+        "primary": primary,
+        "family": result["recommendation"]["goal"] if primary else None,
+        "n": n,
+        "difference": middle,
+        "low": low,
+        "high": high,
         "low_data": None if wide is None or middle is None else middle - wide,
         "high_data": None if wide is None or middle is None else middle + wide,
-        "p": 0.00195 if primary else None, "p_holm": 0.0098 if primary else None,
-        "p_attainable": 0.0098 if primary else None, "tests_in_family": tests if primary else None, "look": 1,
-        "alpha": 0.04, "delta": delta, "verdict": verdict, "better": "a" if verdict == "higher" else None,
-        "scope": "these_data", "seeds_needed": 34 if verdict == "unresolved" else None, "sentence": sentence,
-    }  # fmt: skip
+        "p": 0.00195 if primary else None,
+        "p_holm": 0.0098 if primary else None,
+        "p_attainable": 0.0098 if primary else None,
+        "tests_in_family": tests if primary else None,
+        "look": 1,
+        "alpha": 0.04,
+        "delta": delta,
+        "verdict": verdict,
+        "better": "a" if verdict == "higher" else None,
+        "scope": "these_data",
+        "seeds_needed": 34 if verdict == "unresolved" else None,
+        "sentence": sentence,
+    }
 
 
 def result(
@@ -139,44 +169,85 @@ def result(
     sides = []
     for place, name in enumerate(names):
         lost = tuple(range(failed)) if place == min(1, losses - 1) else ()
-        sides.append({
-            "name": name,
-            "spec": {"name": name.split("(")[0], "hyperparameters": {"margin": 0.1 if place % 2 == 0 else 0.5},
-                     "reduction": "valid_mean", "tuples": "all"},
-            "tuned": None, "trials": [], "failed": len(lost),
-            "measures": measures_of(place, seeds, lost, rng),
-            "runs": [f"{place:02x}{seed:02x}{'ab54c1e09f3d7768':.16}" for seed in range(seeds)],
-        })  # fmt: skip
+        sides.append(
+            {
+                "name": name,
+                "spec": {
+                    "name": name.split("(")[0],
+                    "hyperparameters": {"margin": 0.1 if place % 2 == 0 else 0.5},
+                    "reduction": "valid_mean",
+                    "tuples": "all",
+                },
+                "tuned": None,
+                "trials": [],
+                "failed": len(lost),
+                "measures": measures_of(place, seeds, lost, rng),
+                "runs": [f"{place:02x}{seed:02x}{'ab54c1e09f3d7768':.16}" for seed in range(seeds)],
+            }
+        )
     baselines = []
     for column, name in enumerate(("raw", "untrained")):
         measures = {
             measure: cell(
                 [float(value[column] + (0 if column == 0 else 0.004 * rng.normal())) for _ in range(seeds)],
-                "test", SHAPES[measure][4],
+                "test",
+                SHAPES[measure][4],
             )
             for measure, value in BASE.items()
-        }  # fmt: skip
+        }
         baselines.append({"name": name, "measures": measures})
     whole: dict[str, Any] = {
         "schema": 1,
-        "data": {"name": "digits", "title": "Handwritten digits (synthetic fixture: no number here was measured)",
-                 "edition": "UCI test set, 1,797 images", "kind": "vectors", "classes": 10, "disjoint": False,
-                 "generated": False, "n": 1797, "licence": "CC BY 4.0", "class_names": [str(c) for c in range(10)],
-                 "notes": ["8 × 8 images, so accuracy says little about photographs."]},
-        "protocol": {"name": "matched", "model": "mlp", "hidden": [256], "embedding_size": 64, "epochs": 60,
-                     "batch_size": 120, "tuples": "all", "learning_rate": 0.001},
-        "seeds": list(range(seeds)), "losses": sides, "baselines": baselines, "paired": [],
-        "recommendation": {"goal": "retrieval", "loss": names[0], "sentences": [
-            f"For retrieval on digits, train with {names[0]}: Recall@1 0.981, 0.008 above {names[-1]}.",
-            "Both losses were untuned, at margins 0.1 and 0.5; a tuned margin may change the order.",
-            "Training is worth it: the raw pixels reach 0.972, and no untrained network does as well.",
-        ]},
-        "store": "losscope-runs/digits-matched", "report": "losscope-runs/digits-matched/report.html",
-        "provenance": {"command": "losscope compare digits --seeds 10", "losscope": "0.1.0",
-                       "versions": {"python": "3.11.2", "torch": "2.13.0", "numpy": "2.3.1"}, "commit": "4f1c2d9",
-                       "machine": "x86_64, 2 cores", "device": "cpu", "threads": 1, "seconds": 93.4,
-                       "started": "2026-01-05T09:12:44+00:00"},
-    }  # fmt: skip
+        "data": {
+            "name": "digits",
+            "title": "Handwritten digits (synthetic fixture: no number here was measured)",
+            "edition": "UCI test set, 1,797 images",
+            "kind": "vectors",
+            "classes": 10,
+            "disjoint": False,
+            "generated": False,
+            "n": 1797,
+            "licence": "CC BY 4.0",
+            "class_names": [str(c) for c in range(10)],
+            "notes": ["8 × 8 images, so accuracy says little about photographs."],
+        },
+        "protocol": {
+            "name": "matched",
+            "model": "mlp",
+            "hidden": [256],
+            "embedding_size": 64,
+            "epochs": 60,
+            "batch_size": 120,
+            "tuples": "all",
+            "learning_rate": 0.001,
+        },
+        "seeds": list(range(seeds)),
+        "losses": sides,
+        "baselines": baselines,
+        "paired": [],
+        "recommendation": {
+            "goal": "retrieval",
+            "loss": names[0],
+            "sentences": [
+                f"For retrieval on digits, train with {names[0]}: Recall@1 0.981, 0.008 above {names[-1]}.",
+                "Both losses were untuned, at margins 0.1 and 0.5; a tuned margin may change the order.",
+                "Training is worth it: the raw pixels reach 0.972, and no untrained network does as well.",
+            ],
+        },
+        "store": "losscope-runs/digits-matched",
+        "report": "losscope-runs/digits-matched/report.html",
+        "provenance": {
+            "command": "losscope compare digits --seeds 10",
+            "losscope": "0.1.0",
+            "versions": {"python": "3.11.2", "torch": "2.13.0", "numpy": "2.3.1"},
+            "commit": "4f1c2d9",
+            "machine": "x86_64, 2 cores",
+            "device": "cpu",
+            "threads": 1,
+            "seconds": 93.4,
+            "started": "2026-01-05T09:12:44+00:00",
+        },
+    }
     reference = sides[min(1, losses - 1)]
     couples = [(side, reference) for side in sides if side is not reference]
     couples += [(side, baseline) for side in sides for baseline in baselines]
@@ -255,8 +326,9 @@ def maps(result: dict[str, Any], classes: int = 10, points: int = 540) -> dict[s
         centres = np.stack([np.cos(angle), np.sin(angle)], 1) * rng.uniform(0.35, 0.95, size=(classes, 1))
         spread = 0.11 if place % 2 == 0 else 0.04
         out[loss["name"]] = {
-            "xy": centres[labels] + spread * rng.normal(size=(points, 2)), "labels": labels.astype(np.int64),
-        }  # fmt: skip
+            "xy": centres[labels] + spread * rng.normal(size=(points, 2)),
+            "labels": labels.astype(np.int64),
+        }
     return out
 
 
@@ -284,27 +356,46 @@ def with_claims(result: dict[str, Any]) -> dict[str, Any]:
             for third, protocol in enumerate(("paper", "matched")):
                 code = verdicts[(place + 2 * other + third) % 6]
                 none = code == "not_testable"
-                claims.append({
-                    "id": name, "statement": statement, "source": "Zeng 2025, table 1", "data": data,
-                    "protocol": protocol, "expected": expected, "measured": None if none else measured,
-                    "low": None if none else 0.9 * measured, "high": None if none else 1.1 * measured,
-                    "verdict": code, "seeds_needed": 24 if code == "inconclusive" else None,
-                    "reason": "a tenth of the paper's updates were made" if none else None,
-                })  # fmt: skip
+                claims.append(
+                    {
+                        "id": name,
+                        "statement": statement,
+                        "source": "Zeng 2025, table 1",
+                        "data": data,
+                        "protocol": protocol,
+                        "expected": expected,
+                        "measured": None if none else measured,
+                        "low": None if none else 0.9 * measured,
+                        "high": None if none else 1.1 * measured,
+                        "verdict": code,
+                        "seeds_needed": 24 if code == "inconclusive" else None,
+                        "reason": "a tenth of the paper's updates were made" if none else None,
+                    }
+                )
     rng = np.random.default_rng(3)
     for loss in result["losses"]:
         loss["trials"] = [
-            {"hyperparameters": {"margin": margin}, "reduction": "valid_mean", "learning_rate": rate,
-             "score": 0.9 - abs(np.log(margin / 0.2)) / 12 - 20 * (1e-3 - rate) + 0.01 * rng.normal(), "epoch": 40,
-             "failed": 0, "runs": ["aa", "bb"]}
-            for rate in (1e-3, 1e-4) for margin in (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
-        ]  # fmt: skip
+            {
+                "hyperparameters": {"margin": margin},
+                "reduction": "valid_mean",
+                "learning_rate": rate,
+                "score": 0.9 - abs(np.log(margin / 0.2)) / 12 - 20 * (1e-3 - rate) + 0.01 * rng.normal(),
+                "epoch": 40,
+                "failed": 0,
+                "runs": ["aa", "bb"],
+            }
+            for rate in (1e-3, 1e-4)
+            for margin in (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+        ]
         loss["trials"][-1] |= {"score": None, "epoch": None, "failed": 2}
         best = max(loss["trials"], key=lambda trial: trial["score"] or 0)
         loss["tuned"] = {
             **{key: best[key] for key in ("hyperparameters", "reduction", "learning_rate", "score")},
-            "checkpoint": best["epoch"], "trials": 12, "diverged": 1, "edge": ["epoch 60"],
-        }  # fmt: skip
+            "checkpoint": best["epoch"],
+            "trials": 12,
+            "diverged": 1,
+            "edge": ["epoch 60"],
+        }
     controls = [
         {"id": "scale-free", "data": "synthetic", "measured": 2.1, "low": 1.9, "high": 2.3, "reason": None},
         {
@@ -317,9 +408,29 @@ def with_claims(result: dict[str, Any]) -> dict[str, Any]:
         },
     ]
     published = [
-        {"loss": "contrastive", "measure": "intra_variance", "published": 0.0118, "mean": 0.011, "low": 0.009,
-         "high": 0.013, "inside": True, "outside_by": 0.0, "held_out": 0.2, "source": "a made paper"},
-        {"loss": "triplet", "measure": "intra_variance", "published": 0.0329, "mean": 0.05, "low": 0.04,
-         "high": 0.06, "inside": False, "outside_by": -0.0071, "held_out": None, "source": "a made paper"},
-    ]  # fmt: skip
+        {
+            "loss": "contrastive",
+            "measure": "intra_variance",
+            "published": 0.0118,
+            "mean": 0.011,
+            "low": 0.009,
+            "high": 0.013,
+            "inside": True,
+            "outside_by": 0.0,
+            "held_out": 0.2,
+            "source": "a made paper",
+        },
+        {
+            "loss": "triplet",
+            "measure": "intra_variance",
+            "published": 0.0329,
+            "mean": 0.05,
+            "low": 0.04,
+            "high": 0.06,
+            "inside": False,
+            "outside_by": -0.0071,
+            "held_out": None,
+            "source": "a made paper",
+        },
+    ]
     return {**result, "claims": claims, "controls": controls, "published": published}

@@ -7,9 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from losscope import registry, stats
-from losscope.spec import LossSpec
-from losscope.study import aa, tuning
+from losscope import stats
+from losscope.comparing import tuning
+from losscope.core import registry
+from losscope.core.spec import LossSpec
+from losscope.papers import aa
 
 LOSSES = [name for name, entry in registry.entries("loss").items() if not entry.facts.get("faulty")]
 

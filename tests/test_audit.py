@@ -13,15 +13,15 @@ from torch import nn
 
 import faults
 import losscope
-from losscope import registry
-from losscope.audit import Card, audit, subject
-from losscope.audit.card import fill
-from losscope.audit.checks import CHECKS, ESSENTIAL
-from losscope.audit.growth import _exponent, growth
-from losscope.audit.measured import force_profile, margin_unit, reduction, triple
-from losscope.audit.memory import footprint
-from losscope.errors import LosscopeError
-from losscope.study.auditing import audit as run_audit
+from losscope.auditing import Card, audit, subject
+from losscope.auditing.card import fill
+from losscope.auditing.checks import CHECKS, ESSENTIAL
+from losscope.auditing.command import audit as run_audit
+from losscope.auditing.growth import _exponent, growth
+from losscope.auditing.measured import force_profile, margin_unit, reduction, triple
+from losscope.auditing.memory import footprint
+from losscope.core import registry
+from losscope.core.errors import LosscopeError
 
 FAULTS = Path(faults.__file__)
 LOSSES = {name: entry.facts.get("faulty", False) for name, entry in registry.entries("loss").items()}
@@ -43,9 +43,26 @@ def test_our_losses_pass_the_whole_card(loss):
     made = audit(loss)
     assert not made.failed, str(made)
     checks = {line.check for line in made.lines}
-    assert {"labels", "order", "rotation", "scale", "finite differences", "coincident points", "antipodes",
-            "no positives (all singletons)", "no negatives (one class)", "float16", "bfloat16", "float32",
-            "broadcast", "reduction", "margin", "time growth", "memory growth", "force profile"} <= checks  # fmt: skip
+    assert {
+        "labels",
+        "order",
+        "rotation",
+        "scale",
+        "finite differences",
+        "coincident points",
+        "antipodes",
+        "no positives (all singletons)",
+        "no negatives (one class)",
+        "float16",
+        "bfloat16",
+        "float32",
+        "broadcast",
+        "reduction",
+        "margin",
+        "time growth",
+        "memory growth",
+        "force profile",
+    } <= checks
     judged = [line for line in made.lines if line.passed]
     assert len(judged) >= len(made.lines) - 3
     assert made.growth["exponents"]["bytes"] < 2.2
@@ -238,7 +255,7 @@ def test_a_state_is_held_still_and_random_draws_repeat():
 
 
 def test_any_callable_can_be_audited():
-    made = losscope.audit(faults.mean_over_active)
+    made = losscope.auditing(faults.mean_over_active)
     assert isinstance(made, Card)
     assert made.loss == "mean_over_active"
     assert [line.check for line in made.failed] == ["reduction"]
@@ -269,7 +286,7 @@ def test_the_cards_json_and_plots(tmp_path):
     assert set(read["lines"][0]) == {"check", "passed", "finding", "meaning"}
     assert len(read["profile"]["pull"]) == len(read["profile"]["distance"])
     assert "plotly" in (tmp_path / "force.html").read_text()
-    from losscope.study.auditing import profile_figure, save
+    from losscope.auditing.command import profile_figure, save
 
     save(profile_figure(made), tmp_path / "force.png")
     assert (tmp_path / "force.png").read_bytes().startswith(b"\x89PNG")

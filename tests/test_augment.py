@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from losscope.core.errors import LosscopeError
+from losscope.core.spec import Protocol, Study
 from losscope.data import load
-from losscope.errors import LosscopeError
-from losscope.models import resnet18
-from losscope.spec import Protocol, Study
+from losscope.models.networks import resnet18
 from losscope.train import Population, train
 from losscope.train.augment import augment
 
@@ -87,9 +87,15 @@ def images(tmp_path_factory):
 
 def population(source, loss="triplet", seeds=1, model=None, augment=None, epochs=1, only=None):
     study = Study.of(
-        data="x", losses=[loss], seeds=seeds, epochs=epochs, batch_size=12, augment=augment,
-        embedding_size=8, model=model,
-    )  # fmt: skip
+        data="x",
+        losses=[loss],
+        seeds=seeds,
+        epochs=epochs,
+        batch_size=12,
+        augment=augment,
+        embedding_size=8,
+        model=model,
+    )
     runs = [run for run in study.expand("images") if not run.loss.baseline]
     if model == "resnet18":
         small = runs[0].protocol.model_copy(update={"hidden": WIDTHS})
@@ -202,7 +208,7 @@ def test_a_row_depends_on_itself_alone_and_a_member_on_its_own_parameters():
 
 
 def test_pieces_without_gradient_are_the_whole(monkeypatch):
-    monkeypatch.setattr("losscope.models.PIECE", 2)
+    monkeypatch.setattr("losscope.models.networks.PIECE", 2)
     made = resnet18((1, 16, 16), WIDTHS, 8)
     own, x = parameters(made), torch.randn(1, 5, 1, 16, 16, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():

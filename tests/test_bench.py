@@ -10,11 +10,11 @@ import pytest
 import torch
 from scipy import stats
 
-from losscope.benchmarks import losses as bench
-from losscope.errors import LosscopeError
-from losscope.study.benching import Bench, bench_figure
-from losscope.study.benching import bench as run_bench
-from losscope.study.pictures import save
+from losscope.benching import losses as bench
+from losscope.benching.command import Bench, bench_figure
+from losscope.benching.command import bench as run_bench
+from losscope.core.errors import LosscopeError
+from losscope.reporting.pictures import save
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -60,8 +60,10 @@ def test_a_side_that_does_not_fit_is_a_row_and_so_are_larger_batches():
     side = bench.work_named("all triplets").sides[2]
     rows = bench.in_process(side, "labels", [32, 512, 1024], 2**27, 1, "cpu")
     assert [row["status"] for row in rows] == [
-        "measured", "out of memory at 0.1 GiB", "not tried: B = 512 was too large"
-    ]  # fmt: skip
+        "measured",
+        "out of memory at 0.1 GiB",
+        "not tried: B = 512 was too large",
+    ]
     assert rows[1]["seconds"] is None
     made = bench._size(bench.WORKS[0], 512, [bench.WORKS[0].sides[0], side], [rows[0], rows[1]], 0.05, "cpu")
     assert made[1]["ratio"] is made[1]["peak_bytes"] is None

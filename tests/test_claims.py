@@ -9,9 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from losscope import registry, stats
-from losscope.claims import TOGETHER, Evidence, Side, Stated, claims_of, judge, together
-from losscope.errors import LosscopeError
+from losscope import stats
+from losscope.core import registry
+from losscope.core.errors import LosscopeError
+from losscope.papers import TOGETHER, Evidence, Side, Stated, claims_of, judge, together
 
 rng = np.random.default_rng(3)
 SEEDS = 10
@@ -236,8 +237,10 @@ def test_variance_is_taken_where_detail_is_measured():
 )
 def test_a_claim_about_a_group_is_as_good_as_its_weakest_pair(low, word):
     """SupCon at ``low`` against InfoNCE at 0.1: above, equal, below."""
-    losses = [side(name, intra_variance=mean) for name, mean in
-              {"triplet": 0.3, "sup_con": low, "contrastive": 0.05, "info_nce": 0.1}.items()]  # fmt: skip
+    losses = [
+        side(name, intra_variance=mean)
+        for name, mean in {"triplet": 0.3, "sup_con": low, "contrastive": 0.05, "info_nce": 0.1}.items()
+    ]
     row = row_of(judge("zeng2026", [evidence(*losses, data="cub200")]), "seven-variance")
     assert row["verdict"] == word
     assert (row["a"], row["b"]) == ("sup_con", "info_nce") and "weakest of 4" in row["reason"]
@@ -245,8 +248,17 @@ def test_a_claim_about_a_group_is_as_good_as_its_weakest_pair(low, word):
 
 
 def test_a_part_that_points_the_other_way_counts_for_all_parts():
-    losses = [side(name, recall_at_1=mean) for name, mean in
-              {"triplet": 0.5, "contrastive": 0.6, "n_pair": 0.4, "info_nce": 0.4, "arcface": 0.4, "center_contrastive": 0.4}.items()]  # fmt: skip
+    losses = [
+        side(name, recall_at_1=mean)
+        for name, mean in {
+            "triplet": 0.5,
+            "contrastive": 0.6,
+            "n_pair": 0.4,
+            "info_nce": 0.4,
+            "arcface": 0.4,
+            "center_contrastive": 0.4,
+        }.items()
+    ]
     row = row_of(judge("zeng2026", [evidence(*losses, data="cub200")]), "seven-triplet-wins")
     assert row["verdict"] == "contradicted" and row["p"] == pytest.approx(5 * 2 / 2**SEEDS)
     lacking = row_of(judge("zeng2026", [evidence(*losses, data="cub200")]), "seven-variance")
@@ -334,7 +346,7 @@ def test_every_claim_declares_what_the_ledger_shows():
 
 
 def test_claims_import_no_torch():
-    code = "import sys, losscope.claims; losscope.claims.claims_of('zeng2025')['intra-variance'].load(); print('torch' in sys.modules)"
+    code = "import sys, losscope.papers; losscope.papers.claims_of('zeng2025')['intra-variance'].load(); print('torch' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
     )

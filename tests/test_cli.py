@@ -47,8 +47,18 @@ def compared(tmp_path_factory):
 def test_json_has_the_declared_schema(compared):
     _, result = compared
     assert result["schema"] == 1
-    assert {"data", "protocol", "seeds", "losses", "baselines", "paired", "recommendation", "store", "report",
-            "provenance"} <= set(result)  # fmt: skip
+    assert {
+        "data",
+        "protocol",
+        "seeds",
+        "losses",
+        "baselines",
+        "paired",
+        "recommendation",
+        "store",
+        "report",
+        "provenance",
+    } <= set(result)
     assert [loss["name"] for loss in result["losses"]] == ["contrastive", "triplet"]
     for loss in result["losses"]:
         assert loss["spec"]["hyperparameters"]["margin"] == {"contrastive": 0.5, "triplet": 0.1}[loss["name"]]
@@ -120,11 +130,11 @@ def test_python_mirrors_the_command(compared):
 
 
 def test_two_losses_tuned_to_the_same_numbers_both_stand_in_the_result(tmp_path):
-    from losscope import launch
-    from losscope.spec import Study
-    from losscope.study import plan
-    from losscope.study.comparing import conclude
-    from losscope.study.tuning import Choice
+    from losscope.comparing import plan
+    from losscope.comparing.running import conclude
+    from losscope.comparing.tuning import Choice
+    from losscope.core.spec import Study
+    from losscope.run import launch
 
     names = ["triplet(margin=0.2)", "triplet(margin=0.4)"]
     made = plan(Study.of(data="digits", losses=names, seeds=2, epochs=1, tune=False, out=str(tmp_path)))

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from losscope.data import images, load
-from losscope.data.audio import FRAMES, MELS, log_mel, mel_bank, read_sound, resampled
-from losscope.errors import LosscopeError
+from losscope.core.errors import LosscopeError
+from losscope.data import load
+from losscope.data.readers.sounds import FRAMES, MELS, log_mel, mel_bank, read_sound, resampled
+from losscope.data.sets import images
 
 
 @pytest.fixture(autouse=True)
@@ -161,8 +162,11 @@ def small_fsdd(root, rate=8000):
     for digit in range(10):
         for speaker in ("ann", "bob", "cat", "dan", "eve", "fay"):
             for i in (0, 5, 6):
-                write(root / "free-spoken-digit-dataset" / "recordings" / f"{digit}_{speaker}_{i}.wav",
-                      tone(200 + 150 * digit, rate, 0.1), rate)  # fmt: skip
+                write(
+                    root / "free-spoken-digit-dataset" / "recordings" / f"{digit}_{speaker}_{i}.wav",
+                    tone(200 + 150 * digit, rate, 0.1),
+                    rate,
+                )
 
 
 @pytest.mark.parametrize("apart", [False, True])

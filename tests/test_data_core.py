@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from losscope.data import Draft, Part, load, present, splits, synthetic
+from losscope.core.errors import LosscopeError
+from losscope.core.registry import entries
+from losscope.data import Draft, Part, load, present, splits
 from losscope.data.base import TEST, TRAIN, fingerprint
 from losscope.data.finish import check_finite, finish, numbered
-from losscope.errors import LosscopeError
-from losscope.registry import entries
+from losscope.data.sets import synthetic
 
 labels_of = hnp.arrays(np.int64, st.integers(1, 60), elements=st.integers(0, 6))
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from losscope.core.errors import LosscopeError
 from losscope.data import load
-from losscope.errors import LosscopeError
 
 ROWS, CLASSES = 40, 4
 Y = np.arange(ROWS) % CLASSES
@@ -417,9 +417,13 @@ def test_modalities_are_joined_by_ids(tmp_path):
     audio, visual = rng.normal(size=(ROWS, 3)), rng.normal(size=(ROWS, 4))
     lacking = order[order != 7]  # row 7 has no picture
     np.savez(
-        tmp_path / "f.npz", audio=audio, visual=visual[lacking], labels=Y,
-        audio_ids=np.arange(ROWS) + 100, visual_ids=lacking + 100,
-    )  # fmt: skip
+        tmp_path / "f.npz",
+        audio=audio,
+        visual=visual[lacking],
+        labels=Y,
+        audio_ids=np.arange(ROWS) + 100,
+        visual_ids=lacking + 100,
+    )
     source = load(tmp_path / "f.npz")
     keep = np.arange(ROWS) != 7
     np.testing.assert_allclose(source.pool.inputs, audio[keep].astype(np.float32))
@@ -477,7 +481,7 @@ def test_hub_columns_are_found(monkeypatch):
             {"vector": X[rows].tolist(), "label": Y[rows].tolist()}, features=features
         )
 
-    monkeypatch.setattr("losscope.data.hub.reachable", lambda url: True)
+    monkeypatch.setattr("losscope.data.readers.hub.reachable", lambda url: True)
     monkeypatch.setattr(
         datasets, "load_dataset", lambda *a, **k: {"train": part(slice(0, 28)), "test": part(slice(28, ROWS))}
     )
@@ -499,7 +503,7 @@ def test_hub_pictures(monkeypatch, tmp_path):
     data = datasets.Dataset.from_dict(
         {"image": [str(tmp_path / f"{i}.png") for i in range(ROWS)], "label": Y.tolist()}, features=features
     )
-    monkeypatch.setattr("losscope.data.hub.reachable", lambda url: True)
+    monkeypatch.setattr("losscope.data.readers.hub.reachable", lambda url: True)
     monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: {"train": data})
     source = load("hf:owner/pictures", size=8)
     assert source.facts.shape == (3, 8, 8)
@@ -508,7 +512,7 @@ def test_hub_pictures(monkeypatch, tmp_path):
 
 def test_the_hub_out_of_reach_is_said_at_once(monkeypatch):
     pytest.importorskip("datasets")
-    monkeypatch.setattr("losscope.data.hub.reachable", lambda url: False)
+    monkeypatch.setattr("losscope.data.readers.hub.reachable", lambda url: False)
     with pytest.raises(LosscopeError, match="hub cannot be reached"):
         load("hf:nobody/nothing-here")
     with pytest.raises(LosscopeError, match="is not hf:owner/name"):

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from losscope.data import download, images, load, present
+from losscope.core.errors import LosscopeError
+from losscope.data import download, load, present
 from losscope.data.download import reachable
-from losscope.data.finegrained import BODIES, UNNAMED_BODIES, bird_group, car_body
-from losscope.errors import LosscopeError
+from losscope.data.sets import images
+from losscope.data.sets.finegrained import BODIES, UNNAMED_BODIES, bird_group, car_body
 
 
 @pytest.fixture(autouse=True)

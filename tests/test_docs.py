@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from losscope import registry
 from losscope.cli import app
-from losscope.spec import Study
+from losscope.core import registry
+from losscope.core.spec import Study
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 

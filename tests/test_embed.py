@@ -17,15 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from losscope import embed
-from losscope.backbones import find, parse_preprocess
-from losscope.backbones.mobilenet import convolutions, same_padding
-from losscope.embed import passes
-from losscope.embed.digests import digests
-from losscope.embed.shards import Shards
-from losscope.embed.source import forget
-from losscope.errors import LosscopeError
-from losscope.study.embedding import embed as embed_command
+from losscope import features as embed
+from losscope.core.errors import LosscopeError
+from losscope.features import passes
+from losscope.features.backbones import find, parse_preprocess
+from losscope.features.backbones.mobilenet import convolutions, same_padding
+from losscope.features.digests import digests
+from losscope.features.embedding import embed as embed_command
+from losscope.features.shards import Shards
+from losscope.features.source import forget
 
 BLOCKS = [
     (1, 16, 1, 1),
@@ -55,7 +55,12 @@ def weights(tmp_path_factory) -> Path:
     def layer(name: str, kernel: str, shape: tuple[int, ...], out: int) -> None:
         fan_in = shape[0] * shape[1] * (1 if shape[3] == 1 and "depthwise" in kernel else shape[2])
         arrays[kernel] = rng.normal(0, np.sqrt(2 / fan_in), shape).astype(np.float32)
-        for what, low, high in (("gamma", 0.5, 1.5), ("beta", -0.2, 0.4), ("moving_mean", -0.3, 0.3), ("moving_variance", 0.3, 1.5)):  # fmt: skip
+        for what, low, high in (
+            ("gamma", 0.5, 1.5),
+            ("beta", -0.2, 0.4),
+            ("moving_mean", -0.3, 0.3),
+            ("moving_variance", 0.3, 1.5),
+        ):
             arrays[f"{name}_BatchNorm_{what}"] = rng.uniform(low, high, out).astype(np.float32)
 
     layer("Conv", "Conv_weights", (3, 3, 3, 32), 32)
@@ -246,7 +251,7 @@ def test_the_second_time_nothing_is_computed(photos, weights, monkeypatch):
     assert not first.cached
     assert first.table.pool.inputs.shape == (48, 1280)
     monkeypatch.setattr(passes, "compute", None)
-    monkeypatch.setattr("losscope.embed.source.compute", None)
+    monkeypatch.setattr("losscope.features.source.compute", None)
     start = time.perf_counter()
     second = run(photos, weights)
     assert time.perf_counter() - start < 1.0
@@ -288,8 +293,8 @@ def test_a_pass_from_the_cache_imports_no_torch(photos, weights):
 KILLED = """
 import os, signal, sys, torch
 torch.set_num_threads(1)  # as the tests do: sums of convolutions depend on it
-from losscope import embed
-from losscope.embed import passes
+from losscope import features as embed
+from losscope.features import passes
 passes.SHARD = 8
 def progress(done, total):
     if done >= 20:
@@ -404,8 +409,8 @@ def test_digests_are_read_once_and_see_every_change(tmp_path, monkeypatch):
     assert first[2] == "missing"
     assert len(set(first)) == 3
     read: list[str] = []
-    real = __import__("losscope.embed.digests", fromlist=["_"])._digest
-    monkeypatch.setattr("losscope.embed.digests._digest", lambda path: read.append(path) or real(path))
+    real = __import__("losscope.features.digests", fromlist=["_"])._digest
+    monkeypatch.setattr("losscope.features.digests._digest", lambda path: read.append(path) or real(path))
     assert digests(files, tmp_path / "memory") == first
     assert read == [str(files[2])]
     files[1].write_bytes(b"too")
@@ -468,11 +473,13 @@ def test_images_of_the_hub_are_read_from_their_bytes(photos, weights, monkeypatc
 
     files = sorted(photos.rglob("*.png"))
     made = datasets.Dataset.from_dict(
-        {"image": [{"bytes": one.read_bytes(), "path": None} for one in files],
-         "label": [int(one.parent.name[-1]) for one in files]},
+        {
+            "image": [{"bytes": one.read_bytes(), "path": None} for one in files],
+            "label": [int(one.parent.name[-1]) for one in files],
+        },
         features=datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["a", "b", "c"])),
-    )  # fmt: skip
-    monkeypatch.setattr("losscope.data.hub._download", lambda name, config: {"train": made})
+    )
+    monkeypatch.setattr("losscope.data.readers.hub._download", lambda name, config: {"train": made})
     table = run(Path("hf:some/photos"), weights).table
     folder = run(photos, weights).table
     np.testing.assert_array_equal(table.pool.inputs, folder.pool.inputs)
@@ -515,12 +522,20 @@ def small_vit(folder: Path, processor: bool = True, seed: int = 0) -> Path:
     ViTModel(config).save_pretrained(folder)
     if processor:
         (folder / "preprocessor_config.json").write_text(
-            json.dumps({
-                "image_processor_type": "ViTImageProcessor", "do_resize": True, "size": {"height": 32, "width": 32},
-                "resample": 2, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
-                "image_mean": [0.5, 0.4, 0.3], "image_std": [0.5, 0.6, 0.7],
-            })
-        )  # fmt: skip
+            json.dumps(
+                {
+                    "image_processor_type": "ViTImageProcessor",
+                    "do_resize": True,
+                    "size": {"height": 32, "width": 32},
+                    "resample": 2,
+                    "do_rescale": True,
+                    "rescale_factor": 1 / 255,
+                    "do_normalize": True,
+                    "image_mean": [0.5, 0.4, 0.3],
+                    "image_std": [0.5, 0.6, 0.7],
+                }
+            )
+        )
     return folder
 
 
@@ -587,14 +602,20 @@ def test_clip_gives_its_projected_image_features(photos, tmp_path):
     small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = CLIPConfig(
         text_config={**small, "vocab_size": 50, "max_position_embeddings": 8},
-        vision_config={**small, "image_size": 32, "patch_size": 16}, projection_dim=12,
-    )  # fmt: skip
+        vision_config={**small, "image_size": 32, "patch_size": 16},
+        projection_dim=12,
+    )
     torch.manual_seed(0)
     CLIPModel(config).save_pretrained(tmp_path / "clip")
     (tmp_path / "clip" / "preprocessor_config.json").write_text(
-        json.dumps({"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 32},
-                    "crop_size": {"height": 32, "width": 32}})
-    )  # fmt: skip
+        json.dumps(
+            {
+                "image_processor_type": "CLIPImageProcessor",
+                "size": {"shortest_edge": 32},
+                "crop_size": {"height": 32, "width": 32},
+            }
+        )
+    )
     made = run(photos, tmp_path / "clip", preprocess=None).table
     assert made.pool.inputs.shape == (48, 12)
 
@@ -636,10 +657,17 @@ def test_sounds_go_through_an_audio_model(tmp_path):
     from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
     config = Wav2Vec2Config(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, conv_dim=(8, 8),
-        conv_stride=(5, 4), conv_kernel=(10, 8), num_feat_extract_layers=2, num_conv_pos_embeddings=4,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        conv_dim=(8, 8),
+        conv_stride=(5, 4),
+        conv_kernel=(10, 8),
+        num_feat_extract_layers=2,
+        num_conv_pos_embeddings=4,
         num_conv_pos_embedding_groups=2,
-    )  # fmt: skip
+    )
     torch.manual_seed(0)
     Wav2Vec2Model(config).save_pretrained(tmp_path / "w2v")
     Wav2Vec2FeatureExtractor(sampling_rate=8000).save_pretrained(tmp_path / "w2v")
@@ -684,9 +712,13 @@ def test_timm_is_used_where_the_user_has_it(photos, monkeypatch):
     fake.create_model = lambda name, pretrained, num_classes: network
     fake.data = types.ModuleType("timm.data")
     fake.data.resolve_model_data_config = lambda model: {
-        "input_size": (3, 32, 32), "interpolation": "bicubic", "crop_pct": 0.9, "crop_mode": "center",
-        "mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2),
-    }  # fmt: skip
+        "input_size": (3, 32, 32),
+        "interpolation": "bicubic",
+        "crop_pct": 0.9,
+        "crop_mode": "center",
+        "mean": (0.5, 0.5, 0.5),
+        "std": (0.2, 0.2, 0.2),
+    }
     monkeypatch.setitem(sys.modules, "timm", fake)
     monkeypatch.setitem(sys.modules, "timm.data", fake.data)
     made = run(photos, Path("timm:tiny"), preprocess=None)
@@ -786,21 +818,34 @@ def test_the_written_file_can_be_compared(photos, weights, tmp_path):
         assert set(file["class_names"]) == {"class0", "class1", "class2"}
     assert "features of mobile.npz" in losscope.data.load(str(tmp_path / "f.npz")).describe()
     result = losscope.compare(
-        str(tmp_path / "f.npz"), losses="triplet", seeds=2, epochs=1, batch_size=12, device="cpu",
-        out=str(tmp_path / "runs"), tune=False,
-    )  # fmt: skip
+        str(tmp_path / "f.npz"),
+        losses="triplet",
+        seeds=2,
+        epochs=1,
+        batch_size=12,
+        device="cpu",
+        out=str(tmp_path / "runs"),
+        tune=False,
+    )
     assert {one["name"] for one in result.data["baselines"]} == {"raw", "untrained"}
 
 
 def test_compare_trains_on_a_vits_features_as_one_population(photos, vit, tmp_path, monkeypatch):
     import losscope
-    from losscope.spec import Study
-    from losscope.study import dry_run, plan
+    from losscope.comparing import dry_run, plan
+    from losscope.core.spec import Study
 
     words = {
-        "data": str(photos), "backbone": str(vit), "losses": ["triplet", "contrastive"], "seeds": 3, "epochs": 1,
-        "batch_size": 12, "device": "cpu", "out": str(tmp_path / "runs"), "tune": False,
-    }  # fmt: skip
+        "data": str(photos),
+        "backbone": str(vit),
+        "losses": ["triplet", "contrastive"],
+        "seeds": 3,
+        "epochs": 1,
+        "batch_size": 12,
+        "device": "cpu",
+        "out": str(tmp_path / "runs"),
+        "tune": False,
+    }
     planned = dry_run(plan(Study.of(**words), compute=False))
     assert "features of" in planned["data"]
     assert planned["populations"] == 4
@@ -811,7 +856,7 @@ def test_compare_trains_on_a_vits_features_as_one_population(photos, vit, tmp_pa
     assert result.data["protocol"]["hidden"] == []
     features = run(photos, vit, preprocess=None).table
     assert result.data["data"]["digest"] == features.digest
-    monkeypatch.setattr("losscope.embed.source.compute", None)
+    monkeypatch.setattr("losscope.features.source.compute", None)
     forget()
     again = losscope.compare(**words)
     pick = lambda one: [entry["measures"]["recall_at_1"]["values"] for entry in one.data["losses"]]  # noqa: E731

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from losscope import stats
-from losscope.spec import Study
+from losscope.core.spec import Study
 
 FILES = sorted((Path(__file__).parents[1] / "examples").glob("*.toml"))
 

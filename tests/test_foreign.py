@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from losscope import foreign
+from losscope.core import calls as foreign
+from losscope.core.errors import LosscopeError
+from losscope.core.spec import LossSpec, Study
 from losscope.data import load
-from losscope.errors import LosscopeError
-from losscope.losses.foreign import COLUMNS, ForeignLoss, _rounds, check
+from losscope.losses.foreign.building import COLUMNS, ForeignLoss, _rounds, check
 from losscope.pairs import Relation, normalise
-from losscope.spec import LossSpec, Study
 from losscope.train import Population, train
 
 pml = pytest.importorskip("pytorch_metric_learning")
@@ -121,7 +121,7 @@ def test_a_missing_library_says_what_to_install(monkeypatch):
     def gone(name, *_):
         raise ImportError(name)
 
-    monkeypatch.setattr("losscope.losses.foreign.importlib.import_module", gone)
+    monkeypatch.setattr("losscope.losses.foreign.building.importlib.import_module", gone)
     with pytest.raises(LosscopeError, match="pip install pytorch-metric-learning"):
         ForeignLoss("pml:TripletMarginLoss")
     with pytest.raises(LosscopeError, match="pip install sentence-transformers"):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from losscope import launch, registry
-from losscope.errors import LosscopeError
-from losscope.spec import Study
-from losscope.store import Store
-from losscope.study import plan
+from losscope.comparing import plan
+from losscope.core import registry
+from losscope.core.errors import LosscopeError
+from losscope.core.spec import Study
+from losscope.run import launch
+from losscope.run.store import Store
 
 FATAL = '''
 import os
-from losscope.registry import register
+from losscope.core.registry import register
 from losscope.losses.tuples import triplet
 
 
@@ -83,7 +84,7 @@ def test_a_mistake_of_the_users_stops_all_and_is_said(tmp_path):
 
 def test_a_dask_cluster_gives_the_numbers_of_one_process(tmp_path):
     pytest.importorskip("distributed", reason="the extra dask is not installed")
-    from losscope.study.comparing import run
+    from losscope.comparing.running import run
 
     words = {"data": "digits", "seeds": 2, "epochs": 1, "tune": False, "keep": "none"}
     apart = run(Study.of(**words, engine="dask", out=str(tmp_path / "dask")))

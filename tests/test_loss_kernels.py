@@ -25,10 +25,13 @@ from loss_cases import (
     seeded,
     vectors,
 )
-from losscope.errors import LosscopeError
-from losscope.losses import module
-from losscope.pairs import Relation, elsewhere, explicit, kernels, normalise, reduce
-from losscope.registry import entry
+from losscope.core.errors import LosscopeError
+from losscope.core.registry import entry
+from losscope.losses import loss as module
+from losscope.pairs import Relation, normalise, reduce
+from losscope.pairs.kernels import aligned as explicit
+from losscope.pairs.kernels import dispatch
+from losscope.pairs.kernels import torch_backend as elsewhere
 from oracles import Case
 
 
@@ -65,8 +68,8 @@ def test_other_devices_take_the_same_steps(
         return found
 
     usual = run()
-    monkeypatch.setattr(kernels, "blocks", elsewhere)
-    monkeypatch.setattr(kernels, "bare", Tensor.detach)
+    monkeypatch.setattr(dispatch, "blocks", elsewhere)
+    monkeypatch.setattr(dispatch, "bare", Tensor.detach)
     monkeypatch.setattr(explicit, "bare", Tensor.detach)
     for here, there in zip(usual, run(), strict=True):
         assert torch.allclose(here, there, atol=1e-12)
@@ -82,7 +85,7 @@ class TestTripletSlopes:
         known = positive.unsqueeze(-1) & negative.unsqueeze(-2)
         live = (reach.unsqueeze(-1) + margin > reach.unsqueeze(-2)) & known
         slope = reach.clone()
-        value, active = kernels.triplet_slopes(slope, positive, negative, margin)
+        value, active = dispatch.triplet_slopes(slope, positive, negative, margin)
         assert torch.equal(active, live.sum((-2, -1)))
         assert torch.equal(slope, (live.sum(-1) - live.sum(-2)).to(reach.dtype))
         exact = (terms.double() * live).sum((-2, -1))

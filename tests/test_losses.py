@@ -29,9 +29,9 @@ from loss_cases import (
     seeded,
     vectors,
 )
-from losscope.errors import LosscopeError
+from losscope.core.errors import LosscopeError
+from losscope.core.registry import entry
 from losscope.pairs import Relation, pair_distances, reduce
-from losscope.registry import entry
 from oracles import Case
 
 

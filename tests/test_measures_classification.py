@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from losscope.errors import LosscopeError
+from losscope.core.errors import LosscopeError
 from losscope.measures import evaluate
 
 Data = tuple[torch.Tensor, torch.Tensor]

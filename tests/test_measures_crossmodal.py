@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from losscope.errors import LosscopeError
+from losscope.core.errors import LosscopeError
 from losscope.measures import evaluate, neighbours
 
 WAYS = {"audio_to_visual": (0, 1), "visual_to_audio": (1, 0)}

@@ -8,11 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losscope import measures, registry
-from losscope.errors import LosscopeError
+from losscope import measures
+from losscope.core import registry
+from losscope.core.errors import LosscopeError
+from losscope.core.quantities import QUANTITIES
 from losscope.measures import evaluate
-from losscope.measures.retrieval import map_at_r_fast
-from losscope.quantities import QUANTITIES
+from losscope.measures.ranking import map_at_r_fast
 
 ENTRIES = registry.entries("measure")
 
@@ -237,7 +238,7 @@ def test_a_plugin_measure_is_called_by_the_contract(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_plugins", {})
     file = tmp_path / "mine.py"
     file.write_text(
-        "from losscope.registry import register\n"
+        "from losscope.core.registry import register\n"
         "@register('measure', 'mine', gives=('mean_norm',), needs=(), default=False)\n"
         "def mine(embeddings, labels):\n"
         "    return {'mean_norm': embeddings.norm(dim=-1).mean(-1)}, {}\n"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import skew
 
 from losscope.measures import evaluate, neighbours
-from losscope.measures.retrieval import map_at_r_fast
+from losscope.measures.ranking import map_at_r_fast
 
 NAMES = ("recall_at_1", "recall_at_5", "recall_at_10", "r_precision", "map_at_r")
 

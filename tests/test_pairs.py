@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from losscope.errors import LosscopeError
+from losscope.core.errors import LosscopeError
 from losscope.pairs import (
     TUPLES,
     Partners,

@@ -13,8 +13,9 @@ from hypothesis import strategies as some
 from sklearn.decomposition import PCA
 
 import report_fixture as fixture
-from losscope.report import evidence, figure, maps, page, parts, plots
-from losscope.report.parts import Context
+from losscope.reporting import figure, maps, page, parts, plots
+from losscope.reporting import rows as evidence
+from losscope.reporting.parts import Context
 
 
 def context(losses: int = 2, **more) -> Context:
@@ -24,15 +25,22 @@ def context(losses: int = 2, **more) -> Context:
 
 def figures_of(one: Context) -> list[figure.Figure]:
     return [
-        plots.curves(plots.courses(one.traces, "loss", one.palette, relative=True), "x", one.palette,
-                     target=(0.1, "a tenth"), log=True),
+        plots.curves(
+            plots.courses(one.traces, "loss", one.palette, relative=True),
+            "x",
+            one.palette,
+            target=(0.1, "a tenth"),
+            log=True,
+        ),
         plots.curves(plots.courses(one.traces, "hard_share", one.palette), "x", one.palette, share=True),
-        plots.seed_lines({side.name: side.measures["map_at_r"]["values"] for side in one.sides}, "map_at_r", one.palette),
+        plots.seed_lines(
+            {side.name: side.measures["map_at_r"]["values"] for side in one.sides}, "map_at_r", one.palette
+        ),
         plots.class_bars(one.detail, None, one.palette),
         plots.class_bars(fixture.detail(one.result, 60), None, one.palette),
         *maps.maps(one.maps, None, one.palette),
         plots.tuning_lines("triplet", one.result["losses"][0]["trials"], one.palette, [0.5, 1.0]),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("losses", [2, 12])
@@ -209,8 +217,10 @@ def test_small_maps_have_two_axes(shape):
 
 
 def test_all_maps_have_one_scale():
-    found = {"a": {"xy": np.array([[3.0, 0.0], [0.0, -1.0]]), "labels": np.array([0, -1])},
-             "b": {"xy": np.array([[0.1, 0.2]]), "labels": np.array([1])}}  # fmt: skip
+    found = {
+        "a": {"xy": np.array([[3.0, 0.0], [0.0, -1.0]]), "labels": np.array([0, -1])},
+        "b": {"xy": np.array([[0.1, 0.2]]), "labels": np.array([1])},
+    }
     drawn = maps.maps(found, ["x", "y"], figure.Palette(["a", "b"]))
     ranges = {tuple(one.layout[axis]["range"]) for one in drawn for axis in ("xaxis", "yaxis")}
     [(low, high)] = ranges

@@ -17,10 +17,10 @@ import pytest
 from markupsafe import Markup
 
 import report_fixture as fixture
-from losscope import registry
-from losscope.errors import LosscopeError
-from losscope.report import page, words
-from losscope.report.parts import Grid, fragment
+from losscope.core import registry, wording
+from losscope.core.errors import LosscopeError
+from losscope.reporting import page
+from losscope.reporting.parts import Grid, fragment
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "wbr"}
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"
@@ -87,7 +87,7 @@ def test_every_registered_section_is_on_a_full_page_in_its_order(whole):
 def test_every_section_says_what_it_is():
     for entry in registry.entries("section").values():
         assert len(entry.summary) > 20
-        assert entry.module == "losscope.report.sections"
+        assert entry.module == "losscope.reporting.sections"
 
 
 def test_what_a_user_wrote_is_shown_and_never_run():
@@ -207,7 +207,7 @@ def test_a_number_can_be_traced_to_its_runs(whole):
 
 
 def test_definitions_come_from_the_quantities(whole):
-    from losscope.quantities import QUANTITIES
+    from losscope.core.quantities import QUANTITIES
 
     shown = {attrs["title"] for attrs, _ in whole.all("abbr")}
     for name in ("recall_at_1", "intra_variance", "effective_active"):
@@ -238,14 +238,35 @@ def test_a_full_size_page_stays_below_eight_megabytes():
         {},
         {"schema": 1, "losses": [], "baselines": [], "paired": [], "recommendation": None, "seeds": []},
         {"losses": [{"name": "a", "measures": {}}]},
-        {"losses": [{"name": "a", "measures": None, "trials": None, "spec": None}], "data": None, "protocol": None},
-        {"losses": [{"name": "a", "measures": {"recall_at_1": {"mean": None, "low": None, "high": None,
-                                                               "values": [None], "split": None, "unit": None}}}]},
+        {
+            "losses": [{"name": "a", "measures": None, "trials": None, "spec": None}],
+            "data": None,
+            "protocol": None,
+        },
+        {
+            "losses": [
+                {
+                    "name": "a",
+                    "measures": {
+                        "recall_at_1": {
+                            "mean": None,
+                            "low": None,
+                            "high": None,
+                            "values": [None],
+                            "split": None,
+                            "unit": None,
+                        }
+                    },
+                }
+            ]
+        },
         {"losses": [{"name": "a", "measures": {"recall_at_1": None}}], "seeds": [0]},
-        {"losses": [{"name": "a", "measures": {}}], "paired": [{"a": "a", "b": "b", "measure": "recall_at_1",
-                                                               "primary": True, "verdict": "failed"}]},
+        {
+            "losses": [{"name": "a", "measures": {}}],
+            "paired": [{"a": "a", "b": "b", "measure": "recall_at_1", "primary": True, "verdict": "failed"}],
+        },
     ],
-)  # fmt: skip
+)
 def test_absent_parts_are_left_out(result):
     read = Reader(page.render(result))
     assert len(read.all("h1")) == 1
@@ -283,7 +304,7 @@ def test_a_reproduction_leads_with_its_tally():
     )
     ledger = next(text for attrs, text in read.all("table") if attrs["class"] == "ledger")
     for code, count in counts.items():
-        assert ledger.count(words.verdict(code)) == count
+        assert ledger.count(wording.verdict(code)) == count
     assert not read.figures()
 
 
@@ -387,7 +408,7 @@ def test_fragments_escape_what_they_are_given():
 def test_torch_and_plotly_objects_stay_out():
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import report_fixture as fixture\n"
-        "from losscope.report import page, tables\n"
+        "from losscope.reporting import page, tables\n"
         "result = fixture.result(2); text = page.render(result, fixture.traces(result, 2), fixture.detail(result))\n"
         "tables.render(result, 'latex'); assert 'Plotly' in text\n"
         "print([name for name in ('torch', 'matplotlib', 'plotly.graph_objs._figure') if name in sys.modules])"
@@ -404,9 +425,20 @@ def test_a_browser_draws_every_figure(tmp_path):
     file = tmp_path / "page.html"
     file.write_text(made(3, claims=True), encoding="utf-8")
     ran = subprocess.run(
-        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-         "--virtual-time-budget=20000", "--dump-dom", f"file://{file}"],
-        capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
+        [
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--virtual-time-budget=20000",
+            "--dump-dom",
+            f"file://{file}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
     assert 'data-drawn="yes"' in ran.stdout
     assert ran.stdout.count('class="main-svg"') >= ran.stdout.count('class="plot')

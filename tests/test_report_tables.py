@@ -13,9 +13,10 @@ from hypothesis import strategies as some
 from rich.console import Console
 
 import report_fixture as fixture
-from losscope.errors import LosscopeError
-from losscope.quantities import GOALS, QUANTITIES
-from losscope.report import tables, words
+from losscope.core import wording
+from losscope.core.errors import LosscopeError
+from losscope.core.quantities import GOALS, QUANTITIES
+from losscope.reporting import tables
 
 
 def printed(thing, width: int = 100) -> str:
@@ -170,8 +171,8 @@ def test_little_is_enough_for_every_format(result, format):
 def test_a_small_variance_keeps_two_digits_and_a_small_share_does_not():
     measures = {name: {"mean": 0.00471, "low": 0.0045, "high": 0.0049} for name in ("intra_variance", "eer")}
     side = tables.Side("a", "loss", measures)
-    assert tables.texts(side, "intra_variance", words.Digits(3)) == ("0.0047", "0.0045–0.0049")
-    assert tables.texts(side, "eer", words.Digits(3)) == ("0.005", "0.004–0.005")
+    assert tables.texts(side, "intra_variance", wording.Digits(3)) == ("0.0047", "0.0045–0.0049")
+    assert tables.texts(side, "eer", wording.Digits(3)) == ("0.005", "0.004–0.005")
 
 
 # --- numbers in words ------------------------------------------------------------------------------
@@ -190,14 +191,14 @@ def value_of(text: str) -> float:
 
 @given(finite)
 def test_a_number_reads_back_to_two_digits(value):
-    got = value_of(words.number(value))
+    got = value_of(wording.number(value))
     assert got == pytest.approx(value, rel=0.051)
 
 
 @given(finite, finite, some.integers(0, 4))
 def test_an_interval_keeps_its_order(a, b, decimals):
     low, high = sorted((a, b))
-    text = words.interval(low, high, words.Digits(decimals))
+    text = wording.interval(low, high, wording.Digits(decimals))
     if text:
         ends = [value_of(end) for end in re.split(r" to |–", text)]
         assert ends[0] < ends[1]
@@ -205,15 +206,15 @@ def test_an_interval_keeps_its_order(a, b, decimals):
 
 @given(some.lists(some.tuples(some.floats(0.001, 1), some.floats(1e-5, 0.1)), min_size=1, max_size=6))
 def test_digits_of_shares_stop_at_a_tenth_of_what_matters(pairs):
-    assert words.digits_for(pairs, "recall_at_1").decimals <= 3
-    assert words.digits_for(pairs, "recall_at_1@test").decimals <= 3
+    assert wording.digits_for(pairs, "recall_at_1").decimals <= 3
+    assert wording.digits_for(pairs, "recall_at_1@test").decimals <= 3
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), -float("inf"), "x", True])
 def test_what_is_no_number_is_a_dash(value):
-    assert words.number(value) == "—"
-    assert words.p_value(value) == "—"
-    assert words.interval(value, 1.0) == ""
+    assert wording.number(value) == "—"
+    assert wording.p_value(value) == "—"
+    assert wording.interval(value, 1.0) == ""
 
 
 def test_effects_are_signed_differences_or_ratios():
@@ -224,24 +225,29 @@ def test_effects_are_signed_differences_or_ratios():
         "low": -0.004,
         "high": 0.0286,
     }
-    assert words.effect(row) == ("+0.012", "−0.004 to +0.029")
-    ratio = {"measure": "intra_variance", "scale": "log_ratio", "difference": math.log(2.4), "low": math.log(2.0),
-             "high": math.log(2.9)}  # fmt: skip
-    assert words.effect(ratio) == ("×2.40", "2.00–2.90")
-    assert words.effect({"difference": None}) == ("—", "")
-    assert words.effect({"scale": "log_ratio", "difference": 1e6, "low": 1.0, "high": None})[1] == ""
+    assert wording.effect(row) == ("+0.012", "−0.004 to +0.029")
+    ratio = {
+        "measure": "intra_variance",
+        "scale": "log_ratio",
+        "difference": math.log(2.4),
+        "low": math.log(2.0),
+        "high": math.log(2.9),
+    }
+    assert wording.effect(ratio) == ("×2.40", "2.00–2.90")
+    assert wording.effect({"difference": None}) == ("—", "")
+    assert wording.effect({"scale": "log_ratio", "difference": 1e6, "low": 1.0, "high": None})[1] == ""
 
 
 def test_every_quantity_has_words():
     for name in QUANTITIES:
-        assert words.title(name)[0].isupper() or words.title(name)[:2] in ("k-", "mA")
-        assert words.label(f"{name}@test") == f"{words.label(name)} (test)"
-    assert words.label("my_measure") == "my measure"
+        assert wording.title(name)[0].isupper() or wording.title(name)[:2] in ("k-", "mA")
+        assert wording.label(f"{name}@test") == f"{wording.label(name)} (test)"
+    assert wording.label("my_measure") == "my measure"
 
 
-@pytest.mark.parametrize("code", words.VERDICTS)
+@pytest.mark.parametrize("code", wording.VERDICTS)
 def test_verdicts_have_words(code):
-    assert "_" not in words.verdict(code)
+    assert "_" not in wording.verdict(code)
 
 
 def test_published_values_stand_beside_ours_and_say_by_how_much_they_miss():

@@ -8,15 +8,22 @@ import json
 import numpy as np
 import pytest
 
-from losscope import claims, cli, launch, registry
-from losscope.errors import LosscopeError
-from losscope.spec import Study
-from losscope.store import Store
-from losscope.study import controls, costing, papers, planning, reproducing
+from losscope import cli
+from losscope import papers as claims
+from losscope.comparing import planning
+from losscope.core import registry
+from losscope.core.errors import LosscopeError
+from losscope.core.spec import Study
+from losscope.papers import cells as papers
+from losscope.papers import controls
+from losscope.papers import engine as reproducing
+from losscope.run import cost as costing
+from losscope.run import launch
+from losscope.run.store import Store
 
 SMALL = {"classes": 4, "points": 24, "dimensions": 8, "subclusters": 2}
 PLANTED = '''
-from losscope.registry import register
+from losscope.core.registry import register
 
 
 @register("claim", "planted-true", paper="tiny", statement="triplet has the larger intra-class variance", source="planted",
@@ -108,7 +115,20 @@ def test_planted_claims_come_out_as_they_are(done):
 
 
 def test_every_row_has_the_keys_of_the_contract(done):
-    keys = ("id", "statement", "source", "data", "protocol", "expected", "measured", "low", "high", "verdict", "seeds_needed", "reason")  # fmt: skip
+    keys = (
+        "id",
+        "statement",
+        "source",
+        "data",
+        "protocol",
+        "expected",
+        "measured",
+        "low",
+        "high",
+        "verdict",
+        "seeds_needed",
+        "reason",
+    )
     result, _, _ = done
     assert {row["protocol"] for row in result.data["claims"]} == {"paper", "matched"}
     for row in result.data["claims"]:

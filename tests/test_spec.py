@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losscope import registry
-from losscope.errors import LosscopeError
-from losscope.spec import DataSpec, LossSpec, Protocol, Run, Study, protocol, seed_of, split_losses
+from losscope.core import registry
+from losscope.core.errors import LosscopeError
+from losscope.core.spec import DataSpec, LossSpec, Protocol, Run, Study, protocol, seed_of, split_losses
 
 
 def test_a_loss_is_read_and_labelled_by_what_was_given():
@@ -171,8 +171,8 @@ def test_protocol_numbers_are_those_of_the_definitions():
 
 def test_names_are_found_without_importing_torch():
     code = (
-        "import sys, losscope.study.listing as l, losscope.registry as r; l.items(); r.entry('loss', 'triplet');"
-        "from losscope.spec import Study; Study.of(losses='triplet(margin=0.2)'); assert 'torch' not in sys.modules"
+        "import sys, losscope.comparing.listing as l, losscope.core.registry as r; l.items(); r.entry('loss', 'triplet');"
+        "from losscope.core.spec import Study; Study.of(losses='triplet(margin=0.2)'); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -190,7 +190,7 @@ def test_registry_reads_what_it_would_import():
 def test_a_plugin_registers_and_a_broken_one_is_one_sentence(tmp_path):
     good = tmp_path / "mine.py"
     good.write_text(
-        "from losscope.registry import register\n"
+        "from losscope.core.registry import register\n"
         "@register('loss', 'mine', hinge=False, normalised=True, form='pairs', shape='other')\n"
         "def mine(embeddings, relation, *, margin=0.5):\n    '''My loss.'''\n"
     )

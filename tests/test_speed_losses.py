@@ -18,8 +18,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from losscope.core.registry import get
 from losscope.pairs import Relation, normalise, reduce
-from losscope.registry import get
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy import stats as oracle
 
 import losscope.stats
-from losscope.errors import LosscopeError
+from losscope.core.errors import LosscopeError
 from losscope.stats import (
     alpha_of,
     attainable_p,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losscope.errors import LosscopeError
+from losscope.core.errors import LosscopeError
 from losscope.stats import Measured, analyse, data_like_these, jackknife_variance, plain
 
 SHIFTS = np.array([0.3, -0.8, 0.5, 1.2, -0.4, 0.9, -1.1, -0.2, 0.1, -0.5])

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from losscope.errors import LosscopeError
-from losscope.quantities import quantity
+from losscope.core.errors import LosscopeError
+from losscope.core.quantities import quantity
 from losscope.stats import (
     Claim,
     ClaimVerdict,

@@ -11,9 +11,9 @@ import sys
 import numpy as np
 import pytest
 
-from losscope.errors import LosscopeError
-from losscope.spec import DataSpec, LossSpec, Run, protocol
-from losscope.store import Record, Store
+from losscope.core.errors import LosscopeError
+from losscope.core.spec import DataSpec, LossSpec, Run, protocol
+from losscope.run.store import Record, Store
 
 
 def record(seed: int = 0) -> Record:
@@ -129,5 +129,5 @@ def test_looks_count_only_when_seeds_change(tmp_path):
 
 
 def test_the_store_never_imports_torch():
-    code = "import sys, losscope.store; assert 'torch' not in sys.modules"
+    code = "import sys, losscope.run.store; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

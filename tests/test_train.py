@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from losscope import models
+from losscope.core.errors import LosscopeError
+from losscope.core.spec import Study
 from losscope.data import load
-from losscope.errors import LosscopeError
 from losscope.measures import evaluate
+from losscope.models import networks as models
 from losscope.pairs import normalise
-from losscope.spec import Study
 from losscope.train import Population, measuring, train
 from losscope.train.batches import balanced
 

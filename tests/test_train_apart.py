@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from losscope.core.spec import Study
 from losscope.data import load
-from losscope.spec import Study
 from losscope.train import train
 
 

@@ -11,19 +11,19 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "LosscopeError": "losscope.errors",
-    "LossSpec": "losscope.spec",
-    "Protocol": "losscope.spec",
-    "Study": "losscope.spec",
+    "LosscopeError": "losscope.core.errors",
+    "LossSpec": "losscope.core.spec",
+    "Protocol": "losscope.core.spec",
+    "Study": "losscope.core.spec",
     "Relation": "losscope.pairs",
     "Terms": "losscope.pairs",
-    "Result": "losscope.study",
-    "compare": "losscope.study",
-    "judge": "losscope.study",
-    "audit": "losscope.audit",
+    "Result": "losscope.comparing",
+    "compare": "losscope.comparing",
+    "judge": "losscope.comparing",
+    "audit": "losscope.auditing",
     "geometry": "losscope.measures",
     "retrieval": "losscope.measures",
-    "register": "losscope.registry",
+    "register": "losscope.core.registry",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -1,4 +1,4 @@
-"""The command line: parsing, progress and printing only. What a command does is in ``losscope.study``."""
+"""The command line: parsing, progress and printing only. What a command does is in ``losscope.comparing``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["app", "main"]
 
 def main(arguments: Iterator[str] | list[str] | None = None) -> None:
     """The entry point: mistakes are one sentence and exit code 2, Ctrl-C keeps what is done (130)."""
-    from losscope.errors import LosscopeError
+    from losscope.core.errors import LosscopeError
 
     try:
         app(arguments)

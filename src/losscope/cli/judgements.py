@@ -57,12 +57,19 @@ def judge(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.study.judging import judge as judge_runs
+    from losscope.comparing.judging import judge as judge_runs
 
     result = judge_runs(
-        runs, goal=goal, measure=measure, reference=reference, unpaired=unpaired, look=look, tuned=not untuned,
-        declare=declare or (), say=None if json else say_aside,
-    )  # fmt: skip
+        runs,
+        goal=goal,
+        measure=measure,
+        reference=reference,
+        unpaired=unpaired,
+        look=look,
+        tuned=not untuned,
+        declare=declare or (),
+        say=None if json else say_aside,
+    )
     if report is not None:
         result.data["report"] = str(result.report(report))
     print_result(result, json)
@@ -89,7 +96,7 @@ def report(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.study import report as report_again
+    from losscope.comparing import report as report_again
 
     result = report_again(folder, study)
     if format == "html":
@@ -134,8 +141,8 @@ def audit(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.registry import load_plugin
-    from losscope.study.auditing import audit as run_audit
+    from losscope.auditing.command import audit as run_audit
+    from losscope.core.registry import load_plugin
 
     for path in plugin or []:
         load_plugin(path)
@@ -196,12 +203,19 @@ def bench(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.study.benching import bench as run_bench
+    from losscope.benching.command import bench as run_bench
 
     made = run_bench(
-        what, sizes=sizes, works=works, seconds=seconds, memory=memory, threads=threads, device=device, plot=plot,
+        what,
+        sizes=sizes,
+        works=works,
+        seconds=seconds,
+        memory=memory,
+        threads=threads,
+        device=device,
+        plot=plot,
         say=None if json else say_aside,
-    )  # fmt: skip
+    )
     if json:
         print(made.json())
     else:
@@ -228,7 +242,7 @@ def list_items(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.study.listing import items, listing
+    from losscope.comparing.listing import items, listing
 
     if json:
         print_json(items(what, data_root))

@@ -127,7 +127,7 @@ class Training:
 
 def duration(text: str | None) -> float | None:
     """Seconds of ``90``, ``90s``, ``5m`` or ``1h``."""
-    from losscope.errors import LosscopeError
+    from losscope.core.errors import LosscopeError
 
     if text is None:
         return None
@@ -142,7 +142,7 @@ def key_value(text: str) -> tuple[str, Any]:
     """``key=value`` as a key and a Python value, or its text where it is none."""
     import ast
 
-    from losscope.errors import LosscopeError
+    from losscope.core.errors import LosscopeError
 
     key, equals, value = text.partition("=")
     if not equals or not key:

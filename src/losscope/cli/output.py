@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from losscope.study import Result
+    from losscope.comparing import Result
 
 
 def print_plan(planned: dict[str, Any]) -> None:
@@ -27,7 +27,7 @@ def print_result(result: Result, json: bool) -> None:
     if json:
         print(result.json())
         return
-    from losscope.report import tables
+    from losscope.reporting import tables
 
     console = terminal()
     console.print(tables.summary(result.data))
@@ -78,10 +78,15 @@ class Activity:
 
         console = Console(stderr=True)
         self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"),
-            TimeRemainingColumn(), console=console, transient=True,
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
             disable=self.quiet or not console.is_terminal,
-        )  # fmt: skip
+        )
         self.bar.start()
         tasks: dict[str, Any] = {}
 

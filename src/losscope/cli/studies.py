@@ -86,16 +86,25 @@ def compare(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.spec import Study
+    from losscope.core.spec import Study
 
     source, training = source or Data(), training or Training()
     study = Study.of(
-        data=data, losses=losses, seeds=seeds, options=source.options(), data_root=source.data_root,
-        backbone=source.backbone, goal=goal, reference=reference, budget=duration(budget), keep=keep,
-        out=None if out is None else str(out), plugins=training.plugin,
+        data=data,
+        losses=losses,
+        seeds=seeds,
+        options=source.options(),
+        data_root=source.data_root,
+        backbone=source.backbone,
+        goal=goal,
+        reference=reference,
+        budget=duration(budget),
+        keep=keep,
+        out=None if out is None else str(out),
+        plugins=training.plugin,
         augment=training.augment.split(",") if training.augment else None,
         **{key: value for key, value in vars(training).items() if key not in ("plugin", "augment")},
-    )  # fmt: skip
+    )
     carry_out(study, json=json, dry_run=dry_run)
 
 
@@ -123,7 +132,7 @@ def run_file(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.spec import Study
+    from losscope.core.spec import Study
 
     read = Study.read(study)
     changes: dict[str, Any] = {} if out is None else {"out": str(out)}
@@ -134,7 +143,7 @@ def run_file(
 
 def carry_out(study: Any, *, json: bool, dry_run: bool) -> None:
     """Run a study, or say what it would cost, and print it."""
-    from losscope import study as studies
+    from losscope import comparing as studies
 
     if dry_run:
         planned = studies.dry_run(studies.plan(study, compute=False))
@@ -199,26 +208,34 @@ def reproduce(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.study import reproducing
+    from losscope.papers import engine as reproducing
 
     if paper == "aa":
-        from losscope.study.aa import measure
+        from losscope.papers.aa import measure
 
         found = measure(studies=200, write=out, say=None if json else say_aside)
         print_json(found) if json else print(found["said"])
         return
     say = None if json else say_aside
     planned = reproducing.prepare(
-        paper, only=[name for one in only or () for name in one.split(",") if name], full=full, seeds=seeds,
-        engine=engine, device=device, plugins=plugin or (), data_root=data_root, out=out, say=say,
-    )  # fmt: skip
+        paper,
+        only=[name for one in only or () for name in one.split(",") if name],
+        full=full,
+        seeds=seeds,
+        engine=engine,
+        device=device,
+        plugins=plugin or (),
+        data_root=data_root,
+        out=out,
+        say=say,
+    )
     if dry_run:
         foreseen = reproducing.dry_run(planned, say)
         del foreseen["costs"]
         if json:
             print_json(foreseen)
         else:
-            from losscope.report import ledger
+            from losscope.reporting import claim_tables as ledger
 
             terminal().print(ledger.foreseen(foreseen))
         return
@@ -281,16 +298,24 @@ def embed(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.study.embedding import embed as embed_data
+    from losscope.features.embedding import embed as embed_data
 
     options: dict[str, Any] = dict(key_value(text) for text in option or [])
     if skip_bad:
         options["skip_bad"] = True
     with row_progress(quiet=json) as progress:
         done = embed_data(
-            data, backbone, out=out, data_root=data_root, device=device, batch_size=batch_size,
-            preprocess=preprocess, say=None if json else say_aside, progress=progress, **options,
-        )  # fmt: skip
+            data,
+            backbone,
+            out=out,
+            data_root=data_root,
+            device=device,
+            batch_size=batch_size,
+            preprocess=preprocess,
+            say=None if json else say_aside,
+            progress=progress,
+            **options,
+        )
     if json:
         print_json(done)
         return

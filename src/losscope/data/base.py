@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from losscope.core.errors import LosscopeError, require
 from losscope.data import splits as rules
-from losscope.errors import LosscopeError, require
 
 Kind = Literal["vectors", "features", "images", "pair"]
 PROTOCOLS = ("matched", "paper")

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlparse
 from urllib.request import getproxies
 
-from losscope.errors import LosscopeError
+from losscope.core.errors import LosscopeError
 
 
 def cache_folder() -> Path:
@@ -67,9 +67,12 @@ def fetch(what: str, urls: Sequence[str], to: Path, md5: str | None, put: str) -
     for url in live:
         try:
             pooch.retrieve(
-                url, known_hash=f"md5:{md5}" if md5 else None, fname=to.name, path=to.parent,
+                url,
+                known_hash=f"md5:{md5}" if md5 else None,
+                fname=to.name,
+                path=to.parent,
                 downloader=pooch.HTTPDownloader(progressbar=_progress(to.name), timeout=(5, 60)),
-            )  # fmt: skip
+            )
             return to
         except OSError as error:
             raise_if_disk(error, to)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from losscope.core.errors import LosscopeError, require
 from losscope.data import splits as rules
 from losscope.data.base import TEST, TRAIN, VALIDATION, Draft, Facts, Part, Table, fingerprint
-from losscope.data.tuples import holding_units, implied_labels, read_tuples
-from losscope.errors import LosscopeError, require
+from losscope.data.readers.tuples import holding_units, implied_labels, read_tuples
 
 TEST_SHARE = 0.3
 
@@ -110,9 +110,16 @@ def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, dict[str, tuple
         groups, group_names = numbered(draft.groups, ())
     second = None if draft.second is None else as_inputs(draft.second)
     pool = Part(
-        as_inputs(draft.inputs), labels, fine, groups, second, draft.names,
-        np.arange(len(labels)), draft.pairs, draft.triplets,
-    )  # fmt: skip
+        as_inputs(draft.inputs),
+        labels,
+        fine,
+        groups,
+        second,
+        draft.names,
+        np.arange(len(labels)),
+        draft.pairs,
+        draft.triplets,
+    )
     return pool, {"class": class_names, "fine": fine_names, "group": group_names}
 
 
@@ -122,13 +129,29 @@ def _facts(draft, pool, role, names, split, disjoint, checksum, notes) -> Facts:
         for array in (pool.inputs, pool.second)
     )
     return Facts(
-        name=draft.name, title=draft.title, kind=draft.kind,
-        classes=len(np.unique(pool.labels[pool.labels >= 0])), rows=len(pool), shape=pool.inputs.shape[1:],
-        split=split, edition=draft.edition, origin=draft.origin, licence=draft.licence, disjoint=disjoint,
-        checksum=checksum, class_names=names["class"], fine_names=names["fine"], group_names=names["group"],
-        modalities=draft.modalities, second_shape=() if pool.second is None else pool.second.shape[1:],
-        mean=mean, std=std, second_mean=second_mean, second_std=second_std, notes=tuple(notes),
-    )  # fmt: skip
+        name=draft.name,
+        title=draft.title,
+        kind=draft.kind,
+        classes=len(np.unique(pool.labels[pool.labels >= 0])),
+        rows=len(pool),
+        shape=pool.inputs.shape[1:],
+        split=split,
+        edition=draft.edition,
+        origin=draft.origin,
+        licence=draft.licence,
+        disjoint=disjoint,
+        checksum=checksum,
+        class_names=names["class"],
+        fine_names=names["fine"],
+        group_names=names["group"],
+        modalities=draft.modalities,
+        second_shape=() if pool.second is None else pool.second.shape[1:],
+        mean=mean,
+        std=std,
+        second_mean=second_mean,
+        second_std=second_std,
+        notes=tuple(notes),
+    )
 
 
 def as_inputs(array: np.ndarray) -> np.ndarray:

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from losscope import registry
+from losscope.core import registry
+from losscope.core.errors import LosscopeError, require, unknown
 from losscope.data.base import Draft, Source
 from losscope.data.download import cache_folder
 from losscope.data.finish import finish
-from losscope.data.folders import by_path
-from losscope.data.pictures import UNREAD
-from losscope.errors import LosscopeError, require, unknown
+from losscope.data.readers.folders import by_path
+from losscope.data.readers.pictures import UNREAD
 
 COMMON: dict[str, Any] = {
     "train_labels": None,
@@ -113,7 +113,7 @@ def _loader(name: str) -> tuple[Callable[..., Draft | Source], dict[str, Any]]:
     if name in table:
         return table[name].load(), table[name].parameters
     if name.startswith("hf:"):
-        from losscope.data.hub import hub
+        from losscope.data.readers.hub import hub
 
         return _bound(hub, name.removeprefix("hf:"))
     if (path := Path(name).expanduser()).exists():

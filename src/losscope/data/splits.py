@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def generator(seed: int, *dimensions: str | int) -> np.random.Generator:
     """The random numbers of one named use of a seed's data, the same whatever else is drawn."""
-    from losscope.spec import seed_of
+    from losscope.core.spec import seed_of
 
     return np.random.default_rng(seed_of(seed, "data", *dimensions))
 

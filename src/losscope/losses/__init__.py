@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from losscope.errors import require
-from losscope.registry import entries
-from losscope.spec import LossSpec, build
+from losscope.core.errors import require
+from losscope.core.registry import entries
+from losscope.core.spec import LossSpec, build
 
 if TYPE_CHECKING:
-    from losscope.losses.module import LossModule
+    from losscope.losses.drop_in import LossModule
 
-__all__ = ["module"]
+__all__ = ["loss"]
 
 
-def module(
-    loss: str,
+def loss(
+    name: str,
     *,
     num_classes: int | None = None,
     embedding_size: int | None = None,
@@ -25,7 +25,7 @@ def module(
     """A registered loss as an ``nn.Module``: ``loss(embeddings, labels, ref_emb=…, ref_labels=…) -> scalar``.
 
     Args:
-        loss: a name, or a name with hyperparameters, as ``triplet(margin=0.2)``.
+        name: a loss, or a name with hyperparameters, as ``triplet(margin=0.2)``.
         num_classes, embedding_size: for losses with class vectors.
         seed: of the class vectors and of drawn tuples.
         **hyper: hyperparameters, ``reduction`` and ``tuples``.
@@ -34,17 +34,17 @@ def module(
         LosscopeError: an unknown loss, hyperparameter, reduction or tuples.
 
     >>> import torch
-    >>> loss = module("triplet(margin=0.2)", reduction="active_mean")
-    >>> loss(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6]]), torch.tensor([0, 1, 1])).item() > 0
+    >>> triplet = loss("triplet(margin=0.2)", reduction="active_mean")
+    >>> triplet(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6]]), torch.tensor([0, 1, 1])).item() > 0
     True
     """
-    from losscope.losses.module import LossModule
+    from losscope.losses.drop_in import LossModule
 
-    given = LossSpec.parse(loss)
+    given = LossSpec.parse(name)
     require(
-        not (given.foreign or given.baseline), f"{loss!r} is not a loss of this package; choices: {_names()}"
+        not (given.foreign or given.baseline), f"{name!r} is not a loss of this package; choices: {_names()}"
     )
-    words: dict[str, Any] = {name: hyper.pop(name) for name in ("reduction", "tuples") if name in hyper}
+    words: dict[str, Any] = {key: hyper.pop(key) for key in ("reduction", "tuples") if key in hyper}
     values: dict[str, Any] = {
         "name": given.name,
         "reduction": given.reduction,
@@ -52,7 +52,7 @@ def module(
         **words,
     }
     values["hyperparameters"] = {**given.hyperparameters, **hyper}
-    spec: LossSpec = build(LossSpec, values, f"loss {loss!r}")
+    spec: LossSpec = build(LossSpec, values, f"loss {name!r}")
     spec.check()
     return LossModule(spec.resolved("matched"), num_classes, embedding_size, seed)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from losscope.errors import LosscopeError, require
+from losscope.core.errors import LosscopeError, require
+from losscope.core.registry import register
 from losscope.pairs import Relation, Terms, normalise, widened
 from losscope.pairs.distances import matmul
-from losscope.registry import register
 
 ANGLE_CLAMP = {torch.float32: 1e-7, torch.float64: 1e-15}
 """Cosines stay this far from ±1, where the angle has no finite derivative."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from losscope.core.registry import register
 from losscope.pairs import Relation, Terms, widened
-from losscope.pairs.explicit import per_member
-from losscope.pairs.kernels import log_ratio, log_share, softmax_slopes
-from losscope.registry import register
+from losscope.pairs.kernels.aligned import per_member
+from losscope.pairs.kernels.dispatch import log_ratio, log_share, softmax_slopes
 
 
 def _scale(temperature: float | Tensor) -> float | Tensor:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from losscope.errors import require
+from losscope.core.errors import require
+from losscope.core.registry import register
 from losscope.pairs import Relation, Terms, pair_distances, widened
 from losscope.pairs.distances import matmul
-from losscope.pairs.explicit import ACTIVE_DISTANCE, aligned_contrastive, aligned_triplet, per_member
-from losscope.pairs.kernels import (
+from losscope.pairs.kernels.aligned import ACTIVE_DISTANCE, aligned_contrastive, aligned_triplet, per_member
+from losscope.pairs.kernels.dispatch import (
     all_contrastive,
     all_triplets,
     candidates,
@@ -22,7 +23,6 @@ from losscope.pairs.kernels import (
     softmax_slopes,
     triplet_slopes,
 )
-from losscope.registry import register
 
 
 @register(

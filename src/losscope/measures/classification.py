@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from losscope.core.registry import register
 from losscope.measures.neighbours import Gallery, ordered, unit
-from losscope.measures.retrieval import in_input_order
+from losscope.measures.ranking import in_input_order
 from losscope.measures.space import NULL, Result, Space, measured
-from losscope.registry import register
 
 NEIGHBOURS = 5
 

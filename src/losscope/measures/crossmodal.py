@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from losscope.errors import LosscopeError
+from losscope.core.errors import LosscopeError
+from losscope.core.registry import register
 from losscope.measures.neighbours import Gallery, ordered
-from losscope.measures.retrieval import group_means, in_input_order, mean_of_queries
+from losscope.measures.ranking import group_means, in_input_order, mean_of_queries
 from losscope.measures.space import NULL, Result, Space, measured
-from losscope.registry import register
 
 WAYS = {"audio_to_visual": (0, 1), "visual_to_audio": (1, 0)}
 RECALLS = (1, 10)

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.errors import LosscopeError, require
+from losscope.core.errors import LosscopeError, require
 from losscope.measures.neighbours import Gallery, unit
 
 Result = tuple[dict[str, float], dict[str, np.ndarray]]

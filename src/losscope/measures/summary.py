@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.errors import LosscopeError, unknown
+from losscope.core.errors import LosscopeError, unknown
+from losscope.core.registry import Entry, entries
 from losscope.measures.space import ROWWISE, Measured, Result, Space, Values, over_members, run
-from losscope.registry import Entry, entries
 
 Background = Literal["exclude", "class"]
 BACKGROUND = -1

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from losscope.core.registry import register
 from losscope.measures.neighbours import DUPLICATE, Gallery
 from losscope.measures.space import NULL, Space, Stream, measured
-from losscope.registry import register
 
 EXACT_PAIRS = 100_000_000
 """Up to this many pairs all distances are kept (4 bytes each); above it only their histogram."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.errors import LosscopeError, require
+from losscope.core.errors import LosscopeError, require
 
 Form = Literal["labels", "pairs", "triplets"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.errors import LosscopeError, require, unknown
+from losscope.core.errors import LosscopeError, require, unknown
 from losscope.pairs.relation import Relation
 
 TUPLES = ("random", "all", "hard", "semihard", "distance_weighted")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from losscope.errors import LosscopeError, unknown
+from losscope.core.errors import LosscopeError, unknown
 
 REDUCTIONS = ("valid_mean", "active_mean", "balanced")
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from losscope.errors import LosscopeError, unknown
-from losscope.quantities import GOALS
+from losscope.core.errors import LosscopeError, unknown
+from losscope.core.quantities import GOALS
 from losscope.stats.compare import CENSORED, Comparison, compare, declared, null, summary
 from losscope.stats.design import alpha_of
 from losscope.stats.intervals import data_like_these, data_like_these_unpaired, jackknife_variance

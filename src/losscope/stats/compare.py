@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from losscope.errors import LosscopeError
-from losscope.quantities import Quantity, Scale, quantity
+from losscope.core.errors import LosscopeError
+from losscope.core.quantities import Quantity, Scale, quantity
 from losscope.stats import resample
 from losscope.stats.design import smallest_p
 from losscope.stats.intervals import mean_interval
@@ -252,9 +252,17 @@ def association(
     """
     rho = correlations(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
     base = Comparison(
-        measure="spearman", scale="difference", delta=delta, paired=True, n=0, runs=(len(rho), len(rho)),
-        failed=(0, 0), missing=0, alpha=alpha, smallest=1.0,
-    )  # fmt: skip
+        measure="spearman",
+        scale="difference",
+        delta=delta,
+        paired=True,
+        n=0,
+        runs=(len(rho), len(rho)),
+        failed=(0, 0),
+        missing=0,
+        alpha=alpha,
+        smallest=1.0,
+    )
     known = [r for r in rho if r is not None]
     base = replace(base, n=len(known), missing=len(rho) - len(known), smallest=smallest_p(len(known)))
     if not known:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.special import nctdtr, ndtri, stdtrit
 
-from losscope.errors import LosscopeError
+from losscope.core.errors import LosscopeError
 from losscope.stats.resample import DRAWS, EXACT_PAIRS, EXACT_SHUFFLES
 
 POWER = 0.8

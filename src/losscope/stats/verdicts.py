@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from losscope.errors import LosscopeError
-from losscope.quantities import Quantity
+from losscope.core.errors import LosscopeError
+from losscope.core.quantities import Quantity
 from losscope.stats.compare import CENSORED, Comparison
 from losscope.stats.design import alpha_of, seeds_needed
 from losscope.stats.intervals import prediction_interval
@@ -36,7 +36,7 @@ class Traits:
 def barred(what: Quantity, a: Traits, b: Traits) -> str | None:
     """Why two losses cannot be compared on a quantity, or None where they can or nothing is known.
 
-    >>> from losscope.quantities import quantity
+    >>> from losscope.core.quantities import quantity
     >>> barred(quantity("intra_variance"), Traits("squared hinge"), Traits("linear hinge"))
     'raw values of a squared hinge and a linear hinge loss are on different scales'
     """
@@ -171,9 +171,13 @@ def _judge(claim: Claim, p_corrected: float | None, tests: int, look: int) -> Cl
         )
     row = row.against(claim.delta or row.delta)
     evidence: dict = {
-        "measured": row.difference, "low": row.low, "high": row.high, "p": row.p,
-        "p_corrected": p_corrected, "delta": row.delta,
-    }  # fmt: skip
+        "measured": row.difference,
+        "low": row.low,
+        "high": row.high,
+        "p": row.p,
+        "p_corrected": p_corrected,
+        "delta": row.delta,
+    }
     word = pair_verdict(row, p_corrected=p_corrected, tests=tests)
     if word in ("failed", "not_comparable"):
         return ClaimVerdict("not_testable", reason=shortfall(row), **evidence)
@@ -233,8 +237,13 @@ def over_data(verdicts: Mapping[str, ClaimVerdict]) -> ClaimVerdict:
     'inconclusive'
     """
     order: tuple[ClaimWord, ...] = (
-        "contradicted", "inconclusive", "not_testable", "direction_only", "size_unresolved", "reproduced"
-    )  # fmt: skip
+        "contradicted",
+        "inconclusive",
+        "not_testable",
+        "direction_only",
+        "size_unresolved",
+        "reproduced",
+    )
     if not verdicts:
         return ClaimVerdict("not_testable", reason="none of its data sets was measured")
     word = next(word for word in order if any(one.verdict == word for one in verdicts.values()))

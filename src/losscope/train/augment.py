@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from losscope.errors import LosscopeError
+from losscope.core.errors import LosscopeError
 
 
 def augment(images: Tensor, names: Sequence[str], generators: Sequence[np.random.Generator]) -> Tensor:

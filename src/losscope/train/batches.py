@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from losscope.core.errors import LosscopeError, require
+from losscope.core.spec import Protocol, Run, seed_of
 from losscope.data import Part, Splits
-from losscope.errors import LosscopeError, require
 from losscope.pairs import Relation, pair_distances
 from losscope.pairs.sampling import Partners, sample
-from losscope.spec import Protocol, Run, seed_of
 from losscope.train.augment import augment
 
 PROBE_ROWS = 256

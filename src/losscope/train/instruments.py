@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from losscope.core.spec import seed_of
 from losscope.measures import greediness
-from losscope.measures.retrieval import map_at_r_fast
+from losscope.measures.ranking import map_at_r_fast
 from losscope.pairs import Terms, pair_distances
-from losscope.spec import seed_of
 from losscope.train.batches import rows_of, scaled
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losscope import registry
+from losscope.core import registry
+from losscope.core.spec import Run, seed_of
 from losscope.data import Part, Splits
 from losscope.measures import evaluate
-from losscope.models import Architecture
+from losscope.models.networks import Architecture
 from losscope.pairs import normalise
-from losscope.spec import Run, seed_of
-from losscope.store import Record
+from losscope.run.store import Record
 from losscope.train.batches import rows_of, scaled
 
 EMBED_ROWS = 2048

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losscope import registry
+from losscope.core import registry
+from losscope.core.errors import LosscopeError
+from losscope.core.spec import Run, seed_of
 from losscope.data import Splits
-from losscope.errors import LosscopeError
+from losscope.losses.foreign.objective import ForeignObjective
 from losscope.pairs import Relation, Terms, reduce
-from losscope.spec import Run, seed_of
-from losscope.train.foreign import ForeignObjective
 
 
 class Objective:

@@ -146,9 +146,20 @@ class Adam:
     ) -> None:
         first, second = self.betas
         torch._fused_adam_(
-            weights, gradients, means, squares, [], [self.count] * len(weights), lr=rate, beta1=first,
-            beta2=second, weight_decay=0.0, eps=self.eps, amsgrad=False, maximize=False,
-        )  # fmt: skip
+            weights,
+            gradients,
+            means,
+            squares,
+            [],
+            [self.count] * len(weights),
+            lr=rate,
+            beta1=first,
+            beta2=second,
+            weight_decay=0.0,
+            eps=self.eps,
+            amsgrad=False,
+            maximize=False,
+        )
 
     def state(self) -> dict[str, Any]:
         """Moments and count."""

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from losscope.core.spec import Run, seed_of
 from losscope.data import Splits
 from losscope.pairs import normalise
-from losscope.spec import Run, seed_of
-from losscope.store import Record
+from losscope.run.store import Record
 from losscope.train.batches import Batches
 from losscope.train.instruments import Curves, Instruments
 from losscope.train.measuring import architecture, baselines, measure

@@ -1,0 +1,431 @@
+"""The checks of a loss's value and gradient: what it sees, what leaves it unchanged, where it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from losscope.auditing.card import Line
+from losscope.auditing.growth import step_cost
+from losscope.auditing.subjects import Subject, cloud
+
+PERMUTATIONS = 8
+BLIND_RANK = 2
+"""A loss that sees only counts of like and unlike pairs has gradients of so few directions, at most."""
+HUGE = 1e6
+"""A gradient so many times an ordinary one is as good as infinite."""
+COSTLY, COSTLY_BYTES = 0.02, 2**23
+"""Seconds and bytes of a step of 64 rows from which on 256 rows are not tried."""
+BIG_ID = 2**24
+"""From here on neighbouring integers are one number in float32."""
+
+
+def ordinary_batch(subject: Subject) -> Line:
+    """Are value and gradient finite, and is there a gradient, on an ordinary batch?"""
+    value, gradient = subject.gradient(*cloud(subject, 6, 4))
+    said = f"value {_number(value)}, gradient {_number(gradient.norm())}"
+    if not (torch.isfinite(value) and torch.isfinite(gradient).all()):
+        return Line("ordinary batch", False, f"not finite on an ordinary batch: {said}", _BROKEN)
+    if not gradient.any():
+        return Line(
+            "ordinary batch", False, f"no gradient on an ordinary batch: {said}", "nothing is learned"
+        )
+    return Line("ordinary batch", True, f"{said} on 24 rows of 6 classes", "it can be trained")
+
+
+def labels_matter(subject: Subject) -> Line:
+    """Does permuting the labels change the gradient, row by row?"""
+    change, rank = _by_labels(subject)
+    if rank is None:
+        return Line(
+            "labels", None, "no gradient on an ordinary batch: no term is active", "nothing is learned here"
+        )
+    if rank > BLIND_RANK:
+        said = f"permuting the labels changes the gradient by {change:.0%}"
+        return Line("labels", True, said, "the loss sees which rows belong together")
+    moved = (
+        "leaves the gradient as it was" if rank == 0 else f"moves the gradient in {rank} direction(s) only"
+    )
+    said = f"label-blind: permuting the labels {moved}"
+    if _counts_labels(subject):
+        said += f"; it sees how many rows are alike, not which ones: {_ACCIDENT}"
+    return Line(
+        "labels", False, said, "it does not know which rows belong together and learns nothing about classes"
+    )
+
+
+_ACCIDENT = "a (B,1) value that meets (B,) labels broadcasts to B×B"
+
+
+def _by_labels(subject: Subject) -> tuple[float, int]:
+    """How much the gradient changes over permutations of the labels, and in how many directions."""
+    z, labels = cloud(subject, 6, 4)
+    generator = torch.Generator().manual_seed(5)
+    shuffled = [labels[torch.randperm(len(labels), generator=generator)] for _ in range(PERMUTATIONS)]
+    every = torch.stack([subject.gradient(z, own)[1].flatten() for own in shuffled]).double()
+    size = every.norm(dim=1).max().item()
+    strengths = torch.linalg.svdvals(every - every.mean(0))
+    change = float((every - every.mean(0)).norm(dim=1).mean() / size)
+    return change, int((strengths > 10 * subject.tolerance * size).sum())
+
+
+def _counts_labels(subject: Subject) -> bool:
+    """Whether other sizes of the classes change the gradient."""
+    z, labels = cloud(subject, 6, 4)
+    gradient = subject.gradient(z, labels)[1]
+    try:
+        other = subject.gradient(z, (labels - 3).clamp_min(0))[1]
+    except Exception:
+        # It wants classes of one size.
+        return False
+    return not _near(subject, gradient, other)
+
+
+def class_names(subject: Subject) -> Line:
+    """Is the value the same when classes are renamed, also to ids that float32 cannot tell apart?"""
+    if subject.parameters and subject.classes:
+        return Line("class names", None, "each class has a vector of its own", "labels must be 0 … C−1")
+    z, labels = cloud(subject, 6, 4)
+    value = subject.value(z, labels)
+    names = {"renamed": torch.tensor([5, 3, 17, 0, 8, 2]), f"from {BIG_ID} on": BIG_ID + torch.arange(6)}
+    for what, name in names.items():
+        other = subject.value(z, name[labels])
+        if not _close(subject, value, other):
+            return Line(
+                "class names",
+                False,
+                f"classes {what}: {_number(other)} instead of {_number(value)}",
+                "labels enter as numbers, not as names of classes",
+            )
+    return Line(
+        "class names",
+        True,
+        "renaming classes changes nothing, large ids included",
+        "any integers may be labels",
+    )
+
+
+def order(subject: Subject) -> Line:
+    """Do value and gradient follow a permutation of the batch's rows?"""
+    z, labels = cloud(subject, 6, 4)
+    value, gradient = subject.gradient(z, labels)
+    rows = torch.randperm(len(labels), generator=torch.Generator().manual_seed(3))
+    other, moved = subject.gradient(z[rows], labels[rows])
+    if _close(subject, value, other) and _near(subject, gradient[rows], moved):
+        return Line("order", True, "rows in another order give the same", "batches need no order")
+    if not _close(subject, subject.value(z, labels, seed=1), value):
+        return Line(
+            "order",
+            None,
+            "draws at random, so that two calls on one batch differ",
+            "the audit holds the seed still; results need a seed to be repeated",
+        )
+    return Line(
+        "order",
+        False,
+        f"rows in another order give {_number(other)} instead of {_number(value)}",
+        "what a row is taught depends on where in the batch it stands",
+    )
+
+
+def rotation(subject: Subject) -> Line:
+    """Is the value the same when embeddings and class vectors are rotated together?"""
+    z, labels = cloud(subject, 6, 4)
+    generator = torch.Generator().manual_seed(4)
+    turn = torch.linalg.qr(
+        torch.randn(subject.dimension, subject.dimension, generator=generator, dtype=torch.float64)
+    )[0]
+    turned = dict(subject.parameters)
+    for name, place in subject.vectors().items():
+        turned[name] = (turned[name].movedim(place, -1) @ turn).movedim(-1, place)
+    value, other = subject.value(z, labels), subject.value(z @ turn, labels, turned)
+    with_vectors = ", class vectors with them," if subject.vectors() else ""
+    if _close(subject, value, other):
+        return Line(
+            "rotation",
+            True,
+            f"embeddings rotated{with_vectors} give the same",
+            "only distances and angles count, as they do in retrieval",
+        )
+    return Line(
+        "rotation",
+        False,
+        f"embeddings rotated{with_vectors} give {_number(other)} instead of {_number(value)}",
+        "some directions count more than others, which Euclidean and cosine retrieval do not see",
+    )
+
+
+def scale(subject: Subject) -> Line:
+    """Is the value the same when the embeddings are multiplied, if the loss claims so?"""
+    z, labels = cloud(subject, 6, 4)
+    value, other = subject.value(z, labels), subject.value(3 * z, labels)
+    claimed = bool(subject.facts.get("normalised"))
+    if _close(subject, value, other):
+        return Line("scale", True, "embeddings times 3 give the same: it normalises", "norms are not trained")
+    meaning = "norms are trained too; normalise before the loss if retrieval is by cosine"
+    return Line(
+        "scale", not claimed, f"embeddings times 3 give {_number(other)}, not {_number(value)}", meaning
+    )
+
+
+def finite_differences(subject: Subject) -> Line:
+    """Is the gradient, by embeddings and own parameters, the slope that finite differences find?"""
+    z, labels = cloud(subject, 6, 4)
+    exact = subject.tolerance < 1e-6
+    step, allowed = (1e-6, 1e-5) if exact else (1e-3, 3e-2)
+    leaves = {"": z.clone(), **{name: value.clone() for name, value in subject.parameters.items()}}
+    for leaf in leaves.values():
+        leaf.requires_grad_()
+
+    def value(parts: dict[str, Tensor]) -> Tensor:
+        return subject.value(parts[""], labels, {name: one for name, one in parts.items() if name})
+
+    at = value(leaves)
+    gradients = torch.autograd.grad(at, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    generator = torch.Generator().manual_seed(6)
+    worst, where = 0.0, "embeddings"
+    floor = max(abs(at.item()) * 1e-6, 1e-12)
+    for (name, leaf), gradient in zip(leaves.items(), gradients, strict=True):
+        size = float(gradient.double().norm()) / leaf.numel() ** 0.5
+        for _ in range(4):
+            way = torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
+            with torch.no_grad():
+                up, down = (value({**leaves, name: leaf + sign * step * way}) for sign in (1, -1))
+            slope = float((up.double() - down.double()) / (2 * step))
+            error = abs(slope - float((gradient.double() * way).sum()))
+            relative = error / max(abs(slope), size, floor)
+            if not relative <= worst:
+                worst, where = relative, name or "embeddings"
+    if worst <= allowed:
+        return Line(
+            "finite differences",
+            True,
+            f"the gradient is the slope, to {worst:.0e}",
+            "training goes down the value that it reports",
+        )
+    said = f"by {where} the gradient differs from the slope by {worst:.0%}"
+    return Line("finite differences", False, said, "training does not go down the value that it reports")
+
+
+def singular_points(subject: Subject) -> list[Line]:
+    """Is the gradient finite where points coincide and where they are opposite?"""
+    ordinary = float(subject.gradient(*cloud(subject, 6, 4))[1].double().norm())
+    together = _broken(subject, _coincident(subject), ordinary)
+    apart = _broken(subject, _antipodal(subject), ordinary)
+    lines = []
+    for name, broken, other in (("coincident points", together, apart), ("antipodes", apart, together)):
+        if not broken:
+            finding = (
+                "finite value and gradient where embeddings coincide"
+                if broken is together
+                else "finite there too"
+            )
+            lines.append(Line(name, True, finding, "duplicates and collapse do not end training"))
+            continue
+        if not ordinary < float("inf"):
+            cause = "on ordinary batches too: sqrt or norm at 0 (or acos at 1), as on the diagonal of self-distances"
+        elif broken is together and not other:
+            cause = "sqrt or norm at 0" + " (or acos at 1)" * bool(subject.vectors())
+        elif other:
+            cause = "acos at cos = ±1, unclamped or clamped at exactly ±1, where its slope is infinite"
+        else:
+            cause = "a pole at distance 2 (cos = −1)"
+        meaning = "one duplicate in a batch makes every weight NaN" if broken is together else _BROKEN
+        lines.append(Line(name, False, f"{broken[0]}: {cause}", meaning))
+    return lines
+
+
+def degenerate_batches(subject: Subject) -> list[Line]:
+    """Is the gradient finite on batches without a positive, without a negative, or of one row?"""
+    many = min(subject.most, 8)
+    z, _ = cloud(subject, many, 4)
+    batches = {
+        "no positives (all singletons)": (
+            z[: 4 * many : 4],
+            torch.arange(many),
+            "every row alone in its class",
+        ),
+        "no negatives (one class)": (z[:6], torch.zeros(6, dtype=torch.int64), "one class"),
+        "one row": (z[:1], torch.zeros(1, dtype=torch.int64), "a last batch of one row"),
+        "one of each": (z[:9], torch.tensor([0, 0, 0, 0, 0, 0, 0, 0, 1]), "one class but for a single row"),
+    }
+    lines = []
+    for name, (rows, labels, what) in batches.items():
+        try:
+            value, gradient = subject.gradient(rows, labels)
+        except Exception as error:
+            said = f"raised {type(error).__name__} on {what}: {str(error).splitlines()[0]}"
+            lines.append(Line(name, False, said, "such a batch stops training"))
+            continue
+        if torch.isfinite(value) and torch.isfinite(gradient).all():
+            said = f"{what}: value {_number(value)}, gradient {_number(gradient.norm())}"
+            lines.append(Line(name, True, said, "such a batch does no harm"))
+        else:
+            said = f"{what}: value {_number(value)}, gradient {_number(gradient.norm())}"
+            lines.append(Line(name, False, said, "such a batch makes every weight NaN"))
+    return lines
+
+
+def precision(subject: Subject) -> list[Line]:
+    """Is the value in half and single precision that of float64 on the same rounded inputs?"""
+    small = step_cost(subject, 64)
+    rows_ = 64 if small["seconds"] > COSTLY or small["bytes"] > COSTLY_BYTES else 256
+    classes = min(rows_ // 8, subject.classes or rows_)
+    z, labels = cloud(subject, classes, rows_ // classes)
+    margin = next(iter(subject.margins().values()), 1.0)
+    lines = []
+    for dtype, allowed in ((torch.float32, 1e-4), (torch.float16, 1e-2), (torch.bfloat16, 1e-2)):
+        name = str(dtype).removeprefix("torch.")
+        rows = z.to(dtype)
+        own = {key: value.to(dtype) for key, value in subject.parameters.items()}
+        try:
+            value, gradient = subject.gradient(rows, labels, own)
+        except NotImplementedError as error:
+            lines.append(
+                Line(
+                    name,
+                    None,
+                    f"not supported on this device: {str(error).splitlines()[0]}",
+                    "cast to float32 first",
+                )
+            )
+            continue
+        except Exception as error:
+            said = f"raised {type(error).__name__}: {str(error).splitlines()[0]}"
+            unsupported = "not implemented for" in str(error)
+            lines.append(Line(name, None if unsupported else False, said, "cast to float32 before this loss"))
+            continue
+        reference = subject.value(rows.double(), labels, {key: value.double() for key, value in own.items()})
+        error_ = abs(float(value) - float(reference))
+        bound = allowed * (abs(float(reference)) + 1e-2 * abs(margin))
+        finite = bool(torch.isfinite(gradient).all())
+        said = f"{_number(value)} against {_number(reference)} in float64, error {error_:.1e}"
+        if not finite:
+            lines.append(Line(name, False, f"{said}; gradient not finite", _BROKEN))
+        elif error_ <= bound:
+            lines.append(Line(name, True, said, "this precision may be used"))
+        else:
+            lines.append(
+                Line(name, False, f"{said}, more than {bound:.1e}", "cast to float32 before this loss")
+            )
+    return lines
+
+
+def broadcast(subject: Subject) -> Line:
+    """Does a (B,1) shape meet a (B,) one, inside the loss or when the labels come as (B,1)?"""
+    rank = _by_labels(subject)[1]
+    if rank <= BLIND_RANK and _counts_labels(subject):
+        return Line(
+            "broadcast", False, f"inside the loss: {_ACCIDENT}", "shapes must be (B,) and (B,), or both (B,1)"
+        )
+    z, labels = cloud(subject, 6, 4)
+    value, gradient = subject.gradient(z, labels)
+    try:
+        other, moved = subject.gradient(z, labels[:, None])
+    except Exception as error:
+        return Line(
+            "broadcast", True, f"labels (B,1) are refused ({type(error).__name__})", "no silent B×B broadcast"
+        )
+    if _close(subject, value, other) and _near(subject, gradient, moved):
+        return Line("broadcast", True, "labels (B,1) give the same as (B,)", "no silent B×B broadcast")
+    said = f"labels (B,1) give {_number(other)}, labels (B,) {_number(value)}"
+    return Line("broadcast", False, said, "a stray dimension of the labels silently trains something else")
+
+
+_BROKEN = "one such batch makes every weight NaN"
+
+
+def _coincident(subject: Subject) -> list[tuple[Tensor, Tensor, Any]]:
+    """Batches with duplicates: of one class, of two, all rows; on the axes, where cosines are exactly 1."""
+    z, labels = cloud(subject, 6, 4)
+    axes = torch.eye(subject.dimension, dtype=torch.float64)
+    positive, negative = z.clone(), z.clone()
+    positive[1], positive[5] = positive[0], positive[4]
+    negative[4], negative[8] = negative[0], negative[1]
+    on_axes, crossing = z.clone(), z.clone()
+    on_axes[0] = on_axes[1] = axes[0]
+    crossing[0] = crossing[4] = axes[1]
+    batches: list[tuple[Tensor, Tensor, Any]] = [
+        (rows, labels, None) for rows in (positive, on_axes, negative, crossing, z[:1].expand_as(z))
+    ]
+    return batches + _at_class_vectors(subject, 1.0)
+
+
+def _antipodal(subject: Subject) -> list[tuple[Tensor, Tensor, Any]]:
+    """Batches where a row and its positive, or a row and a negative, are opposite."""
+    z, labels = cloud(subject, 6, 4)
+    axes = torch.eye(subject.dimension, dtype=torch.float64)
+    positive, negative, random = z.clone(), z.clone(), z.clone()
+    positive[0], positive[1] = axes[0], -axes[0]
+    negative[0], negative[4] = axes[1], -axes[1]
+    random[1] = -random[0]
+    random[5] = -random[8]
+    batches: list[tuple[Tensor, Tensor, Any]] = [
+        (rows, labels, None) for rows in (positive, negative, random)
+    ]
+    return batches + _at_class_vectors(subject, -1.0)
+
+
+def _at_class_vectors(subject: Subject, sign: float) -> list[tuple[Tensor, Tensor, Any]]:
+    """Rows on (or opposite) their class vectors, which stand on the axes."""
+    batches: list[tuple[Tensor, Tensor, Any]] = []
+    axes = torch.eye(subject.dimension, dtype=torch.float64)
+    for name, place in subject.vectors().items():
+        vectors = subject.parameters[name].movedim(place, -1)
+        flat = axes[torch.arange(vectors[..., 0].numel()) % subject.dimension]
+        own = {**subject.parameters, name: flat.reshape(vectors.shape).movedim(-1, place)}
+        labels = torch.arange(min(subject.most, 6, len(flat)))
+        batches.append((sign * flat[: len(labels)], labels, own))
+        raw = nn.functional.normalize(vectors.reshape(-1, subject.dimension)[: len(labels)], dim=1)
+        batches.append((sign * raw, labels, None))
+    return batches
+
+
+def _broken(subject: Subject, batches: Sequence[tuple[Tensor, Tensor, Any]], ordinary: float) -> list[str]:
+    """What is wrong on these batches, in float64 and float32; nothing if all is finite."""
+    said = []
+    for dtype in (torch.float64, torch.float32):
+        for rows, labels, own in batches:
+            value, gradient = subject.gradient(rows.to(dtype), labels, own)
+            bad = gradient[~torch.isfinite(gradient)]
+            if len(bad):
+                said.append(f"gradient {'NaN' if torch.isnan(bad).any() else 'infinite'}")
+            elif not torch.isfinite(value):
+                said.append(f"value {_number(value)}")
+            elif 0 < ordinary < float("inf") and float(gradient.double().norm()) > HUGE * ordinary:
+                said.append(f"gradient {float(gradient.norm()):.0e}, {HUGE:.0e} times an ordinary one")
+    return said
+
+
+def _close(subject: Subject, value: Tensor, other: Tensor) -> bool:
+    size = max(abs(float(value)), abs(float(other)), 1e-12)
+    return abs(float(value) - float(other)) <= subject.tolerance * size
+
+
+def _near(subject: Subject, first: Tensor, second: Tensor) -> bool:
+    return float((first - second).norm()) <= 10 * subject.tolerance * max(float(first.norm()), 1e-12)
+
+
+def _number(value: Tensor | float) -> str:
+    return f"{float(value):.4g}"
+
+
+ESSENTIAL = ("coincident points",)
+"""Checks that find the reason where an ordinary batch fails."""
+
+CHECKS: dict[str, Any] = {
+    "ordinary batch": ordinary_batch,
+    "labels": labels_matter,
+    "class names": class_names,
+    "order": order,
+    "rotation": rotation,
+    "scale": scale,
+    "finite differences": finite_differences,
+    "coincident points": singular_points,
+    "no positives": degenerate_batches,
+    "float32": precision,
+    "broadcast": broadcast,
+}

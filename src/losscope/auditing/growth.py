@@ -1,0 +1,86 @@
+"""How a loss's time and memory grow with the batch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from losscope.auditing.card import Line
+from losscope.auditing.memory import footprint
+from losscope.auditing.subjects import CLASSES, Subject, cloud
+
+START, MOST = 64, 1024
+"""Batch sizes of the growth: doubled from the first until a step is slow or large, at most to the second."""
+SLOW, LARGE = 0.15, 2**29
+"""Seconds of a step after which, and bytes of the next before which, no larger batch is tried."""
+SQUARE = 2.5
+"""A measured exponent above this is no longer B²."""
+
+
+def growth(subject: Subject) -> tuple[list[Line], dict[str, Any]]:
+    """Exponents of time and memory in the batch size, over its last two doublings.
+
+    Time is steep only if the numbers written are so too: seconds alone also tell of caches and neighbours.
+    """
+    rows: list[dict[str, Any]] = []
+    size = START
+    while size <= MOST:
+        try:
+            rows.append(step_cost(subject, size))
+        except Exception:
+            # A loss may have a largest batch (a queue's size) or run out of memory: what was measured counts.
+            if not rows:
+                raise
+            break
+        slow = rows[-1]["seconds"] > (SLOW if len(rows) > 1 else 10 * SLOW)
+        if slow or _next(rows, "bytes") > LARGE:
+            break
+        size *= 2
+    last = rows[-3:]
+    exponents = {key: _exponent(last, key) for key in ("seconds", "bytes", "written")}
+    written = exponents["written"] or 0.0
+    lines = []
+    for name, key in (("time growth", "seconds"), ("memory growth", "bytes")):
+        exponent, end = exponents[key], last[-1]
+        if exponent is None:
+            said = f"one step of {START} rows is already slow or large"
+            lines.append(Line(name, None, said, "only small batches are affordable"))
+            continue
+        shown = f"{end[key]:.3g} s" if key == "seconds" else f"{end[key] / 2**20:.0f} MiB"
+        said = f"B^{exponent:.1f} from B = {last[0]['size']} to {end['size']}, where a step takes {shown}"
+        steep = exponent > SQUARE and (key == "bytes" or written > SQUARE)
+        meaning = (
+            "twice the batch costs about eight times as much" if steep else "large batches are affordable"
+        )
+        lines.append(Line(name, not steep, said, meaning))
+    return lines, {"rows": rows, "exponents": exponents}
+
+
+def step_cost(subject: Subject, size: int) -> dict[str, Any]:
+    """Seconds, peak bytes and numbers written of a step, forward and backward in float32, of 8 classes."""
+    # Of one size each, as some losses want.
+    classes = min(subject.classes or CLASSES, CLASSES)
+    z, labels = cloud(subject, classes, -(-size // classes))
+    z, labels = z[:size].float(), labels[:size]
+    peak, written = footprint(lambda: subject.gradient(z, labels))
+    best = math.inf
+    for _ in range(5):
+        start = time.perf_counter()
+        subject.gradient(z, labels)
+        best = min(best, time.perf_counter() - start)
+        if best > SLOW:
+            break
+    return {"size": size, "seconds": best, "bytes": peak, "written": written}
+
+
+def _next(rows: Sequence[dict[str, Any]], key: str) -> float:
+    """What twice the last batch will need, grown as the last doubling did."""
+    return rows[-1][key] * (rows[-1][key] / rows[-2][key] if len(rows) > 1 else 16)
+
+
+def _exponent(rows: Sequence[dict[str, Any]], key: str) -> float | None:
+    if len(rows) < 2:
+        return None
+    return math.log(rows[-1][key] / rows[0][key]) / math.log(rows[-1]["size"] / rows[0]["size"])

@@ -1,0 +1,389 @@
+"""Properties of a loss found by measuring: its reduction, its margin's unit, its force."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from losscope.auditing.card import Line
+from losscope.auditing.subjects import Subject, cloud
+
+GRID = 21
+"""Distances of the force profile, on each axis."""
+NEAR = 0.02
+"""Relative deviation from an exact ratio that still counts as it."""
+EXACT = 1e-3
+"""The same of a margin, which bisection finds to many digits: an angle of 0.1 is a distance of 0.09996."""
+
+
+def reduction(subject: Subject) -> Line:
+    """What the loss does with its terms, from a second batch beside the first that it shares no term with.
+
+    The copy lies in orthogonal dimensions with new labels. A sum doubles; a mean over active terms stays, also
+    when inert rows are added; a mean over anchors falls with those only; a mean over valid terms falls with
+    both, since pairs between the two batches are valid and inactive.
+    """
+    if subject.parameters and subject.classes:
+        return _reduction_of_rows(subject)
+    for radius, size in ((0.35, 1.0), (0.1, 1.0), (0.35, 5.0), (0.35, 30.0)):
+        half, labels = _cap(subject, radius, size)
+        copy = torch.cat([half, half.roll(subject.dimension // 2, 1)])
+        both = torch.cat([labels, labels + len(labels)])
+        alone, joint = float(subject.value(half, labels)), float(subject.value(copy, both))
+        tilted = torch.cat([half, _tilted(half.roll(subject.dimension // 2, 1))])
+        cross = abs(float(subject.value(tilted, both)) - joint)
+        if alone != 0 and cross <= 1e-3 * abs(joint):
+            inert, names = _with_inert(subject, half, labels, size)
+            return _name_reduction(subject, joint / alone, float(subject.value(inert, names)) / alone)
+    return Line(
+        "reduction",
+        None,
+        "not found: terms between two unrelated batches stay active at every distance tried",
+        "compare runs at one batch size only",
+    )
+
+
+def _name_reduction(subject: Subject, copy: float, inert: float) -> Line:
+    measured = f"a second batch beside it: × {copy:.2f}, inert rows: × {inert:.2f}"
+    if copy > 1.5:
+        said = f"a sum over terms, not a mean ({measured})"
+        return Line(
+            "reduction", False, said, "the gradient grows with the batch; a learning rate fits one size only"
+        )
+    if copy > 1 + NEAR:
+        return Line(
+            "reduction", None, f"not a plain sum or mean ({measured})", "compare runs at one batch size only"
+        )
+    if copy > 1 - NEAR and abs(inert - 1) <= NEAR:
+        said = f"mean over active terms ({measured})"
+        if subject.reduction == "active_mean":
+            return Line("reduction", True, f"{said}, as declared", _ACTIVE)
+        return Line("reduction", False, said, _ACTIVE)
+    over = "anchors or positive pairs" if copy > 1 - NEAR else "valid pairs or triplets"
+    return Line(
+        "reduction",
+        subject.reduction != "active_mean",
+        f"mean over {over} ({measured})",
+        "the gradient falls as terms are solved, whatever the batch size",
+    )
+
+
+_ACTIVE = (
+    "the gradient is multiplied by 1/active ratio: it does not fall as terms are solved, and the last few "
+    "active terms get the whole step"
+)
+
+
+def _reduction_of_rows(subject: Subject) -> Line:
+    """With class vectors a row's terms are its own, so repeating the batch tells a sum from a mean."""
+    z, labels = cloud(subject, 6, 4)
+    alone = float(subject.value(z, labels))
+    twice = float(subject.value(z.repeat(2, 1), labels.repeat(2)))
+    if alone == 0:
+        return Line("reduction", None, "not found: the value is 0 on an ordinary batch", "")
+    ratio = twice / alone
+    said = f"the batch given twice: × {ratio:.2f}"
+    if abs(ratio - 1) <= NEAR:
+        return Line(
+            "reduction", True, f"mean over rows ({said})", "the gradient does not depend on the batch size"
+        )
+    if abs(ratio - 2) <= NEAR:
+        return Line(
+            "reduction", False, f"a sum over rows, not a mean ({said})", "the gradient grows with the batch"
+        )
+    return Line("reduction", None, f"not a plain sum or mean ({said})", "compare runs at one batch size only")
+
+
+def _cap(subject: Subject, radius: float, size: float) -> tuple[Tensor, Tensor]:
+    """12 vectors of length ``size`` and 3 classes near one another, in the first half of the dimensions."""
+    generator = torch.Generator().manual_seed(2)
+    half = torch.zeros(12, subject.dimension, dtype=torch.float64)
+    way = torch.randn(12, subject.dimension // 2, generator=generator, dtype=torch.float64)
+    shift = radius * torch.rand(12, 1, generator=generator, dtype=torch.float64)
+    way = nn.functional.normalize(way, dim=1) * (0.1 * radius + 0.4 * shift)
+    way[:, 0] += 1
+    half[:, : subject.dimension // 2] = nn.functional.normalize(way, dim=1)
+    return size * half, torch.arange(3).repeat_interleave(4)
+
+
+def _tilted(copy: Tensor, angle: float = 0.1) -> Tensor:
+    """The copy turned rigidly towards the first batch: only terms between the two can change."""
+    middle = copy.shape[1] // 2
+    turned = copy.clone()
+    turned[:, middle] = math.cos(angle) * copy[:, middle] - math.sin(angle) * copy[:, 0]
+    turned[:, 0] = math.sin(angle) * copy[:, middle] + math.cos(angle) * copy[:, 0]
+    return turned
+
+
+def _with_inert(subject: Subject, half: Tensor, labels: Tensor, size: float) -> tuple[Tensor, Tensor]:
+    """The batch with classes of two equal rows, orthogonal to all else: their terms are solved."""
+    many = min(6, subject.dimension // 2)
+    axes = size * torch.eye(subject.dimension, dtype=torch.float64)[subject.dimension // 2 :][:many]
+    names = 100 + torch.arange(many)
+    return torch.cat([half, axes.repeat_interleave(2, 0)]), torch.cat([labels, names.repeat_interleave(2)])
+
+
+def margin_unit(subject: Subject) -> Line:
+    """In which unit the margin is: from the distance where the push on a negative ends."""
+    declared = {name: value for name, value in subject.margins().items() if value != 0}
+    if not declared:
+        return Line("margin", None, "it has no margin", "nothing to compare with other losses' margins")
+    if subject.vectors():
+        return _margin_of_class_vectors(subject, declared)
+    found = _units(subject, declared)
+    if found is None:
+        said = (
+            "the push on a negative does not end below a right angle, so the margin's unit cannot be read off"
+        )
+        return Line("margin", None, said, "on unit vectors every negative stays active at this margin")
+    said, units = found
+    if len(units) > 1 and subject.rebuild is not None:
+        # At 1 a distance is its own square, and at ½ a cosine its own distance: another margin tells.
+        name = units[0][1]
+        other = subject.rebuild({name: 0.8 * declared[name]})
+        again = _units(other, {name: 0.8 * declared[name]})
+        same = {unit for unit, *_ in again[1]} if again else set()
+        units = [one for one in units if one[0] in same] or units
+    if not units:
+        return Line(
+            "margin", not subject.facts, f"{said}: no unit makes the declared margin of it", "measured only"
+        )
+    unit, name, beyond = units[0]
+    unit = " or ".join(dict.fromkeys(one for one, *_ in units))
+    wanted = str(subject.facts.get("units", {}).get(name, unit))
+    if not _agrees(units[0][0], wanted):
+        return Line(
+            "margin", False, f"{name} {declared[name]:g} is a {unit}, declared as {wanted}", _MISLEADING
+        )
+    return Line(
+        "margin",
+        True,
+        f"{name} {declared[name]:g} is a {unit}{beyond}: {said}",
+        f"compare it with margins in {unit} only",
+    )
+
+
+def _agrees(unit: str, declared: str) -> bool:
+    """Whether a declaration, such as "distance, or squared distance if squared", names this unit."""
+    parts = [part.strip() for part in declared.replace(", or ", ",").split(",")]
+    return any(part.startswith(unit) or unit.startswith(part) for part in parts)
+
+
+_MISLEADING = "margins of this loss are not what they are called"
+NEAREST = (0.1, 0.25)
+"""Distances of the positive at which the end of the push is looked for."""
+
+
+def _units(subject: Subject, declared: dict[str, float]) -> tuple[str, list[tuple[str, str, str]]] | None:
+    """Where the push ends, and every (unit, argument, "beyond the positive" or "") that explains it."""
+    for size in (1.0, 10.0):
+        ends = [_end_of_push(subject, at, size) for at in NEAREST]
+        if None not in ends:
+            break
+    else:
+        return None
+    known = [end for end in ends if end is not None]
+    said = (
+        f"the push on a negative ends at distance {known[0]:.3g} and {known[1]:.3g} "
+        f"(positive at {NEAREST[0]:g} and {NEAREST[1]:g})"
+    )
+    reading = [_readings(end, size) for end in known]
+    base = [_readings(at, size) for at in NEAREST]
+    found = []
+    for unit in reading[0]:
+        for name, value in declared.items():
+            absolute = max(abs(one[unit] - value) for one in reading)
+            relative = max(
+                abs(abs(one[unit] - at[unit]) - value) for one, at in zip(reading, base, strict=True)
+            )
+            found.append((absolute / value, unit, name, ""))
+            if unit != "cosine distance":
+                # Beyond the positive a cosine distance is the cosine similarity again.
+                found.append((relative / value, unit, name, " beyond the positive"))
+    return said, [(unit, name, beyond) for error, unit, name, beyond in found if error <= EXACT]
+
+
+def _readings(distance: float, size: float) -> dict[str, float]:
+    """A distance between two vectors of length ``size`` in every unit that a margin may have."""
+    cosine = 1 - (distance / size) ** 2 / 2
+    angle = math.acos(max(-1.0, min(1.0, cosine)))
+    return {
+        "distance": distance,
+        "squared distance": distance**2,
+        "cosine similarity": cosine,
+        "cosine distance": 1 - cosine,
+        "radians": angle,
+        "degrees": math.degrees(angle),
+    }
+
+
+def _end_of_push(subject: Subject, positive: float, size: float) -> float | None:
+    """The distance of a negative from which on it is not pushed; the positive at a fixed distance."""
+
+    def pushed(distance: float) -> bool:
+        rows, labels = triple(subject, positive, distance, size)
+        return float(subject.gradient(rows, labels)[1][2].norm()) > 0
+
+    grid = [0.02 * size * step for step in range(1, 70)]
+    last = next((place for place in reversed(range(len(grid))) if pushed(grid[place])), None)
+    if last is None or last == len(grid) - 1:
+        return None
+    low, high = grid[last], grid[last + 1]
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if pushed(middle) else (low, middle)
+    return low
+
+
+def _margin_of_class_vectors(subject: Subject, declared: dict[str, float]) -> Line:
+    """The shift of the target's angle (or cosine) that the margin amounts to."""
+    if not subject.one_vector_a_class:
+        return Line(
+            "margin", None, "not measured: several vectors a class, or none", "measured for one a class"
+        )
+    if subject.rebuild is None:
+        return Line("margin", None, "not measured: the loss cannot be made without its margin", _UNKNOWN)
+    name, value = next(iter(declared.items()))
+    try:
+        without = subject.rebuild({name: 1e-9 if subject.facts else 0})
+        shifts, cosines = _shifts(subject, without)
+    except Exception as error:
+        return Line("margin", None, f"not measured: without its margin it fails ({error})", _UNKNOWN)
+    units = {
+        "radians": shifts,
+        "degrees": [math.degrees(one) for one in shifts],
+        "cosine similarity": cosines,
+    }
+    unit, errors = min(
+        ((unit, max(abs(one - value) / value for one in measured)) for unit, measured in units.items()),
+        key=lambda one: one[1],
+    )
+    said = f"the margin acts as {shifts[0]:.3f}, {shifts[1]:.3f} and {shifts[2]:.3f} radians on the target's angle"
+    if errors > NEAR:
+        return Line(
+            "margin", not subject.facts, f"{said}: no constant unit", "its effect depends on the angle"
+        )
+    wanted = str(subject.facts.get("units", {}).get(name, unit))
+    if not _agrees(unit, wanted):
+        return Line("margin", False, f"{name} {value:g} is in {unit}, declared as {wanted}", _MISLEADING)
+    return Line(
+        "margin", True, f"{name} {value:g} is in {unit}: {said}", f"compare it with margins in {unit} only"
+    )
+
+
+_UNKNOWN = "its effect has to be found by training"
+
+
+def _shifts(subject: Subject, without: Subject) -> tuple[list[float], list[float]]:
+    """How far the target's angle, and its cosine, are shifted by the margin, at three angles.
+
+    From the angle at which the loss without a margin has the value that the loss has.
+    """
+    # Not nearer: there a sharp softmax is 0 to all digits.
+    shifts, cosines = [], []
+    for angle in (0.9, 1.1, 1.3):
+        target = float(subject.value(*at_angle(subject, angle)))
+        low, high = 0.0, math.pi
+        for _ in range(50):
+            middle = (low + high) / 2
+            below = float(without.value(*at_angle(subject, middle))) < target
+            low, high = (middle, high) if below else (low, middle)
+        shifts.append(low - angle)
+        cosines.append(math.cos(angle) - math.cos(low))
+    return shifts, cosines
+
+
+def triple(subject: Subject, positive: float, negative: float, size: float = 1.0) -> tuple[Tensor, Tensor]:
+    """An anchor, a positive and a negative at given distances, in planes of their own; labels 0, 0, 1."""
+    rows = torch.zeros(3, subject.dimension, dtype=torch.float64)
+    rows[0, 0] = 1
+    for row, distance in ((1, positive), (2, negative)):
+        cosine = max(-1.0, 1 - (distance / size) ** 2 / 2)
+        rows[row, 0], rows[row, row] = cosine, math.sqrt(max(0.0, 1 - cosine**2))
+    return size * rows, torch.tensor([0, 0, 1])
+
+
+def at_angle(
+    subject: Subject, angle: float, other: float | None = None
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """One row at an angle from its class vector; the other class vectors orthogonal, or one at ``other``."""
+    axes = torch.eye(subject.dimension, dtype=torch.float64)
+    own = dict(subject.parameters)
+    for name, place in subject.vectors().items():
+        shape = own[name].movedim(place, -1).shape
+        flat = axes[2 + torch.arange(math.prod(shape[:-1])) % max(1, subject.dimension - 2)].clone()
+        flat[0] = math.cos(angle) * axes[0] + math.sin(angle) * axes[1]
+        if other is not None and len(flat) > 1:
+            flat[1] = math.cos(other) * axes[0] + math.sin(other) * axes[2]
+        own[name] = flat.reshape(shape).movedim(-1, place)
+    return axes[:1], torch.zeros(1, dtype=torch.int64), own
+
+
+def force_profile(subject: Subject) -> tuple[Line, dict[str, Any] | None]:
+    """The force on an anchor by its positive's and its negative's distance.
+
+    The positive and the negative (class vectors where the loss has them) stand in planes of their own, so
+    that −∂L/∂anchor has one part towards each: ``pull`` towards the positive, ``push`` away from the negative.
+    The three rows are the whole batch, in which the positive is an anchor too: its terms add to the pull.
+    """
+    if subject.parameters and subject.classes and not subject.one_vector_a_class:
+        said = "not drawn: several vectors a class, or none"
+        return Line("force profile", None, said, "drawn for one vector a class"), None
+    distances = [2 * (step + 0.5) / GRID for step in range(GRID)]
+    pull, push = [], []
+    for near in distances:
+        rows = [_force(subject, near, far) for far in distances]
+        pull.append([row[0] for row in rows])
+        push.append([row[1] for row in rows])
+    profile = {"distance": distances, "pull": pull, "push": push, "axes": ["positive", "negative"]}
+    every = torch.tensor([pull, push])
+    if not torch.isfinite(every).all():
+        profile = {**profile, "pull": _finite(pull), "push": _finite(push)}
+        return Line("force profile", False, "not finite at some distances", "training breaks there"), profile
+    most = float(every.abs().max())
+    if most == 0:
+        return Line(
+            "force profile", None, "no force on an anchor with one positive and one negative", ""
+        ), profile
+    wrong = [
+        name for name, force in zip(("pull", "push"), every, strict=True) if float(force.min()) < -1e-6 * most
+    ]
+    if wrong:
+        words = {"pull": "pushes a positive away", "push": "pulls a negative near"}
+        finding = " and ".join(words[name] for name in wrong) + " at some distances"
+        return Line("force profile", False, finding, "it drives against the labels there"), profile
+    finding = f"pull {_shape(every[0], distances, 0)}; push {_shape(every[1], distances, 1)}"
+    return Line("force profile", True, finding, "which pairs a step is spent on"), profile
+
+
+def _force(subject: Subject, near: float, far: float) -> tuple[float, float]:
+    if subject.vectors():
+        angles = [math.acos(max(-1.0, 1 - one**2 / 2)) for one in (near, far)]
+        z, labels, own = at_angle(subject, *angles)
+        gradient = subject.gradient(z, labels, own)[1][0]
+    else:
+        z, labels = triple(subject, near, far)
+        gradient = subject.gradient(z, labels)[1][0]
+    return -float(gradient[1]), float(gradient[2])
+
+
+def _finite(values: list[list[float]]) -> list[list[float | None]]:
+    return [[value if math.isfinite(value) else None for value in row] for row in values]
+
+
+def _shape(force: Tensor, distances: Sequence[float], axis: int) -> str:
+    """How a force depends on its own distance, the mean over the other's."""
+    curve = force.double().mean(1 - axis)
+    most = float(curve.max())
+    if most <= 0:
+        return "none"
+    active = [
+        distance for distance, value in zip(distances, curve.tolist(), strict=True) if value > 1e-6 * most
+    ]
+    peak = distances[int(curve.argmax())]
+    until = "at every distance" if active[-1] == distances[-1] else f"up to distance {active[-1]:.2f}"
+    return f"{until}, strongest at {peak:.2f}"

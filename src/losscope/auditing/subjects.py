@@ -1,0 +1,278 @@
+"""What is audited: any loss as a scalar function of embeddings, labels and its own parameters."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from losscope.core import calls as foreign
+from losscope.core import registry
+from losscope.core.errors import LosscopeError, require
+from losscope.core.spec import LossSpec
+from losscope.losses.foreign.building import (
+    FILLED,
+    ForeignLoss,
+    defaults,
+    load_plain_state,
+    parts_of,
+    plain_state,
+)
+from losscope.pairs import Relation, normalise, pair_distances, reduce
+from losscope.pairs.sampling import sample
+
+CLASSES, DIMENSION = 8, 32
+"""Classes and embedding size of the audit's batches, unless the loss fixes its own."""
+
+DIMENSIONS = (DIMENSION, 64, 128, 256, 512, 16, 2)
+"""Embedding sizes tried for a loss whose layers fix one without saying so."""
+
+Parameters = Mapping[str, Tensor]
+Value = Callable[[Tensor, Tensor, Parameters], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A loss under audit.
+
+    Attributes:
+        name: as it was given.
+        function: (embeddings (B, D), labels (B,), parameters) -> scalar.
+        parameters: the loss's own, float64; class vectors are those with a dimension of size D.
+        classes: the number of classes it is made for; None if any labels do.
+        dimension: D of the audit's batches.
+        hyper: its numeric arguments by name, defaults included.
+        facts: what the registration of one of our own losses declares; empty for others.
+        reduction: the declared reduction of one of our own, None otherwise.
+        rebuild: the same loss with some arguments changed, None where that is not possible.
+    """
+
+    name: str
+    function: Value
+    parameters: dict[str, Tensor] = field(default_factory=dict)
+    classes: int | None = None
+    dimension: int = DIMENSION
+    hyper: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    reduction: str | None = None
+    rebuild: Callable[[dict[str, Any]], Subject] | None = None
+
+    def value(self, z: Tensor, labels: Tensor, parameters: Parameters | None = None, seed: int = 0) -> Tensor:
+        """The scalar loss; random draws start from ``seed`` at every call."""
+        own = self.parameters if parameters is None else parameters
+        own = {name: one.to(z.dtype) if one.is_floating_point() else one for name, one in own.items()}
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(seed)
+            return self.function(z, labels, own)
+
+    def gradient(
+        self, z: Tensor, labels: Tensor, parameters: Parameters | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The value and its gradient by the embeddings, detached; a loss without a graph has gradient 0."""
+        z = z.detach().clone().requires_grad_()
+        value = self.value(z, labels, parameters)
+        if not value.requires_grad:
+            return value.detach(), torch.zeros_like(z)
+        (gradient,) = torch.autograd.grad(value, [z], allow_unused=True)
+        return value.detach(), torch.zeros_like(z) if gradient is None else gradient
+
+    @property
+    def most(self) -> int:
+        """The number of classes that a batch of the audit may have."""
+        return CLASSES if self.classes is None else self.classes
+
+    @functools.cached_property
+    def tolerance(self) -> float:
+        """Relative error of a float64 call: larger for a loss that falls back to float32 inside."""
+        z, labels = cloud(self, 3, 4)
+        return 1e-8 if self.value(z, labels).dtype == torch.float64 else 2e-4
+
+    def vectors(self) -> dict[str, int]:
+        """Names of the parameters with a dimension of size D, and that dimension."""
+        return {
+            name: list(value.shape).index(self.dimension)
+            for name, value in self.parameters.items()
+            if value.ndim and self.dimension in value.shape
+        }
+
+    @property
+    def one_vector_a_class(self) -> bool:
+        """Whether its class vectors are one a class, so that a class's own can be told from the others."""
+        counts = [self.parameters[name].numel() // self.dimension for name in self.vectors()]
+        return len(counts) == 1 and counts[0] == self.classes
+
+    def margins(self) -> dict[str, float]:
+        """The arguments that are called a margin, with their values."""
+        return {
+            name: float(value)
+            for name, value in self.hyper.items()
+            if ("margin" in name or name == "m") and isinstance(value, int | float)
+        }
+
+
+def cloud(
+    subject: Subject, classes: int, each: int, radius: float = 1.2, seed: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Unit vectors of labelled classes in a cap, (classes · each, D) float64, at distances of all sizes."""
+    generator = torch.Generator().manual_seed(seed)
+    classes = min(classes, subject.classes or classes)
+    rows, size = classes * each, subject.dimension
+    centre = torch.randn(size, generator=generator, dtype=torch.float64)
+    shift = torch.randn(classes, size, generator=generator, dtype=torch.float64).repeat_interleave(each, 0)
+    noise = torch.randn(rows, size, generator=generator, dtype=torch.float64)
+    spread = 0.3 + 0.7 * torch.rand(rows, 1, generator=generator, dtype=torch.float64)
+    away = nn.functional.normalize(0.7 * shift + noise, dim=1) * spread * radius / 2
+    labels = torch.arange(classes).repeat_interleave(each)
+    return nn.functional.normalize(nn.functional.normalize(centre, dim=0) + away, dim=1), labels
+
+
+def subject(loss: str | LossSpec | Callable[..., Any], *, protocol: str = "matched") -> Subject:
+    """A loss by its text, its spec, or itself, ready for the checks.
+
+    Args:
+        loss: ``triplet(margin=0.2)``, ``pml:…``, ``path/file.py:name``, or a callable of (embeddings, labels).
+        protocol: whose defaults fill what is not given of our own losses.
+
+    Raises:
+        LosscopeError: an unknown loss, or one that fails on an ordinary batch of every size tried.
+    """
+    if isinstance(loss, str):
+        loss = LossSpec.parse(loss)
+    if not isinstance(loss, LossSpec):
+        require(callable(loss), f"a {type(loss).__name__} was given; a loss's text or a callable is wanted")
+        return _sized(functools.partial(_callable, loss), getattr(loss, "__name__", type(loss).__name__))
+    require(
+        not loss.baseline, f"{loss.name!r} is a baseline that trains nothing; there is no loss to be audited"
+    )
+    if loss.foreign:
+        return _sized(functools.partial(_foreign, foreign.parse(loss.name)), loss.name)
+    return _own(loss, protocol)
+
+
+def _own(spec: LossSpec, protocol: str) -> Subject:
+    resolved = spec.resolved(protocol)
+    facts, function = resolved.facts, registry.get("loss", spec.name)
+    reduction, tuples = resolved.reduction or "valid_mean", resolved.tuples or "all"
+    require(
+        tuples in ("all", "hard", "semihard"),
+        f"tuples {tuples!r} are drawn at random; an audit wants all, hard or semihard",
+    )
+    hyper = dict(resolved.hyperparameters)
+
+    def value(z: Tensor, labels: Tensor, parameters: Parameters) -> Tensor:
+        if facts.get("normalised"):
+            z = normalise(z)
+        relation = Relation.from_labels(labels)
+        if tuples != "all":
+            relation = sample(relation, tuples, pair_distances(z.detach()), form=facts["form"])
+        return reduce(function(z, relation, **hyper, **parameters), reduction)
+
+    parameters = {}
+    if facts.get("class_vectors"):
+        generator = torch.Generator().manual_seed(0)
+        parameters["class_vectors"] = torch.randn(
+            CLASSES, DIMENSION, generator=generator, dtype=torch.float64
+        )
+    return Subject(
+        spec.label,
+        value,
+        parameters,
+        CLASSES if parameters else None,
+        DIMENSION,
+        hyper,
+        facts,
+        reduction,
+        lambda words: _own(spec.model_copy(update={"hyperparameters": {**hyper, **words}}), protocol),
+    )
+
+
+def _sized(build: Callable[[int], Subject], name: str) -> Subject:
+    """The subject at the first embedding size at which the loss can be called."""
+    first: Exception | None = None
+    for dimension in DIMENSIONS:
+        made = build(dimension)
+        try:
+            made.gradient(*cloud(made, 3, 4))
+            return made
+        except LosscopeError:
+            raise
+        except Exception as error:
+            first = first or error
+    raise LosscopeError(
+        f"{name!r} failed on a batch of 12 embeddings of 3 classes: {type(first).__name__}: {first}"
+    ) from first
+
+
+def _foreign(parsed: foreign.Foreign, dimension: int) -> Subject:
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        module = ForeignLoss(parsed, classes=CLASSES, embedding_size=dimension)
+
+    def rebuild(words: dict[str, Any]) -> Subject:
+        call = replace(parsed.loss, words={**parsed.loss.words, **words})
+        return _foreign(replace(parsed, loss=call), dimension)
+
+    sizes = {of: module.arguments[name] for name, of in FILLED.items() if module.arguments.get(name)}
+    return replace(
+        _callable(module, sizes.get("embedding_size", dimension)),
+        name=parsed.text,
+        classes=sizes.get("classes"),
+        hyper=module.arguments,
+        rebuild=rebuild,
+    )
+
+
+def _callable(loss: Callable[..., Any], dimension: int) -> Subject:
+    """A callable of (embeddings, labels); a module's parameters are taken out and its state held still."""
+    module = loss if isinstance(loss, nn.Module) else None
+    if module is None:
+
+        def plain(z: Tensor, labels: Tensor, parameters: Parameters) -> Tensor:
+            return _scalar(loss(z, labels), z)
+
+        return Subject(getattr(loss, "__name__", "loss"), plain, dimension=dimension, hyper=defaults(loss))
+    parameters = {
+        name: value.detach().double()
+        for name, value in (
+            parts_of(module) if isinstance(module, ForeignLoss) else _trainable(module)
+        ).items()
+    }
+    kept = {
+        name: one.clone() if isinstance(one, Tensor) else one for name, one in plain_state(module).items()
+    }
+
+    def value(z: Tensor, labels: Tensor, own: Parameters) -> Tensor:
+        # A queue or a moving mean would make every call another loss.
+        load_plain_state(module, kept)
+        return _scalar(functional_call(module, dict(own), (z, labels)), z)
+
+    classes = getattr(module, "num_classes", None)
+    return Subject(
+        type(module).__name__,
+        value,
+        parameters,
+        classes if isinstance(classes, int) and parameters else None,
+        dimension,
+        defaults(module),
+    )
+
+
+def _trainable(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in module.named_parameters() if value.requires_grad}
+
+
+def _scalar(value: Any, z: Tensor) -> Tensor:
+    value = torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else z.dtype)
+    if value.numel() != 1:
+        raise LosscopeError(
+            f"the loss gave a value of shape {tuple(value.shape)} for {len(z)} rows; one scalar is wanted"
+        )
+    return value.reshape(())

@@ -1,8 +1,0 @@
-"""Frozen backbones: networks trained elsewhere that turn an image or a sound into a feature vector."""
-
-from __future__ import annotations
-
-from losscope.backbones.base import Backbone
-from losscope.backbones.finding import find, parse_preprocess
-
-__all__ = ["Backbone", "find", "parse_preprocess"]

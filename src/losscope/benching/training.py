@@ -1,0 +1,132 @@
+"""What stacking buys and what the instruments cost: ten members, one member, and a plain torch loop.
+
+The plain loop is what one would write without losscope: ``nn.Sequential``, ``torch.optim.Adam``, the same
+batches and the same loss, nothing measured. Epochs of the three sides take turns, one thread, and each round
+gives the ratios, so that a machine whose speed drifts slows all sides alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from losscope.core.spec import Study
+from losscope.data import Part, load
+from losscope.pairs.sampling import Partners
+from losscope.train import Population, keep_freed_memory
+
+MEMBERS = 10
+
+
+def population(loss: str, members: int) -> Population:
+    """Members of the paper's synthetic study, ready to run epochs."""
+    source = load("synthetic")
+    study = Study.of(data="synthetic", losses=[loss], seeds=members, protocol="paper")
+    runs = [run for run in study.expand("vectors") if not run.loss.baseline]
+    return Population(runs, [source.splits(run.seed, protocol="paper") for run in runs], torch.device("cpu"))
+
+
+def plain_loop(loss: str, part: Part) -> Callable[[], None]:
+    """One epoch of the paper's synthetic study as a plain torch loop."""
+    inputs = torch.from_numpy(part.inputs)
+    network = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 32))
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
+    generator = np.random.default_rng(0)
+    partners = Partners(part.labels)
+    form: Any = "pairs" if loss == "contrastive" else "triplets"
+
+    def epoch() -> None:
+        order = generator.permutation(len(inputs))
+        first, second, _ = partners.draw(order, generator.random((len(order), 2)), form)
+        columns = [
+            torch.from_numpy(one) for one in ((order, first) if form == "pairs" else (order, first, second))
+        ]
+        same = torch.from_numpy(second)
+        for start in range(0, len(inputs), 64):
+            part_ = slice(start, start + 64)
+            rows = torch.cat([inputs[column[part_]] for column in columns])
+            sides = F.normalize(network(rows), dim=1).chunk(len(columns))
+            if form == "pairs":
+                distance = (sides[0] - sides[1]).norm(dim=1)
+                value = torch.where(same[part_], distance**2, F.relu(1.0 - distance) ** 2).mean()
+            else:
+                value = F.relu(
+                    (sides[0] - sides[1]).norm(dim=1) - (sides[0] - sides[2]).norm(dim=1) + 1.0
+                ).mean()
+            optimiser.zero_grad()
+            value.backward()
+            optimiser.step()
+
+    return epoch
+
+
+def training(rounds: int = 20, say: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+    """Rows of the benchmark: work, size, side, version, seconds (median epoch), ratio with its range.
+
+    ``ratio`` of one member is to the plain loop, of ten members to one member.
+    """
+    rows = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    try:
+        for loss in ("contrastive", "triplet"):
+            one, ten = population(loss, 1), population(loss, MEMBERS)
+            sides = [plain_loop(loss, one.splits[0].train), one.run_epoch, ten.run_epoch]
+            for side in sides:
+                side()
+            times = np.array([[_seconds(side) for side in sides] for _ in range(rounds)])
+            names = (
+                "plain torch loop, nothing measured",
+                "losscope, 1 member",
+                f"losscope, {MEMBERS} members",
+            )
+            ratios = (None, times[:, 1] / times[:, 0], times[:, 2] / times[:, 1])
+            for place, name in enumerate(names):
+                ratio = ratios[place]
+                rows.append(
+                    {
+                        "work": f"train an epoch, {loss}, synthetic, protocol paper",
+                        "size": 1 if place < 2 else MEMBERS,
+                        "side": name,
+                        "version": torch.__version__,
+                        "seconds": float(np.median(times[:, place])),
+                        "peak_bytes": None,
+                        "ratio": None if ratio is None else float(np.median(ratio)),
+                        "ratio_low": None if ratio is None else float(np.quantile(ratio, 0.25)),
+                        "ratio_high": None if ratio is None else float(np.quantile(ratio, 0.75)),
+                    }
+                )
+                if say:
+                    say(sentence(rows[-1]))
+    finally:
+        torch.set_num_threads(before)
+    return rows
+
+
+def sentence(row: dict[str, Any]) -> str:
+    """A row in words."""
+    ratio = row["ratio"]
+    against = "the plain loop" if row["size"] == 1 else "one member"
+    said = (
+        ""
+        if ratio is None
+        else f", {ratio:.2f} times {against} ({row['ratio_low']:.2f}–{row['ratio_high']:.2f})"
+    )
+    return f"{row['work']}: {row['side']}: {row['seconds'] * 1e3:.1f} ms{said}"
+
+
+def _seconds(side: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    side()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    training(say=print)

@@ -1,0 +1,273 @@
+"""The same verdicts on anyone's runs: a table of scores, or saved embeddings. No training.
+
+A CSV or Parquet table has columns loss, seed, measure, value. A pattern such as ``runs/{loss}/{seed}.npz``
+names files with embeddings and labels, which are measured first.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from losscope import stats
+from losscope.comparing.reading import Result
+from losscope.core import registry
+from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.quantities import GOALS, QUANTITIES, Quantity, quantity
+from losscope.core.spec import BASELINES
+
+COLUMNS = ("loss", "seed", "measure", "value")
+
+
+def judge(
+    runs: str,
+    *,
+    goal: str = "retrieval",
+    measure: str | None = None,
+    reference: str | None = None,
+    unpaired: bool = False,
+    look: int = 1,
+    tuned: bool = True,
+    declare: Sequence[str] = (),
+    say: Callable[[str], None] | None = None,
+) -> Result:
+    """Verdicts, table, page and JSON for runs that were trained elsewhere.
+
+    Args:
+        runs: a table of scores (CSV or Parquet: loss, seed, measure, value), or a pattern of npz files with
+            ``{loss}`` and ``{seed}``, each holding ``embeddings`` (N, D) and ``labels`` (N,).
+        goal: which measure is primary; ``measure`` names it directly.
+        reference: the loss that the others are compared with.
+        unpaired: the seeds of one loss have nothing to do with another's.
+        look: how often these runs were looked at before, plus one (DEFINITIONS 7).
+        tuned: whether each loss was tuned alike; said in the sentences otherwise.
+        declare: measures of your own, as ``name:better:scale:indifference``, such as
+            ``accuracy:higher:difference:0.01``.
+
+    Raises:
+        LosscopeError: an unreadable file, a missing column, an unknown measure, seeds that do not pair.
+    """
+    for text in declare:
+        _declare(text)
+    if goal not in GOALS:
+        raise unknown("goal", goal, GOALS)
+    require(look >= 1, f"look is {look}; it must be at least 1")
+    pattern = "{" in runs
+    measured = _from_embeddings(runs, say) if pattern else _from_table(Path(runs))
+    names = list(dict.fromkeys(one.loss for one in measured))
+    require(
+        len(names) >= 2,
+        f"{runs!r} holds runs of {len(names)} loss ({', '.join(names)}); judging wants at least 2",
+    )
+    if reference is not None and reference not in names:
+        raise unknown("reference loss", reference, names)
+    if measure is not None:
+        quantity(measure)
+    analysis = stats.analyse(
+        measured,
+        goal=goal,
+        measure=measure or _primary(measured, goal),
+        reference=reference,
+        untuned=None if tuned else "untuned",
+        generated=False,
+        looks=look,
+        unpaired=unpaired,
+    )
+    data = {
+        "schema": 1,
+        "data": {
+            "name": runs,
+            "title": runs,
+            "kind": "runs",
+            "described": f"{len(measured)} runs from {runs}",
+        },
+        "protocol": {"name": "yours"},
+        "seeds": sorted({one.seed for one in measured}),
+        "goal": goal,
+        "unpaired": unpaired,
+        **analysis,
+        "notes": [],
+        "store": None,
+        "report": None,
+        "provenance": _provenance(),
+    }
+    return Result(data, None, _detail(measured))
+
+
+def _provenance() -> dict[str, Any]:
+    from losscope import __version__
+
+    return {"losscope": __version__, "numpy": np.__version__}
+
+
+def _primary(measured: Sequence[stats.Measured], goal: str) -> str:
+    """The goal's measure if the runs have it, else the only one they have."""
+    have = {name for one in measured for name in one.values}
+    for name in GOALS[goal]:
+        if name in have:
+            return name
+    known = sorted(name for name in have)
+    require(
+        len(known) == 1,
+        f"the goal {goal!r} is judged by {' or '.join(GOALS[goal])} and the runs have {', '.join(known) or 'no measure'}; "
+        f"name one with --measure",
+    )
+    return known[0]
+
+
+def _declare(text: str) -> None:
+    parts = text.split(":")
+    choices = {"better": ("higher", "lower", "neither"), "scale": ("difference", "log_ratio")}
+    try:
+        name, better, scale, delta = (*parts, *["difference", "0.01"][len(parts) - 2 :])
+        require(better in choices["better"] and scale in choices["scale"], "")
+        size = float(delta)
+        require(0 < size < float("inf"), "")
+    except ValueError:
+        raise LosscopeError(
+            f"cannot read the declared measure {text!r}; it must be name:better[:scale[:indifference]] with better one "
+            f"of {', '.join(choices['better'])} and scale one of {', '.join(choices['scale'])}, such as "
+            f"'accuracy:higher:difference:0.01'"
+        ) from None
+    QUANTITIES[name] = Quantity(name, "declared by the user", "", better, scale, size, "outcome")  # type: ignore[arg-type]
+
+
+def _from_table(path: Path) -> list[stats.Measured]:
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except OSError as error:
+        raise LosscopeError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+    except Exception as error:
+        raise LosscopeError(f"{str(path)!r} is not a readable table: {error}") from None
+    missing = [column for column in COLUMNS if column not in frame.columns]
+    require(
+        not missing,
+        f"{str(path)!r} has no column {', '.join(missing)}; a table of scores has the columns {', '.join(COLUMNS)}",
+    )
+    require(len(frame) > 0, f"{str(path)!r} has no rows; a row is one loss, seed, measure, value")
+    for name in frame["measure"].astype(str).unique():
+        if name not in QUANTITIES:
+            raise unknown("measure", name, QUANTITIES, f"; or declare your own with --declare {name}:higher")
+    try:
+        frame = frame.assign(
+            value=pd.to_numeric(frame["value"]), seed=pd.to_numeric(frame["seed"]).astype(int)
+        )
+    except (ValueError, TypeError) as error:
+        raise LosscopeError(f"{str(path)!r}: seeds are whole numbers and values numbers: {error}") from None
+    twice = frame.duplicated(["loss", "seed", "measure"])
+    if twice.any():
+        row = frame[twice].iloc[0]
+        raise LosscopeError(
+            f"{str(path)!r} has {row['measure']} of {row['loss']}, seed {row['seed']}, more than once; one row each"
+        )
+    splits = dict.fromkeys(frame["measure"].astype(str), "test")
+    measured = []
+    for (loss, seed), rows in frame.groupby(["loss", "seed"], sort=False):
+        values = {
+            str(name): None if pd.isna(value) else float(value)
+            for name, value in zip(rows["measure"], rows["value"], strict=True)
+        }
+        measured.append(_measured(str(loss), int(seed), values, splits, {}))
+    return measured
+
+
+def _measured(loss: str, seed: int, values: dict, splits: dict, detail: dict) -> stats.Measured:
+    name = loss.split("(", 1)[0]
+    known = registry.entries("loss")
+    facts = known[name].facts if name in known else {}
+    return stats.Measured(
+        loss=loss,
+        seed=seed,
+        values=values,
+        splits=splits,
+        failed=None,
+        detail=detail,
+        family="baseline" if loss in BASELINES else "loss",
+        form=facts.get("shape"),
+        hinge=facts.get("hinge"),
+        floor=facts.get("floor"),
+    )
+
+
+def _from_embeddings(pattern: str, say: Callable[[str], None] | None) -> list[stats.Measured]:
+    for part in ("{loss}", "{seed}"):
+        require(
+            part in pattern,
+            f"the pattern {pattern!r} has no {part}; it must be such as 'runs/{{loss}}/{{seed}}.npz'",
+        )
+    escaped = (
+        re.escape(pattern).replace(r"\{loss\}", "(?P<loss>[^/]+)").replace(r"\{seed\}", "(?P<seed>[0-9]+)")
+    )
+    files = {}
+    for path in sorted(glob.glob(pattern.replace("{loss}", "*").replace("{seed}", "*"))):
+        match = re.fullmatch(escaped, path)
+        if match:
+            files[match["loss"], int(match["seed"])] = path
+    require(
+        bool(files), f"no file matches {pattern!r}; {{loss}} stands for a name, {{seed}} for a whole number"
+    )
+
+    import torch
+
+    from losscope.measures import evaluate
+
+    measured = []
+    for place, ((loss, seed), path) in enumerate(sorted(files.items())):
+        embeddings, labels = load_embeddings(path)
+        values, detail = evaluate(torch.from_numpy(embeddings), torch.from_numpy(labels), seed=0)
+        numbers = {name: None if not np.isfinite(float(v)) else float(v) for name, v in values.items()}
+        arrays = {name: value.numpy() for name, value in detail.items()}
+        measured.append(_measured(loss, seed, numbers, dict.fromkeys(numbers, "test"), arrays))
+        if say:
+            say(f"measured {place + 1} of {len(files)}: {path}")
+    return measured
+
+
+def load_embeddings(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read ``embeddings`` (N, D) and ``labels`` (N,) from an npz, checked; nothing is unpickled."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in ("embeddings", "labels") if name not in file.files]
+            require(
+                not missing,
+                f"{str(path)!r} has no array {', '.join(missing)}; it has {', '.join(file.files)}",
+            )
+            embeddings, labels = file["embeddings"], file["labels"]
+    except LosscopeError:
+        raise
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
+        raise LosscopeError(f"cannot read {str(path)!r} as an npz without pickled objects: {error}") from None
+    require(
+        embeddings.ndim == 2,
+        f"{str(path)!r}: embeddings have shape {embeddings.shape}; wanted (rows, dimensions)",
+    )
+    require(
+        labels.shape == embeddings.shape[:1],
+        f"{str(path)!r}: {labels.shape} labels for {len(embeddings)} embeddings; wanted one label a row",
+    )
+    bad = int((~np.isfinite(embeddings.astype(np.float64)).all(axis=1)).sum())
+    require(bad == 0, f"{str(path)!r}: {bad} of {len(embeddings)} embeddings are NaN or infinite")
+    return embeddings.astype(np.float32), np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def _detail(measured: Sequence[stats.Measured]) -> dict[str, dict[str, np.ndarray]]:
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for loss in dict.fromkeys(one.loss for one in measured):
+        arrays = [
+            one.detail for one in measured if one.loss == loss and "per_class/intra_variance" in one.detail
+        ]
+        shapes = {one["per_class/intra_variance"].shape for one in arrays}
+        if len(shapes) == 1:
+            found[loss] = {
+                "per_class/intra_variance": np.stack([one["per_class/intra_variance"] for one in arrays]),
+                "per_class/label": np.asarray(arrays[0]["per_class/label"]),
+            }
+    return found

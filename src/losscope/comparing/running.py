@@ -1,0 +1,112 @@
+"""What ``compare`` does: plan, tune, train and conclude. What is read back of it is in ``reading``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from losscope.comparing import budget
+from losscope.comparing.planning import Plan, Say, plan
+from losscope.comparing.reading import Result, read
+from losscope.core.spec import Study
+from losscope.run import launch
+
+
+def compare(
+    data: str = "digits",
+    *,
+    losses: str | Iterable[str] = ("contrastive", "triplet"),
+    seeds: int = 10,
+    say: Say | None = None,
+    activity: launch.ACTIVITY | None = None,
+    **options: Any,
+) -> Result:
+    """Train losses side by side over paired seeds, measure them, and say which is better at what.
+
+    Args:
+        data: a registered data set or a path.
+        losses: names with optional hyperparameters, as a list or one comma-separated string.
+        seeds: paired seeds, 0 … seeds − 1.
+        say: called with each sentence for a person; activity: called as epochs end.
+        **options: any field of ``Study``: protocol, epochs, batch_size, goal, reference, out, data_root, …
+
+    Returns:
+        A Result; ``.data`` is what ``losscope compare --json`` prints.
+
+    Raises:
+        LosscopeError: for any mistake in what was given, before anything is trained.
+    """
+    study = Study.of(data=data, losses=losses, seeds=seeds, **options)
+    return run(study, say=say, activity=activity)
+
+
+def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | None = None) -> Result:
+    """Run a study, what is stored already excepted, and return its result."""
+    started = time.monotonic()
+    made = plan(study, say)
+    if say:
+        say(made.source.describe())
+        for note in made.source.facts.notes:
+            say(note)
+    points, notes = None, []
+    if study.budget is not None:
+        study, points, sentence = budget.fit(made, started)
+        made = plan(study)
+        notes = [sentence]
+    with launch.crew():
+        made.tune(activity, points)
+        launch.execute(made.groups, study.engine, activity)
+    return conclude(made, say, notes)
+
+
+def conclude(made: Plan, say: Say | None = None, notes: Sequence[str] = ()) -> Result:
+    """Count the look, write the study's folder, and read the result from the store."""
+    seeds = sorted({one.seed for one in made.runs})
+    look = made.store.look(made.name, seeds)
+    facts = made.source.facts
+    made.store.write_json(
+        f"studies/{made.name}/study.json",
+        {
+            "schema": 1,
+            "name": made.name,
+            "time": time.time(),
+            "study": made.study.model_dump(mode="json"),
+            "runs": made.ids,
+            "look": look,
+            "notes": list(notes),
+            "losses": [
+                {
+                    "label": one.label,
+                    "spec": one.spec.model_dump(mode="json"),
+                    "tuned": one.tuned,
+                    "trials": one.trials,
+                }
+                for one in made.choices
+            ],
+            "data": {
+                "name": facts.name,
+                "title": facts.title,
+                "edition": facts.edition,
+                "kind": facts.kind,
+                "classes": facts.classes,
+                "licence": facts.licence,
+                "origin": facts.origin,
+                "generated": facts.generated,
+                "disjoint": facts.disjoint,
+                "notes": list(facts.notes),
+                "class_names": list(facts.class_names),
+                "described": made.source.describe(),
+                "digest": made.source.digest,
+            },
+        },
+    )
+    made.store.write_text(f"studies/{made.name}/study.toml", made.study.toml())
+    result = read(made.store, made.name)
+    if say:
+        for note in result.data["notes"]:
+            say(note)
+    page = result.report(made.store.root / "studies" / made.name / "report.html")
+    assert str(page) == result.data["report"]
+    made.store.write_json(f"studies/{made.name}/result.json", result.data)
+    return result

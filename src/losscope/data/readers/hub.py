@@ -1,0 +1,194 @@
+"""Data sets of the Hugging Face hub, through the datasets library."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from losscope.core.errors import LosscopeError, require, unknown
+from losscope.data.base import Draft
+from losscope.data.download import reachable
+from losscope.data.readers.arrays import LABELS, ROLES, set_role
+
+
+def hub(
+    name: str,
+    *,
+    inputs: str | None = None,
+    labels: str | None = None,
+    fine: str | None = None,
+    group: str | None = None,
+    config: str | None = None,
+    size: int = 64,
+    skip_bad: bool = False,
+) -> Draft:
+    """``owner/name`` of the hub, all its splits: images, or a column of lists of numbers.
+
+    Columns are found by their types (the first image or list column, the first class label), or given by
+    ``inputs``, ``labels``, ``fine``, ``group``. Without a network the local cache is used; what is not
+    there is said at once.
+    """
+    splits = _download(name, config)
+    known = {part: ROLES[part.lower()] for part in splits if part.lower() in ROLES}
+    parts = list(known) or list(splits)
+    features = splits[parts[0]].features
+    column = _choose(
+        name, features, inputs, lambda one: _kind(one) is not None, "inputs", "an image or list column"
+    )
+    kind = _kind(features[column])
+    require(
+        kind is not None,
+        f"hf:{name}: column {column!r} holds {features[column]}; wanted: images or lists of numbers",
+    )
+    label = _choose(
+        name,
+        features,
+        labels,
+        lambda one: type(one).__name__ == "ClassLabel",
+        "labels",
+        "a class label column",
+        LABELS,
+    )
+    columns = {"labels": label, "fine": fine, "group": group}
+    found: dict[str, list] = {what: [] for what in columns}
+    words: list[str] = []
+    values: list[Any] = []
+    for part in parts:
+        data = splits[part]
+        values += _undecoded(data, column) if kind == "images" else list(data.with_format("numpy")[column])
+        words += [part] * len(data)
+        for what, one in columns.items():
+            if one is not None:
+                if one not in data.features:
+                    raise unknown(f"column in hf:{name}", one, data.features)
+                found[what] += list(data[one])
+    given = {what: np.array(one) if one else None for what, one in found.items()}
+    kept, notes = np.arange(len(values)), list[str]()
+    if kind == "images":
+        array, kept, notes = _pictures(values, size, skip_bad)
+    else:
+        array = np.array([np.asarray(one, np.float32) for one in values])
+    names = getattr(features[label], "names", None) or ()
+    given = {what: None if one is None else one[kept] for what, one in given.items()}
+    draft = Draft(
+        f"hf:{name}",
+        f"{name} of the Hugging Face hub",
+        "images" if kind == "images" else "features",
+        array,
+        given["labels"],
+        fine_labels=given["fine"],
+        groups=given["group"],
+        by_group=group is not None,
+        origin=f"huggingface.co/datasets/{name}",
+        class_names=tuple(names),
+        notes=notes,
+    )
+    if len(set(known.values())) > 1:
+        set_role(draft, np.array(words)[kept])
+    return draft
+
+
+def _download(name: str, config: str | None) -> dict[str, Any]:
+    require(name.count("/") == 1, f"hf:{name} is not hf:owner/name")
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    said_so = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
+    offline = said_so or not reachable(endpoint)
+    try:
+        import datasets
+    except ImportError:
+        raise LosscopeError(f"hf:{name} needs the package datasets: pip install 'losscope[hf]'") from None
+    try:
+        with _offline(offline):
+            return dict(datasets.load_dataset(name, config))
+    except Exception as error:  # the hub's many errors share no class
+        if offline:
+            raise LosscopeError(
+                f"hf:{name} is not in the local cache and the hub cannot be reached: run "
+                f"`hf download --repo-type dataset {name}` where there is a network and copy ~/.cache/huggingface here"
+            ) from None
+        first = str(error).split("\n")[0]
+        raise LosscopeError(f"hf:{name} cannot be loaded: {type(error).__name__}: {first}") from None
+
+
+@contextmanager
+def _offline(wanted: bool) -> Iterator[None]:
+    """Only the local cache, for a while: a hub that refuses is otherwise asked again for 23 s.
+
+    The environment variable is read once, when the library is imported, hence its own constants.
+    """
+    import datasets
+    import huggingface_hub
+
+    places: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
+    before = [place.HF_HUB_OFFLINE for place in places]
+    try:
+        for place in places:
+            place.HF_HUB_OFFLINE = wanted or place.HF_HUB_OFFLINE
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.HF_HUB_OFFLINE = value
+
+
+def _kind(feature: Any) -> str | None:
+    """What a column holds: "images", "numbers" (lists of them), or None."""
+    name = type(feature).__name__
+    if name == "Image":
+        return "images"
+    inner = getattr(feature, "feature", None)
+    dtype = str(getattr(inner, "dtype", ""))
+    if name in ("Sequence", "List", "LargeList") and dtype.startswith(("float", "int", "uint")):
+        return "numbers"
+    return None
+
+
+def _choose(name, features, given, fits, option, wanted, usual=()) -> str:
+    if given is not None:
+        if given not in features:
+            raise unknown(f"column in hf:{name}", given, features)
+        return given
+    by_name = [one for one in usual if one in features]
+    found = [one for one, feature in features.items() if fits(feature)] or by_name
+    require(
+        bool(found), f"hf:{name} has no {wanted}; name one by option {option}: it has {', '.join(features)}"
+    )
+    return found[0]
+
+
+def _undecoded(data: Any, column: str) -> list[Any]:
+    import datasets
+
+    return list(data.cast_column(column, datasets.Image(decode=False))[column])
+
+
+def _pictures(values: list[Any], size: int, skip_bad: bool) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Decode {bytes, path} records; the unreadable are counted and named by row. Size UNREAD decodes none."""
+    from losscope.data.readers.pictures import UNREAD, Picture, to_array
+
+    if size == UNREAD:
+        rows = np.empty(len(values), object)
+        for row, value in enumerate(values):
+            path = None if value["bytes"] else Path(value["path"])
+            rows[row] = Picture(f"row {row}", path, value["bytes"])
+        return rows, np.arange(len(values)), []
+    from PIL import Image
+
+    images, kept, bad = [], [], []
+    for row, value in enumerate(values):
+        try:
+            with Image.open(io.BytesIO(value["bytes"]) if value["bytes"] else value["path"]) as picture:
+                images.append(to_array(picture, size))
+            kept.append(row)
+        except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, and its own
+            bad.append(f"row {row} ({type(error).__name__})")
+    if not bad:
+        return np.stack(images), np.array(kept), []
+    said = f"{len(bad):,} of {len(values):,} images cannot be read: {', '.join(bad[:3])}{', …' if len(bad) > 3 else ''}"
+    require(skip_bad and bool(kept), f"{said}; wanted: readable images, or --skip-bad to leave these out")
+    return np.stack(images), np.array(kept), [f"{said}; left out"]

@@ -1,0 +1,133 @@
+"""Sound to log-mel spectrograms: read, resampled, through torch.stft."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from losscope.core.errors import LosscopeError, require
+
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+MELS, FRAMES, CHUNK = 40, 64, 512
+RANGE = 80.0
+"""Decibels below a recording's loudest place that count as silence."""
+
+
+def log_mel(waves: Sequence[np.ndarray], rate: int) -> np.ndarray:
+    """Log-mel spectrograms (N, 1, 40, 64) in 0…1 of recordings in ±1 at ``rate`` samples a second.
+
+    Windows of 32 ms every 16 ms, the first 64 (1.04 s): longer recordings are cut, shorter ones end in
+    silence. 1 is the recording's loudest place, 0 is 80 dB below it, or more: nothing is learned from
+    other recordings.
+    """
+    import torch
+
+    window = 2 * round(0.016 * rate)
+    hop = window // 2
+    length = (FRAMES + 1) * hop
+    bank = torch.from_numpy(mel_bank(rate, window))
+    hann = torch.hann_window(window)
+    out = np.empty((len(waves), 1, MELS, FRAMES), np.float32)
+    for start in range(0, len(waves), CHUNK):
+        block = np.zeros((len(waves[start : start + CHUNK]), length), np.float32)
+        for row, wave in enumerate(waves[start : start + CHUNK]):
+            block[row, : min(length, len(wave))] = wave[:length]
+        spectrum = torch.stft(
+            torch.from_numpy(block), window, hop, window=hann, center=False, return_complex=True
+        )
+        power = bank @ spectrum.abs().square()
+        loudest = power.amax((1, 2), keepdim=True).clamp_min(1e-20)
+        decibel = 10 * torch.log10((power / loudest).clamp_min(10 ** (-RANGE / 10)))
+        out[start : start + CHUNK, 0] = (1 + decibel / RANGE).numpy()
+    return out
+
+
+def mel_bank(rate: int, window: int) -> np.ndarray:
+    """Triangular filters (40, window/2 + 1), evenly spaced in mel = 2595·log10(1 + f/700), up to rate/2.
+
+    Source: O'Shaughnessy 1987, the form of HTK.
+    """
+    top = 2595 * math.log10(1 + rate / 2 / 700)
+    corners = 700 * (10 ** (np.linspace(0, top, MELS + 2) / 2595) - 1)
+    bins = np.arange(window // 2 + 1) * rate / window
+    left, middle, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]
+    rising, falling = (bins - left) / (middle - left), (right - bins) / (right - middle)
+    bank = np.maximum(0, np.minimum(rising, falling))
+    # Narrow low filters may fall between two bins: the nearest bin then stands for them.
+    for row in np.flatnonzero(bank.sum(1) == 0):
+        bank[row, np.abs(bins - corners[row + 1]).argmin()] = 1
+    return bank.astype(np.float32)
+
+
+def read_sound(path: Path) -> tuple[np.ndarray, int]:
+    """Samples in ±1 (channels averaged) and the sample rate of a file; wav by scipy, others by soundfile."""
+    if path.suffix.lower() == ".wav":
+        import warnings
+
+        from scipy.io import wavfile
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # unknown chunks, such as tags
+            rate, samples = wavfile.read(path)
+        wave = samples.astype(np.float32)
+        if samples.dtype.kind in "iu":
+            top = float(2 ** (8 * samples.dtype.itemsize - 1))
+            wave = wave / top - (1.0 if samples.dtype.kind == "u" else 0.0)
+    else:
+        import soundfile
+
+        wave, rate = soundfile.read(path, dtype="float32")
+    require(wave.size > 0, f"{str(path)!r} is empty")
+    return (wave if wave.ndim == 1 else wave.mean(1)).astype(np.float32), int(rate)
+
+
+def resampled(wave: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """A recording at another sample rate, by polyphase filtering.
+
+    >>> len(resampled(np.zeros(44100, np.float32), 44100, 8000))
+    8000
+    """
+    from scipy.signal import resample_poly
+
+    common = math.gcd(rate, wanted)
+    return resample_poly(wave, wanted // common, rate // common).astype(np.float32)
+
+
+def read_log_mel(
+    files: Sequence[Path], rate: int, skip_bad: bool = False
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Spectrograms (K, 1, 40, 64) of files, the positions (K,) of those read, and what to tell.
+
+    Raises LosscopeError for unreadable files (counted, the first named) unless ``skip_bad``.
+    """
+    require(rate >= 2000, f"rate is {rate}; it is the samples a second to work at, at least 2,000")
+    waves, kept, bad = [], [], []
+    others: dict[int, int] = {}
+    for place, path in enumerate(files):
+        try:
+            wave, own = read_sound(path)
+        except ImportError as error:
+            raise LosscopeError(
+                f"reading {path.name} needs the package {error.name}: pip install 'losscope[audio]'"
+            ) from None
+        except Exception as error:  # scipy and soundfile share no class for a broken file
+            bad.append(f"{path.name} ({type(error).__name__})")
+            continue
+        if own != rate:
+            others[own] = others.get(own, 0) + 1
+            wave = resampled(wave, own, rate)
+        waves.append(wave)
+        kept.append(place)
+    notes = []
+    if others:
+        counts = ", ".join(f"{count:,} at {own:,} Hz" for own, count in sorted(others.items()))
+        notes.append(f"recordings of another sample rate are resampled to {rate:,} Hz: {counts}")
+    if bad:
+        said = f"{len(bad):,} of {len(files):,} recordings cannot be read: " + ", ".join(bad[:3])
+        said += ", …" if len(bad) > 3 else ""
+        require(skip_bad and bool(kept), f"{said}; wanted: readable sounds, or --skip-bad to leave these out")
+        notes.append(f"{said}; left out")
+    return log_mel(waves, rate), np.array(kept), notes

@@ -1,0 +1,233 @@
+"""One pass of a backbone over the rows of a data set: read, prepared and computed batch by batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from losscope.core.device import pick_device
+from losscope.core.errors import LosscopeError, require
+from losscope.data.readers.sounds import SOUNDS, read_sound
+from losscope.features.backbones import Backbone
+from losscope.features.backbones.base import Takes, need
+from losscope.features.backbones.memory import available
+from losscope.features.shards import Shards
+
+SHARD = 256
+"""Rows of a shard, at least: what a process that is killed loses, at most."""
+Progress = Callable[[int, int], None]
+
+
+class Unreadable(Exception):
+    """A row whose file cannot be read; its message is the reason."""
+
+
+class Rows:
+    """The rows of a data set as a backbone's ``prepare`` wants them, read when asked for.
+
+    ``inputs`` are ``Picture`` records (N,) of images or sounds in their files, or uint8 images
+    (N, channels, height, width).
+    """
+
+    def __init__(self, name: str, inputs: np.ndarray):
+        self.inputs = inputs
+        self.filed = inputs.dtype == object
+        images = inputs.dtype == np.uint8 and inputs.ndim == 4 and inputs.shape[1] in (1, 3)
+        require(
+            self.filed or images,
+            f"{name} has rows of shape {inputs.shape[1:]} and type {inputs.dtype}; a backbone wants images or sounds",
+        )
+        sounds = self.filed and len(inputs) and inputs[0].path is not None
+        self.takes: Takes = "sounds" if sounds and inputs[0].path.suffix.lower() in SOUNDS else "images"
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def name(self, row: int) -> str:
+        """A row's file name, or its number."""
+        return self.inputs[row].name if self.filed else f"row {row}"
+
+    def read(self, row: int) -> Any:
+        """A Pillow image in RGB, or (samples, samples a second). Raises Unreadable with the reason."""
+        try:
+            if self.takes == "sounds":
+                return read_sound(self.inputs[row].path)
+            if self.filed:
+                return self.inputs[row].open()
+            from PIL import Image
+
+            array = self.inputs[row]
+            return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0)).convert("RGB")
+        except ImportError as error:
+            package = "pillow" if error.name == "PIL" else str(error.name)
+            extra = "'losscope[audio]'" if self.takes == "sounds" else "'losscope[hf]'"
+            raise need(package, f"reading {self.takes}", extra) from None
+        except Exception as error:  # Pillow, scipy and soundfile share no class for a broken file
+            reason = "no such file" if isinstance(error, FileNotFoundError) else type(error).__name__
+            raise Unreadable(reason) from error
+
+
+def compute(
+    rows: Rows,
+    backbone: Backbone,
+    shards: Shards,
+    *,
+    about: dict[str, Any],
+    device: str,
+    batch_size: int,
+    skip_bad: bool,
+    progress: Progress | None,
+) -> None:
+    """Compute what is missing of the features of ``rows``, from the last whole shard on.
+
+    Batches never reach over the end of a shard, so that a pass that was interrupted computes the same
+    batches, and gives the same bits, as one that was not.
+
+    Raises LosscopeError for rows that cannot be read unless ``skip_bad`` (then they are NaN), features that
+    are not finite or too large for float16, and a backbone that needs more memory than there is.
+    """
+    require(batch_size > 0, f"the batch size is {batch_size}; it must be at least 1")
+    first, total = shards.done(), len(rows)
+    if first < total:
+        device = pick_device(device)
+        backbone.start()
+        _check_memory(rows, backbone, device, min(batch_size, total))
+        backbone.open(device)
+    size = batch_size * max(1, SHARD // batch_size)
+    if progress:
+        progress(first, total)
+    with ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1))) as pool:
+        try:
+            while first < total:
+                stop = min(first + size, total)
+                features = []
+                for start, made in _batches(rows, backbone, pool, first, stop, batch_size):
+                    _refuse_bad(rows, start, made, skip_bad)
+                    features.append(_features(rows, backbone, start, made, device))
+                    if progress:
+                        progress(start + len(made), total)
+                shards.add(first, np.concatenate(_same_width(features)))
+                first = stop
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    shards.join(about)
+
+
+def _batches(
+    rows: Rows, backbone: Backbone, pool: ThreadPoolExecutor, first: int, stop: int, size: int
+) -> Iterator[tuple[int, list[np.ndarray | Unreadable]]]:
+    """Batches (first row, prepared rows), the next being prepared while one is computed."""
+
+    def one(row: int) -> np.ndarray | Unreadable:
+        try:
+            content = rows.read(row)
+        except Unreadable as error:
+            return error
+        return backbone.prepare(content)
+
+    def submit(start: int) -> list[Future]:
+        return [pool.submit(one, row) for row in range(start, min(start + size, stop))]
+
+    waiting = submit(first)
+    for start in range(first, stop, size):
+        following = submit(start + size)
+        yield start, [future.result() for future in waiting]
+        waiting = following
+
+
+def _refuse_bad(rows: Rows, start: int, made: list[np.ndarray | Unreadable], skip_bad: bool) -> None:
+    """Unless told to skip them, stop at the first row that cannot be read, having counted all of them."""
+    if skip_bad or not any(isinstance(one, Unreadable) for one in made):
+        return
+    bad = []
+    for row in range(start, len(rows)):
+        try:
+            rows.read(row)
+        except Unreadable as error:
+            bad.append(f"{rows.name(row)} ({error})")
+    raise unreadable(bad, len(rows), rows.takes)
+
+
+def unreadable(bad: list[str], total: int, takes: str) -> LosscopeError:
+    """The error that counts and names what cannot be read."""
+    more = ", …" if len(bad) > 3 else ""
+    return LosscopeError(
+        f"{len(bad):,} of {total:,} {takes} cannot be read: {', '.join(bad[:3])}{more}; wanted: readable {takes}, or "
+        "--skip-bad to leave these out"
+    )
+
+
+def _features(
+    rows: Rows, backbone: Backbone, start: int, made: list[np.ndarray | Unreadable], device: str
+) -> np.ndarray:
+    """Features (rows, D) float16 of a batch; rows of one shape go through the backbone together."""
+    import torch
+
+    shapes: dict[tuple[int, ...], list[int]] = {}
+    for place, one in enumerate(made):
+        if not isinstance(one, Unreadable):
+            shapes.setdefault(one.shape, []).append(place)
+    found: np.ndarray | None = None
+    for places in shapes.values():
+        batch = torch.from_numpy(np.stack([made[place] for place in places])).to(device)  # type: ignore[misc]
+        try:
+            with torch.inference_mode():
+                values = backbone(batch).float().cpu().numpy()
+        except torch.cuda.OutOfMemoryError:
+            raise LosscopeError(
+                f"the backbone {backbone.name!r} ran out of the device's memory at batch size {len(made)}; "
+                "give a smaller --batch-size"
+            ) from None
+        if found is None:
+            found = np.full((len(made), values.shape[1]), np.nan, np.float16)
+        top = np.abs(values).max(1)
+        wrong = np.flatnonzero(~(top <= 65504))
+        if len(wrong):
+            raise LosscopeError(
+                f"the backbone {backbone.name!r} gives {rows.name(start + places[wrong[0]])} features of size "
+                f"{top[wrong[0]]:g}; wanted: finite numbers that float16 holds, up to 65,504"
+            )
+        found[places] = values
+    return np.full((len(made), 0), np.nan, np.float16) if found is None else found
+
+
+def _same_width(features: list[np.ndarray]) -> list[np.ndarray]:
+    """Batches in which no row could be read get the width of the others."""
+    width = max(1, *(one.shape[1] for one in features))
+    return [one if one.shape[1] else np.full((len(one), width), np.nan, np.float16) for one in features]
+
+
+def _check_memory(rows: Rows, backbone: Backbone, device: str, batch: int) -> None:
+    """Raise before anything is computed if the backbone and one batch do not fit into memory."""
+    for row in range(len(rows)):
+        try:
+            shape = backbone.prepare(rows.read(row)).shape
+            break
+        except Unreadable:
+            continue
+    else:
+        raise LosscopeError(f"none of {len(rows):,} {rows.takes} can be read; the first is {rows.name(0)}")
+    weights, activations = backbone.needs(shape, batch)
+    free = available(device)
+    if weights + activations <= free:
+        return
+    fits = max(0, free - weights) // max(1, activations // batch)
+    help_ = (
+        f"give --batch-size at most {fits}"
+        if fits
+        else "take a smaller backbone, or a machine with more memory"
+    )
+    raise LosscopeError(
+        f"the backbone {backbone.name!r} needs about {_size(weights + activations)} ({_size(weights)} for its "
+        f"parameters, {_size(activations)} for a batch of {batch}) and {_size(free)} are free on the "
+        f"{'GPU' if device.startswith('cuda') else 'machine'}; {help_}"
+    )
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

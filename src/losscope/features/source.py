@@ -1,0 +1,289 @@
+"""A data set's features by a frozen backbone as a data set of their own, computed once and kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from losscope import data
+from losscope.core.errors import LosscopeError, require
+from losscope.data.base import Draft, Source, Table, fingerprint
+from losscope.data.download import cache_folder
+from losscope.data.finish import check_classes, finish
+from losscope.data.loading import undecoded
+from losscope.features.backbones import Backbone, find, parse_preprocess
+from losscope.features.digests import digests
+from losscope.features.passes import Progress, Rows, compute, unreadable
+from losscope.features.shards import Shards
+
+FORMAT = 1
+"""Raised when the features of an unchanged backbone and unchanged data would come out differently."""
+Say = Callable[[str], None]
+
+_cache: OrderedDict[str, Embedded] = OrderedDict()
+_CACHED = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """A data set's features: ``table`` is the data set, whose inputs are the features, memory-mapped.
+
+    ``key`` names the content: data, weights and preprocessing. ``cached`` says whether nothing had to be
+    computed, ``complete`` whether the features are there (they are not where only a plan was asked for).
+    """
+
+    table: Table
+    key: str
+    folder: Path
+    backbone: Backbone
+    cached: bool
+    complete: bool = True
+
+
+def load(name: str, root: str | Path | None = None, **options: Any) -> Source:
+    """The data set of a name or path; with an option ``backbone``, that backbone's features of it.
+
+    The other options are those of ``data.load`` and of ``embed``.
+
+    >>> load("digits").facts.kind
+    'vectors'
+    """
+    if options.get("backbone") is None:
+        own = ("backbone", "preprocess", "device", "batch_size", "compute", "say", "progress")
+        return data.load(name, root=root, **{key: one for key, one in options.items() if key not in own})
+    return embed(name, root=root, **options).table
+
+
+def embed(
+    name: str,
+    *,
+    backbone: str,
+    root: str | Path | None = None,
+    preprocess: Sequence[str] | str | None = None,
+    device: str = "auto",
+    batch_size: int = 64,
+    compute: bool = True,
+    say: Say | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Embedded:
+    """Features of a data set's images or sounds by a frozen backbone, from the cache or computed now.
+
+    Args:
+        name: a registered data set, a folder, a manifest, an array file of images, or hf:owner/name.
+        backbone: a Hugging Face id or folder, a MobileNetV2 file, or timm:NAME.
+        root: the folder with real data sets.
+        preprocess: changes of the backbone's preprocessing, as ``key=value``.
+        device: auto, cpu or cuda.
+        batch_size: rows computed at once.
+        compute: False plans only: the facts are there, the features are not.
+        say: called with each sentence for a person.
+        progress: called with (rows done, rows).
+        **options: options of the data set.
+
+    Raises:
+        LosscopeError: for data that are neither images nor sounds, or that cannot be compared on; a backbone
+            that cannot be found, read, or held in memory; rows that cannot be read, unless option ``skip_bad``.
+    """
+    memo = repr(
+        (name, str(root), backbone, preprocess, sorted(options.items()), _stamp(name), _stamp(backbone))
+    )
+    if memo in _cache:
+        return _cache[memo]
+    draft, shared = undecoded(name, root, **options)
+    require(draft.second is None, f"{draft.name} has two modalities; a backbone computes features of one")
+    inputs = draft.inputs
+    Rows(draft.name, inputs[:1])
+    table = _numbered(draft, shared)
+    chosen = table.pool.inputs[:, 0].astype(np.int64)
+    rows = Rows(draft.name, inputs if len(chosen) == len(inputs) else inputs[chosen])
+    found = find(backbone, rows.takes, parse_preprocess(preprocess))
+    memory = cache_folder() / "digests"
+    key = _key(rows, found, memory, say)
+    shards = Shards(cache_folder() / "features" / key[:40], len(rows))
+    cached = shards.finished()
+    if not compute and not cached:
+        left = len(rows) - shards.done()
+        note = f"features of {left:,} of {len(rows):,} {rows.takes} by {found.name} are to be computed first"
+        width = np.empty((len(rows), found.width or 0), np.float16)
+        made = _described(table, width, found, key, [note])
+        return Embedded(made, key, shards.folder, found, False, False)
+    if not cached:
+        _compute(rows, found, shards, device, batch_size, bool(options.get("skip_bad")), say, progress)
+    made = _readable(table, rows, shards, found, key, bool(options.get("skip_bad")))
+    result = Embedded(made, key, shards.folder, found, cached)
+    _cache[memo] = result
+    while len(_cache) > _CACHED:
+        _cache.popitem(last=False)
+    return result
+
+
+def _stamp(name: str) -> tuple[int, int] | None:
+    """When a path was last changed, and its size; None for what is no path."""
+    try:
+        state = os.stat(name)
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size
+
+
+def _numbered(draft: Draft, shared: dict[str, Any]) -> Table:
+    """The data set with each row's number as its only input: checked and split before anything is computed."""
+    rows = np.arange(len(draft.inputs))
+    require(
+        len(rows) < 2**24, f"{draft.name} has {len(rows):,} rows; at most {2**24:,} can be embedded at once"
+    )
+    index = dataclasses.replace(draft, inputs=rows[:, None].astype(np.float32), kind="features")
+    return finish(index, **shared)
+
+
+def _key(rows: Rows, backbone: Backbone, memory: Path, say: Say | None) -> str:
+    """The hash of all that the features depend on: data in their order, weights, preprocessing."""
+    if rows.filed:
+        files = [one.path for one in rows.inputs if one.path is not None]
+        of_file = iter(digests(files, memory, say))
+        content = [
+            [next(of_file) if one.content is None else hashlib.sha256(one.content).hexdigest(), one.box]
+            for one in rows.inputs
+        ]
+        what = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    else:
+        what = fingerprint(rows.inputs)
+    weights = digests(backbone.files, memory, say)
+    text = json.dumps(
+        [FORMAT, what, rows.takes, weights, backbone.settings],
+        sort_keys=True,
+        default=str,
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _compute(
+    rows: Rows,
+    backbone: Backbone,
+    shards: Shards,
+    device: str,
+    batch_size: int,
+    skip_bad: bool,
+    say: Say | None,
+    progress: Progress | None,
+) -> None:
+    done = shards.done()
+    if say:
+        going = f", going on after {done:,}" if done else ""
+        say(
+            f"computing features of {len(rows):,} {rows.takes} by {backbone.name} ({backbone.preprocessing}){going}; "
+            f"kept in {shards.folder}"
+        )
+        for note in backbone.notes:
+            say(note)
+        progress = progress or _spoken(say, backbone.name, time.monotonic())
+    about = {
+        "format": FORMAT,
+        "backbone": backbone.name,
+        "settings": backbone.settings,
+        "preprocessing": backbone.preprocessing,
+    }
+    compute(
+        rows,
+        backbone,
+        shards,
+        about=about,
+        device=device,
+        batch_size=batch_size,
+        skip_bad=skip_bad,
+        progress=progress,
+    )
+
+
+def _spoken(say: Say, name: str, start: float) -> Progress:
+    """Progress as a sentence now and then, where there is no bar."""
+    told, begun = start, -1
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told, begun
+        now = time.monotonic()
+        begun = done if begun < 0 else begun
+        if now - told > 20 and done > begun:
+            told = now
+            left = (now - start) * (total - done) / (done - begun)
+            say(f"{name}: {done:,} of {total:,}, about {left / 60:.0f} min left")
+
+    return progress
+
+
+def _readable(
+    table: Table, rows: Rows, shards: Shards, backbone: Backbone, key: str, skip_bad: bool
+) -> Table:
+    """The table with the features as its inputs, without the rows that could not be read."""
+    features = shards.open()
+    bad = shards.about()["bad"]
+    if not bad:
+        return _described(table, features, backbone, key, [])
+    names = [rows.name(row) for row in bad]
+    if not skip_bad:
+        raise unreadable(names, len(rows), rows.takes)
+    good = np.setdiff1d(np.arange(len(rows)), bad)
+    require(len(good) > 0, f"none of {len(rows):,} {rows.takes} can be read")
+    more = ", …" if len(names) > 3 else ""
+    notes = [
+        f"{len(bad):,} of {len(rows):,} {rows.takes} cannot be read: {', '.join(names[:3])}{more}; left out"
+    ]
+    labels, role = table.pool.labels[good], table.role[good]
+    check_classes(table.facts.name, labels, role, table.facts.class_names)
+    facts = dataclasses.replace(
+        table.facts,
+        rows=len(good),
+        classes=len(np.unique(labels[labels >= 0])),
+        notes=(*table.facts.notes, *notes),
+    )
+    kept = dataclasses.replace(
+        table,
+        pool=table.pool.take(good),
+        role=role,
+        facts=facts,
+        whole=None if table.whole is None else table.whole[good],
+    )
+    return _described(kept, features[good], backbone, key, [])
+
+
+def _described(table: Table, features: np.ndarray, backbone: Backbone, key: str, notes: list[str]) -> Table:
+    facts = table.facts
+    of = f"features of {backbone.name}"
+    return dataclasses.replace(
+        table,
+        pool=dataclasses.replace(table.pool, inputs=features),
+        digest=_digest(table, key),
+        facts=dataclasses.replace(
+            facts,
+            shape=features.shape[1:],
+            title=f"{facts.title}, {of}",
+            edition=f"{facts.edition}, {of}" if facts.edition else of,
+            checksum=_digest(table, key),
+            notes=(*facts.notes, *notes),
+        ),
+        _test=[],
+    )
+
+
+def _digest(table: Table, key: str) -> str:
+    """What a run depends on: the features by their key, and the rows' labels and parts."""
+    return hashlib.sha256(f"{table.digest} {key}".encode()).hexdigest()
+
+
+def forget() -> None:
+    """Forget what this process has read; the features on disk stay."""
+    _cache.clear()
+
+
+__all__ = ["Embedded", "LosscopeError", "embed", "forget", "load"]

@@ -1,0 +1,98 @@
+"""Any registered loss as an ``nn.Module`` with pytorch-metric-learning's call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from losscope.core.errors import LosscopeError, require
+from losscope.core.registry import entry
+from losscope.core.spec import LossSpec
+from losscope.pairs import Relation, Terms, normalise, pair_distances, reduce, sample
+
+
+class LossModule(nn.Module):
+    """``loss(embeddings, labels)`` of one registered loss; made by ``losscope.losses.loss``.
+
+    Attributes:
+        spec: the loss's identity, every default filled in.
+        class_vectors: (classes, embedding size), a parameter, for losses that have them.
+    """
+
+    def __init__(
+        self, spec: LossSpec, num_classes: int | None, embedding_size: int | None, seed: int
+    ) -> None:
+        super().__init__()
+        require(
+            spec.facts["form"] != "anchors" or spec.tuples in (None, "all"),
+            f"{spec.name} takes every row of a batch; tuples {spec.tuples!r} are for losses of pairs or triplets",
+        )
+        self.spec = spec
+        self._function: Callable[..., Terms] = entry("loss", spec.name).load()
+        self._generator = np.random.default_rng(seed)
+        if spec.facts["class_vectors"]:
+            if num_classes is None or embedding_size is None:
+                raise LosscopeError(
+                    f"{spec.name} has a vector a class; it wants num_classes=… and embedding_size=…"
+                )
+            drawn = self._generator.standard_normal((num_classes, embedding_size))
+            self.class_vectors = nn.Parameter(torch.from_numpy(drawn).float())
+
+    def extra_repr(self) -> str:
+        return self.spec.label
+
+    def terms(self, embeddings: Tensor, relation: Relation) -> Terms:
+        """The loss before reduction; the embeddings are normalised here if the loss wants that."""
+        z = normalise(embeddings) if self.spec.facts["normalised"] else embeddings
+        tuples = self.spec.tuples or "all"
+        if tuples != "all":
+            relation.check(z)
+            members = [self._generator] * int(np.prod(z.shape[:-2]))
+            form, distances = self.spec.facts["form"], pair_distances(z.detach())
+            relation = sample(relation, tuples, distances, members, form=form, dimension=z.shape[-1])
+        words: dict[str, Any] = dict(self.spec.hyperparameters)
+        if self.spec.facts["class_vectors"]:
+            words["class_vectors"] = self.class_vectors
+        return self._function(z, relation, **words)
+
+    def forward(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        ref_emb: Tensor | None = None,
+        ref_labels: Tensor | None = None,
+    ) -> Tensor:
+        """The reduced loss, a scalar (or one a member for embeddings (..., B, D)).
+
+        With references the embeddings are anchors and all their partners come from the references.
+
+        Raises:
+            LosscopeError: labels that are not one integer a row; references without labels, or for a loss
+                against class vectors.
+        """
+        labels = torch.as_tensor(labels, device=embeddings.device)
+        require(
+            labels.shape == embeddings.shape[:-1],
+            f"labels have shape {tuple(labels.shape)}, embeddings {tuple(embeddings.shape)}; one label a row is "
+            f"wanted",
+        )
+        if ref_emb is None:
+            return reduce(self.terms(embeddings, Relation.from_labels(labels)), self._reduction)
+        require(
+            not self.spec.facts["class_vectors"], f"{self.spec.name} has class vectors, no use for ref_emb"
+        )
+        if ref_labels is None:
+            raise LosscopeError("ref_emb was given without ref_labels")
+        own, more = embeddings.shape[-2], ref_emb.shape[-2]
+        sides = torch.arange(own + more, device=labels.device) >= own
+        both = torch.cat((labels, torch.as_tensor(ref_labels, device=labels.device)), -1)
+        relation = Relation.from_labels(both, sides, anchors=own)
+        return reduce(self.terms(torch.cat((embeddings, ref_emb), -2), relation), self._reduction)
+
+    @property
+    def _reduction(self) -> str:
+        return self.spec.reduction or "valid_mean"

@@ -1,0 +1,1 @@
+"""Losses of other libraries and of users: built from their text, and trained."""

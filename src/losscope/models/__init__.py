@@ -1,0 +1,1 @@
+"""Networks, one builder a model."""

@@ -1,0 +1,246 @@
+"""All pairs and all triplets of a batch: values, counts and gradients in one pass, never a B³ tensor.
+
+Forward computes the terms of every anchor and, in the same pass, the derivative of each by its distances, one
+(B, B) matrix that takes the place of the distances; backward weighs it with what arrives at each anchor. On
+the CPU the work is done in small blocks of anchors (``blocks``), elsewhere in larger ones by the same steps
+in torch (``elsewhere``).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from losscope.pairs.distances import product, pull, squared_and_close
+from losscope.pairs.kernels import numpy_backend as blocks
+from losscope.pairs.kernels import torch_backend as elsewhere
+from losscope.pairs.kernels.aligned import QUIET, bare, per_member
+from losscope.pairs.relation import Relation
+from losscope.pairs.terms import Kernel, Terms
+
+CELLS_ON_CPU = 1 << 16
+"""Distances worked on at once, so that the scratch of a block stays in the processor's cache."""
+
+CELLS_ELSEWHERE = 1 << 24
+
+
+def all_contrastive(z: Tensor, relation: Relation, margin: float | Tensor) -> Terms:
+    """Contrastive terms of every known pair of rows (..., B, D), z float32 or wider."""
+    positive, negative = relation.masks()
+    matrix, close = squared_and_close(z)
+    lead = matrix.shape[:-1]
+    valid = torch.stack([count.expand(lead) for count in relation.counts(positive, negative)])
+    value, active = matrix.new_empty(valid.shape), valid.clone()
+    rows = (*_rows(matrix, positive, negative, margin), *value.flatten(1), *active.flatten(1))
+    _in_blocks("contrastive", rows, close)
+
+    def backward(grad: Tensor) -> Tensor:
+        points = z.detach()
+        toward, away = grad[..., None, 0], grad[..., None, -1]
+        if grad.shape[-2] > 1 or not relation.symmetric:
+            return pull(torch.where(positive, 2 * toward, 2 * away * matrix), points)
+        # One weight a member, so that the matrix is symmetric and one product serves.
+        if grad.device.type == "cpu" and torch.equal(toward, away):
+            return (matrix.sum(-1, keepdim=True) * points - product(matrix, points)) * (4 * toward)
+        weighed = torch.where(positive, toward, away * matrix)
+        return (weighed.sum(-1, keepdim=True) * points - product(weighed, points)) * 4
+
+    value, active, valid = (part.movedim(0, -1) for part in (value, active, valid))
+    return Terms(value, active, valid, paired=True, kernel=Kernel(z, backward))
+
+
+def all_triplets(z: Tensor, relation: Relation, margin: float | Tensor, squared: bool) -> Terms:
+    """Triplet terms of each anchor's positives with all its negatives, rows (..., B, D) float32 or wider."""
+    positive, negative = relation.masks()
+    matrix, close = squared_and_close(z)
+    if not squared:
+        matrix.sqrt_()
+    value, active = triplet_slopes(matrix, positive, negative, margin, by_length=not squared, close=close)
+    positives, negatives = relation.counts(positive, negative)
+
+    def backward(grad: Tensor) -> Tensor:
+        grad = 2 * grad.unsqueeze(-1) if squared else grad.unsqueeze(-1)
+        if grad.shape[-2] > 1:
+            return pull(matrix * grad, z.detach())
+        return pull(matrix, z.detach()) * grad
+
+    valid = (positives * negatives).expand(value.shape)
+    return Terms(value, active, valid, kernel=Kernel(z, backward))
+
+
+def triplet_slopes(
+    reach: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float | Tensor,
+    *,
+    by_length: bool = False,
+    close: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """Per anchor Σ_pn max(0, t_p − x_n), t = reach of a positive + margin, x = reach of a negative.
+
+    Only the positives are sorted. Each negative falls between two of them; running counts of the negatives in
+    each gap give every positive the number of negatives that violate its margin, and the negative's place
+    the number of positives that it violates. These numbers are the derivatives, and with the reaches
+    themselves they give the value. O(B log B) an anchor.
+
+    Args:
+        reach: (..., B, B), one row an anchor; overwritten with the derivative of the value by it.
+        positive, negative: bool (..., B, B), which may lack the leading dimensions.
+        margin: () or the leading shape.
+        by_length: the derivative divided by the reach, 0 at 0, since that is what pulls on points need.
+        close: whether a reach off the diagonal may be 0.
+
+    Returns:
+        value (..., B) and active (..., B) int64.
+    """
+    value = reach.new_empty(reach.shape[:-1])
+    active = torch.empty_like(value, dtype=torch.int64)
+    broken = ~reach.sum((-2, -1), keepdim=True).isfinite()
+    some_broken = bool(broken.any())
+    if some_broken:
+        reach.masked_fill_(broken, 0)
+    rows = (*_rows(reach, positive, negative, margin), value.view(-1), active.view(-1))
+    _in_blocks("triplets", rows, by_length, close or some_broken)
+    if some_broken:
+        # A NaN or infinite embedding is a NaN loss of its member, never a quiet 0, and no other's trouble.
+        value.masked_fill_(broken.squeeze(-1), torch.nan)
+        reach.masked_fill_(broken, torch.nan)
+    return value, active
+
+
+def log_ratio(z: Tensor, relation: Relation, scale: float | Tensor, in_batch: bool) -> Terms:
+    """Per (anchor, positive): log(1 + Σ_n exp(scale · (z_a·z_n − z_a·z_p))), rows (..., B, D).
+
+    On explicit pairs and triplets the negatives are the given ones and, with ``in_batch``, the partners that
+    other anchors were given.
+    """
+    whole = in_batch and relation.aligned and relation.valid is None
+    if whole and (relation.same is None or bool(relation.same.all())):
+        return _own_against_all(z, relation, scale)
+    anchors, positive, negative = candidates(relation, in_batch)
+    matrix = _similarities(z, anchors, positive.shape[-1], scale)
+    value = _softmax_rows("positive_against_negatives", matrix, positive, negative)
+    positives, negatives = positive.sum(-1), negative.any(-1)
+    return _similarity_terms(z, matrix, value, positives * negatives, scale)
+
+
+def _own_against_all(z: Tensor, relation: Relation, scale: float | Tensor) -> Terms:
+    """``log_ratio`` where each anchor has one partner and all other partners are its negatives."""
+    anchors = relation.rows // (2 if relation.form == "pairs" else 3)
+    matrix = _similarities(z, anchors, relation.rows - anchors, scale)
+    value = matrix.new_empty(matrix.shape[:-1])
+    _in_blocks("own_against_all", (matrix.view(-1, matrix.shape[-1]), value.view(-1)), anchors)
+    valid = torch.full_like(value, int(matrix.shape[-1] > 1), dtype=torch.int64)
+    return _similarity_terms(z, matrix, value, valid, scale)
+
+
+def _similarities(z: Tensor, anchors: int, others: int, scale: float | Tensor) -> Tensor:
+    """scale · z_a·z of the first A rows with the last C, (..., A, C), without gradient."""
+    points = z.detach()
+    left = points[..., :anchors, :] * per_member(scale, 2, points)
+    return product(left, points[..., points.shape[-2] - others :, :].mT)
+
+
+def log_share(z: Tensor, relation: Relation, scale: float | Tensor) -> Terms:
+    """Per anchor: mean over its positives of −log softmax of scale · z_a·z over all others, rows (..., B, D)."""
+    positive, negative = relation.masks()
+    matrix = _similarities(z, relation.rows, relation.rows, scale)
+    value = _softmax_rows("positives_among_all", matrix, positive, negative)
+    return _similarity_terms(z, matrix, value, positive.any(-1).long(), scale)
+
+
+def softmax_slopes(work: str, similarities: Tensor, distances: Tensor, relation: Relation) -> Tensor:
+    """|∂L/∂d|, (..., B, B), of a softmax over similarities s, up to a constant: |∂L/∂s|·d at fixed lengths.
+
+    ``similarities`` (scaled cosines or dot products) are overwritten.
+    """
+    _softmax_rows(work, similarities, *relation.masks())
+    return similarities.abs_() * distances.detach()
+
+
+def candidates(relation: Relation, in_batch: bool) -> tuple[int, Tensor, Tensor]:
+    """The number of anchor rows A and the masks (..., A, C) of positives and negatives among the last C rows."""
+    if relation.form == "labels":
+        return relation.rows, *relation.masks()
+    if not relation.aligned:
+        positive, negative = relation.masks()
+        if in_batch:
+            given = (positive if relation.form == "pairs" else positive | negative).any(-2, keepdim=True)
+            own = torch.eye(relation.rows, dtype=torch.bool, device=positive.device)
+            others = given & ~positive & ~own & positive.any(-1, keepdim=True)
+            negative = negative | others
+        return relation.rows, positive, negative
+    anchors = relation.rows // (2 if relation.form == "pairs" else 3)
+    device = next((t.device for t in (relation.same, relation.valid) if t is not None), None)
+    own = torch.eye(anchors, dtype=torch.bool, device=device)
+    exists = (
+        torch.ones(anchors, dtype=torch.bool, device=device) if relation.valid is None else relation.valid
+    )
+    if relation.form == "pairs":
+        assert relation.same is not None
+        alike = relation.same & exists
+        positive = own & alike.unsqueeze(-2)
+        negative = own & (~relation.same & exists).unsqueeze(-2)
+        if in_batch:
+            negative = negative | (alike.unsqueeze(-1) & alike.unsqueeze(-2) & ~own)
+        return anchors, positive, negative
+    both = exists.unsqueeze(-1) & exists.unsqueeze(-2)
+    positive, rest = own & both, ~own & both
+    negative = torch.cat((rest, both), -1) if in_batch else torch.cat((torch.zeros_like(rest), positive), -1)
+    return anchors, torch.cat((positive, torch.zeros_like(positive)), -1), negative
+
+
+def _softmax_rows(work: str, matrix: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    value = matrix.new_empty(matrix.shape[:-1])
+    *rows, _ = _rows(matrix, positive, negative, 0.0)
+    _in_blocks(work, (*rows, value.view(-1)))
+    return value
+
+
+def _similarity_terms(
+    z: Tensor, matrix: Tensor, value: Tensor, valid: Tensor, scale: float | Tensor
+) -> Terms:
+    """Terms of a softmax over similarities of the first A rows with the last C, ``matrix`` their slopes."""
+    rows = z.shape[-2]
+    anchors, others = matrix.shape[-2:]
+    valid = valid.expand(value.shape)
+    if anchors < rows:
+        value = torch.cat((value, value.new_zeros((*value.shape[:-1], rows - anchors))), -1)
+        valid = torch.cat((valid, valid.new_zeros((*valid.shape[:-1], rows - anchors))), -1)
+
+    def backward(grad: Tensor) -> Tensor:
+        points = z.detach()
+        left, right = points[..., :anchors, :], points[..., rows - others :, :]
+        factor = grad[..., :anchors].unsqueeze(-1) * per_member(scale, 2, points)
+        uniform = grad.shape[-1] == 1
+        slope = matrix if uniform else matrix * factor
+        here, there = product(slope, right), product(slope.mT, left)
+        out = here.add_(there) if anchors == rows else torch.cat((here, there), -2)
+        return out.mul_(factor) if uniform else out
+
+    return Terms(value, None, valid, kernel=Kernel(z, backward))
+
+
+def _rows(matrix: Tensor, positive: Tensor, negative: Tensor, margin: float | Tensor) -> tuple[Tensor, ...]:
+    """The anchors of all members in one line: (N, B) matrices and (N,) margins."""
+    shape = matrix.shape
+    margin = per_member(margin, 1, matrix)
+    margins = margin if isinstance(margin, Tensor) else matrix.new_full((1,), margin)
+    parts = (
+        part.expand(shape).reshape(shape[:-1].numel(), shape[-1]) for part in (matrix, positive, negative)
+    )
+    return *parts, margins.expand(shape[:-1]).reshape(-1)
+
+
+@QUIET
+def _in_blocks(work: str, parts: tuple[Tensor, ...], *more: int) -> None:
+    """Call ``work`` of the device's module on blocks of rows: the first row's number, the parts, the rest."""
+    matrix = parts[0]
+    count, columns = matrix.shape
+    on_cpu = matrix.device.type == "cpu"
+    function = getattr(blocks if on_cpu else elsewhere, work)
+    step = max(1, (CELLS_ON_CPU if on_cpu else CELLS_ELSEWHERE) // max(1, columns))
+    arrays = [bare(part) for part in parts]
+    for start in range(0, count, step):
+        function(start, *(part[start : start + step] for part in arrays), *more)

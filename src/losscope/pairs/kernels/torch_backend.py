@@ -1,0 +1,99 @@
+"""The steps of ``blocks`` in torch, for devices other than the CPU; same arguments, same results."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from losscope.pairs.kernels.aligned import ACTIVE_DISTANCE
+
+
+def contrastive(
+    start: int,
+    matrix: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: Tensor,
+    pulls: Tensor,
+    pushes: Tensor,
+    pulling: Tensor,
+    pushing: Tensor,
+    close: bool,
+) -> None:
+    """See ``blocks.contrastive``."""
+    pulls.copy_((matrix * positive).sum(-1))
+    distance = matrix.sqrt_()
+    pulling.copy_(((distance > ACTIVE_DISTANCE) & positive).sum(-1))
+    gap = (margin.unsqueeze(-1) - distance).clamp_min_(0) * negative
+    pushes.copy_(gap.square().sum(-1))
+    pushing.copy_((gap > 0).sum(-1))
+    gap /= torch.where(distance == 0, torch.inf, distance)
+    torch.sub(positive.to(gap.dtype), gap, out=matrix)
+
+
+def triplets(
+    start: int,
+    reach: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: Tensor,
+    value: Tensor,
+    active: Tensor,
+    by_length: bool,
+    close: bool,
+) -> None:
+    """See ``blocks.triplets``."""
+    limit = torch.where(positive, reach + margin.unsqueeze(-1), torch.inf)
+    x = torch.where(negative, reach, torch.finfo(reach.dtype).max)
+    x = torch.where(positive, limit, x)
+    count = positive.sum(-1, keepdim=True)
+    limit = limit.sort(-1).values[:, : max(1, int(count.max()))].contiguous()
+    rank = torch.searchsorted(limit, x, right=True)
+    number = torch.zeros((len(rank), limit.shape[-1] + 1), dtype=torch.int64, device=rank.device)
+    number = number.scatter_add_(1, rank, negative.long()).cumsum(-1)
+    violated = number.gather(1, (rank - 1).clamp_min(0)) * positive
+    slope = torch.where(positive, violated, rank - count).to(torch.float64)
+    active.copy_(violated.sum(-1))
+    value.copy_(torch.where(slope == 0, 0, slope * x).sum(-1))
+    if by_length:
+        reach.copy_(slope / torch.where(reach == 0, torch.inf, reach))
+    else:
+        reach.copy_(slope)
+
+
+def positive_against_negatives(
+    start: int, matrix: Tensor, positive: Tensor, negative: Tensor, value: Tensor
+) -> None:
+    """See ``blocks.positive_against_negatives``."""
+    own = matrix.clone()
+    matrix.masked_fill_(~negative, -torch.inf)
+    level = matrix.logsumexp(-1, keepdim=True)
+    behind = level - own
+    term = behind.clamp_min(0) + torch.log1p(torch.exp(-behind.abs()))
+    value.copy_(torch.where(positive, term, 0.0).sum(-1))
+    share = torch.where(positive, torch.sigmoid(behind), 0.0)
+    matrix.sub_(torch.where(level.isneginf(), 0.0, level)).exp_()
+    matrix.mul_(share.sum(-1, keepdim=True)).sub_(share)
+
+
+def own_against_all(start: int, matrix: Tensor, value: Tensor, anchors: int) -> None:
+    """See ``blocks.own_against_all``."""
+    rows = torch.arange(len(matrix), device=matrix.device)
+    positive = torch.zeros_like(matrix, dtype=torch.bool)
+    positive[rows, (start + rows) % anchors] = True
+    positive_against_negatives(start, matrix, positive, ~positive, value)
+
+
+def positives_among_all(
+    start: int, matrix: Tensor, positive: Tensor, negative: Tensor, value: Tensor
+) -> None:
+    """See ``blocks.positives_among_all``."""
+    count = positive.sum(-1, keepdim=True)
+    some = count > 0
+    each = torch.where(some, 1 / count, 0.0).to(matrix.dtype)
+    mean = torch.where(positive, matrix, 0.0).sum(-1, keepdim=True) * each
+    matrix.masked_fill_(~(positive | negative), -torch.inf)
+    level = matrix.logsumexp(-1, keepdim=True)
+    value.copy_(torch.where(some, level - mean, 0.0).squeeze(-1))
+    matrix.sub_(torch.where(level.isneginf(), 0.0, level)).exp_()
+    matrix.mul_(some).sub_(positive * each)

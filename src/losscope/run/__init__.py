@@ -1,0 +1,1 @@
+"""Runs: where they are kept, how they are launched, and what they cost."""

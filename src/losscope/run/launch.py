@@ -1,0 +1,392 @@
+"""Runs groups of runs: here, in processes, or on Dask. A group is trained as one population.
+
+Groups follow from the study, never from what is missing, so that a population is the same however often
+it is interrupted; only runs that are not stored yet are written. A group that raises is kept as failed
+runs with the reason, and the others go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import multiprocessing
+import multiprocessing.connection
+import os
+import platform
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from losscope.core import registry
+from losscope.core.errors import LosscopeError
+from losscope.core.spec import Run
+from losscope.run.store import Record, Store
+
+SEED_BLOCK = 10
+"""Seeds of one group: blocks of this size, counted from seed 0."""
+PATIENCE = 30
+"""Seconds that a process has to keep its unfinished state after Ctrl-C."""
+LONG = 500
+"""Members × epochs from which starting processes is worth its seconds."""
+MOST_MEMBERS = 12
+"""Members of one group, at most: more are no faster, and groups are what processes share out."""
+MOST_BASELINES = 5
+"""And of a baseline's, which is measured a member at a time."""
+MEMORY_BUDGET = 2**26
+"""Members × rows² of one group, at most."""
+ACTIVITY = Callable[["Group", int, int], None]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that train together, and all that a worker needs to know."""
+
+    runs: tuple[Run, ...]
+    ids: tuple[str, ...]
+    store: str
+    data_root: str | None
+    device: str
+    keep: str
+    plugins: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """A name from the members' ids, for the checkpoint."""
+        return hashlib.sha256("".join(self.ids).encode()).hexdigest()[:20]
+
+    @property
+    def stacks(self) -> bool:
+        """Whether the group is one stacked model (vectors and heads), or alone (convolutions on a CPU)."""
+        return registry.entry("model", self.runs[0].protocol.model).facts.get("stacks", True)
+
+
+def group(runs: Sequence[Run], ids: Sequence[str], **common: Any) -> list[Group]:
+    """Put runs of one family into groups: blocks of seeds, capped by memory, seed by seed.
+
+    Runs of one seed stand side by side, since they share their batches. Convolutions on a CPU are faster one
+    after the other, and so are groups of one.
+    """
+    families: dict[tuple[str, int], list[tuple[Run, str]]] = defaultdict(list)
+    for run, run_id in zip(runs, ids, strict=True):
+        families[run.family(), run.seed // SEED_BLOCK].append((run, run_id))
+    groups = []
+    for members in families.values():
+        members.sort(key=lambda member: member[0].seed)
+        first = members[0][0]
+        alone = not registry.entry("model", first.protocol.model).facts.get("stacks", True)
+        if first.loss.baseline:
+            most = MOST_BASELINES
+        elif alone and common["device"] == "cpu":
+            most = 1
+        else:
+            most = max(1, min(MOST_MEMBERS, MEMORY_BUDGET // (3 * first.protocol.batch_size) ** 2))
+        # Parts as equal as can be and even in number, so that two processes end together.
+        parts = math.ceil(len(members) / most)
+        parts += parts % 2 if parts > 1 else 0
+        size = math.ceil(len(members) / parts)
+        for start in range(0, len(members), size):
+            chunk = members[start : start + size]
+            groups.append(Group(tuple(run for run, _ in chunk), tuple(i for _, i in chunk), **common))
+    return groups
+
+
+def run_group(group: Group, progress: Callable[[int, int], None] | None = None) -> int:
+    """Train one group and store its records; returns how many of its runs are stored afterwards.
+
+    A mistake of the user's (LosscopeError) is raised; anything else is kept as the failure of the runs.
+    """
+    store = Store(group.store)
+    if all(store.has(run_id) for run_id in group.ids):
+        return len(group.ids)
+    for plugin in group.plugins:
+        registry.load_plugin(plugin)
+    started = time.time()
+    try:
+        records = _records(group, store, progress)
+    except (LosscopeError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        records = [
+            Record(run, status="failed", reason=reason, provenance={"traceback": traceback.format_exc()})
+            for run in group.runs
+        ]
+    common = provenance(group, started)
+    for run_id, record in zip(group.ids, records, strict=True):
+        record.provenance = {**common, **record.provenance}
+        store.add(run_id, record)
+    return len(group.ids)
+
+
+def _records(group: Group, store: Store, progress: Callable[[int, int], None] | None) -> list[Record]:
+    from losscope.features import load
+    from losscope.train import train
+
+    first = group.runs[0]
+    source = load(first.data.name, root=group.data_root, device=group.device, **first.data.options)
+    drawn: dict[int, Any] = {}
+    for run in group.runs:
+        if run.seed not in drawn:
+            drawn[run.seed] = source.splits(run.seed, protocol=first.protocol.name)
+    with threads_for(group):
+        return train(
+            group.runs,
+            [drawn[run.seed] for run in group.runs],
+            device=group.device,
+            keep=group.keep,
+            checkpoint=store.checkpoint(group.name),
+            progress=progress,
+        )
+
+
+class threads_for:
+    """Sets the threads of torch and of NumPy's products for a group and sets them back.
+
+    One for stacked models, which are small and whose numbers then do not depend on the machine; all the
+    process may use for convolutions. A worker process sets ``LOSSCOPE_THREADS`` to 1.
+    """
+
+    def __init__(self, group: Group):
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        limit = int(os.environ.get("LOSSCOPE_THREADS") or cores)
+        self.threads = 1 if group.stacks else max(1, min(limit, cores))
+
+    def __enter__(self) -> None:
+        import torch
+        from threadpoolctl import threadpool_limits
+
+        self.before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        self.blas = threadpool_limits(self.threads, user_api="blas")
+
+    def __exit__(self, *_: object) -> None:
+        import torch
+
+        torch.set_num_threads(self.before)
+        self.blas.restore_original_limits()
+
+
+def provenance(group: Group, started: float) -> dict[str, Any]:
+    """Versions, machine, device and times: what a number's origin needs beside its specification."""
+    import numpy
+    import torch
+
+    from losscope import __version__
+
+    return {
+        "losscope": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "host": socket.gethostname(),
+        "device": torch.cuda.get_device_name() if group.device.startswith("cuda") else "cpu",
+        "threads": threads_for(group).threads,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
+        "seconds": time.time() - started,
+        "population": list(group.ids),
+    }
+
+
+def execute(groups: Sequence[Group], engine: str, activity: ACTIVITY | None = None) -> None:
+    """Run all groups on an engine: ``here``, ``processes``, ``dask``, or ``auto``.
+
+    ``auto`` is processes for long work on the CPU where there are cores, else here. ``activity(group, epochs done, epochs)`` is called as they go on. Ctrl-C keeps what is stored.
+    """
+    todo = [one for one in groups if not all(Store(one.store).has(run_id) for run_id in one.ids)]
+    if engine == "auto":
+        long = sum(len(one.runs) * one.runs[0].protocol.epochs for one in todo) >= LONG
+        engine = "processes" if long and (os.cpu_count() or 1) > 1 and todo[0].device == "cpu" else "here"
+    if engine == "here" or len(todo) <= 1:
+        for one in todo:
+            run_group(one, _reporter(one, activity))
+    elif engine == "processes":
+        _in_processes(todo, activity)
+    else:
+        _on_dask(todo, activity)
+
+
+def _reporter(group: Group, activity: ACTIVITY | None) -> Callable[[int, int], None] | None:
+    return (lambda done, total: activity(group, done, total)) if activity else None
+
+
+def _worker(link: Any) -> None:
+    """Run the groups that come through ``link`` until None or the end of the driver."""
+    os.environ["LOSSCOPE_THREADS"] = "1"
+    os.setpgrp()  # Ctrl-C reaches the driver, which passes it on once
+
+    def tell(kind: str, content: Any = None) -> None:
+        try:
+            link.send((kind, content))
+        except OSError:
+            sys.exit(1)  # the driver is gone, and with it whoever wants to know
+
+    try:
+        while (one := link.recv()) is not None:
+            try:
+                run_group(one, lambda done, total: tell("epoch", (done, total)))
+                tell("done")
+            except LosscopeError as error:
+                tell("mistake", str(error))
+    except EOFError:
+        return
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@dataclass
+class _Process:
+    """A worker process, the driver's end of its link, and the group in its hands."""
+
+    process: Any
+    link: Any
+    group: Group | None = None
+
+
+def _start(context: Any) -> _Process:
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_worker, args=(theirs,), daemon=False)
+    process.start()
+    theirs.close()  # so that the end of the process is the end of the link
+    return _Process(process, ours)
+
+
+_crew: list[_Process] | None = None
+"""Worker processes that are kept for the next call of ``execute``; None where none are kept."""
+
+
+@contextlib.contextmanager
+def crew() -> Iterator[None]:
+    """Keep worker processes, and the data that they have loaded, between the calls of ``execute`` inside."""
+    global _crew
+    if _crew is not None:
+        yield
+        return
+    _crew = []
+    try:
+        yield
+    finally:
+        workers, _crew = _crew, None
+        _dismiss(workers)
+
+
+def _dismiss(workers: Sequence[_Process]) -> None:
+    for worker in workers:
+        worker.link.close()
+        if worker.group:
+            worker.process.terminate()
+        worker.process.join()
+
+
+def _in_processes(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
+    """A process a core, each with one group after the other; one that dies fails its group only."""
+    with crew():
+        assert _crew is not None
+        _share_out(list(groups), _crew, activity)
+
+
+def _share_out(waiting: list[Group], workers: list[_Process], activity: ACTIVITY | None) -> None:
+    """Hand groups to idle workers, started as they are needed, until all are done."""
+    context = multiprocessing.get_context("spawn")
+    mistake: str | None = None
+    for worker in workers:
+        _hand(worker, waiting)
+    try:
+        while waiting or any(worker.group for worker in workers):
+            while waiting and len(workers) < (os.cpu_count() or 1):
+                workers.append(_start(context))
+                _hand(workers[-1], waiting)
+            busy = [worker for worker in workers if worker.group]
+            ready = multiprocessing.connection.wait([worker.link for worker in busy])
+            for worker in (worker for worker in busy if worker.link in ready):
+                assert worker.group is not None
+                try:
+                    kind, content = worker.link.recv()
+                except (EOFError, OSError):
+                    worker.process.join()
+                    if worker.process.exitcode != 130:
+                        reason = f"its process ended with exit code {worker.process.exitcode}"
+                        _fail(worker.group, reason)
+                    workers.remove(worker)
+                    continue
+                if kind == "epoch":
+                    if activity:
+                        activity(worker.group, *content)
+                    continue
+                if kind == "mistake":
+                    mistake, waiting = mistake or content, []
+                _hand(worker, waiting)
+    except KeyboardInterrupt:
+        for worker in workers:
+            if worker.group and worker.process.pid:
+                os.kill(worker.process.pid, signal.SIGINT)
+        for worker in workers:
+            worker.process.join(PATIENCE if worker.group else 0)
+        raise
+    if mistake is not None:
+        raise LosscopeError(mistake)
+
+
+def _hand(worker: _Process, waiting: list[Group]) -> None:
+    """Give an idle worker its next group, if one waits."""
+    worker.group = waiting.pop(0) if waiting else None
+    if worker.group is not None:
+        with contextlib.suppress(OSError):  # a process that has died is noticed when it is listened to
+            worker.link.send(worker.group)
+
+
+def _fail(group: Group, reason: str) -> None:
+    store = Store(group.store)
+    for run, run_id in zip(group.runs, group.ids, strict=True):
+        store.add(run_id, Record(run, status="failed", reason=reason))
+
+
+def _on_dask(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
+    """A Dask cluster: the address in ``DASK_SCHEDULER_ADDRESS``, or a local one with a worker a core."""
+    try:
+        from distributed import Client, LocalCluster, as_completed
+    except ImportError:
+        raise LosscopeError(
+            "--engine dask needs the package distributed; pip install 'losscope[dask]'"
+        ) from None
+    address = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    cluster = (
+        None
+        if address
+        else LocalCluster(n_workers=os.cpu_count(), threads_per_worker=1, dashboard_address=None)
+    )
+    try:
+        with Client(address or cluster) as client:
+            futures = {client.submit(run_group, one, key=one.name, retries=1): one for one in groups}
+            for future in as_completed(list(futures)):
+                one = futures[future]
+                if future.status == "error":
+                    error = future.exception()
+                    if isinstance(error, LosscopeError):
+                        raise error
+                    _fail(one, f"{type(error).__name__}: {error}")
+                if activity:
+                    activity(one, one.runs[0].protocol.epochs, one.runs[0].protocol.epochs)
+    finally:
+        if cluster is not None:
+            cluster.close()
+
+
+def work_left(groups: Sequence[Group]) -> tuple[int, int]:
+    """(epochs to run, runs stored already) of groups, for the progress bar and ``--dry-run``."""
+    epochs = stored = 0
+    for one in groups:
+        store = Path(one.store) / "runs"
+        have = sum((store / run_id / "run.json").is_file() for run_id in one.ids)
+        stored += have
+        if have < len(one.ids):
+            epochs += 1 if one.runs[0].loss.baseline else one.runs[0].protocol.epochs
+    return epochs, stored
