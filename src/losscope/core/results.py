@@ -539,9 +539,28 @@ class AuditResult(Document):
     seconds: Number = 0.0
 
 
+class StoreProblem(Frozen):
+    """Something altered, missing or left over in a store, and what mends it."""
+
+    place: str
+    what: str
+    remedy: str
+
+
+class StoreCheck(Document):
+    """What a store holds and what is wrong with it. What ``losscope store check --json`` prints."""
+
+    kind: ClassVar[str] = "store check"
+    store: str
+    runs: int
+    statuses: dict[str, int]
+    versions: dict[str, int]
+    problems: tuple[StoreProblem, ...] = ()
+
+
 def schemas() -> Mapping[str, dict[str, Any]]:
     """The JSON Schema of each document by its kind, as ``docs/schemas`` holds them."""
-    documents = (Result, Reproduction, StudyPlan, ReproductionPlan, AuditResult)
+    documents = (Result, Reproduction, StudyPlan, ReproductionPlan, AuditResult, StoreCheck)
     return {one.kind: one.model_json_schema(mode="serialization") for one in documents}
 
 

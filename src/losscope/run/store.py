@@ -1,47 +1,66 @@
 """Where runs are kept: one folder a run, complete or absent.
 
-A record is plain: a specification, final measures, an epoch trace as rows, named arrays, and optionally
-weights and test embeddings. A folder is written under a temporary name and renamed, so that a crash
-leaves nothing half-written and two drivers of one store do not harm each other. Nothing here imports torch.
+A record is plain: a specification, final measures, an epoch trace as rows, named arrays, and optionally weights and
+test embeddings. A folder is written under a temporary name, synced, and renamed, ``run.json`` last, which holds the
+SHA-256 of every file; a crash or a power cut leaves nothing half-written, and two drivers of one store do not harm
+each other. What was altered since is noticed when it is read. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
-import math
+import io
 import os
 import shutil
-import tempfile
 import time
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run
+from losscope.run.files import (
+    Damaged,
+    digest,
+    disk_errors,
+    is_litter,
+    locked,
+    make_folder,
+    plain,
+    read_bytes,
+    replace_file,
+    sealed,
+    sync_folder,
+    temporary,
+    unsealed,
+    write_bytes,
+)
 
-SCHEMA = 1
+SCHEMA = 2
 TRACE_COLUMNS = ("split", "epoch", "name", "value")
+Status = Literal["complete", "diverged", "failed"]
+FINAL = ("complete", "diverged")
+"""A run with one of these is done for good. One that ``failed``, by the machine's fault, is tried again."""
+AGAIN = "run the command that made it again: it is set aside and run again"
 
 
 @dataclass
 class Record:
     """What one run yields.
 
-    ``measures``: split -> name -> number, NaN where a value does not exist. ``trace``: rows
-    (split, epoch, name, value). ``arrays``: name -> array, one entry a class, query or epoch. ``weights``: the
-    trained parameters, ``epochs`` those after every epoch, (E, *shape).
+    ``status``: ``complete``; ``diverged``, where the numbers of the training left the finite ones; ``failed``, where
+    the machine or the code stopped it. ``measures``: split -> name -> number, NaN where a value does not exist.
+    ``trace``: rows (split, epoch, name, value). ``arrays``: name -> array, one entry per class, query or epoch.
+    ``weights``: the trained parameters, ``epochs`` those after every epoch, (E, *shape).
     """
 
     run: Run
-    status: str = "complete"
+    status: Status = "complete"
     reason: str | None = None
     measures: dict[str, dict[str, float]] = field(default_factory=dict)
     trace: list[tuple[str, int, str, float]] = field(default_factory=list)
@@ -52,36 +71,12 @@ class Record:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
-def plain(value: Any) -> Any:
-    """The value with every non-finite number as None, and numpy numbers as Python's: what JSON can hold."""
-    if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-@contextlib.contextmanager
-def _disk_errors(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            why = "the disk is full; free some space and run the same command again, it goes on from here"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            why = f"it cannot be written ({error.strerror}); choose another folder with --out"
-        else:
-            raise
-        raise LosscopeError(f"folder {str(place)!r}: {why}") from None
-
-
 @dataclass(frozen=True)
 class Stored:
-    """A run on disk; its parts are read when asked for."""
+    """A run on disk; its parts are read, and checked, when asked for.
+
+    Reading a part raises Damaged (a LosscopeError) where it is not what was written.
+    """
 
     path: Path
     head: dict[str, Any]
@@ -97,9 +92,14 @@ class Stored:
         return Run(**self.head["spec"])
 
     @property
+    def status(self) -> Status:
+        """Complete, diverged or failed."""
+        return self.head["status"]
+
+    @property
     def failed(self) -> str | None:
-        """The reason of a failed run, else None."""
-        return None if self.head["status"] == "complete" else self.head.get("reason") or "unknown reason"
+        """The reason of a run that diverged or failed, else None."""
+        return None if self.status == "complete" else self.head.get("reason") or "unknown reason"
 
     @property
     def measures(self) -> dict[str, dict[str, float | None]]:
@@ -111,26 +111,64 @@ class Stored:
         """Versions, machine, threads, times."""
         return self.head.get("provenance", {})
 
+    @property
+    def has_trace(self) -> bool:
+        """Whether the run has an epoch trace; baselines have none."""
+        return self._has("trace.parquet")
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Per-class and per-query arrays."""
-        return _load_npz(self.path / "arrays.npz")
+        return self._npz("arrays.npz")
 
     def embeddings(self) -> dict[str, np.ndarray]:
         """The kept test embeddings and labels; empty if they were not kept."""
-        return _load_npz(self.path / "test.npz")
+        return self._npz("test.npz")
 
     def trace(self) -> Any:
         """The epoch trace as a pandas frame with columns split, epoch, name, value."""
         import pandas as pd
 
-        return pd.read_parquet(self.path / "trace.parquet")
+        return pd.read_parquet(io.BytesIO(self.content("trace.parquet")))
 
+    def content(self, name: str) -> bytes:
+        """The bytes of one of the run's files, as they were written.
 
-def _load_npz(path: Path) -> dict[str, np.ndarray]:
-    if not path.exists():
-        return {}
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+        Raises:
+            Damaged: it is gone, or other than what was written.
+        """
+        content = read_bytes(self.path / name)
+        kept = self._files.get(name)
+        if kept is not None and (len(content) != kept["bytes"] or digest(content) != kept["sha256"]):
+            raise Damaged(f"{str(self.path / name)!r} has been altered since it was written; {AGAIN}")
+        return content
+
+    def check(self) -> None:
+        """Read every file of the run.
+
+        Raises:
+            Damaged: one is gone, or other than what was written.
+        """
+        for name in self._files:
+            self.content(name)
+
+    @property
+    def _files(self) -> dict[str, dict[str, Any]]:
+        """The run's files with their sizes and checksums; a run of schema 1 has none."""
+        return self.head.get("files", {})
+
+    def _has(self, name: str) -> bool:
+        return name in self._files or (self.head["schema"] < 2 and (self.path / name).exists())
+
+    def _npz(self, name: str) -> dict[str, np.ndarray]:
+        if not self._has(name):
+            return {}
+        try:
+            with np.load(io.BytesIO(self.content(name)), allow_pickle=False) as file:
+                return {key: file[key] for key in file.files}
+        except Damaged:
+            raise
+        except Exception as error:  # a damaged file of schema 1, which has no checksum
+            raise Damaged(f"{str(self.path / name)!r} is damaged: {error}; {AGAIN}") from None
 
 
 class Store:
@@ -147,64 +185,94 @@ class Store:
                 f"{str(self.root)!r} holds no losscope runs (there is no store.json); give the folder that "
                 f"losscope compare wrote with --out"
             )
-        with _disk_errors(self.root):
+        with disk_errors(self.root):
             if create:
-                (self.root / "runs").mkdir(parents=True, exist_ok=True)
+                make_folder(self.root / "runs")
             if mark.exists():
-                schema = _read_json(mark).get("schema")
-                if not isinstance(schema, int) or schema > SCHEMA:
-                    raise LosscopeError(
-                        f"the store {str(self.root)!r} has schema {schema}; this losscope reads up to {SCHEMA}: "
-                        f"upgrade losscope, or choose another folder with --out"
-                    )
+                self._check_schema(mark, create)
             elif create:
                 self.write_json("store.json", {"schema": SCHEMA})
+
+    def _check_schema(self, mark: Path, create: bool) -> None:
+        try:
+            found = unsealed(read_bytes(mark), str(mark))
+            schema = found.get("schema") if isinstance(found, dict) else None
+        except Damaged:
+            # It says only which version wrote the store, which each run says too: it is made again.
+            schema = SCHEMA
+            if create:
+                self.write_json("store.json", {"schema": SCHEMA})
+        if not isinstance(schema, int) or schema > SCHEMA:
+            raise LosscopeError(
+                f"the store {str(self.root)!r} has schema {schema}; this losscope reads up to {SCHEMA}: "
+                f"upgrade losscope, or choose another folder with --out"
+            )
+        if schema < SCHEMA and create:
+            self.write_json("store.json", {"schema": SCHEMA})
 
     # Runs
 
     def has(self, run_id: str) -> bool:
-        """Whether a run is stored, complete or failed."""
-        return (self.root / "runs" / run_id / "run.json").is_file()
+        """Whether a run is done: complete or diverged. One that failed by the machine's fault is not."""
+        try:
+            return self.get(run_id).status in FINAL
+        except Damaged:
+            return False
 
     def get(self, run_id: str) -> Stored:
-        """A stored run."""
+        """A stored run.
+
+        Raises:
+            Damaged: it is not there, or its head is not what was written.
+        """
         path = self.root / "runs" / run_id
-        return Stored(path, _read_json(path / "run.json"))
+        head = unsealed(read_bytes(path / "run.json"), repr(str(path / "run.json")))
+        if not isinstance(head, dict) or head.get("id") != run_id or head.get("status") is None:
+            raise Damaged(f"{str(path / 'run.json')!r} is not the head of the run {run_id}; {AGAIN}")
+        return Stored(path, head)
 
     def add(self, run_id: str, record: Record) -> None:
-        """Write a run atomically; a run that is already there is kept as it is."""
+        """Write a run atomically; one that is done is kept as it is, one that failed is written again."""
         target = self.root / "runs" / run_id
         if self.has(run_id):
             return
-        with _disk_errors(self.root):
-            temporary = Path(tempfile.mkdtemp(prefix=f".{run_id}-", dir=self.root / "runs"))
+        with disk_errors(self.root):
+            part = temporary(target)
             try:
-                self._fill(temporary, run_id, record)
+                part.mkdir()
+                self._fill(part, run_id, record)
+                sync_folder(part)
+                if target.exists():
+                    self._put_away(run_id)
                 with contextlib.suppress(OSError):
-                    os.rename(temporary, target)
+                    os.rename(part, target)
+                sync_folder(target.parent)
             finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-            if not self.has(run_id):
+                shutil.rmtree(part, ignore_errors=True)
+            if not target.is_dir():
                 raise OSError(errno.EACCES, "the run's folder could not be renamed into place")
 
+    def _put_away(self, run_id: str) -> None:
+        """Take a failed run's folder away, and keep a damaged one beside the store's runs."""
+        target = self.root / "runs" / run_id
+        try:
+            failed = self.get(run_id).status == "failed"
+        except Damaged:
+            failed = False
+        aside = temporary(target)
+        if not failed:
+            make_folder(self.root / "damaged")
+            aside = self.root / "damaged" / f"{run_id}-{time.time_ns()}"
+        with contextlib.suppress(FileNotFoundError):  # another driver was quicker
+            os.rename(target, aside)
+        if failed:
+            shutil.rmtree(aside, ignore_errors=True)
+
     def _fill(self, folder: Path, run_id: str, record: Record) -> None:
-        if record.trace:
-            import pyarrow as pa
-            from pyarrow import parquet
-
-            columns = dict(zip(TRACE_COLUMNS, zip(*record.trace, strict=True), strict=True))
-            types = (pa.string(), pa.int32(), pa.string(), pa.float64())
-            table = pa.table(columns, schema=pa.schema(zip(TRACE_COLUMNS, types, strict=True)))
-            parquet.write_table(table, folder / "trace.parquet")
-        if record.arrays:
-            np.savez_compressed(folder / "arrays.npz", **record.arrays)  # type: ignore[arg-type]
-        if record.embeddings is not None:
-            np.savez(folder / "test.npz", **record.embeddings)  # type: ignore[arg-type]
-        for name, tensors in (("model", record.weights), ("epochs", record.epochs)):
-            if tensors is not None:
-                from safetensors.numpy import save_file
-
-                save_file(tensors, folder / f"{name}.safetensors")
+        files = {}
+        for name, content in _contents(record):
+            write_bytes(folder / name, content)
+            files[name] = {"bytes": len(content), "sha256": digest(content)}
         head = {
             "schema": SCHEMA,
             "id": run_id,
@@ -213,53 +281,83 @@ class Store:
             "spec": record.run.model_dump(mode="json"),
             "measures": record.measures,
             "provenance": record.provenance,
+            "files": files,
         }
-        _write_json(folder / "run.json", head)
+        write_bytes(folder / "run.json", sealed(head))
+
+    def set_damaged_aside(self, run_ids: Iterable[str]) -> list[str]:
+        """Check runs whole, and put those that were altered, cut or emptied into ``damaged/``; what was found, in words.
+
+        A driver calls this before it trains, so that what is put aside is run again.
+        """
+        found = []
+        for run_id in dict.fromkeys(run_ids):
+            if not (self.root / "runs" / run_id).exists():
+                continue
+            try:
+                self.get(run_id).check()
+            except Damaged as error:
+                with disk_errors(self.root):
+                    self._put_away(run_id)
+                found.append(f"A damaged run was set aside and is run again: {error}.")
+        return found
+
+    def sweep(self) -> None:
+        """Remove what processes that have ended left half-written."""
+        for folder in (self.root / "runs", self.root / "checkpoints", self.root):
+            if folder.is_dir():
+                for path in folder.iterdir():
+                    if is_litter(path):
+                        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(
+                            missing_ok=True
+                        )
 
     def discard(self, run_id: str) -> None:
-        """Forget a run, so that it is run again (``--retry-failed``)."""
+        """Forget a run, so that it is run again."""
         shutil.rmtree(self.root / "runs" / run_id, ignore_errors=True)
 
     def runs(self) -> Iterator[Stored]:
         """Every stored run, in the order of its id."""
         for path in sorted((self.root / "runs").glob("[!.]*/run.json")):
-            yield Stored(path.parent, _read_json(path))
+            yield self.get(path.parent.name)
 
     def many(self, run_ids: Iterable[str]) -> list[Stored]:
-        """The stored runs among these ids, in their order."""
-        return [self.get(run_id) for run_id in run_ids if self.has(run_id)]
+        """The stored runs among these ids, in their order, those that failed too.
+
+        Raises:
+            Damaged: one is there and is not what was written.
+        """
+        return [self.get(run_id) for run_id in run_ids if (self.root / "runs" / run_id).exists()]
 
     # Other files
 
-    def write_json(self, name: str, value: Any) -> Path:
-        """Write a JSON file of the store atomically."""
+    def write_json(self, name: str, value: dict[str, Any]) -> Path:
+        """Write a JSON object as a file of the store, atomically and sealed with its checksum."""
         path = self.root / name
-        with _disk_errors(self.root):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-            _write_json(temporary, value)
-            os.replace(temporary, path)
+        with disk_errors(self.root):
+            replace_file(path, sealed(value))
         return path
 
     def read_json(self, name: str) -> Any:
-        """A JSON file of the store, or None."""
+        """A JSON file of the store, or None where there is none.
+
+        Raises:
+            Damaged: it is not what was written.
+        """
         path = self.root / name
-        return _read_json(path) if path.is_file() else None
+        return unsealed(read_bytes(path), repr(str(path))) if path.is_file() else None
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file of the store atomically."""
         path = self.root / name
-        with _disk_errors(self.root):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, path)
+        with disk_errors(self.root):
+            replace_file(path, text.encode())
         return path
 
     def checkpoint(self, name: str) -> Path:
         """Where the unfinished state of a group of runs is kept."""
-        with _disk_errors(self.root):
-            (self.root / "checkpoints").mkdir(exist_ok=True)
+        with disk_errors(self.root):
+            make_folder(self.root / "checkpoints")
         return self.root / "checkpoints" / f"{name}.pt"
 
     def look(self, study: str, seeds: list[int]) -> int:
@@ -267,27 +365,47 @@ class Store:
 
         Adding seeds after having looked is a further test of the same hypothesis (DEFINITIONS 7).
         """
-        looks = self.read_json(f"looks/{study}.json") or []
-        if not looks or looks[-1]["seeds"] != seeds:
-            looks.append({"seeds": seeds, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
-            self.write_json(f"looks/{study}.json", looks)
+        name = f"looks/{study}.json"
+        with disk_errors(self.root), locked(self.root / "looks"):
+            found = self.read_json(name) or {"looks": []}
+            looks = found if isinstance(found, list) else found["looks"]  # a bare list is schema 1's
+            if not looks or looks[-1]["seeds"] != seeds:
+                looks.append({"seeds": seeds, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+                self.write_json(name, {"schema": SCHEMA, "looks": looks})
         return len(looks)
 
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LosscopeError(f"cannot read {str(path)!r}: {error.strerror}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise LosscopeError(
-            f"{str(path)!r} is not valid JSON ({error}); delete its folder to run it again"
-        ) from None
+    @contextlib.contextmanager
+    def study_lock(self, study: str) -> Iterator[None]:
+        """Hold a study's folder while its files are written: two drivers of one study write one after the other."""
+        with disk_errors(self.root), locked(self.root / "studies" / study):
+            yield
 
 
-def _write_json(path: Path, value: Any) -> None:
-    text = json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+def _contents(record: Record) -> Iterator[tuple[str, bytes]]:
+    """The files of a record, each with its bytes."""
+    if record.trace:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        columns = dict(zip(TRACE_COLUMNS, zip(*record.trace, strict=True), strict=True))
+        types = (pa.string(), pa.int32(), pa.string(), pa.float64())
+        table = pa.table(columns, schema=pa.schema(zip(TRACE_COLUMNS, types, strict=True)))
+        buffer = io.BytesIO()
+        parquet.write_table(table, buffer)
+        yield "trace.parquet", buffer.getvalue()
+    if record.arrays:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **record.arrays)  # type: ignore[arg-type]
+        yield "arrays.npz", buffer.getvalue()
+    if record.embeddings is not None:
+        buffer = io.BytesIO()
+        np.savez(buffer, **record.embeddings)  # type: ignore[arg-type]
+        yield "test.npz", buffer.getvalue()
+    for name, tensors in (("model", record.weights), ("epochs", record.epochs)):
+        if tensors is not None:
+            from safetensors.numpy import save
+
+            yield f"{name}.safetensors", save(tensors)
+
+
+__all__ = ["SCHEMA", "Damaged", "Record", "Store", "Stored", "plain"]

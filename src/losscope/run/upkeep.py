@@ -1,0 +1,245 @@
+"""Looking after a store: what is altered or missing, what is left over, and runs as one archive for others.
+
+``check`` only reads. ``gc`` removes leftovers and says what it would remove unless it is told to. ``export_runs`` and
+``import_runs`` move chosen runs between stores; an archive is checked whole before anything of it is taken over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.results import StoreCheck, StoreProblem
+from losscope.run.files import Damaged, disk_errors, is_litter, make_folder, read_bytes, unsealed
+from losscope.run.store import SCHEMA, Store
+
+LARGEST = 2**34
+"""Bytes that an archive may unpack to."""
+MOST_FILES = 2_000_000
+
+
+def check(folder: str | Path) -> StoreCheck:
+    """Read every file of a store and say what is altered, missing or left over. Changes nothing.
+
+    Raises:
+        LosscopeError: the folder is no store, or was written by a newer losscope.
+    """
+    store = Store(folder, create=False)
+    problems: list[StoreProblem] = []
+    statuses: Counter[str] = Counter()
+    versions: Counter[str] = Counter()
+    with _reading(
+        store.root / "store.json", "the next command that writes to the store makes it again", problems
+    ):
+        unsealed(read_bytes(store.root / "store.json"), "'store.json'")
+    for path in sorted((store.root / "runs").glob("[!.]*")):
+        remedy = "the command that made it runs it again"
+        with _reading(path, remedy, problems):
+            run = store.get(path.name)
+            run.check()
+            statuses[run.status] += 1
+            versions[str(run.provenance.get("losscope", "unknown"))] += 1
+            if run.head["schema"] < SCHEMA:
+                statuses["without checksums"] += 1
+            run.arrays(), run.embeddings()
+    for study in _studies(store):
+        problems += _study_problems(store, study)
+    problems += [
+        StoreProblem(
+            place=str(path),
+            what="left half-written by a process that has ended",
+            remedy="losscope store gc --yes",
+        )
+        for path in leftovers(store)
+    ]
+    return StoreCheck(
+        store=str(store.root),
+        runs=sum(statuses[name] for name in ("complete", "diverged", "failed")),
+        statuses=dict(statuses),
+        versions=dict(versions),
+        problems=tuple(problems),
+    )
+
+
+@contextlib.contextmanager
+def _reading(place: Path, remedy: str, problems: list[StoreProblem]) -> Iterator[None]:
+    try:
+        yield
+    except Damaged as error:
+        problems.append(StoreProblem(place=str(place), what=str(error), remedy=remedy))
+
+
+def _studies(store: Store) -> list[str]:
+    return sorted(path.parent.name for path in (store.root / "studies").glob("*/study.json"))
+
+
+def _study_problems(store: Store, study: str) -> list[StoreProblem]:
+    """What a study lacks: its files whole, its runs there and done."""
+    problems: list[StoreProblem] = []
+    file = store.root / "studies" / study / "study.toml"
+    remedy = f"losscope run {file}"
+    for name in ("study.json", "result.json"):
+        with _reading(store.root / "studies" / study / name, remedy, problems):
+            if (store.root / "studies" / study / name).is_file():
+                store.read_json(f"studies/{study}/{name}")
+    if problems:
+        return problems
+    runs = (store.read_json(f"studies/{study}/study.json") or {}).get("runs", [])
+    missing = [run_id for run_id in dict.fromkeys(runs) if not store.has(run_id)]
+    if missing:
+        what = f"{len(missing)} of {len(set(runs))} runs are missing, damaged or failed"
+        problems.append(StoreProblem(place=str(file.parent), what=what, remedy=remedy))
+    return problems
+
+
+def leftovers(store: Store) -> list[Path]:
+    """What can go without loss: half-written files of ended processes, and checkpoints of runs that are done."""
+    found = []
+    for folder in (store.root, *(path for path in store.root.rglob("*") if path.is_dir())):
+        if folder.name.startswith(".") and folder != store.root:
+            continue
+        found += [path for path in folder.iterdir() if is_litter(path)]
+    damaged = store.root / "damaged"
+    if damaged.is_dir():
+        found += sorted(damaged.iterdir())
+    return found
+
+
+def gc(folder: str | Path, *, yes: bool = False) -> list[Path]:
+    """Remove the leftovers of a store; without ``yes`` only say which they are."""
+    store = Store(folder, create=False)
+    found = leftovers(store)
+    if yes:
+        with disk_errors(store.root):
+            for path in found:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return found
+
+
+def export_runs(folder: str | Path, archive: str | Path, studies: Iterable[str] = ()) -> int:
+    """Write the runs of some studies (all, where none is named), with these studies, as one zip; how many runs.
+
+    Raises:
+        LosscopeError: an unknown study, a damaged run, an archive that cannot be written or is there already.
+    """
+    store, archive = Store(folder, create=False), Path(archive)
+    known = _studies(store)
+    chosen = list(studies) or known
+    for name in chosen:
+        if name not in known:
+            raise unknown("study", name, known)
+    require(not archive.exists(), f"{str(archive)!r} is there already; give a new name for the archive")
+    if list(studies):
+        ids = [run_id for name in chosen for run_id in store.read_json(f"studies/{name}/study.json")["runs"]]
+        ids += [
+            run_id for name in chosen for run_id in _trials(store.read_json(f"studies/{name}/study.json"))
+        ]
+    else:
+        ids = [path.name for path in sorted((store.root / "runs").glob("[!.]*"))]
+    runs = store.many(dict.fromkeys(ids))
+    for run in runs:
+        run.check()
+    part = archive.with_name(f".{archive.name}.{os.getpid()}.part")
+    with disk_errors(archive.parent):
+        try:
+            with zipfile.ZipFile(part, "x", zipfile.ZIP_STORED) as file:
+                for path in [
+                    store.root / "store.json",
+                    *(run.path for run in runs),
+                    *(store.root / "studies" / name for name in chosen),
+                ]:
+                    for member in sorted(path.iterdir()) if path.is_dir() else [path]:
+                        if member.is_file() and not member.name.startswith("."):
+                            file.write(member, member.relative_to(store.root).as_posix())
+            os.replace(part, archive)
+        finally:
+            part.unlink(missing_ok=True)
+    return len(runs)
+
+
+def _trials(study: dict[str, Any]) -> list[str]:
+    return [run_id for loss in study["losses"] for trial in loss["trials"] for run_id in trial["runs"]]
+
+
+def import_runs(folder: str | Path, archive: str | Path) -> tuple[int, int]:
+    """Take the runs of an archive into a store, which is made where there is none: (taken, there already).
+
+    Studies that the store does not have are taken too. The archive is unpacked beside the store and every run
+    checked before the first is moved, so that a bad archive changes nothing.
+
+    Raises:
+        LosscopeError: no archive, one with names that lead elsewhere, too large, or with a damaged run.
+    """
+    store, archive = Store(folder), Path(archive)
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=store.root) as name:
+        beside = Path(name)
+        _unpack(archive, beside)
+        try:
+            other = Store(beside, create=False)
+            for path in sorted((beside / "runs").glob("*")):
+                other.get(path.name).check()
+        except Damaged as error:
+            raise LosscopeError(f"the archive {str(archive)!r} is damaged: {error}") from None
+        taken = there = 0
+        with disk_errors(store.root):
+            for path in sorted((beside / "runs").glob("*")):
+                if store.has(path.name):
+                    there += 1
+                else:
+                    store.set_damaged_aside([path.name])
+                    store.discard(path.name)
+                    os.rename(path, store.root / "runs" / path.name)
+                    taken += 1
+            for path in sorted((beside / "studies").glob("*")):
+                target = store.root / "studies" / path.name
+                if not target.exists():
+                    make_folder(target.parent)
+                    os.rename(path, target)
+    return taken, there
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    """Unpack an archive of ours: known folders, plain files, bounded in size."""
+    try:
+        with zipfile.ZipFile(archive) as file:
+            members = file.infolist()
+            size = sum(member.file_size for member in members)
+            require(
+                size <= LARGEST and len(members) <= MOST_FILES,
+                f"the archive {str(archive)!r} unpacks to {size:,} bytes in {len(members):,} files; up to {LARGEST:,} bytes "
+                f"and {MOST_FILES:,} files are read",
+            )
+            for member in members:
+                place = PurePosixPath(member.filename)
+                good = place.parts == ("store.json",) or (
+                    len(place.parts) == 3 and place.parts[0] in ("runs", "studies")
+                )
+                require(
+                    good
+                    and not place.is_absolute()
+                    and not any(part.startswith(".") for part in place.parts)
+                    and "\\" not in member.filename
+                    and (member.external_attr >> 28) != 0xA,
+                    f"the archive {str(archive)!r} holds {member.filename!r}, which losscope store export does not write",
+                )
+            for member in members:
+                place = target / member.filename
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with file.open(member) as source, open(place, "xb") as sink:
+                    left = member.file_size
+                    while block := source.read(min(left + 1, 1 << 20)):
+                        left -= len(block)
+                        require(left >= 0, f"{member.filename!r} in {str(archive)!r} is longer than it says")
+                        sink.write(block)
+    except LosscopeError:
+        raise
+    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise LosscopeError(f"cannot read {str(archive)!r} as an archive of runs: {error}") from None
