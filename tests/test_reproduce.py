@@ -255,7 +255,7 @@ def test_stopped_and_started_again_it_ends_as_if_it_had_not_been(done, tiny, tmp
         "tests_in_family": 4,
         "p_holm": uninterrupted["p_holm"],
     } == uninterrupted  # no grid here
-    sessions = Store(tmp_path).read_json("reproductions/tiny/sessions.json")
+    sessions = Store(tmp_path).read_json("reproductions/tiny/sessions.json")["sessions"]
     assert [one["runs_left"] for one in sessions] == [16]
 
 

@@ -168,7 +168,8 @@ def _log(planned: Planned, foreseen: Mapping[str, Any], seconds: float) -> None:
         "only": list(planned.only),
         **kept,
     }
-    planned.store.write_json(name, [*(planned.store.read_json(name) or []), one])
+    kept_before = (planned.store.read_json(name) or {}).get("sessions", [])
+    planned.store.write_json(name, {"schema": 2, "sessions": [*kept_before, one]})
 
 
 def _execute(planned: Planned, part: str, costs: Mapping[str, float], meter: costing.Meter) -> None:

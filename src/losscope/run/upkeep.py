@@ -231,9 +231,9 @@ def _unpack(archive: Path, target: Path) -> None:
                     f"the archive {str(archive)!r} holds {member.filename!r}, which losscope store export does not write",
                 )
             for member in members:
-                place = target / member.filename
-                place.parent.mkdir(parents=True, exist_ok=True)
-                with file.open(member) as source, open(place, "xb") as sink:
+                path = target / member.filename
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with file.open(member) as source, open(path, "xb") as sink:
                     left = member.file_size
                     while block := source.read(min(left + 1, 1 << 20)):
                         left -= len(block)
