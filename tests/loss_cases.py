@@ -11,10 +11,10 @@ from losscope.core.registry import entries, entry
 from losscope.pairs import Relation, Terms, normalise, reduce
 
 LOSSES = list(entries("loss"))
-SOUND = [name for name in LOSSES if not entry("loss", name).facts.get("faulty")]
-PROXY = [name for name in LOSSES if entry("loss", name).facts["class_vectors"]]
+SOUND = [name for name in LOSSES if not entry("loss", name).facts.faulty]
+PROXY = [name for name in LOSSES if entry("loss", name).facts.class_vectors]
 FREE = [name for name in LOSSES if name not in PROXY]
-HINGES = [name for name in LOSSES if entry("loss", name).facts["hinge"]]
+HINGES = [name for name in LOSSES if entry("loss", name).facts.hinge]
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("contrastive", {"margin": 0.9}),
     ("contrastive", {"margin": 2.5}),

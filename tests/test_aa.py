@@ -13,7 +13,7 @@ from losscope.core import registry
 from losscope.core.spec import LossSpec
 from losscope.papers import aa
 
-LOSSES = [name for name, entry in registry.entries("loss").items() if not entry.facts.get("faulty")]
+LOSSES = [name for name, entry in registry.entries("loss").items() if not entry.facts.faulty]
 
 
 def test_the_names_share_the_data_and_nothing_else():

@@ -24,7 +24,7 @@ from losscope.core import registry
 from losscope.core.errors import LosscopeError
 
 FAULTS = Path(faults.__file__)
-LOSSES = {name: entry.facts.get("faulty", False) for name, entry in registry.entries("loss").items()}
+LOSSES = {name: entry.facts.faulty for name, entry in registry.entries("loss").items()}
 """Our losses, and whether they are wrong on purpose, as controls."""
 
 
@@ -178,7 +178,9 @@ def test_margins_are_told_in_their_unit(loss, said):
 
 def test_a_declared_unit_that_is_wrong_fails():
     one = subject("contrastive(margin=0.6)")
-    wrong = dataclasses.replace(one, facts={**one.facts, "units": {"margin": "squared distance"}})
+    wrong = dataclasses.replace(
+        one, facts=one.facts.model_copy(update={"units": {"margin": "squared distance"}})
+    )
     assert margin_unit(one).passed
     assert "declared as squared distance" in margin_unit(wrong).finding
     assert margin_unit(wrong).passed is False

@@ -337,8 +337,8 @@ def test_every_claim_declares_what_the_ledger_shows():
         assert len(every) >= 9
         for name, entry in every.items():
             assert name == name.lower() and " " not in name
-            assert entry.facts["statement"] and entry.facts["source"] and entry.summary
-            stats.declared(entry.facts["measure"])
+            assert entry.facts.statement and entry.facts.source and entry.summary
+            stats.declared(entry.facts.measure)
     # What ten seeds can carry: 2/2¹⁰ × 20 ≤ .04 (two modalities with finer labels have 20).
     nothing = Stated(None, "higher")
     assert nothing.delta is None

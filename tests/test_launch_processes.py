@@ -17,9 +17,7 @@ from losscope.core.registry import register
 from losscope.losses.tuples import triplet
 
 
-@register("loss", "fatal", hinge=True, normalised=True, form="triplets", shape="linear hinge",
-          reductions=("valid_mean",), class_vectors=False, units={}, positive=(), defaults={}, space=[], floor=False,
-          force=None)
+@register("loss", "fatal", hinge=True, normalised=True, takes="triplets", form="linear hinge")
 def fatal(embeddings, relation, *, margin: float = 0.1):
     """Ends its process."""
     os._exit(9)

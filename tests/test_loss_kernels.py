@@ -134,8 +134,8 @@ class TestModule:
         z, labels = torch.randn(9, SIZE, generator=seeded(3)), torch.arange(9) % CLASSES
         facts = entry("loss", name).facts
         more = {"class_vectors": loss.class_vectors} if name in PROXY else {}
-        points = normalise(z) if facts["normalised"] else z
-        expected = reduced(name, points, Relation.from_labels(labels), **facts["defaults"]["matched"], **more)
+        points = normalise(z) if facts.normalised else z
+        expected = reduced(name, points, Relation.from_labels(labels), **facts.defaults["matched"], **more)
         assert torch.equal(loss(z, labels), expected)
         assert loss(z, labels).shape == ()
         assert len(list(loss.parameters())) == len(more)
@@ -153,7 +153,7 @@ class TestModule:
         if "in_batch" in words:
             words["in_batch"] = False
         points = torch.cat((z, ref))
-        points = normalise(points) if spec.facts["normalised"] else points
+        points = normalise(points) if spec.facts.normalised else points
         expected = reduced(name, points, one_way.relation(), **words)
         found = module(name)(z, labels, ref_emb=ref, ref_labels=ref_labels)
         assert torch.allclose(found, expected, atol=1e-9)

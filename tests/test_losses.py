@@ -44,7 +44,7 @@ def check_against_oracle(name: str, z: Tensor, case: Case, relation: Relation, *
     assert terms.value.shape == value.shape
     assert torch.allclose(terms.value, value, rtol=1e-10, atol=1e-10)
     assert terms.valid.tolist() == valid and terms.valid.dtype == torch.int64
-    if entry("loss", name).facts["hinge"]:
+    if entry("loss", name).facts.hinge:
         assert terms.active is not None and terms.active.dtype == torch.int64
         assert terms.active.tolist() == active
     else:
@@ -66,28 +66,28 @@ def test_the_seven_losses_of_the_definitions_and_one_known_fault() -> None:
 def test_declared_facts(name: str) -> None:
     found = entry("loss", name)
     facts, parameters = found.facts, found.parameters
-    assert facts["form"] in ("pairs", "triplets", "anchors")
-    assert facts["shape"] in ("squared hinge", "linear hinge", "softmax")
-    assert facts["hinge"] == (facts["shape"] != "softmax")
-    assert set(facts["reductions"]) <= {"valid_mean", "active_mean", "balanced"}
-    assert facts["reductions"][0] == "valid_mean"
-    assert "active_mean" not in facts["reductions"] or facts["hinge"]
-    assert set(facts["units"]) | set(facts["positive"]) <= set(parameters)
-    assert set(facts["defaults"]) == {"paper", "matched"}
-    assert len(facts["space"]) == 6 and len({str(point) for point in facts["space"]}) == 6
-    for point in [*facts["space"], *facts["defaults"].values()]:
+    assert facts.takes in ("pairs", "triplets", "anchors")
+    assert facts.form in ("squared hinge", "linear hinge", "softmax")
+    assert facts.hinge == (facts.form != "softmax")
+    assert set(facts.reductions) <= {"valid_mean", "active_mean", "balanced"}
+    assert facts.reductions[0] == "valid_mean"
+    assert "active_mean" not in facts.reductions or facts.hinge
+    assert set(facts.units) | set(facts.positive) <= set(parameters)
+    assert set(facts.defaults) == {"paper", "matched"}
+    assert len(facts.space) == 6 and len({str(point) for point in facts.space}) == 6
+    for point in [*facts.space, *facts.defaults.values()]:
         assert set(point) - {"reduction"} <= set(parameters)
-        assert point.get("reduction", "valid_mean") in facts["reductions"]
-        assert all(point[word] > 0 for word in facts["positive"] if word in point)
+        assert point.get("reduction", "valid_mean") in facts.reductions
+        assert all(point[word] > 0 for word in facts.positive if word in point)
     assert "Source:" in found.doc and ">>>" in found.doc
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_defaults_lie_in_the_space(name: str) -> None:
     facts = entry("loss", name).facts
-    matched = facts["defaults"]["matched"]
+    matched = facts.defaults["matched"]
     assert any(
-        all(matched[word] == point[word] for word in point if word in matched) for point in facts["space"]
+        all(matched[word] == point[word] for word in point if word in matched) for point in facts.space
     )
 
 
@@ -163,7 +163,7 @@ def test_tuples_that_are_not_valid_have_no_term(name: str) -> None:
         found = gradient(name, z, whole)
         assert torch.allclose(found[rows], gradient(name, z[rows], fewer), atol=1e-12)
         left_out = [4 * part + 1 for part in range(parts)]
-        if not entry("loss", name).facts.get("faulty"):
+        if not entry("loss", name).facts.faulty:
             assert (found[left_out] == 0).all()
 
 
@@ -222,7 +222,7 @@ def test_members_are_bitwise_the_same_alone(name: str, rows: int) -> None:
     if name not in PROXY:
         makers.append(lambda m: Relation.from_partners(same[m]))
     for make in makers:
-        for reduction in entry("loss", name).facts["reductions"]:
+        for reduction in entry("loss", name).facts.reductions:
             whole = run(slice(None), make(slice(None)), reduction)
             for member in range(4):
                 one = slice(member, member + 1)
@@ -239,7 +239,7 @@ def test_permuting_the_labels_changes_the_gradient(name: str) -> None:
     first, second = (gradient(name, z, Relation.from_labels(y), **more) for y in (labels, shuffled))
     blind = torch.allclose(first, second, atol=1e-9)
     assert first.abs().max() > 1e-3
-    assert blind == bool(entry("loss", name).facts.get("faulty"))
+    assert blind == entry("loss", name).facts.faulty
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -265,7 +265,7 @@ def test_the_order_of_the_batch_and_a_rotation_change_nothing(name: str, seed: i
 def test_without_a_pair_the_loss_is_finite_and_where_undefined_0(name: str, labels: list[int]) -> None:
     relation = Relation.from_labels(torch.tensor(labels, dtype=torch.int64))
     z, more = vectors(len(labels), SIZE, dtype=torch.float32), extra(name, dtype=torch.float32)
-    for reduction in entry("loss", name).facts["reductions"]:
+    for reduction in entry("loss", name).facts.reductions:
         inputs = z.clone().requires_grad_()
         terms = call(name, inputs, relation, **more)
         loss = reduce(terms, reduction)
@@ -291,7 +291,7 @@ def test_coincident_points_and_antipodes_have_finite_gradients(name: str, dtype:
     if more:
         more["class_vectors"][0], more["class_vectors"][1] = z[0].double(), -z[0].double()
     relation = Relation.from_labels(torch.tensor([0, 0, 1, 0, 1, 2, 2, 3]))
-    for reduction in entry("loss", name).facts["reductions"]:
+    for reduction in entry("loss", name).facts.reductions:
         inputs = z.clone().requires_grad_()
         more = {word: value.clone().to(dtype).requires_grad_() for word, value in more.items()}
         loss = reduce(call(name, inputs, relation, **more), reduction)
@@ -307,7 +307,7 @@ def test_all_points_in_one_place(name: str) -> None:
     loss = reduced(name, z, relation, **extra(name, dtype=torch.float32))
     (slope,) = torch.autograd.grad(loss, z)
     assert torch.isfinite(loss) and torch.isfinite(slope).all()
-    if entry("loss", name).facts["hinge"]:
+    if entry("loss", name).facts.hinge:
         assert (slope == 0).all(), "no direction, no force"
 
 
@@ -390,9 +390,9 @@ def test_mistakes_are_told(name: str) -> None:
     [
         (name, reduction)
         for name in LOSSES
-        if entry("loss", name).facts["force"]
+        if entry("loss", name).force()
         for reduction in ("valid_mean", "balanced")
-        if reduction in entry("loss", name).facts["reductions"]
+        if reduction in entry("loss", name).facts.reductions
     ],
 )
 def test_forces_are_the_derivatives_by_the_distances(name: str, reduction: str) -> None:
@@ -400,13 +400,13 @@ def test_forces_are_the_derivatives_by_the_distances(name: str, reduction: str) 
     found = entry("loss", name)
     labels = [0, 1, 0, 2, 1, 0, 2]
     z = vectors(7, SIZE)
-    if not found.facts["normalised"]:
+    if not found.facts.normalised:
         z = z * torch.linspace(0.5, 2.0, 7, dtype=z.dtype).unsqueeze(-1)
     d = pair_distances(z).requires_grad_()
     case = Case(7, labels=labels)
     squares = z.square().sum(-1)
     for words in [words for other, words in VARIANTS if other == name]:
-        function = getattr(__import__(found.module, fromlist=["_"]), found.facts["force"])
+        function = found.force()
         force = function(d.detach(), case.relation(), **words, embeddings=z, reduction=reduction)
         value, valid = _by_distances(name, d, squares, case, **words)
         if reduction == "balanced":

@@ -38,15 +38,11 @@ def points_of(rows: int, seed: int, *lead: int) -> tuple[torch.Tensor, torch.Ten
 def test_every_measure_keeps_its_contract(name):
     """Declared values are quantities and returned, batched as alone, bitwise; called as a plugin would be."""
     facts = ENTRIES[name].facts
-    assert set(facts["gives"]) <= set(QUANTITIES)
+    assert set(facts.gives) <= set(QUANTITIES)
     points, labels = points_of(36, 1, 2, 3)
-    needs = {
-        need: given
-        for need, given in needs_of(36, 2).items()
-        if need in {*facts["needs"], *facts.get("uses", ())}
-    }
+    needs = {need: given for need, given in needs_of(36, 2).items() if need in {*facts.needs, *facts.uses}}
     values, detail = ENTRIES[name].load()(points, labels, **needs)
-    assert set(values) == set(facts["gives"])
+    assert set(values) == set(facts.gives)
     alone, own = ENTRIES[name].load()(points[1, 2], labels, **needs)
     for value_name, value in values.items():
         assert value.dtype == torch.float64
@@ -58,7 +54,7 @@ def test_every_measure_keeps_its_contract(name):
 
 
 def test_every_measured_quantity_is_given_by_one_measure():
-    given_by = [value for entry in ENTRIES.values() for value in entry.facts["gives"]]
+    given_by = [value for entry in ENTRIES.values() for value in entry.facts.gives]
     assert len(given_by) == len(set(given_by))
     elsewhere = {"greediness"}
     assert set(given_by) == {name for name, q in QUANTITIES.items() if q.group not in elsewhere}
@@ -239,7 +235,8 @@ def test_a_plugin_measure_is_called_by_the_contract(tmp_path, monkeypatch):
     file = tmp_path / "mine.py"
     file.write_text(
         "from losscope.core.registry import register\n"
-        "@register('measure', 'mine', gives=('mean_norm',), needs=(), default=False)\n"
+        "@register('measure', 'mine', quantities=[{'name': 'mean_norm', 'definition': 'mean length',\n"
+        "    'unit': 'length', 'better': 'neither', 'scale': 'log_ratio'}], default=False)\n"
         "def mine(embeddings, labels):\n"
         "    return {'mean_norm': embeddings.norm(dim=-1).mean(-1)}, {}\n"
     )

@@ -77,7 +77,7 @@ def whole() -> Reader:
 
 
 def test_every_registered_section_is_on_a_full_page_in_its_order(whole):
-    order = {name: entry.facts["order"] for name, entry in registry.entries("section").items()}
+    order = {name: entry.facts.order for name, entry in registry.entries("section").items()}
     assert len(set(order.values())) == len(order), "two sections have one order"
     shown = [attrs["id"] for attrs, _ in whole.all("section") if "part" in attrs.get("class", "").split()]
     assert shown == sorted(set(order) - {"verdict"}, key=order.__getitem__)

@@ -330,7 +330,7 @@ def test_the_papers_cells():
     cells = papers.cells_of("zeng2025")
     assert {cell.protocol for cell in cells if cell.role == "claims"} == {"paper", "matched"}
     for entry in claims.claims_of("zeng2025").values():
-        assert set(entry.facts["data"]) <= {cell.data for cell in cells}
+        assert set(entry.facts.data) <= {cell.data for cell in cells}
     assert all("limit" in cell.study["options"] for cell in cells if cell.known in papers.IMAGES)
     whole = [cell for cell in papers.cells_of("zeng2025", full=True) if cell.known in papers.IMAGES]
     assert not any("limit" in cell.study["options"] for cell in whole)

@@ -191,7 +191,7 @@ def test_a_plugin_registers_and_a_broken_one_is_one_sentence(tmp_path):
     good = tmp_path / "mine.py"
     good.write_text(
         "from losscope.core.registry import register\n"
-        "@register('loss', 'mine', hinge=False, normalised=True, form='pairs', shape='other')\n"
+        "@register('loss', 'mine', hinge=False, normalised=True, takes='pairs', form='other')\n"
         "def mine(embeddings, relation, *, margin=0.5):\n    '''My loss.'''\n"
     )
     registry.load_plugin(good)

@@ -162,7 +162,7 @@ def scale(subject: Subject) -> Line:
     """Is the value the same when the embeddings are multiplied, if the loss claims so?"""
     z, labels = cloud(subject, 6, 4)
     value, other = subject.value(z, labels), subject.value(3 * z, labels)
-    claimed = bool(subject.facts.get("normalised"))
+    claimed = subject.facts is not None and subject.facts.normalised
     if _close(subject, value, other):
         return Line("scale", True, "embeddings times 3 give the same: it normalises", "norms are not trained")
     meaning = "norms are trained too; normalise before the loss if retrieval is by cosine"

@@ -150,11 +150,14 @@ def margin_unit(subject: Subject) -> Line:
         units = [one for one in units if one[0] in same] or units
     if not units:
         return Line(
-            "margin", not subject.facts, f"{said}: no unit makes the declared margin of it", "measured only"
+            "margin",
+            subject.facts is None,
+            f"{said}: no unit makes the declared margin of it",
+            "measured only",
         )
     unit, name, beyond = units[0]
     unit = " or ".join(dict.fromkeys(one for one, *_ in units))
-    wanted = str(subject.facts.get("units", {}).get(name, unit))
+    wanted = unit if subject.facts is None else subject.facts.units.get(name, unit)
     if not _agrees(units[0][0], wanted):
         return Line(
             "margin", False, f"{name} {declared[name]:g} is a {unit}, declared as {wanted}", _MISLEADING
@@ -265,9 +268,9 @@ def _margin_of_class_vectors(subject: Subject, declared: dict[str, float]) -> Li
     said = f"the margin acts as {shifts[0]:.3f}, {shifts[1]:.3f} and {shifts[2]:.3f} radians on the target's angle"
     if errors > NEAR:
         return Line(
-            "margin", not subject.facts, f"{said}: no constant unit", "its effect depends on the angle"
+            "margin", subject.facts is None, f"{said}: no constant unit", "its effect depends on the angle"
         )
-    wanted = str(subject.facts.get("units", {}).get(name, unit))
+    wanted = unit if subject.facts is None else subject.facts.units.get(name, unit)
     if not _agrees(unit, wanted):
         return Line("margin", False, f"{name} {value:g} is in {unit}, declared as {wanted}", _MISLEADING)
     return Line(

@@ -15,6 +15,7 @@ from torch.func import functional_call
 from losscope.core import calls as foreign
 from losscope.core import registry
 from losscope.core.errors import LosscopeError, require
+from losscope.core.facts import LossFacts
 from losscope.core.spec import LossSpec
 from losscope.losses.foreign.building import (
     FILLED,
@@ -48,7 +49,7 @@ class Subject:
         classes: the number of classes it is made for; None if any labels do.
         dimension: D of the audit's batches.
         hyper: its numeric arguments by name, defaults included.
-        facts: what the registration of one of our own losses declares; empty for others.
+        facts: what the registration of one of our own losses declares; None for others.
         reduction: the declared reduction of one of our own, None otherwise.
         rebuild: the same loss with some arguments changed, None where that is not possible.
     """
@@ -59,7 +60,7 @@ class Subject:
     classes: int | None = None
     dimension: int = DIMENSION
     hyper: dict[str, Any] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: LossFacts | None = None
     reduction: str | None = None
     rebuild: Callable[[dict[str, Any]], Subject] | None = None
 
@@ -158,24 +159,29 @@ def subject(loss: str | LossSpec | Callable[..., Any], *, protocol: str = "match
 
 def _own(spec: LossSpec, protocol: str) -> Subject:
     resolved = spec.resolved(protocol)
-    facts, function = resolved.facts, registry.get("loss", spec.name)
+    found = registry.entry("loss", spec.name)
+    facts, function = found.facts, found.load()
     reduction, tuples = resolved.reduction or "valid_mean", resolved.tuples or "all"
     require(
         tuples in ("all", "hard", "semihard"),
         f"tuples {tuples!r} are drawn at random; an audit wants all, hard or semihard",
     )
+    require(
+        tuples == "all" or facts.takes != "anchors",
+        f"{spec.name} takes every row of a batch; tuples {tuples!r} are for losses of pairs or triplets",
+    )
     hyper = dict(resolved.hyperparameters)
 
     def value(z: Tensor, labels: Tensor, parameters: Parameters) -> Tensor:
-        if facts.get("normalised"):
+        if facts.normalised:
             z = normalise(z)
         relation = Relation.from_labels(labels)
-        if tuples != "all":
-            relation = sample(relation, tuples, pair_distances(z.detach()), form=facts["form"])
+        if tuples != "all" and facts.takes != "anchors":
+            relation = sample(relation, tuples, pair_distances(z.detach()), form=facts.takes)
         return reduce(function(z, relation, **hyper, **parameters), reduction)
 
     parameters = {}
-    if facts.get("class_vectors"):
+    if facts.class_vectors:
         generator = torch.Generator().manual_seed(0)
         parameters["class_vectors"] = torch.randn(
             CLASSES, DIMENSION, generator=generator, dtype=torch.float64

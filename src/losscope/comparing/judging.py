@@ -182,7 +182,7 @@ def _from_table(path: Path) -> list[stats.Measured]:
 def _measured(loss: str, seed: int, values: dict, splits: dict, detail: dict) -> stats.Measured:
     name = loss.split("(", 1)[0]
     known = registry.entries("loss")
-    facts = known[name].facts if name in known else {}
+    facts = known[name].facts if name in known else None
     return stats.Measured(
         loss=loss,
         seed=seed,
@@ -191,9 +191,9 @@ def _measured(loss: str, seed: int, values: dict, splits: dict, detail: dict) ->
         failed=None,
         detail=detail,
         family="baseline" if loss in BASELINES else "loss",
-        form=facts.get("shape"),
-        hinge=facts.get("hinge"),
-        floor=facts.get("floor"),
+        form=None if facts is None else facts.form,
+        hinge=None if facts is None else facts.hinge,
+        floor=None if facts is None else facts.floor,
     )
 
 

@@ -32,7 +32,12 @@ def items(what: str | None = None, root: str | Path | None = None) -> dict[str, 
 
 def _entries(plural: str) -> list[dict[str, Any]]:
     return [
-        {"name": entry.name, "summary": entry.summary, **entry.facts, "parameters": entry.parameters}
+        {
+            "name": entry.name,
+            "summary": entry.summary,
+            **entry.facts.model_dump(),
+            "parameters": entry.parameters,
+        }
         for entry in registry.entries(KINDS[plural]).values()
     ]
 

@@ -173,9 +173,9 @@ def measured_of(stored: Stored, label: str) -> stats.Measured:
         failed=stored.failed,
         detail=stored.arrays() if stored.failed is None else {},
         family="baseline" if run.loss.baseline else "loss",
-        form=facts.get("shape"),
-        hinge=facts.get("hinge"),
-        floor=facts.get("floor"),
+        form=None if facts is None else facts.form,
+        hinge=None if facts is None else facts.hinge,
+        floor=None if facts is None else facts.floor,
     )
 
 

@@ -47,7 +47,7 @@ def grid(spec: LossSpec, protocol: str, points: int | None = None) -> list[LossS
     were given by hand, or that declares no space, has one point.
     """
     base = spec.resolved(protocol)
-    space: list[dict[str, Any]] = list(spec.facts.get("space", ())) or [{}]
+    space: list[dict[str, Any]] = list(spec.facts.space if spec.facts else ()) or [{}]
     if spec.hyperparameters or spec.reduction:
         space = [{}]
     if points is not None and len(space) > points:

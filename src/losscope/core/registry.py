@@ -1,41 +1,62 @@
-"""One table a kind: losses, data sets, models, measures, claims, page sections.
+"""One table for each kind of item: losses, data sets, models, measures, protocols, claims, papers, sections.
 
-An item is one function under its decorator, found without importing anything: the decorators of the
-package's own files are read as text, so that ``losscope list``, ``--help`` and the check of a name never
+An item is one function under its decorator. The package's own items are found without importing anything: the
+decorators of its files are read as text, so that ``losscope list``, ``--help`` and the check of a name never
 import torch, and ``get`` imports only the file that defines the name asked for. Decorator arguments are
-therefore literals.
+therefore literals. A plugin's items are found by running the plugin.
 """
 
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from losscope.core.errors import LosscopeError, unknown
+from losscope.core.facts import (
+    FACTS,
+    ClaimFacts,
+    DataFacts,
+    Facts,
+    LossFacts,
+    MeasureFacts,
+    ModelFacts,
+    PaperFacts,
+    ProtocolFacts,
+    SectionFacts,
+    facts_of,
+)
 
 ROOMS = {
     "loss": "losses",
     "data": "data",
     "model": "models",
     "measure": "measures",
+    "protocol": "core/protocols.py",
     "claim": "papers",
-    "section": "reporting/sections.py",
+    "paper": "papers",
+    "section": "reporting",
 }
 """Where each kind of item lives, inside the package."""
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+Own = TypeVar("Own", bound=Facts)
+
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Generic[Own]):
     """A registered item: what it is and where its function lives."""
 
     kind: str
@@ -43,7 +64,7 @@ class Entry:
     module: str
     function: str
     doc: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Own
     parameters: dict[str, Any] = field(default_factory=dict)
     """Its keyword-only parameters that have a default: a loss's hyperparameters."""
 
@@ -54,122 +75,193 @@ class Entry:
 
     def load(self) -> Callable[..., Any]:
         """The function itself; its module is imported now if it was not yet."""
-        return getattr(importlib.import_module(self.module), self.function)
+        return getattr(importlib.import_module(self.module), self.function)  # type: ignore[no-any-return]
+
+    def force(self) -> Callable[..., Any] | None:
+        """The force of a loss, ``|∂L/∂d|`` of each pair, as ``force_of`` registered it; None without one."""
+        self.load()
+        return _forces.get((self.module, self.name))
 
 
-_plugins: dict[tuple[str, str], Entry] = {}
-_plugin_sources: dict[str, str] = {}
+_plugins: dict[tuple[str, str], Entry[Any]] = {}
+_forces: dict[tuple[str, str], Callable[..., Any]] = {}
+_plugin_sources: dict[Path, tuple[str, ModuleType]] = {}
+_broken: dict[str, str] | None = None
+"""Installed plugins that failed, and how; None before they were looked for."""
+
+ENTRY_POINTS = "losscope.plugins"
+"""The entry-point group of installed plugins."""
 
 
-def register(kind: str, name: str, **facts: Any) -> Callable[[Callable], Callable]:
-    """Decorate a function as the item ``name`` of a kind; ``facts`` are literals that ``list`` shows.
+def register(kind: str, name: str, **facts: Any) -> Callable[[Function], Function]:
+    """Decorate a function as the item ``name`` of a kind; ``facts`` are what ``losscope.core.facts`` lists.
 
-    The package's own items are found by reading the decorators, those of plugins by running them.
+    Raises:
+        LosscopeError: an unknown kind, a fact that is misspelt, missing or wrong, a name that is taken.
+
+    >>> entry("loss", "triplet").facts.takes
+    'triplets'
     """
     if kind not in ROOMS:
         raise unknown("kind of item", kind, ROOMS)
 
-    def mark(function: Callable) -> Callable:
+    def mark(function: Function) -> Function:
         if not function.__module__.startswith("losscope."):
-            words = {
-                word.name: word.default
-                for word in inspect.signature(function).parameters.values()
-                if word.kind is word.KEYWORD_ONLY and word.default is not word.empty
-            }
-            _plugins[kind, name] = Entry(
-                kind, name, function.__module__, function.__name__, function.__doc__ or "", facts, words
-            )
+            _add_plugin(kind, name, function, facts)
+        return function
+
+    return mark
+
+
+def _add_plugin(kind: str, name: str, function: Callable[..., Any], facts: Mapping[str, Any]) -> None:
+    words = {
+        word.name: word.default
+        for word in inspect.signature(function).parameters.values()
+        if word.kind is word.KEYWORD_ONLY and word.default is not word.empty
+    }
+    typed = facts_of(kind, name, facts, words)
+    module, qualified = function.__module__, function.__name__
+    taken = _own(kind).get(name) or _plugins.get((kind, name))
+    if taken is not None and (taken.module, taken.function) != (module, qualified):
+        raise LosscopeError(
+            f"the {typed.noun} {name!r} of {module} has the name of one in {taken.module}; give it another name"
+        )
+    _plugins[kind, name] = Entry(kind, name, module, qualified, function.__doc__ or "", typed, words)
+
+
+@contextmanager
+def forgetting() -> Iterator[None]:
+    """Forget afterwards what is registered inside: for tests and examples."""
+    items, sources = dict(_plugins), dict(_plugin_sources)
+    try:
+        yield
+    finally:
+        for table, before in ((_plugins, items), (_plugin_sources, sources)):
+            table.clear()
+            table.update(before)  # type: ignore[arg-type]
+
+
+def force_of(loss: str) -> Callable[[Function], Function]:
+    """Decorate a function of a loss's own file as the loss's force on each pair.
+
+    ``force(distances (..., B, B), relation, *, embeddings, **hyperparameters) -> (..., B, B)``, up to a constant
+    factor: ``|∂L/∂d_ij|`` of anchor i's terms with j.
+    """
+
+    def mark(function: Function) -> Function:
+        _forces[function.__module__, loss] = function
         return function
 
     return mark
 
 
 @cache
-def _own() -> dict[tuple[str, str], Entry]:
+def _own(kind: str) -> dict[str, Entry[Any]]:
+    """The package's own items of a kind, in the order of their files."""
     home = Path(__file__).parent.parent
-    found: dict[tuple[str, str], Entry] = {}
-    for room in set(ROOMS.values()):
-        place = home / room
-        files = sorted(place.rglob("*.py")) if place.is_dir() else [place] if place.exists() else []
-        for path in files:
-            module = ".".join(["losscope", *path.relative_to(home).with_suffix("").parts])
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                    for entry in _entries(node, module):
-                        if (entry.kind, entry.name) in found:
-                            raise RuntimeError(f"{entry.kind} {entry.name!r} is registered twice")
-                        found[entry.kind, entry.name] = entry
+    place = home / ROOMS[kind]
+    files = sorted(place.rglob("*.py")) if place.is_dir() else [place] if place.exists() else []
+    found: dict[str, Entry[Any]] = {}
+    for path in files:
+        module = ".".join(["losscope", *path.relative_to(home).with_suffix("").parts])
+        for node in _definitions(path):
+            for made in _entries(node, kind, module):
+                if made.name in found:
+                    raise LosscopeError(f"the {made.facts.noun} {made.name!r} is registered twice")
+                found[made.name] = made
     return found
 
 
-def _entries(node: ast.FunctionDef | ast.ClassDef, module: str) -> list[Entry]:
+@cache
+def _definitions(path: Path) -> list[ast.FunctionDef | ast.ClassDef]:
+    """The functions and classes of a file that have a decorator."""
+    text = path.read_text(encoding="utf-8")
+    if "register(" not in text:
+        return []
+    nodes = ast.parse(text).body
+    return [
+        node for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.decorator_list
+    ]
+
+
+def _entries(node: ast.FunctionDef | ast.ClassDef, kind: str, module: str) -> list[Entry[Any]]:
     entries = []
     for call in node.decorator_list:
-        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("register", "registry.register"):
-            kind, name = (ast.literal_eval(argument) for argument in call.args)
-            facts = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
-            words = {}
-            if isinstance(node, ast.FunctionDef):
-                for word_, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
-                    if default is not None:
-                        words[word_.arg] = ast.literal_eval(default)
-            doc = ast.get_docstring(node) or ""
-            entries.append(Entry(kind, name, module, node.name, doc, facts, words))
+        if not (isinstance(call, ast.Call) and ast.unparse(call.func) in ("register", "registry.register")):
+            continue
+        own, name = (ast.literal_eval(argument) for argument in call.args)
+        if own not in ROOMS:
+            raise unknown("kind of item", own, ROOMS)
+        if own != kind:
+            continue
+        given = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
+        words = {}
+        if isinstance(node, ast.FunctionDef):
+            for word_, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+                if default is not None:
+                    words[word_.arg] = ast.literal_eval(default)
+        facts = facts_of(kind, name, given, words)
+        entries.append(Entry(kind, name, module, node.name, ast.get_docstring(node) or "", facts, words))
     return entries
 
 
-def entries(kind: str) -> dict[str, Entry]:
-    """All items of a kind by name, in the order of their files, plugins last. Imports nothing."""
+@overload
+def entries(kind: Literal["loss"]) -> dict[str, Entry[LossFacts]]: ...
+@overload
+def entries(kind: Literal["data"]) -> dict[str, Entry[DataFacts]]: ...
+@overload
+def entries(kind: Literal["model"]) -> dict[str, Entry[ModelFacts]]: ...
+@overload
+def entries(kind: Literal["measure"]) -> dict[str, Entry[MeasureFacts]]: ...
+@overload
+def entries(kind: Literal["protocol"]) -> dict[str, Entry[ProtocolFacts]]: ...
+@overload
+def entries(kind: Literal["claim"]) -> dict[str, Entry[ClaimFacts]]: ...
+@overload
+def entries(kind: Literal["paper"]) -> dict[str, Entry[PaperFacts]]: ...
+@overload
+def entries(kind: Literal["section"]) -> dict[str, Entry[SectionFacts]]: ...
+@overload
+def entries(kind: str) -> dict[str, Entry[Any]]: ...
+def entries(kind: str) -> dict[str, Entry[Any]]:
+    """All items of a kind by name, in the order of their files, plugins last. Imports none of the package's."""
     if kind not in ROOMS:
         raise unknown("kind of item", kind, ROOMS)
-    both = {**_own(), **_plugins}
-    return {name: entry for (of, name), entry in both.items() if of == kind}
+    load_installed()
+    more = {name: found for (of, name), found in _plugins.items() if of == kind}
+    return {**_own(kind), **more}
 
 
-def entry(kind: str, name: str) -> Entry:
+@overload
+def entry(kind: Literal["loss"], name: str) -> Entry[LossFacts]: ...
+@overload
+def entry(kind: Literal["data"], name: str) -> Entry[DataFacts]: ...
+@overload
+def entry(kind: Literal["model"], name: str) -> Entry[ModelFacts]: ...
+@overload
+def entry(kind: Literal["measure"], name: str) -> Entry[MeasureFacts]: ...
+@overload
+def entry(kind: Literal["protocol"], name: str) -> Entry[ProtocolFacts]: ...
+@overload
+def entry(kind: Literal["claim"], name: str) -> Entry[ClaimFacts]: ...
+@overload
+def entry(kind: Literal["paper"], name: str) -> Entry[PaperFacts]: ...
+@overload
+def entry(kind: Literal["section"], name: str) -> Entry[SectionFacts]: ...
+@overload
+def entry(kind: str, name: str) -> Entry[Any]: ...
+def entry(kind: str, name: str) -> Entry[Any]:
     """The entry of a name, or an error that lists the nearest names."""
     table = entries(kind)
     if name not in table:
-        raise unknown({"data": "data set"}.get(kind, kind), name, table)
+        failed = "".join(f"; {said}" for said in load_installed().values())
+        raise unknown(FACTS[kind].noun, name, table, failed)
     return table[name]
 
 
 def get(kind: str, name: str) -> Callable[..., Any]:
     """The function registered under a name; its module is imported at the first look-up."""
     return entry(kind, name).load()
-
-
-def load_plugin(path: str | Path) -> ModuleType:
-    """Run a user's file, so that the items it registers can be named. Its source enters the run ids."""
-    path = Path(path)
-    if not path.is_file():
-        raise LosscopeError(
-            f"no plugin file {str(path)!r}; --plugin wants a Python file that registers items"
-        )
-    name = f"losscope_plugin_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except LosscopeError:
-        raise
-    except Exception as error:
-        raise LosscopeError(f"the plugin {str(path)!r} failed: {type(error).__name__}: {error}") from error
-    _plugin_sources[str(path.resolve())] = path.read_text(encoding="utf-8")
-    return module
-
-
-def load_entry_points() -> None:
-    """Load installed plugins, the entry points of group ``losscope.plugins``."""
-    for point in importlib.metadata.entry_points(group="losscope.plugins"):
-        point.load()
-
-
-def plugin_files() -> list[str]:
-    """The plugin files loaded so far, for workers to load again."""
-    return list(_plugin_sources)
 
 
 def source_of(kind: str, name: str) -> str | None:
@@ -179,3 +271,66 @@ def source_of(kind: str, name: str) -> str | None:
         return None
     file = sys.modules[found.module].__file__
     return Path(file).read_text(encoding="utf-8") if file else None
+
+
+def load_plugin(path: str | Path) -> ModuleType:
+    """Run a user's file, so that the items it registers can be named. Its source enters the run ids.
+
+    A file that was run before and has not changed is not run again.
+
+    Raises:
+        LosscopeError: there is no such file, or it fails; none of its items is kept then.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise LosscopeError(
+            f"no plugin file {str(path)!r}; --plugin wants a Python file that registers items"
+        )
+    where, text = path.resolve(), path.read_text(encoding="utf-8")
+    known = _plugin_sources.get(where)
+    if known is not None and known[0] == text:
+        return known[1]
+    name = f"losscope_plugin_{path.stem}_{hashlib.sha256(str(where).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, where)
+    if spec is None or spec.loader is None:
+        raise LosscopeError(
+            f"the plugin {str(path)!r} is not a Python file; --plugin wants one, ending in .py"
+        )
+    module = importlib.util.module_from_spec(spec)
+    _forget_module(name)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        _forget_module(name)
+        said = str(error) if isinstance(error, LosscopeError) else f"{type(error).__name__}: {error}"
+        raise LosscopeError(f"the plugin {str(path)!r} failed: {said}") from error
+    _plugin_sources[where] = text, module
+    return module
+
+
+def load_installed() -> dict[str, str]:
+    """Load installed plugins, the entry points of the group ``losscope.plugins``, at the first look-up.
+
+    One that fails is a warning that names it; the others, and the command, go on.
+
+    Returns:
+        The sentences about those that failed, by name.
+    """
+    global _broken
+    if _broken is None:
+        _broken = {}
+        for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+            try:
+                point.load()
+            except Exception as error:
+                _forget_module(point.module)
+                said = str(error) if isinstance(error, LosscopeError) else f"{type(error).__name__}: {error}"
+                _broken[point.name] = f"the installed plugin {point.name!r} ({point.value}) failed: {said}"
+                warnings.warn(f"{_broken[point.name]}; its items are missing", RuntimeWarning, stacklevel=2)
+    return _broken
+
+
+def _forget_module(module: str) -> None:
+    for key in [key for key, found in _plugins.items() if found.module == module]:
+        del _plugins[key]

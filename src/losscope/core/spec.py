@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from losscope.core import registry
 from losscope.core.calls import parse as parse_foreign
 from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.facts import LossFacts, Reduction, Value
 from losscope.core.quantities import GOALS
 
 NUMERICS = 3
@@ -27,9 +28,7 @@ NUMERICS = 3
 
 BASELINES = ("raw", "untrained")
 FOREIGN = ":"
-Reduction = Literal["valid_mean", "active_mean", "balanced"]
 Tuples = Literal["all", "random", "hard", "semihard", "distance_weighted"]
-Value = float | int | bool | str
 
 
 def seed_of(seed: int, dimension: str, *more: object) -> int:
@@ -108,20 +107,19 @@ class LossSpec(Strict):
         """Raise for a hyperparameter the loss does not have, or one that must be positive and is not."""
         if self.foreign or self.baseline:
             return
-        facts = self.facts
-        known = registry.entry("loss", self.name).parameters
+        found = registry.entry("loss", self.name)
+        facts, known = found.facts, found.parameters
         for key, value in self.hyperparameters.items():
             if key not in known:
                 raise unknown(f"hyperparameter of {self.name}", key, [*known, "reduction", "tuples"])
-            if key in facts.get("positive", ("margin", "temperature", "scale")):
+            if key in facts.positive:
                 number = isinstance(value, int | float) and not isinstance(value, bool)
                 require(
                     number and float(value) > 0 and float(value) < float("inf"),
                     f"{key} of {self.name} is {value!r}; it must be a finite number greater than 0",
                 )
-        allowed = facts.get("reductions", ("valid_mean", "active_mean", "balanced"))
-        if self.reduction and self.reduction not in allowed:
-            raise unknown(f"reduction of {self.name}", self.reduction, allowed)
+        if self.reduction and self.reduction not in facts.reductions:
+            raise unknown(f"reduction of {self.name}", self.reduction, facts.reductions)
 
     @property
     def foreign(self) -> bool:
@@ -134,9 +132,9 @@ class LossSpec(Strict):
         return self.name in BASELINES
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What the registration of the loss declares; empty for foreign losses and baselines."""
-        return {} if self.foreign or self.baseline else registry.entry("loss", self.name).facts
+    def facts(self) -> LossFacts | None:
+        """What the registration of the loss declares; None for foreign losses and baselines."""
+        return None if self.foreign or self.baseline else registry.entry("loss", self.name).facts
 
     @property
     def label(self) -> str:
@@ -152,10 +150,10 @@ class LossSpec(Strict):
         """The identity with every default of the protocol filled in, so that nothing is implicit."""
         if self.foreign or self.baseline:
             return self
-        facts = self.facts
+        found = registry.entry("loss", self.name)
         hyper = {
-            **registry.entry("loss", self.name).parameters,
-            **facts.get("defaults", {}).get(protocol, {}),
+            **found.parameters,
+            **found.facts.defaults.get(protocol, {}),
             **self.hyperparameters,
         }
         reduction = self.reduction or hyper.pop("reduction", None) or "valid_mean"
@@ -330,7 +328,8 @@ def protocol(name: str, kind: str, data: str = "", **changes: Any) -> Protocol:
         base["epochs"] = _PAPER_EPOCHS.get(data, base["epochs"])
     if "model" in changes:
         # A network of its own kind has widths of its own.
-        base["hidden"] = registry.entry("model", changes["model"]).facts.get("hidden", base["hidden"])
+        own = registry.entry("model", changes["model"]).facts.hidden
+        base["hidden"] = base["hidden"] if own is None else own
     return build(Protocol, {"name": name, **base, **changes}, f"protocol {name!r}")
 
 

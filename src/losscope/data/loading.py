@@ -148,8 +148,8 @@ def present(name: str, root: str | Path | None = None) -> bool:
     True
     """
     facts = registry.entry("data", name).facts
-    if facts.get("bundled"):
+    if facts.bundled:
         return True
     root = root or os.environ.get("LOSSCOPE_DATA") or None
     bases = [cache_folder(), *([Path(root).expanduser()] if root else [])]
-    return any(any(base.glob(one)) for base in bases for one in facts.get("files", ()))
+    return any(any(base.glob(one)) for base in bases for one in facts.files)

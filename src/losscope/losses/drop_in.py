@@ -27,14 +27,16 @@ class LossModule(nn.Module):
         self, spec: LossSpec, num_classes: int | None, embedding_size: int | None, seed: int
     ) -> None:
         super().__init__()
+        found = entry("loss", spec.name)
         require(
-            spec.facts["form"] != "anchors" or spec.tuples in (None, "all"),
+            found.facts.takes != "anchors" or spec.tuples in (None, "all"),
             f"{spec.name} takes every row of a batch; tuples {spec.tuples!r} are for losses of pairs or triplets",
         )
         self.spec = spec
-        self._function: Callable[..., Terms] = entry("loss", spec.name).load()
+        self.facts = found.facts
+        self._function: Callable[..., Terms] = found.load()
         self._generator = np.random.default_rng(seed)
-        if spec.facts["class_vectors"]:
+        if self.facts.class_vectors:
             if num_classes is None or embedding_size is None:
                 raise LosscopeError(
                     f"{spec.name} has a vector a class; it wants num_classes=… and embedding_size=…"
@@ -47,15 +49,15 @@ class LossModule(nn.Module):
 
     def terms(self, embeddings: Tensor, relation: Relation) -> Terms:
         """The loss before reduction; the embeddings are normalised here if the loss wants that."""
-        z = normalise(embeddings) if self.spec.facts["normalised"] else embeddings
+        z = normalise(embeddings) if self.facts.normalised else embeddings
         tuples = self.spec.tuples or "all"
-        if tuples != "all":
+        if tuples != "all" and self.facts.takes != "anchors":
             relation.check(z)
             members = [self._generator] * int(np.prod(z.shape[:-2]))
-            form, distances = self.spec.facts["form"], pair_distances(z.detach())
+            form, distances = self.facts.takes, pair_distances(z.detach())
             relation = sample(relation, tuples, distances, members, form=form, dimension=z.shape[-1])
         words: dict[str, Any] = dict(self.spec.hyperparameters)
-        if self.spec.facts["class_vectors"]:
+        if self.facts.class_vectors:
             words["class_vectors"] = self.class_vectors
         return self._function(z, relation, **words)
 
@@ -82,9 +84,7 @@ class LossModule(nn.Module):
         )
         if ref_emb is None:
             return reduce(self.terms(embeddings, Relation.from_labels(labels)), self._reduction)
-        require(
-            not self.spec.facts["class_vectors"], f"{self.spec.name} has class vectors, no use for ref_emb"
-        )
+        require(not self.facts.class_vectors, f"{self.spec.name} has class vectors, no use for ref_emb")
         if ref_labels is None:
             raise LosscopeError("ref_emb was given without ref_labels")
         own, more = embeddings.shape[-2], ref_emb.shape[-2]

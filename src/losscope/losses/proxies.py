@@ -56,8 +56,8 @@ def _column(value: float | Tensor, like: Tensor) -> Tensor:
     "arcface",
     hinge=False,
     normalised=True,
-    form="anchors",
-    shape="softmax",
+    takes="anchors",
+    form="softmax",
     reductions=("valid_mean",),
     class_vectors=True,
     units={"margin": "radians", "scale": "logit at cosine 1"},
@@ -72,7 +72,6 @@ def _column(value: float | Tensor, like: Tensor) -> Tensor:
         {"margin": 0.6},
     ],
     floor=False,
-    force=None,
 )
 def arcface(
     embeddings: Tensor,
@@ -123,8 +122,8 @@ def arcface(
     "center_contrastive",
     hinge=False,
     normalised=True,
-    form="anchors",
-    shape="softmax",
+    takes="anchors",
+    form="softmax",
     reductions=("valid_mean",),
     class_vectors=True,
     units={"margin": "cosine", "scale": "logit at cosine 1"},
@@ -139,7 +138,6 @@ def arcface(
         {"margin": 0.35, "scale": 32.0},
     ],
     floor=False,
-    force=None,
 )
 def center_contrastive(
     embeddings: Tensor,

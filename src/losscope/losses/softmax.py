@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from losscope.core.registry import register
+from losscope.core.registry import force_of, register
 from losscope.pairs import Relation, Terms, widened
 from losscope.pairs.kernels.aligned import per_member
 from losscope.pairs.kernels.dispatch import log_ratio, log_share, softmax_slopes
@@ -23,8 +23,8 @@ def _scale(temperature: float | Tensor) -> float | Tensor:
     "info_nce",
     hinge=False,
     normalised=True,
-    form="anchors",
-    shape="softmax",
+    takes="anchors",
+    form="softmax",
     reductions=("valid_mean",),
     class_vectors=False,
     units={"temperature": "cosine"},
@@ -39,7 +39,6 @@ def _scale(temperature: float | Tensor) -> float | Tensor:
         {"temperature": 1.0},
     ],
     floor=True,
-    force="info_nce_force",
 )
 def info_nce(
     embeddings: Tensor, relation: Relation, *, temperature: float | Tensor = 0.1, in_batch: bool = True
@@ -74,6 +73,7 @@ def info_nce(
     return log_ratio(widened(embeddings), relation, _scale(temperature), in_batch)
 
 
+@force_of("info_nce")
 def info_nce_force(
     distances: Tensor,
     relation: Relation,
@@ -91,8 +91,8 @@ def info_nce_force(
     "sup_con",
     hinge=False,
     normalised=True,
-    form="anchors",
-    shape="softmax",
+    takes="anchors",
+    form="softmax",
     reductions=("valid_mean",),
     class_vectors=False,
     units={"temperature": "cosine"},
@@ -107,7 +107,6 @@ def info_nce_force(
         {"temperature": 1.0},
     ],
     floor=True,
-    force="sup_con_force",
 )
 def sup_con(embeddings: Tensor, relation: Relation, *, temperature: float | Tensor = 0.1) -> Terms:
     """Supervised contrastive loss, the "out" form: mean over an anchor's positives of −log softmax over all others.
@@ -139,6 +138,7 @@ def sup_con(embeddings: Tensor, relation: Relation, *, temperature: float | Tens
     return log_share(widened(embeddings), relation, _scale(temperature))
 
 
+@force_of("sup_con")
 def sup_con_force(
     distances: Tensor, relation: Relation, *, temperature: float | Tensor = 0.1, **_: object
 ) -> Tensor:

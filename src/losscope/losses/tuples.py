@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from losscope.core.errors import require
-from losscope.core.registry import register
+from losscope.core.registry import force_of, register
 from losscope.pairs import Relation, Terms, pair_distances, widened
 from losscope.pairs.distances import matmul
 from losscope.pairs.kernels.aligned import ACTIVE_DISTANCE, aligned_contrastive, aligned_triplet, per_member
@@ -30,8 +30,8 @@ from losscope.pairs.kernels.dispatch import (
     "contrastive",
     hinge=True,
     normalised=True,
-    form="pairs",
-    shape="squared hinge",
+    takes="pairs",
+    form="squared hinge",
     reductions=("valid_mean", "balanced", "active_mean"),
     class_vectors=False,
     units={"margin": "distance"},
@@ -46,7 +46,6 @@ from losscope.pairs.kernels.dispatch import (
         {"margin": 0.7, "reduction": "balanced"},
     ],
     floor=False,
-    force="contrastive_force",
 )
 def contrastive(embeddings: Tensor, relation: Relation, *, margin: float | Tensor = 0.5) -> Terms:
     """Contrastive loss: positives d², negatives max(0, margin − d)².
@@ -102,6 +101,7 @@ def _explicit_contrastive(z: Tensor, relation: Relation, margin: float | Tensor)
     return Terms(value, active, valid, paired=True)
 
 
+@force_of("contrastive")
 def contrastive_force(
     distances: Tensor,
     relation: Relation,
@@ -125,8 +125,8 @@ def contrastive_force(
     "triplet",
     hinge=True,
     normalised=True,
-    form="triplets",
-    shape="linear hinge",
+    takes="triplets",
+    form="linear hinge",
     reductions=("valid_mean", "active_mean"),
     class_vectors=False,
     units={"margin": "distance, or squared distance if squared"},
@@ -141,7 +141,6 @@ def contrastive_force(
         {"margin": 1.0},
     ],
     floor=False,
-    force="triplet_force",
 )
 def triplet(
     embeddings: Tensor, relation: Relation, *, margin: float | Tensor = 0.1, squared: bool = False
@@ -187,6 +186,7 @@ def triplet(
     return Terms(value, active, valid)
 
 
+@force_of("triplet")
 def triplet_force(
     distances: Tensor,
     relation: Relation,
@@ -207,8 +207,8 @@ def triplet_force(
     "n_pair",
     hinge=False,
     normalised=False,
-    form="anchors",
-    shape="softmax",
+    takes="anchors",
+    form="softmax",
     reductions=("valid_mean",),
     class_vectors=False,
     units={"l2_weight": "loss per squared length"},
@@ -223,7 +223,6 @@ def triplet_force(
         {"l2_weight": 0.2},
     ],
     floor=True,
-    force="n_pair_force",
 )
 def n_pair(
     embeddings: Tensor, relation: Relation, *, l2_weight: float | Tensor = 0.002, in_batch: bool = True
@@ -271,6 +270,7 @@ def n_pair(
     return Terms(terms.value + weight * lengths, None, terms.valid)
 
 
+@force_of("n_pair")
 def n_pair_force(distances: Tensor, relation: Relation, *, embeddings: Tensor, **_: object) -> Tensor:
     """|∂L/∂d_ij| of anchor i's terms with j, (..., B, B), at the lengths that the raw embeddings have."""
     z = widened(embeddings.detach())
@@ -283,8 +283,8 @@ def n_pair_force(distances: Tensor, relation: Relation, *, embeddings: Tensor, *
     faulty=True,
     hinge=True,
     normalised=True,
-    form="pairs",
-    shape="squared hinge",
+    takes="pairs",
+    form="squared hinge",
     reductions=("valid_mean",),
     class_vectors=False,
     units={"margin": "distance"},
@@ -299,7 +299,6 @@ def n_pair_force(distances: Tensor, relation: Relation, *, embeddings: Tensor, *
         {"margin": 1.0},
     ],
     floor=True,
-    force=None,
 )
 def contrastive_label_blind(embeddings: Tensor, relation: Relation, *, margin: float | Tensor = 0.5) -> Terms:
     """FAULTY, kept for study: contrastive loss whose distances meet the labels of all pairs, so that it is blind.

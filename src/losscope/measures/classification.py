@@ -18,7 +18,22 @@ NEIGHBOURS = 5
 Reference = tuple[Tensor, np.ndarray]
 
 
-@register("measure", "knn_accuracy", gives=("knn_accuracy",), needs=("reference",), default=True)
+@register(
+    "measure",
+    "knn_accuracy",
+    quantities=[
+        {
+            "name": "knn_accuracy",
+            "definition": "accuracy of 5-nearest-neighbour classification, training embeddings as reference",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "outcome",
+            "label": "k-NN accuracy",
+        },
+    ],
+    needs=("reference",),
+)
 @measured
 def knn_accuracy(space: Space, *, reference: Reference) -> Result:
     """Accuracy of 5-nearest-neighbour classification, Cover and Hart 1967.
@@ -51,7 +66,22 @@ def disjoint(space: Space, reference: Reference) -> bool:
     return not np.isin(space.labels, reference[1]).any()
 
 
-@register("measure", "linear_accuracy", gives=("linear_accuracy",), needs=("reference",), default=False)
+@register(
+    "measure",
+    "linear_accuracy",
+    quantities=[
+        {
+            "name": "linear_accuracy",
+            "definition": "accuracy of L2 logistic regression on standardised embeddings, C = 1",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "outcome",
+        },
+    ],
+    needs=("reference",),
+    default=False,
+)
 @measured
 def linear_accuracy(space: Space, *, reference: Reference) -> Result:
     """Accuracy of L2-penalised logistic regression (C = 1) fitted to the standardised reference.
@@ -80,7 +110,24 @@ def linear_accuracy(space: Space, *, reference: Reference) -> Result:
     return {"linear_accuracy": float(correct.mean())}, detail
 
 
-@register("measure", "nmi", gives=("nmi",), needs=(), uses=("seed",), default=False)
+@register(
+    "measure",
+    "nmi",
+    quantities=[
+        {
+            "name": "nmi",
+            "definition": "normalised mutual information of k-means clusters and classes",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "outcome",
+            "label": "NMI",
+            "order": 1,
+        },
+    ],
+    uses=("seed",),
+    default=False,
+)
 @measured
 def nmi(space: Space, *, seed: int = 0) -> Result:
     """Normalised mutual information of k-means clusters and classes (arithmetic mean of the entropies).

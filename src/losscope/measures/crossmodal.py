@@ -21,16 +21,59 @@ RECALLS = (1, 10)
 @register(
     "measure",
     "cross_modal",
-    gives=(
-        "map_audio_to_visual",
-        "map_visual_to_audio",
-        "recall_at_1_audio_to_visual",
-        "recall_at_1_visual_to_audio",
-        "recall_at_10_audio_to_visual",
-        "recall_at_10_visual_to_audio",
-    ),
+    quantities=[
+        {
+            "name": "map_audio_to_visual",
+            "definition": "mean average precision of second-modality items by first-modality queries",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "cross-modal",
+            "label": "mAP audio→visual",
+        },
+        {
+            "name": "map_visual_to_audio",
+            "definition": "mean average precision of first-modality items by second-modality queries",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "cross-modal",
+            "label": "mAP visual→audio",
+        },
+        {
+            "name": "recall_at_1_audio_to_visual",
+            "definition": "Recall@1 of the second modality by first-modality queries",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "cross-modal",
+        },
+        {
+            "name": "recall_at_1_visual_to_audio",
+            "definition": "Recall@1 of the first modality by second-modality queries",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "cross-modal",
+        },
+        {
+            "name": "recall_at_10_audio_to_visual",
+            "definition": "Recall@10 of the second modality by first-modality queries",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "cross-modal",
+        },
+        {
+            "name": "recall_at_10_visual_to_audio",
+            "definition": "Recall@10 of the first modality by second-modality queries",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "cross-modal",
+        },
+    ],
     needs=("modality",),
-    default=True,
 )
 @measured
 def cross_modal(space: Space, *, modality: np.ndarray) -> Result:
@@ -81,9 +124,35 @@ def _one_way(space: Space, asking: np.ndarray, asked: np.ndarray) -> dict[str, n
 @register(
     "measure",
     "modalities",
-    gives=("modality_gap", "intra_variance_audio", "intra_variance_visual"),
+    quantities=[
+        {
+            "name": "modality_gap",
+            "definition": "distance of the modalities' means / root of the mean within-modality variance",
+            "unit": "ratio",
+            "better": "lower",
+            "scale": "log_ratio",
+            "group": "cross-modal",
+        },
+        {
+            "name": "intra_variance_audio",
+            "definition": "intra-class variance of the first modality",
+            "unit": "squared distance",
+            "better": "neither",
+            "scale": "log_ratio",
+            "group": "cross-modal",
+            "limits": "form",
+        },
+        {
+            "name": "intra_variance_visual",
+            "definition": "intra-class variance of the second modality",
+            "unit": "squared distance",
+            "better": "neither",
+            "scale": "log_ratio",
+            "group": "cross-modal",
+            "limits": "form",
+        },
+    ],
     needs=("modality",),
-    default=True,
 )
 @measured
 def modalities(space: Space, *, modality: np.ndarray) -> Result:

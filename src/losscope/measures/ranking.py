@@ -26,18 +26,73 @@ TOGETHER = 1 << 18
 @register(
     "measure",
     "retrieval",
-    gives=(
-        "recall_at_1",
-        "recall_at_5",
-        "recall_at_10",
-        "r_precision",
-        "map_at_r",
-        "hubness",
-        "fine_recall_at_1",
-    ),
-    needs=(),
+    quantities=[
+        {
+            "name": "recall_at_1",
+            "definition": "share of queries with an item of their class among the 1 nearest",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "outcome",
+            "label": "Recall@1",
+        },
+        {
+            "name": "recall_at_5",
+            "definition": "share of queries with an item of their class among the 5 nearest",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "outcome",
+            "label": "Recall@5",
+        },
+        {
+            "name": "recall_at_10",
+            "definition": "share of queries with an item of their class among the 10 nearest",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "outcome",
+            "label": "Recall@10",
+        },
+        {
+            "name": "r_precision",
+            "definition": "share of a query's R nearest that are of its class, R its class's other items",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "outcome",
+            "label": "R-precision",
+        },
+        {
+            "name": "map_at_r",
+            "definition": "mean average precision over a query's R nearest",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "outcome",
+            "label": "MAP@R",
+        },
+        {
+            "name": "hubness",
+            "definition": "skewness of the 10-occurrence",
+            "unit": "skewness",
+            "better": "lower",
+            "scale": "difference",
+            "delta": 0.05,
+            "group": "geometry",
+            "order": 2,
+        },
+        {
+            "name": "fine_recall_at_1",
+            "definition": "Recall@1 by labels finer than those trained on",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "detail",
+            "label": "fine Recall@1",
+        },
+    ],
     uses=("fine_labels", "wanted"),
-    default=True,
 )
 @measured
 def retrieval(
@@ -195,7 +250,21 @@ def _maps_at_r(members: Tensor, classes: np.ndarray) -> np.ndarray:
     return scores
 
 
-@register("measure", "detail", gives=("fine_variance_share",), needs=("fine_labels",), default=True)
+@register(
+    "measure",
+    "detail",
+    quantities=[
+        {
+            "name": "fine_variance_share",
+            "definition": "share of the within-coarse-class variance that lies between fine classes",
+            "unit": "share",
+            "better": "neither",
+            "scale": "difference",
+            "group": "detail",
+        },
+    ],
+    needs=("fine_labels",),
+)
 @measured
 def fine_detail(space: Space, *, fine_labels: np.ndarray) -> Result:
     """Share of the within-class variance that lies between fine classes.

@@ -23,17 +23,65 @@ SAMPLED_CLASS_PAIRS = 1_000_000
 @register(
     "measure",
     "geometry",
-    gives=(
-        "intra_variance",
-        "intra_variance_std",
-        "inter_distance",
-        "inter_distance_std",
-        "intra_inter_ratio",
-        "nc1",
-    ),
-    needs=(),
+    quantities=[
+        {
+            "name": "intra_variance",
+            "definition": "mean over classes of the mean squared distance of a class's embeddings to their mean",
+            "unit": "squared distance",
+            "better": "neither",
+            "scale": "log_ratio",
+            "group": "geometry",
+            "limits": "form",
+            "label": "intra-class variance",
+        },
+        {
+            "name": "intra_variance_std",
+            "definition": "standard deviation over classes of intra-class variance",
+            "unit": "squared distance",
+            "better": "neither",
+            "scale": "log_ratio",
+            "group": "geometry",
+            "limits": "form",
+            "label": "intra-class variance, deviation",
+        },
+        {
+            "name": "inter_distance",
+            "definition": "mean distance between two class means",
+            "unit": "distance",
+            "better": "neither",
+            "scale": "log_ratio",
+            "group": "geometry",
+            "label": "inter-class distance",
+        },
+        {
+            "name": "inter_distance_std",
+            "definition": "standard deviation over pairs of classes of the distance of their means",
+            "unit": "distance",
+            "better": "neither",
+            "scale": "log_ratio",
+            "group": "geometry",
+            "label": "inter-class distance, deviation",
+        },
+        {
+            "name": "intra_inter_ratio",
+            "definition": "intra-class variance / inter-class distance squared: spread common to all classes removed",
+            "unit": "ratio",
+            "better": "lower",
+            "scale": "log_ratio",
+            "group": "geometry",
+            "label": "intra/inter²",
+        },
+        {
+            "name": "nc1",
+            "definition": "tr(within covariance times pseudo-inverse of between covariance) / classes: neural collapse",
+            "unit": "ratio",
+            "better": "lower",
+            "scale": "log_ratio",
+            "group": "geometry",
+            "label": "NC1",
+        },
+    ],
     uses=("seed",),
-    default=True,
 )
 @measured
 def geometry(space: Space, *, seed: int = 0) -> Result:
@@ -107,7 +155,28 @@ def _collapse(residuals: Tensor, means: Tensor, weights: Tensor) -> float:
     return float((weights @ along / eigenvalues[kept]).sum() / classes)
 
 
-@register("measure", "spectrum", gives=("effective_rank", "spectral_decay"), needs=(), default=True)
+@register(
+    "measure",
+    "spectrum",
+    quantities=[
+        {
+            "name": "effective_rank",
+            "definition": "exp of the entropy of the singular values (RankMe)",
+            "unit": "dimensions",
+            "better": "neither",
+            "scale": "log_ratio",
+            "group": "geometry",
+        },
+        {
+            "name": "spectral_decay",
+            "definition": "KL divergence from uniform to the normalised singular values; null if rank-deficient",
+            "unit": "nats",
+            "better": "neither",
+            "scale": "log_ratio",
+            "group": "geometry",
+        },
+    ],
+)
 @measured
 def spectrum(space: Space) -> Result:
     """How evenly the embeddings fill their dimensions, from the singular values σ of the (N, D) matrix.
@@ -127,7 +196,21 @@ def spectrum(space: Space) -> Result:
     return {"effective_rank": rank, "spectral_decay": decay}, {}
 
 
-@register("measure", "uniformity", gives=("uniformity",), needs=(), default=True)
+@register(
+    "measure",
+    "uniformity",
+    quantities=[
+        {
+            "name": "uniformity",
+            "definition": "log of the mean over pairs of exp(-2 d²)",
+            "unit": "nats",
+            "better": "neither",
+            "scale": "difference",
+            "delta": 0.05,
+            "group": "geometry",
+        },
+    ],
+)
 @measured
 def uniformity(space: Space) -> Stream:
     """Log of the mean over pairs of exp(-2 d²), Wang and Isola 2020, equation 2 with t = 2."""
@@ -141,7 +224,22 @@ def uniformity(space: Space) -> Stream:
     return {"uniformity": math.log(mean) if count > 1 else NULL}, {}
 
 
-@register("measure", "silhouette", gives=("silhouette",), needs=(), default=True)
+@register(
+    "measure",
+    "silhouette",
+    quantities=[
+        {
+            "name": "silhouette",
+            "definition": "mean silhouette coefficient",
+            "unit": "index",
+            "better": "higher",
+            "scale": "difference",
+            "delta": 0.05,
+            "group": "geometry",
+            "order": 1,
+        },
+    ],
+)
 @measured
 def silhouette(space: Space) -> Stream:
     """Mean silhouette coefficient, Rousseeuw 1987: (b - a) / max(a, b) of the Euclidean distances.
@@ -175,7 +273,21 @@ def _class_sums(table: Tensor, starts: np.ndarray) -> np.ndarray:
     return upto[:, torch.from_numpy(starts).to(table.device)].diff(dim=1).cpu().numpy()
 
 
-@register("measure", "alignment", gives=("alignment",), needs=("positive_pairs",), default=True)
+@register(
+    "measure",
+    "alignment",
+    quantities=[
+        {
+            "name": "alignment",
+            "definition": "mean squared distance of explicit positive pairs",
+            "unit": "squared distance",
+            "better": "lower",
+            "scale": "log_ratio",
+            "group": "geometry",
+        },
+    ],
+    needs=("positive_pairs",),
+)
 @measured
 def alignment(space: Space, *, positive_pairs: tuple[np.ndarray, np.ndarray]) -> Result:
     """Mean squared distance of explicit positive pairs, Wang and Isola 2020, equation 1 with α = 2.

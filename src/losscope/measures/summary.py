@@ -101,21 +101,21 @@ def _choose(names: Iterable[str] | None, given: Mapping[str, Any]) -> tuple[list
     """The measures to run and the values to return (None for all they give)."""
     table = entries("measure")
     if names is None:
-        return [e for e in table.values() if e.facts["default"] and set(e.facts["needs"]) <= set(given)], None
-    givers = {value: found for found in table.values() for value in found.facts["gives"]}
+        return [e for e in table.values() if e.facts.default and set(e.facts.needs) <= set(given)], None
+    givers = {value: found for found in table.values() for value in found.facts.gives}
     chosen: dict[str, Entry] = {}
     wanted: set[str] = set()
     for name in [names] if isinstance(names, str) else names:
         found = givers.get(name) or table.get(name)
         if found is None:
             raise unknown("measure", name, {*givers, *table})
-        lacking = [need for need in found.facts["needs"] if need not in given]
+        lacking = [need for need in found.facts.needs if need not in given]
         if name.startswith("fine_") and "fine_labels" not in given:
             lacking = ["fine_labels"]
         if lacking:
             raise LosscopeError(f"measure {name!r} needs {' and '.join(lacking)}, which was not given")
         chosen[found.name] = found
-        wanted |= {name} if name in givers else set(found.facts["gives"])
+        wanted |= {name} if name in givers else set(found.facts.gives)
     return list(chosen.values()), wanted
 
 
@@ -149,7 +149,7 @@ def _measure(
     """All measures of one member: the package's on one shared space, plugins' by the public contract."""
     jobs, plugins = [], []
     for found, function in loaded:
-        takes = {*found.facts["needs"], *found.facts.get("uses", ())}
+        takes = {*found.facts.needs, *found.facts.uses}
         needs = {name: need for name, need in own.items() if name in takes}
         if isinstance(function, Measured):
             jobs.append((function.of_space, needs))

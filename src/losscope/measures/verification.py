@@ -30,9 +30,43 @@ EXPECTED_FALSE_ACCEPTS = 100
 @register(
     "measure",
     "verification",
-    gives=("eer", "tar_at_far_1e2", "tar_at_far_1e3", "threshold_spread"),
-    needs=(),
-    default=True,
+    quantities=[
+        {
+            "name": "eer",
+            "definition": "error rate of verification where false accepts and false rejects are equal",
+            "unit": "share",
+            "better": "lower",
+            "scale": "difference",
+            "group": "verification",
+            "label": "EER",
+        },
+        {
+            "name": "threshold_spread",
+            "definition": "standard deviation over classes of TAR at the one threshold of FAR 0.01",
+            "unit": "share",
+            "better": "lower",
+            "scale": "difference",
+            "group": "verification",
+        },
+        {
+            "name": "tar_at_far_1e2",
+            "definition": "true accept rate at a false accept rate of 0.01",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "verification",
+            "label": "TAR at FAR 0.01",
+        },
+        {
+            "name": "tar_at_far_1e3",
+            "definition": "true accept rate at a false accept rate of 0.001",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "verification",
+            "label": "TAR at FAR 0.001",
+        },
+    ],
 )
 @measured
 def verification(space: Space) -> Stream:

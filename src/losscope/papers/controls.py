@@ -143,8 +143,8 @@ def _scale_free(evidence: Evidence) -> list[Row]:
 def _margins(paper: str, piece: Piece, own: Sequence[Side]) -> list[Row]:
     explained: dict[str, list[str]] = {"intra_inter_ratio": []}
     for name, entry in claims.claims_of(paper).items():
-        if entry.facts.get("measure"):
-            explained.setdefault(str(entry.facts["measure"]), []).append(name)
+        if entry.facts.measure:
+            explained.setdefault(entry.facts.measure, []).append(name)
     if piece.plan.source.facts.fine_names:
         explained["intra_variance@test"] = ["variance-is-detail"]
     rows = []
@@ -208,9 +208,7 @@ def _blind(piece: Piece, blind: Side, beside: Evidence) -> list[Row]:
 
 def _about(measure: str) -> list[str]:
     """The claims of the first paper about a measure."""
-    return [
-        name for name, entry in claims.claims_of("zeng2025").items() if entry.facts.get("measure") == measure
-    ]
+    return [name for name, entry in claims.claims_of("zeng2025").items() if entry.facts.measure == measure]
 
 
 def _fixed_points(piece: Piece, own: Sequence[Side]) -> list[Row]:

@@ -118,14 +118,14 @@ def _tests(planned: Planned) -> dict[str, int]:
 def _applicable(every: Mapping[str, Any], piece: Piece) -> list[str]:
     facts, found = piece.plan.source.facts, []
     for name, entry in every.items():
-        measure = str(entry.facts.get("measure", ""))
+        measure = entry.facts.measure or ""
         if measure.startswith("fine_") and not facts.fine_names:
             continue
         if measure.startswith(("map_audio", "map_visual")) and facts.kind != "pair":
             continue
         if measure == "knn_accuracy" and (facts.disjoint or facts.kind == "pair"):
             continue
-        if name.startswith("variance-is-detail") or (entry.facts.get("timing") and piece.reduced):
+        if name.startswith("variance-is-detail") or (entry.facts.timing and piece.reduced):
             continue
         found.append(name)
     return found

@@ -28,7 +28,7 @@ def claims_of(paper: str) -> dict[str, Entry]:
     >>> list(claims_of("zeng2025"))[:2]
     ['intra-variance', 'inter-distance']
     """
-    return {name: one for name, one in registry.entries("claim").items() if one.facts.get("paper") == paper}
+    return {name: one for name, one in registry.entries("claim").items() if one.facts.paper == paper}
 
 
 def judge(paper: str, evidences: Sequence[Evidence]) -> list[dict[str, Any]]:
@@ -56,13 +56,13 @@ def judge(paper: str, evidences: Sequence[Evidence]) -> list[dict[str, Any]]:
 
 def _stated(entry: Entry, evidence: Evidence) -> stats.Claim | None:
     """What a claim says of the evidence; None where it says nothing."""
-    inside = evidence.data in entry.facts.get("data", ())
-    if entry.facts.get("timing") and evidence.reduced:
+    inside = evidence.data in entry.facts.data
+    if entry.facts.timing and evidence.reduced:
         reason = f"how fast is not testable on reduced data: {evidence.reduced}"
         return Stated(None, "lower", reason=reason) if inside else None
     found = entry.load()(evidence)
     if found is None:
-        lacking = f"these data have no {entry.facts.get('measure', 'value for it')}"
+        lacking = f"these data have no {entry.facts.measure or 'value for it'}"
         return Stated(None, "higher", reason=lacking) if inside else None
     if not isinstance(found, stats.Claim):
         raise LosscopeError(
@@ -83,8 +83,8 @@ def _row(
         reasons = [verdict.reason]
     return {
         "id": entry.name,
-        "statement": facts.get("statement") or entry.summary,
-        "source": facts.get("source", ""),
+        "statement": facts.statement,
+        "source": facts.source,
         "data": evidence.data,
         "protocol": evidence.protocol,
         "expected": _natural(one.value, ratio),
@@ -94,14 +94,14 @@ def _row(
         "verdict": verdict.verdict,
         "seeds_needed": verdict.seeds_needed,
         "reason": "; ".join(dict.fromkeys(text for text in reasons if text)) or None,
-        "beyond": evidence.data not in facts.get("data", ()),
+        "beyond": evidence.data not in facts.data,
         "together": False,
         "says": f"{a} {one.direction} than {b}"
         if a and row is not None and row.measure != "spearman"
         else f"{a} rises with {b}"
         if a
         else one.direction,
-        "measure": row.measure if row is not None else facts.get("measure"),
+        "measure": row.measure if row is not None else facts.measure,
         "scale": "ratio" if ratio else "difference",
         "a": a,
         "b": b,
@@ -156,7 +156,7 @@ def together(paper: str, rows: Sequence[Mapping[str, Any]], protocols: Sequence[
     for name, entry in claims_of(paper).items():
         for protocol in protocols:
             own = {row["data"]: row for row in rows if row["id"] == name and row["protocol"] == protocol}
-            cells = entry.facts.get("data", ()) or tuple(own)
+            cells = entry.facts.data or tuple(own)
             if not own:
                 continue
             verdicts = {data: _verdict_of(own.get(data)) for data in cells}
@@ -173,7 +173,7 @@ def together(paper: str, rows: Sequence[Mapping[str, Any]], protocols: Sequence[
                     "verdict": one.verdict,
                     "seeds_needed": one.seeds_needed,
                     "reason": one.reason,
-                    "beyond": not entry.facts.get("data"),
+                    "beyond": not entry.facts.data,
                     "together": True,
                     "cells": list(cells),
                     "run": [data for data in cells if data in own],

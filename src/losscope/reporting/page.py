@@ -122,7 +122,7 @@ def _collected(
         own = entry.module.startswith("losscope.")
         section = _called(name, entry.load(), context, own)
         if section is not None:
-            found.append((float(entry.facts.get("order", _AFTER_ALL_BUT_TABLES)), name, section))
+            found.append((entry.facts.order, name, section))
     for place, item in enumerate(extra):
         name = getattr(item, "__name__", f"extra-{place + 1}")
         section = _called(name, item, context, False) if callable(item) else item

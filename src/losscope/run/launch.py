@@ -65,7 +65,7 @@ class Group:
     @property
     def stacks(self) -> bool:
         """Whether the group is one stacked model (vectors and heads), or alone (convolutions on a CPU)."""
-        return registry.entry("model", self.runs[0].protocol.model).facts.get("stacks", True)
+        return registry.entry("model", self.runs[0].protocol.model).facts.stacks
 
 
 def group(runs: Sequence[Run], ids: Sequence[str], **common: Any) -> list[Group]:
@@ -81,7 +81,7 @@ def group(runs: Sequence[Run], ids: Sequence[str], **common: Any) -> list[Group]
     for members in families.values():
         members.sort(key=lambda member: member[0].seed)
         first = members[0][0]
-        alone = not registry.entry("model", first.protocol.model).facts.get("stacks", True)
+        alone = not registry.entry("model", first.protocol.model).facts.stacks
         if first.loss.baseline:
             most = MOST_BASELINES
         elif alone and common["device"] == "cpu":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -32,13 +31,14 @@ class Objective:
         entry = registry.entry("loss", spec.name)
         self.function = entry.load()
         self.facts = entry.facts
-        self.form: str = self.facts["form"]
-        self.normalised: bool = self.facts["normalised"]
-        self.hinge: bool = self.facts["hinge"]
+        self.form: str = self.facts.takes
+        self.normalised = self.facts.normalised
+        self.hinge = self.facts.hinge
+        self.floor = self.facts.floor
         self.reduction: str = spec.reduction or "valid_mean"
         self.seeds = [run.seed for run in runs]
         self.classes = [_classes(run, split) for run, split in zip(runs, splits, strict=True)]
-        if self.facts.get("class_vectors") and len(set(self.classes)) > 1:
+        if self.facts.class_vectors and len(set(self.classes)) > 1:
             raise LosscopeError(
                 f"the loss {spec.name!r} has a vector for each class and the seeds' training classes differ in "
                 f"number: {sorted(set(self.classes))}; train one seed at a time"
@@ -51,13 +51,11 @@ class Objective:
                 if len(set(values)) == 1
                 else torch.tensor(values, dtype=torch.float32, device=device)
             )
-        force = self.facts.get("force")
-        module = importlib.import_module(self.function.__module__)
-        self.force = getattr(module, force) if force else None
+        self.force = entry.force()
 
     def initial(self, embedding_size: int) -> list[dict[str, np.ndarray]]:
         """The loss's own parameters of each member: class vectors, or none."""
-        if not self.facts.get("class_vectors"):
+        if not self.facts.class_vectors:
             return [{} for _ in self.seeds]
         return [
             {

@@ -275,9 +275,7 @@ def _finish(population: Population, keep: str) -> list[Record]:
         if reason is not None or run.purpose == "trial":
             records.append(record)
             continue
-        record.measures = {
-            "train": population.curves.summary(member, population.objective.facts.get("floor", False))
-        }
+        record.measures = {"train": population.curves.summary(member, population.objective.floor)}
         parameters = {name: value[member : member + 1] for name, value in population.stack.network.items()}
 
         def embed(inputs: Tensor, parameters: dict[str, Tensor] = parameters) -> Tensor:

@@ -32,7 +32,7 @@ class ForeignObjective:
     def __init__(self, runs: Sequence[Run], classes: Sequence[int], device: torch.device):
         spec, size = runs[0].loss, runs[0].protocol.embedding_size
         # Whether its least value is above 0 is not known, so that epochs_to_90 is not said.
-        self.facts: dict[str, Any] = {"floor": True}
+        self.floor = True
         self.hyper: dict[str, Any] = {}
         self.provenance = {"foreign": origin(spec.name)}
         self.seeds = [run.seed for run in runs]

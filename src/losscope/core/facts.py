@@ -1,0 +1,321 @@
+"""What each kind of registered item says of itself, as frozen, strict values. Imports no torch.
+
+``register("loss", "triplet", hinge=True, ...)`` builds ``LossFacts``; a fact that is misspelt, missing or of
+the wrong type is an error that names the choices. A person who adds an item reads its class here to see what
+may be said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
+
+from losscope.core.errors import LosscopeError, require, unknown
+
+Scale = Literal["difference", "log_ratio"]
+Better = Literal["higher", "lower", "neither"]
+Group = Literal["geometry", "greediness", "outcome", "detail", "verification", "cross-modal"]
+Reduction = Literal["valid_mean", "active_mean", "balanced"]
+Takes = Literal["pairs", "triplets", "anchors"]
+Value = float | int | bool | str
+
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+"""A tuple of names; a list will do."""
+Rates = Annotated[tuple[Reduction, ...], Field(strict=False, min_length=1)]
+Points = Annotated[tuple[dict[str, Value], ...], Field(strict=False)]
+
+INDIFFERENCE: dict[Scale, float] = {"difference": 0.01, "log_ratio": math.log(1.10)}
+"""The size below which a difference does not matter, for a quantity that does not state its own."""
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Quantity:
+    """A measured quantity: its meaning, unit, orientation, scale and indifference.
+
+    Attributes:
+        better: the direction that is better, if any: more variance is not better or worse than less.
+        scale: how two losses are compared, by a difference or by the log of a ratio.
+        delta: the size below which a difference does not matter on that scale; 0.01, or 10 %, if not given.
+        group: under which heading it is shown.
+        limits: between which losses a comparison has no meaning: ``hinge`` (only hinge losses have the
+            quantity), ``form`` (only losses of one form can be compared), or nothing.
+        label: the name as people read it; made from the name if not given.
+        order: the place within the group, the smaller first; quantities of one place stand as registered.
+
+    >>> Quantity("mean_norm", "mean length of the embeddings", "length", "neither", "log_ratio").label
+    'mean norm'
+    """
+
+    name: str
+    definition: str
+    unit: str
+    better: Better
+    scale: Scale
+    delta: float = math.nan
+    group: Group = "outcome"
+    limits: Literal["", "hinge", "form"] = ""
+    label: str = ""
+    order: int = 0
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.delta):
+            object.__setattr__(self, "delta", INDIFFERENCE[self.scale])
+        if not self.label:
+            object.__setattr__(self, "label", self.name.replace("_", " "))
+
+
+class Facts(BaseModel):
+    """Frozen and strict; an unknown fact is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    noun: ClassVar[str] = "item"
+
+    def check(self, parameters: Mapping[str, Any]) -> None:
+        """Raise for facts that contradict each other or the function's hyperparameters."""
+
+
+class LossFacts(Facts):
+    """What a loss says of itself.
+
+    Attributes:
+        hinge: whether terms can be inactive, so that ``Terms.active`` is counted.
+        normalised: whether it wants L2-normalised embeddings.
+        takes: what one term is made of, and so what is drawn for it: ``pairs``, ``triplets``, or ``anchors``
+            (every row with all its partners).
+        form: the form of its value (``squared hinge``, ``linear hinge``, ``softmax``, or your own word). Raw
+            values are compared between losses of one form only.
+        reductions: how its terms can be reduced to a scalar.
+        class_vectors: whether it is called with a parameter ``class_vectors`` (classes, embedding size).
+        units: the unit of a hyperparameter, as ``{"margin": "distance"}``.
+        positive: hyperparameters that must be greater than 0.
+        defaults: by protocol, the hyperparameters where they differ from the signature's.
+        space: the points that tuning tries; ``reduction`` may be among a point's keys.
+        floor: whether its least possible value is above 0.
+        faulty: whether it is a known fault, kept for study.
+    """
+
+    noun: ClassVar[str] = "loss"
+    hinge: bool
+    normalised: bool
+    takes: Takes
+    form: str = Field(min_length=1)
+    reductions: Rates = ("valid_mean",)
+    class_vectors: bool = False
+    units: dict[str, str] = {}
+    positive: Names = ()
+    defaults: dict[str, dict[str, Value]] = {}
+    space: Points = ()
+    floor: bool = False
+    faulty: bool = False
+
+    def check(self, parameters: Mapping[str, Any]) -> None:
+        """Raise for a name that is not a hyperparameter, or a reduction that the loss cannot have."""
+        for where, names in (
+            ("units", self.units),
+            ("positive", self.positive),
+            *(("defaults", point) for point in self.defaults.values()),
+            *(("space", point) for point in self.space),
+        ):
+            for name in names:
+                if name not in parameters and not (name == "reduction" and where in ("defaults", "space")):
+                    raise unknown(f"hyperparameter in {where}", name, [*parameters, "reduction"])
+        for point in (*self.defaults.values(), *self.space):
+            if (given := point.get("reduction", "valid_mean")) not in self.reductions:
+                raise unknown("reduction", str(given), self.reductions)
+        require(
+            self.hinge or "active_mean" not in self.reductions,
+            "the reduction active_mean is for hinge losses; give hinge=True or leave it out of reductions",
+        )
+
+
+class MeasureFacts(Facts):
+    """What a measure says of itself.
+
+    Attributes:
+        quantities: what it yields, each a ``Quantity`` given as a dictionary.
+        needs: what it cannot do without, beside embeddings and labels.
+        uses: what it takes where it is there.
+        default: whether it is measured without being named.
+    """
+
+    noun: ClassVar[str] = "measure"
+    quantities: Annotated[tuple[Quantity, ...], Field(strict=False, min_length=1)]
+    needs: Names = ()
+    uses: Names = ()
+    default: bool = True
+    GIVEN: ClassVar[tuple[str, ...]] = (
+        "reference",
+        "fine_labels",
+        "modality",
+        "positive_pairs",
+        "seed",
+        "wanted",
+    )
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """The names of the quantities."""
+        return tuple(one.name for one in self.quantities)
+
+    def check(self, parameters: Mapping[str, Any]) -> None:
+        """Raise for a need that no one can meet, and for a quantity declared twice."""
+        for name in (*self.needs, *self.uses):
+            if name not in self.GIVEN:
+                raise unknown("need", name, self.GIVEN)
+        twice = sorted({name for name in self.gives if self.gives.count(name) > 1})
+        require(not twice, f"the quantity {', '.join(twice)} is declared twice")
+
+
+class DataFacts(Facts):
+    """What a data set says of itself before it is read.
+
+    Attributes:
+        n, classes, modality, split: what it holds, and how it is split.
+        files: patterns of the files, below the data root, that mean that it is on this machine.
+        bundled: whether it needs no file.
+    """
+
+    noun: ClassVar[str] = "data set"
+    title: str
+    n: int = Field(gt=0)
+    classes: int = Field(gt=0)
+    modality: str
+    split: str = ""
+    licence: str = "none stated"
+    origin: str = "not stated"
+    files: Names = ()
+    bundled: bool = False
+
+
+class ModelFacts(Facts):
+    """What a network says of itself.
+
+    Attributes:
+        inputs: the kind of data that it takes.
+        stacks: whether members train faster stacked than one after the other on a CPU.
+        hidden: its own widths, where the protocol's do not fit it.
+    """
+
+    noun: ClassVar[str] = "model"
+    inputs: Literal["vectors", "images", "pair"]
+    stacks: bool = True
+    hidden: Annotated[tuple[int, ...] | None, Field(strict=False)] = None
+
+
+class ProtocolFacts(Facts):
+    """What a protocol says of itself.
+
+    Attributes:
+        tunes: the kinds of data on which it tunes the losses.
+        defaults: by loss, the hyperparameters that differ from the loss's own.
+    """
+
+    noun: ClassVar[str] = "protocol"
+    tunes: Names = ()
+    defaults: dict[str, dict[str, Value]] = {}
+
+
+class ClaimFacts(Facts):
+    """What a claim says of itself.
+
+    Attributes:
+        paper: the paper that makes it.
+        statement: the claim in a sentence.
+        source: where in the paper it is made.
+        data: the paper's own data sets for it; on others the claim is judged as beyond the paper.
+        measure: the quantity that it is about, None for an association.
+        timing: whether it is about when things happen, so that it cannot be judged on shortened training.
+    """
+
+    noun: ClassVar[str] = "claim"
+    paper: str
+    statement: str
+    source: str
+    data: Names = ()
+    measure: str | None = None
+    timing: bool = False
+
+
+class PaperFacts(Facts):
+    """What a paper says of itself: its title, and where it is to be had."""
+
+    noun: ClassVar[str] = "paper"
+    title: str
+    url: str = ""
+
+
+class SectionFacts(Facts):
+    """What a section of the page says of itself: its place, the smaller first."""
+
+    noun: ClassVar[str] = "section"
+    order: Annotated[float, Field(strict=False)] = 100.0
+
+
+FACTS: dict[str, type[Facts]] = {
+    "loss": LossFacts,
+    "data": DataFacts,
+    "model": ModelFacts,
+    "measure": MeasureFacts,
+    "protocol": ProtocolFacts,
+    "claim": ClaimFacts,
+    "paper": PaperFacts,
+    "section": SectionFacts,
+}
+"""The facts of each kind of item."""
+
+
+def facts_of(kind: str, name: str, given: Mapping[str, Any], parameters: Mapping[str, Any]) -> Facts:
+    """The facts of an item from what its decorator says.
+
+    Args:
+        given: the decorator's keywords.
+        parameters: the function's keyword-only parameters that have a default.
+
+    Raises:
+        LosscopeError: a fact that is misspelt, missing, of the wrong type, or that contradicts another.
+
+    >>> facts_of("section", "mine", {"ordre": 3}, {})
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: section 'mine': unknown fact 'ordre'; did you mean 'order'? choices: order
+    """
+    want, what = FACTS[kind], f"{FACTS[kind].noun} {name!r}"
+    for key in given:
+        if key not in want.model_fields:
+            raise LosscopeError(f"{what}: {unknown('fact', key, want.model_fields)}")
+    missing = [key for key, field in want.model_fields.items() if field.is_required() and key not in given]
+    if missing:
+        raise LosscopeError(
+            f"{what} is registered without {_listed(missing)}; {_article(want.noun)} wants {_wanted(want)}"
+        )
+    try:
+        facts = want(**given)
+        facts.check(parameters)
+    except ValidationError as error:
+        said = "; ".join(
+            f"{'.'.join(map(str, part['loc']))} is {part['input']!r}: {part['msg']}"
+            for part in error.errors(include_url=False)
+        )
+        raise LosscopeError(f"{what}: {said}") from None
+    except LosscopeError as error:
+        raise LosscopeError(f"{what}: {error}") from None
+    return facts
+
+
+def _wanted(want: type[Facts]) -> str:
+    fields = want.model_fields.items()
+    must = [key for key, field in fields if field.is_required()]
+    may = [key for key, field in fields if not field.is_required()]
+    return f"{_listed(must)}; it may have {_listed(may)}" if may else _listed(must)
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
