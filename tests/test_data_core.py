@@ -360,7 +360,9 @@ def test_unknown_names_and_options():
 @pytest.mark.parametrize("name", sorted(entries("data")))
 def test_every_data_set_says_what_it_is(name):
     facts = entries("data")[name].facts
-    assert all((facts.title, facts.n, facts.classes, facts.modality, facts.split, facts.licence, facts.origin))
+    assert all(
+        (facts.title, facts.n, facts.classes, facts.modality, facts.split, facts.licence, facts.origin)
+    )
     assert facts.bundled or facts.files
     assert present(name, "/nowhere") in (True, False)
     assert entries("data")[name].doc

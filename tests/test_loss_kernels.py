@@ -25,13 +25,12 @@ from loss_cases import (
     seeded,
     vectors,
 )
+from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.registry import entry
-from losscope.losses import loss as module
+from losscope.losses import loss as drop_in
 from losscope.pairs import Relation, normalise, reduce
-from losscope.pairs.kernels import aligned as explicit
-from losscope.pairs.kernels import dispatch
-from losscope.pairs.kernels import torch_backend as elsewhere
+from losscope.pairs.kernels import aligned, dispatch, torch_backend
 from oracles import Case
 
 
@@ -68,9 +67,8 @@ def test_other_devices_take_the_same_steps(
         return found
 
     usual = run()
-    monkeypatch.setattr(dispatch, "blocks", elsewhere)
-    monkeypatch.setattr(dispatch, "bare", Tensor.detach)
-    monkeypatch.setattr(explicit, "bare", Tensor.detach)
+    monkeypatch.setattr(dispatch, "backend_of", lambda tensor: torch_backend)
+    monkeypatch.setattr(aligned, "bare", Tensor.detach)
     for here, there in zip(usual, run(), strict=True):
         assert torch.allclose(here, there, atol=1e-12)
 
@@ -130,7 +128,7 @@ class TestTripletSlopes:
 class TestModule:
     @pytest.mark.parametrize("name", LOSSES)
     def test_is_the_function_reduced(self, name: str) -> None:
-        loss = module(name, num_classes=CLASSES, embedding_size=SIZE)
+        loss = drop_in(name, num_classes=CLASSES, embedding_size=SIZE)
         z, labels = torch.randn(9, SIZE, generator=seeded(3)), torch.arange(9) % CLASSES
         facts = entry("loss", name).facts
         more = {"class_vectors": loss.class_vectors} if name in PROXY else {}
@@ -146,7 +144,7 @@ class TestModule:
         ref, ref_labels = vectors(5, SIZE, seed=1).requires_grad_(), torch.tensor([0, 1, 1, 2, 0])
         both = Case(9, labels=[*labels.tolist(), *ref_labels.tolist()], modality=[0] * 4 + [1] * 5)
         one_way = Case(9, pairs=[pair for pair in both.listed() if pair[0] < 4])
-        spec = module(name).spec
+        spec = drop_in(name).spec
         if name == "triplet":
             one_way = Case(9, triplets=one_way.all_triplets())
         words = dict(spec.hyperparameters)
@@ -155,7 +153,7 @@ class TestModule:
         points = torch.cat((z, ref))
         points = normalise(points) if spec.facts.normalised else points
         expected = reduced(name, points, one_way.relation(), **words)
-        found = module(name)(z, labels, ref_emb=ref, ref_labels=ref_labels)
+        found = drop_in(name)(z, labels, ref_emb=ref, ref_labels=ref_labels)
         assert torch.allclose(found, expected, atol=1e-9)
         slopes = [torch.autograd.grad(loss, (z, ref)) for loss in (found, expected)]
         assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(*slopes, strict=True))
@@ -164,35 +162,51 @@ class TestModule:
     @pytest.mark.parametrize("name", HINGES)
     def test_draws_tuples_by_its_seed(self, name: str, tuples: str) -> None:
         z, labels = torch.randn(12, SIZE, generator=seeded(3)), torch.arange(12) % CLASSES
-        first, again = (module(name, tuples=tuples, seed=5)(z, labels) for _ in range(2))
+        first, again = (drop_in(name, tuples=tuples, seed=5)(z, labels) for _ in range(2))
         assert torch.equal(first, again) and torch.isfinite(first)
+
+    def test_the_registry_is_read_when_it_is_made_and_never_after(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loss = drop_in("triplet", tuples="hard")
+        z, labels = torch.randn(9, SIZE, generator=seeded(3)), torch.arange(9) % CLASSES
+        expected = loss(z, labels)
+
+        def refuse(*_: object) -> None:
+            raise AssertionError("the registry was read in a step")
+
+        monkeypatch.setattr(registry, "entry", refuse)
+        monkeypatch.setattr(registry, "entries", refuse)
+        assert torch.equal(loss(z, labels), expected)
+        with pytest.raises(AssertionError, match="in a step"):
+            drop_in("triplet")
 
     def test_mistakes_are_told(self) -> None:
         z = torch.zeros(4, SIZE)
         with pytest.raises(LosscopeError, match=r"labels have shape \(4, 1\)"):
-            module("triplet")(z, torch.zeros(4, 1).long())
+            drop_in("triplet")(z, torch.zeros(4, 1).long())
         with pytest.raises(LosscopeError, match="integers"):
-            module("triplet")(z, torch.zeros(4))
+            drop_in("triplet")(z, torch.zeros(4))
         with pytest.raises(LosscopeError, match="without ref_labels"):
-            module("triplet")(z, torch.zeros(4).long(), ref_emb=z)
+            drop_in("triplet")(z, torch.zeros(4).long(), ref_emb=z)
         with pytest.raises(LosscopeError, match="num_classes"):
-            module("arcface")
+            drop_in("arcface")
         with pytest.raises(LosscopeError, match="no use for ref_emb"):
-            module("arcface", num_classes=2, embedding_size=SIZE)(z, torch.zeros(4).long(), z, z)
+            drop_in("arcface", num_classes=2, embedding_size=SIZE)(z, torch.zeros(4).long(), z, z)
         with pytest.raises(LosscopeError, match="did you mean 'triplet'"):
-            module("tripet")
+            drop_in("tripet")
         with pytest.raises(LosscopeError, match="margin"):
-            module("triplet", margn=0.1)
+            drop_in("triplet", margn=0.1)
         with pytest.raises(LosscopeError, match="greater than 0"):
-            module("triplet", margin=-1.0)
+            drop_in("triplet", margin=-1.0)
         with pytest.raises(LosscopeError, match="unknown reduction"):
-            module("triplet", reduction="balanced")
+            drop_in("triplet", reduction="balanced")
         with pytest.raises(LosscopeError, match="not a loss of this package"):
-            module("raw")
+            drop_in("raw")
         with pytest.raises(LosscopeError, match="takes every row"):
-            module("sup_con", tuples="hard")
+            drop_in("sup_con", tuples="hard")
         with pytest.raises(LosscopeError, match="0 or more"):
-            module("n_pair", l2_weight=-0.1)(z, torch.zeros(4).long())
+            drop_in("n_pair", l2_weight=-0.1)(z, torch.zeros(4).long())
 
 
 class TestPeers:
@@ -223,7 +237,7 @@ class TestPeers:
 
         names = {**vars(losses), **vars(reducers), **vars(distances)}
         peer = eval(theirs, names)
-        loss = module(ours, num_classes=10, embedding_size=16)
+        loss = drop_in(ours, num_classes=10, embedding_size=16)
         if hasattr(peer, "W"):
             peer.W.data = loss.class_vectors.data.T.clone()
         z = vectors(rows, 16, dtype=torch.float32).requires_grad_()

@@ -31,7 +31,7 @@ from loss_cases import (
 )
 from losscope.core.errors import LosscopeError
 from losscope.core.registry import entry
-from losscope.pairs import Relation, pair_distances, reduce
+from losscope.pairs import Pairs, Relation, Triplets, pair_distances, reduce
 from oracles import Case
 
 
@@ -167,8 +167,8 @@ def test_tuples_that_are_not_valid_have_no_term(name: str) -> None:
             assert (found[left_out] == 0).all()
 
 
-def _listed(relation: Relation, valid: Tensor) -> Relation:
-    if relation.form == "pairs":
+def _listed(relation: Pairs | Triplets, valid: Tensor) -> Relation:
+    if isinstance(relation, Pairs):
         return Relation.from_pairs(*relation.columns, relation.same, rows=relation.rows, valid=valid)
     return Relation.from_triplets(*relation.columns, rows=relation.rows, valid=valid)
 
@@ -377,7 +377,7 @@ def test_mistakes_are_told(name: str) -> None:
     with pytest.raises(LosscopeError, match="leading"):
         call(name, z, Relation.from_labels(torch.zeros(2, 4).long()), **more)
     if name in PROXY:
-        with pytest.raises(LosscopeError, match="wants labels; pairs were given"):
+        with pytest.raises(LosscopeError, match="was given pairs of 4 rows; .* wants labels"):
             call(name, z, Relation.from_partners(torch.tensor([True, False])), **more)
         with pytest.raises(LosscopeError, match=r"labels go from -1 to 4; .* wants 0..3"):
             call(name, z, Relation.from_labels(torch.tensor([-1, 0, 4, 1])), **more)

@@ -14,10 +14,11 @@ from torch import Tensor
 from losscope.core.errors import LosscopeError
 from losscope.pairs import (
     TUPLES,
+    Pairs,
     Partners,
     Relation,
     Terms,
-    draw_partners,
+    Triplets,
     normalise,
     pair_distances,
     reduce,
@@ -26,6 +27,7 @@ from losscope.pairs import (
     squared_distances,
 )
 from losscope.pairs.distances import matmul, product, pull
+from losscope.pairs.sampling import Kind
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -86,7 +88,6 @@ class TestRelation:
             (lambda: _pairs([0], [-1], [1], rows=3), "outside 0..2"),
             (lambda: _pairs([0, 1], [1, 0], [1], rows=3), "same has shape"),
             (lambda: _pairs([0.0], [1.0], [1], rows=3), "row numbers"),
-            (lambda: Relation.from_labels(torch.arange(3)).columns, "no list of pairs"),
             (lambda: Relation.from_labels(torch.zeros(4, 1).long()).check(torch.zeros(4, 2)), "1 rows"),
             (lambda: Relation.from_labels(torch.zeros(2, 4).long()).check(torch.zeros(4, 2)), "leading"),
         ],
@@ -96,8 +97,71 @@ class TestRelation:
             make()
 
     def test_moves_between_devices_whole(self) -> None:
-        relation = _pairs([0], [1], [1], rows=2).to("meta")
-        assert {part.device.type for part in (*relation.columns, relation.same)} == {"meta"}
+        valid = torch.tensor([True])
+        labels = Relation.from_labels(torch.tensor([0, 1]), torch.tensor([0, 1]), anchors=1).to("meta")
+        assert labels.anchors == 1
+        assert {part.device.type for part in (labels.labels, labels.modality)} == {"meta"}
+        pairs = _pairs([0], [1], [1], rows=2).to("meta")
+        assert {part.device.type for part in (*pairs.columns, pairs.same)} == {"meta"}
+        triplets = Relation.from_triplets(*torch.tensor([[0], [1], [2]]), rows=3, valid=valid).to("meta")
+        assert {part.device.type for part in (*triplets.columns, triplets.valid)} == {"meta"}
+        partners = Relation.from_partners(valid, valid).to("meta")
+        assert partners.aligned
+        assert {part.device.type for part in (*partners.columns, partners.valid)} == {"meta"}
+
+    @pytest.mark.parametrize(
+        "relation",
+        [
+            Relation.from_labels(torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1]])),
+            Relation.from_labels(torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1]]), torch.tensor([0, 1, 0, 1])),
+            Relation.from_labels(torch.arange(8).view(2, 4) // 2, torch.arange(8).view(2, 4) % 2, anchors=2),
+            Relation.from_pairs(
+                torch.tensor([[0, 1], [2, 3]]),
+                torch.tensor([[1, 2], [3, 0]]),
+                torch.tensor([[True, False], [False, True]]),
+                rows=4,
+            ),
+            Relation.from_triplets(
+                *torch.tensor([[[0], [1]], [[1], [2]], [[2], [3]]]),
+                rows=4,
+                valid=torch.tensor([[True], [False]]),
+            ),
+            Relation.from_partners(torch.tensor([[True, False], [False, False]])),
+            Relation.from_triples(1, torch.tensor([[True], [False]])),
+        ],
+        ids=str,
+    )
+    def test_a_member_is_its_part_of_the_population(self, relation: Relation) -> None:
+        whole = relation.masks()
+        for member in range(2):
+            own = relation.member(member)
+            assert type(own) is type(relation) and own.rows == relation.rows
+            for mask, part in zip(whole, own.masks(), strict=True):
+                assert torch.equal(part, mask[member])
+            counts = own.counts(*own.masks())
+            assert all(torch.equal(n, mask.sum(-1)) for n, mask in zip(counts, own.masks(), strict=True))
+
+    def test_what_all_members_share_is_each_member_s(self) -> None:
+        triplets = Relation.from_triplets(*torch.tensor([[0], [1], [2]]), rows=3)
+        assert [column.tolist() for column in triplets.member(4).columns] == [[0], [1], [2]]
+        labels = Relation.from_labels(torch.tensor([0, 1, 1]))
+        assert labels.member(4).labels.tolist() == [0, 1, 1]
+
+    def test_triplets_as_pairs_know_what_triplets_know(self) -> None:
+        valid = torch.tensor([True, False])
+        for triplets in (
+            Relation.from_triples(2, valid),
+            Relation.from_triplets(*torch.arange(6).view(3, 2), rows=6, valid=valid),
+        ):
+            pairs = triplets.as_pairs()
+            for mask, own in zip(triplets.masks(), pairs.masks(), strict=True):
+                assert torch.equal(mask, own)
+
+    def test_the_base_is_abstract_and_the_kinds_are_values(self) -> None:
+        with pytest.raises(TypeError, match="abstract"):
+            Relation(rows=3)
+        with pytest.raises(AttributeError):
+            Relation.from_triples(1).rows = 4
 
 
 def _pairs(i, j, same, rows):
@@ -245,11 +309,11 @@ class TestSample:
     @given(st.integers(0, 10**6), st.sampled_from(["random", "hard", "semihard", "distance_weighted"]))
     def test_tuples_are_known_ones(self, seed: int, tuples: str) -> None:
         relation, distances, positive, negative = _labelled(seed)
-        triplets = sample(relation, tuples, distances, generators(1, seed), form="triplets", dimension=4)
+        triplets = sample(relation, tuples, distances, generators(1, seed), into=Triplets, dimension=4)
         a, p, n = triplets.columns
         assert positive[a, p][triplets.valid].all()
         assert negative[a, n][triplets.valid].all()
-        pairs = sample(relation, tuples, distances, generators(1, seed), form="pairs", dimension=4)
+        pairs = sample(relation, tuples, distances, generators(1, seed), into=Pairs, dimension=4)
         i, j = pairs.columns
         assert torch.where(pairs.same, positive[i, j], negative[i, j])[pairs.valid].all()
         each = torch.bincount(a[triplets.valid], minlength=12)
@@ -274,17 +338,17 @@ class TestSample:
                     )
                     semihard.add((a, p, choice))
         for tuples, expected in (("hard", hard), ("semihard", semihard)):
-            found = sample(relation, tuples, d, form="triplets")
+            found = sample(relation, tuples, d, into=Triplets)
             columns = zip(*(column[found.valid].tolist() for column in found.columns), strict=True)
             assert set(columns) == expected
 
     def test_random_is_uniform(self) -> None:
         labels = torch.tensor([0, 0, 0, 1, 1]).expand(4000, 5)
-        drawn = sample(Relation.from_labels(labels), "random", None, generators(4000), form="triplets")
+        drawn = sample(Relation.from_labels(labels), "random", None, generators(4000), into=Triplets)
         _, p, n = drawn.columns
         assert torch.bincount(p[:, 0], minlength=5)[[1, 2]].float().div(4000).sub(1 / 2).abs().max() < 0.03
         assert torch.bincount(n[:, 3], minlength=5)[[0, 1, 2]].float().div(4000).sub(1 / 3).abs().max() < 0.03
-        pairs = sample(Relation.from_labels(labels), "random", None, generators(4000), form="pairs")
+        pairs = sample(Relation.from_labels(labels), "random", None, generators(4000), into=Pairs)
         assert abs(pairs.same[:, 0].float().mean() - 0.5) < 0.03
         other = pairs.columns[1][:, 0][~pairs.same[:, 0]]
         assert (
@@ -302,7 +366,7 @@ class TestSample:
             "distance_weighted",
             d.expand(4000, 6, 6),
             generators(4000),
-            form="triplets",
+            into=Triplets,
             dimension=size,
         )
         a, _, n = drawn.columns
@@ -314,59 +378,60 @@ class TestSample:
         assert (share - weight / weight.sum()).abs().max() < 0.03
 
     @pytest.mark.parametrize("tuples", [name for name in TUPLES if name != "all"])
-    @pytest.mark.parametrize("form", ["pairs", "triplets"])
-    def test_a_member_draws_the_same_alone(self, tuples: str, form: str) -> None:
+    @pytest.mark.parametrize("into", [Pairs, Triplets])
+    def test_a_member_draws_the_same_alone(self, tuples: str, into: Kind) -> None:
         generator = torch.Generator().manual_seed(0)
         labels = torch.randint(4, (3, 10), generator=generator)
         d = pair_distances(normalise(torch.randn(3, 10, 4, generator=generator)))
-        whole = sample(Relation.from_labels(labels), tuples, d, generators(3), form=form, dimension=4)
+        whole = sample(Relation.from_labels(labels), tuples, d, generators(3), into=into, dimension=4)
         for member in range(3):
             relation = Relation.from_labels(labels[member : member + 1])
             rng = [generators(3)[member]]
-            alone = sample(relation, tuples, d[member : member + 1], rng, form=form, dimension=4)
+            alone = sample(relation, tuples, d[member : member + 1], rng, into=into, dimension=4)
             lists = []
             for drawn, row in ((whole, member), (alone, 0)):
-                columns = [*drawn.columns, *([drawn.same] if form == "pairs" else [])]
+                columns = [*drawn.columns, *([drawn.same] if isinstance(drawn, Pairs) else [])]
                 lists.append([column[row][drawn.valid[row]].tolist() for column in columns])
             assert lists[0] == lists[1]
 
     def test_all_changes_nothing_and_mistakes_are_told(self) -> None:
         relation, d, _, _ = _labelled(0)
-        assert sample(relation, "all", None, form="pairs") is relation
+        assert sample(relation, "all", None, into=Pairs) is relation
         with pytest.raises(LosscopeError, match="did you mean 'semihard'"):
-            sample(relation, "semihrd", d, form="pairs")
+            sample(relation, "semihrd", d, into=Pairs)
         with pytest.raises(LosscopeError, match="chosen by distances"):
-            sample(relation, "hard", None, form="pairs")
-        with pytest.raises(LosscopeError, match="one a member"):
-            sample(relation, "random", d, [], form="pairs")
+            sample(relation, "hard", None, into=Pairs)
+        with pytest.raises(LosscopeError, match="one per member"):
+            sample(relation, "random", d, [], into=Pairs)
         with pytest.raises(LosscopeError, match="want the dimension"):
-            sample(relation, "distance_weighted", d, generators(1), form="pairs")
+            sample(relation, "distance_weighted", d, generators(1), into=Pairs)
 
     @pytest.mark.parametrize("tuples", TUPLES)
     @pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2], [4]])
     def test_without_any_tuple_nothing_is_valid(self, tuples: str, labels: list[int]) -> None:
         relation = Relation.from_labels(torch.tensor(labels))
         d = pair_distances(torch.randn(len(labels), 3))
-        drawn = sample(relation, tuples, d, generators(1), form="triplets", dimension=3)
+        drawn = sample(relation, tuples, d, generators(1), into=Triplets, dimension=3)
         positive, negative = drawn.masks()
         assert not (positive.any(-1) & negative.any(-1)).any()
 
 
-class TestDrawPartners:
+class TestPartners:
     def test_every_partner_of_the_set_is_equally_likely(self) -> None:
         labels = np.array([7, -1, 7, 3, -1, 7])
         steps = (np.arange(600) + 0.5) / 600
         uniforms = np.stack(np.meshgrid(steps, steps, indexing="ij"), -1)
+        partners = Partners(labels)
         for anchor in range(6):
             at = np.full((600, 600), anchor)
-            partner, same, valid = draw_partners(labels, at, uniforms, "pairs")
+            partner, same, valid = partners.draw_pairs(at, uniforms)
             assert valid.all() and same.mean() == 0.5
             assert np.array_equal(labels[partner] == labels[anchor], same)
             alike = (labels == labels[anchor]).sum()
             for j in range(6):
                 share = 1 / alike if labels[j] == labels[anchor] else 1 / (6 - alike)
                 assert (partner == j).mean() == pytest.approx(share / 2, abs=2e-3)
-            positive, negative, valid = draw_partners(labels, at, uniforms, "triplets")
+            positive, negative, valid = partners.draw_triplets(at, uniforms)
             assert valid.all()
             assert (labels[positive] == labels[anchor]).all() and (labels[negative] != labels[anchor]).all()
             assert set(positive.ravel()) == set(np.flatnonzero(labels == labels[anchor]))
@@ -375,7 +440,7 @@ class TestDrawPartners:
     def test_one_class_has_no_negatives(self) -> None:
         partners = Partners(np.zeros(4, int))
         uniforms = np.array([[0.1, 0.5], [0.9, 0.5]])
-        partner, same, valid = partners.draw(np.array([0, 3]), uniforms, "pairs")
+        partner, same, valid = partners.draw_pairs(np.array([0, 3]), uniforms)
         assert valid.tolist() == [True, False] and same.tolist() == [True, False]
         assert ((partner >= 0) & (partner < 4)).all()
-        assert not partners.draw(np.array([0, 3]), uniforms, "triplets")[2].any()
+        assert not partners.draw_triplets(np.array([0, 3]), uniforms)[2].any()

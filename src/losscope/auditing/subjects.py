@@ -25,7 +25,7 @@ from losscope.losses.foreign.building import (
     parts_of,
     plain_state,
 )
-from losscope.pairs import Relation, normalise, pair_distances, reduce
+from losscope.pairs import KINDS, Pairs, Relation, normalise, pair_distances, reduce
 from losscope.pairs.sampling import sample
 
 CLASSES, DIMENSION = 8, 32
@@ -175,9 +175,10 @@ def _own(spec: LossSpec, protocol: str) -> Subject:
     def value(z: Tensor, labels: Tensor, parameters: Parameters) -> Tensor:
         if facts.normalised:
             z = normalise(z)
-        relation = Relation.from_labels(labels)
-        if tuples != "all" and facts.takes != "anchors":
-            relation = sample(relation, tuples, pair_distances(z.detach()), form=facts.takes)
+        relation: Relation = Relation.from_labels(labels)
+        if tuples != "all":
+            into = KINDS.get(facts.takes, Pairs)
+            relation = sample(relation, tuples, pair_distances(z.detach()), into=into)
         return reduce(function(z, relation, **hyper, **parameters), reduction)
 
     parameters = {}

@@ -39,20 +39,20 @@ def plain_loop(loss: str, part: Part) -> Callable[[], None]:
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     generator = np.random.default_rng(0)
     partners = Partners(part.labels)
-    form: Any = "pairs" if loss == "contrastive" else "triplets"
+    pairs = loss == "contrastive"
+    draw = partners.draw_pairs if pairs else partners.draw_triplets
 
     def epoch() -> None:
         order = generator.permutation(len(inputs))
-        first, second, _ = partners.draw(order, generator.random((len(order), 2)), form)
-        columns = [
-            torch.from_numpy(one) for one in ((order, first) if form == "pairs" else (order, first, second))
-        ]
+        first, second, _ = draw(order, generator.random((len(order), 2)))
+        rows_of = (order, first) if pairs else (order, first, second)
+        columns = [torch.from_numpy(rows) for rows in rows_of]
         same = torch.from_numpy(second)
         for start in range(0, len(inputs), 64):
             part_ = slice(start, start + 64)
             rows = torch.cat([inputs[column[part_]] for column in columns])
             sides = F.normalize(network(rows), dim=1).chunk(len(columns))
-            if form == "pairs":
+            if pairs:
                 distance = (sides[0] - sides[1]).norm(dim=1)
                 value = torch.where(same[part_], distance**2, F.relu(1.0 - distance) ** 2).mean()
             else:

@@ -169,7 +169,7 @@ def _their_value(side: Side, kind: str, z: Tensor, labels: Tensor) -> tuple[Step
     own: list[Tensor] = [*loss.parameters()]
     if own:
         # Class vectors as ours, so that the values can be compared.
-        ours = module("arcface", num_classes=CLASSES, embedding_size=DIMENSION).class_vectors
+        (ours,) = module("arcface", num_classes=CLASSES, embedding_size=DIMENSION).parameters()
         own[0].data = ours.data.T.clone().to(z.device)
     half, inner = len(z) // 2, loss.loss
     if side.name == PML and kind == "views":

@@ -12,34 +12,39 @@ from torch import Tensor, nn
 from losscope.core.errors import LosscopeError, require
 from losscope.core.registry import entry
 from losscope.core.spec import LossSpec
-from losscope.pairs import Relation, Terms, normalise, pair_distances, reduce, sample
+from losscope.pairs import KINDS, Relation, Terms, normalise, pair_distances, reduce, sample
 
 
 class LossModule(nn.Module):
-    """``loss(embeddings, labels)`` of one registered loss; made by ``losscope.losses.loss``.
+    """``loss(embeddings, labels)`` of one registered loss; made by ``losscope.loss``.
 
     Attributes:
         spec: the loss's identity, every default filled in.
-        class_vectors: (classes, embedding size), a parameter, for losses that have them.
+        class_vectors: (classes, embedding size), a parameter, for losses that have them; else None.
     """
 
     def __init__(
         self, spec: LossSpec, num_classes: int | None, embedding_size: int | None, seed: int
     ) -> None:
         super().__init__()
-        found = entry("loss", spec.name)
+        registered = entry("loss", spec.name)
+        facts = registered.facts
+        self.spec = spec
+        self._function: Callable[..., Terms] = registered.load()
+        self._normalised: bool = facts.normalised
+        self._reduction = spec.reduction or "valid_mean"
+        self._tuples = spec.tuples or "all"
+        self._into = KINDS.get(facts.takes)
         require(
-            found.facts.takes != "anchors" or spec.tuples in (None, "all"),
+            self._tuples == "all" or self._into is not None,
             f"{spec.name} takes every row of a batch; tuples {spec.tuples!r} are for losses of pairs or triplets",
         )
-        self.spec = spec
-        self.facts = found.facts
-        self._function: Callable[..., Terms] = found.load()
         self._generator = np.random.default_rng(seed)
-        if self.facts.class_vectors:
+        self.class_vectors: nn.Parameter | None = None
+        if facts.class_vectors:
             if num_classes is None or embedding_size is None:
                 raise LosscopeError(
-                    f"{spec.name} has a vector a class; it wants num_classes=… and embedding_size=…"
+                    f"{spec.name} has one vector per class; it wants num_classes=… and embedding_size=…"
                 )
             drawn = self._generator.standard_normal((num_classes, embedding_size))
             self.class_vectors = nn.Parameter(torch.from_numpy(drawn).float())
@@ -49,15 +54,16 @@ class LossModule(nn.Module):
 
     def terms(self, embeddings: Tensor, relation: Relation) -> Terms:
         """The loss before reduction; the embeddings are normalised here if the loss wants that."""
-        z = normalise(embeddings) if self.facts.normalised else embeddings
-        tuples = self.spec.tuples or "all"
-        if tuples != "all" and self.facts.takes != "anchors":
+        z = normalise(embeddings) if self._normalised else embeddings
+        if self._tuples != "all" and self._into is not None:
             relation.check(z)
             members = [self._generator] * int(np.prod(z.shape[:-2]))
-            form, distances = self.facts.takes, pair_distances(z.detach())
-            relation = sample(relation, tuples, distances, members, form=form, dimension=z.shape[-1])
+            distances = pair_distances(z.detach())
+            relation = sample(
+                relation, self._tuples, distances, members, into=self._into, dimension=z.shape[-1]
+            )
         words: dict[str, Any] = dict(self.spec.hyperparameters)
-        if self.facts.class_vectors:
+        if self.class_vectors is not None:
             words["class_vectors"] = self.class_vectors
         return self._function(z, relation, **words)
 
@@ -68,23 +74,23 @@ class LossModule(nn.Module):
         ref_emb: Tensor | None = None,
         ref_labels: Tensor | None = None,
     ) -> Tensor:
-        """The reduced loss, a scalar (or one a member for embeddings (..., B, D)).
+        """The reduced loss, a scalar (or one per member for embeddings (..., B, D)).
 
         With references the embeddings are anchors and all their partners come from the references.
 
         Raises:
-            LosscopeError: labels that are not one integer a row; references without labels, or for a loss
+            LosscopeError: labels that are not one integer per row; references without labels, or for a loss
                 against class vectors.
         """
         labels = torch.as_tensor(labels, device=embeddings.device)
         require(
             labels.shape == embeddings.shape[:-1],
-            f"labels have shape {tuple(labels.shape)}, embeddings {tuple(embeddings.shape)}; one label a row is "
-            f"wanted",
+            f"labels have shape {tuple(labels.shape)}, embeddings {tuple(embeddings.shape)}; "
+            f"one label per row is wanted",
         )
         if ref_emb is None:
             return reduce(self.terms(embeddings, Relation.from_labels(labels)), self._reduction)
-        require(not self.facts.class_vectors, f"{self.spec.name} has class vectors, no use for ref_emb")
+        require(self.class_vectors is None, f"{self.spec.name} has class vectors, no use for ref_emb")
         if ref_labels is None:
             raise LosscopeError("ref_emb was given without ref_labels")
         own, more = embeddings.shape[-2], ref_emb.shape[-2]
@@ -92,7 +98,3 @@ class LossModule(nn.Module):
         both = torch.cat((labels, torch.as_tensor(ref_labels, device=labels.device)), -1)
         relation = Relation.from_labels(both, sides, anchors=own)
         return reduce(self.terms(torch.cat((embeddings, ref_emb), -2), relation), self._reduction)
-
-    @property
-    def _reduction(self) -> str:
-        return self.spec.reduction or "valid_mean"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from losscope.core.errors import LosscopeError, require
 from losscope.core.registry import register
-from losscope.pairs import Relation, Terms, normalise, widened
+from losscope.pairs import Labels, Relation, Terms, normalise, widened
 from losscope.pairs.distances import matmul
 
 ANGLE_CLAMP = {torch.float32: 1e-7, torch.float64: 1e-15}
@@ -23,9 +23,9 @@ def _cosines(
 ) -> tuple[Tensor, Tensor]:
     """Cosines (..., B, C) with the class vectors, and the labels (..., B)."""
     relation.check(embeddings)
+    if not isinstance(relation, Labels):
+        raise LosscopeError(f"{loss} was given {relation}; it has one vector per class and wants labels")
     labels = relation.labels
-    if labels is None:
-        raise LosscopeError(f"{loss} has a vector a class and wants labels; {relation.form} were given")
     z, w = widened(embeddings), normalise(class_vectors)
     require(
         w.dim() >= 2 and w.shape[-1] == z.shape[-1],

@@ -11,7 +11,7 @@ from torch import Tensor
 from losscope.core.registry import force_of, register
 from losscope.pairs import Relation, Terms, widened
 from losscope.pairs.kernels.aligned import per_member
-from losscope.pairs.kernels.dispatch import log_ratio, log_share, softmax_slopes
+from losscope.pairs.kernels.dispatch import log_ratio, log_ratio_slopes, log_share, log_share_slopes
 
 
 def _scale(temperature: float | Tensor) -> float | Tensor:
@@ -83,7 +83,7 @@ def info_nce_force(
     **_: object,
 ) -> Tensor:
     """|∂L/∂d_ij| = |∂L/∂s|·d of anchor i's terms with j, (..., B, B), up to a constant; unit vectors."""
-    return softmax_slopes("positive_against_negatives", _cosines(distances, temperature), distances, relation)
+    return log_ratio_slopes(_cosines(distances, temperature), distances, relation)
 
 
 @register(
@@ -143,7 +143,7 @@ def sup_con_force(
     distances: Tensor, relation: Relation, *, temperature: float | Tensor = 0.1, **_: object
 ) -> Tensor:
     """|∂L/∂d_ij| = |∂L/∂s|·d of anchor i's term with j, (..., B, B), up to a constant; unit vectors."""
-    return softmax_slopes("positives_among_all", _cosines(distances, temperature), distances, relation)
+    return log_share_slopes(_cosines(distances, temperature), distances, relation)
 
 
 def _cosines(distances: Tensor, temperature: float | Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from losscope.core.errors import require
 from losscope.core.registry import force_of, register
-from losscope.pairs import Relation, Terms, pair_distances, widened
+from losscope.pairs import Pairs, Relation, Terms, Triplets, pair_distances, widened
 from losscope.pairs.distances import matmul
 from losscope.pairs.kernels.aligned import ACTIVE_DISTANCE, aligned_contrastive, aligned_triplet, per_member
 from losscope.pairs.kernels.dispatch import (
@@ -20,7 +20,7 @@ from losscope.pairs.kernels.dispatch import (
     all_triplets,
     candidates,
     log_ratio,
-    softmax_slopes,
+    log_ratio_slopes,
     triplet_slopes,
 )
 
@@ -75,30 +75,21 @@ def contrastive(embeddings: Tensor, relation: Relation, *, margin: float | Tenso
     """
     relation.check(embeddings)
     z = widened(embeddings)
-    if relation.form != "labels":
-        return _explicit_contrastive(z, relation, margin)
+    match relation:
+        case Pairs():
+            return _explicit_contrastive(z, relation, margin)
+        case Triplets():
+            return _explicit_contrastive(z, relation.as_pairs(), margin)
     return all_contrastive(z, relation, margin)
 
 
-def _explicit_contrastive(z: Tensor, relation: Relation, margin: float | Tensor) -> Terms:
-    same, exists = relation.same, relation.valid
-    index: tuple[Tensor, ...] | None = None
-    if relation.form == "triplets":
-        anchor, positive, negative = relation.columns
-        index = torch.cat((anchor, anchor), -1), torch.cat((positive, negative), -1)
-        same = torch.cat((torch.ones_like(anchor), torch.zeros_like(anchor)), -1).bool()
-        exists = None if exists is None else torch.cat((exists, exists), -1)
-    elif not relation.aligned:
-        index = relation.columns
-    assert same is not None
-    if index is None:
-        return aligned_contrastive(z, same, exists, margin)
-    both = torch.cat((rows_of(z, index[0]), rows_of(z, index[1])), -2)
-    terms = aligned_contrastive(both, same, exists, margin)
-    assert terms.active is not None
-    parts = (part[..., : same.shape[-1], :].mT for part in (terms.value, terms.active, terms.valid))
-    value, active, valid = (to_anchors(part, index[0].unsqueeze(-2), z.shape[-2]).mT for part in parts)
-    return Terms(value, active, valid, paired=True)
+def _explicit_contrastive(z: Tensor, pairs: Pairs, margin: float | Tensor) -> Terms:
+    if pairs.aligned:
+        return aligned_contrastive(z, pairs.same, pairs.valid, margin)
+    i, j = pairs.columns
+    both = torch.cat((rows_of(z, i), rows_of(z, j)), -2)
+    terms = aligned_contrastive(both, pairs.same, pairs.valid, margin)
+    return by_anchor(terms, i, z.shape[-2])
 
 
 @force_of("contrastive")
@@ -172,18 +163,14 @@ def triplet(
     """
     relation.check(embeddings)
     z = widened(embeddings)
-    if relation.form != "triplets":
+    if not isinstance(relation, Triplets):
         return all_triplets(z, relation, margin, squared)
     if relation.aligned:
         return aligned_triplet(z, relation.valid, margin, squared)
     columns = relation.columns
-    terms = aligned_triplet(
-        torch.cat([rows_of(z, one) for one in columns], -2), relation.valid, margin, squared
-    )
-    assert terms.active is not None
-    parts = (part[..., : columns[0].shape[-1]] for part in (terms.value, terms.active, terms.valid))
-    value, active, valid = (to_anchors(part, columns[0], z.shape[-2]) for part in parts)
-    return Terms(value, active, valid)
+    rows = torch.cat([rows_of(z, column) for column in columns], -2)
+    terms = aligned_triplet(rows, relation.valid, margin, squared)
+    return by_anchor(terms, columns[0], z.shape[-2])
 
 
 @force_of("triplet")
@@ -274,7 +261,7 @@ def n_pair(
 def n_pair_force(distances: Tensor, relation: Relation, *, embeddings: Tensor, **_: object) -> Tensor:
     """|∂L/∂d_ij| of anchor i's terms with j, (..., B, B), at the lengths that the raw embeddings have."""
     z = widened(embeddings.detach())
-    return softmax_slopes("positive_against_negatives", matmul(z, z.mT), distances, relation)
+    return log_ratio_slopes(matmul(z, z.mT), distances, relation)
 
 
 @register(
@@ -348,6 +335,18 @@ def rows_of(z: Tensor, index: Tensor) -> Tensor:
     if index.ndim == 1:
         return z.index_select(-2, index)
     return torch.take_along_dim(z, index.unsqueeze(-1), -2)
+
+
+def by_anchor(terms: Terms, anchor: Tensor, rows: int) -> Terms:
+    """The terms of tuples, which stand in their first P rows, summed by the row of their anchor (P,) or (..., P)."""
+
+    def summed(part: Tensor) -> Tensor:
+        if terms.paired:
+            return to_anchors(part[..., : anchor.shape[-1], :].mT, anchor.unsqueeze(-2), rows).mT
+        return to_anchors(part[..., : anchor.shape[-1]], anchor, rows)
+
+    active = None if terms.active is None else summed(terms.active)
+    return Terms(summed(terms.value), active, summed(terms.valid), paired=terms.paired)
 
 
 def to_anchors(parts: Tensor, anchor: Tensor, rows: int) -> Tensor:

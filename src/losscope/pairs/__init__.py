@@ -1,17 +1,21 @@
 """Relations, distances and sampling: what every loss and measure stands on."""
 
 from losscope.pairs.distances import normalise, pair_distances, row_distances, squared_distances, widened
-from losscope.pairs.relation import Relation
-from losscope.pairs.sampling import TUPLES, Partners, draw_partners, sample
+from losscope.pairs.relation import KINDS, Labels, Pairs, Relation, Triplets, Tuples
+from losscope.pairs.sampling import TUPLES, Partners, sample
 from losscope.pairs.terms import REDUCTIONS, Terms, reduce
 
 __all__ = [
+    "KINDS",
     "REDUCTIONS",
     "TUPLES",
+    "Labels",
+    "Pairs",
     "Partners",
     "Relation",
     "Terms",
-    "draw_partners",
+    "Triplets",
+    "Tuples",
     "normalise",
     "pair_distances",
     "reduce",

@@ -1,20 +1,22 @@
 """Which tuples of a batch enter a pair or triplet loss, and partners drawn from a whole data set.
 
-A loss draws nothing: all randomness is here, from one generator a member of the population, used in order, so
-that a member's draws do not depend on its neighbours.
+A loss draws nothing: all randomness is here, from one generator per member of the population, used in order,
+so that a member's draws do not depend on its neighbours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from losscope.core.errors import LosscopeError, require, unknown
-from losscope.pairs.relation import Relation
+from losscope.pairs.relation import Pairs, Relation, Triplets
+
+Kind = type[Pairs] | type[Triplets]
+"""What a sample is made into."""
 
 TUPLES = ("random", "all", "hard", "semihard", "distance_weighted")
 
@@ -31,24 +33,24 @@ def sample(
     distances: Tensor | None,
     generators: Sequence[np.random.Generator] = (),
     *,
-    form: Literal["pairs", "triplets"],
+    into: Kind,
     dimension: int | None = None,
 ) -> Relation:
     """Explicit pairs or triplets chosen among the known ones.
 
-    ``random``: one pair (a positive with probability ½, where there is one) or one triplet an anchor.
+    ``random``: one pair (a positive with probability ½, where there is one) or one triplet per anchor.
     ``all``: the relation unchanged. ``hard``: an anchor's farthest positive and nearest negative (Hermans 2017).
     ``semihard``: for each positive the nearest negative farther than it, or the farthest negative if none is
     (Schroff 2015, as TensorFlow has it). ``distance_weighted``: for each positive a negative drawn with a
     weight inverse to the density of its distance on the sphere (Wu 2017). As pairs, each triplet gives its two.
 
     Args:
-        relation: B rows, any form.
+        relation: labels, pairs or triplets of B rows.
         tuples: one of ``TUPLES``.
         distances: (..., B, B); may be None for ``random`` and ``all``.
-        generators: one a member, in the order of the flattened leading dimensions; unused by ``all``,
+        generators: one per member, in the order of the flattened leading dimensions; unused by ``all``,
             ``hard`` and ``semihard``.
-        form: what the loss takes.
+        into: what the loss takes, ``Pairs`` or ``Triplets``.
         dimension: of the embeddings, for ``distance_weighted``.
 
     Raises:
@@ -56,7 +58,7 @@ def sample(
 
     >>> relation = Relation.from_labels(torch.tensor([0, 0, 1]))
     >>> d = torch.tensor([[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 3.0, 0.0]])
-    >>> [column.tolist() for column in sample(relation, "hard", d, form="triplets").columns]
+    >>> [column.tolist() for column in sample(relation, "hard", d, into=Triplets).columns]
     [[0, 1, 2], [1, 0, 0], [2, 2, 0]]
     """
     if tuples == "all":
@@ -66,13 +68,14 @@ def sample(
     positive, negative = relation.masks()
     if tuples == "random":
         lead = positive.shape[:-2] if distances is None else distances.shape[:-2]
-        return _random(positive, negative, _uniforms(lead, (relation.rows, 2), generators), form)
+        uniforms = _uniforms(lead, (relation.rows, 2), generators)
+        return (_random_triplets if into is Triplets else _random_pairs)(positive, negative, uniforms)
     if distances is None:
         raise LosscopeError(f"tuples {tuples!r} are chosen by distances, and none were given")
     distances = distances.detach()
     positive, negative = positive.expand(distances.shape), negative.expand(distances.shape)
     if tuples == "hard":
-        return _hard(positive, negative, distances, form)
+        return _hard(positive, negative, distances, into)
     partner, exists = _listed(positive)
     if tuples == "semihard":
         other = _semihard(partner, negative, distances)
@@ -82,15 +85,12 @@ def sample(
         other = _weighted(_uniforms_where(exists, generators), negative, distances, dimension)
     anchor = torch.arange(relation.rows, device=partner.device).unsqueeze(-1).expand(partner.shape)
     has_negative = exists & negative.any(-1, keepdim=True)
-    anchor, partner, other = (t.flatten(-2) for t in (anchor, partner, other))
-    exists, has_negative = exists.flatten(-2), has_negative.flatten(-2)
-    if form == "triplets":
-        return _triplets(anchor, partner, other, has_negative, relation.rows)
-    return _both_pairs(anchor, partner, other, exists, has_negative, relation.rows)
+    parts = (part.flatten(-2) for part in (anchor, partner, other, exists, has_negative))
+    return _chosen(into, relation.rows, *parts)
 
 
 def _generators_message(given: int, wanted: int) -> str:
-    return f"{given} generators were given for {wanted} members; one a member is wanted"
+    return f"{given} generators were given for {wanted} members; one per member is wanted"
 
 
 def _uniforms(lead: torch.Size, shape: tuple[int, ...], generators: Sequence[np.random.Generator]) -> Tensor:
@@ -107,45 +107,53 @@ def _pick(mask: Tensor, uniform: Tensor) -> Tensor:
     return (upto <= chosen.unsqueeze(-1)).sum(-1)
 
 
-def _random(positive: Tensor, negative: Tensor, uniforms: Tensor, form: str) -> Relation:
+def _random_triplets(positive: Tensor, negative: Tensor, uniforms: Tensor) -> Triplets:
+    rows = positive.shape[-1]
+    anchor = torch.arange(rows, device=positive.device).expand(uniforms.shape[:-1])
+    exists = (positive.any(-1) & negative.any(-1)).expand(anchor.shape)
+    partner, other = (
+        _pick(mask, uniform).clamp(0, rows - 1)
+        for mask, uniform in zip((positive, negative), uniforms.unbind(-1), strict=True)
+    )
+    return Triplets(rows=rows, index=(anchor, partner, other), valid=exists)
+
+
+def _random_pairs(positive: Tensor, negative: Tensor, uniforms: Tensor) -> Pairs:
     rows = positive.shape[-1]
     anchor = torch.arange(rows, device=positive.device).expand(uniforms.shape[:-1])
     has_positive, has_negative = positive.any(-1), negative.any(-1)
-    if form == "triplets":
-        exists = (has_positive & has_negative).expand(anchor.shape)
-        partner, other = (_pick(m, u) for m, u in zip((positive, negative), uniforms.unbind(-1)))
-        return _triplets(anchor, partner, other, exists, rows)
     coin = uniforms[..., 0].to(positive.device) < 0.5
     same = (coin & has_positive) | ~has_negative
     partner = _pick(torch.where(same.unsqueeze(-1), positive, negative), uniforms[..., 1])
     exists = (has_positive | has_negative).expand(anchor.shape)
-    partner = partner.clamp_max(rows - 1)
-    return Relation.from_pairs(anchor, partner, same, rows=rows, valid=exists)
+    return Pairs(rows=rows, index=(anchor, partner.clamp_max(rows - 1)), same=same, valid=exists)
 
 
-def _hard(positive: Tensor, negative: Tensor, distances: Tensor, form: str) -> Relation:
+def _hard(positive: Tensor, negative: Tensor, distances: Tensor, into: Kind) -> Relation:
     rows = distances.shape[-1]
     farthest = torch.where(positive, distances, -torch.inf).argmax(-1)
     nearest = torch.where(negative, distances, torch.inf).argmin(-1)
     anchor = torch.arange(rows, device=distances.device).expand(farthest.shape)
-    has_positive, has_negative = positive.any(-1), negative.any(-1)
-    if form == "triplets":
-        return _triplets(anchor, farthest, nearest, has_positive & has_negative, rows)
-    return _both_pairs(anchor, farthest, nearest, has_positive, has_negative, rows)
+    return _chosen(into, rows, anchor, farthest, nearest, positive.any(-1), negative.any(-1))
 
 
-def _triplets(anchor: Tensor, partner: Tensor, other: Tensor, exists: Tensor, rows: int) -> Relation:
-    partner, other = partner.clamp(0, rows - 1), other.clamp(0, rows - 1)
-    return Relation("triplets", rows, index=(anchor, partner, other), valid=exists)
-
-
-def _both_pairs(
-    anchor: Tensor, partner: Tensor, other: Tensor, positive: Tensor, negative: Tensor, rows: int
+def _chosen(
+    into: Kind,
+    rows: int,
+    anchor: Tensor,
+    partner: Tensor,
+    other: Tensor,
+    has_positive: Tensor,
+    has_negative: Tensor,
 ) -> Relation:
-    """The two pairs of each triplet."""
-    index = torch.cat((anchor, anchor), -1), torch.cat((partner, other), -1).clamp(0, rows - 1)
-    same = torch.cat((torch.ones_like(positive), torch.zeros_like(negative)), -1)
-    return Relation("pairs", rows, index=index, same=same, valid=torch.cat((positive, negative), -1))
+    """Triplets of the anchors, their positives and negatives, or the two pairs of each."""
+    if into is Triplets:
+        index = (anchor, partner.clamp(0, rows - 1), other.clamp(0, rows - 1))
+        return Triplets(rows=rows, index=index, valid=has_positive & has_negative)
+    columns = torch.cat((anchor, anchor), -1), torch.cat((partner, other), -1).clamp(0, rows - 1)
+    same = torch.cat((torch.ones_like(has_positive), torch.zeros_like(has_negative)), -1)
+    valid = torch.cat((has_positive, has_negative), -1)
+    return Pairs(rows=rows, index=columns, same=same, valid=valid)
 
 
 def _listed(positive: Tensor) -> tuple[Tensor, Tensor]:
@@ -193,33 +201,22 @@ def _weighted(uniforms: Tensor, negative: Tensor, distances: Tensor, dimension: 
     return torch.searchsorted(upto, uniforms * upto[..., -1:], right=True)
 
 
-def draw_partners(
-    labels: np.ndarray, anchors: np.ndarray, uniforms: np.ndarray, form: Literal["pairs", "triplets"]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class Partners:
     """Random partners from the whole training set, as the protocol ``paper`` draws them.
 
-    Pairs: a positive with probability ½, which may be the anchor itself, else a negative. Triplets: a positive
-    (likewise) and a negative. A draw costs the same whatever the size of the set.
+    The members of each class are put side by side once, for many draws; a draw costs the same whatever the
+    size of the set. Not valid is an anchor whose draw asked for a negative where there is one class only.
 
     Args:
         labels: (N,) integers, the whole set.
-        anchors: any shape, positions in ``labels``.
-        uniforms: anchors.shape + (2,), numbers in [0, 1).
-        form: ``pairs`` or ``triplets``.
 
-    Returns:
-        pairs: (partner, same, valid); triplets: (positive, negative, valid), each of the anchors' shape.
-        Not valid is an anchor whose draw asked for a negative where there is one class only.
-
-    >>> labels = np.array([0, 0, 1, 1])
-    >>> draw_partners(labels, np.array([0, 3]), np.array([[0.2, 0.9], [0.7, 0.0]]), "pairs")[:2]
-    (array([1, 0]), array([ True, False]))
+    >>> partners = Partners(np.array([0, 0, 1, 1]))
+    >>> anchors, uniforms = np.array([0, 3]), np.array([[0.2, 0.9], [0.7, 0.0]])
+    >>> [part.tolist() for part in partners.draw_pairs(anchors, uniforms)]
+    [[1, 0], [True, False], [True, True]]
+    >>> [part.tolist() for part in partners.draw_triplets(anchors, uniforms)]
+    [[0, 3], [3, 0], [True, True]]
     """
-    return Partners(labels).draw(anchors, uniforms, form)
-
-
-class Partners:
-    """The members of each class side by side, made once for many draws; see ``draw_partners``."""
 
     def __init__(self, labels: np.ndarray) -> None:
         labels = np.asarray(labels)
@@ -228,18 +225,36 @@ class Partners:
         self.start = (np.cumsum(count) - count)[group]
         self.count = count[group]
 
-    def draw(
-        self, anchors: np.ndarray, uniforms: np.ndarray, form: Literal["pairs", "triplets"]
+    def draw_pairs(
+        self, anchors: np.ndarray, uniforms: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Partners of ``anchors``; see ``draw_partners``."""
+        """A partner of each anchor: a positive with probability ½, which may be the anchor itself, else a negative.
+
+        Args:
+            anchors: any shape, positions in ``labels``.
+            uniforms: anchors.shape + (2,), numbers in [0, 1).
+
+        Returns:
+            (partner, same, valid), each of the anchors' shape.
+        """
         first, second = uniforms[..., 0], uniforms[..., 1]
         start, count = self.start[anchors], self.count[anchors]
-        others = self.order.size - count
-        if form == "triplets":
-            return self._positive(first, start, count), self._negative(second, start, count), others > 0
         same = first < 0.5
         partner = np.where(same, self._positive(second, start, count), self._negative(second, start, count))
-        return partner, same, same | (others > 0)
+        return partner, same, same | (self.order.size > count)
+
+    def draw_triplets(
+        self, anchors: np.ndarray, uniforms: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A positive of each anchor, which may be the anchor itself, and a negative; arguments as ``draw_pairs``.
+
+        Returns:
+            (positive, negative, valid), each of the anchors' shape.
+        """
+        first, second = uniforms[..., 0], uniforms[..., 1]
+        start, count = self.start[anchors], self.count[anchors]
+        positive, negative = self._positive(first, start, count), self._negative(second, start, count)
+        return positive, negative, self.order.size > count
 
     def _positive(self, uniform: np.ndarray, start: np.ndarray, count: np.ndarray) -> np.ndarray:
         return self.order[start + (uniform * count).astype(np.int64)]

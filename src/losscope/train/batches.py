@@ -17,7 +17,7 @@ from torch import Tensor
 from losscope.core.errors import LosscopeError, require
 from losscope.core.spec import Protocol, Run, seed_of
 from losscope.data import Part, Splits
-from losscope.pairs import Relation, pair_distances
+from losscope.pairs import KINDS, Relation, pair_distances
 from losscope.pairs.sampling import Partners, sample
 from losscope.train.augment import augment
 
@@ -255,7 +255,8 @@ class Batches:
         partners = None
         if self.from_set:
             uniforms = self.tuple_generators[member].random((len(anchors), 2))
-            partners = self.partners[member].draw(anchors, uniforms, self.form)
+            own = self.partners[member]
+            partners = (own.draw_pairs if self.form == "pairs" else own.draw_triplets)(anchors, uniforms)
         return anchors, labels[anchors], partners
 
     def epoch(self, objective: Any, embed: Callable[[Tensor], Tensor]) -> Iterator[tuple[Tensor, Relation]]:
@@ -298,7 +299,7 @@ class Batches:
                     self.tuples,
                     None if z is None else pair_distances(z),
                     self.tuple_generators,
-                    form=self.form,
+                    into=KINDS[self.form],
                     dimension=None if z is None else z.shape[-1],
                 )
             yield inputs, relation

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from losscope.core.calls import Call, Foreign, file_of, missing, nested, parse
 from losscope.core.errors import LosscopeError, require, unknown
-from losscope.pairs import Relation
+from losscope.pairs import KINDS, Labels, Pairs, Relation, Triplets, Tuples
 
 FILLED = {"num_classes": "classes", "embedding_size": "embedding_size", "descriptors_dim": "embedding_size"}
 """Arguments taken from the data when the signature has them and they are not given."""
@@ -304,12 +304,12 @@ def parameters_of(kind: Any) -> dict[str, inspect.Parameter]:
 def _labels(loss: ForeignLoss, relation: Relation | Tensor) -> Tensor:
     if isinstance(relation, Tensor):
         return relation
-    if relation.labels is None or relation.modality is not None or relation.anchors is not None:
-        what = "two modalities" if relation.modality is not None else f"explicit {relation.form}"
-        raise LosscopeError(
-            f"{loss.foreign.text!r} is called with embeddings and class labels, and cannot use {what}"
-        )
-    return relation.labels
+    if isinstance(relation, Labels) and relation.modality is None and relation.anchors is None:
+        return relation.labels
+    what = "two modalities" if isinstance(relation, Labels) else f"explicit {relation}"
+    raise LosscopeError(
+        f"{loss.foreign.text!r} is called with embeddings and class labels, and cannot use {what}"
+    )
 
 
 def _call_plain(loss: ForeignLoss, embeddings: Tensor, relation: Relation | Tensor) -> Any:
@@ -318,34 +318,30 @@ def _call_plain(loss: ForeignLoss, embeddings: Tensor, relation: Relation | Tens
 
 def _call_pml(loss: ForeignLoss, embeddings: Tensor, relation: Relation | Tensor) -> Any:
     """Labels, explicit pairs and triplets, and two modalities as references of each other."""
-    if isinstance(relation, Tensor):
-        labels: Tensor | None = relation
-    elif relation.labels is None:
+    if isinstance(relation, Tuples):
         return loss.loss(embeddings, indices_tuple=_indices(relation))
-    elif relation.modality is not None and not hasattr(loss.loss, "num_classes"):
-        return _across(loss, embeddings, relation)
-    else:
+    if isinstance(relation, Labels):
         # A loss over class vectors makes no pairs, so that modalities and anchors do not matter to it.
-        labels = relation.labels
-    chosen = None if loss.miner is None else loss.miner(embeddings, labels)
-    return loss.loss(embeddings, labels, chosen)
+        if relation.modality is not None and not hasattr(loss.loss, "num_classes"):
+            return _across(loss, embeddings, relation.labels, relation.modality)
+        relation = relation.labels
+    chosen = None if loss.miner is None else loss.miner(embeddings, relation)
+    return loss.loss(embeddings, relation, chosen)
 
 
-def _indices(relation: Relation) -> tuple[Tensor, ...]:
+def _indices(relation: Tuples) -> tuple[Tensor, ...]:
     columns, valid = relation.columns, relation.valid
     keep = torch.ones_like(columns[0], dtype=torch.bool) if valid is None else valid
-    if relation.form == "triplets":
+    if not isinstance(relation, Pairs):
         return tuple(column[keep] for column in columns)
-    assert relation.same is not None
     positive, negative = keep & relation.same, keep & ~relation.same
     i, j = columns
     return i[positive], j[positive], i[negative], j[negative]
 
 
-def _across(loss: ForeignLoss, embeddings: Tensor, relation: Relation) -> Any:
+def _across(loss: ForeignLoss, embeddings: Tensor, labels: Tensor, modality: Tensor) -> Any:
     """The mean of both directions between two modalities."""
-    assert relation.labels is not None and relation.modality is not None
-    labels, second = relation.labels, relation.modality.bool()
+    second = modality.bool()
     halves = [(embeddings[~second], labels[~second]), (embeddings[second], labels[second])]
     values = []
     for (z, y), (ref, ref_y) in (halves, reversed(halves)):
@@ -361,14 +357,14 @@ def _call_columns(loss: ForeignLoss, embeddings: Tensor, relation: Relation | Te
     triplets. ``rounds``: pairs of one class side by side, one class once a call, so that no in-batch
     negative is a positive; the mean over the calls.
     """
-    form = COLUMNS[loss.foreign.loss.name]
-    if form == "labels":
+    columns = COLUMNS[loss.foreign.loss.name]
+    if columns == "labels":
         return loss.loss.compute_loss_from_embeddings([embeddings], _labels(loss, relation))
-    if form in ("pairs", "triplets"):
-        columns, same = _tuples(loss, relation, form)
-        if not len(columns[0]):
+    if columns in KINDS:
+        listed, same = _tuples(loss, relation, KINDS[columns])
+        if not len(listed[0]):
             return embeddings.sum() * 0
-        parts = [embeddings.index_select(0, column) for column in columns]
+        parts = [embeddings.index_select(0, column) for column in listed]
         return loss.loss.compute_loss_from_embeddings(parts, same)
     values = [
         loss.loss.compute_loss_from_embeddings([embeddings[a], embeddings[p]], None)
@@ -378,17 +374,17 @@ def _call_columns(loss: ForeignLoss, embeddings: Tensor, relation: Relation | Te
 
 
 def _tuples(
-    loss: ForeignLoss, relation: Relation | Tensor, form: str
+    loss: ForeignLoss, relation: Relation | Tensor, kind: type[Pairs] | type[Triplets]
 ) -> tuple[Sequence[Tensor], Tensor | None]:
-    if isinstance(relation, Relation) and relation.form == form:
+    if isinstance(relation, kind):
         columns, keep = relation.columns, relation.valid
         if keep is not None:
             columns = tuple(column[keep] for column in columns)
-        same = relation.same
+        same = relation.same if isinstance(relation, Pairs) else None
         return columns, None if same is None else (same if keep is None else same[keep]).float()
     labels = _labels(loss, relation)
     alike = labels[:, None] == labels[None, :]
-    if form == "pairs":
+    if kind is Pairs:
         i, j = torch.triu_indices(len(labels), len(labels), 1, device=labels.device)
         return (i, j), alike[i, j].float()
     positive = alike & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)

@@ -15,7 +15,7 @@ from losscope.core.calls import origin
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run, seed_of
 from losscope.losses.foreign.building import ForeignLoss, load_plain_state, parts_of, plain_state
-from losscope.pairs import Relation, Terms
+from losscope.pairs import Labels, Relation, Terms
 
 
 class ForeignObjective:
@@ -63,6 +63,8 @@ class ForeignObjective:
         self, embeddings: Tensor, relation: Relation, extra: dict[str, Tensor]
     ) -> tuple[Terms, Tensor]:
         """Terms and the loss of every member, (M,)."""
+        if not isinstance(relation, Labels):
+            raise LosscopeError(f"a foreign loss wants class labels; the batch is given as {relation}")
         self.steps += 1
         own = {name.removeprefix("loss."): value.unbind(0) for name, value in extra.items()}
         values = []
@@ -70,7 +72,7 @@ class ForeignObjective:
             parameters = {name: value[member] for name, value in own.items()}
             with seeded(seed_of(seed, "foreign", self.steps), self.device):
                 values.append(
-                    functional_call(self.modules[member], parameters, (rows, member_of(relation, member)))
+                    functional_call(self.modules[member], parameters, (rows, relation.member(member)))
                 )
         loss = torch.stack(values).to(embeddings.dtype)
         batch = embeddings.shape[1]
@@ -86,16 +88,6 @@ class ForeignObjective:
         self.steps = state["steps"]
         for module, kept in zip(self.modules, state["modules"], strict=True):
             load_plain_state(module, kept)
-
-
-def member_of(relation: Relation, member: int) -> Relation:
-    """One member's relation of a population's with labels (M, B)."""
-    if relation.labels is None:
-        raise LosscopeError(f"a foreign loss wants class labels; the data have explicit {relation.form}")
-    modality = relation.modality
-    if modality is not None and modality.ndim > 1:
-        modality = modality[member]
-    return Relation.from_labels(relation.labels[member], modality=modality, anchors=relation.anchors)
 
 
 @contextmanager

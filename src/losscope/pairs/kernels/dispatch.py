@@ -1,27 +1,22 @@
 """All pairs and all triplets of a batch: values, counts and gradients in one pass, never a B³ tensor.
 
 Forward computes the terms of every anchor and, in the same pass, the derivative of each by its distances, one
-(B, B) matrix that takes the place of the distances; backward weighs it with what arrives at each anchor. On
-the CPU the work is done in small blocks of anchors (``blocks``), elsewhere in larger ones by the same steps
-in torch (``elsewhere``).
+(B, B) matrix that takes the place of the distances; backward weighs it with what arrives at each anchor. The
+work is done in blocks of anchors by the backend of the device.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from losscope.pairs.distances import product, pull, squared_and_close
-from losscope.pairs.kernels import numpy_backend as blocks
-from losscope.pairs.kernels import torch_backend as elsewhere
-from losscope.pairs.kernels.aligned import QUIET, bare, per_member
-from losscope.pairs.relation import Relation
+from losscope.pairs.kernels.aligned import QUIET, per_member
+from losscope.pairs.kernels.backend import Backend, backend_of
+from losscope.pairs.relation import Pairs, Relation, Triplets, Tuples
 from losscope.pairs.terms import Kernel, Terms
-
-CELLS_ON_CPU = 1 << 16
-"""Distances worked on at once, so that the scratch of a block stays in the processor's cache."""
-
-CELLS_ELSEWHERE = 1 << 24
 
 
 def all_contrastive(z: Tensor, relation: Relation, margin: float | Tensor) -> Terms:
@@ -32,7 +27,8 @@ def all_contrastive(z: Tensor, relation: Relation, margin: float | Tensor) -> Te
     valid = torch.stack([count.expand(lead) for count in relation.counts(positive, negative)])
     value, active = matrix.new_empty(valid.shape), valid.clone()
     rows = (*_rows(matrix, positive, negative, margin), *value.flatten(1), *active.flatten(1))
-    _in_blocks("contrastive", rows, close)
+    backend = backend_of(matrix)
+    _in_blocks(backend, backend.contrastive, rows, close)
 
     def backward(grad: Tensor) -> Tensor:
         points = z.detach()
@@ -101,7 +97,8 @@ def triplet_slopes(
     if some_broken:
         reach.masked_fill_(broken, 0)
     rows = (*_rows(reach, positive, negative, margin), value.view(-1), active.view(-1))
-    _in_blocks("triplets", rows, by_length, close or some_broken)
+    backend = backend_of(reach)
+    _in_blocks(backend, backend.triplets, rows, by_length, close or some_broken)
     if some_broken:
         # A NaN or infinite embedding is a NaN loss of its member, never a quiet 0, and no other's trouble.
         value.masked_fill_(broken.squeeze(-1), torch.nan)
@@ -115,22 +112,30 @@ def log_ratio(z: Tensor, relation: Relation, scale: float | Tensor, in_batch: bo
     On explicit pairs and triplets the negatives are the given ones and, with ``in_batch``, the partners that
     other anchors were given.
     """
-    whole = in_batch and relation.aligned and relation.valid is None
-    if whole and (relation.same is None or bool(relation.same.all())):
+    if in_batch and isinstance(relation, Tuples) and _all_have_a_positive(relation):
         return _own_against_all(z, relation, scale)
     anchors, positive, negative = candidates(relation, in_batch)
     matrix = _similarities(z, anchors, positive.shape[-1], scale)
-    value = _softmax_rows("positive_against_negatives", matrix, positive, negative)
+    value = _softmax_rows(backend_of(matrix).positive_against_negatives, matrix, positive, negative)
     positives, negatives = positive.sum(-1), negative.any(-1)
     return _similarity_terms(z, matrix, value, positives * negatives, scale)
 
 
-def _own_against_all(z: Tensor, relation: Relation, scale: float | Tensor) -> Terms:
+def _all_have_a_positive(relation: Tuples) -> bool:
+    """Whether every anchor of aligned tuples has its positive, so that no mask is needed."""
+    if not relation.aligned or relation.valid is not None:
+        return False
+    return not isinstance(relation, Pairs) or bool(relation.same.all())
+
+
+def _own_against_all(z: Tensor, relation: Tuples, scale: float | Tensor) -> Terms:
     """``log_ratio`` where each anchor has one partner and all other partners are its negatives."""
-    anchors = relation.rows // (2 if relation.form == "pairs" else 3)
+    anchors = relation.rows // relation.width
     matrix = _similarities(z, anchors, relation.rows - anchors, scale)
     value = matrix.new_empty(matrix.shape[:-1])
-    _in_blocks("own_against_all", (matrix.view(-1, matrix.shape[-1]), value.view(-1)), anchors)
+    backend = backend_of(matrix)
+    rows = (matrix.view(-1, matrix.shape[-1]), value.view(-1))
+    _in_blocks(backend, backend.own_against_all, rows, anchors)
     valid = torch.full_like(value, int(matrix.shape[-1] > 1), dtype=torch.int64)
     return _similarity_terms(z, matrix, value, valid, scale)
 
@@ -146,55 +151,76 @@ def log_share(z: Tensor, relation: Relation, scale: float | Tensor) -> Terms:
     """Per anchor: mean over its positives of −log softmax of scale · z_a·z over all others, rows (..., B, D)."""
     positive, negative = relation.masks()
     matrix = _similarities(z, relation.rows, relation.rows, scale)
-    value = _softmax_rows("positives_among_all", matrix, positive, negative)
+    value = _softmax_rows(backend_of(matrix).positives_among_all, matrix, positive, negative)
     return _similarity_terms(z, matrix, value, positive.any(-1).long(), scale)
 
 
-def softmax_slopes(work: str, similarities: Tensor, distances: Tensor, relation: Relation) -> Tensor:
-    """|∂L/∂d|, (..., B, B), of a softmax over similarities s, up to a constant: |∂L/∂s|·d at fixed lengths.
+def log_ratio_slopes(similarities: Tensor, distances: Tensor, relation: Relation) -> Tensor:
+    """|∂L/∂d|, (..., B, B), of ``log_ratio`` up to a constant: |∂L/∂s|·d at fixed lengths.
 
     ``similarities`` (scaled cosines or dot products) are overwritten.
     """
-    _softmax_rows(work, similarities, *relation.masks())
+    _softmax_rows(backend_of(similarities).positive_against_negatives, similarities, *relation.masks())
+    return similarities.abs_() * distances.detach()
+
+
+def log_share_slopes(similarities: Tensor, distances: Tensor, relation: Relation) -> Tensor:
+    """``log_ratio_slopes`` of ``log_share``."""
+    _softmax_rows(backend_of(similarities).positives_among_all, similarities, *relation.masks())
     return similarities.abs_() * distances.detach()
 
 
 def candidates(relation: Relation, in_batch: bool) -> tuple[int, Tensor, Tensor]:
-    """The number of anchor rows A and the masks (..., A, C) of positives and negatives among the last C rows."""
-    if relation.form == "labels":
-        return relation.rows, *relation.masks()
-    if not relation.aligned:
-        positive, negative = relation.masks()
-        if in_batch:
-            given = (positive if relation.form == "pairs" else positive | negative).any(-2, keepdim=True)
-            own = torch.eye(relation.rows, dtype=torch.bool, device=positive.device)
-            others = given & ~positive & ~own & positive.any(-1, keepdim=True)
-            negative = negative | others
-        return relation.rows, positive, negative
-    anchors = relation.rows // (2 if relation.form == "pairs" else 3)
-    device = next((t.device for t in (relation.same, relation.valid) if t is not None), None)
-    own = torch.eye(anchors, dtype=torch.bool, device=device)
-    exists = (
-        torch.ones(anchors, dtype=torch.bool, device=device) if relation.valid is None else relation.valid
-    )
-    if relation.form == "pairs":
-        assert relation.same is not None
-        alike = relation.same & exists
-        positive = own & alike.unsqueeze(-2)
-        negative = own & (~relation.same & exists).unsqueeze(-2)
-        if in_batch:
-            negative = negative | (alike.unsqueeze(-1) & alike.unsqueeze(-2) & ~own)
-        return anchors, positive, negative
+    """The number of anchor rows A and the masks (..., A, C) of positives and negatives among the last C rows.
+
+    Explicit tuples have the negatives given and, with ``in_batch``, the partners given to other anchors.
+    """
+    match relation:
+        case Pairs(index=None):
+            return _aligned_pairs(relation, in_batch)
+        case Triplets(index=None):
+            return _aligned_triplets(relation, in_batch)
+    positive, negative = relation.masks()
+    if in_batch and isinstance(relation, Tuples):
+        partners = positive if isinstance(relation, Pairs) else positive | negative
+        given = partners.any(-2, keepdim=True)
+        own = torch.eye(relation.rows, dtype=torch.bool, device=positive.device)
+        negative = negative | (given & ~positive & ~own & positive.any(-1, keepdim=True))
+    return relation.rows, positive, negative
+
+
+def _aligned_pairs(relation: Pairs, in_batch: bool) -> tuple[int, Tensor, Tensor]:
+    anchors, exists = _anchors(relation)
+    own = torch.eye(anchors, dtype=torch.bool, device=relation.device)
+    alike = relation.same & exists
+    positive = own & alike.unsqueeze(-2)
+    negative = own & (~relation.same & exists).unsqueeze(-2)
+    if in_batch:
+        negative = negative | (alike.unsqueeze(-1) & alike.unsqueeze(-2) & ~own)
+    return anchors, positive, negative
+
+
+def _aligned_triplets(relation: Triplets, in_batch: bool) -> tuple[int, Tensor, Tensor]:
+    anchors, exists = _anchors(relation)
+    own = torch.eye(anchors, dtype=torch.bool, device=relation.device)
     both = exists.unsqueeze(-1) & exists.unsqueeze(-2)
     positive, rest = own & both, ~own & both
     negative = torch.cat((rest, both), -1) if in_batch else torch.cat((torch.zeros_like(rest), positive), -1)
     return anchors, torch.cat((positive, torch.zeros_like(positive)), -1), negative
 
 
-def _softmax_rows(work: str, matrix: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+def _anchors(relation: Tuples) -> tuple[int, Tensor]:
+    """The number of anchors of aligned tuples, and which of them have partners."""
+    anchors = relation.rows // relation.width
+    if relation.valid is not None:
+        return anchors, relation.valid
+    return anchors, torch.ones(anchors, dtype=torch.bool, device=relation.device)
+
+
+def _softmax_rows(work: Callable[..., None], matrix: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     value = matrix.new_empty(matrix.shape[:-1])
     *rows, _ = _rows(matrix, positive, negative, 0.0)
-    _in_blocks(work, (*rows, value.view(-1)))
+    _in_blocks(backend_of(matrix), work, (*rows, value.view(-1)))
     return value
 
 
@@ -234,13 +260,10 @@ def _rows(matrix: Tensor, positive: Tensor, negative: Tensor, margin: float | Te
 
 
 @QUIET
-def _in_blocks(work: str, parts: tuple[Tensor, ...], *more: int) -> None:
-    """Call ``work`` of the device's module on blocks of rows: the first row's number, the parts, the rest."""
-    matrix = parts[0]
-    count, columns = matrix.shape
-    on_cpu = matrix.device.type == "cpu"
-    function = getattr(blocks if on_cpu else elsewhere, work)
-    step = max(1, (CELLS_ON_CPU if on_cpu else CELLS_ELSEWHERE) // max(1, columns))
-    arrays = [bare(part) for part in parts]
+def _in_blocks(backend: Backend, work: Callable[..., None], parts: tuple[Tensor, ...], *more: int) -> None:
+    """Call ``work`` of a backend on blocks of rows: the first row's number, the parts, the rest."""
+    count, columns = parts[0].shape
+    step = max(1, backend.CELLS // max(1, columns))
+    arrays = [backend.array(part) for part in parts]
     for start in range(0, count, step):
-        function(start, *(part[start : start + step] for part in arrays), *more)
+        work(start, *(part[start : start + step] for part in arrays), *more)

@@ -1,6 +1,6 @@
-"""The inner loops of ``kernels`` on a block of anchors, in NumPy: its SIMD sort, gathers and counts.
+"""The kernels' inner loops on a block of anchors in NumPy, for the CPU: its SIMD sort, gathers and counts.
 
-``start`` is the number of a block's first row among the rows of all members in one line.
+The functions are those of ``backend.Backend``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,22 @@ import numpy as np
 import torch
 
 from losscope.pairs.kernels.aligned import ACTIVE_DISTANCE
+from losscope.pairs.kernels.aligned import bare as array
+
+__all__ = [
+    "CELLS",
+    "array",
+    "contrastive",
+    "own_against_all",
+    "positive_against_negatives",
+    "positives_among_all",
+    "triplets",
+]
 
 Array = Any
+
+CELLS = 1 << 16
+"""So few that the scratch of a block stays in the processor's cache."""
 
 CELLS_PER_LIMIT = 4
 """Cells of the look-up grid of ``_ranks`` for each sorted positive: more cells, fewer steps inside one."""
@@ -36,9 +50,7 @@ def contrastive(
     pushing: Array,
     close: bool,
 ) -> None:
-    """Fill values and active counts of R anchors; squared distances (R, B) become 1 at a positive and
-    −max(0, m − d)/d at a negative, half the derivative of the terms by them.
-    """
+    """See ``Backend.contrastive``."""
     scratch = np.multiply(matrix, positive)
     pulls[:] = _sums(scratch)
     distance = np.sqrt(matrix, out=matrix)
@@ -79,7 +91,7 @@ def triplets(
     by_length: bool,
     close: bool,
 ) -> None:
-    """See ``kernels.triplet_slopes``, for R anchors."""
+    """See ``Backend.triplets``."""
     rows, columns = reach.shape
     outside = np.flatnonzero(~negative)
     chosen = outside[positive.reshape(-1)[outside]]
@@ -180,7 +192,7 @@ def _step_over(limit: Array, x: Array, rank: Array, width: int) -> None:
 def positive_against_negatives(
     start: int, matrix: Array, positive: Array, negative: Array, value: Array
 ) -> None:
-    """Fill Σ_p log(1 + Σ_n exp(s_n − s_p)) of R anchors; similarities (R, C) become its derivatives by them."""
+    """See ``Backend.positive_against_negatives``."""
     rows, columns = matrix.shape
     flat = matrix.reshape(-1)
     outside = np.flatnonzero(~negative)
@@ -199,7 +211,7 @@ def positive_against_negatives(
 
 
 def own_against_all(start: int, matrix: Array, value: Array, anchors: int) -> None:
-    """``positive_against_negatives`` where row r of a member has its positive in column r, and no mask."""
+    """See ``Backend.own_against_all``."""
     rows = np.arange(len(matrix))
     cells = rows, (start + rows) % anchors
     own = matrix[cells]
@@ -213,7 +225,7 @@ def own_against_all(start: int, matrix: Array, value: Array, anchors: int) -> No
 
 
 def positives_among_all(start: int, matrix: Array, positive: Array, negative: Array, value: Array) -> None:
-    """Fill the mean over positives of −log softmax over all others; similarities become its derivatives."""
+    """See ``Backend.positives_among_all``."""
     scratch = np.multiply(matrix, positive)
     count = _sums(positive)
     some = count > 0

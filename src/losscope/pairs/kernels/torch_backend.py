@@ -1,4 +1,7 @@
-"""The steps of ``blocks`` in torch, for devices other than the CPU; same arguments, same results."""
+"""The kernels' inner loops on a block of anchors in torch, for devices other than the CPU.
+
+The functions are those of ``backend.Backend``, with the results of ``numpy_backend``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,14 @@ import torch
 from torch import Tensor
 
 from losscope.pairs.kernels.aligned import ACTIVE_DISTANCE
+
+CELLS = 1 << 24
+"""More than on the CPU: each call costs a launch, and no cache has to hold the scratch of a block."""
+
+
+def array(tensor: Tensor) -> Tensor:
+    """See ``Backend.array``."""
+    return tensor.detach()
 
 
 def contrastive(
@@ -20,7 +31,7 @@ def contrastive(
     pushing: Tensor,
     close: bool,
 ) -> None:
-    """See ``blocks.contrastive``."""
+    """See ``Backend.contrastive``."""
     pulls.copy_((matrix * positive).sum(-1))
     distance = matrix.sqrt_()
     pulling.copy_(((distance > ACTIVE_DISTANCE) & positive).sum(-1))
@@ -42,7 +53,7 @@ def triplets(
     by_length: bool,
     close: bool,
 ) -> None:
-    """See ``blocks.triplets``."""
+    """See ``Backend.triplets``."""
     limit = torch.where(positive, reach + margin.unsqueeze(-1), torch.inf)
     x = torch.where(negative, reach, torch.finfo(reach.dtype).max)
     x = torch.where(positive, limit, x)
@@ -64,7 +75,7 @@ def triplets(
 def positive_against_negatives(
     start: int, matrix: Tensor, positive: Tensor, negative: Tensor, value: Tensor
 ) -> None:
-    """See ``blocks.positive_against_negatives``."""
+    """See ``Backend.positive_against_negatives``."""
     own = matrix.clone()
     matrix.masked_fill_(~negative, -torch.inf)
     level = matrix.logsumexp(-1, keepdim=True)
@@ -77,7 +88,7 @@ def positive_against_negatives(
 
 
 def own_against_all(start: int, matrix: Tensor, value: Tensor, anchors: int) -> None:
-    """See ``blocks.own_against_all``."""
+    """See ``Backend.own_against_all``."""
     rows = torch.arange(len(matrix), device=matrix.device)
     positive = torch.zeros_like(matrix, dtype=torch.bool)
     positive[rows, (start + rows) % anchors] = True
@@ -87,7 +98,7 @@ def own_against_all(start: int, matrix: Tensor, value: Tensor, anchors: int) -> 
 def positives_among_all(
     start: int, matrix: Tensor, positive: Tensor, negative: Tensor, value: Tensor
 ) -> None:
-    """See ``blocks.positives_among_all``."""
+    """See ``Backend.positives_among_all``."""
     count = positive.sum(-1, keepdim=True)
     some = count > 0
     each = torch.where(some, 1 / count, 0.0).to(matrix.dtype)
