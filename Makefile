@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: compare test lint format lock bench clean
+.PHONY: compare test lint format lock fuzz dist sbom vulnerabilities release-check clean
 
 compare: $(VENV)/.core
 	$(BIN)/losscope compare
@@ -26,6 +26,25 @@ format: $(VENV)/.test
 lock:
 	uv pip compile pyproject.toml --all-extras --universal -c torch-pin.txt -o constraints.txt
 
+# Damaged files for every reader, MINUTES of them; findings are kept in fuzz-findings.
+MINUTES ?= 5
+fuzz: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz.py --minutes $(MINUTES)
+
+dist: $(VENV)/.release
+	rm -rf dist && $(BIN)/python -m build --outdir dist && $(BIN)/twine check --strict dist/*
+
+sbom: $(VENV)/.release
+	$(BIN)/cyclonedx-py environment $(BIN)/python --output-file sbom.json
+
+vulnerabilities: $(VENV)/.release
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+release-check:
+	grep -q '^version = "$(VERSION)"$$' pyproject.toml
+	grep -q '__version__ = "$(VERSION)"' src/losscope/__init__.py
+	grep -q '^## $(VERSION)$$' CHANGELOG.md
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -36,6 +55,10 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) -e '.[test,hf,audio,hdf5,dask,peers]'
 	touch $@ $(VENV)/.core
+
+$(VENV)/.release: $(VENV)/.test
+	$(PIP) -e '.[release]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) losscope-runs

@@ -325,3 +325,27 @@ def test_a_damaged_archive_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "no.zip").write_text("no archive")
     with pytest.raises(LosscopeError, match="cannot read"):
         upkeep.import_runs(tmp_path / "b", tmp_path / "no.zip")
+
+
+def losscope(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "losscope", *words], capture_output=True, text=True)
+
+
+def test_the_store_commands(tmp_path: Path) -> None:
+    Store(tmp_path / "a").add("abc", record())
+    (tmp_path / "a" / "runs" / ".abc.999999999-0123abcd.part").mkdir()
+    found = losscope("store", "check", str(tmp_path / "a"))
+    assert (
+        found.returncode == 1 and "1 run: 1 complete." in found.stdout and "losscope store gc" in found.stdout
+    )
+    assert "1 leftover; add --yes" in losscope("store", "gc", str(tmp_path / "a")).stdout
+    assert "1 leftover removed" in losscope("store", "gc", str(tmp_path / "a"), "--yes").stdout
+    found = losscope("store", "check", str(tmp_path / "a"), "--json")
+    assert found.returncode == 0 and json.loads(found.stdout)["problems"] == []
+    assert "1 run in" in losscope("store", "export", str(tmp_path / "a"), str(tmp_path / "a.zip")).stdout
+    assert (
+        "1 run taken, 0 there"
+        in losscope("store", "import", str(tmp_path / "b"), str(tmp_path / "a.zip")).stdout
+    )
+    found = losscope("store", "check", str(tmp_path / "nothing"))
+    assert found.returncode == 2 and "holds no losscope runs" in found.stderr

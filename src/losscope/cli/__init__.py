@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from losscope.cli import judgements, studies  # noqa: F401  (they register their commands)
+from losscope.cli import judgements, stores, studies  # noqa: F401  (they register their commands)
 from losscope.cli.options import app
 
 __all__ = ["app", "main"]
