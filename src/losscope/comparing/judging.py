@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from losscope import stats
-from losscope.comparing.reading import Result
+from losscope.comparing.reading import Result, plain_analysis
 from losscope.core import registry
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.quantities import GOALS, QUANTITIES, Quantity, quantity
+from losscope.core.results import Settings
 from losscope.core.spec import BASELINES
 
 COLUMNS = ("loss", "seed", "measure", "value")
@@ -74,7 +75,7 @@ def judge(
         goal=goal,
         measure=measure or _primary(measured, goal),
         reference=reference,
-        untuned=None if tuned else "untuned",
+        settings=() if tuned else [Settings(loss=name, name=name, tuned=False) for name in names],
         generated=False,
         looks=look,
         unpaired=unpaired,
@@ -91,7 +92,7 @@ def judge(
         "seeds": sorted({one.seed for one in measured}),
         "goal": goal,
         "unpaired": unpaired,
-        **analysis,
+        **plain_analysis(analysis),
         "notes": [],
         "store": None,
         "report": None,

@@ -184,5 +184,5 @@ def dry_run(made: Plan) -> dict[str, Any]:
         "populations": len(made.groups),
         "epochs_left": epochs,
         "tuning_runs": len(tuning.SEEDS) * trials if made.tunes else 0,
-        **stats.plan(made.study.seeds, len(made.study.losses), len(baselines)),
+        **stats.plan(made.study.seeds, len(made.study.losses), len(baselines)).model_dump(),
     }

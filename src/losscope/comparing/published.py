@@ -42,7 +42,7 @@ def beside(data: str, protocol: str, losses: list[dict[str, Any]]) -> list[dict[
                 {
                     "loss": loss["name"],
                     "measure": measure,
-                    **found,
+                    **found._asdict(),
                     "held_out": other.get("mean"),
                     "source": SOURCE,
                 }

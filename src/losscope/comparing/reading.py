@@ -79,16 +79,15 @@ def read(store: Store, name: str) -> Result:
     for choice in choices:
         names.setdefault(choice.spec.canonical(), []).append(choice.label)
     measured = [measured_of(one, label) for one in stored for label in names[one.run.loss.canonical()]]
-    untuned, tuned = tuning.phrase(choices)
-    analysis = stats.analyse(
+    found = stats.analyse(
         measured,
         goal=study.goal,
         reference=study.reference,
-        untuned=untuned,
-        tuned=tuned,
+        settings=tuning.settings(choices),
         generated=kept["data"]["generated"],
         looks=kept["look"],
     )
+    analysis = plain_analysis(found)
     runs_of = _by_loss(stored, names)
     for entry in [*analysis["losses"], *analysis["baselines"]]:
         own = runs_of.get(entry["name"], [])
@@ -154,6 +153,16 @@ def values_of(stored: Stored) -> tuple[dict[str, float | None], dict[str, str]]:
                 name = f"{name}@{split}"
             values[name], splits[name] = value, "validation" if name == "epochs_to_90_quality" else split
     return values, splits
+
+
+def plain_analysis(found: stats.Analysis) -> dict[str, Any]:
+    """The analysis as the keys of ``--json``."""
+    return {
+        "losses": [each.model_dump(mode="json") for each in found.losses],
+        "baselines": [each.model_dump(mode="json") for each in found.baselines],
+        "paired": [each.model_dump(mode="json") for each in found.paired],
+        "recommendation": found.recommendation.model_dump(mode="json"),
+    }
 
 
 def measured_of(stored: Stored, label: str) -> stats.Measured:

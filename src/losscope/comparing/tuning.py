@@ -7,13 +7,13 @@ not touched: a trial is not measured on it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from losscope.core.results import Settings
 from losscope.core.spec import DataSpec, LossSpec, Protocol, Run
 from losscope.run import launch
 from losscope.run.store import Store
@@ -183,32 +183,15 @@ def _edges(rows: Sequence[dict[str, Any]], row: dict[str, Any], epochs: int) -> 
     return said
 
 
-def phrase(choices: Sequence[Choice]) -> tuple[str | None, str | None]:
-    """(untuned, tuned): what every sentence says of the numbers that a verdict is conditional on."""
-    given = [
-        f"{choice.spec.name if not choice.spec.foreign else choice.label}{numbers(choice.spec)}"
-        for choice in choices
-    ]
-    listed = ", ".join(given)
-    if any(choice.tuned is None for choice in choices):
-        some = [choice.label for choice in choices if choice.tuned is None]
-        which = "untuned" if len(some) == len(choices) else f"{' and '.join(some)} untuned"
-        kind = (
-            "temperatures"
-            if all("temperature" in choice.spec.hyperparameters for choice in choices)
-            else "margins"
+def settings(choices: Sequence[Choice]) -> tuple[Settings, ...]:
+    """The numbers of the losses that every verdict is conditional on, and whether they were tuned."""
+    return tuple(
+        Settings(
+            loss=choice.label,
+            name=choice.label if choice.spec.foreign else choice.spec.name,
+            hyperparameters=choice.spec.hyperparameters,
+            reduction=choice.spec.reduction,
+            tuned=choice.tuned is not None,
         )
-        return f"at {kind} {listed}, {which}", None
-    return None, listed
-
-
-def numbers(spec: LossSpec) -> str:
-    """The numbers of a loss that a sentence names: margin or temperature, and a reduction other than valid_mean."""
-    said = ""
-    for name, mark in (("margin", ""), ("temperature", "τ ")):
-        value = spec.hyperparameters.get(name)
-        if isinstance(value, int | float) and math.isfinite(value):
-            said += f" {mark}{value:g}"
-    if spec.reduction not in (None, "valid_mean"):
-        said += f" {str(spec.reduction).replace('_', ' ')}"
-    return said
+        for choice in choices
+    )

@@ -9,6 +9,7 @@ import numpy as np
 from losscope import stats
 from losscope.comparing import reading, tuning
 from losscope.comparing import running as comparing
+from losscope.core import wording
 from losscope.papers import Evidence, Side
 from losscope.papers.pieces import Piece
 from losscope.run.store import Stored
@@ -22,10 +23,12 @@ def evidence_of(piece: Piece, sides: Sequence[Side], grid: tuple[Side, ...]) -> 
     if kept is None or kept["runs"] != plan.ids or not page.is_file():
         comparing.conclude(plan)
     look = plan.store.look(plan.name, sorted({run.seed for run in plan.runs}))
-    untuned, tuned = tuning.phrase(plan.choices)
+    settings = tuning.settings(plan.choices)
+    untuned = any(each.tuned is False for each in settings)
+    said = wording.settings_phrase(settings) if untuned else f"tuned: {wording.settings_listing(settings)}"
     edges = [f"{one.spec.name} {edge}" for one in plan.choices if one.tuned for edge in one.tuned["edge"]]
-    if tuned and edges:
-        tuned += f" (on the edge of the search: {', '.join(edges)})"
+    if not untuned and edges:
+        said += f" (on the edge of the search: {', '.join(edges)})"
     return Evidence(
         data=piece.cell.data,
         protocol=piece.cell.protocol,
@@ -33,7 +36,7 @@ def evidence_of(piece: Piece, sides: Sequence[Side], grid: tuple[Side, ...]) -> 
         alpha=stats.alpha_of(look),
         grid=grid,
         reduced=piece.reduced,
-        settings=untuned or f"tuned: {tuned}",
+        settings=said,
         only=piece.cell.only,
         look=look,
         edition=plan.source.facts.edition,
