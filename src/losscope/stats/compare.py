@@ -116,7 +116,7 @@ def compare(
     what = declared(measure)
     if paired and len(a) != len(b):
         raise LosscopeError(
-            f"{len(a)} values against {len(b)}; a paired comparison wants one per seed of each"
+            f"{len(a)} values against {len(b)}; a paired comparison wants one value per seed on each side"
         )
     lost = failed or ([False] * len(a), [False] * len(b))
     censored = measure.partition("@")[0] in CENSORED
