@@ -283,6 +283,21 @@ def test_a_change_in_a_sentence_is_signed_and_exact_to_its_decimals(difference):
     assert text.startswith("+") == (difference > 0)
 
 
+def test_effects_in_a_table_are_signed_differences_or_ratios():
+    row = PLANTED["higher"][0].paired[0]
+
+    def effect(scale, difference, low=None, high=None, measure="recall_at_1"):
+        change = {"scale": scale, "difference": difference, "low": low, "high": high, "measure": measure}
+        return wording.effect(row.model_copy(update=change))
+
+    assert effect("difference", 0.0123, -0.004, 0.0286) == ("+0.012", "−0.004 to +0.029")
+    ends = math.log(2.4), math.log(2.0), math.log(2.9)
+    assert effect("log_ratio", *ends, measure="intra_variance") == ("×2.40", "2.00–2.90")
+    assert effect("difference", None) == ("—", "")
+    assert effect("log_ratio", 1e6, 1.0)[1] == ""
+    assert effect("log_ratio", -1e6) == ("×0", "")
+
+
 def test_ratios_beyond_floats_are_written():
     assert wording.change(1e6, "log_ratio").endswith("×10³⁰⁴ times")
     assert wording.change_interval(-1e6, 1.0, "log_ratio") == "0 to 2.72 times"

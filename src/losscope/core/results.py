@@ -14,8 +14,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError
 
 from losscope.core.errors import LosscopeError
+from losscope.core.facts import Value
 from losscope.core.quantities import Better, Scale
-from losscope.core.spec import LossSpec, Protocol, Value
+from losscope.core.spec import LossSpec, Protocol
 
 SCHEMA = 2
 """The number of the JSON schema. New fields keep it; a field that changes its meaning raises it."""
@@ -119,7 +120,7 @@ class DataDescription(Frozen):
 class MeasureValue(Frozen):
     """One measure of one side: the mean over seeds, its 95 % t interval, and the value of each seed.
 
-    ``values``: one a seed in the order of the seeds, None for a run that failed or has no value. ``split``: the
+    ``values``: one per seed in the order of the seeds, None for a run that failed or has no value. ``split``: the
     part of the data that it is measured on.
     """
 

@@ -82,9 +82,9 @@ class _Side:
 class Analysis:
     """What the runs say: each side's measures, the comparisons of pairs, and what follows for the goal.
 
-    ``losses``: ``spec``, ``tuned``, ``trials`` and ``runs`` are left for the caller to fill. ``paired``: first the
-    family of the primary measure, each loss against the reference and against each baseline, Holm within; then every
-    other measure of each loss against the reference, described without p or verdict.
+    ``losses``: ``spec``, ``tuned``, ``trials`` and ``runs`` are for the caller to fill. ``paired``: first
+    the family of the primary measure, each loss against the reference and against each baseline, Holm within;
+    then every other measure of each loss against the reference, described without p or verdict.
     """
 
     losses: tuple[LossResult, ...]
@@ -141,8 +141,8 @@ def analyse(
     one; without one, the first goal whose measure the runs have. ``measure``: another primary measure.
     ``reference``: the loss that the others are tested against, by default contrastive, else the first.
     ``settings``: the numbers of the losses that every sentence names, and whether they were tuned.
-    ``generated``: the data are redrawn with each seed. ``looks``: how many times the data have been looked at, this
-    one included. ``unpaired``: seeds of different losses have nothing in common.
+    ``generated``: the data are redrawn with each seed. ``looks``: how many times the data have been looked
+    at, this time included. ``unpaired``: seeds of different losses have nothing in common.
 
     >>> runs = [Measured(loss, seed, {"recall_at_1": base + seed / 1000})
     ...         for loss, base in (("contrastive", 0.90), ("triplet", 0.93)) for seed in range(6)]
@@ -216,9 +216,10 @@ def _check_seeds(sides: Sequence[_Side]) -> None:
         lacking = [str(seed) for seed in everyone if seed not in own]
         if lacking:
             some = ", ".join(lacking[:5]) + (", …" if len(lacking) > 5 else "")
+            seeds = f"the seed{'s' * (len(lacking) > 1)} {some}"
             raise LosscopeError(
-                f"{side.name!r} lacks the seed{'s' * (len(lacking) > 1)} {some} that others have; give every loss "
-                "the same seeds, or say that they are unpaired (--unpaired)"
+                f"{side.name!r} lacks {seeds} that others have; give every loss the same seeds, or say that "
+                f"they are unpaired (--unpaired)"
             )
 
 

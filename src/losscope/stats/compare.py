@@ -41,10 +41,10 @@ class Difference:
     ``differences``: (n,) in the order of the seeds, empty if unpaired or compared by order. ``difference``,
     ``low``, ``high``: mean and inverted interval at level 1 − alpha; ``p``: two-sided; ``smallest``: the
     smallest p of so many runs; ``sd``: standard deviation of the differences (unpaired: the root of the sum
-    of both variances, so that sd²/n is the variance of the difference at n runs a group). ``order``: for
+    of both variances, so that sd²/n is the variance of the difference at n runs per group). ``order``: for
     censored epochs, pairs in which a comes later, in which b does, and ties (unpaired: None, see ``p``).
-    ``leaning``: 1 where a is higher or later, −1 where b is, 0 at a tie. ``reason``: why there is no difference,
-    if there is none.
+    ``leaning``: 1 where a is higher or later, −1 where b is, 0 at a tie. ``reason``: why there is no
+    difference, if there is none.
     """
 
     measure: str

@@ -83,7 +83,7 @@ def power(seeds: int, sd: float, delta: float, level: float, *, paired: bool = T
     """Power of the two-sided test at a true difference ``delta``, differences normal with ``sd``.
 
     The t test's, by the non-central t distribution, at the level that the sign-flip test of so many pairs
-    really attains (its p are multiples of 2/2ⁿ): 0 where it attains none. Unpaired: n runs a group, ``sd``
+    really attains (its p are multiples of 2/2ⁿ): 0 where it attains none. Unpaired: n runs per group, ``sd``
     the root of the sum of both variances.
     """
     steps = _rearrangements(seeds, paired) or DRAWS + 1
@@ -133,8 +133,8 @@ def plan(
     ``tests`` overrides losses and baselines. ``minimal_seeds`` is None if no number is enough.
 
     >>> print(plan(5).sentence)
-    5 paired seeds are too few for 5 tests at look 1: the smallest corrected p that they can reach is 0.31, above \
-0.04; at least 8 are needed.
+    5 paired seeds are too few for 5 tests at look 1: the smallest corrected p that they can reach is 0.31, \
+above 0.04; at least 8 are needed.
     """
     family = family_size(losses, baselines) if tests is None else tests
     reach = attainable_p(seeds, family)

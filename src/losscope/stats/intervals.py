@@ -42,10 +42,10 @@ def prediction_interval(
 
 
 class Published(NamedTuple):
-    """A published single value beside our runs: their mean and the 95 % prediction interval of one further run.
+    """A published single value beside our runs: their mean, and where one further run would lie.
 
-    ``outside_by``: the signed distance of the published value to the nearer end, 0 inside. The interval and what
-    follows from it are None with fewer than two runs.
+    ``low``, ``high``: the 95 % prediction interval. ``outside_by``: the signed distance of the published
+    value to the nearer end, 0 inside. The interval and what follows from it are None below two runs.
     """
 
     published: float

@@ -57,9 +57,9 @@ def recommend(
     ``loss``: the best of the losses shown better than the reference; else the reference if every other is
     shown worse; else None: no difference found, equivalent, or no verdict. ``raw`` instead, where raw was
     tested and no loss is shown to beat it: untrained inputs cost nothing, so training has to prove itself.
-    None too for a measure of which neither more nor less is better. Losses are tested against the reference, not
-    against one another, and the second sentence says so where it matters. ``baselines``: those that the rows
-    test against.
+    None too for a measure of which neither more nor less is better. Losses are tested against the reference,
+    not against one another, and the second sentence says so where it matters. ``baselines``: those that the
+    rows test against.
 
     >>> found = recommend(goal="retrieval", measure="recall_at_1", losses=[SideResult(name="triplet")],
     ...                   reference="triplet", baselines=[], rows=[])

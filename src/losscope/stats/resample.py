@@ -169,7 +169,7 @@ def label_shuffles(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndar
 
 @lru_cache(maxsize=2)
 def _deals(size: int, of: int, exact: bool) -> np.ndarray:
-    """Which of so many runs are dealt to the first group, one row per deal, bytes: all deals, or seeded draws."""
+    """Which runs are dealt to the first group (deals, of), as bytes: all deals, or seeded draws."""
     if exact:
         members = np.fromiter(chain.from_iterable(combinations(range(of), size)), dtype=np.int64)
         members = members.reshape(-1, size)

@@ -88,7 +88,7 @@ def more_seeds(row: Difference, *, tests: int, look: int) -> int | None:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim on one data set: ``a`` is higher (or lower) than ``b``, by a published ``value`` if there is one.
+    """A claim on one data set: ``a`` is higher (or lower) than ``b``, perhaps by a published ``value``.
 
     ``row``: the comparison of a with b on the claim's quantity, at the measure's own indifference.
     ``value``: the published A − B or log(A/B), on the row's scale; it also sets the claim's indifference
@@ -120,8 +120,8 @@ class Claim:
 class ClaimJudgement:
     """A claim's verdict: ``measured``, ``low``, ``high`` on the claim's scale, its p and seeds needed.
 
-    ``predicted``: the 95 % prediction interval of one further run, where the number was tested. ``why``: what the
-    verdict rests on, and ``reason`` the same in words; over several data sets, those in ``deciding``.
+    ``predicted``: the 95 % prediction interval of one further run, where the number was tested. ``why``: what
+    the verdict rests on, and ``reason`` the same in words; over several data sets, those in ``deciding``.
     """
 
     verdict: ClaimWord
@@ -143,9 +143,9 @@ def judge_claims(claims: Sequence[Claim], *, look: int = 1) -> list[ClaimJudgeme
 
     The rows must have been compared at the look's alpha. Direction: ``reproduced``; ``contradicted``
     (resolved the other way, or equivalent within the claim's indifference); ``inconclusive`` with the seeds
-    needed; ``not_testable`` with the reason. With a number to test, and the direction right: ``direction_only``
-    where the number lies outside the 95 % prediction interval of one further run, ``size_unresolved`` where
-    that interval is wider to a side than a quarter of the number, or does not exist.
+    needed; ``not_testable`` with the reason. With a number to test, and the direction right:
+    ``direction_only`` where the number lies outside the 95 % prediction interval of one further run,
+    ``size_unresolved`` where that interval is wider to a side than a quarter of the number, or is none.
 
     >>> from losscope.stats.compare import compare
     >>> row = compare([2.4, 2.5, 2.3, 2.4, 2.6, 2.2], [1.0] * 6, "intra_variance", alpha=0.04)

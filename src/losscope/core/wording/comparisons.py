@@ -142,14 +142,14 @@ def design(plan: DesignPlan) -> str:
     reach, level = p_value(plan.p_attainable), brief(plan.alpha)
     if plan.enough:
         return (
-            f"{seeds} and {tests} at look {plan.look}: the smallest corrected p that they can reach is {reach}, "
-            f"within {level}."
+            f"{seeds} and {tests} at look {plan.look}: the smallest corrected p that they can reach is "
+            f"{reach}, within {level}."
         )
     least = plan.minimal_seeds
     need = f"at least {least} are needed" if least else "no number of seeds reaches it"
     return (
-        f"{seeds} {_is(plan.seeds)} too few for {tests} at look {plan.look}: the smallest corrected p that they can "
-        f"reach is {reach}, above {level}; {need}."
+        f"{seeds} {_is(plan.seeds)} too few for {tests} at look {plan.look}: the smallest corrected p that "
+        f"they can reach is {reach}, above {level}; {need}."
     )
 
 
@@ -204,8 +204,9 @@ def _few(row: Comparison) -> str:
         size = indifference(row.delta, row.scale)
         need += f"{', and' if need else ';'} {row.seeds_needed:,} would show a difference of {size}"
     return (
-        f"{count(row.n, 'seed')} {_is(row.n)} too few to compare the {_who(row)}: the smallest {corrected}p in reach "
-        f"is {p_value(row.p_attainable)}, above {brief(row.alpha)}{need} ({estimate(row)}; {evidence(row)})"
+        f"{count(row.n, 'seed')} {_is(row.n)} too few to compare the {_who(row)}: the smallest {corrected}p "
+        f"in reach is {p_value(row.p_attainable)}, above {brief(row.alpha)}{need} "
+        f"({estimate(row)}; {evidence(row)})"
     )
 
 
@@ -219,7 +220,8 @@ def _equivalent(row: Comparison) -> str:
 
 def _directed(row: Comparison) -> str:
     good = {"a": " (better)", "b": " (worse)", None: ""}[row.better]
-    return f"{row.a} has a {row.verdict} {label(row.measure)} than {row.b}{good}: {estimate(row)} ({evidence(row)})"
+    what = f"{row.verdict} {label(row.measure)}"
+    return f"{row.a} has a {what} than {row.b}{good}: {estimate(row)} ({evidence(row)})"
 
 
 def _unresolved(row: Comparison) -> str:

@@ -2,11 +2,11 @@
 
 Four kinds of numbers are written, each by one function:
 
-- a value, ``number``: alone in three significant digits, in a column with the decimals that ``digits_for`` finds for
-  the whole column, so that it can be read downwards. Digits follow the uncertainty there: one significant digit of
-  the half-width of the interval, two where that digit is 1 or 2;
-- a difference between two values: ``effect`` in a table, ``change`` and ``change_interval`` in a sentence, where no
-  column fixes the decimals;
+- a value, ``number``: alone in three significant digits, in a column with the decimals that ``digits_for``
+  finds for the whole column, so that it can be read downwards. Digits follow the uncertainty there: one
+  significant digit of the half-width of the interval, two where that digit is 1 or 2;
+- a difference between two values: ``effect`` in a table, ``change`` and ``change_interval`` in a sentence,
+  where no column fixes the decimals;
 - a p value, ``p_value``: two significant digits, everywhere;
 - a level, or a size that somebody chose, ``brief`` and ``percent``: as short as it was chosen.
 """
@@ -154,22 +154,22 @@ def number(value: Any, digits: Digits | None = None, signed: bool = False, fixed
     >>> number(0.97812, Digits(3)), number(0.00002, Digits(3))
     ('0.978', '2.0×10⁻⁵')
     """
-    one = finite(value)
-    if one is None:
+    found = finite(value)
+    if found is None:
         return NOTHING
-    if one == 0:
+    if found == 0:
         return "0"
-    if (abs(one) < 1e-4 and not fixed) or abs(one) >= 1e7:
-        text = _scientific(one, 1 if digits else 2)
+    if (abs(found) < 1e-4 and not fixed) or abs(found) >= 1e7:
+        text = _scientific(found, 1 if digits else 2)
     else:
-        decimals = digits.decimals if digits else _own_decimals(one, None)
-        if abs(one) < 10**-decimals and not fixed:
-            decimals = -_power(one) + 1
-        text = f"{one:,.{decimals}f}"
+        decimals = digits.decimals if digits else _own_decimals(found, None)
+        if abs(found) < 10**-decimals and not fixed:
+            decimals = -_power(found) + 1
+        text = f"{found:,.{decimals}f}"
     if not text.strip("-0.,"):
         return text.lstrip("-")
     text = text.replace("-", MINUS)
-    return f"+{text}" if signed and one > 0 else text
+    return f"+{text}" if signed and found > 0 else text
 
 
 def interval(low: Any, high: Any, digits: Digits | None = None, signed: bool = False) -> str:
@@ -192,15 +192,15 @@ def p_value(p: Any) -> str:
     >>> p_value(0.00312), p_value(0.001953125), p_value(0.00001), p_value(1.0), p_value(None)
     ('0.0031', '0.0020', '0.00001', '1', '—')
     """
-    one = finite(p)
-    if one is None:
+    found = finite(p)
+    if found is None:
         return NOTHING
-    if one < 1e-6:
+    if found < 1e-6:
         return "< 0.000001"
-    if one >= 0.995:
+    if found >= 0.995:
         return "1"
-    text = f"{one:.{1 - _power(one)}f}"
-    return text if one >= 1e-4 else text.rstrip("0")
+    text = f"{found:.{1 - _power(found)}f}"
+    return text if found >= 1e-4 else text.rstrip("0")
 
 
 def percent(level: float) -> str:
@@ -237,7 +237,7 @@ def ratio(log_ratio: float) -> float:
 
 
 def change(difference: float, scale: Scale) -> str:
-    """A difference in a sentence, on its scale: signed, four decimals below 0.01 and else three; or as a ratio.
+    """A difference in a sentence: signed, four decimals below 0.01 and otherwise three; or a ratio.
 
     >>> change(0.0251, "difference"), change(-0.0028, "difference"), change(math.log(2.0), "log_ratio")
     ('+0.025', '−0.0028', '2.00 times')
@@ -250,8 +250,8 @@ def change(difference: float, scale: Scale) -> str:
 def change_interval(low: float, high: float, scale: Scale) -> str:
     """An interval of a difference in a sentence, on its scale.
 
-    >>> change_interval(-0.0056, 0.013, "difference"), change_interval(math.log(2.0), math.log(3.0), "log_ratio")
-    ('−0.0056 to 0.013', '2.00 to 3.00 times')
+    >>> change_interval(-0.0056, 0.013, "difference"), change_interval(0.0, math.log(3.0), "log_ratio")
+    ('−0.0056 to 0.013', '1.00 to 3.00 times')
     """
     if scale == "log_ratio":
         return f"{number(ratio(low))} to {number(ratio(high))} times"
@@ -289,7 +289,7 @@ def verdict(code: Any) -> str:
 
 
 def measure(name: str) -> Quantity:
-    """The declaration of a measure, also of ``name@split``; an undeclared one (a plugin's) gets its bare name."""
+    """The declaration of a measure, also of ``name@split``; an undeclared measure gets its bare name."""
     base = name.partition("@")[0]
     known = QUANTITIES.get(base)
     return known or Quantity(base, "not described", "", "neither", "difference", 0.0, "outcome")

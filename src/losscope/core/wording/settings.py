@@ -33,7 +33,7 @@ def settings_phrase(settings: Sequence[Settings]) -> str:
 
 
 def settings_listing(settings: Sequence[Settings]) -> str:
-    """Each loss and its numbers: margin or temperature, and a reduction other than the mean over valid anchors.
+    """Each loss and its numbers: margin or temperature, and a reduction other than ``valid_mean``.
 
     >>> settings_listing([Settings(loss="info_nce", name="info_nce", hyperparameters={"temperature": 0.1})])
     'info_nce τ 0.1'
