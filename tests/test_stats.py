@@ -283,6 +283,8 @@ def test_seeds_needed_at_the_edges():
     assert power(unpaired, math.sqrt(2) * 0.01, 0.01, 0.04, paired=False) >= 0.8
     assert power(4, 0.0, 0.01, 0.04) == 0.0
     assert power(8, 0.0, 0.01, 0.04) == 1.0
+    assert power(11, 1e-17, 0.01, 0.04) == 1.0  # equal differences up to rounding
+    assert seeds_needed(1e-17, 0.01, tests=5, look=2) == minimal_seeds(5, 2) == 11
 
 
 def test_intervals_by_hand():

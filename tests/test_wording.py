@@ -183,6 +183,12 @@ def test_raw_is_said_to_be_better_than_every_loss_only_where_it_is():
     assert "the raw inputs are beaten by no loss" in found.recommendation.sentences[0]
 
 
+def test_unpaired_runs_without_a_value_are_counted_among_all():
+    found, _ = analysed({"contrastive": FLAT, "triplet": [math.nan, *HIGHER[1:]]}, unpaired=True)
+    assert (found.paired[0].verdict, found.paired[0].missing) == ("failed", 1)
+    assert "no value in 1 of 20 runs" in found.paired[0].sentence
+
+
 def values_of(model, field: str) -> tuple[str, ...]:
     return get_args(model.model_fields[field].annotation)
 

@@ -95,7 +95,10 @@ def power(seeds: int, sd: float, delta: float, level: float, *, paired: bool = T
     freedom = (seeds - 1) * (1 if paired else 2)
     critical = stdtrit(freedom, 1 - attained / 2)
     shift = delta * math.sqrt(seeds) / sd
-    return float(1 - nctdtr(freedom, shift, critical) + nctdtr(freedom, shift, -critical))
+    found = float(1 - nctdtr(freedom, shift, critical) + nctdtr(freedom, shift, -critical))
+    return (
+        1.0 if math.isnan(found) else found
+    )  # nctdtr has no value for some shifts beyond 38, where power is 1
 
 
 def seeds_needed(

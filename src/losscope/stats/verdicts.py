@@ -224,7 +224,8 @@ def shortfall(row: Difference) -> ClaimReason:
         return ClaimReason(why="failed", count=sum(row.failed), total=sum(row.runs))
     if row.n == 0 or not row.missing:
         return ClaimReason(why="not_comparable", bar=row.reason)
-    return ClaimReason(why="no_value", count=row.missing, total=row.n + row.missing, paired=row.paired)
+    total = row.n + row.missing if row.paired else sum(row.runs)
+    return ClaimReason(why="no_value", count=row.missing, total=total, paired=row.paired)
 
 
 def over_data(verdicts: Mapping[str, ClaimJudgement]) -> ClaimJudgement:

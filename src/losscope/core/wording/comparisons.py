@@ -181,7 +181,9 @@ def _lost(row: Comparison) -> str:
 
 
 def _missing(row: Comparison) -> str:
-    return f"no value in {row.missing} of {row.n + row.missing} {'seeds' if row.paired else 'runs'}"
+    if row.paired:
+        return f"no value in {row.missing} of {count(row.n + row.missing, 'seed')}"
+    return f"no value in {row.missing} of {count(sum(row.runs) - sum(row.failed), 'run')}"
 
 
 def _failed(row: Comparison) -> str:
