@@ -120,8 +120,8 @@ class DataDescription(Frozen):
 class MeasureValue(Frozen):
     """One measure of one side: the mean over seeds, its 95 % t interval, and the value of each seed.
 
-    ``values``: one per seed in the order of the seeds, None for a run that failed or has no value. ``split``: the
-    part of the data that it is measured on.
+    ``values``: one per seed in the order of the seeds, None for a run that failed or has no value. ``split``:
+    the part of the data that it is measured on.
     """
 
     mean: Number | None
@@ -174,8 +174,8 @@ class Tuned(Frozen):
 class Settings(Frozen):
     """The numbers of a loss that a verdict is conditional on.
 
-    ``loss``: the loss's label. ``name``: how sentences call it: its registered name, or the label of a foreign loss.
-    ``tuned``: None where it is not known, as for anyone's own runs.
+    ``loss``: the loss's label. ``name``: how sentences call it: its registered name, or the label of a foreign
+    loss. ``tuned``: None where it is not known, as for anyone's own runs.
     """
 
     loss: str
@@ -215,11 +215,11 @@ class BaselineResult(SideResult):
 class NotComparable(Frozen):
     """Why two sides have no verdict on a measure, or no number at all.
 
-    ``why``: ``form`` (raw values of unlike loss forms), ``hinge`` (only hinge losses have the measure), ``floor`` (a
-    loss with a positive floor has none), ``no_value`` (of ``names``, or none at all), ``no_pair`` (no seed has a value
-    of both), ``splits`` (measured on two parts of the data),
-    ``not_positive`` (a value that is not above 0 has no log ratio), ``unreached`` (epochs that not every run
-    reached: compared by order), ``no_correlation``. ``names``: the forms, splits or sides, in this order.
+    ``why``: ``form`` (raw values of unlike loss forms), ``hinge`` (only hinge losses have the measure), ``floor``
+    (a loss with a positive floor has none), ``no_value`` (of ``names``, or none at all), ``no_pair`` (no seed has
+    a value of both), ``splits`` (measured on two parts of the data), ``not_positive`` (a value that is not above
+    0 has no log ratio), ``unreached`` (epochs that not every run reached: compared by order),
+    ``no_correlation``. ``names``: the forms, splits or sides, in this order.
     """
 
     why: Literal[
@@ -243,8 +243,10 @@ class Comparison(Frozen):
         primary: whether this is a test of the goal's family, ``family`` its name. Others are described.
         n: pairs with both values (unpaired: the smaller group); ``runs``, ``failed``: of a and of b.
         missing: pairs whose runs ended without a value.
-        low, high: the interval for these data at level 1 − alpha; ``low_data``, ``high_data``: for data like these.
-        p_holm: p corrected for ``tests_in_family``; ``p_attainable``: the smallest that so many runs can reach.
+        low, high: the interval for these data at level 1 − alpha.
+        low_data, high_data: the interval for data like these.
+        p_holm: p corrected for ``tests_in_family``.
+        p_attainable: the smallest corrected p that so many runs can reach.
         order: of epochs that not every run reached: pairs in which a is later, b is later, and ties.
         verdict: None for a described row.
         better: which side is better, where the measure has a better direction and the verdict is one.
@@ -301,9 +303,9 @@ class Recommendation(Frozen):
     Attributes:
         measure: what decides.
         ground: what the answer rests on. ``train_nothing``: no loss is shown to beat the raw inputs;
-            ``beats_reference``: the best of the losses shown better than the reference; ``reference_unbeaten``: every
-            other loss is shown worse; ``open``: no loss is shown better or worse; ``single``: one loss, held against
-            the baselines; ``undirected``: neither more nor less of the measure is better.
+            ``beats_reference``: the best of the losses shown better than the reference; ``reference_unbeaten``:
+            every other loss is shown worse; ``open``: neither holds; ``single``: one loss, held against the
+            baselines; ``undirected``: neither more nor less of the measure is better.
         reference: the loss that the others were tested against.
         ranking: the losses from the best mean to the worst, those without one last.
         rests_on: the pair (a, b) of the family that the first sentence rests on.
@@ -378,11 +380,11 @@ class Result(Document):
 class ClaimReason(Frozen):
     """Why a claim has the verdict that it has.
 
-    ``why``: ``stated`` (``text``, by the claim itself), ``not_measured``, ``failed`` (``count`` of ``total`` runs),
-    ``no_value`` (in ``count`` of ``total`` pairs or runs), ``not_comparable`` (``bar`` says why), ``too_few_seeds``,
-    one of ``Undecided``, ``equivalent`` (within ±``delta``), ``other_sign``, ``no_size`` (the published number cannot
-    be tested, ``bar`` says why), ``outside`` (``published`` is outside the prediction interval ``low`` to ``high``)
-    or ``too_wide`` (that interval is). The numbers are on the claim's ``scale``.
+    ``why``: ``stated`` (``text``, by the claim itself), ``not_measured``, ``failed`` (``count`` of ``total``
+    runs), ``no_value`` (in ``count`` of ``total`` pairs or runs), ``not_comparable`` (``bar`` says why),
+    ``too_few_seeds``, one of ``Undecided``, ``equivalent`` (within ±``delta``), ``other_sign``, ``no_size`` (the
+    published number cannot be tested, ``bar`` says why), ``outside`` (``published`` is outside the prediction
+    interval ``low`` to ``high``) or ``too_wide`` (that interval is). The numbers are on the claim's ``scale``.
     """
 
     why: Literal[
