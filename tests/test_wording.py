@@ -219,7 +219,7 @@ def test_every_reason_of_a_claim_has_words(why, scale):
     text = wording.claim_reason(reason)
     assert text and "None" not in text and "_" not in text
     if why in ("outside", "too_wide"):
-        assert ("×1 to ×2.72" if scale == "log_ratio" else "0 to 1") in text
+        assert ("×1.00 to ×2.72" if scale == "log_ratio" else "0 to 1.00") in text
 
 
 def test_the_edge_of_a_search():

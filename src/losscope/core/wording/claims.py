@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from losscope.core.results import ClaimReason, ClaimWord
 from losscope.core.wording.comparisons import UNDECIDED, why_not
-from losscope.core.wording.numbers import brief, ratio, verdict
+from losscope.core.wording.numbers import brief, number, ratio, verdict
 
 
 def claim_reason(reason: ClaimReason) -> str:
@@ -55,7 +55,7 @@ def over_data_reason(reasons: Mapping[str, tuple[ClaimWord, str | None]]) -> str
 def _outside(reason: ClaimReason) -> str:
     if reason.scale == "log_ratio":
         return f"the published number is outside of where one further run may lie, {_ends(reason)}"
-    return f"the published {reason.published:.3g} is outside the prediction interval {_ends(reason)}"
+    return f"the published {number(reason.published)} is outside the prediction interval {_ends(reason)}"
 
 
 def _bar(reason: ClaimReason, otherwise: str) -> str:
@@ -65,5 +65,5 @@ def _bar(reason: ClaimReason, otherwise: str) -> str:
 def _ends(reason: ClaimReason) -> str:
     low, high = reason.low or 0.0, reason.high or 0.0
     if reason.scale == "log_ratio":
-        return f"×{ratio(low):.3g} to ×{ratio(high):.3g}"
-    return f"{low:.3g} to {high:.3g}"
+        return f"×{number(ratio(low))} to ×{number(ratio(high))}"
+    return f"{number(low)} to {number(high)}"
