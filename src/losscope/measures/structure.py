@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from losscope.core.registry import register
-from losscope.measures.space import NULL, Result, Space, Stream, measured
+from losscope.measures.space import NULL, Measurement, Space, Stream, measured
 
 ALL_CLASS_PAIRS = 5_000
 """Up to this many classes all pairs of class means are measured, above it a sample."""
@@ -84,7 +84,7 @@ SAMPLED_CLASS_PAIRS = 1_000_000
     uses=("seed",),
 )
 @measured
-def geometry(space: Space, *, seed: int = 0) -> Result:
+def geometry(space: Space, *, seed: int = 0) -> Measurement:
     """Spread of the classes and distance of their means.
 
     ``intra_variance`` is the mean over classes of mean ‖z_i - μ_c‖² (a lone member counts as 0),
@@ -178,7 +178,7 @@ def _collapse(residuals: Tensor, means: Tensor, weights: Tensor) -> float:
     ],
 )
 @measured
-def spectrum(space: Space) -> Result:
+def spectrum(space: Space) -> Measurement:
     """How evenly the embeddings fill their dimensions, from the singular values σ of the (N, D) matrix.
 
     With p = σ/Σσ, uncentred: ``effective_rank`` = exp(-Σ p log p), RankMe of Garrido et al. 2023 (without its
@@ -289,7 +289,7 @@ def _class_sums(table: Tensor, starts: np.ndarray) -> np.ndarray:
     needs=("positive_pairs",),
 )
 @measured
-def alignment(space: Space, *, positive_pairs: tuple[np.ndarray, np.ndarray]) -> Result:
+def alignment(space: Space, *, positive_pairs: tuple[np.ndarray, np.ndarray]) -> Measurement:
     """Mean squared distance of explicit positive pairs, Wang and Isola 2020, equation 1 with α = 2.
 
     ``positive_pairs`` holds the indices (P,) of the first and of the second items.
