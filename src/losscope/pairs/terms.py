@@ -34,6 +34,10 @@ class Terms:
         active: int64 like ``value``, terms whose derivative by the distance is not 0; None for softmax.
         valid: int64 like ``value``, terms there are.
         paired: positives and negatives stand apart, in this order, on a last dimension of 2.
+
+    >>> terms = Terms(torch.tensor([0.5, 0.0]), torch.tensor([1, 0]), torch.tensor([1, 1]))
+    >>> [count.item() for count in terms.totals()]
+    [1, 2]
     """
 
     __slots__ = ("_kernel", "_total", "_value", "active", "paired", "valid")
