@@ -1,9 +1,9 @@
 """losscope: which metric-learning loss, and what it does to embeddings and gradients.
 
-There is one function for each command (``compare``, ``judge``, ``audit``, ``reproduce``, ``report``, ``embed``,
-``bench``), a loss as a module (``loss``), a stored result (``load``), data (``read``), the measures by name, and
-what a loss, a measure or a study of one's own is made of. Everything is imported at first use, so that
-``import losscope`` imports neither torch nor pandas.
+There is one function for each command (``compare``, ``judge``, ``audit``, ``reproduce``, ``report``,
+``embed``, ``bench``), a loss as a module (``loss``), a stored result (``load``), data (``read``), the
+measures by name, and the classes from which to build a loss, a measure or a study of your own. Everything is
+imported at first use, so that ``import losscope`` imports neither torch nor pandas.
 
 >>> import losscope
 >>> triplet = losscope.loss("triplet(margin=0.2)")

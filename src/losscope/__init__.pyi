@@ -1,4 +1,4 @@
-"""The public names with their types, for editors and type checkers; ``__init__.py`` imports them at first use."""
+"""The public names with their types, for editors and type checkers; ``__init__.py`` imports them lazily."""
 
 from losscope.auditing import audit as audit
 from losscope.benching.command import bench as bench

@@ -87,7 +87,7 @@ def classification(
     background: Background = "exclude",
     seed: int = 0,
 ) -> dict[str, float]:
-    """What simple classifiers fitted to a reference read from the embeddings, and how well k-means finds classes.
+    """Accuracy of simple classifiers fitted to a reference, and how well k-means finds the classes.
 
     Args:
         embeddings: (N, D).

@@ -138,16 +138,16 @@ class Measured:
         self.of_space = of_space
 
     def __call__(self, embeddings: Tensor, labels: Tensor, **needs: Any) -> tuple[Values, dict[str, Tensor]]:
-        def one(rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]) -> Measurement:
+        def member_of(rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]) -> Measurement:
             return run(Space.of(rows, classes), [(self.of_space, own)])
 
-        return over_members(embeddings, labels, needs, one)
+        return over_members(embeddings, labels, needs, member_of)
 
 
 measured = Measured
 
 ROWWISE = {"fine_labels", "modality"}
-"""Needs that hold one value a row."""
+"""Needs that hold one value per row."""
 
 
 def over_members(
@@ -189,7 +189,7 @@ def over_members(
 
 
 def _vector(name: str, given: Any, lead: Sequence[int], m: int, count: int | None = None) -> np.ndarray:
-    """One member's integers, from a vector that all share or one vector a member."""
+    """One member's integers, from a vector that all share or one vector per member."""
     vector = torch.as_tensor(given)
     if vector.is_floating_point() or vector.is_complex():
         raise LosscopeError(f"{name} are {vector.dtype}; they must be integers")

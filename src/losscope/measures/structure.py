@@ -1,6 +1,6 @@
 """Geometry: how classes are spread and placed on the sphere.
 
-Definitions in DEFINITIONS 2. Embeddings are L2-normalised first; standard deviations divide by n.
+Embeddings are L2-normalised first; standard deviations divide by n.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ SAMPLED_CLASS_PAIRS = 1_000_000
     quantities=[
         {
             "name": "intra_variance",
-            "definition": "mean over classes of the mean squared distance of a class's embeddings to their mean",
+            "definition": "mean over classes of the mean squared distance "
+            "of a class's embeddings to their mean",
             "unit": "squared distance",
             "better": "neither",
             "scale": "log_ratio",
@@ -64,7 +65,8 @@ SAMPLED_CLASS_PAIRS = 1_000_000
         },
         {
             "name": "intra_inter_ratio",
-            "definition": "intra-class variance / inter-class distance squared: spread common to all classes removed",
+            "definition": "intra-class variance / inter-class distance squared: "
+            "spread common to all classes removed",
             "unit": "ratio",
             "better": "lower",
             "scale": "log_ratio",
@@ -73,7 +75,8 @@ SAMPLED_CLASS_PAIRS = 1_000_000
         },
         {
             "name": "nc1",
-            "definition": "tr(within covariance times pseudo-inverse of between covariance) / classes: neural collapse",
+            "definition": "tr(within covariance times pseudo-inverse of between covariance) / classes: "
+            "neural collapse",
             "unit": "ratio",
             "better": "lower",
             "scale": "log_ratio",
@@ -144,7 +147,8 @@ def _class_distances(means: Tensor, seed: int) -> tuple[Tensor, int]:
 
 
 def _collapse(residuals: Tensor, means: Tensor, weights: Tensor) -> float:
-    # Σ_B = MᵀM / C, so its eigenvectors are M's right singular vectors, and tr(Σ_W Σ_B⁺) = Σ_k v_kᵀ Σ_W v_k / λ_k
+    # Σ_B = MᵀM / C, so its eigenvectors are M's right singular vectors,
+    # and tr(Σ_W Σ_B⁺) = Σ_k v_kᵀ Σ_W v_k / λ_k.
     classes = len(means)
     _, singular, directions = torch.linalg.svd(means - means.mean(0), full_matrices=False)
     eigenvalues = singular**2 / classes
@@ -169,7 +173,8 @@ def _collapse(residuals: Tensor, means: Tensor, weights: Tensor) -> float:
         },
         {
             "name": "spectral_decay",
-            "definition": "KL divergence from uniform to the normalised singular values; null if rank-deficient",
+            "definition": "KL divergence from uniform to the normalised singular values; "
+            "null if rank-deficient",
             "unit": "nats",
             "better": "neither",
             "scale": "log_ratio",

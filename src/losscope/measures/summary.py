@@ -1,4 +1,4 @@
-"""Measure a population: which measures apply, one pass over the pairs for all of them, one table of results."""
+"""Measure a population: choose the measures that apply, and take one pass over the pairs for all of them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def evaluate(
     Returns:
         values: float64 (...,) by name; NaN for null.
         detail: ``per_class/label`` (C,) and ``per_class/<value>`` (..., C); ``per_query/label`` (..., Q) and
-            ``per_query/<value>`` (..., Q), the queries being the rows that were kept in their order, NaN for a
+            ``per_query/<value>`` (..., Q), the queries being the kept rows in their order, with NaN for a
             query that a measure leaves out; ``count/<what>`` (..., 1). Where members keep different numbers
             of rows the shorter end in NaN and label -1.
 
@@ -76,7 +76,7 @@ def evaluate(
     given["wanted"] = wanted
     loaded = [(found, found.load()) for found in chosen]
 
-    def one(rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]) -> Measurement:
+    def member_of(rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]) -> Measurement:
         dropped = 0
         if background == "exclude":
             rows, classes, own, dropped = _without_background(rows, classes, own)
@@ -85,7 +85,7 @@ def evaluate(
             detail["count/background"] = np.array([dropped])
         return values, detail
 
-    values, detail = over_members(torch.as_tensor(embeddings), labels, given, one)
+    values, detail = over_members(torch.as_tensor(embeddings), labels, given, member_of)
     if wanted is None:
         return values, detail
     kept = {name: part for name, part in detail.items() if _belongs(name, wanted)}

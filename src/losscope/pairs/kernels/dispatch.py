@@ -35,7 +35,7 @@ def all_contrastive(z: Tensor, relation: Relation, margin: float | Tensor) -> Te
         toward, away = grad[..., None, 0], grad[..., None, -1]
         if grad.shape[-2] > 1 or not relation.symmetric:
             return pull(torch.where(positive, 2 * toward, 2 * away * matrix), points)
-        # One weight a member, so that the matrix is symmetric and one product serves.
+        # One weight per member, so that the matrix is symmetric and one product serves.
         if grad.device.type == "cpu" and torch.equal(toward, away):
             return (matrix.sum(-1, keepdim=True) * points - product(matrix, points)) * (4 * toward)
         weighed = torch.where(positive, toward, away * matrix)
@@ -148,7 +148,7 @@ def _similarities(z: Tensor, anchors: int, others: int, scale: float | Tensor) -
 
 
 def log_share(z: Tensor, relation: Relation, scale: float | Tensor) -> Terms:
-    """Per anchor: mean over its positives of −log softmax of scale · z_a·z over all others, rows (..., B, D)."""
+    """Per anchor: mean over its positives of −log softmax of scale · z_a·z over all others, z (..., B, D)."""
     positive, negative = relation.masks()
     matrix = _similarities(z, relation.rows, relation.rows, scale)
     value = _softmax_rows(backend_of(matrix).positives_among_all, matrix, positive, negative)
