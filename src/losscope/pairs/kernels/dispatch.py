@@ -75,13 +75,13 @@ def triplet_slopes(
 ) -> tuple[Tensor, Tensor]:
     """Per anchor Σ_pn max(0, t_p − x_n), t = reach of a positive + margin, x = reach of a negative.
 
-    Only the positives are sorted. Each negative falls between two of them; running counts of the negatives in
-    each gap give every positive the number of negatives that violate its margin, and the negative's place
-    the number of positives that it violates. These numbers are the derivatives, and with the reaches
-    themselves they give the value. O(B log B) an anchor.
+    Only the positives are sorted. Each negative falls between two of them: running counts of the negatives in
+    each gap give the number of negatives that violate each positive's margin, and a negative's place gives
+    the number of positives that it violates. These numbers are the derivatives; with the reaches themselves
+    they give the value. O(B log B) per anchor.
 
     Args:
-        reach: (..., B, B), one row an anchor; overwritten with the derivative of the value by it.
+        reach: (..., B, B), one row per anchor; overwritten with the derivative of the value by it.
         positive, negative: bool (..., B, B), which may lack the leading dimensions.
         margin: () or the leading shape.
         by_length: the derivative divided by the reach, 0 at 0, since that is what pulls on points need.
