@@ -40,7 +40,7 @@ _PUBLIC = {
     "judge": "losscope.comparing.judging",
     "load": "losscope.comparing.reading",
     "loss": "losscope.losses",
-    "read": "losscope.data",
+    "read": "losscope.data.reading",
     "register": "losscope.core.registry",
     "report": "losscope.comparing.reading",
     "reproduce": "losscope.papers.engine",

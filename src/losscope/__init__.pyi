@@ -12,7 +12,7 @@ from losscope.core.registry import register as register
 from losscope.core.spec import LossSpec as LossSpec
 from losscope.core.spec import Protocol as Protocol
 from losscope.core.spec import Study as Study
-from losscope.data import read as read
+from losscope.data.reading import read as read
 from losscope.features.embedding import embed as embed
 from losscope.losses import loss as loss
 from losscope.measures import classification as classification

@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from losscope.data.base import Draft, Facts, Part, Source, Splits
 from losscope.data.loading import load, present
-from losscope.data.reading import read
 
-__all__ = ["Draft", "Facts", "Part", "Source", "Splits", "load", "present", "read"]
+__all__ = ["Draft", "Facts", "Part", "Source", "Splits", "load", "present"]
