@@ -16,6 +16,7 @@ _PUBLIC = {
     "dry_run": "losscope.comparing.planning",
     "items": "losscope.comparing.listing",
     "judge": "losscope.comparing.judging",
+    "load": "losscope.comparing.reading",
     "plan": "losscope.comparing.planning",
     "report": "losscope.comparing.reading",
     "run": "losscope.comparing.running",

@@ -23,7 +23,11 @@ from losscope.run.store import Store, Stored, plain
 
 @dataclass
 class Result:
-    """A finished comparison: ``data`` is the JSON object, the rest are views of it."""
+    """A finished comparison: ``data`` is the JSON object, the rest are views of it.
+
+    >>> Result({"paired": [], "recommendation": {"sentences": ["Train nothing."]}}).verdicts()
+    []
+    """
 
     data: dict[str, Any]
     traces: Any = None
@@ -123,22 +127,44 @@ def read(store: Store, name: str) -> Result:
     return Result(plain(data), traces_of(losses), detail_of(losses), maps_of(runs_of))
 
 
-def report(folder: str | Path, name: str | None = None) -> Result:
-    """Read a study again from its folder and write its page; the newest study, or the one named."""
+def load(folder: str | Path, study: str | None = None) -> Result:
+    """Read a finished study from the folder that its runs are kept in; nothing is trained or written.
+
+    Args:
+        folder: what was given as ``out``, or one study's folder in it.
+        study: which study, where there are several; the newest otherwise.
+
+    Raises:
+        LosscopeError: the folder is not a store, or has no such study.
+
+    >>> load("absent")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: 'absent' holds no losscope runs (there is no store.json); ...
+    """
     path = Path(folder)
     if (path / "study.json").is_file() and path.parent.name == "studies":
-        name, path = path.name, path.parent.parent
+        study, path = path.name, path.parent.parent
     store = Store(path, create=False)
     studies = {one.parent.name: one for one in (path / "studies").glob("*/study.json")}
     require(
         bool(studies),
         f"{str(path)!r} holds runs but no finished study; run losscope compare --out {path} again",
     )
-    if name is None:
-        name = max(studies, key=lambda one: json.loads(studies[one].read_text())["time"])
-    elif name not in studies:
-        raise unknown("study", name, studies)
-    result = read(store, name)
+    if study is None:
+        study = max(studies, key=lambda name: json.loads(studies[name].read_text())["time"])
+    elif study not in studies:
+        raise unknown("study", study, studies)
+    return read(store, study)
+
+
+def report(folder: str | Path, study: str | None = None) -> Result:
+    """Read a study again from its folder, as ``load`` does, and write its page.
+
+    >>> report("absent")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: 'absent' holds no losscope runs (there is no store.json); ...
+    """
+    result = load(folder, study)
     result.report(result.data["report"])
     return result
 

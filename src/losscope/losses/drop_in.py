@@ -37,7 +37,8 @@ class LossModule(nn.Module):
         self._into = KINDS.get(facts.takes)
         require(
             self._tuples == "all" or self._into is not None,
-            f"{spec.name} takes every row of a batch; tuples {spec.tuples!r} are for losses of pairs or triplets",
+            f"{spec.name} takes every row of a batch; "
+            f"tuples {spec.tuples!r} are for losses of pairs or triplets",
         )
         self._generator = np.random.default_rng(seed)
         self.class_vectors: nn.Parameter | None = None

@@ -39,10 +39,11 @@ def sample(
     """Explicit pairs or triplets chosen among the known ones.
 
     ``random``: one pair (a positive with probability ½, where there is one) or one triplet per anchor.
-    ``all``: the relation unchanged. ``hard``: an anchor's farthest positive and nearest negative (Hermans 2017).
-    ``semihard``: for each positive the nearest negative farther than it, or the farthest negative if none is
-    (Schroff 2015, as TensorFlow has it). ``distance_weighted``: for each positive a negative drawn with a
-    weight inverse to the density of its distance on the sphere (Wu 2017). As pairs, each triplet gives its two.
+    ``all``: the relation unchanged. ``hard``: an anchor's farthest positive and nearest negative (Hermans
+    2017). ``semihard``: for each positive the nearest negative farther than it, or the farthest negative if
+    there is none (Schroff 2015, as TensorFlow has it). ``distance_weighted``: for each positive a negative
+    drawn with a weight inverse to the density of its distance on the sphere (Wu 2017). As pairs, each triplet
+    gives its two.
 
     Args:
         relation: labels, pairs or triplets of B rows.
@@ -228,7 +229,7 @@ class Partners:
     def draw_pairs(
         self, anchors: np.ndarray, uniforms: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A partner of each anchor: a positive with probability ½, which may be the anchor itself, else a negative.
+        """A partner of each anchor: with probability ½ a positive (maybe the anchor itself), else a negative.
 
         Args:
             anchors: any shape, positions in ``labels``.
@@ -246,7 +247,10 @@ class Partners:
     def draw_triplets(
         self, anchors: np.ndarray, uniforms: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A positive of each anchor, which may be the anchor itself, and a negative; arguments as ``draw_pairs``.
+        """A positive of each anchor (maybe the anchor itself) and a negative.
+
+        Args:
+            anchors, uniforms: as for ``draw_pairs``.
 
         Returns:
             (positive, negative, valid), each of the anchors' shape.

@@ -310,7 +310,12 @@ def reproduce(
 ) -> Reproduction:
     """Plan and run a reproduction; ``options`` are those of ``prepare``.
 
-    Raises LosscopeError for any mistake in what was given, before anything is trained.
+    Raises:
+        LosscopeError: any mistake in what was given, before anything is trained.
+
+    >>> reproduce("zeng2052")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: unknown paper 'zeng2052'; did you mean ...
     """
     return run(prepare(paper, say=say, **options), say=say, show=show)
 
