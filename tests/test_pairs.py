@@ -293,7 +293,7 @@ class TestReduce:
             reduce(softmax, "valid_men")
         with pytest.raises(LosscopeError, match="no active terms"):
             reduce(softmax, "active_mean")
-        with pytest.raises(LosscopeError, match="balanced wants"):
+        with pytest.raises(LosscopeError, match="positives and negatives apart"):
             reduce(softmax, "balanced")
 
 
@@ -403,7 +403,7 @@ class TestSample:
             sample(relation, "hard", None, into=Pairs)
         with pytest.raises(LosscopeError, match="one per member"):
             sample(relation, "random", d, [], into=Pairs)
-        with pytest.raises(LosscopeError, match="want the dimension"):
+        with pytest.raises(LosscopeError, match="without a dimension"):
             sample(relation, "distance_weighted", d, generators(1), into=Pairs)
 
     @pytest.mark.parametrize("tuples", TUPLES)

@@ -194,7 +194,9 @@ def _vector(name: str, given: Any, lead: Sequence[int], m: int, count: int | Non
     if vector.is_floating_point() or vector.is_complex():
         raise LosscopeError(f"{name} are {vector.dtype}; they must be integers")
     if count is not None and (vector.dim() == 0 or vector.shape[-1] != count):
-        raise LosscopeError(f"{name} have shape {tuple(vector.shape)}, but there are {count} embeddings")
+        raise LosscopeError(
+            f"{name} have shape {tuple(vector.shape)}; one entry for each of {count} embeddings is wanted"
+        )
     if vector.dim() > 1:
         if tuple(vector.shape[:-1]) != tuple(lead):
             raise LosscopeError(

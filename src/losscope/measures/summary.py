@@ -113,7 +113,9 @@ def _choose(names: Iterable[str] | None, given: Mapping[str, Any]) -> tuple[list
         if name.startswith("fine_") and "fine_labels" not in given:
             lacking = ["fine_labels"]
         if lacking:
-            raise LosscopeError(f"measure {name!r} needs {' and '.join(lacking)}, which was not given")
+            raise LosscopeError(
+                f"measure {name!r} was asked for without {' and '.join(lacking)}, which it needs"
+            )
         chosen[found.name] = found
         wanted |= {name} if name in givers else set(found.facts.gives)
     return list(chosen.values()), wanted
@@ -131,7 +133,7 @@ def _without_background(
     if kept.all():
         return rows, classes, own, 0
     if not kept.any():
-        raise LosscopeError("every label is -1 (background); there is no class to measure")
+        raise LosscopeError("every label is -1 (background); at least one row of a class is wanted")
     for name in ROWWISE & own.keys():
         own[name] = own[name][kept]
     if "positive_pairs" in own:

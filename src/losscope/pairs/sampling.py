@@ -72,7 +72,9 @@ def sample(
         uniforms = _uniforms(lead, (relation.rows, 2), generators)
         return (_random_triplets if into is Triplets else _random_pairs)(positive, negative, uniforms)
     if distances is None:
-        raise LosscopeError(f"tuples {tuples!r} are chosen by distances, and none were given")
+        raise LosscopeError(
+            f"tuples {tuples!r} were given without distances; they are chosen by distances (..., B, B)"
+        )
     distances = distances.detach()
     positive, negative = positive.expand(distances.shape), negative.expand(distances.shape)
     if tuples == "hard":
@@ -82,7 +84,9 @@ def sample(
         other = _semihard(partner, negative, distances)
     else:
         if dimension is None:
-            raise LosscopeError("tuples 'distance_weighted' want the dimension of the embeddings")
+            raise LosscopeError(
+                "tuples 'distance_weighted' were given without a dimension; that of the embeddings is wanted"
+            )
         other = _weighted(_uniforms_where(exists, generators), negative, distances, dimension)
     anchor = torch.arange(relation.rows, device=partner.device).unsqueeze(-1).expand(partner.shape)
     has_negative = exists & negative.any(-1, keepdim=True)

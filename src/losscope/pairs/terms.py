@@ -104,7 +104,9 @@ def reduce(terms: Terms, reduction: str) -> Tensor:
     """
     if reduction == "balanced":
         if not terms.paired:
-            raise LosscopeError("balanced wants a loss with positives and negatives apart, as contrastive")
+            raise LosscopeError(
+                "the reduction is 'balanced'; it wants a loss that keeps positives and negatives apart, as contrastive"
+            )
         weight = 0.5 / terms.valid.sum(-2).clamp_min(1).to(terms._value.dtype)
         return _weigh(terms, weight)
     if reduction not in REDUCTIONS:
@@ -114,7 +116,9 @@ def reduce(terms: Terms, reduction: str) -> Tensor:
     if reduction == "valid_mean":
         count = terms._total or terms.valid.sum(dims).clamp_min(1)
     elif terms.active is None:
-        raise LosscopeError("a softmax loss has no active terms; its reduction is valid_mean")
+        raise LosscopeError(
+            "the reduction is 'active_mean'; a softmax loss has no active terms and wants 'valid_mean'"
+        )
     else:
         count = terms.active.sum(dims).clamp_min(1)
     kernel = terms._kernel
