@@ -275,7 +275,7 @@ def detail_of(losses: dict[str, list[Stored]]) -> dict[str, dict[str, np.ndarray
 
 def maps_of(runs_of: dict[str, list[Stored]]) -> dict[str, dict[str, np.ndarray]]:
     """A PCA map of each loss's kept test embeddings, of the first seed that has them."""
-    from losscope.reporting.plots import pca_map
+    from losscope.reporting.maps import pca_map
 
     maps = {}
     for loss, own in runs_of.items():

@@ -249,10 +249,14 @@ class PaperFacts(Facts):
 
 
 class SectionFacts(Facts):
-    """What a section of the page says of itself: its place, the smaller first."""
+    """What a section of the page says of itself: its place, the smaller first, and which pages have it.
+
+    ``of``: the pages of a ``comparison``, of a ``reproduction``, or of ``any`` document.
+    """
 
     noun: ClassVar[str] = "section"
     order: Annotated[float, Field(strict=False)] = 100.0
+    of: Literal["comparison", "reproduction", "any"] = "comparison"
 
 
 FACTS: dict[str, type[Facts]] = {
