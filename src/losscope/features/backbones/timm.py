@@ -29,8 +29,8 @@ class Timm(Backbone):
             from timm.data import resolve_model_data_config
         except ImportError:
             raise LosscopeError(
-                f"timm:{model} needs the package timm, which is not installed; it brings torchvision, so give it an "
-                "environment of its own, or take the model's id on the Hugging Face hub instead"
+                f"timm:{model} needs the package timm, which is not installed; it brings torchvision, so "
+                "give it an environment of its own, or take the model's id on the Hugging Face hub instead"
             ) from None
         self.model = model
         try:
@@ -46,7 +46,7 @@ class Timm(Backbone):
             "share": float(found["crop_pct"]),
         }
         settings = picture_settings(given, defaults, f"timm:{model}")
-        self.mean, self.std = (np.array(found[one], np.float32) for one in ("mean", "std"))
+        self.mean, self.std = (np.array(found[moment], np.float32) for moment in ("mean", "std"))
         weights = {
             key: str(value) for key, value in sorted(getattr(self.network, "pretrained_cfg", {}).items())
         }
@@ -60,7 +60,7 @@ class Timm(Backbone):
 
     @property
     def preprocessing(self) -> str:
-        """Size and fit."""
+        """Size, fit and scale in words."""
         size = self.settings["size"]
         return (
             f"{size}×{size}, {self.settings['fit']}, {self.settings['resample']}, timm's mean and deviation"
@@ -68,17 +68,19 @@ class Timm(Backbone):
 
     def prepare(self, row: Any) -> np.ndarray:
         """(3, size, size), normalised."""
-        one = self.settings
+        settings = self.settings
         return pixels(
-            fitted(row, one["size"], one["fit"], one["resample"], one["share"]), self.mean, self.std
+            fitted(row, settings["size"], settings["fit"], settings["resample"], settings["share"]),
+            self.mean,
+            self.std,
         )
 
     def needs(self, shape: tuple[int, ...], batch: int) -> tuple[int, int]:
-        """The parameters are here already; the activations by a pass without numbers."""
+        """No parameters, which are here already; the activations by a pass without numbers."""
         return 0, forward_bytes(self.network, self.network, shape, batch)
 
     def open(self, device: str) -> None:
-        """To the device, and out of training."""
+        """Move the network to the device, in evaluation mode."""
         self.network.to(device).eval()
 
     def __call__(self, batch: Tensor) -> Tensor:
