@@ -214,7 +214,7 @@ def test_runs_are_shared_with_compare(done):
         out=str(out),
     )
     made = planning.plan(study)
-    assert planning.dry_run(made)["stored"] == len(made.runs) == 32
+    assert planning.dry_run(made).stored == len(made.runs) == 32
 
 
 def test_dry_run_says_cost_and_attainable_p_and_trains_nothing(tiny, tmp_path):

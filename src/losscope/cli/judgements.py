@@ -71,7 +71,8 @@ def judge(
         say=None if json else say_aside,
     )
     if report is not None:
-        result.data["report"] = str(result.report(report))
+        written = result.report(report)
+        result = result.model_copy(update={"report_file": str(written)})
     print_result(result, json)
 
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from losscope.comparing import Result
+    from losscope.core.results import Result, StudyPlan
 
 
-def print_plan(planned: dict[str, Any]) -> None:
+def print_plan(planned: StudyPlan) -> None:
     """What a study would cost and could show."""
-    print(planned["data"])
+    print(planned.data)
     print(
-        f"{planned['runs']} runs ({planned['stored']} stored) in {planned['populations']} populations, "
-        f"{planned['epochs_left']} population epochs to go, after {planned['tuning_runs']} runs of tuning."
+        f"{planned.runs} runs ({planned.stored} stored) in {planned.populations} populations, "
+        f"{planned.epochs_left} population epochs to go, after {planned.tuning_runs} runs of tuning."
     )
-    print(planned["sentence"])
+    print(planned.sentence)
 
 
 def print_result(result: Result, json: bool) -> None:
@@ -27,21 +27,23 @@ def print_result(result: Result, json: bool) -> None:
     if json:
         print(result.json())
         return
+    from losscope.comparing import interim
     from losscope.reporting import tables
 
+    data = interim.as_schema_1(result)
     console = terminal()
-    console.print(tables.summary(result.data))
+    console.print(tables.summary(data))
     console.print()
-    console.print(tables.verdicts(result.data, sentences=False))
-    beside = tables.published(result.data)
+    console.print(tables.verdicts(data, sentences=False))
+    beside = tables.published(data)
     if beside is not None:
         console.print(beside)
         console.print()
-    console.print(tables.recommendation(result.data))
-    for note in result.data.get("notes") or ():
+    console.print(tables.recommendation(data))
+    for note in result.notes:
         console.print(note, markup=False, highlight=False, style="dim")
-    if result.data.get("report"):
-        console.print(f"\nPage: {result.data['report']}", markup=False, highlight=False, soft_wrap=True)
+    if result.report_file:
+        console.print(f"\nPage: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
 
 
 def terminal() -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -34,6 +34,10 @@ from losscope.cli.output import (
     terminal,
     work_progress,
 )
+
+
+if TYPE_CHECKING:
+    from losscope.core.spec import Study
 
 
 @app.command
@@ -145,16 +149,16 @@ def run_file(
     carry_out(read.model_copy(update=changes), json=json, dry_run=dry_run)
 
 
-def carry_out(study: Any, *, json: bool, dry_run: bool) -> None:
+def carry_out(study: Study, *, json: bool, dry_run: bool) -> None:
     """Run a study, or say what it would cost, and print it."""
-    from losscope import comparing as studies
+    from losscope import comparing
 
     if dry_run:
-        planned = studies.dry_run(studies.plan(study, compute=False))
-        print_json(planned) if json else print_plan(planned)
+        planned = comparing.dry_run(comparing.plan(study, compute=False))
+        print(planned.json_text()) if json else print_plan(planned)
         return
     with Activity(quiet=json) as (say, activity):
-        result = studies.run(study, say=say, activity=activity)
+        result = comparing.run(study, say=say, activity=activity)
     print_result(result, json)
 
 

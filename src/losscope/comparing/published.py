@@ -1,13 +1,15 @@
 """The authors' single values beside ours: inside the prediction interval of one further run, or by how much not.
 
-From the notebooks of Zeng 2025 (training set, ± over classes), DEFINITIONS 6.
+From the notebooks of Zeng 2025 (training set, ± over classes).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from losscope import stats
+from losscope.comparing import interim
+from losscope.core import registry
+from losscope.core.results import LossResult, PublishedValue
 
 SOURCE = "Zeng 2025, the authors' notebooks"
 VALUES: dict[str, dict[str, dict[str, float]]] = {
@@ -22,29 +24,25 @@ VALUES: dict[str, dict[str, dict[str, float]]] = {
 }
 
 
-def beside(data: str, protocol: str, losses: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each published value that a study of the paper's protocol measured.
+def beside(data: str, protocol: str, losses: Sequence[LossResult]) -> tuple[PublishedValue, ...]:
+    """A row for each published value that a study of these data measured, under a protocol that may be held to it.
 
-    Rows: loss, measure, published, mean, low, high (the 95 % prediction interval of one further run),
-    inside, outside_by, held_out (the mean on the test split), source.
+    Rows carry the 95 % prediction interval of one further run, and the mean on the test split as ``held_out``.
     """
-    if protocol != "paper":
-        return []
+    if not registry.entry("protocol", protocol).facts.published:
+        return ()
     rows = []
     for loss in losses:
-        for measure, value in VALUES.get(data, {}).get(loss["spec"].get("name", ""), {}).items():
-            own = loss["measures"].get(measure)
-            if own is None:
-                continue
-            other = loss["measures"].get(f"{measure}@test") or {}
-            found = stats.published_value([one for one in own["values"] if one is not None], value)
-            rows.append(
-                {
-                    "loss": loss["name"],
-                    "measure": measure,
-                    **found,
-                    "held_out": other.get("mean"),
-                    "source": SOURCE,
-                }
-            )
-    return rows
+        for measure, value in VALUES.get(data, {}).get(loss.spec.name if loss.spec else "", {}).items():
+            own = loss.measures.get(measure)
+            if own is not None:
+                rows.append(
+                    PublishedValue(
+                        loss=loss.name,
+                        measure=measure,
+                        held_out=loss.mean(f"{measure}@test"),
+                        source=SOURCE,
+                        **interim.published_value(own.values, value),
+                    )
+                )
+    return tuple(rows)

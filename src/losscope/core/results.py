@@ -326,7 +326,7 @@ class Result(Document):
     notes: tuple[str, ...] = ()
     store: str | None = None
     study: str | None = None
-    report: str | None = None
+    report_file: str | None = Field(default=None, alias="report")
     provenance: Provenance = Provenance()
 
     def side(self, name: str) -> SideResult:
@@ -443,7 +443,7 @@ class Reproduction(Document):
     studies: tuple[StudyLink, ...] = ()
     notes: tuple[str, ...] = ()
     store: str | None = None
-    report: str | None = None
+    report_file: str | None = Field(default=None, alias="report")
     ledger: str | None = None
     provenance: Provenance = Provenance()
 

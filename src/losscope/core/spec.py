@@ -262,6 +262,11 @@ class Study(Strict):
         """The losses as given, parsed."""
         return [LossSpec.parse(text) for text in self.losses]
 
+    def data_spec(self) -> DataSpec:
+        """The data with all that changes their content: the loader's options, and the frozen backbone."""
+        more = {} if self.backbone is None else {"backbone": self.backbone}
+        return DataSpec(name=self.data, options={**self.options, **more})
+
     def resolve(self, kind: str, device: str = "cpu") -> ResolvedStudy:
         """The study on a kind of data and a device, with nothing left to look up or to parse.
 
@@ -280,13 +285,11 @@ class Study(Strict):
             augment=None if self.augment is None else tuple(self.augment),
         )
         by_default = kind in registry.entry("protocol", self.protocol).facts.tunes
-        # The frozen backbone changes the content of the data as their own options do.
-        more = {} if self.backbone is None else {"backbone": self.backbone}
         return ResolvedStudy(
             given=self,
             kind=kind,
             losses=tuple(self.loss_specs()),
-            data=DataSpec(name=self.data, options={**self.options, **more}),
+            data=self.data_spec(),
             protocol=shape,
             seeds=tuple(range(self.first_seed, self.first_seed + self.seeds)),
             tunes=by_default if self.tune is None else self.tune,

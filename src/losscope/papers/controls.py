@@ -214,7 +214,7 @@ def _about(measure: str) -> list[str]:
 def _fixed_points(piece: Piece, own: Sequence[Side]) -> list[Row]:
     """The separation of class means that theory foresees: a simplex, or contrastive's margin before it."""
     classes = _classes(piece)
-    if classes is None or classes - 1 > piece.plan.study.shape(piece.plan.kind).embedding_size:
+    if classes is None or classes - 1 > piece.plan.study.protocol.embedding_size:
         return []
     simplex = math.sqrt(2 * classes / (classes - 1))
     rows = []

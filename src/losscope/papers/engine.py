@@ -18,6 +18,7 @@ from losscope import papers as claims
 from losscope import stats
 from losscope.comparing import reading
 from losscope.comparing.planning import Say
+from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.papers import Evidence, Side, controls
 from losscope.papers import cells as papers
@@ -135,7 +136,7 @@ def _settle(planned: Planned) -> None:
     """Take the tuned values of studies whose trials are all stored: their final runs may be stored too."""
     for piece in planned.pieces:
         if piece.plan.tunes and all(costing.stored(one) for one in piece.plan.trial_groups):
-            piece.plan.tune()
+            piece.plan = piece.plan.tuned()
 
 
 def run(planned: Planned, *, say: Say | None = None, show: Show | None = None) -> Reproduction:
@@ -149,7 +150,7 @@ def run(planned: Planned, *, say: Say | None = None, show: Show | None = None) -
     with launch.crew():
         _execute(planned, "trials", foreseen["costs"], meter)
         for piece in planned.pieces:
-            piece.plan.tune()
+            piece.plan = piece.plan.tuned()
         _execute(planned, "finals", foreseen["costs"], meter)
     result = conclude(planned)
     _log(planned, foreseen, time.time() - started)
@@ -248,17 +249,13 @@ def _result(
         "store": str(root),
         "report": str(folder / "report.html"),
         "ledger": str(folder / "ledger.md"),
-        "provenance": {
-            **reading.provenance_of(
-                planned.store.many(
-                    {run_id: None for one, _ in planned.groups("finals") for run_id in one.ids}
-                )
-            ),
-            "command": f"losscope reproduce {planned.paper}"
+        "provenance": reading.provenance_of(
+            planned.store.many({run_id: None for one, _ in planned.groups("finals") for run_id in one.ids}),
+            command=f"losscope reproduce {planned.paper}"
             + (f" --only {','.join(planned.only)}" if planned.only else "")
             + (" --full" if planned.full else "")
             + f" --seeds {planned.seeds}",
-        },
+        ).model_dump(mode="json"),
     }
 
 
@@ -271,7 +268,6 @@ def _described(planned: Planned, evidences: Sequence[Evidence]) -> str:
 def sentences(rows: Sequence[Mapping[str, Any]], protocols: Sequence[str]) -> list[str]:
     """What came out: for each protocol how many claims hold, then which. Data that were not run are not judged."""
     said = []
-    spoken = {"paper": "Under the paper's own protocol", "matched": "Under the matched protocol"}
     for protocol in protocols:
         own = [
             row
@@ -290,7 +286,7 @@ def sentences(rows: Sequence[Mapping[str, Any]], protocols: Sequence[str]) -> li
             continue
         listed = f"{', '.join(counts[:-1])} and {counts[-1]}" if len(counts) > 1 else counts[0]
         run = list(dict.fromkeys(data for row in own for data in row["run"]))
-        where = spoken.get(protocol, f"Under {protocol}")
+        where = "Under " + registry.entry("protocol", protocol).facts.title
         data = (
             "all of the paper's data"
             if all(row["run"] == row["cells"] for row in own)

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from losscope.core import registry
 from losscope.stats import Claim, Comparison, association, compare, declared
 from losscope.stats.compare import null
 
@@ -117,7 +118,7 @@ class Evidence:
             lacking = a if not have[0] else b
             return Stated(None, direction, reason=f"{lacking} has no {declared(name).label}", a=a, b=b)
         row = compare(x, y, name, alpha=self.alpha, failed=(one.failed, two.failed))
-        size = self.protocol == "paper" and self.reduced is None
+        size = registry.entry("protocol", self.protocol).facts.published and self.reduced is None
         note = ""
         if value is not None:
             value = math.log(value) if row.scale == "log_ratio" else value

@@ -174,7 +174,7 @@ def _reduced(cell: papers.Cell, plan: planning.Plan) -> str | None:
     train, validation, _ = plan.source.sizes()
     if train + validation >= images:
         return None
-    shape = plan.study.shape(plan.kind)
+    shape = plan.study.protocol
     steps = (
         -(-train // shape.batch_size) if shape.batching == "shuffled" else max(1, train // shape.batch_size)
     )

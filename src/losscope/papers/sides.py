@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from losscope import stats
-from losscope.comparing import reading, tuning
+from losscope.comparing import interim, reading
 from losscope.comparing import running as comparing
 from losscope.papers import Evidence, Side
 from losscope.papers.pieces import Piece
@@ -19,11 +19,16 @@ def evidence_of(piece: Piece, sides: Sequence[Side], grid: tuple[Side, ...]) -> 
     plan = piece.plan
     kept = plan.store.read_json(f"studies/{plan.name}/study.json")
     page = plan.store.root / "studies" / plan.name / "report.html"
-    if kept is None or kept["runs"] != plan.ids or not page.is_file():
+    if kept is None or tuple(kept["runs"]) != plan.ids or not page.is_file():
         comparing.conclude(plan)
     look = plan.store.look(plan.name, sorted({run.seed for run in plan.runs}))
-    untuned, tuned = tuning.phrase(plan.choices)
-    edges = [f"{one.spec.name} {edge}" for one in plan.choices if one.tuned for edge in one.tuned["edge"]]
+    untuned, tuned = interim.phrase([choice.settings for choice in plan.choices])
+    edges = [
+        f"{choice.spec.name} {edge.name} {edge.value:g}"
+        for choice in plan.choices
+        if choice.tuned
+        for edge in choice.tuned.edge
+    ]
     if tuned and edges:
         tuned += f" (on the edge of the search: {', '.join(edges)})"
     return Evidence(
@@ -46,7 +51,7 @@ def sides_of(piece: Piece) -> list[Side]:
     plan = piece.plan
     found = []
     for choice in plan.choices:
-        name = choice.spec.resolved(plan.study.protocol).canonical()
+        name = choice.spec.canonical()
         own = [
             run_id for run, run_id in zip(plan.runs, plan.ids, strict=True) if run.loss.canonical() == name
         ]
