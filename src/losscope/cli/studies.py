@@ -35,7 +35,6 @@ from losscope.cli.output import (
     work_progress,
 )
 
-
 if TYPE_CHECKING:
     from losscope.core.spec import Study
 

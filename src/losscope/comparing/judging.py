@@ -82,9 +82,7 @@ def judge(
         looks=look,
         unpaired=unpaired,
     )
-    data = DataDescription(
-        name=runs, title=runs, kind="runs", described=f"{len(measured)} runs from {runs}"
-    )
+    data = DataDescription(name=runs, title=runs, kind="runs", described=f"{len(measured)} runs from {runs}")
     result = Result(
         data=data,
         protocol=None,

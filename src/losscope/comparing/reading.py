@@ -138,9 +138,7 @@ def _with_runs(side: Kind, runs_of: Mapping[str, Sequence[Stored]]) -> Kind:
 
 def _chosen(loss: LossResult, choice: Choice) -> LossResult:
     """A loss with its identity and how it was chosen."""
-    return loss.model_copy(
-        update={"spec": choice.spec, "tuned": choice.tuned, "trials": choice.trials}
-    )
+    return loss.model_copy(update={"spec": choice.spec, "tuned": choice.tuned, "trials": choice.trials})
 
 
 def values_of(stored: Stored) -> tuple[dict[str, float | None], dict[str, str]]:

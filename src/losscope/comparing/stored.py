@@ -77,7 +77,10 @@ def _of_schema_1(found: dict[str, Any], where: str) -> dict[str, Any]:
     """
     try:
         losses = [
-            {**loss, "tuned": loss["tuned"] and {**loss["tuned"], "edge": [*map(_edge, loss["tuned"]["edge"])]}}
+            {
+                **loss,
+                "tuned": loss["tuned"] and {**loss["tuned"], "edge": [*map(_edge, loss["tuned"]["edge"])]},
+            }
             for loss in found["losses"]
         ]
     except (KeyError, TypeError, ValueError):

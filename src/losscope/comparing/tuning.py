@@ -51,12 +51,12 @@ def grid(spec: LossSpec, protocol: str, points: int | None = None) -> list[LossS
 
 def grids(study: ResolvedStudy, points: int | None = None) -> dict[str, list[LossSpec]]:
     """The trials of each loss that is tuned, by its label; foreign losses are taken as given."""
-    return {
-        spec.label: grid(spec, study.protocol.name, points) for spec in study.losses if not spec.foreign
-    }
+    return {spec.label: grid(spec, study.protocol.name, points) for spec in study.losses if not spec.foreign}
 
 
-def trial_runs(study: ResolvedStudy, trials: Sequence[LossSpec], seeds: Sequence[int] = SEEDS) -> list[list[Run]]:
+def trial_runs(
+    study: ResolvedStudy, trials: Sequence[LossSpec], seeds: Sequence[int] = SEEDS
+) -> list[list[Run]]:
     """The runs of some trials: one row per trial, one run per tuning seed."""
     return [
         [
@@ -82,9 +82,7 @@ def tune(
     protocol's numbers.
     """
     tables = {label: trial_runs(study, trials) for label, trials in grids(study, points).items()}
-    ids = {
-        label: [tuple(identify(run) for run in row) for row in table] for label, table in tables.items()
-    }
+    ids = {label: [tuple(identify(run) for run in row) for row in table] for label, table in tables.items()}
     runs = [run for table in tables.values() for row in table for run in row]
     if runs:
         every = [run_id for rows in ids.values() for row in rows for run_id in row]
@@ -93,7 +91,9 @@ def tune(
     for given in as_given(study):
         if given.label in tables:
             table = tables[given.label]
-            trials = [_score(own, row[0].loss, store) for own, row in zip(ids[given.label], table, strict=True)]
+            trials = [
+                _score(own, row[0].loss, store) for own, row in zip(ids[given.label], table, strict=True)
+            ]
             given = _choose(given, [row[0].loss for row in table], trials, study.protocol.epochs)
         choices.append(given)
     return tuple(choices)

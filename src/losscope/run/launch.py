@@ -142,7 +142,9 @@ def _records(group: Group, store: Store, progress: Callable[[int, int], None] | 
     from losscope.train import train
 
     first = group.runs[0]
-    source = load(first.data.name, root=group.where.data_root, device=group.where.device, **first.data.options)
+    source = load(
+        first.data.name, root=group.where.data_root, device=group.where.device, **first.data.options
+    )
     drawn: dict[int, Any] = {}
     for run in group.runs:
         if run.seed not in drawn:
@@ -215,7 +217,9 @@ def execute(groups: Sequence[Group], engine: str, activity: ACTIVITY | None = No
     todo = [one for one in groups if not all(Store(one.where.store).has(run_id) for run_id in one.ids)]
     if engine == "auto":
         long = sum(len(one.runs) * one.runs[0].protocol.epochs for one in todo) >= LONG
-        engine = "processes" if long and (os.cpu_count() or 1) > 1 and todo[0].where.device == "cpu" else "here"
+        engine = (
+            "processes" if long and (os.cpu_count() or 1) > 1 and todo[0].where.device == "cpu" else "here"
+        )
     if engine == "here" or len(todo) <= 1:
         for one in todo:
             run_group(one, _reporter(one, activity))
