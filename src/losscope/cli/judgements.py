@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from losscope.cli.options import ANSWER, OUTPUT, TRAIN, DataRoot, Json, Trust, app
-from losscope.cli.output import print_json, print_result, say_aside, terminal
+from losscope.cli.output import print_json, print_result, refuse_unwritable, say_aside, terminal
 
 
 @app.command
@@ -59,6 +59,7 @@ def judge(
     """
     from losscope.comparing.judging import judge as judge_runs
 
+    refuse_unwritable(report)
     result = judge_runs(
         runs,
         goal=goal,
@@ -148,6 +149,7 @@ def audit(
     from losscope.auditing.command import audit as run_audit
     from losscope.core.registry import load_plugin
 
+    refuse_unwritable(plot)
     for path in plugin or []:
         load_plugin(path)
     card = run_audit(loss, protocol=protocol, plot=plot, trust=trust)
@@ -209,6 +211,7 @@ def bench(
     """
     from losscope.benching.command import bench as run_bench
 
+    refuse_unwritable(plot)
     made = run_bench(
         what,
         sizes=sizes,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from losscope.core.results import Result, StudyPlan
 
@@ -44,6 +45,28 @@ def print_result(result: Result, json: bool) -> None:
         console.print(note, markup=False, highlight=False, style="dim")
     if result.report_file:
         console.print(f"\nPage: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
+
+
+def refuse_unwritable(path: Path | None) -> None:
+    """Refuse a file that cannot be written before the work is done whose result it is to hold.
+
+    Raises:
+        LosscopeError: it is a folder, or it or its folder cannot be made.
+    """
+    if path is None:
+        return
+    from losscope.core.errors import LosscopeError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        with open(path, "ab"):
+            pass
+        if new:
+            path.unlink()
+    except OSError as error:
+        why = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise LosscopeError(f"cannot write the file {str(path)!r}: {why}; give another file") from None
 
 
 def terminal() -> Any:

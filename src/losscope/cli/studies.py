@@ -29,6 +29,7 @@ from losscope.cli.output import (
     print_json,
     print_plan,
     print_result,
+    refuse_unwritable,
     row_progress,
     say_aside,
     terminal,
@@ -311,6 +312,7 @@ def embed(
     """
     from losscope.features.embedding import embed as embed_data
 
+    refuse_unwritable(out)
     options: dict[str, Any] = dict(key_value(text) for text in option or [])
     if skip_bad:
         options["skip_bad"] = True

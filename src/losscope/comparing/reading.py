@@ -106,7 +106,7 @@ def read(store: Store, name: str) -> Result:
         notes=(*kept.notes, *_notes(stored)),
         store=str(store.root),
         study=name,
-        report_file=str(folder / "report.html"),
+        report=str(folder / "report.html"),
         provenance=provenance_of(stored, command=f"losscope run {folder / 'study.toml'}"),
     )
     return interim.with_evidence(result, evidence_of({label: runs_of.get(label, []) for label in chosen}))

@@ -206,6 +206,13 @@ class Study(Strict):
     def _split(cls, value: Any) -> Any:
         return split_losses(value) if isinstance(value, str | list | tuple) else value
 
+    @field_validator("data", "data_root", "out", "backbone")
+    @classmethod
+    def _no_null(cls, value: str | None) -> str | None:
+        if value is not None and "\0" in value:
+            raise ValueError("a path or a name has no null character")
+        return value
+
     @classmethod
     def of(cls, where: str = "the study", **values: Any) -> Study:
         """Build and check a study; every name is looked up, nothing is loaded."""
@@ -226,6 +233,10 @@ class Study(Strict):
             raise LosscopeError(f"cannot read the study file {str(path)!r}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise LosscopeError(f"the study file {str(path)!r} is not valid TOML: {error}") from None
+        require(
+            bool(values),
+            f"the study file {str(path)!r} is empty; it wants keys such as data, losses and seeds",
+        )
         require(
             "trust" not in values,
             f"the study file {str(path)!r} says trust; only you can, with --trust (trust=True in Python)",
