@@ -254,10 +254,10 @@ def test_seeds_that_holm_needs_at_the_first_look():
 
 def test_plan_says_what_seeds_can_show():
     enough, short, hopeless = plan(10), plan(1, tests=1), plan(30, tests=5, look=12)
-    assert (enough["tests_in_family"], enough["p_attainable"], enough["enough"]) == (5, 5 / 512, True)
-    assert (short["enough"], short["minimal_seeds"]) == (False, 6)
-    assert "1 paired seed is too few for 1 test " in short["sentence"]
-    assert "no number of seeds" in hopeless["sentence"]
+    assert (enough.tests_in_family, enough.p_attainable, enough.enough) == (5, 5 / 512, True)
+    assert (short.enough, short.minimal_seeds) == (False, 6)
+    assert "1 paired seed is too few for 1 test " in short.sentence
+    assert "no number of seeds" in hopeless.sentence
     assert family_size(7, 2) == 20
     assert family_size(1, 0) == 0
 
@@ -283,6 +283,8 @@ def test_seeds_needed_at_the_edges():
     assert power(unpaired, math.sqrt(2) * 0.01, 0.01, 0.04, paired=False) >= 0.8
     assert power(4, 0.0, 0.01, 0.04) == 0.0
     assert power(8, 0.0, 0.01, 0.04) == 1.0
+    assert power(11, 1e-17, 0.01, 0.04) == 1.0  # equal differences up to rounding
+    assert seeds_needed(1e-17, 0.01, tests=5, look=2) == minimal_seeds(5, 2) == 11
 
 
 def test_intervals_by_hand():
@@ -310,11 +312,11 @@ def test_prediction_interval_holds_one_further_run():
 def test_published_value():
     ends = prediction_interval([1.0, 1.1, 1.2])
     above = published_value([1.0, None, 1.1, 1.2], 2.0)
-    assert above["outside_by"] == pytest.approx(2.0 - ends[1])
-    assert published_value([1.0, 1.1, 1.2], 0.0)["outside_by"] == pytest.approx(-ends[0])
-    assert published_value([1.0, 1.1, 1.2], 1.15)["inside"] is True
-    assert published_value([1.0], 1.0)["inside"] is None
-    assert published_value([None], 1.0)["mean"] is None
+    assert above.outside_by == pytest.approx(2.0 - ends[1])
+    assert published_value([1.0, 1.1, 1.2], 0.0).outside_by == pytest.approx(-ends[0])
+    assert published_value([1.0, 1.1, 1.2], 1.15).inside is True
+    assert published_value([1.0], 1.0).inside is None
+    assert published_value([None], 1.0).mean is None
 
 
 def test_jackknife_over_classes_is_delete_one_class():

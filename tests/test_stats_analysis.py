@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given as drawn
 from hypothesis import strategies as st
 
+from losscope.core import wording
 from losscope.core.errors import LosscopeError
+from losscope.core.results import BaselineResult, Comparison, LossResult, NotComparable, Settings
 from losscope.stats import Measured, analyse, data_like_these, jackknife_variance, plain
 
 SHIFTS = np.array([0.3, -0.8, 0.5, 1.2, -0.4, 0.9, -1.1, -0.2, 0.1, -0.5])
@@ -44,48 +45,26 @@ def runs(
 
 TWO = {"contrastive": FLAT, "triplet": shifted(0.03)}
 
-ROW_KEYS = [
-    "a",
-    "b",
-    "measure",
-    "scale",
-    "primary",
-    "family",
-    "n",
-    "difference",
-    "low",
-    "high",
-    "low_data",
-    "high_data",
-    "p",
-    "p_holm",
-    "p_attainable",
-    "tests_in_family",
-    "look",
-    "alpha",
-    "delta",
-    "verdict",
-    "better",
-    "scope",
-    "seeds_needed",
-    "sentence",
-]
+
+def given(names, *, tuned: bool | None = False, **hyperparameters) -> list[Settings]:
+    """The settings of losses that share their hyperparameters."""
+    return [Settings(loss=name, name=name, hyperparameters=hyperparameters, tuned=tuned) for name in names]
 
 
 def test_schema_of_the_analysis():
     found = analyse(
-        runs(TWO, baselines={"raw": [0.5] * 10, "untrained": shifted(-0.5)}), untuned="triplet 0.1"
+        runs(TWO, baselines={"raw": [0.5] * 10, "untrained": shifted(-0.5)}), settings=given(TWO, margin=0.1)
     )
-    assert list(found) == ["losses", "baselines", "paired", "recommendation"]
-    assert [loss["name"] for loss in found["losses"]] == ["contrastive", "triplet"]
-    assert list(found["losses"][0]) == ["name", "spec", "tuned", "trials", "failed", "measures"]
-    assert list(found["baselines"][0]) == ["name", "measures"]
-    recall = found["losses"][1]["measures"]["recall_at_1"]
-    assert list(recall) == ["mean", "low", "high", "values", "split", "unit"]
-    assert recall["values"] == TWO["triplet"]
-    assert (recall["split"], recall["unit"]) == ("test", "share")
-    assert all(list(row) == ROW_KEYS for row in found["paired"])
-    pairs = [(row["a"], row["b"]) for row in found["paired"] if row["primary"]]
+    assert all(isinstance(loss, LossResult) for loss in found.losses)
+    assert all(isinstance(base, BaselineResult) for base in found.baselines)
+    assert all(isinstance(row, Comparison) for row in found.paired)
+    assert [loss.name for loss in found.losses] == ["contrastive", "triplet"]
+    for loss in found.losses:  # for the caller to fill
+        assert (loss.spec, loss.tuned, loss.trials, loss.runs) == (None, None, (), ())
+    recall = found.losses[1].measures["recall_at_1"]
+    assert list(recall.values) == TWO["triplet"]
+    assert (recall.split, recall.unit) == ("test", "share")
+    pairs = [(row.a, row.b) for row in found.paired if row.primary]
     assert pairs == [
         ("triplet", "contrastive"),
         ("contrastive", "raw"),
@@ -93,40 +72,76 @@ def test_schema_of_the_analysis():
         ("triplet", "raw"),
         ("triplet", "untrained"),
     ]
-    assert {row["tests_in_family"] for row in found["paired"] if row["primary"]} == {5}
-    described = [row for row in found["paired"] if not row["primary"]]
-    assert [row["measure"] for row in described] == ["eer"]
+    assert {row.tests_in_family for row in found.paired if row.primary} == {5}
+    described = [row for row in found.paired if not row.primary]
+    assert [row.measure for row in described] == ["eer"]
     for row in described:
-        assert row["low"] is not None
-        assert {row[key] for key in ("p", "p_holm", "verdict", "better", "family", "tests_in_family")} == {
-            None
-        }
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+        assert row.low is not None
+        assert row.p is row.p_holm is row.verdict is row.better is row.family is row.tests_in_family is None
+    for value in (*found.losses, *found.baselines, *found.paired, found.recommendation):
+        assert type(value).model_validate_json(value.json_text()) == value
 
 
 def test_every_sentence_says_untuned_and_ends_once():
-    found = analyse(runs(TWO, baselines={"raw": [0.5] * 10}), untuned="triplet 0.1 and contrastive 0.5")
-    sentences = [row["sentence"] for row in found["paired"]] + found["recommendation"]["sentences"]
+    settings = given(["triplet"], margin=0.1) + given(["contrastive"], margin=0.5)
+    found = analyse(runs(TWO, baselines={"raw": [0.5] * 10}), settings=settings)
+    sentences = [row.sentence for row in found.paired] + [*found.recommendation.sentences]
     for sentence in sentences:
         assert "untuned" in sentence
         assert sentence.endswith(".")
         assert ". " not in sentence
-    assert all("triplet 0.1 and contrastive 0.5" in row["sentence"] for row in found["paired"])
-    tuned = analyse(runs(TWO), tuned="triplet margin 0.2")
-    assert all("at the tuned values triplet margin 0.2" in row["sentence"] for row in tuned["paired"])
+    assert all(
+        row.sentence.endswith(", at margins triplet 0.1, contrastive 0.5, untuned.") for row in found.paired
+    )
+    tuned = analyse(runs(TWO), settings=given(["triplet"], tuned=True, margin=0.2))
+    assert all(row.sentence.endswith(", at the tuned values triplet 0.2.") for row in tuned.paired)
+    assert "; or other data" in tuned.recommendation.sentences[2]
+    assert "other settings" in tuned.recommendation.sentences[2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "phrase"),
+    [
+        ([], ""),
+        (given(["a", "b"], tuned=None, margin=0.1), ""),
+        (given(["a", "b"]), "untuned"),
+        (given(["a", "b"], margin=1), "at margins a 1, b 1, untuned"),
+        (given(["a", "b"], temperature=0.07), "at temperatures a τ 0.07, b τ 0.07, untuned"),
+        (given(["a"], temperature=0.07) + given(["b"], margin=1), "at margins a τ 0.07, b 1, untuned"),
+        (
+            given(["a"], margin=1) + given(["b"], tuned=True, margin=2),
+            "at margins a 1, b 2, a untuned",
+        ),
+        (given(["a", "b"], tuned=True, margin=0.3, squared=True), "at the tuned values a 0.3, b 0.3"),
+        (
+            [Settings(loss="a(x=1)", name="a", reduction="active_mean", tuned=True)],
+            "at the tuned values a active mean",
+        ),
+    ],
+)
+def test_settings_in_words(settings, phrase):
+    assert wording.settings_phrase(settings) == phrase
+
+
+def test_a_name_that_holds_untuned_is_not_untuned():
+    """Whether a loss is tuned is a field: its name, or what a sentence says of it, decides nothing."""
+    losses = {"untuned_contrastive": FLAT, "triplet": shifted(0.03)}
+    found = analyse(runs(losses), settings=given(losses, tuned=True, margin=0.1)).recommendation
+    assert "; the losses are untuned" not in found.sentences[1]
+    assert "other settings, as all this is at the tuned values" in found.sentences[2]
 
 
 def test_holm_is_made_within_the_family():
-    found = analyse(runs({**TWO, "info_nce": shifted(0.01, 0.012)}))["paired"]
-    first, second = (row for row in found if row["primary"])
-    assert first["p_holm"] == pytest.approx(2 * first["p"])
-    assert second["p_holm"] == pytest.approx(max(first["p_holm"], second["p"]))
-    assert first["p_attainable"] == 4 / 2**10
+    found = analyse(runs({**TWO, "info_nce": shifted(0.01, 0.012)})).paired
+    first, second = (row for row in found if row.primary)
+    assert first.p_holm == pytest.approx(2 * first.p)
+    assert second.p_holm == pytest.approx(max(first.p_holm, second.p))
+    assert first.p_attainable == 4 / 2**10
 
 
 def test_reference_is_contrastive_else_the_first_else_as_told():
     def reference(names, **options):
-        return analyse(runs(dict.fromkeys(names, FLAT)), **options)["paired"][0]["b"]
+        return analyse(runs(dict.fromkeys(names, FLAT)), **options).paired[0].b
 
     assert reference(["triplet", "contrastive(margin=0.3)"]) == "contrastive(margin=0.3)"
     assert reference(["triplet", "center_contrastive"]) == "triplet"
@@ -136,38 +151,40 @@ def test_reference_is_contrastive_else_the_first_else_as_told():
 
 
 def test_better_follows_the_orientation():
-    up = analyse(runs(TWO))["paired"][0]
-    assert (up["verdict"], up["better"]) == ("higher", "a")
-    error = analyse(runs(TWO, measure="threshold_spread"), measure="threshold_spread")["paired"][0]
-    assert (error["verdict"], error["better"]) == ("higher", "b")
+    up = analyse(runs(TWO)).paired[0]
+    assert (up.verdict, up.better) == ("higher", "a")
+    error = analyse(runs(TWO, measure="threshold_spread"), measure="threshold_spread").paired[0]
+    assert (error.verdict, error.better) == ("higher", "b")
     neutral = analyse(runs(TWO, measure="inter_distance"), measure="inter_distance")
-    assert neutral["recommendation"]["loss"] is None
-    assert neutral["paired"][0]["better"] is None
+    assert neutral.recommendation.loss is None
+    assert neutral.paired[0].better is None
 
 
 def test_failed_runs_leave_no_verdict():
     broken = {"contrastive": FLAT, "triplet": ["x", *shifted(0.03)[1:]], "sup_con": shifted(0.04)}
     found = analyse(runs(broken))
-    assert found["losses"][1]["failed"] == 1
-    assert found["losses"][1]["measures"]["recall_at_1"]["values"][0] is None
-    first, second = found["paired"][:2]
-    assert (first["verdict"], first["p"], first["n"], first["tests_in_family"]) == ("failed", None, 9, 2)
-    assert "failed 1 of 10 runs of triplet" in first["sentence"]
-    assert second["verdict"] == "higher"
-    assert found["recommendation"]["loss"] == "sup_con"
+    assert found.losses[1].failed == 1
+    assert [(lost.seed, lost.reason) for lost in found.losses[1].failures] == [(0, "diverged")]
+    assert found.losses[1].measures["recall_at_1"].values[0] is None
+    first, second = found.paired[:2]
+    assert (first.verdict, first.p, first.n, first.tests_in_family) == ("failed", None, 9, 2)
+    assert "failed 1 of 10 runs of triplet" in first.sentence
+    assert second.verdict == "higher"
+    assert found.recommendation.loss == "sup_con"
     everything = analyse(runs({"contrastive": FLAT, "triplet": ["x"] * 10}))
-    assert everything["paired"][0]["verdict"] == "failed"
-    assert everything["recommendation"]["loss"] is None
+    assert everything.paired[0].verdict == "failed"
+    assert everything.recommendation.loss is None
 
 
 def test_unlike_losses_are_not_compared_on_raw_variance():
     facts = {"contrastive": {"form": "squared hinge"}, "triplet": {"form": "linear hinge"}}
     made = runs(TWO, measure="intra_variance", **facts)
-    row = analyse(made, measure="intra_variance")["paired"][0]
-    assert (row["verdict"], row["p"], row["tests_in_family"]) == ("not_comparable", None, None)
-    described = analyse(made, goal="verification")["paired"][1]
-    assert (described["measure"], described["verdict"]) == ("intra_variance", None)
-    assert "different scales" in described["sentence"]
+    row = analyse(made, measure="intra_variance").paired[0]
+    assert (row.verdict, row.p, row.tests_in_family) == ("not_comparable", None, None)
+    described = analyse(made, goal="verification").paired[1]
+    assert (described.measure, described.verdict) == ("intra_variance", None)
+    assert described.reason == NotComparable(why="form", names=("linear hinge", "squared hinge"))
+    assert "different scales" in described.sentence
 
 
 def test_a_measure_that_a_loss_lacks_is_outside_the_family():
@@ -175,12 +192,13 @@ def test_a_measure_that_a_loss_lacks_is_outside_the_family():
         {"contrastive": FLAT, "triplet": shifted(0.03), "sup_con": [None] * 10},
         baselines={"raw": [None] * 10},
     )
-    found = [row for row in analyse(made, measure="recall_at_1")["paired"] if row["primary"]]
-    assert [(row["a"], row["verdict"], row["tests_in_family"]) for row in found] == [
+    found = [row for row in analyse(made, measure="recall_at_1").paired if row.primary]
+    assert [(row.a, row.verdict, row.tests_in_family) for row in found] == [
         ("triplet", "higher", 1),
         ("sup_con", "not_comparable", None),
     ]
-    assert "sup_con has no value" in found[1]["sentence"]
+    assert found[1].reason == NotComparable(why="no_value", names=("sup_con",))
+    assert "sup_con has no value" in found[1].sentence
 
 
 def test_measures_on_different_splits_are_not_compared():
@@ -189,9 +207,9 @@ def test_measures_on_different_splits_are_not_compared():
         for name, split in (("a", "test"), ("b", "train"))
         for seed in range(8)
     ]
-    row = analyse(made)["paired"][0]
-    assert row["verdict"] == "not_comparable"
-    assert "train split" in row["sentence"]
+    row = analyse(made).paired[0]
+    assert row.verdict == "not_comparable"
+    assert "train split" in row.sentence
 
 
 def test_a_measure_of_another_split_is_named_with_it():
@@ -200,9 +218,9 @@ def test_a_measure_of_another_split_is_named_with_it():
         for name in "ab"
         for seed in range(8)
     ]
-    row = analyse(made)["paired"][1]
-    assert (row["measure"], row["scale"]) == ("recall_at_1@train", "difference")
-    assert "Recall@1 (train)" in row["sentence"]
+    row = analyse(made).paired[1]
+    assert (row.measure, row.scale) == ("recall_at_1@train", "difference")
+    assert "Recall@1 (train)" in row.sentence
 
 
 def with_queries(classes: int, **change) -> list[Measured]:
@@ -222,7 +240,7 @@ def with_queries(classes: int, **change) -> list[Measured]:
 @pytest.mark.parametrize("classes", [25, 4])
 def test_interval_for_data_like_these(classes):
     made = with_queries(classes)
-    row = analyse(made)["paired"][0]
+    row = analyse(made).paired[0]
     sides = {name: [run for run in made if run.loss == name] for name in ("contrastive", "triplet")}
     per_query = {
         name: np.mean([run.detail["per_query/recall_at_1"] for run in side], axis=0)
@@ -236,36 +254,36 @@ def test_interval_for_data_like_these(classes):
         a.values["recall_at_1"] - b.values["recall_at_1"]
         for a, b in zip(sides["triplet"], sides["contrastive"], strict=True)
     ]
-    assert (row["low_data"], row["high_data"]) == pytest.approx(data_like_these(d, v))
-    assert row["scope"] == "these_data"
+    assert (row.low_data, row.high_data) == pytest.approx(data_like_these(d, v))
+    assert row.scope == "these_data"
     if classes == 25:
-        assert row["high_data"] - row["low_data"] > row["high"] - row["low"]
-    unpaired = analyse(made, unpaired=True)["paired"][0]
-    assert unpaired["low_data"] == pytest.approx(row["low_data"], abs=0.01)
+        assert row.high_data - row.low_data > row.high - row.low
+    unpaired = analyse(made, unpaired=True).paired[0]
+    assert unpaired.low_data == pytest.approx(row.low_data, abs=0.01)
 
 
 def test_no_interval_for_data_like_these_where_there_is_none():
-    generated = analyse(with_queries(25), generated=True)["paired"][0]
-    assert (generated["low_data"], generated["scope"]) == (None, "data_like_these")
+    generated = analyse(with_queries(25), generated=True).paired[0]
+    assert (generated.low_data, generated.scope) == (None, "data_like_these")
     other = {"per_query/label": np.arange(150)}
-    assert analyse(with_queries(25, triplet=other))["paired"][0]["low_data"] is None
-    assert analyse(runs(TWO))["paired"][0]["low_data"] is None
+    assert analyse(with_queries(25, triplet=other)).paired[0].low_data is None
+    assert analyse(runs(TWO)).paired[0].low_data is None
 
 
 def test_looks_lower_the_level():
-    first, second = (analyse(runs(TWO), looks=look)["paired"][0] for look in (1, 2))
-    assert (first["alpha"], second["alpha"], second["look"]) == (0.04, 0.008, 2)
-    assert second["high"] - second["low"] > first["high"] - first["low"]
-    assert "look 2" in second["sentence"]
+    first, second = (analyse(runs(TWO), looks=look).paired[0] for look in (1, 2))
+    assert (first.alpha, second.alpha, second.look) == (0.04, 0.008, 2)
+    assert second.high - second.low > first.high - first.low
+    assert "look 2" in second.sentence
 
 
 def test_goals_choose_the_primary_measure():
     both = runs(TWO)
-    assert analyse(both)["paired"][0]["family"] == "retrieval"
-    assert analyse(both, goal="verification")["paired"][0]["measure"] == "eer"
-    assert analyse(both, measure="eer")["paired"][0]["family"] == "eer"
+    assert analyse(both).paired[0].family == "retrieval"
+    assert analyse(both, goal="verification").paired[0].measure == "eer"
+    assert analyse(both, measure="eer").paired[0].family == "eer"
     lone = [Measured(name, seed, {"silhouette": 0.1}) for name in "ab" for seed in range(6)]
-    assert analyse(lone)["paired"][0]["measure"] == "silhouette"
+    assert analyse(lone).paired[0].measure == "silhouette"
     with pytest.raises(LosscopeError, match="unknown goal 'retreival'; did you mean 'retrieval'"):
         analyse(both, goal="retreival")
     with pytest.raises(LosscopeError, match="knn_accuracy, which no run has"):
@@ -279,7 +297,7 @@ def test_goals_choose_the_primary_measure():
 def test_mistakes_in_the_runs():
     with pytest.raises(LosscopeError, match="'triplet' lacks the seed 9 "):
         analyse(runs({"contrastive": FLAT, "triplet": FLAT[:9]}))
-    assert analyse(runs({"contrastive": FLAT, "triplet": FLAT[:9]}), unpaired=True)["paired"]
+    assert analyse(runs({"contrastive": FLAT, "triplet": FLAT[:9]}), unpaired=True).paired
     with pytest.raises(LosscopeError, match="given twice"):
         analyse(runs(TWO) + runs(TWO))
     with pytest.raises(LosscopeError, match="no runs"):
@@ -291,10 +309,10 @@ def test_mistakes_in_the_runs():
 
 
 def advice(losses, baselines=None, **options):
-    found = analyse(runs(losses, baselines=baselines), **options)["recommendation"]
-    assert len(found["sentences"]) == 3
-    assert all(sentence.endswith(".") for sentence in found["sentences"])
-    return found["loss"], *found["sentences"]
+    found = analyse(runs(losses, baselines=baselines), **options).recommendation
+    assert len(found.sentences) == 3
+    assert all(sentence.endswith(".") for sentence in found.sentences)
+    return found.loss, *found.sentences
 
 
 def test_recommendations():
@@ -345,7 +363,7 @@ def test_planted_shift_of_two_paired_standard_deviations_is_found():
         common, noise = random.normal(0, 0.05, 10), random.normal(0, 0.01, 10)
         noise = (noise - noise.mean()) / noise.std(ddof=1) * 0.01
         made = {"contrastive": (0.8 + common).tolist(), "triplet": (0.8 + common + noise + 0.02).tolist()}
-        assert analyse(runs(made))["paired"][0]["verdict"] == "higher"
+        assert analyse(runs(made)).paired[0].verdict == "higher"
 
 
 def test_names_swapped_at_random_are_rarely_told_apart():
@@ -361,7 +379,7 @@ def test_names_swapped_at_random_are_rarely_told_apart():
             for name, side in (("contrastive", a), ("triplet", b))
             for seed in range(10)
         ]
-        told += analyse(made)["paired"][0]["verdict"] in ("higher", "lower")
+        told += analyse(made).paired[0].verdict in ("higher", "lower")
     assert 0 < told <= 131
 
 
@@ -370,7 +388,7 @@ numbers = st.one_of(
 )
 
 
-@given(
+@drawn(
     st.lists(st.tuples(numbers, numbers, numbers), min_size=1, max_size=9),
     st.sampled_from(["recall_at_1", "intra_variance", "epochs_to_90", "uniformity", "eer"]),
     st.booleans(),
@@ -388,12 +406,13 @@ def test_any_values_give_valid_json_and_three_sentences(rows, measure, unpaired)
         for seed, values in enumerate(rows)
     ]
     found = analyse(made, measure=measure, unpaired=unpaired)
-    json.dumps(found, allow_nan=False)
-    assert len(found["recommendation"]["sentences"]) == 3
-    for row in found["paired"]:
-        assert row["sentence"].endswith(".")
-        assert "nan" not in row["sentence"]
-        assert "None" not in row["sentence"]
+    for value in (*found.losses, *found.baselines, *found.paired, found.recommendation):
+        assert type(value).model_validate_json(value.json_text()) == value
+    assert len(found.recommendation.sentences) == 3
+    for row in found.paired:
+        assert row.sentence.endswith(".")
+        assert "nan" not in row.sentence
+        assert "None" not in row.sentence
 
 
 def test_plain():

@@ -9,9 +9,10 @@ import pytest
 
 from losscope.core.errors import LosscopeError
 from losscope.core.quantities import quantity
+from losscope.core.results import NotComparable
 from losscope.stats import (
     Claim,
-    ClaimVerdict,
+    ClaimJudgement,
     Traits,
     alpha_of,
     association,
@@ -42,6 +43,7 @@ def judged(a, b, measure="recall_at_1", *, tests=1, look=1, reason=None, **optio
 
 
 FLAT = [0.9] * 10
+UNLIKE = NotComparable(why="form", names=("squared hinge", "linear hinge"))
 
 
 def test_every_verdict_of_a_pair_is_reached():
@@ -51,7 +53,7 @@ def test_every_verdict_of_a_pair_is_reached():
     assert judged(shifted(0.002, 0.005), FLAT) == "equivalent"
     assert judged(shifted(0.03, n=5), FLAT[:5]) == "too_few_seeds"
     assert judged(shifted(0.03), FLAT, tests=100) == "too_few_seeds"
-    assert judged(shifted(0.03), FLAT, reason="unlike forms") == "not_comparable"
+    assert judged(shifted(0.03), FLAT, reason=UNLIKE) == "not_comparable"
     assert judged(shifted(0.03), FLAT, failed=([True] + [False] * 9, [False] * 10)) == "failed"
     assert judged([None, *shifted(0.03)[1:]], FLAT) == "failed"
 
@@ -59,8 +61,8 @@ def test_every_verdict_of_a_pair_is_reached():
 def test_verdicts_come_in_their_order():
     """The first that applies: failed before not_comparable before too_few_seeds before equivalent."""
     lost = ([True] + [False] * 4, [False] * 5)
-    assert judged(shifted(0.0, n=5), FLAT[:5], failed=lost, reason="unlike forms") == "failed"
-    assert judged(shifted(0.0, n=5), FLAT[:5], reason="unlike forms") == "not_comparable"
+    assert judged(shifted(0.0, n=5), FLAT[:5], failed=lost, reason=UNLIKE) == "failed"
+    assert judged(shifted(0.0, n=5), FLAT[:5], reason=UNLIKE) == "not_comparable"
     assert judged(FLAT[:5], FLAT[:5]) == "too_few_seeds"
     row = compare(shifted(0.005, 0.001), FLAT, "recall_at_1", alpha=0.04)
     assert row.p < 0.04
@@ -112,7 +114,7 @@ def test_log_ratio_scale():
 def test_values_without_a_log_ratio_are_not_comparable(bad, paired):
     row = compare([bad, *FLAT[1:]], FLAT, "intra_variance", alpha=0.04, paired=paired)
     assert (row.difference, row.low, row.p) == (None, None, None)
-    assert "log ratio" in row.reason
+    assert row.reason == NotComparable(why="not_positive")
     assert pair_verdict(row, p_corrected=None, tests=1) == "not_comparable"
 
 
@@ -159,7 +161,7 @@ def test_unpaired_runs():
     assert row.low < 0.03 < row.high
     assert judged([0.9, 0.9, 0.9], [0.8, 0.8, 0.8], paired=False) == "too_few_seeds"
     assert judged(FLAT, FLAT, paired=False) == "equivalent"
-    with pytest.raises(LosscopeError, match="one a seed"):
+    with pytest.raises(LosscopeError, match="one value per seed"):
         compare(a, b, "recall_at_1", alpha=0.04)
 
 
@@ -171,9 +173,11 @@ def test_seeds_needed_are_for_the_next_look_and_not_for_what_was_seen():
 
 def test_limits_of_comparison():
     hinge, soft = Traits("linear hinge", True, False), Traits("softmax", False, True)
-    assert "scales" in barred(quantity("intra_variance"), hinge, soft)
-    assert "hinge" in barred(quantity("active_ratio"), hinge, soft)
-    assert "floor" in barred(quantity("epochs_to_90"), hinge, soft)
+    assert barred(quantity("intra_variance"), hinge, soft) == NotComparable(
+        why="form", names=("linear hinge", "softmax")
+    )
+    assert barred(quantity("active_ratio"), hinge, soft) == NotComparable(why="hinge")
+    assert barred(quantity("epochs_to_90"), hinge, soft) == NotComparable(why="floor")
     for name in ("intra_variance", "active_ratio", "epochs_to_90", "recall_at_1"):
         assert barred(quantity(name), hinge, hinge) is None
         assert barred(quantity(name), hinge, Traits()) is None
@@ -181,12 +185,12 @@ def test_limits_of_comparison():
 
 
 def test_summary_of_one_loss():
-    assert summary([0.98], "recall_at_1") == {"mean": 0.98, "low": None, "high": None}
-    assert summary([None, math.nan], "recall_at_1") == {"mean": None, "low": None, "high": None}
-    assert summary([0.5, 1.0, 0.9], "recall_at_1")["high"] == 1.0
-    assert summary([0.1, 2.0], "intra_variance")["low"] == 0.0
-    assert summary([-1.0, -3.0], "uniformity")["low"] < -3
-    assert summary([30, 40, None], "epochs_to_90")["mean"] is None
+    assert summary([0.98], "recall_at_1") == (0.98, None, None)
+    assert summary([None, math.nan], "recall_at_1") == (None, None, None)
+    assert summary([0.5, 1.0, 0.9], "recall_at_1").high == 1.0
+    assert summary([0.1, 2.0], "intra_variance").low == 0.0
+    assert summary([-1.0, -3.0], "uniformity").low < -3
+    assert summary([30, 40, None], "epochs_to_90").mean is None
 
 
 def claim(a, b, measure="recall_at_1", look=1, **options):
@@ -221,9 +225,10 @@ def test_a_claims_indifference_is_a_quarter_of_its_value():
 
 def test_inconclusive_claims_name_seeds_and_reason():
     few = claim(shifted(0.03, n=5), FLAT[:5])
-    assert (few.reason, few.seeds_needed) == ("too few seeds", 16)
+    assert (few.why.why, few.reason, few.seeds_needed) == ("too_few_seeds", "too few seeds", 16)
     wide = claim(shifted(0.01, 0.03), FLAT)
     assert wide.seeds_needed > 16
+    assert wide.why.why == "both_directions"
     assert "both directions" in wide.reason
 
 
@@ -244,6 +249,7 @@ def test_claims_are_corrected_together():
     both = judge_claims([Claim(weak, "higher"), *[Claim(weak, "higher")] * 2, Claim(None, "higher")])
     assert both[0].verdict == "inconclusive"
     assert both[0].p_corrected == pytest.approx(3 * weak.p)
+    assert both[0].why.why == "corrected_p"
     assert "other tests" in both[0].reason
     assert judge_claims([Claim(strong, "higher")] * 17)[0].verdict == "reproduced"  # 10 seeds do for 17
     with pytest.raises(LosscopeError, match="other sign"):
@@ -255,6 +261,7 @@ def test_claims_are_corrected_together():
 def test_censored_claims_have_a_direction_but_no_size():
     found = claim([None] * 8, [20] * 8, "epochs_to_90", value=math.log(43 / 27))
     assert found.verdict == "size_unresolved"
+    assert (found.why.why, found.why.bar.why) == ("no_size", "unreached")
     assert "not reached" in found.reason
     assert claim([None] * 8, [20] * 8, "epochs_to_90").verdict == "reproduced"
     assert claim([20] * 8, [None] * 8, "epochs_to_90").verdict == "contradicted"
@@ -273,11 +280,12 @@ def test_censored_claims_have_a_direction_but_no_size():
     ],
 )
 def test_a_claim_over_data_sets_holds_only_on_each(words, expected):
-    verdicts = {f"set{i}": ClaimVerdict(word, seeds_needed=10 + i) for i, word in enumerate(words)}
+    verdicts = {f"set{i}": ClaimJudgement(word, seeds_needed=10 + i) for i, word in enumerate(words)}
     found = over_data(verdicts)
     assert found.verdict == expected
     if expected == "inconclusive":
         assert found.seeds_needed == 11
+        assert found.deciding == ("set1",)
         assert "set1" in found.reason
 
 

@@ -72,7 +72,7 @@ def judge(
         quantity(measure)
     # Of anyone's own runs nothing is known but whether they were tuned, and only a no is worth saying.
     settings = () if tuned else tuple(Settings(loss=name, name=name, tuned=False) for name in names)
-    analysis = interim.analyse(
+    analysis = stats.analyse(
         measured,
         goal=goal,
         measure=measure or _primary(measured, goal),

@@ -12,7 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from losscope.comparing import interim, tuning
+from losscope import stats
+from losscope.comparing import tuning
 from losscope.comparing.stored import Choice
 from losscope.core import registry
 from losscope.core.device import pick_device
@@ -181,7 +182,7 @@ def dry_run(made: Plan) -> StudyPlan:
     study = made.study
     epochs, stored = launch.work_left(made.groups)
     trials = sum(len(points) for points in tuning.grids(study).values()) if made.tunes else 0
-    shows = interim.plan(len(study.seeds), len(study.losses), len(study.baselines))
+    shows = stats.plan(len(study.seeds), len(study.losses), len(study.baselines))
     return StudyPlan(
         data=made.source.describe(),
         runs=len(made.runs),

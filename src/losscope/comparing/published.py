@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from losscope.comparing import interim
+from losscope import stats
 from losscope.core import registry
 from losscope.core.results import LossResult, PublishedValue
 
@@ -42,7 +42,7 @@ def beside(data: str, protocol: str, losses: Sequence[LossResult]) -> tuple[Publ
                         measure=measure,
                         held_out=loss.mean(f"{measure}@test"),
                         source=SOURCE,
-                        **interim.published_value(own.values, value),
+                        **stats.published_value(own.values, value)._asdict(),
                     )
                 )
     return tuple(rows)

@@ -80,7 +80,7 @@ def read(store: Store, name: str) -> Result:
     stored = store.many(dict.fromkeys(kept.runs))
     labels = _labels(kept.losses)
     settings = tuple(choice.settings for choice in kept.losses)
-    analysis = interim.analyse(
+    analysis = stats.analyse(
         [measured_of(run, label) for run in stored for label in labels[run.run.loss.canonical()]],
         goal=kept.study.goal,
         reference=kept.study.reference,

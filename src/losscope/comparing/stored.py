@@ -27,7 +27,7 @@ class Choice(Frozen):
         """The numbers that a verdict on this loss is conditional on."""
         return Settings(
             loss=self.label,
-            name=self.spec.name,
+            name=self.label if self.spec.foreign else self.spec.name,
             hyperparameters=self.spec.hyperparameters,
             reduction=self.spec.reduction,
             tuned=self.tuned is not None,

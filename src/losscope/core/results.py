@@ -14,8 +14,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError
 
 from losscope.core.errors import LosscopeError
+from losscope.core.facts import Value
 from losscope.core.quantities import Better, Scale
-from losscope.core.spec import LossSpec, Protocol, Value
+from losscope.core.spec import LossSpec, Protocol
 
 SCHEMA = 2
 """The number of the JSON schema. New fields keep it; a field that changes its meaning raises it."""
@@ -28,6 +29,10 @@ PairVerdict = Literal[
 ClaimWord = Literal[
     "reproduced", "contradicted", "inconclusive", "not_testable", "direction_only", "size_unresolved"
 ]
+Undecided = Literal["corrected_p", "both_directions", "unclear_order"]
+"""Why a test that could reach the level did not: the correction, the interval, or the order of epochs."""
+Ground = Literal["train_nothing", "beats_reference", "reference_unbeaten", "open", "single", "undirected"]
+"""What a recommendation rests on; ``Recommendation`` describes each."""
 
 
 class Frozen(BaseModel):
@@ -115,8 +120,8 @@ class DataDescription(Frozen):
 class MeasureValue(Frozen):
     """One measure of one side: the mean over seeds, its 95 % t interval, and the value of each seed.
 
-    ``values``: one a seed in the order of the seeds, None for a run that failed or has no value. ``split``: the
-    part of the data that it is measured on.
+    ``values``: one per seed in the order of the seeds, None for a run that failed or has no value. ``split``:
+    the part of the data that it is measured on.
     """
 
     mean: Number | None
@@ -169,8 +174,8 @@ class Tuned(Frozen):
 class Settings(Frozen):
     """The numbers of a loss that a verdict is conditional on.
 
-    ``loss``: the loss's label. ``name``: its registered name. ``tuned``: None where it is not known, as for anyone's
-    own runs.
+    ``loss``: the loss's label. ``name``: how sentences call it: its registered name, or the label of a foreign
+    loss. ``tuned``: None where it is not known, as for anyone's own runs.
     """
 
     loss: str
@@ -210,14 +215,23 @@ class BaselineResult(SideResult):
 class NotComparable(Frozen):
     """Why two sides have no verdict on a measure, or no number at all.
 
-    ``why``: ``form`` (raw values of unlike loss forms), ``hinge`` (only hinge losses have the measure), ``floor`` (a
-    loss with a positive floor has none), ``no_value`` (of ``sides``), ``splits`` (measured on two parts of the data),
-    ``not_positive`` (a value that is not above 0 has no log ratio), ``unreached`` (epochs that not every run
-    reached: compared by order), ``no_correlation``. ``names``: the forms, splits or sides, in this order.
+    ``why``: ``form`` (raw values of unlike loss forms), ``hinge`` (only hinge losses have the measure), ``floor``
+    (a loss with a positive floor has none), ``no_value`` (of ``names``, or none at all), ``no_pair`` (no seed has
+    a value of both), ``splits`` (measured on two parts of the data), ``not_positive`` (a value that is not above
+    0 has no log ratio), ``unreached`` (epochs that not every run reached: compared by order),
+    ``no_correlation``. ``names``: the forms, splits or sides, in this order.
     """
 
     why: Literal[
-        "form", "hinge", "floor", "no_value", "splits", "not_positive", "unreached", "no_correlation"
+        "form",
+        "hinge",
+        "floor",
+        "no_value",
+        "no_pair",
+        "splits",
+        "not_positive",
+        "unreached",
+        "no_correlation",
     ]
     names: tuple[str, ...] = ()
 
@@ -229,14 +243,18 @@ class Comparison(Frozen):
         primary: whether this is a test of the goal's family, ``family`` its name. Others are described.
         n: pairs with both values (unpaired: the smaller group); ``runs``, ``failed``: of a and of b.
         missing: pairs whose runs ended without a value.
-        low, high: the interval for these data at level 1 − alpha; ``low_data``, ``high_data``: for data like these.
-        p_holm: p corrected for ``tests_in_family``; ``p_attainable``: the smallest that so many runs can reach.
+        low, high: the interval for these data at level 1 − alpha.
+        low_data, high_data: the interval for data like these.
+        p_holm: p corrected for ``tests_in_family``.
+        p_attainable: the smallest corrected p that so many runs can reach.
         order: of epochs that not every run reached: pairs in which a is later, b is later, and ties.
         verdict: None for a described row.
         better: which side is better, where the measure has a better direction and the verdict is one.
         scope: ``these_data``, or ``data_like_these`` where the data are redrawn with each seed.
         seeds_needed: seeds in all that would resolve it, at the next look.
-        reason: why there is no verdict or no number, if so.
+        seeds_testable: the fewest seeds that could be tested at the next look, for too few seeds.
+        reason: why there is no verdict or no number, if so; ``no_difference``: why there is no number.
+        undecided: why a test that could reach the level did not, for an unresolved row.
         sentence: the row in words, made from the fields.
     """
 
@@ -272,20 +290,34 @@ class Comparison(Frozen):
     sd: Number | None = None
     smallest_p: Number = 1.0
     order: tuple[int, int, int] | None = None
+    seeds_testable: int | None = None
     reason: NotComparable | None = None
+    no_difference: NotComparable | None = None
+    undecided: Undecided | None = None
     sentence: str = ""
 
 
 class Recommendation(Frozen):
     """What to use for a goal: a loss, ``raw`` (train nothing), or None; and why, in three sentences.
 
-    ``measure``: what decides. ``rests_on``: the pair (a, b) of the family that the first sentence rests on.
+    Attributes:
+        measure: what decides.
+        ground: what the answer rests on. ``train_nothing``: no loss is shown to beat the raw inputs;
+            ``beats_reference``: the best of the losses shown better than the reference; ``reference_unbeaten``:
+            every other loss is shown worse; ``open``: neither holds; ``single``: one loss, held against the
+            baselines; ``undirected``: neither more nor less of the measure is better.
+        reference: the loss that the others were tested against.
+        ranking: the losses from the best mean to the worst, those without one last.
+        rests_on: the pair (a, b) of the family that the first sentence rests on.
     """
 
     goal: str | None
     loss: str | None
     sentences: tuple[str, ...] = ()
     measure: str | None = None
+    ground: Ground | None = None
+    reference: str | None = None
+    ranking: tuple[str, ...] = ()
     rests_on: tuple[str, str] | None = None
 
 
@@ -343,6 +375,44 @@ class Result(Document):
     def verdicts(self) -> tuple[Comparison, ...]:
         """The tested pairs: the family of the goal's primary measure."""
         return tuple(row for row in self.paired if row.primary)
+
+
+class ClaimReason(Frozen):
+    """Why a claim has the verdict that it has.
+
+    ``why``: ``stated`` (``text``, by the claim itself), ``not_measured``, ``failed`` (``count`` of ``total``
+    runs), ``no_value`` (in ``count`` of ``total`` pairs or runs), ``not_comparable`` (``bar`` says why),
+    ``too_few_seeds``, one of ``Undecided``, ``equivalent`` (within ±``delta``), ``other_sign``, ``no_size`` (the
+    published number cannot be tested, ``bar`` says why), ``outside`` (``published`` is outside the prediction
+    interval ``low`` to ``high``) or ``too_wide`` (that interval is). The numbers are on the claim's ``scale``.
+    """
+
+    why: Literal[
+        "stated",
+        "not_measured",
+        "failed",
+        "no_value",
+        "not_comparable",
+        "too_few_seeds",
+        "corrected_p",
+        "both_directions",
+        "unclear_order",
+        "equivalent",
+        "other_sign",
+        "no_size",
+        "outside",
+        "too_wide",
+    ]
+    text: str = ""
+    count: int | None = None
+    total: int | None = None
+    paired: bool = True
+    bar: NotComparable | None = None
+    scale: Scale = "difference"
+    delta: Number | None = None
+    published: Number | None = None
+    low: Number | None = None
+    high: Number | None = None
 
 
 class ClaimVerdict(Frozen):
@@ -571,6 +641,7 @@ __all__ = [
     "BaselineResult",
     "Better",
     "CellPlan",
+    "ClaimReason",
     "ClaimVerdict",
     "ClaimWord",
     "Comparison",
@@ -581,6 +652,7 @@ __all__ = [
     "Edge",
     "Failure",
     "Frozen",
+    "Ground",
     "LossResult",
     "MeasureValue",
     "NotComparable",
@@ -599,5 +671,6 @@ __all__ = [
     "StudyPlan",
     "Trial",
     "Tuned",
+    "Undecided",
     "schemas",
 ]

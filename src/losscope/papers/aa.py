@@ -160,7 +160,7 @@ def _verdict(values: np.ndarray) -> str:
         for place, name in enumerate(("one", "the same"))
         for seed in range(values.shape[1])
     ]
-    return str(stats.analyse(runs, generated=True)["paired"][0]["verdict"])
+    return str(stats.analyse(runs, generated=True).paired[0].verdict)
 
 
 def directional(verdicts: Sequence[str]) -> int:

@@ -151,7 +151,7 @@ def _margins(paper: str, piece: Piece, own: Sequence[Side]) -> list[Row]:
     for measure, names in explained.items():
         for side in own:
             found = stats.summary(side.of(measure), measure)
-            if found["mean"] is None:
+            if found.mean is None:
                 continue
             margin = side.hyperparameters.get("margin")
             rows.append(
@@ -167,9 +167,9 @@ def _margins(paper: str, piece: Piece, own: Sequence[Side]) -> list[Row]:
                     "scale": "value",
                     "loss": side.loss,
                     "margin": margin,
-                    "measured": found["mean"],
-                    "low": found["low"],
-                    "high": found["high"],
+                    "measured": found.mean,
+                    "low": found.low,
+                    "high": found.high,
                     "n": sum(value is not None for value in side.of(measure)),
                 }
             )
@@ -224,7 +224,7 @@ def _fixed_points(piece: Piece, own: Sequence[Side]) -> list[Row]:
         stops = side.loss == "contrastive" and isinstance(margin, int | float)
         expected = min(float(margin), simplex) if stops and isinstance(margin, int | float) else simplex
         why = f"negatives rest at the margin {margin}" if stops else f"a simplex of {classes} class means"
-        if found["mean"] is not None:
+        if found.mean is not None:
             rows.append(
                 {
                     **_base(
@@ -239,9 +239,9 @@ def _fixed_points(piece: Piece, own: Sequence[Side]) -> list[Row]:
                     "loss": side.loss,
                     "margin": margin,
                     "expected": expected,
-                    "measured": found["mean"],
-                    "low": found["low"],
-                    "high": found["high"],
+                    "measured": found.mean,
+                    "low": found.low,
+                    "high": found.high,
                     "n": len(side.failed),
                     "note": why,
                 }

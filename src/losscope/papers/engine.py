@@ -100,7 +100,7 @@ def dry_run(planned: Planned, say: Say | None = None) -> dict[str, Any]:
         "cores": costing.cores(planned.engine),
         "notes": planned.notes,
         "costs": costs,
-        **stats.plan(planned.seeds, tests=largest),
+        **stats.plan(planned.seeds, tests=largest).model_dump(),
         "said": f"{runs:,} runs in {len(groups)} populations, {runs - waiting:,} stored; about {costing.duration(expected)} "
         f"on {costing.cores(planned.engine)} cores, by this machine's measured speed.",
     }

@@ -10,8 +10,7 @@ from typing import Literal
 import numpy as np
 
 from losscope.core import registry
-from losscope.stats import Claim, Comparison, association, compare, declared
-from losscope.stats.compare import null
+from losscope.stats import Claim, Difference, association, compare, declared, null
 
 Direction = Literal["higher", "lower"]
 Values = tuple[float | None, ...]
@@ -167,7 +166,7 @@ def _against(part: Stated) -> bool:
 
 def _weakness(part: Stated) -> tuple[bool, float, float]:
     """Unreadable, then clearly the other way, then barely this way; at equal p by the size."""
-    row: Comparison | None = part.row
+    row: Difference | None = part.row
     if row is None or row.p is None:
         return True, math.inf, 0.0
     size = abs(row.difference or 0.0)

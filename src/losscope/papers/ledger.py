@@ -72,13 +72,13 @@ def _stated(entry: Entry, evidence: Evidence) -> stats.Claim | None:
 
 
 def _row(
-    entry: Entry, evidence: Evidence, one: stats.Claim, verdict: stats.ClaimVerdict, tests: int
+    entry: Entry, evidence: Evidence, one: stats.Claim, verdict: stats.ClaimJudgement, tests: int
 ) -> dict[str, Any]:
     row, facts = one.row, entry.facts
     ratio = row is not None and row.scale == "log_ratio"
     testable = row is not None and one.reason is None
     a, b = getattr(one, "a", ""), getattr(one, "b", "")
-    reasons = [_said(verdict, ratio), getattr(one, "note", ""), _order(row, a, b), evidence.reduced]
+    reasons = [verdict.reason, getattr(one, "note", ""), _order(row, a, b), evidence.reduced]
     if verdict.verdict == "not_testable":
         reasons = [verdict.reason]
     return {
@@ -128,17 +128,7 @@ def _natural(value: float | None, ratio: bool) -> float | None:
     return None if value is None else math.exp(value) if ratio else value
 
 
-def _said(verdict: stats.ClaimVerdict, ratio: bool) -> str | None:
-    """The verdict's reason, where it names a size in ratios as people read them."""
-    if verdict.predicted is None or verdict.verdict not in ("direction_only", "size_unresolved") or not ratio:
-        return verdict.reason
-    low, high = (math.exp(end) for end in verdict.predicted)
-    if verdict.verdict == "direction_only":
-        return f"the published number is outside of where one further run may lie, ×{low:.3g} to ×{high:.3g}"
-    return f"one further run may lie anywhere from ×{low:.3g} to ×{high:.3g}, too wide for a size"
-
-
-def _order(row: stats.Comparison | None, a: str, b: str) -> str:
+def _order(row: stats.Difference | None, a: str, b: str) -> str:
     if row is None or row.order is None:
         return ""
     later, earlier, ties = row.order
@@ -187,7 +177,7 @@ def together(paper: str, rows: Sequence[Mapping[str, Any]], protocols: Sequence[
     return found
 
 
-def _verdict_of(row: Mapping[str, Any] | None) -> stats.ClaimVerdict:
+def _verdict_of(row: Mapping[str, Any] | None) -> stats.ClaimJudgement:
     if row is None:
-        return stats.ClaimVerdict("not_testable", reason="not run")
-    return stats.ClaimVerdict(row["verdict"], seeds_needed=row["seeds_needed"], reason=row["reason"])
+        return stats.ClaimJudgement("not_testable", reason="not run")
+    return stats.ClaimJudgement(row["verdict"], seeds_needed=row["seeds_needed"], reason=row["reason"])

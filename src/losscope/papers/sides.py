@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from losscope import stats
-from losscope.comparing import interim, reading
+from losscope.comparing import reading
 from losscope.comparing import running as comparing
+from losscope.core import wording
 from losscope.papers import Evidence, Side
 from losscope.papers.pieces import Piece
 from losscope.run.store import Stored
@@ -22,15 +23,17 @@ def evidence_of(piece: Piece, sides: Sequence[Side], grid: tuple[Side, ...]) -> 
     if kept is None or tuple(kept["runs"]) != plan.ids or not page.is_file():
         comparing.conclude(plan)
     look = plan.store.look(plan.name, sorted({run.seed for run in plan.runs}))
-    untuned, tuned = interim.phrase([choice.settings for choice in plan.choices])
+    settings = [choice.settings for choice in plan.choices]
+    untuned = any(each.tuned is False for each in settings)
+    said = wording.settings_phrase(settings) if untuned else f"tuned: {wording.settings_listing(settings)}"
     edges = [
-        f"{choice.spec.name} {edge.name} {edge.value:g}"
+        f"{choice.spec.name} {wording.edge(edge)}"
         for choice in plan.choices
         if choice.tuned
         for edge in choice.tuned.edge
     ]
-    if tuned and edges:
-        tuned += f" (on the edge of the search: {', '.join(edges)})"
+    if not untuned and edges:
+        said += f" (on the edge of the search: {', '.join(edges)})"
     return Evidence(
         data=piece.cell.data,
         protocol=piece.cell.protocol,
@@ -38,7 +41,7 @@ def evidence_of(piece: Piece, sides: Sequence[Side], grid: tuple[Side, ...]) -> 
         alpha=stats.alpha_of(look),
         grid=grid,
         reduced=piece.reduced,
-        settings=untuned or f"tuned: {tuned}",
+        settings=said,
         only=piece.cell.only,
         look=look,
         edition=plan.source.facts.edition,

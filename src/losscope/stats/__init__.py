@@ -1,9 +1,19 @@
-"""Inference over seeds, DEFINITIONS 7: tests, intervals, verdicts, sentences. Imports no torch."""
+"""Inference over seeds, DEFINITIONS 7: tests, intervals, verdicts, recommendations. Imports no torch."""
 
 from __future__ import annotations
 
-from losscope.stats.analysis import Measured, analyse, plain
-from losscope.stats.compare import CENSORED, Comparison, association, compare, correlations, declared, summary
+from losscope.stats.analysis import Analysis, Measured, analyse, plain
+from losscope.stats.compare import (
+    CENSORED,
+    Difference,
+    Summary,
+    association,
+    compare,
+    correlations,
+    declared,
+    null,
+    summary,
+)
 from losscope.stats.design import (
     alpha_of,
     attainable_p,
@@ -15,6 +25,7 @@ from losscope.stats.design import (
     smallest_p,
 )
 from losscope.stats.intervals import (
+    Published,
     data_like_these,
     data_like_these_unpaired,
     jackknife_variance,
@@ -24,26 +35,28 @@ from losscope.stats.intervals import (
 )
 from losscope.stats.recommend import recommend
 from losscope.stats.resample import Null, holm, label_shuffles, midranks, sign_flips, sign_test
-from losscope.stats.sentences import Row, sentence
 from losscope.stats.verdicts import (
     Claim,
-    ClaimVerdict,
+    ClaimJudgement,
     Traits,
     barred,
     judge_claims,
     more_seeds,
     over_data,
     pair_verdict,
+    undecided,
 )
 
 __all__ = [
     "CENSORED",
+    "Analysis",
     "Claim",
-    "ClaimVerdict",
-    "Comparison",
+    "ClaimJudgement",
+    "Difference",
     "Measured",
     "Null",
-    "Row",
+    "Published",
+    "Summary",
     "Traits",
     "alpha_of",
     "analyse",
@@ -64,6 +77,7 @@ __all__ = [
     "midranks",
     "minimal_seeds",
     "more_seeds",
+    "null",
     "over_data",
     "pair_verdict",
     "plain",
@@ -73,9 +87,9 @@ __all__ = [
     "published_value",
     "recommend",
     "seeds_needed",
-    "sentence",
     "sign_flips",
     "sign_test",
     "smallest_p",
     "summary",
+    "undecided",
 ]

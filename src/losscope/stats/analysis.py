@@ -1,4 +1,4 @@
-"""From runs to the statistics of ``--json``: losses, baselines, pairs with verdicts, a recommendation."""
+"""From runs to statistics: losses, baselines, pairs with verdicts, a recommendation."""
 
 from __future__ import annotations
 
@@ -8,22 +8,33 @@ from typing import Any, Literal
 
 import numpy as np
 
+from losscope.core import wording
 from losscope.core.errors import LosscopeError, unknown
 from losscope.core.quantities import GOALS
-from losscope.stats.compare import CENSORED, Comparison, compare, declared, null, summary
-from losscope.stats.design import alpha_of
+from losscope.core.results import (
+    BaselineResult,
+    Comparison,
+    Failure,
+    LossResult,
+    MeasureValue,
+    NotComparable,
+    PairVerdict,
+    Recommendation,
+    Settings,
+)
+from losscope.stats.compare import CENSORED, Difference, compare, declared, null, summary
+from losscope.stats.design import alpha_of, minimal_seeds
 from losscope.stats.intervals import data_like_these, data_like_these_unpaired, jackknife_variance
 from losscope.stats.recommend import recommend
 from losscope.stats.resample import holm
-from losscope.stats.sentences import Row, joined, sentence, settings_phrase
-from losscope.stats.verdicts import Traits, barred, more_seeds, pair_verdict
+from losscope.stats.verdicts import Traits, barred, more_seeds, pair_verdict, undecided
 
 
 @dataclass(frozen=True)
 class Measured:
     """One run as statistics see it.
 
-    ``loss``: display name, one an identity; ``values``: measure -> value, None or NaN where there is none;
+    ``loss``: display name, one per identity; ``values``: measure -> value, None or NaN where there is none;
     ``splits``: measure -> split it was measured on; ``failed``: the reason, None for a run that ended;
     ``detail``: per-query arrays (Q,) as ``per_query/<measure>`` beside ``per_query/label``; ``form``,
     ``hinge``, ``floor``: the loss's facts, None where unknown.
@@ -68,6 +79,21 @@ class _Side:
 
 
 @dataclass(frozen=True)
+class Analysis:
+    """What the runs say: each side's measures, the comparisons of pairs, and what follows for the goal.
+
+    ``losses``: ``spec``, ``tuned``, ``trials`` and ``runs`` are for the caller to fill. ``paired``: first
+    the family of the primary measure, each loss against the reference and against each baseline, Holm within;
+    then every other measure of each loss against the reference, described without p or verdict.
+    """
+
+    losses: tuple[LossResult, ...]
+    baselines: tuple[BaselineResult, ...]
+    paired: tuple[Comparison, ...]
+    recommendation: Recommendation
+
+
+@dataclass(frozen=True)
 class _Frame:
     """What every row of one analysis shares."""
 
@@ -75,7 +101,22 @@ class _Frame:
     look: int
     alpha: float
     paired: bool
-    settings: str
+    settings: tuple[Settings, ...]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A pair of sides on a measure: what the runs say, why that is no comparison, and what is decided."""
+
+    a: str
+    b: str
+    found: Difference
+    bar: NotComparable | None
+    data: tuple[float, float] | None
+    verdict: PairVerdict | None = None
+    p_corrected: float | None = None
+    tests: int | None = None
+    seeds_needed: int | None = None
 
 
 def plain(value: Any) -> float | None:
@@ -89,30 +130,24 @@ def analyse(
     goal: str | None = None,
     reference: str | None = None,
     measure: str | None = None,
-    untuned: str | None = None,
-    tuned: str | None = None,
+    settings: Sequence[Settings] = (),
     generated: bool = False,
     looks: int = 1,
     unpaired: bool = False,
-) -> dict[str, Any]:
-    """The statistics of a comparison by DEFINITIONS 7, as the keys of ``--json``.
+) -> Analysis:
+    """The statistics of a comparison, DEFINITIONS 7.
 
     ``goal``: retrieval, verification, classification, detail or compactness, whose measure is the primary
     one; without one, the first goal whose measure the runs have. ``measure``: another primary measure.
     ``reference``: the loss that the others are tested against, by default contrastive, else the first.
-    ``untuned`` or ``tuned``: the margins or tuned values that every sentence names. ``generated``: the data
-    are redrawn with each seed. ``looks``: how many times the data have been looked at, this one included.
-    ``unpaired``: seeds of different losses have nothing in common.
-
-    Returns ``losses`` and ``baselines`` (mean and 95 % t interval of each measure over seeds; ``spec``,
-    ``tuned`` and ``trials`` empty, for the caller to fill), ``paired`` (first the family of the primary
-    measure: each loss against the reference and against each baseline, Holm within; then every other measure
-    of each loss against the reference, described without p or verdict) and ``recommendation``.
+    ``settings``: the numbers of the losses that every sentence names, and whether they were tuned.
+    ``generated``: the data are redrawn with each seed. ``looks``: how many times the data have been looked
+    at, this time included. ``unpaired``: seeds of different losses have nothing in common.
 
     >>> runs = [Measured(loss, seed, {"recall_at_1": base + seed / 1000})
     ...         for loss, base in (("contrastive", 0.90), ("triplet", 0.93)) for seed in range(6)]
-    >>> row = analyse(runs)["paired"][0]
-    >>> row["a"], row["verdict"], row["b"], row["p_holm"]
+    >>> row = analyse(runs).paired[0]
+    >>> row.a, row.verdict, row.b, row.p_holm
     ('triplet', 'higher', 'contrastive', 0.03125)
 
     Raises
@@ -131,25 +166,31 @@ def analyse(
     measures = _measures(sides)
     primary, family = _primary(goal, measure, losses, measures)
     anchor = _reference(losses, reference)
-    frame = _Frame(generated, looks, alpha_of(looks), not unpaired, settings_phrase(untuned, tuned))
+    frame = _Frame(generated, looks, alpha_of(looks), not unpaired, tuple(settings))
 
     rest = [side for side in losses if side is not anchor]
     held = [base for base in baselines if base.has(primary) or any(base.failed)]
     pairs = [(side, anchor) for side in rest] + [(side, base) for side in losses for base in held]
-    tested = _tested(frame, pairs, primary)
+    tested = [_comparison(frame, row, family) for row in _tested(frame, pairs, primary)]
     described = [
-        _row(frame, side, anchor, name)
+        _comparison(frame, _row(frame, side, anchor, name), None)
         for name in measures
         if name != primary
         for side in rest
         if _describable(side, anchor, name)
     ]
-    return {
-        "losses": [_loss(side, measures) for side in losses],
-        "baselines": [{"name": side.name, "measures": _summaries(side, measures)} for side in baselines],
-        "paired": [_as_json(row, family) for row in tested] + [_as_json(row, None) for row in described],
-        "recommendation": _advice(family, primary, losses, anchor, held, tested, frame),
-    }
+    found = [LossResult(**_side(side, measures)) for side in losses]
+    bases = [BaselineResult(**_side(side, measures)) for side in baselines]
+    advice = recommend(
+        goal=family,
+        measure=primary,
+        losses=found,
+        reference=anchor.name,
+        baselines=[base for base, side in zip(bases, baselines, strict=True) if side in held],
+        rows=tested,
+        settings=settings,
+    )
+    return Analysis(tuple(found), tuple(bases), (*tested, *described), advice)
 
 
 def _sides(runs: Iterable[Measured]) -> list[_Side]:
@@ -158,7 +199,7 @@ def _sides(runs: Iterable[Measured]) -> list[_Side]:
         seeds = table.setdefault(run.loss, {})
         if run.seed in seeds:
             raise LosscopeError(
-                f"seed {run.seed} of {run.loss!r} is given twice; one run a loss and seed is wanted"
+                f"seed {run.seed} of {run.loss!r} is given twice; one run per loss and seed is wanted"
             )
         seeds[run.seed] = run
     sides = [_Side(name, tuple(seeds[seed] for seed in sorted(seeds))) for name, seeds in table.items()]
@@ -175,9 +216,10 @@ def _check_seeds(sides: Sequence[_Side]) -> None:
         lacking = [str(seed) for seed in everyone if seed not in own]
         if lacking:
             some = ", ".join(lacking[:5]) + (", …" if len(lacking) > 5 else "")
+            seeds = f"the seed{'s' * (len(lacking) > 1)} {some}"
             raise LosscopeError(
-                f"{side.name!r} lacks the seed{'s' * (len(lacking) > 1)} {some} that others have; give every loss "
-                "the same seeds, or say that they are unpaired (--unpaired)"
+                f"{side.name!r} lacks {seeds} that others have; give every loss the same seeds, or say that "
+                f"they are unpaired (--unpaired)"
             )
 
 
@@ -228,28 +270,28 @@ def _ended(side: _Side, measure: str) -> list[float | None]:
     return [value for value, lost in zip(side.values(measure), side.failed, strict=True) if not lost]
 
 
-def _summaries(side: _Side, measures: Sequence[str]) -> dict[str, Any]:
-    return {
-        name: {
-            **summary(_ended(side, name), name),
-            "values": side.values(name),
-            "split": side.split(name),
-            "unit": declared(name).unit,
-        }
-        for name in measures
-        if any(name in run.values for run in side.runs)
-    }
-
-
-def _loss(side: _Side, measures: Sequence[str]) -> dict[str, Any]:
+def _side(side: _Side, measures: Sequence[str]) -> dict[str, Any]:
+    """The fields that a loss and a baseline share."""
     return {
         "name": side.name,
-        "spec": {},
-        "tuned": None,
-        "trials": [],
+        "measures": {
+            name: _measured(side, name) for name in measures if any(name in run.values for run in side.runs)
+        },
         "failed": sum(side.failed),
-        "measures": _summaries(side, measures),
+        "failures": tuple(Failure(seed=run.seed, reason=run.failed) for run in side.runs if run.failed),
     }
+
+
+def _measured(side: _Side, measure: str) -> MeasureValue:
+    mean, low, high = summary(_ended(side, measure), measure)
+    return MeasureValue(
+        mean=mean,
+        low=low,
+        high=high,
+        values=tuple(side.values(measure)),
+        split=side.split(measure),
+        unit=declared(measure).unit,
+    )
 
 
 def _describable(a: _Side, b: _Side, measure: str) -> bool:
@@ -259,46 +301,24 @@ def _describable(a: _Side, b: _Side, measure: str) -> bool:
     return a.has(measure) and b.has(measure)
 
 
-def _tested(frame: _Frame, pairs: Sequence[tuple[_Side, _Side]], measure: str) -> list[Row]:
+def _tested(frame: _Frame, pairs: Sequence[tuple[_Side, _Side]], measure: str) -> list[_Row]:
     """The family of the primary measure: what can be compared at all is in it, also if its runs failed."""
     rows = [_row(frame, a, b, measure) for a, b in pairs]
-    inside = [row for row in rows if row.reason is None]
+    inside = [row for row in rows if row.bar is None]
     tests = len(inside)
     corrected = iter(holm([row.found.p for row in inside]))
     done = []
     for row in rows:
-        p = next(corrected) if row.reason is None else None
-        verdict = pair_verdict(row.found, p_corrected=p, tests=max(1, tests), reason=row.reason)
-        judged = replace(row, verdict=verdict, p_corrected=p, tests=tests if row.reason is None else None)
+        p = next(corrected) if row.bar is None else None
+        verdict = pair_verdict(row.found, p_corrected=p, tests=max(1, tests), reason=row.bar)
+        judged = replace(row, verdict=verdict, p_corrected=p, tests=tests if row.bar is None else None)
         if verdict in ("too_few_seeds", "unresolved"):
             judged = replace(judged, seeds_needed=more_seeds(row.found, tests=tests, look=frame.look))
         done.append(judged)
     return done
 
 
-def _advice(
-    family: str,
-    measure: str,
-    losses: Sequence[_Side],
-    anchor: _Side,
-    baselines: Sequence[_Side],
-    tested: Sequence[Row],
-    frame: _Frame,
-) -> dict[str, object]:
-    sides = (*losses, *baselines)
-    return recommend(
-        goal=family,
-        measure=measure,
-        losses=[side.name for side in losses],
-        reference=anchor.name,
-        baselines=[side.name for side in baselines],
-        rows=tested,
-        means={side.name: summary(_ended(side, measure), measure)["mean"] for side in sides},
-        settings=frame.settings,
-    )
-
-
-def _row(frame: _Frame, a: _Side, b: _Side, measure: str) -> Row:
+def _row(frame: _Frame, a: _Side, b: _Side, measure: str) -> _Row:
     found = compare(
         a.values(measure),
         b.values(measure),
@@ -307,27 +327,23 @@ def _row(frame: _Frame, a: _Side, b: _Side, measure: str) -> Row:
         failed=(a.failed, b.failed),
         paired=frame.paired,
     )
-    reason = barred(declared(measure), a.traits, b.traits)
+    bar = barred(declared(measure), a.traits, b.traits)
     splits = a.split(measure), b.split(measure)
-    if reason is None and found.n == 0 and not any(found.failed):
-        reason = (
-            f"{joined([side.name for side in (a, b) if not side.has(measure)]) or 'no seed'} has no value"
-        )
-    if reason is None and None not in splits and splits[0] != splits[1]:
-        reason = f"one is measured on the {splits[0]} split and the other on the {splits[1]} split"
-    return Row(
+    if bar is None and found.n == 0 and not any(found.failed):
+        lacking = tuple(side.name for side in (a, b) if not side.has(measure))
+        bar = NotComparable(why="no_value" if lacking else "no_pair", names=lacking)
+    if bar is None and splits[0] is not None and splits[1] is not None and splits[0] != splits[1]:
+        bar = NotComparable(why="splits", names=(splits[0], splits[1]))
+    return _Row(
         a=a.name,
         b=b.name,
-        found=found if reason is None else replace(found, p=None),
-        look=frame.look,
-        reason=reason,
+        found=found if bar is None else replace(found, p=None),
+        bar=bar,
         data=None if frame.generated else _data_interval(a, b, measure, found),
-        generated=frame.generated,
-        settings=frame.settings,
     )
 
 
-def _data_interval(a: _Side, b: _Side, measure: str, found: Comparison) -> tuple[float, float] | None:
+def _data_interval(a: _Side, b: _Side, measure: str, found: Difference) -> tuple[float, float] | None:
     """The interval for data like these, where the runs keep per-query values of the same queries."""
     if found.difference is None or found.scale != "difference":
         return None
@@ -356,36 +372,51 @@ def _data_interval(a: _Side, b: _Side, measure: str, found: Comparison) -> tuple
     return data_like_these_unpaired(x, y, v[0])
 
 
-def _as_json(row: Row, family: str | None) -> dict[str, Any]:
+def _comparison(frame: _Frame, row: _Row, family: str | None) -> Comparison:
+    """The row as a result, with its sentence. ``family``: None for a described row."""
     found, primary = row.found, family is not None
-    better = None
+    better: Literal["a", "b"] | None = None
     if row.verdict in ("higher", "lower") and declared(found.measure).better != "neither":
         better = "a" if declared(found.measure).better == row.verdict else "b"
     tests = row.tests if primary else None
     low, high = row.data or (None, None)
-    return {
-        "a": row.a,
-        "b": row.b,
-        "measure": found.measure,
-        "scale": found.scale,
-        "primary": primary,
-        "family": family,
-        "n": found.n,
-        "difference": plain(found.difference),
-        "low": plain(found.low),
-        "high": plain(found.high),
-        "low_data": plain(low),
-        "high_data": plain(high),
-        "p": plain(found.p) if primary else None,
-        "p_holm": plain(row.p_corrected),
-        "p_attainable": min(1.0, tests * found.smallest) if tests and found.n else None,
-        "tests_in_family": tests,
-        "look": row.look,
-        "alpha": found.alpha,
-        "delta": found.delta,
-        "verdict": row.verdict,
-        "better": better,
-        "scope": "data_like_these" if row.generated else "these_data",
-        "seeds_needed": row.seeds_needed,
-        "sentence": sentence(row),
-    }
+    few = row.verdict == "too_few_seeds"
+    made = Comparison(
+        a=row.a,
+        b=row.b,
+        measure=found.measure,
+        scale=found.scale,
+        primary=primary,
+        family=family,
+        n=found.n,
+        difference=plain(found.difference),
+        low=plain(found.low),
+        high=plain(found.high),
+        low_data=plain(low),
+        high_data=plain(high),
+        p=plain(found.p) if primary else None,
+        p_holm=plain(row.p_corrected),
+        p_attainable=min(1.0, tests * found.smallest) if tests and found.n else None,
+        tests_in_family=tests,
+        look=frame.look,
+        alpha=found.alpha,
+        delta=found.delta,
+        verdict=row.verdict,
+        better=better,
+        scope="data_like_these" if frame.generated else "these_data",
+        seeds_needed=row.seeds_needed,
+        paired=found.paired,
+        runs=found.runs,
+        failed=found.failed,
+        missing=found.missing,
+        mean_a=plain(found.mean_a),
+        mean_b=plain(found.mean_b),
+        sd=plain(found.sd),
+        smallest_p=found.smallest,
+        order=found.order,
+        seeds_testable=minimal_seeds(tests or 1, frame.look + 1, paired=found.paired) if few else None,
+        reason=row.bar or found.reason,
+        no_difference=found.reason,
+        undecided=undecided(found) if row.verdict == "unresolved" else None,
+    )
+    return made.model_copy(update={"sentence": wording.sentence(made, frame.settings)})

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from losscope.core.errors import LosscopeError
 from losscope.core.quantities import Quantity, Scale, quantity
+from losscope.core.results import NotComparable
 from losscope.stats import resample
 from losscope.stats.design import smallest_p
 from losscope.stats.intervals import mean_interval
@@ -31,7 +33,7 @@ def declared(measure: str) -> Quantity:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Difference:
     """What the runs say of a minus b (on the log-ratio scale log a/b) on one measure.
 
     ``n``: pairs of runs with both values (unpaired: the smaller group); ``runs``: runs of a and of b;
@@ -39,9 +41,10 @@ class Comparison:
     ``differences``: (n,) in the order of the seeds, empty if unpaired or compared by order. ``difference``,
     ``low``, ``high``: mean and inverted interval at level 1 − alpha; ``p``: two-sided; ``smallest``: the
     smallest p of so many runs; ``sd``: standard deviation of the differences (unpaired: the root of the sum
-    of both variances, so that sd²/n is the variance of the difference at n runs a group). ``order``: for
+    of both variances, so that sd²/n is the variance of the difference at n runs per group). ``order``: for
     censored epochs, pairs in which a comes later, in which b does, and ties (unpaired: None, see ``p``).
-    ``reason``: why there is no difference, if there is none.
+    ``leaning``: 1 where a is higher or later, −1 where b is, 0 at a tie. ``reason``: why there is no
+    difference, if there is none.
     """
 
     measure: str
@@ -64,14 +67,14 @@ class Comparison:
     sd: float | None = None
     order: tuple[int, int, int] | None = None
     leaning: int = 0
-    reason: str | None = None
+    reason: NotComparable | None = None
 
     @property
     def complete(self) -> bool:
         """Whether no run failed and no pair lacks a value: only then is there a p and a verdict."""
         return not any(self.failed) and not self.missing and self.n > 0
 
-    def against(self, delta: float) -> Comparison:
+    def against(self, delta: float) -> Difference:
         """The same evidence judged by another indifference, as a claim does."""
         return replace(self, delta=delta)
 
@@ -90,7 +93,7 @@ def compare(
     failed: tuple[Sequence[bool], Sequence[bool]] | None = None,
     paired: bool = True,
     delta: float | None = None,
-) -> Comparison:
+) -> Difference:
     """Compare two losses' values (n,) of a measure; None or NaN is no value, paired values share a place.
 
     Paired: sign flips of the per-seed differences on the measure's scale (DEFINITIONS 7). Unpaired: shuffles
@@ -112,10 +115,12 @@ def compare(
     """
     what = declared(measure)
     if paired and len(a) != len(b):
-        raise LosscopeError(f"{len(a)} values against {len(b)}; a paired comparison wants one a seed of each")
+        raise LosscopeError(
+            f"{len(a)} values against {len(b)}; a paired comparison wants one value per seed on each side"
+        )
     lost = failed or ([False] * len(a), [False] * len(b))
     censored = measure.partition("@")[0] in CENSORED
-    base = Comparison(
+    base = Difference(
         measure=measure,
         scale=what.scale,
         delta=what.delta if delta is None else delta,
@@ -138,7 +143,7 @@ def _late(epoch: float | None) -> float:
     return math.inf if epoch is None or null(epoch) else epoch
 
 
-def _paired(base: Comparison, pairs: list[tuple[float | None, float | None]], censored: bool) -> Comparison:
+def _paired(base: Difference, pairs: list[tuple[float | None, float | None]], censored: bool) -> Difference:
     whole = [(x, y) for x, y in pairs if x is not None and y is not None and not (null(x) or null(y))]
     if censored and len(whole) < len(pairs):
         late = [(_late(x), _late(y)) for x, y in pairs]
@@ -149,28 +154,26 @@ def _paired(base: Comparison, pairs: list[tuple[float | None, float | None]], ce
             smallest=min(1.0, 2 / 2 ** len(pairs)),
             order=(more, less, len(pairs) - more - less),
             leaning=(more > less) - (more < less),
-            reason="not reached in every run",
+            reason=NotComparable(why="unreached"),
         )
         return replace(known, p=resample.sign_test(more, less)) if known.complete else known
     base = replace(base, n=len(whole), missing=len(pairs) - len(whole), smallest=smallest_p(len(whole)))
     if not whole:
-        return replace(base, reason="no value")
+        return replace(base, reason=NotComparable(why="no_value"))
     x, y = np.array(whole, dtype=np.float64).T
     base = replace(base, mean_a=float(np.mean(x)), mean_b=float(np.mean(y)))
     if base.scale == "log_ratio":
         if min(x.min(), y.min()) <= 0:
-            return replace(base, reason="a value that is not above 0 has no log ratio")
+            return replace(base, reason=NotComparable(why="not_positive"))
         x, y = np.log(x), np.log(y)
     d = x - y
-    tests = resample.sign_flips(d)
-    return _filled(
-        base, tests, float(d.mean()), float(d.std(ddof=1)) if len(d) > 1 else None, tuple(d.tolist())
-    )
+    sd = float(d.std(ddof=1)) if len(d) > 1 else None
+    return _filled(base, resample.sign_flips(d), float(d.mean()), sd, tuple(d.tolist()))
 
 
 def _unpaired(
-    base: Comparison, a: Sequence[float | None], b: Sequence[float | None], censored: bool
-) -> Comparison:
+    base: Difference, a: Sequence[float | None], b: Sequence[float | None], censored: bool
+) -> Difference:
     x, y = ([v for v in side if v is not None and not null(v)] for side in (a, b))
     gone = len(a) + len(b) - len(x) - len(y)
     if censored and gone and a and b:
@@ -182,16 +185,16 @@ def _unpaired(
             n=min(len(a), len(b)),
             smallest=tests.smallest,
             leaning=int(np.sign(round(float(tilt), 9))),
-            reason="not reached in every run",
+            reason=NotComparable(why="unreached"),
         )
         return replace(known, p=tests.p()) if known.complete else known
     base = replace(base, n=min(len(x), len(y)), missing=gone)
     if base.n == 0:
-        return replace(base, reason="no value")
+        return replace(base, reason=NotComparable(why="no_value"))
     base = replace(base, mean_a=float(np.mean(x)), mean_b=float(np.mean(y)))
     if base.scale == "log_ratio":
         if min(*x, *y) <= 0:
-            return replace(base, reason="a value that is not above 0 has no log ratio")
+            return replace(base, reason=NotComparable(why="not_positive"))
         x, y = [math.log(v) for v in x], [math.log(v) for v in y]
     tests = resample.label_shuffles(x, y)
     sd = math.sqrt(np.var(x, ddof=1) + np.var(y, ddof=1)) if min(len(x), len(y)) > 1 else None
@@ -199,8 +202,8 @@ def _unpaired(
 
 
 def _filled(
-    base: Comparison, tests: resample.Null, difference: float, sd: float | None, d: tuple[float, ...]
-) -> Comparison:
+    base: Difference, tests: resample.Null, difference: float, sd: float | None, d: tuple[float, ...]
+) -> Difference:
     ends = tests.interval(base.alpha) or (None, None)
     return replace(
         base,
@@ -240,7 +243,7 @@ def association(
     *,
     alpha: float,
     delta: float = 0.05,
-) -> Comparison:
+) -> Difference:
     """Does y rise with x over losses and margins? Spearman per seed, sign flips over seeds, against 0.
 
     ``x``, ``y``: (S, cells), a cell being one loss at one margin. The comparison's differences are the
@@ -251,7 +254,7 @@ def association(
     (1.0, 0.03125)
     """
     rho = correlations(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
-    base = Comparison(
+    base = Difference(
         measure="spearman",
         scale="difference",
         delta=delta,
@@ -266,29 +269,37 @@ def association(
     known = [r for r in rho if r is not None]
     base = replace(base, n=len(known), missing=len(rho) - len(known), smallest=smallest_p(len(known)))
     if not known:
-        return replace(base, reason="no correlation exists: fewer than three cells, or all of them equal")
+        return replace(base, reason=NotComparable(why="no_correlation"))
     sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
     return _filled(base, resample.sign_flips(known), float(np.mean(known)), sd, tuple(known))
 
 
-def summary(values: Values, measure: str) -> dict[str, float | None]:
-    """Mean over seeds and its 95 % t interval, ``{"mean", "low", "high"}``; the ends None with one seed.
+class Summary(NamedTuple):
+    """A mean over seeds and the ends of its 95 % t interval; None where there is none."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+def summary(values: Values, measure: str) -> Summary:
+    """Mean over seeds and its 95 % t interval; the ends are None with one seed.
 
     A t interval, since one loss's mean has no sign to flip; its ends are kept inside the measure's range
     (shares 0 to 1, log-ratio measures not below 0). Failed runs and nulls are left out, except that a
     right-censored measure with an unreached run has no mean: that of the runs that reached it would be of
     another, faster population.
 
-    >>> summary([0.97, 0.99, None], "recall_at_1")["high"]
+    >>> summary([0.97, 0.99, None], "recall_at_1").high
     1.0
     """
     what = declared(measure)
     x = [v for v in values if v is not None and not null(v)]
     if not x or (measure.partition("@")[0] in CENSORED and len(x) < len(values)):
-        return {"mean": None, "low": None, "high": None}
+        return Summary(None, None, None)
     ends = mean_interval(x)
     if ends is None:
-        return {"mean": float(x[0]), "low": None, "high": None}
+        return Summary(float(x[0]), None, None)
     floor = 0.0 if what.unit == "share" or what.scale == "log_ratio" else -math.inf
     ceiling = 1.0 if what.unit == "share" else math.inf
-    return {"mean": float(np.mean(x)), "low": max(floor, ends[0]), "high": min(ceiling, ends[1])}
+    return Summary(float(np.mean(x)), max(floor, ends[0]), min(ceiling, ends[1]))

@@ -7,7 +7,9 @@ import math
 import numpy as np
 from scipy.special import nctdtr, ndtri, stdtrit
 
+from losscope.core import wording
 from losscope.core.errors import LosscopeError
+from losscope.core.results import DesignPlan
 from losscope.stats.resample import DRAWS, EXACT_PAIRS, EXACT_SHUFFLES
 
 POWER = 0.8
@@ -21,7 +23,7 @@ def alpha_of(look: int) -> float:
     """
     if look != int(look) or look < 1:
         raise LosscopeError(f"look is {look}; looks are counted from 1")
-    return 0.04 / 5 ** (int(look) - 1)
+    return 0.04 / 5.0 ** (int(look) - 1)
 
 
 def smallest_p(seeds: int, *, paired: bool = True) -> float:
@@ -81,7 +83,7 @@ def power(seeds: int, sd: float, delta: float, level: float, *, paired: bool = T
     """Power of the two-sided test at a true difference ``delta``, differences normal with ``sd``.
 
     The t test's, by the non-central t distribution, at the level that the sign-flip test of so many pairs
-    really attains (its p are multiples of 2/2ⁿ): 0 where it attains none. Unpaired: n runs a group, ``sd``
+    really attains (its p are multiples of 2/2ⁿ): 0 where it attains none. Unpaired: n runs per group, ``sd``
     the root of the sum of both variances.
     """
     steps = _rearrangements(seeds, paired) or DRAWS + 1
@@ -93,7 +95,10 @@ def power(seeds: int, sd: float, delta: float, level: float, *, paired: bool = T
     freedom = (seeds - 1) * (1 if paired else 2)
     critical = stdtrit(freedom, 1 - attained / 2)
     shift = delta * math.sqrt(seeds) / sd
-    return float(1 - nctdtr(freedom, shift, critical) + nctdtr(freedom, shift, -critical))
+    found = float(1 - nctdtr(freedom, shift, critical) + nctdtr(freedom, shift, -critical))
+    return (
+        1.0 if math.isnan(found) else found
+    )  # nctdtr has no value for some shifts beyond 38, where power is 1
 
 
 def seeds_needed(
@@ -125,39 +130,25 @@ def seeds_needed(
 
 def plan(
     seeds: int, losses: int = 2, baselines: int = 2, *, tests: int | None = None, look: int = 1
-) -> dict[str, object]:
+) -> DesignPlan:
     """What ``--dry-run`` prints of the statistics: the family and the smallest corrected p it can reach.
 
-    Returns ``tests_in_family``, ``look``, ``alpha``, ``seeds``, ``p_attainable``, ``minimal_seeds`` (None if
-    no number is enough), ``enough`` and one ``sentence``. ``tests`` overrides losses and baselines.
+    ``tests`` overrides losses and baselines. ``minimal_seeds`` is None if no number is enough.
 
-    >>> print(plan(5)["sentence"])
-    5 paired seeds are too few for 5 tests at look 1: the smallest corrected p they can reach is 0.31, above \
-0.04; at least 8 are needed.
+    >>> print(plan(5).sentence)
+    5 paired seeds are too few for 5 tests at look 1: the smallest corrected p that they can reach is 0.31, \
+above 0.04; at least 8 are needed.
     """
     family = family_size(losses, baselines) if tests is None else tests
-    level, least = alpha_of(look), minimal_seeds(family, look)
     reach = attainable_p(seeds, family)
-    enough = reach <= level
-    counts = f"{seeds} paired seed{'s' * (seeds != 1)}", f"{family} test{'s' * (family != 1)}"
-    if enough:
-        sentence = (
-            f"{counts[0]} and {counts[1]} at look {look}: the smallest corrected p that they can reach is "
-            f"{reach:.2g}, within {level:.2g}."
-        )
-    else:
-        need = f"at least {least} are needed" if least else "no number of seeds reaches it"
-        sentence = (
-            f"{counts[0]} {'is' if seeds == 1 else 'are'} too few for {counts[1]} at look {look}: the smallest "
-            f"corrected p they can reach is {reach:.2g}, above {level:.2g}; {need}."
-        )
-    return {
-        "tests_in_family": family,
-        "look": look,
-        "alpha": level,
-        "seeds": seeds,
-        "p_attainable": reach,
-        "minimal_seeds": least,
-        "enough": enough,
-        "sentence": sentence,
-    }
+    made = DesignPlan(
+        tests_in_family=family,
+        look=look,
+        alpha=alpha_of(look),
+        seeds=seeds,
+        p_attainable=reach,
+        minimal_seeds=minimal_seeds(family, look),
+        enough=reach <= alpha_of(look),
+        sentence="",
+    )
+    return made.model_copy(update={"sentence": wording.design(made)})

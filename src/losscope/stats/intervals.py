@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtrit
@@ -40,24 +41,35 @@ def prediction_interval(
     return float(x.mean() - half), float(x.mean() + half)
 
 
-def published_value(values: Sequence[float | None], published: float) -> dict[str, float | bool | None]:
+class Published(NamedTuple):
+    """A published single value beside our runs: their mean, and where one further run would lie.
+
+    ``low``, ``high``: the 95 % prediction interval. ``outside_by``: the signed distance of the published
+    value to the nearer end, 0 inside. The interval and what follows from it are None below two runs.
+    """
+
+    published: float
+    mean: float | None
+    low: float | None
+    high: float | None
+    inside: bool | None
+    outside_by: float | None
+
+
+def published_value(values: Sequence[float | None], published: float) -> Published:
     """Is a published single value one further run of ours? By the 95 % prediction interval of the runs.
 
-    Returns ``published``, ``mean``, ``low``, ``high``, ``inside`` and ``outside_by`` (the signed distance to
-    the nearer end, 0 inside); the last four None with fewer than two runs.
-
-    >>> published_value([1.0, 1.1, 1.2], 2.0)["inside"]
+    >>> published_value([1.0, 1.1, 1.2], 2.0).inside
     False
     """
     x = [value for value in values if value is not None and math.isfinite(value)]
     ends = prediction_interval(x)
     mean = float(np.mean(x)) if x else None
-    found: dict[str, float | bool | None] = {"published": published, "mean": mean}
     if ends is None:
-        return {**found, "low": None, "high": None, "inside": None, "outside_by": None}
+        return Published(published, mean, None, None, None, None)
     low, high = ends
     miss = min(0.0, published - low) + max(0.0, published - high)
-    return {**found, "low": low, "high": high, "inside": miss == 0, "outside_by": miss}
+    return Published(published, mean, low, high, miss == 0, miss)
 
 
 def jackknife_variance(query_differences: np.ndarray, labels: np.ndarray) -> tuple[float, str] | None:

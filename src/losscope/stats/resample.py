@@ -112,7 +112,9 @@ def _subset_sums(values: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _between(sums, sizes, total, n, near):
+def _between(
+    sums: np.ndarray, sizes: np.ndarray, total: float, n: int, near: float
+) -> tuple[np.ndarray, np.ndarray]:
     """The ordered means of subsets and of their complements; what is a tie at 0 is made exactly 0."""
     rest = total - sums
     sums[np.abs(sums) <= near] = 0.0
@@ -167,7 +169,7 @@ def label_shuffles(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndar
 
 @lru_cache(maxsize=2)
 def _deals(size: int, of: int, exact: bool) -> np.ndarray:
-    """Which of so many runs are dealt to the first group, a row a deal, bytes: all deals, or seeded draws."""
+    """Which runs are dealt to the first group (deals, of), as bytes: all deals, or seeded draws."""
     if exact:
         members = np.fromiter(chain.from_iterable(combinations(range(of), size)), dtype=np.int64)
         members = members.reshape(-1, size)
@@ -187,8 +189,8 @@ def sign_test(more: int, less: int) -> float:
     (0.03125, 1.0)
     """
     n = more + less
-    tail = sum(math.comb(n, k) for k in range(min(more, less) + 1))
-    return min(1.0, 2 * tail / 2**n)
+    ways: int = 2**n
+    return min(1.0, 2 * sum(math.comb(n, k) for k in range(min(more, less) + 1)) / ways)
 
 
 def holm(ps: Sequence[float | None], tests: int | None = None) -> list[float | None]:

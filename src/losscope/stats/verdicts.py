@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.quantities import Quantity
-from losscope.stats.compare import CENSORED, Comparison
+from losscope.core.results import ClaimReason, ClaimWord, NotComparable, PairVerdict, Undecided
+from losscope.stats.compare import CENSORED, Difference
 from losscope.stats.design import alpha_of, seeds_needed
 from losscope.stats.intervals import prediction_interval
 from losscope.stats.resample import holm
-
-PairVerdict = Literal[
-    "failed", "not_comparable", "too_few_seeds", "equivalent", "higher", "lower", "unresolved"
-]
-ClaimWord = Literal[
-    "reproduced", "contradicted", "inconclusive", "not_testable", "direction_only", "size_unresolved"
-]
 
 
 @dataclass(frozen=True)
@@ -33,24 +28,24 @@ class Traits:
     floor: bool | None = None
 
 
-def barred(what: Quantity, a: Traits, b: Traits) -> str | None:
+def barred(what: Quantity, a: Traits, b: Traits) -> NotComparable | None:
     """Why two losses cannot be compared on a quantity, or None where they can or nothing is known.
 
     >>> from losscope.core.quantities import quantity
-    >>> barred(quantity("intra_variance"), Traits("squared hinge"), Traits("linear hinge"))
-    'raw values of a squared hinge and a linear hinge loss are on different scales'
+    >>> barred(quantity("intra_variance"), Traits("squared hinge"), Traits("linear hinge")).why
+    'form'
     """
     if what.limits == "form" and a.form and b.form and a.form != b.form:
-        return f"raw values of a {a.form} and a {b.form} loss are on different scales"
+        return NotComparable(why="form", names=(a.form, b.form))
     if what.limits == "hinge" and False in (a.hinge, b.hinge):
-        return f"only hinge losses have the {what.label}"
+        return NotComparable(why="hinge")
     if what.name in CENSORED and True in (a.floor, b.floor):
-        return f"a loss with a positive floor has no {what.label}"
+        return NotComparable(why="floor")
     return None
 
 
 def pair_verdict(
-    row: Comparison, *, p_corrected: float | None, tests: int, reason: str | None = None
+    row: Difference, *, p_corrected: float | None, tests: int, reason: NotComparable | None = None
 ) -> PairVerdict:
     """The verdict of a against b, the first that applies. ``reason``: why they are not comparable, if so.
 
@@ -75,12 +70,12 @@ def pair_verdict(
         return "too_few_seeds"
     if row.low is not None and row.high is not None and -row.delta < row.low and row.high < row.delta:
         return "equivalent"
-    if p_corrected is not None and p_corrected <= row.alpha and row.leaning:
+    if p_corrected is not None and p_corrected <= row.alpha and row.leaning != 0:
         return "higher" if row.leaning > 0 else "lower"
     return "unresolved"
 
 
-def more_seeds(row: Comparison, *, tests: int, look: int) -> int | None:
+def more_seeds(row: Difference, *, tests: int, look: int) -> int | None:
     """Seeds that would resolve it: power .8 at a true difference ``delta``, tested at the next look's level.
 
     Adding seeds is another look, so the level is α_(look+1). A comparison by order has no size: the fewest
@@ -93,7 +88,7 @@ def more_seeds(row: Comparison, *, tests: int, look: int) -> int | None:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim on one data set: ``a`` is higher (or lower) than ``b``, by a published ``value`` if there is one.
+    """A claim on one data set: ``a`` is higher (or lower) than ``b``, perhaps by a published ``value``.
 
     ``row``: the comparison of a with b on the claim's quantity, at the measure's own indifference.
     ``value``: the published A − B or log(A/B), on the row's scale; it also sets the claim's indifference
@@ -101,7 +96,7 @@ class Claim:
     direction only). ``reason``: why it cannot be tested here, if so.
     """
 
-    row: Comparison | None
+    row: Difference | None
     direction: Literal["higher", "lower"]
     value: float | None = None
     size: bool = True
@@ -114,16 +109,19 @@ class Claim:
     @property
     def delta(self) -> float | None:
         """The indifference of the claim on its row's scale."""
-        if self.row is None or not self.value:
-            return self.row.delta if self.row else None
+        if self.row is None:
+            return None
+        if not self.value:
+            return self.row.delta
         return min(self.row.delta, abs(self.value) / 4)
 
 
 @dataclass(frozen=True)
-class ClaimVerdict:
+class ClaimJudgement:
     """A claim's verdict: ``measured``, ``low``, ``high`` on the claim's scale, its p and seeds needed.
 
-    ``predicted``: the 95 % prediction interval of one further run, where the number was tested.
+    ``predicted``: the 95 % prediction interval of one further run, where the number was tested. ``why``: what
+    the verdict rests on, and ``reason`` the same in words; over several data sets, those in ``deciding``.
     """
 
     verdict: ClaimWord
@@ -136,16 +134,18 @@ class ClaimVerdict:
     seeds_needed: int | None = None
     reason: str | None = None
     predicted: tuple[float, float] | None = None
+    why: ClaimReason | None = None
+    deciding: tuple[str, ...] = ()
 
 
-def judge_claims(claims: Sequence[Claim], *, look: int = 1) -> list[ClaimVerdict]:
+def judge_claims(claims: Sequence[Claim], *, look: int = 1) -> list[ClaimJudgement]:
     """Verdicts of a family of claims, corrected together by Holm; those not testable from the start are out.
 
     The rows must have been compared at the look's alpha. Direction: ``reproduced``; ``contradicted``
     (resolved the other way, or equivalent within the claim's indifference); ``inconclusive`` with the seeds
-    needed; ``not_testable`` with the reason. With a number to test, and the direction right: ``direction_only``
-    where the number lies outside the 95 % prediction interval of one further run, ``size_unresolved`` where
-    that interval is wider to a side than a quarter of the number, or does not exist.
+    needed; ``not_testable`` with the reason. With a number to test, and the direction right:
+    ``direction_only`` where the number lies outside the 95 % prediction interval of one further run,
+    ``size_unresolved`` where that interval is wider to a side than a quarter of the number, or is none.
 
     >>> from losscope.stats.compare import compare
     >>> row = compare([2.4, 2.5, 2.3, 2.4, 2.6, 2.2], [1.0] * 6, "intra_variance", alpha=0.04)
@@ -161,79 +161,80 @@ def _p(claim: Claim) -> float | None:
     return claim.row.p if claim.row is not None else None
 
 
-def _judge(claim: Claim, p_corrected: float | None, tests: int, look: int) -> ClaimVerdict:
+def _judge(claim: Claim, p_corrected: float | None, tests: int, look: int) -> ClaimJudgement:
     row = claim.row
     if row is None or claim.reason is not None:
-        return ClaimVerdict("not_testable", reason=claim.reason or "it was not measured")
+        stated = ClaimReason(why="stated", text=claim.reason) if claim.reason else None
+        return _because(ClaimJudgement("not_testable"), stated or ClaimReason(why="not_measured"))
     if row.alpha != alpha_of(look):
         raise LosscopeError(
             f"the claim was compared at level {row.alpha}; look {look} wants {alpha_of(look)}"
         )
     row = row.against(claim.delta or row.delta)
-    evidence: dict = {
-        "measured": row.difference,
-        "low": row.low,
-        "high": row.high,
-        "p": row.p,
-        "p_corrected": p_corrected,
-        "delta": row.delta,
-    }
+    found = ClaimJudgement(
+        "reproduced", row.difference, row.low, row.high, p=row.p, p_corrected=p_corrected, delta=row.delta
+    )
     word = pair_verdict(row, p_corrected=p_corrected, tests=tests)
     if word in ("failed", "not_comparable"):
-        return ClaimVerdict("not_testable", reason=shortfall(row), **evidence)
+        return _because(replace(found, verdict="not_testable"), shortfall(row))
     if word in ("too_few_seeds", "unresolved"):
         needed = more_seeds(row, tests=tests, look=look)
-        return ClaimVerdict("inconclusive", seeds_needed=needed, reason=open_because(row, word), **evidence)
+        why = ClaimReason(why="too_few_seeds" if word == "too_few_seeds" else undecided(row))
+        return _because(replace(found, verdict="inconclusive", seeds_needed=needed), why)
     if word == "equivalent":
-        reason = f"no difference beyond ±{row.delta:.2g}"
-        return ClaimVerdict("contradicted", reason=reason, **evidence)
+        why = ClaimReason(why="equivalent", delta=row.delta)
+        return _because(replace(found, verdict="contradicted"), why)
     if word != claim.direction:
-        return ClaimVerdict("contradicted", reason="the difference has the other sign", **evidence)
+        return _because(replace(found, verdict="contradicted"), ClaimReason(why="other_sign"))
     if not claim.value or not claim.size:
-        return ClaimVerdict("reproduced", **evidence)
-    return _size(claim.value, row, evidence)
+        return found
+    return _size(claim.value, row, found)
 
 
-def open_because(row: Comparison, word: str) -> str:
-    """Why a comparison that could be tested stays open."""
-    if word == "too_few_seeds":
-        return "too few seeds"
-    if row.low is not None and row.high is not None and not row.low <= 0 <= row.high:
-        return "the p corrected for the family's other tests is above the level"
-    return "the interval holds both directions" if row.low is not None else "the order is not clear"
+def _because(found: ClaimJudgement, why: ClaimReason) -> ClaimJudgement:
+    return replace(found, why=why, reason=wording.claim_reason(why))
 
 
-def _size(value: float, row: Comparison, evidence: dict) -> ClaimVerdict:
+def undecided(row: Difference) -> Undecided:
+    """Why a comparison whose p could have reached the level stays open."""
+    if row.low is None or row.high is None:
+        return "unclear_order"
+    return "both_directions" if row.low <= 0 <= row.high else "corrected_p"
+
+
+def _size(value: float, row: Difference, found: ClaimJudgement) -> ClaimJudgement:
     ends = prediction_interval(row.differences)
     if ends is None:
-        why = row.reason or "no prediction interval of a further run exists"
-        return ClaimVerdict("size_unresolved", reason=f"the size cannot be tested: {why}", **evidence)
+        unsized = replace(found, verdict="size_unresolved")
+        return _because(unsized, ClaimReason(why="no_size", bar=row.reason))
     low, high = ends
+    found = replace(found, predicted=ends)
+    why = ClaimReason(why="outside", published=value, low=low, high=high, scale=row.scale)
     if not low <= value <= high:
-        reason = f"the published {value:.3g} is outside the prediction interval {low:.3g} to {high:.3g}"
-        return ClaimVerdict("direction_only", reason=reason, predicted=ends, **evidence)
+        return _because(replace(found, verdict="direction_only"), why)
     if (high - low) / 2 > abs(value) / 4:
-        reason = f"one further run may lie anywhere from {low:.3g} to {high:.3g}, too wide for a size"
-        return ClaimVerdict("size_unresolved", reason=reason, predicted=ends, **evidence)
-    return ClaimVerdict("reproduced", predicted=ends, **evidence)
+        too_wide = why.model_copy(update={"why": "too_wide"})
+        return _because(replace(found, verdict="size_unresolved"), too_wide)
+    return found
 
 
-def shortfall(row: Comparison) -> str:
+def shortfall(row: Difference) -> ClaimReason:
     """Why a comparison has no p: failed runs, pairs without a value, values without a log ratio."""
     if any(row.failed):
-        return f"failed {sum(row.failed)} of {sum(row.runs)} runs"
+        return ClaimReason(why="failed", count=sum(row.failed), total=sum(row.runs))
     if row.n == 0 or not row.missing:
-        return row.reason or "no value"
-    return f"no value in {row.missing} of {row.n + row.missing} {'pairs' if row.paired else 'runs'}"
+        return ClaimReason(why="not_comparable", bar=row.reason)
+    total = row.n + row.missing if row.paired else sum(row.runs)
+    return ClaimReason(why="no_value", count=row.missing, total=total, paired=row.paired)
 
 
-def over_data(verdicts: Mapping[str, ClaimVerdict]) -> ClaimVerdict:
+def over_data(verdicts: Mapping[str, ClaimJudgement]) -> ClaimJudgement:
     """One verdict over several data sets: the claim holds only if it does on each.
 
     Contradicted on one is contradicted; else inconclusive, then not testable on one leaves it so; else the
     direction holds, and the size only if it does on each. The reason names the data sets that decide.
 
-    >>> over_data({"mnist": ClaimVerdict("reproduced"), "cifar10": ClaimVerdict("inconclusive")}).verdict
+    >>> over_data({"mnist": ClaimJudgement("reproduced"), "cifar10": ClaimJudgement("inconclusive")}).verdict
     'inconclusive'
     """
     order: tuple[ClaimWord, ...] = (
@@ -245,15 +246,18 @@ def over_data(verdicts: Mapping[str, ClaimVerdict]) -> ClaimVerdict:
         "reproduced",
     )
     if not verdicts:
-        return ClaimVerdict("not_testable", reason="none of its data sets was measured")
-    word = next(word for word in order if any(one.verdict == word for one in verdicts.values()))
+        return ClaimJudgement("not_testable", reason="none of its data sets was measured")
+    word = next(word for word in order if any(found.verdict == word for found in verdicts.values()))
     if word == "reproduced":
-        return ClaimVerdict(word)
-    deciding = {name: one for name, one in verdicts.items() if one.verdict == word}
-    needed = [one.seeds_needed for one in deciding.values()]
+        return ClaimJudgement(word)
+    deciding = {name: found for name, found in verdicts.items() if found.verdict == word}
+    needed = [found.seeds_needed for found in deciding.values()]
     whole = [seeds for seeds in needed if seeds is not None]
-    return ClaimVerdict(
+    return ClaimJudgement(
         word,
         seeds_needed=max(whole) if whole and len(whole) == len(needed) else None,
-        reason="; ".join(f"{name}: {one.reason or one.verdict}" for name, one in deciding.items()),
+        reason=wording.over_data_reason(
+            {name: (found.verdict, found.reason) for name, found in deciding.items()}
+        ),
+        deciding=tuple(deciding),
     )

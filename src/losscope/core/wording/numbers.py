@@ -1,17 +1,25 @@
-"""Numbers and verdicts as people read them: sensible digits, a true minus, no NaN.
+"""Numbers and names as people read them: sensible digits, a true minus, no NaN.
 
-Digits follow the uncertainty: one significant digit of the half-width of the interval, two where that
-digit is 1 or 2, and a whole column shares its decimals so that it can be read downwards.
+Four kinds of numbers are written, each by one function:
+
+- a value, ``number``: alone in three significant digits, in a column with the decimals that ``digits_for``
+  finds for the whole column, so that it can be read downwards. Digits follow the uncertainty there: one
+  significant digit of the half-width of the interval, two where that digit is 1 or 2;
+- a difference between two values: ``effect`` in a table, ``change`` and ``change_interval`` in a sentence,
+  where no column fixes the decimals;
+- a p value, ``p_value``: two significant digits, everywhere;
+- a level, or a size that somebody chose, ``brief`` and ``percent``: as short as it was chosen.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from losscope.core.quantities import QUANTITIES, Quantity
+from losscope.core.quantities import QUANTITIES, Quantity, Scale
+from losscope.core.results import Comparison
 
 NOTHING = "—"
 MINUS = "−"
@@ -79,7 +87,14 @@ def finite(value: Any) -> float | None:
 
 
 def _power(value: float) -> int:
+    """The power of ten of the first significant digit: 0 for 1 to 10."""
     return math.floor(math.log10(abs(value)))
+
+
+def _scientific(value: float, decimals: int) -> str:
+    """A power of ten, as ``2.0×10⁻⁵``; also for the smallest numbers that a float can hold."""
+    mantissa, power = f"{value:.{decimals}e}".split("e")
+    return f"{mantissa}×10{str(int(power)).translate(_SUPERSCRIPT)}"
 
 
 def decimals_for(value: float, significant: int) -> int:
@@ -95,7 +110,7 @@ def _own_decimals(value: float, half: float | None) -> int:
     """Decimals of one value: by its half-width if it has one, else three significant digits."""
     top = _power(value) if value else 0
     if half:
-        leading = half / 10 ** _power(half)
+        leading = float(f"{half:.16e}".split("e")[0])
         wanted = -_power(half) + (leading < 2.95)
         return max(0, min(wanted, 4 - top))
     return max(0, 2 - top)
@@ -129,31 +144,32 @@ def _useful_decimals(value: float, name: str | None) -> int:
 
 
 def number(value: Any, digits: Digits | None = None, signed: bool = False, fixed: bool = False) -> str:
-    """One number as text.
+    """One number as text: in three significant digits, or with the decimals of its column.
 
     A value of which the column's decimals would leave nothing gets its own, and very small and very large
     ones a power of ten, unless ``fixed``.
 
-    >>> number(0.97812, Digits(3)), number(-1234.5, Digits(0)), number(0.00002), number(None)
-    ('0.978', '−1,234', '2.0×10⁻⁵', '—')
+    >>> number(0.98), number(-1234.5), number(0.0000147), number(None)
+    ('0.980', '−1,234', '1.47×10⁻⁵', '—')
+    >>> number(0.97812, Digits(3)), number(0.00002, Digits(3))
+    ('0.978', '2.0×10⁻⁵')
     """
-    one = finite(value)
-    if one is None:
+    found = finite(value)
+    if found is None:
         return NOTHING
-    if one == 0:
+    if found == 0:
         return "0"
-    if (abs(one) < 1e-4 and not fixed) or abs(one) >= 1e7:
-        power = _power(one)
-        text = f"{one / 10.0**power:.1f}×10{str(power).translate(_SUPERSCRIPT)}"
+    if (abs(found) < 1e-4 and not fixed) or abs(found) >= 1e7:
+        text = _scientific(found, 1 if digits else 2)
     else:
-        decimals = digits.decimals if digits else _own_decimals(one, None)
-        if abs(one) < 10**-decimals and not fixed:
-            decimals = -_power(one) + 1
-        text = f"{one:,.{decimals}f}"
+        decimals = digits.decimals if digits else _own_decimals(found, None)
+        if abs(found) < 10**-decimals and not fixed:
+            decimals = -_power(found) + 1
+        text = f"{found:,.{decimals}f}"
     if not text.strip("-0.,"):
         return text.lstrip("-")
     text = text.replace("-", MINUS)
-    return f"+{text}" if signed and one > 0 else text
+    return f"+{text}" if signed and found > 0 else text
 
 
 def interval(low: Any, high: Any, digits: Digits | None = None, signed: bool = False) -> str:
@@ -171,36 +187,95 @@ def interval(low: Any, high: Any, digits: Digits | None = None, signed: bool = F
 
 
 def p_value(p: Any) -> str:
-    """A p value at two significant digits.
+    """A p value in two significant digits; the smallest that our tests can reach is 0.0000019.
 
-    >>> p_value(0.00312), p_value(0.0000099), p_value(None)
-    ('0.0031', '< 0.001', '—')
+    >>> p_value(0.00312), p_value(0.001953125), p_value(0.00001), p_value(1.0), p_value(None)
+    ('0.0031', '0.0020', '0.00001', '1', '—')
     """
-    one = finite(p)
-    if one is None:
+    found = finite(p)
+    if found is None:
         return NOTHING
-    if one < 0.001:
-        return "< 0.001"
-    return f"{one:.{1 - _power(one)}f}" if one < 1 else "1"
+    if found < 1e-6:
+        return "< 0.000001"
+    if found >= 0.995:
+        return "1"
+    text = f"{found:.{1 - _power(found)}f}"
+    return text if found >= 1e-4 else text.rstrip("0")
 
 
-def effect(row: Mapping[str, Any]) -> tuple[str, str]:
-    """The size of a paired comparison and its interval, a difference or a ratio.
+def percent(level: float) -> str:
+    """A level of confidence as per cent.
 
-    >>> effect({"scale": "log_ratio", "difference": 0.405, "low": 0.3, "high": 0.5})
-    ('×1.50', '1.35–1.65')
+    >>> percent(0.96), percent(0.992)
+    ('96 %', '99.2 %')
     """
-    values = [finite(row.get(key)) for key in ("difference", "low", "high")]
-    if row.get("scale") == "log_ratio":
-        values = [None if value is None else math.exp(min(value, 700.0)) for value in values]
+    return f"{100 * level:.4g} %"
+
+
+def brief(value: float) -> str:
+    """A level or a size that was chosen, in at most two significant digits.
+
+    >>> brief(0.04), brief(0.008), brief(0.000064)
+    ('0.04', '0.008', '6.4×10⁻⁵')
+    """
+    text = f"{value:.2g}"
+    return _scientific(value, 1) if "e" in text else text
+
+
+def indifference(delta: float, scale: Scale) -> str:
+    """The size below which a difference does not matter, on its scale.
+
+    >>> indifference(0.01, "difference"), indifference(0.0488, "log_ratio")
+    ('0.01', 'a factor of 1.05')
+    """
+    return brief(delta) if scale == "difference" else f"a factor of {ratio(delta):.3g}"
+
+
+def ratio(log_ratio: float) -> float:
+    """The ratio of a log ratio, also of one whose ratio no float can hold."""
+    return math.exp(min(log_ratio, 700.0))
+
+
+def change(difference: float, scale: Scale) -> str:
+    """A difference in a sentence: signed, four decimals below 0.01 and otherwise three; or a ratio.
+
+    >>> change(0.0251, "difference"), change(-0.0028, "difference"), change(math.log(2.0), "log_ratio")
+    ('+0.025', '−0.0028', '2.00 times')
+    """
+    if scale == "log_ratio":
+        return f"{number(ratio(difference))} times"
+    return ("+" if difference > 0 else "") + _changed(difference)
+
+
+def change_interval(low: float, high: float, scale: Scale) -> str:
+    """An interval of a difference in a sentence, on its scale.
+
+    >>> change_interval(-0.0056, 0.013, "difference"), change_interval(0.0, math.log(3.0), "log_ratio")
+    ('−0.0056 to 0.013', '1.00 to 3.00 times')
+    """
+    if scale == "log_ratio":
+        return f"{number(ratio(low))} to {number(ratio(high))} times"
+    return f"{_changed(low)} to {_changed(high)}"
+
+
+def _changed(difference: float) -> str:
+    text = f"{abs(difference):.{4 if 0 < abs(difference) < 0.01 else 3}f}"
+    return (MINUS if difference < 0 and float(text) else "") + text
+
+
+def effect(row: Comparison) -> tuple[str, str]:
+    """The size of a comparison and its interval as a table shows them: a signed difference or a ratio."""
+    values = [finite(value) for value in (row.difference, row.low, row.high)]
+    if row.scale == "log_ratio":
+        values = [None if value is None else ratio(value) for value in values]
     middle, low, high = values
     half = None if low is None or high is None else (high - low) / 2
     if middle is None:
         return NOTHING, ""
-    if row.get("scale") == "log_ratio":
-        digits = Digits(max(0, min(4, 2 - _power(middle))))
+    if row.scale == "log_ratio":
+        digits = Digits(max(0, min(4, 2 - _power(middle)))) if middle else Digits()
         return f"×{number(middle, digits)}", interval(low, high, digits)
-    digits = digits_for([(middle, half)], str(row.get("measure")))
+    digits = digits_for([(middle, half)], row.measure)
     return number(middle, digits, True, half is not None), interval(low, high, digits, signed=True)
 
 
@@ -214,7 +289,7 @@ def verdict(code: Any) -> str:
 
 
 def measure(name: str) -> Quantity:
-    """The declaration of a measure, also of ``name@split``; an undeclared one (a plugin's) gets its bare name."""
+    """The declaration of a measure, also of ``name@split``; an undeclared measure gets its bare name."""
     base = name.partition("@")[0]
     known = QUANTITIES.get(base)
     return known or Quantity(base, "not described", "", "neither", "difference", 0.0, "outcome")
@@ -223,9 +298,11 @@ def measure(name: str) -> Quantity:
 def label(name: str) -> str:
     """A measure as people read it, its split in brackets where the name has one.
 
-    >>> label("recall_at_1"), label("intra_variance@test")
-    ('Recall@1', 'intra-class variance (test)')
+    >>> label("recall_at_1"), label("intra_variance@test"), label("spearman")
+    ('Recall@1', 'intra-class variance (test)', 'rank correlation')
     """
+    if name == "spearman":
+        return "rank correlation"
     split = name.partition("@")[2]
     return f"{measure(name).label} ({split})" if split else measure(name).label
 

@@ -1,0 +1,217 @@
+"""The answer in three sentences: what to use and why, what came next, what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from losscope.core.results import Comparison, Recommendation, Settings, SideResult
+from losscope.core.wording.comparisons import body, clause, estimate, evidence
+from losscope.core.wording.numbers import change_interval, label, listing, measure, number
+from losscope.core.wording.settings import settings_phrase
+
+RAW = "raw"
+"""The baseline that stands for training nothing."""
+
+_OPENINGS = {
+    "unresolved": "",
+    "equivalent": "Use either: ",
+    "too_few_seeds": "No answer yet: ",
+    "failed": "No answer: ",
+    "not_comparable": "No answer: ",
+}
+
+_STATES = {
+    "equivalent": "equivalent",
+    "unresolved": "not told apart",
+    "too_few_seeds": "on too few seeds",
+    "failed": "without a verdict",
+    "not_comparable": "not comparable",
+}
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A recommendation beside everything that its sentences name."""
+
+    made: Recommendation
+    means: Mapping[str, float | None]
+    baselines: tuple[str, ...]
+    rows: Mapping[tuple[str, str], Comparison]
+    settings: Sequence[Settings]
+
+    @property
+    def label(self) -> str:
+        return label(self.measure)
+
+    @property
+    def measure(self) -> str:
+        return self.made.measure or ""
+
+    @property
+    def focus(self) -> Comparison | None:
+        return None if self.made.rests_on is None else self.rows[self.made.rests_on]
+
+    def valued(self, name: str) -> str:
+        mean = self.means.get(name)
+        return name if mean is None else f"{name} ({number(mean)})"
+
+
+def recommendation(
+    made: Recommendation,
+    *,
+    losses: Sequence[SideResult],
+    baselines: Sequence[SideResult],
+    rows: Sequence[Comparison],
+    settings: Sequence[Settings] = (),
+) -> tuple[str, str, str]:
+    """The answer with its evidence; the runner-up and the baselines; what would change the answer.
+
+    ``rows``: the family of the measure that decides. ``baselines``: those that the family tests against.
+    """
+    case = _Case(
+        made,
+        {side.name: side.mean(made.measure or "") for side in (*losses, *baselines)},
+        tuple(side.name for side in baselines),
+        {(row.a, row.b): row for row in rows},
+        settings,
+    )
+    phrase = settings_phrase(settings)
+    first, second, third = _first(case), _second(case), _third(case, phrase)
+    return f"{first}, {phrase}." if phrase else f"{first}.", f"{second}.", f"{third}."
+
+
+def _first(case: _Case) -> str:
+    made, row = case.made, case.focus
+    if row is None:
+        return _without_a_pair(case)
+    better = measure(case.measure).better
+    match made.ground:
+        case "train_nothing":
+            worse = all(case.rows[name, RAW].better == "b" for name in made.ranking)
+            shown = "better than every loss" if worse else "beaten by no loss"
+            nearest = f"the best loss, {row.a}," if len(made.ranking) > 1 else row.a
+            return f"Train nothing: in {case.label} the raw inputs are {shown}; {nearest} {_has(row)}"
+        case "beats_reference":
+            return f"Use {made.loss}: its {case.label} is {better} than that of {row.b}, {_numbers(row)}"
+        case "reference_unbeaten":
+            others = len(made.ranking) - 1
+            nearest = f"{row.a}, which" if others == 1 else f"every other loss; the nearest, {row.a},"
+            return f"Use {made.loss}: its {case.label} is {better} than that of {nearest} {_has(row)}"
+        case "single" if made.loss is not None:
+            return f"Use {made.loss}: in {case.label} it beats {row.b}, {_numbers(row)}"
+        case "single":
+            return f"No answer: {clause(row)}"
+        case "undirected":
+            return f"{_undirected(case)}: {clause(row)}"
+        case _:
+            opening = _OPENINGS[row.verdict or "unresolved"]
+            return f"{opening}{clause(row)}" if opening else body(row)
+
+
+def _without_a_pair(case: _Case) -> str:
+    if case.made.ground == "undirected":
+        return _undirected(case)
+    mean = case.means.get(case.made.reference or "")
+    seen = f"its {case.label} is {number(mean)}" if mean is not None else "it has no value"
+    return f"No answer: {case.made.reference} was compared with nothing; {seen}"
+
+
+def _undirected(case: _Case) -> str:
+    return f"No loss is recommended by {case.label}, of which neither more nor less is better"
+
+
+def _numbers(row: Comparison) -> str:
+    if row.difference is None:
+        return f"by the order of epochs ({evidence(row)})"
+    return f"{estimate(row)} ({evidence(row)})"
+
+
+def _has(row: Comparison) -> str:
+    return f"{'is judged' if row.difference is None else 'has'} {_numbers(row)}"
+
+
+def _second(case: _Case) -> str:
+    made, parts = case.made, []
+    if made.loss is not None and len(made.ranking) > 1:
+        parts.append(_others(case))
+    elif len(made.ranking) > 2:
+        parts.append(f"the means are {listing(case.valued(name) for name in made.ranking)}")
+    compared = "; ".join(_baseline(case, base) for base in case.baselines)
+    if not compared:
+        parts.append("no baseline with this measure was run, so whether training is worth it was not tested")
+    elif parts:
+        parts.append(compared)
+    else:
+        parts.append(f"against {compared}")
+    said = "; ".join(parts) + _untuned(case.settings)
+    return said[0].upper() + said[1:]
+
+
+def _others(case: _Case) -> str:
+    made = case.made
+    rest = [name for name in made.ranking if name != made.loss]
+    if made.loss == RAW:
+        said = f"the best loss is {rest[0]}"
+    else:
+        said = f"the runner-up is {case.valued(rest[0])}"
+        if made.reference not in (made.loss, rest[0]):
+            said += f", not tested against {made.loss} itself"
+    return said + (f", then {listing(case.valued(name) for name in rest[1:])}" if len(rest) > 1 else "")
+
+
+def _baseline(case: _Case, base: str) -> str:
+    groups: dict[str, list[str]] = {}
+    for name in case.means:
+        row = case.rows.get((name, base))
+        if row is not None:
+            groups.setdefault(_state(row), []).append(name)
+    said = listing(
+        f"{listing(names)} {'is' if len(names) == 1 else 'are'} {state}" for state, names in groups.items()
+    )
+    meaning = ", training nothing" if base == RAW else ""
+    return f"{case.valued(base)}{meaning}: {said}"
+
+
+def _state(row: Comparison) -> str:
+    if row.verdict in ("higher", "lower"):
+        return {"a": "better", "b": "worse", None: "different"}[row.better]
+    return _STATES[row.verdict or "unresolved"]
+
+
+def _untuned(settings: Sequence[Settings]) -> str:
+    untuned = [each.loss for each in settings if each.tuned is False]
+    if not untuned:
+        return ""
+    if len(untuned) == len(settings):
+        return f"; the {'loss is' if len(untuned) == 1 else 'losses are'} untuned"
+    return f"; {listing(untuned)} {'is' if len(untuned) == 1 else 'are'} untuned"
+
+
+def _third(case: _Case, phrase: str) -> str:
+    focus, changes = case.focus, []
+    if phrase:
+        untuned = any(each.tuned is False for each in case.settings)
+        changes.append(f"{'tuning' if untuned else 'other settings'}, as all this is {phrase}")
+    if focus is not None and focus.seeds_needed is not None and focus.verdict != "failed":
+        known = focus.sd is not None
+        aim = "which would resolve a difference that matters" if known else "the fewest that can be tested"
+        changes.append(f"{focus.seeds_needed:,} seeds in all, {aim}")
+    if focus is not None and focus.verdict == "equivalent":
+        changes.append("a smaller difference being of interest")
+    if focus is not None and focus.verdict == "failed":
+        changes.append("runs that do not fail")
+    changes.append(_other_data(focus))
+    if measure(case.measure).better == "neither":
+        changes.append("a goal with a better direction")
+    return f"What would change the answer: {'; or '.join(changes)}"
+
+
+def _other_data(focus: Comparison | None) -> str:
+    if focus is not None and focus.low_data is not None and focus.high_data is not None:
+        low, high = focus.low_data, focus.high_data
+        vanish = ", which includes no difference" if low <= 0 <= high else ""
+        return f"other data like these, where it is {change_interval(low, high, focus.scale)}{vanish}"
+    if focus is not None and focus.scope == "data_like_these":
+        return "data of another kind than the generator's"
+    return "other data, since only the seeds varied here"

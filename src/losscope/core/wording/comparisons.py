@@ -1,0 +1,238 @@
+"""Each comparison as one plain sentence: what, by how much, interval, p, seeds, scope, settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from losscope.core.results import Comparison, DesignPlan, NotComparable, Settings
+from losscope.core.wording.numbers import (
+    brief,
+    change,
+    change_interval,
+    count,
+    indifference,
+    label,
+    listing,
+    measure,
+    number,
+    p_value,
+    percent,
+)
+from losscope.core.wording.settings import settings_phrase
+
+UNDECIDED = {
+    "corrected_p": "the p corrected for the family's other tests is above the level",
+    "both_directions": "the interval holds both directions",
+    "unclear_order": "the order is not clear",
+}
+
+
+def sentence(row: Comparison, settings: Sequence[Settings] = ()) -> str:
+    """The sentence of a comparison, with one full stop, at its end."""
+    said, phrase = body(row), settings_phrase(settings)
+    return f"{said}, {phrase}." if phrase else f"{said}."
+
+
+def body(row: Comparison) -> str:
+    """The sentence of a comparison without its settings and its full stop."""
+    said = clause(row)
+    return said[0].upper() + said[1:] if row.verdict in _WORDS_FIRST else said
+
+
+def clause(row: Comparison) -> str:
+    """The body as it stands inside another sentence: a word at its start is small, a name as it is."""
+    writers = {
+        None: _described,
+        "failed": _failed,
+        "not_comparable": _barred,
+        "too_few_seeds": _few,
+        "equivalent": _equivalent,
+        "higher": _directed,
+        "lower": _directed,
+        "unresolved": _unresolved,
+    }
+    return writers[row.verdict](row)
+
+
+_WORDS_FIRST = ("failed", "not_comparable", "unresolved")
+"""The verdicts whose sentence starts with a word, not with a loss's name or a number."""
+
+
+def why_not(reason: NotComparable, name: str) -> str:
+    """Why two sides cannot be compared on a measure, or why there is no number.
+
+    >>> why_not(NotComparable(why="form", names=("squared hinge", "linear hinge")), "intra_variance")
+    'raw values of a squared hinge and a linear hinge loss are on different scales'
+    """
+    names = reason.names
+    match reason.why:
+        case "form":
+            return f"raw values of a {names[0]} and a {names[1]} loss are on different scales"
+        case "hinge":
+            return f"only hinge losses have the {measure(name).label}"
+        case "floor":
+            return f"a loss with a positive floor has no {measure(name).label}"
+        case "no_pair":
+            return "no seed has a value of both"
+        case "splits":
+            return f"one is measured on the {names[0]} split and the other on the {names[1]} split"
+        case "not_positive":
+            return "a value that is not above 0 has no log ratio"
+        case "unreached":
+            return "not reached in every run"
+        case "no_correlation":
+            return "no correlation exists: fewer than three cells, or all of them equal"
+        case "no_value":
+            return (
+                f"{listing(names)} {'has' if len(names) == 1 else 'have'} no value" if names else "no value"
+            )
+
+
+def means(row: Comparison) -> str:
+    """The two means: ``0.982 against 0.971``."""
+    return f"{number(row.mean_a)} against {number(row.mean_b)}"
+
+
+def estimate(row: Comparison) -> str:
+    """What was seen, whatever it is worth: ``0.98 against 0.97, +0.010``, or the order of epochs."""
+    if row.order is not None:
+        later, earlier, ties = row.order
+        return f"{row.a} later in {later}, {row.b} later in {earlier} and neither in {ties} of {row.n} seeds"
+    lacking = "" if row.no_difference is None else why_not(row.no_difference, row.measure)
+    if row.mean_a is None:
+        return lacking or "no value"
+    if row.difference is None:
+        return f"{means(row)}, {lacking}" if lacking else means(row)
+    return f"{means(row)}, {change(row.difference, row.scale)}"
+
+
+def evidence(row: Comparison) -> str:
+    """The bracket of a sentence: interval, p, seeds, scope.
+
+    ``96 % interval 0.005 to 0.015, p = 0.0039 corrected for 2 tests, 10 paired seeds, these data``
+    """
+    parts = []
+    if row.low is not None and row.high is not None:
+        ends = change_interval(row.low, row.high, row.scale)
+        parts.append(f"{percent(1 - row.alpha)} interval {ends}")
+    if row.p is not None:
+        if row.p_holm is not None and row.tests_in_family and row.tests_in_family > 1:
+            parts.append(f"p = {p_value(row.p_holm)} corrected for {row.tests_in_family} tests")
+        else:
+            parts.append(f"p = {p_value(row.p)}")
+    if row.paired:
+        parts.append(count(row.n, "paired seed"))
+    else:
+        parts.append(f"{row.runs[0] - row.failed[0]} and {row.runs[1] - row.failed[1]} unpaired seeds")
+    if row.look > 1:
+        parts.append(f"look {row.look}")
+    said = ", ".join(parts)
+    if row.scope == "data_like_these":
+        return f"{said}, data redrawn with each seed"
+    if row.low_data is not None and row.high_data is not None:
+        ends = change_interval(row.low_data, row.high_data, row.scale)
+        return f"{said}, these data; on data like these 95 % {ends}"
+    return f"{said}, these data"
+
+
+def design(plan: DesignPlan) -> str:
+    """What a number of seeds can show, as one sentence."""
+    seeds = count(plan.seeds, "paired seed")
+    tests = count(plan.tests_in_family, "test")
+    reach, level = p_value(plan.p_attainable), brief(plan.alpha)
+    if plan.enough:
+        return (
+            f"{seeds} and {tests} at look {plan.look}: the smallest corrected p that they can reach is "
+            f"{reach}, within {level}."
+        )
+    least = plan.minimal_seeds
+    need = f"at least {least} are needed" if least else "no number of seeds reaches it"
+    return (
+        f"{seeds} {_is(plan.seeds)} too few for {tests} at look {plan.look}: the smallest corrected p that "
+        f"they can reach is {reach}, above {level}; {need}."
+    )
+
+
+def _is(things: int) -> str:
+    return "is" if things == 1 else "are"
+
+
+def _who(row: Comparison) -> str:
+    return f"{label(row.measure)} of {row.a} and {row.b}"
+
+
+def _described(row: Comparison) -> str:
+    more = ""
+    if any(row.failed):
+        more = f"; failed {_lost(row)}"
+    elif row.missing:
+        more = f"; {_missing(row)}"
+    if row.reason is not None and row.reason != row.no_difference:
+        more += f"; {why_not(row.reason, row.measure)}"
+    return (
+        f"{label(row.measure)}, {row.a} against {row.b}, described, not tested: {estimate(row)} "
+        f"({evidence(row)}){more}"
+    )
+
+
+def _lost(row: Comparison) -> str:
+    sides = zip((row.a, row.b), row.failed, row.runs, strict=True)
+    return listing(f"{lost} of {runs} runs of {name}" for name, lost, runs in sides if lost)
+
+
+def _missing(row: Comparison) -> str:
+    if row.paired:
+        return f"no value in {row.missing} of {count(row.n + row.missing, 'seed')}"
+    return f"no value in {row.missing} of {count(sum(row.runs) - sum(row.failed), 'run')}"
+
+
+def _failed(row: Comparison) -> str:
+    why = f"failed {_lost(row)}" if any(row.failed) else _missing(row)
+    rest = f"; the others show {estimate(row)}" if row.difference is not None else ""
+    return f"no verdict on the {_who(row)}: {why}{rest}"
+
+
+def _barred(row: Comparison) -> str:
+    why = "no value" if row.reason is None else why_not(row.reason, row.measure)
+    return f"the {_who(row)} cannot be compared: {why}"
+
+
+def _few(row: Comparison) -> str:
+    corrected = "corrected " * ((row.tests_in_family or 1) > 1)
+    need = ""
+    if row.seeds_testable:
+        need = f"; at the next look at least {row.seeds_testable} are needed"
+    if row.seeds_needed and row.sd is not None:
+        size = indifference(row.delta, row.scale)
+        need += f"{', and' if need else ';'} {row.seeds_needed:,} would show a difference of {size}"
+    return (
+        f"{count(row.n, 'seed')} {_is(row.n)} too few to compare the {_who(row)}: the smallest {corrected}p "
+        f"in reach is {p_value(row.p_attainable)}, above {brief(row.alpha)}{need} "
+        f"({estimate(row)}; {evidence(row)})"
+    )
+
+
+def _equivalent(row: Comparison) -> str:
+    width = ("±" if row.scale == "difference" else "") + indifference(row.delta, row.scale)
+    return (
+        f"{row.a} and {row.b} are equivalent in {label(row.measure)}, within {width}: {estimate(row)} "
+        f"({evidence(row)})"
+    )
+
+
+def _directed(row: Comparison) -> str:
+    good = {"a": " (better)", "b": " (worse)", None: ""}[row.better]
+    what = f"{row.verdict} {label(row.measure)}"
+    return f"{row.a} has a {what} than {row.b}{good}: {estimate(row)} ({evidence(row)})"
+
+
+def _unresolved(row: Comparison) -> str:
+    why = UNDECIDED[row.undecided or "both_directions"]
+    need = ""
+    if row.seeds_needed:
+        size = indifference(row.delta, row.scale)
+        need = f"; {row.seeds_needed:,} seeds would show a difference of {size}"
+    return (
+        f"no difference found in {label(row.measure)} between {row.a} and {row.b}: {estimate(row)} "
+        f"({evidence(row)}); {why}{need}"
+    )

@@ -1,0 +1,62 @@
+"""The numbers of the losses that verdicts are conditional on, as sentences name them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from losscope.core.results import Edge, Settings
+from losscope.core.wording.numbers import listing
+
+
+def settings_phrase(settings: Sequence[Settings]) -> str:
+    """How a sentence ends that is conditional on the losses' numbers; empty where nothing is known of them.
+
+    >>> given = [Settings(loss="triplet", name="triplet", hyperparameters={"margin": 0.1}, tuned=False)]
+    >>> settings_phrase(given), settings_phrase([Settings(loss="mine", name="mine", tuned=False)])
+    ('at margins triplet 0.1, untuned', 'untuned')
+    >>> settings_phrase([given[0].model_copy(update={"tuned": True})]), settings_phrase([])
+    ('at the tuned values triplet 0.1', '')
+    """
+    known = [each for each in settings if each.tuned is not None]
+    if not known:
+        return ""
+    listed = settings_listing(known)
+    untuned = [each.loss for each in known if each.tuned is False]
+    if not untuned:
+        return f"at the tuned values {listed}"
+    which = "untuned" if len(untuned) == len(known) else f"{listing(untuned)} untuned"
+    if not any(_numbers(each) for each in known):
+        return which
+    kind = "temperatures" if all("temperature" in each.hyperparameters for each in known) else "margins"
+    return f"at {kind} {listed}, {which}"
+
+
+def settings_listing(settings: Sequence[Settings]) -> str:
+    """Each loss and its numbers: margin or temperature, and a reduction other than ``valid_mean``.
+
+    >>> settings_listing([Settings(loss="info_nce", name="info_nce", hyperparameters={"temperature": 0.1})])
+    'info_nce τ 0.1'
+    """
+    return ", ".join(f"{each.name}{_numbers(each)}" for each in settings)
+
+
+def _numbers(settings: Settings) -> str:
+    said = ""
+    for name, mark in (("margin", ""), ("temperature", "τ ")):
+        value = settings.hyperparameters.get(name)
+        if isinstance(value, int | float) and math.isfinite(value):
+            said += f" {mark}{value:g}"
+    if settings.reduction not in (None, "valid_mean"):
+        said += f" {str(settings.reduction).replace('_', ' ')}"
+    return said
+
+
+def edge(found: Edge) -> str:
+    """A chosen number that lies on the edge of what was tried.
+
+    >>> edge(Edge(name="margin", value=0.3))
+    'margin 0.3'
+    """
+    number = isinstance(found.value, int | float) and not isinstance(found.value, bool)
+    return f"{found.name} {found.value:g}" if number else f"{found.name} {found.value}"
