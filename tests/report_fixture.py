@@ -7,10 +7,34 @@ fixture" in its data's name. Numbers lie where real ones do, so that digits and 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+
+from losscope.core.results import (
+    BaselineResult,
+    ClaimVerdict,
+    Comparison,
+    Control,
+    DataDescription,
+    Edge,
+    EmbeddingMap,
+    Evidence,
+    Failure,
+    LossResult,
+    MeasureValue,
+    Provenance,
+    PublishedValue,
+    Recommendation,
+    Reproduction,
+    Result,
+    Settings,
+    SideResult,
+    Trial,
+    Tuned,
+)
+from losscope.core.spec import LossSpec, Protocol
 
 NAMES = (
     "triplet",
@@ -70,18 +94,25 @@ BASE = {
 }
 
 
-def cell(values: list[float | None], split: str, unit: str) -> dict[str, Any]:
-    """One measure of one loss, as the JSON object has it."""
+RATIOS = ("intra_variance", "inter_distance", "intra_inter_ratio", "effective_rank", "update_norm")
+DESCRIBED = ("map_at_r", "intra_variance", "inter_distance", "intra_inter_ratio", "effective_rank")
+TRIED = [(rate, margin) for rate in (1e-3, 1e-4) for margin in (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)]
+
+
+def cell(values: Sequence[float | None], split: str | None, unit: str) -> MeasureValue:
+    """One measure of one side from its value for each seed."""
     good = np.array([value for value in values if value is not None], dtype=float)
     if not len(good):
-        return {"mean": None, "low": None, "high": None, "values": values, "split": split, "unit": unit}
+        return MeasureValue(mean=None, low=None, high=None, values=tuple(values), split=split, unit=unit)
     half = 2.26 * good.std(ddof=1) / math.sqrt(len(good)) if len(good) > 1 else None
     mean = float(good.mean())
-    ends = (None, None) if half is None else (mean - half, mean + half)
-    return {"mean": mean, "low": ends[0], "high": ends[1], "values": values, "split": split, "unit": unit}
+    low, high = (None, None) if half is None else (mean - half, mean + half)
+    return MeasureValue(mean=mean, low=low, high=high, values=tuple(values), split=split, unit=unit)
 
 
-def measures_of(place: int, seeds: int, failed: tuple[int, ...], rng: np.random.Generator) -> dict[str, Any]:
+def measures_of(
+    place: int, seeds: int, failed: tuple[int, ...], rng: np.random.Generator
+) -> dict[str, MeasureValue]:
     """All measures of the loss at a place in the list; losses alternate between two characters."""
     weight = (0.0, 1.0, 0.55, 0.8, 0.3)[place % 5] + 0.06 * (place // 5)
     out = {}
@@ -92,99 +123,124 @@ def measures_of(place: int, seeds: int, failed: tuple[int, ...], rng: np.random.
             continue
         own = 0.7 * common + 0.7 * rng.normal(size=seeds)
         values = [float(max(start + weight * step + spread * noise, start * 0.05)) for noise in own]
-        kept: list[float | None] = [None if seed in failed else value for seed, value in enumerate(values)]
-        out[name] = cell(kept, split, unit)
+        out[name] = cell(
+            [None if seed in failed else value for seed, value in enumerate(values)], split, unit
+        )
     return out
 
 
-def paired_row(
-    result: dict[str, Any], a: dict, b: dict, measure: str, primary: bool, tests: int
-) -> dict[str, Any]:
+def paired_row(a: SideResult, b: SideResult, measure: str, primary: bool, tests: int) -> Comparison:
     """One paired comparison with plausible intervals; not a real test."""
-    log = measure in (
-        "intra_variance",
-        "inter_distance",
-        "intra_inter_ratio",
-        "effective_rank",
-        "update_norm",
-    )
-    one, two = (side["measures"].get(measure, {}).get("values") or [] for side in (a, b))
-    pairs = [(x, y) for x, y in zip(one, two) if x is not None and y is not None]
+    log = measure in RATIOS
+    columns = [side.measures[measure].values if measure in side.measures else () for side in (a, b)]
+    pairs = [(x, y) for x, y in zip(*columns) if x is not None and y is not None]
     differences = np.array([math.log(x / y) if log else x - y for x, y in pairs])
     n, delta = len(pairs), math.log(1.1) if log else 0.01
     middle = float(differences.mean()) if n else None
     half = 2.4 * float(differences.std(ddof=1)) / math.sqrt(n) if n > 1 else None
     low, high = (None, None) if half is None or middle is None else (middle - half, middle + half)
     wide = None if half is None else 2.6 * half + 0.0015
-    verdict = None
-    if primary:
-        if n < len(one):
-            verdict = "failed"
-        elif low is None or high is None or n < 6:
-            verdict = "too_few_seeds"
-        elif -delta < low and high < delta:
-            verdict = "equivalent"
-        elif low > 0 or high < 0:
-            verdict = "higher" if low > 0 else "lower"
-        else:
-            verdict = "unresolved"
-    said = {"higher": "higher than", "lower": "lower than", "equivalent": "equivalent to"}.get(str(verdict))
-    sentence = f"{a['name']} is {said} {b['name']} in {measure}, untuned." if said else None
-    if primary and sentence is None:
-        sentence = f"{a['name']} and {b['name']} are not told apart in {measure}: {verdict}."
-    return {
-        "a": a["name"],
-        "b": b["name"],
-        "measure": measure,
-        "scale": "log_ratio" if log else "difference",
-        "primary": primary,
-        "family": result["recommendation"]["goal"] if primary else None,
-        "n": n,
-        "difference": middle,
-        "low": low,
-        "high": high,
-        "low_data": None if wide is None or middle is None else middle - wide,
-        "high_data": None if wide is None or middle is None else middle + wide,
-        "p": 0.00195 if primary else None,
-        "p_holm": 0.0098 if primary else None,
-        "p_attainable": 0.0098 if primary else None,
-        "tests_in_family": tests if primary else None,
-        "look": 1,
-        "alpha": 0.04,
-        "delta": delta,
-        "verdict": verdict,
-        "better": "a" if verdict == "higher" else None,
-        "scope": "these_data",
-        "seeds_needed": 34 if verdict == "unresolved" else None,
-        "sentence": sentence,
-    }
+    lost = len(columns[0]) - n
+    verdict = _verdict(n, lost, low, high, delta) if primary else None
+    word = {"higher": "higher than", "lower": "lower than", "equivalent": "equivalent to"}.get(str(verdict))
+    sentence = f"{a.name} is {word} {b.name} in {measure}, untuned." if word else ""
+    if primary and not sentence:
+        sentence = f"{a.name} and {b.name} are not told apart in {measure}: {verdict}."
+    return Comparison(
+        a=a.name,
+        b=b.name,
+        measure=measure,
+        scale="log_ratio" if log else "difference",
+        primary=primary,
+        family="retrieval" if primary else None,
+        n=n,
+        difference=middle,
+        low=low,
+        high=high,
+        low_data=None if wide is None or middle is None else middle - wide,
+        high_data=None if wide is None or middle is None else middle + wide,
+        p=0.00195 if primary else None,
+        p_holm=0.0098 if primary else None,
+        p_attainable=0.0098 if primary else None,
+        tests_in_family=tests if primary else None,
+        look=1,
+        alpha=0.04,
+        delta=delta,
+        verdict=verdict,
+        better="a" if verdict == "higher" else None,
+        scope="these_data",
+        seeds_needed=34 if verdict == "unresolved" else None,
+        runs=(len(columns[0]), len(columns[1])),
+        sentence=sentence,
+    )
 
 
-def result(
-    losses: int = 2, seeds: int = 10, failed: int = 0, names: tuple[str, ...] | None = None
-) -> dict[str, Any]:
+def _verdict(n, lost, low, high, delta):
+    if lost:
+        return "failed"
+    if low is None or high is None or n < 6:
+        return "too_few_seeds"
+    if -delta < low and high < delta:
+        return "equivalent"
+    if low > 0 or high < 0:
+        return "higher" if low > 0 else "lower"
+    return "unresolved"
+
+
+def protocol(name: str = "matched") -> Protocol:
+    """The protocol that the made-up runs claim to have had."""
+    return Protocol(
+        name=name,
+        model="mlp",
+        hidden=(256,),
+        embedding_size=64,
+        epochs=60,
+        batch_size=120,
+        batching="balanced",
+        learning_rate=0.001,
+    )
+
+
+def data() -> DataDescription:
+    """Data that say of themselves that they were not measured."""
+    return DataDescription(
+        name="digits",
+        title="Handwritten digits (synthetic fixture: no number here was measured)",
+        described="",
+        edition="UCI test set, 1,797 images",
+        kind="vectors",
+        classes=10,
+        licence="CC BY 4.0",
+        class_names=tuple(map(str, range(10))),
+        notes=("8 × 8 images, so accuracy says little about photographs.",),
+    )
+
+
+def loss_result(
+    place: int, name: str, seeds: int, lost: tuple[int, ...], rng: np.random.Generator
+) -> LossResult:
+    """A loss with made-up measures."""
+    margin = 0.1 if place % 2 == 0 else 0.5
+    return LossResult(
+        name=name,
+        spec=LossSpec(
+            name="triplet", hyperparameters={"margin": margin}, reduction="valid_mean", tuples="all"
+        ),
+        failed=len(lost),
+        failures=tuple(Failure(seed=seed, reason="the loss was nan at step 12") for seed in lost),
+        measures=measures_of(place, seeds, lost, rng),
+        runs=tuple(f"{place:02x}{seed:02x}{'ab54c1e09f3d7768':.16}" for seed in range(seeds)),
+    )
+
+
+def result(losses: int = 2, seeds: int = 10, failed: int = 0, names: tuple[str, ...] | None = None) -> Result:
     """A result of ``losses`` losses (1 to 12) over paired seeds, ``failed`` runs of the second one lost."""
     rng = np.random.default_rng(7)
     names = (names or NAMES)[:losses]
     sides = []
     for place, name in enumerate(names):
         lost = tuple(range(failed)) if place == min(1, losses - 1) else ()
-        sides.append(
-            {
-                "name": name,
-                "spec": {
-                    "name": name.split("(")[0],
-                    "hyperparameters": {"margin": 0.1 if place % 2 == 0 else 0.5},
-                    "reduction": "valid_mean",
-                    "tuples": "all",
-                },
-                "tuned": None,
-                "trials": [],
-                "failed": len(lost),
-                "measures": measures_of(place, seeds, lost, rng),
-                "runs": [f"{place:02x}{seed:02x}{'ab54c1e09f3d7768':.16}" for seed in range(seeds)],
-            }
-        )
+        sides.append(loss_result(place, name, seeds, lost, rng))
     baselines = []
     for column, name in enumerate(("raw", "untrained")):
         measures = {
@@ -195,83 +251,70 @@ def result(
             )
             for measure, value in BASE.items()
         }
-        baselines.append({"name": name, "measures": measures})
-    whole: dict[str, Any] = {
-        "schema": 1,
-        "data": {
-            "name": "digits",
-            "title": "Handwritten digits (synthetic fixture: no number here was measured)",
-            "edition": "UCI test set, 1,797 images",
-            "kind": "vectors",
-            "classes": 10,
-            "disjoint": False,
-            "generated": False,
-            "n": 1797,
-            "licence": "CC BY 4.0",
-            "class_names": [str(c) for c in range(10)],
-            "notes": ["8 × 8 images, so accuracy says little about photographs."],
-        },
-        "protocol": {
-            "name": "matched",
-            "model": "mlp",
-            "hidden": [256],
-            "embedding_size": 64,
-            "epochs": 60,
-            "batch_size": 120,
-            "tuples": "all",
-            "learning_rate": 0.001,
-        },
-        "seeds": list(range(seeds)),
-        "losses": sides,
-        "baselines": baselines,
-        "paired": [],
-        "recommendation": {
-            "goal": "retrieval",
-            "loss": names[0],
-            "sentences": [
+        baselines.append(BaselineResult(name=name, measures=measures))
+    reference = sides[min(1, losses - 1)]
+    couples: list[tuple[SideResult, SideResult]] = [
+        (side, reference) for side in sides if side is not reference
+    ]
+    couples += [(side, baseline) for side in sides for baseline in baselines]
+    paired = []
+    for a, b in couples:
+        paired.append(paired_row(a, b, "recall_at_1", True, len(couples)))
+        paired += [paired_row(a, b, measure, False, len(couples)) for measure in DESCRIBED]
+    return Result(
+        data=data(),
+        protocol=protocol(),
+        seeds=tuple(range(seeds)),
+        goal="retrieval",
+        losses=tuple(sides),
+        baselines=tuple(baselines),
+        settings=tuple(Settings(loss=name, name="triplet", tuned=False) for name in names),
+        paired=tuple(paired),
+        recommendation=Recommendation(
+            goal="retrieval",
+            loss=names[0],
+            sentences=(
                 f"For retrieval on digits, train with {names[0]}: Recall@1 0.981, 0.008 above {names[-1]}.",
                 "Both losses were untuned, at margins 0.1 and 0.5; a tuned margin may change the order.",
                 "Training is worth it: the raw pixels reach 0.972, and no untrained network does as well.",
-            ],
-        },
-        "store": "losscope-runs/digits-matched",
-        "report": "losscope-runs/digits-matched/report.html",
-        "provenance": {
-            "command": "losscope compare digits --seeds 10",
-            "losscope": "0.1.0",
-            "versions": {"python": "3.11.2", "torch": "2.13.0", "numpy": "2.3.1"},
-            "commit": "4f1c2d9",
-            "machine": "x86_64, 2 cores",
-            "device": "cpu",
-            "threads": 1,
-            "seconds": 93.4,
-            "started": "2026-01-05T09:12:44+00:00",
-        },
-    }
-    reference = sides[min(1, losses - 1)]
-    couples = [(side, reference) for side in sides if side is not reference]
-    couples += [(side, baseline) for side in sides for baseline in baselines]
-    for a, b in couples:
-        whole["paired"].append(paired_row(whole, a, b, "recall_at_1", True, len(couples)))
-        for measure in (
-            "map_at_r",
-            "intra_variance",
-            "inter_distance",
-            "intra_inter_ratio",
-            "effective_rank",
-        ):
-            whole["paired"].append(paired_row(whole, a, b, measure, False, len(couples)))
-    return whole
+            ),
+        ),
+        store="losscope-runs/digits-matched",
+        report="losscope-runs/digits-matched/report.html",
+        provenance=Provenance(
+            command="losscope compare digits --seeds 10",
+            losscope="0.1.0",
+            python="3.11.2",
+            torch="2.13.0",
+            numpy=("2.3.0", "2.3.1"),
+            machine="x86_64, 2 cores",
+            device="cpu",
+            threads="1",
+            runs=40,
+            seconds=93.4,
+        ),
+    )
 
 
-def traces(result: dict[str, Any], epochs: int = 60) -> pd.DataFrame:
+def changed(value, **fields):
+    """A frozen value with other fields, validated again."""
+    given = {name: getattr(value, name) for name in type(value).model_fields}
+    return type(value)(**{**given, **fields})
+
+
+def with_losses(made: Result, *losses: LossResult) -> Result:
+    """The result with other losses in the first places."""
+    return changed(made, losses=(*losses, *made.losses[len(losses) :]))
+
+
+def traces(result: Result, epochs: int = 60) -> pd.DataFrame:
     """Per-epoch rows of every loss and seed; a failed seed stops at a third of the epochs."""
     rng = np.random.default_rng(11)
     rows = []
-    for place, loss in enumerate(result["losses"]):
+    for place, loss in enumerate(result.losses):
         fast = 1 + place % 2
-        for seed in result["seeds"]:
-            lost = loss["measures"]["recall_at_1"]["values"][result["seeds"].index(seed)] is None
+        for seed in result.seeds:
+            lost = loss.measures["recall_at_1"].values[result.seeds.index(seed)] is None
             last = epochs // 3 if lost else epochs
             shift = rng.normal(0, 0.04)
             for epoch in range(last + 1):
@@ -279,7 +322,7 @@ def traces(result: dict[str, Any], epochs: int = 60) -> pd.DataFrame:
                 decay = math.exp(-6 * fast * age**0.7) + 0.02 / fast
                 wobble = 1 + 0.03 * rng.normal() + shift
                 quality = 0.93 - 0.02 * place - 0.32 * math.exp(-14 * fast * age) + 0.004 * rng.normal()
-                rows.append((loss["name"], seed, "validation", epoch, "map_at_r", quality))
+                rows.append((loss.name, seed, "validation", epoch, "map_at_r", quality))
                 if epoch == 0:
                     continue
                 values = {
@@ -293,144 +336,170 @@ def traces(result: dict[str, Any], epochs: int = 60) -> pd.DataFrame:
                     "hard_share": min(1.0, (0.55 / fast - 0.2 * decay) * wobble + 0.2),
                     "greedy_share": max(0.0, 0.25 * fast + 0.1 * (1 - decay) + 0.01 * rng.normal()),
                 }
-                if loss["measures"]["active_ratio"]["mean"] is not None:
+                if loss.mean("active_ratio") is not None:
                     values["active_ratio"] = min(1.0, (0.05 + 0.35 * (fast - 1) + 0.5 * decay) * wobble)
                 for name, value in values.items():
                     split = "probe" if name.endswith("share") else "train"
-                    rows.append((loss["name"], seed, split, epoch, name, value))
+                    rows.append((loss.name, seed, split, epoch, name, value))
     return pd.DataFrame(rows, columns=["loss", "seed", "split", "epoch", "name", "value"])
 
 
-def detail(result: dict[str, Any], classes: int = 10) -> dict[str, dict[str, np.ndarray]]:
+def detail(result: Result, classes: int = 10) -> dict[str, dict[str, np.ndarray]]:
     """Per-class intra-class variance of every loss over seeds."""
     rng = np.random.default_rng(13)
     base = rng.uniform(0.5, 1.6, size=classes)
     out = {}
-    for loss in result["losses"]:
-        mean = loss["measures"]["intra_variance"]["mean"] or 0.1
-        noise = 1 + 0.12 * rng.normal(size=(len(result["seeds"]), classes))
-        out[loss["name"]] = {
+    for loss in result.losses:
+        mean = loss.mean("intra_variance") or 0.1
+        noise = 1 + 0.12 * rng.normal(size=(len(result.seeds), classes))
+        out[loss.name] = {
             "per_class/intra_variance": mean * base * noise,
             "per_class/label": np.arange(classes),
         }
     return out
 
 
-def maps(result: dict[str, Any], classes: int = 10, points: int = 540) -> dict[str, dict[str, np.ndarray]]:
-    """A made-up projection of the test embeddings of every loss: one blob a class."""
+def maps(result: Result, classes: int = 10, points: int = 540) -> dict[str, EmbeddingMap]:
+    """A made-up projection of the test embeddings of every loss: one blob for each class."""
     rng = np.random.default_rng(17)
     labels = np.arange(points) % classes
     out = {}
-    for place, loss in enumerate(result["losses"]):
+    for place, loss in enumerate(result.losses):
         angle = np.arange(classes) * 2 * math.pi * 3 / classes + place
         centres = np.stack([np.cos(angle), np.sin(angle)], 1) * rng.uniform(0.35, 0.95, size=(classes, 1))
         spread = 0.11 if place % 2 == 0 else 0.04
-        out[loss["name"]] = {
-            "xy": centres[labels] + spread * rng.normal(size=(points, 2)),
-            "labels": labels.astype(np.int64),
-        }
+        xy = centres[labels] + spread * rng.normal(size=(points, 2))
+        out[loss.name] = EmbeddingMap(xy, labels.astype(np.int64))
     return out
 
 
-def with_claims(result: dict[str, Any]) -> dict[str, Any]:
-    """The result with a claims ledger and tuning trials, as ``reproduce`` and tuning will add them."""
-    verdicts = (
-        "reproduced",
-        "contradicted",
-        "inconclusive",
-        "not_testable",
-        "direction_only",
-        "size_unresolved",
+def evidence(result: Result, epochs: int = 60, classes: int = 10, points: int = 540) -> Evidence:
+    """Traces, per-class detail and maps of every loss."""
+    return Evidence(
+        traces(result, epochs), detail(result, classes), maps(result, points=points) if points else {}
     )
-    said = (
-        ("intra-variance", "triplet keeps more intra-class variance", 2.4, 2.9),
-        ("inter-distance", "triplet's class means lie further apart", 1.14, 1.19),
-        ("loss-decay", "contrastive reaches 90 % loss reduction earlier", 27, 62),
-        ("active-ratio", "contrastive keeps more of its terms active", 0.65, 0.78),
-        ("gradient-norm", "triplet has the larger gradient norm", 0.27, 1.01),
-        ("recall", "triplet has the higher Recall@1", None, 0.004),
-    )
+
+
+def tuned(result: Result) -> Result:
+    """The result with tuning trials, and published values beside it."""
+    rng = np.random.default_rng(3)
+    losses = []
+    for loss in result.losses:
+        trials = [
+            Trial(
+                hyperparameters={"margin": margin},
+                reduction="valid_mean",
+                learning_rate=rate,
+                score=float(0.9 - abs(np.log(margin / 0.2)) / 12 - 20 * (1e-3 - rate) + 0.01 * rng.normal()),
+                epoch=40,
+                runs=("aa", "bb"),
+            )
+            for rate, margin in TRIED
+        ]
+        trials[-1] = changed(trials[-1], score=None, epoch=None, failed=2)
+        best = max(trials, key=lambda trial: trial.score or 0)
+        chosen = Tuned(
+            hyperparameters=best.hyperparameters,
+            reduction=best.reduction,
+            learning_rate=best.learning_rate,
+            score=best.score,
+            checkpoint=best.epoch,
+            trials=len(trials),
+            diverged=1,
+            edge=(Edge(name="epoch", value=60),),
+        )
+        losses.append(changed(loss, trials=tuple(trials), tuned=chosen))
+    return changed(result, losses=tuple(losses), published=PUBLISHED)
+
+
+PUBLISHED = (
+    PublishedValue(
+        loss="contrastive",
+        measure="intra_variance",
+        published=0.0118,
+        mean=0.011,
+        low=0.009,
+        high=0.013,
+        inside=True,
+        outside_by=0.0,
+        held_out=0.2,
+        source="a made paper",
+    ),
+    PublishedValue(
+        loss="triplet",
+        measure="intra_variance",
+        published=0.0329,
+        mean=0.05,
+        low=0.04,
+        high=0.06,
+        inside=False,
+        outside_by=-0.0071,
+        held_out=None,
+        source="a made paper",
+    ),
+)
+VERDICTS = (
+    "reproduced",
+    "contradicted",
+    "inconclusive",
+    "not_testable",
+    "direction_only",
+    "size_unresolved",
+)
+CLAIMS: Mapping[str, tuple[str, float | None, float]] = {
+    "intra-variance": ("triplet keeps more intra-class variance", 2.4, 2.9),
+    "inter-distance": ("triplet's class means lie further apart", 1.14, 1.19),
+    "loss-decay": ("contrastive reaches 90 % loss reduction earlier", 27, 62),
+    "active-ratio": ("contrastive keeps more of its terms active", 0.65, 0.78),
+    "gradient-norm": ("triplet has the larger gradient norm", 0.27, 1.01),
+    "recall": ("triplet has the higher Recall@1", None, 0.004),
+}
+
+
+def reproduction() -> Reproduction:
+    """A ledger of claims on two data sets under two protocols."""
     claims = []
-    for place, (name, statement, expected, measured) in enumerate(said):
-        for other, data in enumerate(("synthetic", "mnist")):
-            for third, protocol in enumerate(("paper", "matched")):
-                code = verdicts[(place + 2 * other + third) % 6]
+    for place, (name, (statement, expected, measured)) in enumerate(CLAIMS.items()):
+        for other, where in enumerate(("synthetic", "mnist")):
+            for third, rule in enumerate(("paper", "matched")):
+                code = VERDICTS[(place + 2 * other + third) % 6]
                 none = code == "not_testable"
                 claims.append(
-                    {
-                        "id": name,
-                        "statement": statement,
-                        "source": "Zeng 2025, table 1",
-                        "data": data,
-                        "protocol": protocol,
-                        "expected": expected,
-                        "measured": None if none else measured,
-                        "low": None if none else 0.9 * measured,
-                        "high": None if none else 1.1 * measured,
-                        "verdict": code,
-                        "seeds_needed": 24 if code == "inconclusive" else None,
-                        "reason": "a tenth of the paper's updates were made" if none else None,
-                    }
+                    ClaimVerdict(
+                        id=name,
+                        statement=statement,
+                        source="Zeng 2025, table 1",
+                        data=where,
+                        protocol=rule,
+                        expected=expected,
+                        measured=None if none else measured,
+                        low=None if none else 0.9 * measured,
+                        high=None if none else 1.1 * measured,
+                        verdict=code,
+                        seeds_needed=24 if code == "inconclusive" else None,
+                        reason="a tenth of the paper's updates were made" if none else None,
+                    )
                 )
-    rng = np.random.default_rng(3)
-    for loss in result["losses"]:
-        loss["trials"] = [
-            {
-                "hyperparameters": {"margin": margin},
-                "reduction": "valid_mean",
-                "learning_rate": rate,
-                "score": 0.9 - abs(np.log(margin / 0.2)) / 12 - 20 * (1e-3 - rate) + 0.01 * rng.normal(),
-                "epoch": 40,
-                "failed": 0,
-                "runs": ["aa", "bb"],
-            }
-            for rate in (1e-3, 1e-4)
-            for margin in (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
-        ]
-        loss["trials"][-1] |= {"score": None, "epoch": None, "failed": 2}
-        best = max(loss["trials"], key=lambda trial: trial["score"] or 0)
-        loss["tuned"] = {
-            **{key: best[key] for key in ("hyperparameters", "reduction", "learning_rate", "score")},
-            "checkpoint": best["epoch"],
-            "trials": 12,
-            "diverged": 1,
-            "edge": ["epoch 60"],
-        }
-    controls = [
-        {"id": "scale-free", "data": "synthetic", "measured": 2.1, "low": 1.9, "high": 2.3, "reason": None},
-        {
-            "id": "equal-updates",
-            "data": "mnist",
-            "measured": None,
-            "low": None,
-            "high": None,
-            "reason": "not run",
-        },
-    ]
-    published = [
-        {
-            "loss": "contrastive",
-            "measure": "intra_variance",
-            "published": 0.0118,
-            "mean": 0.011,
-            "low": 0.009,
-            "high": 0.013,
-            "inside": True,
-            "outside_by": 0.0,
-            "held_out": 0.2,
-            "source": "a made paper",
-        },
-        {
-            "loss": "triplet",
-            "measure": "intra_variance",
-            "published": 0.0329,
-            "mean": 0.05,
-            "low": 0.04,
-            "high": 0.06,
-            "inside": False,
-            "outside_by": -0.0071,
-            "held_out": None,
-            "source": "a made paper",
-        },
-    ]
-    return {**result, "claims": claims, "controls": controls, "published": published}
+    controls = (
+        Control(
+            id="scale-free-variance",
+            explains=("intra-variance",),
+            data="synthetic",
+            protocol="paper",
+            label="triplet / contrastive",
+            measure="intra_inter_ratio",
+            scale="ratio",
+            measured=2.1,
+            low=1.9,
+            high=2.3,
+        ),
+    )
+    return Reproduction(
+        paper="a made paper",
+        data=DataDescription(name="made2026", title="A made paper", kind="paper", described="two data sets"),
+        seeds=tuple(range(10)),
+        losses=("contrastive", "triplet"),
+        claims=tuple(claims),
+        controls=controls,
+        provenance=Provenance(command="losscope reproduce made2026"),
+    )

@@ -13,33 +13,34 @@ from hypothesis import strategies as some
 from sklearn.decomposition import PCA
 
 import report_fixture as fixture
-from losscope.reporting import figure, maps, page, parts, plots
-from losscope.reporting import rows as evidence
+from losscope.core.results import EmbeddingMap, Trial
+from losscope.reporting import curves, figure, maps, plots
 from losscope.reporting.parts import Context
+from losscope.reporting.sections import forest, tuning
 
 
 def context(losses: int = 2, **more) -> Context:
-    result = fixture.with_claims(fixture.result(losses, **more))
-    return Context(result, fixture.traces(result, 8), fixture.detail(result), fixture.maps(result, points=50))
+    result = fixture.tuned(fixture.result(losses, **more))
+    return Context(result, fixture.evidence(result, 8, points=50))
 
 
 def figures_of(one: Context) -> list[figure.Figure]:
     return [
-        plots.curves(
-            plots.courses(one.traces, "loss", one.palette, relative=True),
+        curves.curves(
+            curves.courses(one.traces, "loss", one.palette, relative=True),
             "x",
             one.palette,
             target=(0.1, "a tenth"),
             log=True,
         ),
-        plots.curves(plots.courses(one.traces, "hard_share", one.palette), "x", one.palette, share=True),
+        curves.curves(curves.courses(one.traces, "hard_share", one.palette), "x", one.palette, share=True),
         plots.seed_lines(
-            {side.name: side.measures["map_at_r"]["values"] for side in one.sides}, "map_at_r", one.palette
+            {side.name: side.measures["map_at_r"].values for side in one.sides}, "map_at_r", one.palette
         ),
         plots.class_bars(one.detail, None, one.palette),
         plots.class_bars(fixture.detail(one.result, 60), None, one.palette),
         *maps.maps(one.maps, None, one.palette),
-        plots.tuning_lines("triplet", one.result["losses"][0]["trials"], one.palette, [0.5, 1.0]),
+        plots.tuning_lines("triplet", one.result.losses[0].trials, one.palette, [0.5, 1.0]),
     ]
 
 
@@ -69,7 +70,7 @@ def test_a_course_is_mean_and_extremes_over_seeds():
     rng = np.random.default_rng(0)
     values = rng.uniform(size=(4, 6))
     rows = [("a", s, "train", e + 1, "loss", values[s, e]) for s in range(4) for e in range(6)]
-    one = plots.course(frame(rows))
+    one = curves.course(frame(rows))
     np.testing.assert_array_equal(one.epochs, np.arange(1, 7))
     np.testing.assert_allclose(one.mean, values.mean(axis=0))
     np.testing.assert_array_equal(one.low, values.min(axis=0))
@@ -80,7 +81,7 @@ def test_a_course_is_mean_and_extremes_over_seeds():
 def test_a_relative_course_divides_each_seed_by_its_own_first_epoch():
     values = np.array([[4.0, 2.0, 1.0], [10.0, 1.0, 0.5]])
     rows = [("a", s, "train", e, "loss", values[s, e]) for s in range(2) for e in range(3)]
-    one = plots.course(frame(rows), relative=True)
+    one = curves.course(frame(rows), relative=True)
     np.testing.assert_allclose(one.mean, [1.0, (0.5 + 0.1) / 2, (0.25 + 0.05) / 2])
 
 
@@ -89,13 +90,13 @@ def test_a_seed_that_stopped_is_shown_and_not_averaged():
         ("a", s, "train", e, "loss", 1.0 + s) for s in range(3) for e in range(5) if not (s == 2 and e > 2)
     ]
     rows.append(("a", 2, "train", 3, "loss", float("nan")))
-    one = plots.course(frame(rows))
+    one = curves.course(frame(rows))
     np.testing.assert_allclose(one.mean, 1.5)
     assert one.seeds == 2
     [(seed, epochs, values)] = one.stopped
     assert seed == 2 and list(epochs) == [0, 1, 2] and list(values) == [3.0] * 3
     palette = figure.Palette(["a"])
-    drawn = plots.curves({"a": one}, "x", palette)
+    drawn = curves.curves({"a": one}, "x", palette)
     assert [trace["line"]["dash"] for trace in drawn.data if "stopped" in trace.get("name", "")] == ["dot"]
 
 
@@ -105,16 +106,16 @@ def test_a_course_reads_one_split():
         for split, value in (("validation", 9.0), ("train", 2.0), ("probe", 5.0))
     ]
     palette = figure.Palette(["a"])
-    assert plots.courses(frame(rows), "loss", palette)["a"].mean[0] == 2.0
-    assert plots.courses(frame(rows), "loss", palette, ("validation",))["a"].mean[0] == 9.0
-    assert plots.courses(frame(rows), "loss", palette, ("test",)) == {}
-    assert plots.courses(frame(rows), "other", palette) == {}
+    assert curves.courses(frame(rows), "loss", palette)["a"].mean[0] == 2.0
+    assert curves.courses(frame(rows), "loss", palette, ("validation",))["a"].mean[0] == 9.0
+    assert curves.courses(frame(rows), "loss", palette, ("test",)) == {}
+    assert curves.courses(frame(rows), "other", palette) == {}
 
 
 def test_a_band_reaches_from_the_smallest_to_the_largest_seed():
     one = context(1)
-    found = plots.courses(one.traces, "loss", one.palette)
-    drawn = plots.curves(found, "x", one.palette)
+    found = curves.courses(one.traces, "loss", one.palette)
+    drawn = curves.curves(found, "x", one.palette)
     band = next(trace for trace in drawn.data if trace.get("fill"))
     n = len(found["triplet"].epochs)
     np.testing.assert_allclose(band["y"][:n], found["triplet"].high, rtol=1e-4)
@@ -193,33 +194,32 @@ def test_a_map_is_pca_of_unit_vectors():
     found = maps.pca_map(points, np.arange(60) % 3)
     oracle = PCA(2, svd_solver="full").fit(unit)
     xy = oracle.transform(unit)
-    np.testing.assert_allclose(np.abs(found["xy"]), np.abs(xy), atol=1e-10)
-    np.testing.assert_allclose(found["explained"], oracle.explained_variance_ratio_, atol=1e-12)
-    np.testing.assert_array_equal(maps.pca_map(points, np.arange(60))["xy"], found["xy"])
+    np.testing.assert_allclose(np.abs(found.xy), np.abs(xy), atol=1e-10)
+    np.testing.assert_allclose(found.explained, oracle.explained_variance_ratio_, atol=1e-12)
+    np.testing.assert_array_equal(maps.pca_map(points, np.arange(60)).xy, found.xy)
 
 
 def test_a_map_is_subsampled_by_its_seed():
     rng = np.random.default_rng(1)
     points, labels = rng.normal(size=(2000, 4)), np.arange(2000)
     one, two, other = (maps.pca_map(points, labels, seed) for seed in (0, 0, 1))
-    assert len(one["xy"]) == maps.MAX_POINTS == len(np.unique(one["labels"]))
-    np.testing.assert_array_equal(one["labels"], two["labels"])
-    assert not np.array_equal(one["labels"], other["labels"])
+    assert len(one.xy) == maps.MAX_POINTS == len(np.unique(one.labels))
+    np.testing.assert_array_equal(one.labels, two.labels)
+    assert not np.array_equal(one.labels, other.labels)
     whole = maps.pca_map(points, labels, most=2000)
-    np.testing.assert_array_equal(one["xy"], whole["xy"][one["labels"]])
-    assert page.pca_map is plots.pca_map is maps.pca_map
+    np.testing.assert_array_equal(one.xy, whole.xy[one.labels])
 
 
 @pytest.mark.parametrize("shape", [(5, 1), (3, 2), (1, 4)])
 def test_small_maps_have_two_axes(shape):
     found = maps.pca_map(np.ones(shape), np.zeros(shape[0]))
-    assert found["xy"].shape == (shape[0], 2) and np.isfinite(found["xy"]).all()
+    assert found.xy.shape == (shape[0], 2) and np.isfinite(found.xy).all()
 
 
 def test_all_maps_have_one_scale():
     found = {
-        "a": {"xy": np.array([[3.0, 0.0], [0.0, -1.0]]), "labels": np.array([0, -1])},
-        "b": {"xy": np.array([[0.1, 0.2]]), "labels": np.array([1])},
+        "a": EmbeddingMap(np.array([[3.0, 0.0], [0.0, -1.0]]), np.array([0, -1])),
+        "b": EmbeddingMap(np.array([[0.1, 0.2]]), np.array([1])),
     }
     drawn = maps.maps(found, ["x", "y"], figure.Palette(["a", "b"]))
     ranges = {tuple(one.layout[axis]["range"]) for one in drawn for axis in ("xaxis", "yaxis")}
@@ -263,24 +263,24 @@ def test_ticks_are_inside_and_apart(low, high, ratio):
 
 def test_forest_places_agree_with_the_numbers():
     one = context(3)
-    rows = [row for row in one.result["paired"] if row["primary"]]
-    group = evidence.forest_group(one, "recall_at_1", rows)
-    assert group["band"][0] < group["zero"] < group["band"][1]
-    scale = (group["band"][1] - group["zero"]) / rows[0]["delta"]
-    for shown, row in zip(group["rows"], rows):
-        at = shown["at"]
+    rows = one.result.verdicts()
+    group = forest.group(one, "recall_at_1", rows)
+    assert group.band[0] < group.zero < group.band[1]
+    scale = (group.band[1] - group.zero) / rows[0].delta
+    for shown, row in zip(group.rows, rows, strict=True):
+        at = shown.at
         assert at["low_data"] < at["low"] < at["difference"] < at["high"] < at["high_data"]
-        assert at["difference"] == pytest.approx(group["zero"] + scale * row["difference"], abs=0.05)
-        assert shown["code"] == row["verdict"]
+        assert at["difference"] == pytest.approx(group.zero + scale * row.difference, abs=0.05)
+        assert shown.code == row.verdict
 
 
 def test_a_ratio_forest_is_centred_on_one():
     one = context(2)
-    row = next(row for row in one.result["paired"] if row["measure"] == "intra_variance")
-    group = evidence.forest_group(one, "intra_variance", [row])
-    assert group["ratio"] and (group["zero"], "×1") in group["ticks"]
-    assert group["delta"] == "10 %"
-    assert group["rows"][0]["size"] == f"×{math.exp(row['difference']):.2f}"
+    row = next(row for row in one.result.paired if row.measure == "intra_variance")
+    group = forest.group(one, "intra_variance", [row])
+    assert group.ratio and (group.zero, "×1") in group.ticks
+    assert group.delta == "10 %"
+    assert group.rows[0].size == f"×{math.exp(row.difference):.2f}"
 
 
 # --- tuning and words ------------------------------------------------------------------------------
@@ -288,17 +288,23 @@ def test_a_ratio_forest_is_centred_on_one():
 
 def test_tuning_lines_ring_the_best_trial():
     one = context(1)
-    trials = one.result["losses"][0]["trials"]
+    trials = one.result.losses[0].trials
     drawn = plots.tuning_lines("triplet", trials, one.palette, [0.5, 1.0])
-    best = max((trial for trial in trials if trial["score"] is not None), key=lambda trial: trial["score"])
+    best = max((trial for trial in trials if trial.score is not None), key=lambda trial: trial.score)
     ring = drawn.data[-1]
-    assert ring["x"] == [best["hyperparameters"]["margin"]] and ring["marker"]["symbol"] == "circle-open"
+    assert ring["x"] == [best.hyperparameters["margin"]] and ring["marker"]["symbol"] == "circle-open"
     assert sum(len(trace["x"]) for trace in drawn.data[:-1]) == 11, "the failed trial is no point"
     assert len(drawn.data) == 3, "one line a learning rate"
 
 
 @pytest.mark.parametrize(
-    "trials", [[], [{"score": None}], [{"score": 0.5, "hyperparameters": {"margin": 1.0}}]]
+    "trials",
+    [
+        [],
+        [Trial(hyperparameters={}), Trial(hyperparameters={"margin": 1.0})],
+        [Trial(hyperparameters={"margin": 1.0}, score=0.5)],
+        [Trial(hyperparameters={"margin": margin}) for margin in (0.5, 1.0)],
+    ],
 )
 def test_tuning_without_a_number_that_varies_has_no_figure(trials):
     assert plots.tuning_lines("a", trials, figure.Palette(["a"]), [0.5]) is None
@@ -306,21 +312,6 @@ def test_tuning_without_a_number_that_varies_has_no_figure(trials):
 
 def test_trials_are_listed_best_first_with_the_failed_last():
     one = context(1)
-    rows = evidence.trial_rows(one.sides[:1])
+    rows = tuning.trial_rows(one.trained()[:1])
     assert len(rows) == 12 and rows[0][-1] == "best" and rows[-1][-1] == "failed"
     assert [row[2] for row in rows[:-1]] == sorted((row[2] for row in rows[:-1]), reverse=True)
-
-
-@given(some.text("abc (;:.,0123%)", max_size=160))
-def test_a_headline_loses_no_word(sentence):
-    claim, rest = parts.headline(sentence)
-    strip = str.maketrans("", "", " ;:")
-    assert (claim + rest).translate(strip) == sentence.translate(strip)
-
-
-def test_a_headline_ends_before_its_evidence():
-    said = "Use triplet: its Recall@1 is higher than that of contrastive, 0.98 against 0.97 (96 % interval 0.1 to 0.2), untuned."
-    claim, rest = parts.headline(said)
-    assert claim == "Use triplet: its Recall@1 is higher than that of contrastive, 0.98 against 0.97"
-    assert rest == "(96 % interval 0.1 to 0.2), untuned."
-    assert parts.headline("Use triplet(margin=0.1, squared=True).")[1] == ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import shutil
@@ -19,8 +18,18 @@ from markupsafe import Markup
 import report_fixture as fixture
 from losscope.core import registry, wording
 from losscope.core.errors import LosscopeError
-from losscope.reporting import page
-from losscope.reporting.parts import Grid, fragment
+from losscope.core.results import (
+    BaselineResult,
+    DataDescription,
+    Evidence,
+    Failure,
+    LossResult,
+    Provenance,
+    Recommendation,
+    Reproduction,
+    Result,
+)
+from losscope.reporting import Context, Grid, Section, fragment, page
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "wbr"}
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"
@@ -65,71 +74,104 @@ class Reader(HTMLParser):
         ]
 
 
-def made(losses: int = 2, claims: bool = False, epochs: int = 12, **more) -> str:
+DATA = DataDescription(name="a", title="a", kind="runs", described="")
+EMPTY = Result(
+    data=DATA,
+    protocol=None,
+    seeds=(),
+    goal="retrieval",
+    losses=(),
+    baselines=(),
+    paired=(),
+    recommendation=Recommendation(goal=None, loss=None),
+)
+
+
+def made(losses: int = 2, tuned: bool = False, epochs: int = 12, **more) -> str:
     result = fixture.result(losses, **more)
-    parts = fixture.traces(result, epochs), fixture.detail(result), fixture.maps(result, points=60)
-    return page.render(fixture.with_claims(result) if claims else result, *parts)
+    shown = fixture.tuned(result) if tuned else result
+    return page.render(shown, fixture.evidence(result, epochs, points=60))
 
 
 @pytest.fixture(scope="module")
 def whole() -> Reader:
-    return Reader(made(3, claims=True, failed=1))
+    return Reader(made(3, tuned=True, failed=1))
+
+
+def sections_of(read: Reader) -> list[str]:
+    return [attrs["id"] for attrs, _ in read.all("section") if "part" in attrs.get("class", "").split()]
+
+
+def registered(kind: str) -> list[str]:
+    """The sections of a kind of page in their order, without its head."""
+    entries = registry.entries("section").items()
+    order = {name: entry.facts.order for name, entry in entries if entry.facts.of in (kind, "any")}
+    return sorted(set(order) - {"verdict", "tally"}, key=order.__getitem__)
 
 
 def test_every_registered_section_is_on_a_full_page_in_its_order(whole):
-    order = {name: entry.facts.order for name, entry in registry.entries("section").items()}
-    assert len(set(order.values())) == len(order), "two sections have one order"
-    shown = [attrs["id"] for attrs, _ in whole.all("section") if "part" in attrs.get("class", "").split()]
-    assert shown == sorted(set(order) - {"verdict"}, key=order.__getitem__)
+    orders = [entry.facts.order for entry in registry.entries("section").values()]
+    assert len(set(orders)) == len(orders), "two sections have one order"
+    assert sections_of(whole) == registered("comparison")
     assert whole.all("h1")[0][1].startswith("For retrieval on digits, train with triplet")
+
+
+def test_a_reproduction_has_the_sections_of_reproductions_alone():
+    read = Reader(fixture.reproduction().page())
+    assert sections_of(read) == registered("reproduction")
+    assert "claims" in registered("reproduction") and "summary" not in registered("reproduction")
+
+
+def test_a_section_of_another_kind_of_page_says_so():
+    with pytest.raises(TypeError, match="of a reproduction, not of a comparison"):
+        _ = Context(fixture.reproduction()).result
+    with pytest.raises(TypeError, match="of a comparison, not of a reproduction"):
+        _ = Context(EMPTY).reproduction
 
 
 def test_every_section_says_what_it_is():
     for entry in registry.entries("section").values():
         assert len(entry.summary) > 20
-        assert entry.module == "losscope.reporting.sections"
+        assert entry.module.startswith("losscope.reporting.sections.")
+
+
+def evil_result() -> Result:
+    """A result whose every text is hostile."""
+    names = (EVIL, "b|$x^2_{1}$[red]%{x}", "c" * 80)
+    result = fixture.tuned(fixture.result(3, names=names, failed=1))
+    odd = {EVIL: fixture.cell([1.0, 2.0], EVIL, EVIL)}
+    first = fixture.changed(
+        result.losses[0],
+        runs=(EVIL,) * 10,
+        failures=(Failure(seed=0, reason=EVIL),),
+        failed=1,
+        measures={**result.losses[0].measures, **odd},
+    )
+    baselines = [fixture.changed(side, measures={**side.measures, **odd}) for side in result.baselines]
+    return fixture.changed(
+        result,
+        losses=(first, *result.losses[1:]),
+        baselines=tuple(baselines),
+        data=fixture.changed(
+            result.data, name=EVIL, title=EVIL, described=EVIL, notes=(EVIL,), class_names=(EVIL,) * 10
+        ),
+        recommendation=Recommendation(goal="retrieval", loss=EVIL, sentences=(EVIL, f"a ({EVIL}) b", EVIL)),
+        protocol=fixture.protocol(EVIL),
+        provenance=Provenance(command=EVIL, machine=(EVIL, EVIL)),
+        store=EVIL,
+        notes=(EVIL,),
+        paired=tuple(fixture.changed(row, sentence=EVIL) for row in result.paired),
+        published=tuple(fixture.changed(row, loss=EVIL, source=EVIL) for row in result.published),
+    )
+
+
+def evil_section() -> Section:
+    return Section(EVIL, EVIL, EVIL, key=[EVIL], table=Grid(EVIL, [EVIL], [[EVIL, EVIL]]))
 
 
 def test_what_a_user_wrote_is_shown_and_never_run():
-    names = (EVIL, "b|$x^2_{1}$[red]%{x}", "c" * 80)
-    result = fixture.with_claims(fixture.result(3, names=names, failed=1))
-    result["data"] |= {
-        "name": EVIL,
-        "title": EVIL,
-        "described": EVIL,
-        "notes": [EVIL],
-        "class_names": [EVIL] * 10,
-    }
-    result["recommendation"]["sentences"] = [EVIL, f"a ({EVIL * 3}) b", EVIL]
-    result["protocol"] = {"name": EVIL, EVIL: EVIL}
-    result["provenance"] = {EVIL: EVIL, "command": EVIL}
-    result["store"] = result["notes"] = EVIL
-    result["notes"] = [EVIL]
-    result["losses"][0] |= {"runs": [EVIL] * 10, "failures": [f"seed 0: {EVIL}"], "failed": 1}
-    for row in result["paired"]:
-        row["sentence"] = EVIL
-    for claim in result["claims"]:
-        claim |= {
-            "id": EVIL,
-            "statement": EVIL,
-            "source": EVIL,
-            "data": EVIL,
-            "reason": EVIL,
-            "verdict": EVIL,
-        }
-    for values in (*result["losses"], *result["baselines"]):
-        values["measures"][EVIL] = fixture.cell([1.0, 2.0], EVIL, EVIL)
-    extra = {
-        "title": EVIL,
-        "note": EVIL,
-        "html": EVIL,
-        "key": [EVIL],
-        "table": Grid(EVIL, [EVIL], [[EVIL, EVIL]]),
-    }
-    traces = fixture.traces(result, 4)
-    read = Reader(
-        page.render(result, traces, fixture.detail(result), fixture.maps(result, points=40), [extra])
-    )
+    result = evil_result()
+    read = Reader(page.render(result, fixture.evidence(result, 4, points=40), [evil_section()]))
     assert not read.all("img")
     assert not [key for _, attrs, _ in read.elements for key in attrs if key.startswith("on")]
     scripts = [attrs for attrs, _ in read.all("script") if attrs.get("type") != "application/json"]
@@ -139,6 +181,19 @@ def test_what_a_user_wrote_is_shown_and_never_run():
     texts = json.dumps(read.figures())
     assert "<script" not in texts and "<img" not in texts, "Plotly reads tags in strings as markup"
     assert "&lt;script&gt;" in texts
+
+
+def test_what_a_paper_says_is_shown_and_never_run():
+    found = fixture.reproduction()
+    evil = {"id": EVIL, "statement": EVIL, "source": EVIL, "data": EVIL, "reason": EVIL}
+    found = fixture.changed(
+        found, claims=tuple(fixture.changed(claim, **evil) for claim in found.claims), summary=(EVIL, EVIL)
+    )
+    read = Reader(page.render(found, extra_sections=[evil_section()]))
+    assert not read.all("img")
+    assert not [key for _, attrs, _ in read.elements for key in attrs if key.startswith("on")]
+    assert sum(EVIL in text for _, text in read.all("th")) > 3
+    assert EVIL in read.all("h1")[0][1]
 
 
 def test_plotly_is_embedded_once_and_nothing_is_loaded(whole):
@@ -198,12 +253,12 @@ def test_headings_tables_and_figures_have_names(whole):
 
 def test_a_number_can_be_traced_to_its_runs(whole):
     result = fixture.result(3)
-    runs = " ".join(result["losses"][0]["runs"])
+    runs = " ".join(result.losses[0].runs)
     cells = [attrs for attrs, _ in whole.all("td") if attrs.get("data-record") == runs]
     assert len(cells) > 20
     assert any("by seed:" in attrs["title"] for attrs in cells)
     listed = [text for _, text in whole.all("code")]
-    assert set(result["losses"][0]["runs"]) <= set(listed)
+    assert set(result.losses[0].runs) <= set(listed)
 
 
 def test_definitions_come_from_the_quantities(whole):
@@ -226,49 +281,33 @@ def test_any_number_of_losses_has_its_page(losses):
 
 def test_a_full_size_page_stays_below_eight_megabytes():
     result = fixture.result(12)
-    text = page.render(
-        result, fixture.traces(result, 60), fixture.detail(result), fixture.maps(result, points=1500)
-    )
+    text = page.render(result, fixture.evidence(result, 60, points=1500))
     assert len(text.encode()) < 8_000_000
 
 
 @pytest.mark.parametrize(
-    "result",
+    "document",
     [
-        {},
-        {"schema": 1, "losses": [], "baselines": [], "paired": [], "recommendation": None, "seeds": []},
-        {"losses": [{"name": "a", "measures": {}}]},
-        {
-            "losses": [{"name": "a", "measures": None, "trials": None, "spec": None}],
-            "data": None,
-            "protocol": None,
-        },
-        {
-            "losses": [
-                {
-                    "name": "a",
-                    "measures": {
-                        "recall_at_1": {
-                            "mean": None,
-                            "low": None,
-                            "high": None,
-                            "values": [None],
-                            "split": None,
-                            "unit": None,
-                        }
-                    },
-                }
-            ]
-        },
-        {"losses": [{"name": "a", "measures": {"recall_at_1": None}}], "seeds": [0]},
-        {
-            "losses": [{"name": "a", "measures": {}}],
-            "paired": [{"a": "a", "b": "b", "measure": "recall_at_1", "primary": True, "verdict": "failed"}],
-        },
+        EMPTY,
+        fixture.changed(EMPTY, losses=(LossResult(name="a"),)),
+        fixture.changed(
+            EMPTY,
+            losses=(LossResult(name="a", measures={"recall_at_1": fixture.cell([None], None, "")}),),
+            seeds=(0,),
+        ),
+        fixture.changed(
+            EMPTY,
+            losses=(LossResult(name="a"),),
+            baselines=(BaselineResult(name="b"),),
+            paired=(
+                fixture.paired_row(LossResult(name="a"), BaselineResult(name="b"), "recall_at_1", True, 1),
+            ),
+        ),
+        Reproduction(paper="a", data=DATA, seeds=()),
     ],
 )
-def test_absent_parts_are_left_out(result):
-    read = Reader(page.render(result))
+def test_absent_parts_are_left_out(document):
+    read = Reader(page.render(document))
     assert len(read.all("h1")) == 1
     assert not read.figures()
     assert not [text for _, text in read.all("script")], "no figure, no Plotly"
@@ -278,40 +317,36 @@ def test_absent_parts_are_left_out(result):
 
 def test_values_that_are_not_finite_become_gaps():
     result = fixture.result(2, seeds=4)
-    result["losses"][0]["measures"]["recall_at_1"] |= {"mean": float("nan"), "low": float("inf")}
-    result["paired"][0] |= {"difference": float("nan"), "low": float("-inf"), "high": None}
+    lost = fixture.changed(result.paired[0], difference=None, low=None, high=None)
+    result = fixture.changed(result, paired=(lost, *result.paired[1:]))
     traces = fixture.traces(result, 5)
     traces.loc[traces["name"] == "loss", "value"] = float("nan")
     traces.loc[traces.index[::7], "value"] = float("inf")
     detail = fixture.detail(result)
     detail["triplet"]["per_class/intra_variance"][:, 3] = float("nan")
     maps = fixture.maps(result, points=30)
-    read = Reader(page.render(result, traces, detail, maps))
+    read = Reader(page.render(result, Evidence(traces, detail, maps)))
     assert len(read.figures()) > 5
     words = " ".join(text for _, text in read.all("main")).split()
     assert not {"nan", "NaN", "inf", "-inf", "Infinity"} & set(words)
 
 
 def test_a_reproduction_leads_with_its_tally():
-    result = {
-        "claims": fixture.with_claims(fixture.result(1, seeds=1))["claims"],
-        "data": {"name": "zeng2025"},
-    }
-    read = Reader(page.render(result))
-    counts = pd.Series([claim["verdict"] for claim in result["claims"]]).value_counts()
-    assert read.all("h1")[0][1].startswith(
-        f"Of {len(result['claims'])} verdicts on claims {counts.iloc[0]} are"
-    )
+    found = fixture.reproduction()
+    read = Reader(page.render(found))
+    counts = pd.Series([claim.verdict for claim in found.claims]).value_counts()
+    assert read.all("h1")[0][1].startswith(f"Of {len(found.claims)} verdicts on claims {counts.iloc[0]} are")
     ledger = next(text for attrs, text in read.all("table") if attrs["class"] == "ledger")
     for code, count in counts.items():
         assert ledger.count(wording.verdict(code)) == count
     assert not read.figures()
+    said = fixture.changed(found, summary=("Half of it holds.", "The rest does not."))
+    assert Reader(said.page()).all("h1")[0][1] == "Half of it holds."
 
 
 def test_a_failed_run_is_said_with_its_reason():
     result = fixture.result(2, failed=3)
-    result["losses"][1]["failures"] = [f"seed {seed}: the loss was nan at step 12" for seed in range(3)]
-    read = Reader(page.render(result, fixture.traces(result, 9)))
+    read = Reader(page.render(result, Evidence(fixture.traces(result, 9))))
     alert = next(text for attrs, text in read.all("p") if attrs.get("class") == "alert")
     assert "contrastive: 3 of 10 failed (the loss was nan at step 12, seeds 0, 1, 2)" in alert
     assert "stopped early" in " ".join(text for _, text in read.all("p"))
@@ -319,23 +354,25 @@ def test_a_failed_run_is_said_with_its_reason():
 
 def test_one_seed_has_lines_without_bands():
     result = fixture.result(2, seeds=1)
-    read = Reader(page.render(result, fixture.traces(result, 5)))
+    read = Reader(page.render(result, Evidence(fixture.traces(result, 5))))
     assert not [trace for figure in read.figures() for trace in figure["data"] if trace.get("fill")]
     assert "One seed: a line without a band." in " ".join(text for _, text in read.all("p"))
 
 
 def test_unpaired_seeds_are_never_joined():
-    result = fixture.result(2) | {"unpaired": True}
+    result = fixture.changed(fixture.result(2), unpaired=True)
     read = Reader(page.render(result))
     assert "seeds" not in [attrs.get("id") for attrs, _ in read.all("section")]
-    assert "paired by seed" not in " ".join(text for _, text in read.all("p"))
+    assert "paired by seed" not in " ".join(text for _, text in read.all("p")).lower()
 
 
 def test_the_input_is_left_as_it_was():
-    result = fixture.with_claims(fixture.result(2, seeds=3))
-    before = copy.deepcopy(result)
-    page.render(result, fixture.traces(result, 3))
-    assert result == before
+    result = fixture.tuned(fixture.result(2, seeds=3))
+    evidence = fixture.evidence(result, 3)
+    before, traces = result.json(), evidence.traces.copy()
+    page.render(result, evidence)
+    assert result.json() == before
+    pd.testing.assert_frame_equal(evidence.traces, traces)
 
 
 def test_the_same_input_makes_the_same_page():
@@ -344,12 +381,7 @@ def test_the_same_input_makes_the_same_page():
 
 def test_extra_sections_are_placed_by_their_order():
     def mine(context):
-        return {
-            "title": "Mine",
-            "order": 21,
-            "html": Markup("<p>markup</p>"),
-            "table": pd.DataFrame({"x": [0.5]}),
-        }
+        return Section("Mine", html=Markup("<p>markup</p>"), table=pd.DataFrame({"x": [0.5]}), order=21)
 
     def absent(context):
         return None
@@ -358,10 +390,9 @@ def test_extra_sections_are_placed_by_their_order():
         raise ValueError("no <b>luck</b>")
 
     result = fixture.result(2, seeds=2)
-    read = Reader(
-        page.render(result, extra_sections=[mine, absent, broken, {"title": "Text", "html": "<p>text</p>"}])
-    )
-    shown = [attrs["id"] for attrs, _ in read.all("section") if "part" in attrs.get("class", "")]
+    text = Section("Text", html="<p>text</p>")
+    read = Reader(page.render(result, extra_sections=[mine, absent, broken, text]))
+    shown = sections_of(read)
     assert shown[:2] == ["summary", "mine"]
     assert "absent" not in shown
     assert "markup" in [text for _, text in read.all("p")]
@@ -373,20 +404,35 @@ def test_extra_sections_are_placed_by_their_order():
 def test_two_sections_of_one_name_keep_apart():
     result = fixture.result(1, seeds=1)
     read = Reader(
-        page.render(result, extra_sections=[{"title": "a"}, {"title": "b"}, lambda context: {"title": "c"}])
+        page.render(result, extra_sections=[Section("a"), Section("b"), lambda context: Section("c")])
     )
     ids = [attrs["id"] for attrs, _ in read.all("section") if "id" in attrs]
     assert len(ids) == len(set(ids))
 
 
-def test_a_section_with_an_unknown_field_is_named():
-    with pytest.raises(LosscopeError, match="has the field 'tittle'"):
-        page.render({}, extra_sections=[{"tittle": "x"}])
+def test_a_section_that_is_none_says_so_on_the_page():
+    read = Reader(page.render(EMPTY, extra_sections=[lambda context: {"title": "x"}]))
+    assert "TypeError: it returned a dict; wanted: losscope.reporting.Section" in read.all("main")[0][1]
+
+
+def test_a_page_is_written_with_its_folder_or_not_at_all(tmp_path):
+    result = fixture.result(1, seeds=2)
+    path = result.report(tmp_path / "a" / "page.html")
+    assert path.read_text(encoding="utf-8") == result.page()
+    with pytest.raises(LosscopeError, match="cannot write the page"):
+        result.report(tmp_path / "a" / "page.html" / "b.html")
+
+
+def test_evidence_is_drawn_and_not_written():
+    result = fixture.result(2, seeds=2)
+    drawn = result.with_evidence(fixture.evidence(result, 3, points=20))
+    assert len(Reader(drawn.page()).figures()) > len(Reader(result.page()).figures())
+    assert drawn.json() == result.json() and result.evidence is None
 
 
 def test_traces_without_a_column_are_one_sentence():
     with pytest.raises(LosscopeError, match="no column split, epoch"):
-        page.render({}, pd.DataFrame({"loss": [], "seed": [], "name": [], "value": []}))
+        page.render(EMPTY, Evidence(pd.DataFrame({"loss": [], "seed": [], "name": [], "value": []})))
 
 
 def test_embedded_json_cannot_end_its_script_and_has_no_nan():
@@ -409,7 +455,7 @@ def test_torch_and_plotly_objects_stay_out():
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import report_fixture as fixture\n"
         "from losscope.reporting import page, tables\n"
-        "result = fixture.result(2); text = page.render(result, fixture.traces(result, 2), fixture.detail(result))\n"
+        "result = fixture.result(2); text = page.render(result, fixture.evidence(result, 2))\n"
         "tables.render(result, 'latex'); assert 'Plotly' in text\n"
         "print([name for name in ('torch', 'matplotlib', 'plotly.graph_objs._figure') if name in sys.modules])"
     )
@@ -423,7 +469,7 @@ def test_torch_and_plotly_objects_stay_out():
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs a Chromium")
 def test_a_browser_draws_every_figure(tmp_path):
     file = tmp_path / "page.html"
-    file.write_text(made(3, claims=True), encoding="utf-8")
+    file.write_text(made(3, tuned=True), encoding="utf-8")
     ran = subprocess.run(
         [
             "chromium",

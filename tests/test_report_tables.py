@@ -16,7 +16,26 @@ import report_fixture as fixture
 from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.quantities import GOALS, QUANTITIES
-from losscope.reporting import tables
+from losscope.core.results import (
+    DataDescription,
+    LossResult,
+    MeasureValue,
+    Recommendation,
+    Result,
+)
+from losscope.core.wording import parts
+from losscope.reporting import columns, formats, tables
+
+EMPTY = Result(
+    data=DataDescription(name="a", title="a", kind="runs", described=""),
+    protocol=None,
+    seeds=(),
+    goal="retrieval",
+    losses=(),
+    baselines=(),
+    paired=(),
+    recommendation=Recommendation(goal=None, loss=None),
+)
 
 
 def printed(thing, width: int = 100) -> str:
@@ -38,20 +57,20 @@ def test_terminal_tables_fit_a_hundred_columns(losses):
 def test_detail_has_columns_where_the_data_have_finer_labels():
     result = fixture.result(2)
     fine = {"fine_recall_at_1", "fine_variance_share"}
-    without = tables.columns(result)
-    for side in (*result["losses"], *result["baselines"]):
-        for name in fine:
-            side["measures"][name] = {**side["measures"]["recall_at_1"]}
-    assert fine.isdisjoint(without)
-    assert fine <= set(tables.columns(result, 6))
+    assert fine.isdisjoint(columns.columns(result))
+    losses = [
+        fixture.changed(side, measures={**side.measures, **dict.fromkeys(fine, side.measures["recall_at_1"])})
+        for side in result.losses
+    ]
+    assert fine <= set(columns.columns(fixture.with_losses(result, *losses), 6))
 
 
 def test_the_summary_holds_means_intervals_and_failures():
     result = fixture.result(2, failed=3)
     text = printed(tables.summary(result))
-    for side in (*result["losses"], *result["baselines"]):
-        assert f"{side['measures']['recall_at_1']['mean']:.3f}" in text
-    low, high = (result["losses"][0]["measures"]["recall_at_1"][key] for key in ("low", "high"))
+    for side in result.sides:
+        assert f"{side.mean('recall_at_1'):.3f}" in text
+    low, high = result.losses[0].interval("recall_at_1")
     assert f"{low:.3f}–{high:.3f}" in text
     assert "3 of 10 failed" in text
     assert "Recall@1" in text and "intra-class" in text
@@ -65,51 +84,47 @@ def test_names_are_text_and_not_markup():
 
 @pytest.mark.parametrize("goal", sorted(GOALS))
 def test_the_first_column_is_the_goals(goal):
-    result = fixture.result(2)
-    result["paired"] = []
-    result["recommendation"]["goal"] = goal
-    first = tables.columns(result)[0]
-    have = set(tables.present(result))
+    result = fixture.changed(fixture.result(2), paired=(), goal=goal)
+    first = columns.columns(result)[0]
+    have = set(columns.present(result))
     wanted = [name for name in GOALS[goal] if name in have]
     assert first == wanted[0] if wanted else first in have
 
 
 def test_the_tested_measure_leads_where_it_is_not_the_goals_first():
     result = fixture.result(2)
-    for row in result["paired"]:
-        row["primary"] = row["measure"] == "map_at_r"
-    assert tables.columns(result)[0] == "map_at_r"
+    rows = [fixture.changed(row, primary=row.measure == "map_at_r") for row in result.paired]
+    assert columns.columns(fixture.changed(result, paired=tuple(rows)))[0] == "map_at_r"
 
 
 def test_verdict_rows_between_losses_come_before_those_with_baselines():
     result = fixture.result(3)
-    result["paired"].reverse()
-    kinds = [row["b"] for row in tables.primary_rows(result)]
+    result = fixture.changed(result, paired=result.paired[::-1])
+    kinds = [row.b for row in columns.tested(result)]
     assert kinds == ["contrastive"] * 2 + ["raw"] * 3 + ["untrained"] * 3
 
 
 def test_a_result_without_tests_says_so():
-    assert "nothing was tested" in printed(tables.verdicts({"losses": []}))
+    assert "nothing was tested" in printed(tables.verdicts(EMPTY))
 
 
 def test_csv_is_long_and_exact():
     result = fixture.result(3, failed=2)
     frame = pd.read_csv(io.StringIO(tables.render(result, "csv")))
     assert list(frame.columns) == ["loss", "measure", "split", "mean", "low", "high", "unit", "n"]
-    sides = [*result["losses"], *result["baselines"]]
     wanted = {
-        (side["name"], name): cell
-        for side in sides
-        for name, cell in side["measures"].items()
-        if any(other["measures"].get(name, {}).get("mean") is not None for other in sides)
+        (side.name, name): value
+        for side in result.sides
+        for name, value in side.measures.items()
+        if any(other.mean(name) is not None for other in result.sides)
     }
     assert len(frame) == len(wanted)
     for row in frame.itertuples():
         cell = wanted[row.loss, row.measure]
-        assert row.n == sum(value is not None for value in cell["values"])
+        assert row.n == sum(value is not None for value in cell.values)
         for key in ("mean", "low", "high"):
-            got = getattr(row, key)
-            assert (math.isnan(got) and cell[key] is None) or got == pytest.approx(cell[key], rel=1e-14)
+            got, known = getattr(row, key), getattr(cell, key)
+            assert (math.isnan(got) and known is None) or got == pytest.approx(known, rel=1e-14)
     assert frame[frame["loss"] == "contrastive"]["n"].max() == 8
 
 
@@ -119,7 +134,8 @@ def cells_of(line: str) -> list[str]:
 
 def test_markdown_rows_have_equal_cells_whatever_the_names_hold():
     result = fixture.result(3, names=("a|b", "<script>*x*_y_", "back`tick`"))
-    result["recommendation"]["sentences"] = ["<img src=x> | [a](javascript:b)"]
+    evil = Recommendation(goal="retrieval", loss=None, sentences=("<img src=x> | [a](javascript:b)",))
+    result = fixture.changed(result, recommendation=evil)
     text = tables.render(result, "md")
     blocks = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
     assert len(blocks) == 2
@@ -132,7 +148,7 @@ def test_markdown_rows_have_equal_cells_whatever_the_names_hold():
 
 def test_latex_escapes_and_balances():
     result = fixture.result(2, names=(r"a_b & 50% #1 $x$ {y} \z ^~ <b> \"q\"", "contrastive"), failed=1)
-    result["data"]["name"] = "c_d & e"
+    result = fixture.changed(result, data=fixture.changed(result.data, name="c_d & e"))
     text = tables.render(result, "latex")
     body = "\n".join(line for line in text.splitlines() if not line.startswith("% needs"))
     bare = re.sub(r"\\[a-zA-Z]+|\\[{}$&#%_\\]", "", body)
@@ -149,7 +165,7 @@ def test_latex_escapes_and_balances():
 
 @given(some.text(max_size=40))
 def test_every_text_is_printable_latex(text):
-    bare = re.sub(r"\\[a-zA-Z]+|\\[{}$&#%_]", "", tables.tex(text))
+    bare = re.sub(r"\\[a-zA-Z]+|\\[{}$&#%_]", "", formats.tex(text))
     assert "\\" not in bare and not re.search(r"[#%_^~&]", bare)
     assert bare.count("{") == bare.count("}")
 
@@ -160,7 +176,8 @@ def test_another_format_is_refused_with_the_nearest():
 
 
 @pytest.mark.parametrize(
-    "result", [{}, {"losses": [{"name": "a", "measures": {}}]}, fixture.result(1, seeds=1)]
+    "result",
+    [EMPTY, fixture.changed(EMPTY, losses=(LossResult(name="a"),)), fixture.result(1, seeds=1)],
 )
 @pytest.mark.parametrize("format", tables.FORMATS)
 def test_little_is_enough_for_every_format(result, format):
@@ -169,10 +186,10 @@ def test_little_is_enough_for_every_format(result, format):
 
 
 def test_a_small_variance_keeps_two_digits_and_a_small_share_does_not():
-    measures = {name: {"mean": 0.00471, "low": 0.0045, "high": 0.0049} for name in ("intra_variance", "eer")}
-    side = tables.Side("a", "loss", measures)
-    assert tables.texts(side, "intra_variance", wording.Digits(3)) == ("0.0047", "0.0045–0.0049")
-    assert tables.texts(side, "eer", wording.Digits(3)) == ("0.005", "0.004–0.005")
+    value = MeasureValue(mean=0.00471, low=0.0045, high=0.0049, values=(0.00471,))
+    side = LossResult(name="a", measures={"intra_variance": value, "eer": value})
+    assert parts.value(side, "intra_variance", wording.Digits(3)) == ("0.0047", "0.0045–0.0049")
+    assert parts.value(side, "eer", wording.Digits(3)) == ("0.005", "0.004–0.005")
 
 
 # --- numbers in words ------------------------------------------------------------------------------
@@ -217,25 +234,20 @@ def test_what_is_no_number_is_a_dash(value):
     assert wording.interval(value, 1.0) == ""
 
 
+def row_of(**fields):
+    known = {"low": None, "high": None, "low_data": None, "high_data": None, "p_holm": None}
+    return fixture.changed(fixture.result(2).paired[0], **{**known, **fields})
+
+
 def test_effects_are_signed_differences_or_ratios():
-    row = {
-        "measure": "recall_at_1",
-        "scale": "difference",
-        "difference": 0.0123,
-        "low": -0.004,
-        "high": 0.0286,
-    }
-    assert wording.effect(row) == ("+0.012", "−0.004 to +0.029")
-    ratio = {
-        "measure": "intra_variance",
-        "scale": "log_ratio",
-        "difference": math.log(2.4),
-        "low": math.log(2.0),
-        "high": math.log(2.9),
-    }
-    assert wording.effect(ratio) == ("×2.40", "2.00–2.90")
-    assert wording.effect({"difference": None}) == ("—", "")
-    assert wording.effect({"scale": "log_ratio", "difference": 1e6, "low": 1.0, "high": None})[1] == ""
+    row = row_of(measure="recall_at_1", scale="difference", difference=0.0123, low=-0.004, high=0.0286)
+    assert parts.size(row) == parts.Size("+0.012", "−0.004 to +0.029")
+    logs = [math.log(value) for value in (2.4, 2.0, 2.9, 1.5, 3.5)]
+    names = ("difference", "low", "high", "low_data", "high_data")
+    ratio = row_of(measure="intra_variance", scale="log_ratio", **dict(zip(names, logs, strict=True)))
+    assert parts.size(ratio) == parts.Size("×2.40", "2.00–2.90", "1.50–3.50")
+    assert parts.size(row_of(difference=None)) == parts.Size("—")
+    assert parts.size(row_of(scale="log_ratio", difference=1e6, low=1.0)).interval == ""
 
 
 def test_every_quantity_has_words():
@@ -251,8 +263,26 @@ def test_verdicts_have_words(code):
 
 
 def test_published_values_stand_beside_ours_and_say_by_how_much_they_miss():
-    result = fixture.with_claims(fixture.result(2))
-    inside, outside = tables.published_rows(result)
+    result = fixture.tuned(fixture.result(2))
+    inside, outside = formats.published_rows(result)
     assert inside[-1] == "inside"
     assert outside[-1].startswith("outside by −0.0071")
+    assert "0.0118" in printed(tables.published(result))
     assert tables.published(fixture.result(2)) is None
+
+
+def test_failures_are_told_once_with_their_seeds():
+    lost = fixture.result(2, failed=3).losses[1]
+    assert parts.failures(lost.failures) == "the loss was nan at step 12, seeds 0, 1, 2"
+    assert parts.failed(lost, 10) == "3 of 10 failed" and parts.failed(lost, 2) == "3 of 3 failed"
+
+
+def test_a_result_gives_its_own_tables():
+    result = fixture.result(2)
+    assert result.table("csv") == tables.render(result, "csv")
+    assert "Recall@1" in printed(result.table())
+    assert str(result) == " ".join(result.recommendation.sentences)
+    assert Result.from_json(result.json()) == result
+    assert fixture.reproduction().table("md").startswith("# A made paper")
+    with pytest.raises(LosscopeError, match="format 'latex'"):
+        fixture.reproduction().table("latex")

@@ -28,19 +28,17 @@ def print_result(result: Result, json: bool) -> None:
     if json:
         print(result.json())
         return
-    from losscope.comparing import interim
     from losscope.reporting import tables
 
-    data = interim.as_schema_1(result)
     console = terminal()
-    console.print(tables.summary(data))
+    console.print(tables.summary(result))
     console.print()
-    console.print(tables.verdicts(data, sentences=False))
-    beside = tables.published(data)
+    console.print(tables.verdicts(result, sentences=False))
+    beside = tables.published(result)
     if beside is not None:
         console.print(beside)
         console.print()
-    console.print(tables.recommendation(data))
+    console.print(tables.recommendation(result))
     for note in result.notes:
         console.print(note, markup=False, highlight=False, style="dim")
     if result.report_file:

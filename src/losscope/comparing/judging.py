@@ -15,12 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from losscope import stats
-from losscope.comparing import interim
-from losscope.comparing.interim import Evidence
 from losscope.core import registry
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.quantities import GOALS, QUANTITIES, Quantity, quantity
-from losscope.core.results import DataDescription, Provenance, Result, Settings
+from losscope.core.results import DataDescription, Evidence, Provenance, Result, Settings
 from losscope.core.spec import BASELINES
 
 COLUMNS = ("loss", "seed", "measure", "value")
@@ -96,7 +94,7 @@ def judge(
         recommendation=analysis.recommendation,
         provenance=_provenance(),
     )
-    return interim.with_evidence(result, Evidence(detail=_detail(measured)))
+    return result.with_evidence(Evidence(detail=_detail(measured)))
 
 
 def _provenance() -> Provenance:

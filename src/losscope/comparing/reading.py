@@ -13,11 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from losscope import stats
-from losscope.comparing import interim, published
-from losscope.comparing.interim import Evidence
+from losscope.comparing import published
 from losscope.comparing.stored import Choice, StoredStudy
 from losscope.core.errors import LosscopeError, require, unknown
-from losscope.core.results import Failure, LossResult, Provenance, Result, SideResult
+from losscope.core.results import EmbeddingMap, Evidence, Failure, LossResult, Provenance, Result, SideResult
 from losscope.core.spec import BASELINES, LossSpec
 from losscope.run.store import Store, Stored
 
@@ -46,7 +45,7 @@ def report(folder: str | Path, study: str | None = None) -> Result:
     """Read a study again from its folder, as ``load`` does, and write its page."""
     result = load(folder, study)
     assert result.report_file is not None
-    interim.write_page(result, result.report_file)
+    result.report(result.report_file)
     return result
 
 
@@ -109,7 +108,7 @@ def read(store: Store, name: str) -> Result:
         report=str(folder / "report.html"),
         provenance=provenance_of(stored, command=f"losscope run {folder / 'study.toml'}"),
     )
-    return interim.with_evidence(result, evidence_of({label: runs_of.get(label, []) for label in chosen}))
+    return result.with_evidence(evidence_of({label: runs_of.get(label, []) for label in chosen}))
 
 
 def _labels(choices: Iterable[Choice]) -> dict[str, list[str]]:
@@ -232,9 +231,9 @@ def _detail(losses: Mapping[str, Sequence[Stored]]) -> dict[str, dict[str, np.nd
     return found
 
 
-def _maps(losses: Mapping[str, Sequence[Stored]]) -> dict[str, Any]:
+def _maps(losses: Mapping[str, Sequence[Stored]]) -> dict[str, EmbeddingMap]:
     """A map of each loss's kept test embeddings, of the first seed that has them."""
-    from losscope.reporting.plots import pca_map
+    from losscope.reporting.maps import pca_map
 
     maps = {}
     for loss, own in losses.items():

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from losscope.comparing import budget, interim
+from losscope.comparing import budget
 from losscope.comparing.planning import Plan, Say, plan
 from losscope.comparing.reading import read
 from losscope.comparing.stored import StoredStudy
@@ -72,13 +72,13 @@ def conclude(made: Plan, say: Say | None = None, notes: Sequence[str] = ()) -> R
         look=look,
         notes=tuple(notes),
         losses=made.choices,
-        data=interim.description(made.source),
+        data=made.source.description(),
     )
     with made.store.study_lock(made.name):
         kept.write(made.store)
         result = read(made.store, made.name)
         assert result.report_file is not None
-        interim.write_page(result, result.report_file)
+        result.report(result.report_file)
         made.store.write_json(f"studies/{made.name}/result.json", result.model_dump(mode="json"))
     if say:
         for note in result.notes:

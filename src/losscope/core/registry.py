@@ -47,7 +47,7 @@ ROOMS = {
     "protocol": "core/protocols.py",
     "claim": "papers",
     "paper": "papers",
-    "section": "reporting",
+    "section": "reporting/sections",
 }
 """Where each kind of item lives, inside the package."""
 

@@ -7,16 +7,23 @@ depends on is a field. Nothing here imports torch.
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from losscope.core.errors import LosscopeError
 from losscope.core.facts import Value
 from losscope.core.quantities import Better, Scale
 from losscope.core.spec import LossSpec, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 SCHEMA = 2
 """The number of the JSON schema. New fields keep it; a field that changes its meaning raises it."""
@@ -78,6 +85,88 @@ class Document(Frozen):
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise LosscopeError(f"{where} is not a {cls.kind} of losscope: {place}: {first['msg']}") from None
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingMap:
+    """Embeddings on their two leading principal components.
+
+    Attributes:
+        xy: the points, (n, 2).
+        labels: their classes, (n,); −1 is the background.
+        explained: the share of the variance on each axis, (2,), where it is known.
+    """
+
+    xy: np.ndarray
+    labels: np.ndarray
+    explained: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a page draws besides the numbers of its document.
+
+    Attributes:
+        traces: one row per loss, seed, split, epoch and name with its value, in columns of these names.
+        detail: arrays of each loss by name, such as ``per_class/intra_variance`` (seeds, classes) with
+            ``per_class/label`` (classes,).
+        maps: a map of each loss's test embeddings.
+    """
+
+    traces: pd.DataFrame | None = None
+    detail: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    maps: Mapping[str, EmbeddingMap] = field(default_factory=dict)
+
+
+class Viewed(Document):
+    """A document with a table and a page.
+
+    The views are made by ``losscope.reporting``, which stands above this module: it is imported when a view is
+    asked for, and here alone.
+    """
+
+    _evidence: Evidence | None = PrivateAttr(default=None)
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """The curves, arrays and maps that the page draws besides the numbers, where there are any."""
+        return self._evidence
+
+    def with_evidence(self, evidence: Evidence | None) -> Self:
+        """The same document, its page drawn with curves, per-class arrays and maps. The JSON text is unchanged."""
+        copied = self.model_copy()
+        copied._evidence = evidence
+        return copied
+
+    def json(self) -> str:  # type: ignore[override]
+        """The JSON text that ``--json`` prints."""
+        return self.json_text()
+
+    def table(self, format: str = "rich") -> Any:
+        """The summary as a table: ``rich`` (printable in a terminal), or text as ``text``, ``md``, ``latex``, ``csv``.
+
+        Raises:
+            LosscopeError: a format that the document does not have; the error names those that there are.
+        """
+        return _views().table(self, format)
+
+    def page(self) -> str:
+        """The page as the text of one HTML file."""
+        text: str = _views().page(self)
+        return text
+
+    def report(self, path: str | Path) -> Path:
+        """Write the page to a file, and its folder where there is none; gives the path.
+
+        Raises:
+            LosscopeError: the file cannot be written.
+        """
+        written: Path = _views().report(self, path)
+        return written
+
+
+def _views() -> Any:
+    return importlib.import_module("losscope.reporting.views")
 
 
 class Provenance(Frozen):
@@ -198,6 +287,11 @@ class SideResult(Frozen):
         """The mean of a measure, None where there is none."""
         found = self.measures.get(measure)
         return None if found is None else found.mean
+
+    def interval(self, measure: str) -> tuple[float | None, float | None]:
+        """The ends of a measure's 95 % interval over seeds, None where there are none."""
+        found = self.measures.get(measure)
+        return (None, None) if found is None else (found.low, found.high)
 
 
 class LossResult(SideResult):
@@ -336,7 +430,7 @@ class PublishedValue(Frozen):
     source: str
 
 
-class Result(Document):
+class Result(Viewed):
     """A comparison: data, protocol, sides, pairs, recommendation. What ``losscope compare --json`` prints.
 
     >>> Result.model_fields["losses"].description is None
@@ -367,14 +461,22 @@ class Result(Document):
         Raises:
             KeyError: there is none.
         """
-        for one in (*self.losses, *self.baselines):
-            if one.name == name:
-                return one
+        for found in self.sides:
+            if found.name == name:
+                return found
         raise KeyError(name)
+
+    @property
+    def sides(self) -> tuple[SideResult, ...]:
+        """The losses, then the baselines."""
+        return (*self.losses, *self.baselines)
 
     def verdicts(self) -> tuple[Comparison, ...]:
         """The tested pairs: the family of the goal's primary measure."""
         return tuple(row for row in self.paired if row.primary)
+
+    def __str__(self) -> str:
+        return " ".join(self.recommendation.sentences)
 
 
 class ClaimReason(Frozen):
@@ -497,7 +599,7 @@ class StudyLink(Frozen):
     page: str = ""
 
 
-class Reproduction(Document):
+class Reproduction(Viewed):
     """Every claim of a paper with its verdict, and the controls. What ``losscope reproduce --json`` prints."""
 
     kind: ClassVar[str] = "reproduction"
@@ -516,6 +618,9 @@ class Reproduction(Document):
     report_file: str | None = Field(default=None, alias="report")
     ledger: str | None = None
     provenance: Provenance = Provenance()
+
+    def __str__(self) -> str:
+        return " ".join(self.summary)
 
 
 class DesignPlan(Frozen):
@@ -650,6 +755,8 @@ __all__ = [
     "DesignPlan",
     "Document",
     "Edge",
+    "EmbeddingMap",
+    "Evidence",
     "Failure",
     "Frozen",
     "Ground",
@@ -672,5 +779,6 @@ __all__ = [
     "Trial",
     "Tuned",
     "Undecided",
+    "Viewed",
     "schemas",
 ]

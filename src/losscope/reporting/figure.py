@@ -96,8 +96,8 @@ def rounded(values: Iterable[Any], digits: int = 5) -> list[float | None]:
     """Numbers for JSON: significant digits kept, everything that is not finite null."""
     out: list[float | None] = []
     for value in values:
-        one = wording.finite(value)
-        out.append(None if one is None else float(f"{one:.{digits}g}"))
+        number = wording.finite(value)
+        out.append(None if number is None else float(f"{number:.{digits}g}"))
     return out
 
 
@@ -127,7 +127,7 @@ def shown_unit(title: str, unit: str) -> str:
 
 def span(values: Iterable[float | None], most: int = 5, zero: bool = False) -> dict[str, Any]:
     """Range, step and decimals of a vertical axis that holds all values, from 0 if ``zero``."""
-    known = [one for one in values if one is not None and math.isfinite(one)]
+    known = [value for value in values if value is not None and math.isfinite(value)]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     low = min(low, 0.0) if zero else low
     width = (high - low) or abs(high) or 1.0
@@ -143,7 +143,7 @@ def nice_step(rough: float) -> tuple[float, int]:
     ((0.025, 3), (5.0, 0))
     """
     power = 10.0 ** math.floor(math.log10(rough))
-    factor = next(one for one in (1, 2, 2.5, 5, 10) if power * one >= rough * (1 - 1e-9))
+    factor = next(factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * (1 - 1e-9))
     step = power * factor
     return step, max(0, -math.floor(math.log10(step) + 1e-9) + (factor == 2.5))
 
@@ -213,7 +213,7 @@ class Ruler:
     def _ratio_ticks(self) -> list[tuple[float, str]]:
         rungs = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100)
         out: list[tuple[float, str]] = []
-        for rung in sorted(rungs, key=lambda one: (one != 1, abs(math.log(one)))):
+        for rung in sorted(rungs, key=lambda rung: (rung != 1, abs(math.log(rung)))):
             place = self.at(math.log(rung)) or 0.0
             inside = 0 <= place <= 100
             if inside and all(abs(place - other) > 12 for other, _ in out):

@@ -9,61 +9,78 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from types import SimpleNamespace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from losscope import __version__
 from losscope.core import registry
-from losscope.core.errors import LosscopeError
+from losscope.core.results import Evidence, Result
 from losscope.reporting.figure import Figure
-from losscope.reporting.maps import pca_map
-from losscope.reporting.parts import FIELDS, HOME, TRACE_COLUMNS, Context, environment, grid_of
+from losscope.reporting.parts import (
+    HOME,
+    Context,
+    Grid,
+    Page,
+    Section,
+    SectionFunction,
+    environment,
+    grid_of,
+)
 
-__all__ = ["Context", "pca_map", "render"]
+LAST = 100.0
+"""The place of a section that names none: after all others but the long tables."""
+NAMED = 4
+"""So many losses are named in the page's title."""
 
-SectionFunction = Callable[[Context], Mapping[str, Any] | None]
-_AFTER_ALL_BUT_TABLES = 100
+
+@dataclass(frozen=True)
+class Placed:
+    """A section as the template shows it: with its fragment identifier, and its table as a Grid."""
+
+    id: str
+    section: Section
+    table: Grid | None
+    key: Sequence[str]
+    columns: int
 
 
 def render(
-    result: Mapping[str, Any],
-    traces: pd.DataFrame | None = None,
-    detail: Mapping[str, Mapping[str, Any]] | None = None,
-    maps: Mapping[str, Mapping[str, Any]] | None = None,
-    extra_sections: Iterable[SectionFunction | Mapping[str, Any]] = (),
+    document: Page,
+    evidence: Evidence | None = None,
+    extra_sections: Iterable[SectionFunction | Section] = (),
 ) -> str:
-    """The whole page as HTML text.
+    """The whole page of a comparison or a reproduction as HTML text.
 
-    ``result`` is the ``--json`` object; ``traces`` has the columns loss, seed, split, epoch, name, value;
-    ``detail`` is {loss: {"per_class/intra_variance": (seeds, classes), "per_class/label": (classes,)}};
-    ``maps`` is {loss: {"xy": (n, 2), "labels": (n,)}} as ``pca_map`` makes it. ``extra_sections`` are
-    sections (see ``parts``), or functions of the Context that return one, placed by their ``order``.
+    Args:
+        document: what the page is of.
+        evidence: the curves, per-class arrays and maps that it draws besides the document's numbers.
+        extra_sections: sections, or functions of the Context that return one, placed by their ``order``.
 
-    Raises LosscopeError for traces without a needed column.
+    Raises:
+        LosscopeError: traces without a needed column.
     """
-    context = Context(result, _checked(traces), detail or {}, maps or {})
-    sections = [_finished(name, section, context) for name, section in _collected(context, extra_sections)]
-    _set_apart(sections)
-    figures = sum(len(section.figures) for section in sections)
-    names = [*context.losses[:4], *(["…"] if len(context.losses) > 4 else [])]
-    about = str(context.data.get("name") or "comparison")
+    context = Context(document, evidence or Evidence())
+    placed = _placed(_collected(context, extra_sections), context)
+    drawn = any(found.section.figures for found in placed)
+    names = [*context.losses[:NAMED], *(["…"] if len(context.losses) > NAMED else [])]
+    about = context.data.name
     return (
         environment()
         .get_template("page.html")
         .render(
             title=f"{about}: {' / '.join(names)} · losscope" if names else f"{about} · losscope",
             version=__version__,
-            sections=sections,
+            heroes=[found.section.html for found in placed if found.section.hero],
+            sections=[found for found in placed if not found.section.hero],
             palette=context.palette,
             style=Markup((HOME / "page.css").read_text(encoding="utf-8")),
             script=Markup((HOME / "page.js").read_text(encoding="utf-8")),
-            plotly=_plotly() if figures else "",
-            drawn=figures > 0,
+            plotly=_plotly() if drawn else "",
+            drawn=drawn,
             json=embedded,
         )
     )
@@ -102,78 +119,54 @@ def _plotly() -> Markup:
     return Markup(re.sub(r"</(script)", r"<\\/\1", get_plotlyjs(), flags=re.IGNORECASE))
 
 
-def _checked(traces: pd.DataFrame | None) -> pd.DataFrame:
-    if traces is None:
-        return pd.DataFrame(columns=list(TRACE_COLUMNS))
-    missing = [name for name in TRACE_COLUMNS if name not in traces.columns]
-    if missing:
-        raise LosscopeError(
-            f"the traces have no column {', '.join(missing)}; a page wants the columns {', '.join(TRACE_COLUMNS)}"
-        )
-    return traces
-
-
-def _collected(
-    context: Context, extra: Iterable[SectionFunction | Mapping[str, Any]]
-) -> list[tuple[str, Mapping[str, Any]]]:
+def _collected(context: Context, extra: Iterable[SectionFunction | Section]) -> list[tuple[str, Section]]:
     """(name, section) of all sections that apply, in order. A plugin's that fails says so on the page."""
-    found: list[tuple[float, str, Mapping[str, Any]]] = []
+    kind = "comparison" if isinstance(context.document, Result) else "reproduction"
+    found: list[tuple[float, str, Section]] = []
     for name, entry in registry.entries("section").items():
-        own = entry.module.startswith("losscope.")
-        section = _called(name, entry.load(), context, own)
-        if section is not None:
-            found.append((entry.facts.order, name, section))
+        if entry.facts.of in (kind, "any"):
+            own = entry.module.startswith("losscope.")
+            called = _called(name, entry.load(), context, own)
+            found += [(entry.facts.order, name, section) for section in called]
     for place, item in enumerate(extra):
         name = getattr(item, "__name__", f"extra-{place + 1}")
-        section = _called(name, item, context, False) if callable(item) else item
-        if section is not None:
-            found.append((float(section.get("order", _AFTER_ALL_BUT_TABLES)), name, section))
-    found.sort(key=lambda one: one[0])
+        called = [item] if isinstance(item, Section) else _called(name, item, context, False)
+        found += [(LAST if own.order is None else own.order, name, own) for own in called]
+    found.sort(key=lambda placed: placed[0])
     return [(name, section) for _, name, section in found]
 
 
-def _called(name: str, function: SectionFunction, context: Context, own: bool) -> Mapping[str, Any] | None:
+def _called(name: str, function: SectionFunction, context: Context, own: bool) -> list[Section]:
     try:
-        return function(context)
+        made = function(context)
+        sections = [] if made is None else [made] if isinstance(made, Section) else list(made)
+        for section in sections:
+            if not isinstance(section, Section):
+                raise TypeError(
+                    f"it returned a {type(made).__name__}; wanted: losscope.reporting.Section, or None"
+                )
+        return sections
     except Exception as error:
         if own:
             raise
-        return {"title": name, "note": f"This section failed: {type(error).__name__}: {error}"}
+        return [Section(name, f"This section failed: {type(error).__name__}: {error}")]
 
 
-def _finished(name: str, section: Mapping[str, Any], context: Context) -> SimpleNamespace:
-    """A section with every field there, its name as a fragment identifier, its table as a Grid."""
-    unknown = sorted(set(section) - FIELDS)
-    if unknown:
-        raise LosscopeError(
-            f"section {name!r} has the field {unknown[0]!r}; its fields are {', '.join(sorted(FIELDS))}"
-        )
-    figures: list[Figure] = [*section.get("figures", ())]
-    if section.get("figure") is not None:
-        figures.insert(0, section["figure"])
-    table = section.get("table")
-    key = context.palette.ordered(section.get("key") or ())
-    return SimpleNamespace(
-        id=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "section",
-        title=str(section.get("title") or name),
-        note=section.get("note"),
-        html=section.get("html"),
-        figures=figures,
-        table=None if table is None else grid_of(table),
-        key=key if figures else [],
-        columns=max(1, min(4, int(section.get("columns", 1)))),
-        wide=bool(section.get("wide")),
-        fold=section.get("fold"),
-        hero=bool(section.get("hero")),
-    )
-
-
-def _set_apart(sections: list[SimpleNamespace]) -> None:
-    """Give sections of one name different fragment identifiers."""
+def _placed(found: Sequence[tuple[str, Section]], context: Context) -> list[Placed]:
+    """The sections with fragment identifiers of their own, also where two have one name."""
+    placed: list[Placed] = []
     seen: set[str] = set()
-    for section in sections:
-        bare, count = section.id, 1
-        while section.id in seen:
+    for name, section in found:
+        bare = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "section"
+        identifier, count = bare, 1
+        while identifier in seen:
             count += 1
-            section.id = f"{bare}-{count}"
-        seen.add(section.id)
+            identifier = f"{bare}-{count}"
+        seen.add(identifier)
+        table = None if section.table is None else grid_of(section.table)
+        key = context.palette.ordered(section.key) if section.figures else []
+        placed.append(Placed(identifier, section, table, key, max(1, min(4, section.columns))))
+    return placed
+
+
+__all__ = ["Context", "Figure", "Section", "embedded", "render"]

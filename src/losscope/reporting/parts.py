@@ -1,34 +1,44 @@
-"""What a page section is handed and what it hands back.
+"""What a section of the page is handed, and what it hands back.
 
-A section is a function ``fn(context) -> dict | None`` under ``@register("section", name, order=10)``; None
-means that it does not apply. The dict has ``title`` and any of ``note`` (text), ``html`` (markup made by
-``fragment``; a plain string is shown as text), ``figures`` (figure.Figure) or one ``figure``, ``table`` (a
-Grid or a pandas DataFrame), ``key`` (names of the losses in its colour key), ``fold`` (the name under which
-html and table are shown only when opened), ``columns`` of figures, ``wide`` and ``hero`` (the page's head).
+A section is a function of a ``Context`` under ``@register("section", name, order=10)``. It returns a
+``Section``, several, or None where it does not apply. The fact ``of`` says which pages have it: those of a
+``comparison`` (the default), of a ``reproduction``, or of ``any`` document.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from losscope.core import wording
-from losscope.reporting import tables
-from losscope.reporting.figure import Palette
+from losscope.core.errors import LosscopeError
+from losscope.core.results import (
+    BaselineResult,
+    DataDescription,
+    EmbeddingMap,
+    Evidence,
+    LossResult,
+    Reproduction,
+    Result,
+    SideResult,
+)
+from losscope.core.wording import parts
+from losscope.reporting import columns
+from losscope.reporting.figure import Figure, Palette
 
 HOME = Path(__file__).parent
-FIELDS = frozenset(
-    {"title", "note", "html", "figure", "figures", "table", "key", "wide", "fold", "order", "columns", "hero"}
-)
 TRACE_COLUMNS = ("loss", "seed", "split", "epoch", "name", "value")
+Page = Result | Reproduction
+"""What there is a page of."""
 
 
 @dataclass(frozen=True)
@@ -48,74 +58,164 @@ class Grid:
 
     caption: str
     heads: Sequence[str | Cell]
-    rows: Sequence[Sequence[Any]]
+    rows: Sequence[Sequence[str | Cell]]
     numeric: bool = True
 
 
 @dataclass(frozen=True)
-class Context:
-    """Everything a section may show: the result, traces, per-class detail, maps, and the losses' looks."""
+class Section:
+    """A section of the page.
 
-    result: Mapping[str, Any]
-    traces: pd.DataFrame
-    detail: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    maps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    Attributes:
+        title: its heading, and its line in the contents.
+        note: text beside it that says how to read it.
+        html: markup made by ``fragment`` or marked as ``markupsafe.Markup``; a plain string is shown as text.
+        figures: figures, drawn in ``columns`` (1 to 4) columns.
+        table: a ``Grid``, or a pandas DataFrame whose index heads the rows.
+        key: the names of the losses in its colour key.
+        fold: the name under which html and table are shown only when opened.
+        wide: over the whole width of the page.
+        hero: part of the page's head.
+        order: its place where it was not registered; a registered section's place is in its decorator.
+    """
+
+    title: str
+    note: str = ""
+    html: str = ""
+    figures: Sequence[Figure] = ()
+    table: Grid | pd.DataFrame | None = None
+    key: Sequence[str] = ()
+    fold: str = ""
+    columns: int = 1
+    wide: bool = False
+    hero: bool = False
+    order: float | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything that a section may show: the document, its evidence, and the look of each loss."""
+
+    document: Page
+    evidence: Evidence = field(default_factory=Evidence)
+
+    @property
+    def result(self) -> Result:
+        """The comparison that the page is of; a section ``of`` comparisons is called for no other."""
+        if not isinstance(self.document, Result):
+            raise TypeError(f"the page is of a {self.document.kind}, not of a comparison")
+        return self.document
+
+    @property
+    def reproduction(self) -> Reproduction:
+        """The reproduction that the page is of; a section ``of`` reproductions is called for no other."""
+        if not isinstance(self.document, Reproduction):
+            raise TypeError(f"the page is of a {self.document.kind}, not of a reproduction")
+        return self.document
 
     @cached_property
-    def sides(self) -> list[tables.Side]:
-        """Losses, then baselines."""
-        return tables.sides(self.result)
+    def traces(self) -> pd.DataFrame:
+        """One row per loss, seed, split, epoch and name, with its value.
+
+        Raises:
+            LosscopeError: a needed column is missing.
+        """
+        found = self.evidence.traces
+        if found is None:
+            return pd.DataFrame(columns=list(TRACE_COLUMNS))
+        missing = [name for name in TRACE_COLUMNS if name not in found.columns]
+        if missing:
+            raise LosscopeError(
+                f"the traces have no column {', '.join(missing)}; "
+                f"a page needs the columns {', '.join(TRACE_COLUMNS)}"
+            )
+        return found
+
+    @property
+    def detail(self) -> Mapping[str, Mapping[str, np.ndarray]]:
+        """Per-class arrays of each loss by name."""
+        return self.evidence.detail
+
+    @property
+    def maps(self) -> Mapping[str, EmbeddingMap]:
+        """A map of each loss's test embeddings."""
+        return self.evidence.maps
+
+    @property
+    def sides(self) -> tuple[SideResult, ...]:
+        """The losses, then the baselines; none on the page of a reproduction."""
+        return self.document.sides if isinstance(self.document, Result) else ()
 
     @cached_property
     def losses(self) -> list[str]:
         """The names of the losses."""
-        return [side.name for side in self.sides if side.kind == "loss"]
+        if isinstance(self.document, Reproduction):
+            return list(self.document.losses)
+        return [side.name for side in self.document.losses]
 
     @cached_property
     def palette(self) -> Palette:
-        """One look for each loss and baseline."""
-        return Palette(self.losses, [side.name for side in self.sides if side.kind == "baseline"])
+        """The look of each loss and baseline."""
+        return Palette(self.losses, [side.name for side in self.sides if isinstance(side, BaselineResult)])
 
     @property
     def seeds(self) -> int:
         """How many seeds the study had."""
-        return tables.seeds_of(self.result)
+        return len(self.document.seeds)
 
     @property
-    def data(self) -> Mapping[str, Any]:
-        """The facts of the data set."""
-        return self.result.get("data") or {}
+    def counted_seeds(self) -> str:
+        """``10 seeds``, in words."""
+        return wording.count(self.seeds, "seed") if self.seeds else "the seeds"
+
+    @property
+    def band_note(self) -> str:
+        """How to read curves over epochs: their lines and bands."""
+        if self.seeds < 2:
+            return "One seed: a line without a band."
+        stopped = any(side.failed for side in self.sides)
+        early = " Thin dotted: seeds that stopped early, left out of both." if stopped else ""
+        return f"Lines: mean over {self.counted_seeds}. Bands: smallest to largest seed.{early}"
+
+    @property
+    def data(self) -> DataDescription:
+        """What the data are."""
+        return self.document.data
 
     @property
     def class_names(self) -> Sequence[str] | None:
         """The names of the classes, where the data have them."""
-        names = self.data.get("class_names")
-        return [str(one) for one in names] if names is not None and len(names) else None
+        return self.data.class_names or None
 
-    def cell(self, side: tables.Side, measure: str, digits: wording.Digits) -> Cell:
+    def trained(self) -> list[LossResult]:
+        """The losses with what was measured of them."""
+        return [side for side in self.sides if isinstance(side, LossResult)]
+
+    def cell(self, side: SideResult, measure: str, digits: wording.Digits) -> Cell:
         """A measure of one side: mean, interval, its values by seed as tooltip, and its run ids."""
-        one = side.measures.get(measure) or {}
-        values = one.get("values") or ()
+        found = side.measures.get(measure)
         tip = [f"{wording.label(measure)} of {side.name}"]
-        if one.get("split"):
-            tip.append(f"split: {one['split']}")
-        if values and len(values) <= 20:
-            tip.append("by seed: " + ", ".join(wording.number(value, digits) for value in values))
+        if found is not None and found.split:
+            tip.append(f"split: {found.split}")
+        if found is not None and 0 < len(found.values) <= 20:
+            tip.append("by seed: " + ", ".join(wording.number(value, digits) for value in found.values))
         if side.runs:
             tip.append("runs: " + ", ".join(run[:12] for run in side.runs))
-        mean, spread = tables.texts(side, measure, digits)
-        missing = "none" if side.value(measure) is None else ""
+        mean, spread = parts.value(side, measure, digits)
+        missing = "none" if side.mean(measure) is None else ""
         return Cell(mean, spread, "\n".join(tip), " ".join(side.runs), missing)
 
     def head(self, measure: str) -> Cell:
         """A measure as a column head: its name, unit and split, its definition as tooltip."""
         known = wording.measure(measure)
-        split = tables.split_of(self.sides, measure)
         return Cell(
             wording.label(measure).replace(" %", "\u00a0%"),
-            split,
+            columns.split_of(self.sides, measure),
             f"{known.definition} ({known.unit}; better: {known.better})",
         )
+
+
+SectionFunction = Callable[[Context], Section | Sequence[Section] | None]
 
 
 def breakable(name: str) -> Markup:
@@ -128,32 +228,19 @@ def breakable(name: str) -> Markup:
     return Markup("<wbr>").join(pieces)
 
 
-def prose(sentence: str, evidence: int = 40) -> Markup:
-    """A sentence with its long brackets, which hold the evidence, set apart from what is claimed.
+def prose(sentence: str, evidence: str = "") -> Markup:
+    """A sentence as markup; the evidence that it was made with is set apart from what it claims.
 
-    >>> print(prose("Use a (it is better).", evidence=10))
-    Use a <span class="evidence">(it is better)</span>.
+    >>> print(prose("Use a (p = 0.002, 10 seeds), untuned.", "(p = 0.002, 10 seeds)"))
+    Use a <span class="evidence">(p = 0.002, 10 seeds)</span>, untuned.
     """
-    sentence = str(sentence).replace(" %", "\u00a0%")
-    pieces = re.split(r"(\([^()]*(?:\([^()]*\)[^()]*)*\))", sentence)
-    out = Markup("")
-    for piece in pieces:
-        long = piece.startswith("(") and len(piece) >= evidence
-        out += Markup('<span class="evidence">{}</span>').format(piece) if long else Markup.escape(piece)
-    return out
+    claim, found, rest = sentence.partition(evidence) if evidence else (sentence, "", "")
+    apart = Markup('<span class="evidence">{}</span>').format(_unbroken(found)) if found else ""
+    return Markup.escape(_unbroken(claim)) + apart + Markup.escape(_unbroken(rest))
 
 
-def headline(sentence: str) -> tuple[str, str]:
-    """What a sentence claims, and the rest of it: cut before its first long bracket or afterthought.
-
-    >>> headline("Use a: its Recall@1 is higher, 0.9 against 0.8 (96 % interval 0.05 to 0.15, p = 0.002, 10 seeds).")
-    ('Use a: its Recall@1 is higher, 0.9 against 0.8', '(96 % interval 0.05 to 0.15, p = 0.002, 10 seeds).')
-    """
-    for found in re.finditer(r" \((?=[^)]{24})|; |: ", sentence):
-        if found.start() >= (70 if found.group() == ": " else 24):
-            cut = found.start() + (0 if found.group() == " (" else 1)
-            return sentence[:cut].rstrip(" ;:"), sentence[cut:].strip()
-    return sentence, ""
+def _unbroken(text: str) -> str:
+    return text.replace(" %", "\u00a0%")
 
 
 @cache
@@ -166,12 +253,16 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.globals.update(breakable=breakable, prose=prose, is_cell=lambda one: isinstance(one, Cell))
+    env.globals.update(breakable=breakable, prose=prose, is_cell=lambda cell: isinstance(cell, Cell))
     return env
 
 
 def fragment(macro: str, *values: Any) -> Markup:
-    """Markup from a macro of ``fragments.html``; every value is escaped."""
+    """Markup from a macro of ``fragments.html``; every value is escaped.
+
+    >>> print(fragment("bullets", ["a < b"]).strip())
+    <ul class="sentences"><li>a &lt; b</li></ul>
+    """
     made = getattr(environment().get_template("fragments.html").module, macro)(*values)
     return Markup(made)
 
@@ -184,9 +275,8 @@ def grid_of(table: Grid | pd.DataFrame) -> Grid:
         [str(index), *(_text(value) for value in row)]
         for index, row in zip(table.index, table.itertuples(index=False, name=None))
     ]
-    return Grid(
-        str(table.attrs.get("caption", "")), [str(table.index.name or ""), *map(str, table.columns)], rows
-    )
+    heads = [str(table.index.name or ""), *map(str, table.columns)]
+    return Grid(str(table.attrs.get("caption", "")), heads, rows)
 
 
 def _text(value: Any) -> str:

@@ -1,279 +1,57 @@
-"""Plots: functions from a table to a Figure, drawn by the page."""
+"""Figures of seeds, classes and tuning trials, drawn by the page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from losscope.core import wording
+from losscope.core.results import Trial
+from losscope.reporting.curves import Course, band, line
 from losscope.reporting.figure import (
     DASHES,
     INK,
     PAPER,
-    RULE,
     SOFT,
     Figure,
     Look,
     Palette,
     axis,
     class_name,
-    faded,
     layout,
     plain,
     rounded,
     shown_unit,
     span,
 )
-from losscope.reporting.maps import pca_map
-
-__all__ = ["Course", "class_bars", "course", "courses", "curves", "pca_map", "seed_lines", "tuning_lines"]
-
-# --- curves over epochs ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Course:
-    """A measure over epochs for one loss: mean, smallest and largest over the seeds that finished.
-
-    ``stopped`` are the curves of the seeds that ended before the others, shown but not averaged.
-    """
-
-    epochs: np.ndarray
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    seeds: int
-    stopped: list[tuple[int, np.ndarray, np.ndarray]]
-
-
-def course(rows: pd.DataFrame, relative: bool = False) -> Course | None:
-    """The course of one loss from its trace rows [seed, epoch, value]; ``relative`` to the first epoch."""
-    rows = rows[np.isfinite(pd.to_numeric(rows["value"], errors="coerce").to_numpy(dtype=float))]
-    if rows.empty:
-        return None
-    wide = rows.pivot_table(index="epoch", columns="seed", values="value", aggfunc="mean").sort_index()
-    if relative:
-        first = wide.bfill().iloc[0]
-        wide = wide.loc[:, first > 0] / first[first > 0]
-        if wide.empty:
-            return None
-    last = {seed: wide[seed].last_valid_index() for seed in wide.columns}
-    end = max(last.values())
-    done = [seed for seed in wide.columns if last[seed] == end]
-    stopped = [
-        (int(seed), (line := wide[seed].dropna()).index.to_numpy(dtype=float), line.to_numpy(dtype=float))
-        for seed in wide.columns
-        if last[seed] != end
-    ]
-    whole = wide[done].dropna(how="all")
-    return Course(
-        whole.index.to_numpy(dtype=float),
-        whole.mean(axis=1).to_numpy(),
-        whole.min(axis=1).to_numpy(),
-        whole.max(axis=1).to_numpy(),
-        len(done),
-        stopped,
-    )
-
-
-def courses(
-    traces: pd.DataFrame,
-    name: str,
-    palette: Palette,
-    splits: Sequence[str] = ("train", "probe"),
-    relative: bool = False,
-) -> dict[str, Course]:
-    """The course of a traced measure for every loss that has it, on the first split that there is."""
-    if traces.empty:
-        return {}
-    rows = traces[traces["name"] == name]
-    have = set(rows["split"].dropna().unique())
-    split = next((one for one in splits if one in have), None)
-    if split is None:
-        return {}
-    rows = rows[rows["split"] == split]
-    found = {}
-    for loss in palette.ordered(rows["loss"].unique()):
-        one = course(rows[rows["loss"] == loss], relative)
-        if one is not None:
-            found[str(loss)] = one
-    return found
-
-
-def curves(
-    found: Mapping[str, Course], title: str, palette: Palette, unit: str = "", **more: Any
-) -> Figure | None:
-    """Curves over epochs: the line is the mean over seeds, the band their smallest and largest value.
-
-    ``more``: ``share`` fixes the axis to 0–1 where it is nearly that wide, ``log`` offers a log axis,
-    ``target`` draws a level with its name.
-    """
-    if not found:
-        return None
-    data: list[dict[str, Any]] = []
-    for name, one in found.items():
-        data += _band(one, palette.look(name), 0.16 if len(found) <= 4 else 0.08)
-    for name, one in found.items():
-        data += _line(name, one, palette.look(name))
-    x = axis(
-        "epoch",
-        showgrid=False,
-        ticks="outside",
-        ticklen=4,
-        tickcolor=RULE,
-        showline=True,
-        linecolor=RULE,
-        rangemode="tozero",
-        unifiedhovertitle={"text": "epoch %{x}"},
-    )
-    ends = [float(value) for one in found.values() for value in (np.nanmin(one.low), np.nanmax(one.high))]
-    if more.get("share") and max(ends) > 0.6:
-        y = axis(range=[0, 1.02], dtick=0.25, tickformat=".2f")
-    else:
-        y = axis(**span(ends, zero=more.get("from_zero", True)))
-    extra: dict[str, Any] = {"hovermode": "x unified"}
-    if more.get("target"):
-        level, said = more["target"]
-        extra |= {
-            "shapes": [
-                {
-                    "type": "line",
-                    "xref": "paper",
-                    "x0": 0,
-                    "x1": 1,
-                    "y0": level,
-                    "y1": level,
-                    "layer": "below",
-                    "line": {"color": SOFT, "width": 1, "dash": "dot"},
-                }
-            ],
-            "annotations": [
-                {
-                    "xref": "paper",
-                    "x": 1,
-                    "xanchor": "right",
-                    "yanchor": "bottom",
-                    "y": level,
-                    "text": plain(said),
-                    "showarrow": False,
-                    "font": {"size": 11, "color": SOFT},
-                }
-            ],
-        }
-    said = wording.listing(f"{name} {wording.number(one.mean[-1])}" for name, one in list(found.items())[:6])
-    last = int(max(one.epochs[-1] for one in found.values()))
-    alt = f"{title} by epoch. At epoch {last}: {said}."
-    return Figure(
-        data,
-        layout(x, y, **extra),
-        title,
-        alt,
-        unit=shown_unit(title, unit),
-        log=bool(more.get("log")),
-        series=tuple(found),
-    )
-
-
-def _band(one: Course, look: Look, opacity: float = 0.16) -> list[dict[str, Any]]:
-    if one.seeds < 2:
-        return []
-    return [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": rounded([*one.epochs, *one.epochs[::-1]]),
-            "y": rounded([*one.high, *one.low[::-1]]),
-            "fill": "toself",
-            "fillcolor": faded(look.colour, opacity),
-            "line": {"width": 0},
-            "hoverinfo": "skip",
-            "legendgroup": look.slug,
-        }
-    ]
-
-
-def _line(name: str, one: Course, look: Look) -> list[dict[str, Any]]:
-    alone = len(one.epochs) == 1
-    spread = "" if one.seeds < 2 else " (%{customdata[0]:.3~g} – %{customdata[1]:.3~g})"
-    lines: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "markers" if alone else "lines",
-            "name": plain(wording.shorten(name, 32)),
-            "x": rounded(one.epochs),
-            "y": rounded(one.mean),
-            "customdata": [list(pair) for pair in zip(rounded(one.low), rounded(one.high))],
-            "line": {"color": look.colour, "width": 2, "dash": look.dash},
-            "marker": {"color": look.colour, "symbol": look.symbol, "size": 7},
-            "hovertemplate": f"%{{y:.3~g}}{spread}",
-            "legendgroup": look.slug,
-        }
-    ]
-    for seed, epochs, values in one.stopped:
-        lines.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": plain(f"{wording.shorten(name, 24)}, seed {seed} (stopped)"),
-                "x": rounded(epochs),
-                "y": rounded(values),
-                "line": {"color": look.colour, "width": 1, "dash": "dot"},
-                "opacity": 0.7,
-                "hoverinfo": "skip",
-                "legendgroup": look.slug,
-            }
-        )
-    return lines
-
 
 # --- seeds, classes, maps --------------------------------------------------------------------------
 
 
 def seed_lines(values: Mapping[str, Sequence[float | None]], measure: str, palette: Palette) -> Figure | None:
-    """Each seed's values joined across the losses, which shares its weights and batches among them."""
-    names = [name for name in values if any(wording.finite(one) is not None for one in values[name])]
-    if not names:
+    """Each seed's values joined across the losses, which share their weights and batches within a seed."""
+    numbers = {name: rounded(column) for name, column in values.items()}
+    numbers = {name: column for name, column in numbers.items() if any(value is not None for value in column)}
+    if not numbers:
         return None
-    seeds = max(len(values[name]) for name in names)
-    data: list[dict[str, Any]] = []
-    for seed in range(seeds):
-        line = [values[name][seed] if seed < len(values[name]) else None for name in names]
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "x": list(range(len(names))),
-                "y": rounded(line),
-                "line": {"color": SOFT, "width": 1},
-                "opacity": 0.45,
-                "hoverinfo": "skip",
-                "connectgaps": False,
-            }
-        )
-    for place, name in enumerate(names):
-        look, own = palette.look(name), rounded(values[name])
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": [place] * len(own),
-                "y": own,
-                "name": plain(wording.shorten(name, 32)),
-                "legendgroup": look.slug,
-                "marker": {
-                    "color": look.colour,
-                    "symbol": look.symbol,
-                    "size": 7,
-                    "line": {"color": PAPER, "width": 1},
-                },
-                "customdata": list(range(len(own))),
-                "hovertemplate": "seed %{customdata}: %{y:.4~g}",
-            }
-        )
+    names = list(numbers)
+    seeds = max(map(len, numbers.values()))
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": list(range(len(names))),
+            "y": [column[seed] if seed < len(column) else None for column in numbers.values()],
+            "line": {"color": SOFT, "width": 1},
+            "opacity": 0.45,
+            "hoverinfo": "skip",
+            "connectgaps": False,
+        }
+        for seed in range(seeds)
+    ]
+    data += [_seed_marks(name, place, numbers[name], palette.look(name)) for place, name in enumerate(names)]
     few = sum(min(len(name), 14) for name in names) <= 40
     x = axis(
         tickvals=list(range(len(names))),
@@ -282,13 +60,35 @@ def seed_lines(values: Mapping[str, Sequence[float | None]], measure: str, palet
         showgrid=not few,
         tickangle=0,
     )
-    y = axis(**span([one for name in names for one in rounded(values[name])], most=4))
-    means = [np.mean([one for one in values[name] if wording.finite(one) is not None]) for name in names]
-    said = wording.listing(f"{name} {wording.number(mean)}" for name, mean in list(zip(names, means))[:6])
+    y = axis(**span([value for column in numbers.values() for value in column], most=4))
+    means = [
+        float(np.mean([value for value in values[name] if wording.finite(value) is not None]))
+        for name in names[:6]
+    ]
+    listed = wording.listing(f"{name} {wording.number(mean)}" for name, mean in zip(names, means))
     title = wording.title(measure)
-    alt = f"{title} of each seed, joined across losses. Means: {said}."
+    alt = f"{title} of each seed, joined across losses. Means: {listed}."
     unit = shown_unit(title, wording.measure(measure).unit)
     return Figure(data, layout(x, y), title, alt, 230, unit, series=tuple(names))
+
+
+def _seed_marks(name: str, place: int, column: Sequence[float | None], look: Look) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [place] * len(column),
+        "y": list(column),
+        "name": plain(wording.shorten(name, 32)),
+        "legendgroup": look.slug,
+        "marker": {
+            "color": look.colour,
+            "symbol": look.symbol,
+            "size": 7,
+            "line": {"color": PAPER, "width": 1},
+        },
+        "customdata": list(range(len(column))),
+        "hovertemplate": "seed %{customdata}: %{y:.4~g}",
+    }
 
 
 MANY_CLASSES = 30
@@ -299,7 +99,7 @@ def class_bars(
 ) -> Figure | None:
     """Intra-class variance of every class: bars with whiskers from the smallest to the largest seed.
 
-    More than 30 classes become one sorted line a loss.
+    More than 30 classes become one sorted line for each loss.
     """
     found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for loss in palette.ordered(detail):
@@ -325,7 +125,7 @@ def class_bars(
     x = axis(
         "class",
         tickvals=list(range(len(labels))),
-        ticktext=[plain(wording.shorten(class_name(one, names), 12)) for one in labels],
+        ticktext=[plain(wording.shorten(class_name(label, names), 12)) for label in labels],
         showgrid=False,
     )
     y = axis(**span([float(np.nanmax(grid)) for grid, _ in found.values()], zero=True))
@@ -338,7 +138,8 @@ def _spread(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, smallest and largest over seeds (rows), NaN where a class has no value at all."""
     masked = np.ma.masked_invalid(grid)
     mean, low, high = (getattr(masked, how)(axis=0) for how in ("mean", "min", "max"))
-    return tuple(np.ma.filled(one.astype(float), np.nan) for one in (mean, low, high))  # type: ignore[return-value]
+    filled = [np.ma.filled(column.astype(float), np.nan) for column in (mean, low, high)]
+    return filled[0], filled[1], filled[2]
 
 
 def _class_marks(
@@ -362,7 +163,7 @@ def _class_marks(
         "color": INK if bars else look.colour,
         "visible": grid.shape[0] > 1,
     }
-    texts = [plain(class_name(one, names)) for one in labels]
+    texts = [plain(class_name(label, names)) for label in labels]
     common = {
         "y": rounded(mean),
         "error_y": whiskers,
@@ -391,8 +192,8 @@ def _sorted_classes(found: Mapping[str, tuple[np.ndarray, np.ndarray]], palette:
         mean, low, high = _spread(grid)
         order = np.argsort(mean)
         order = order[np.isfinite(mean[order])]
-        one = Course(np.arange(1, len(order) + 1), mean[order], low[order], high[order], len(grid), [])
-        data += [*_band(one, palette.look(loss)), *_line(loss, one, palette.look(loss))]
+        course = Course(np.arange(1, len(order) + 1), mean[order], low[order], high[order], len(grid), [])
+        data += [*band(course, palette.look(loss)), *line(loss, course, palette.look(loss))]
         most = max(most, len(order))
     x = axis("classes, each loss's own from tightest to widest", showgrid=False)
     y = axis(**span([float(np.nanmax(grid)) for grid, _ in found.values()], zero=True))
@@ -417,35 +218,63 @@ def _class_alt(found: Mapping[str, tuple[np.ndarray, np.ndarray]], names: Sequen
 
 
 def tuning_lines(
-    name: str, trials: Sequence[Mapping[str, Any]], palette: Palette, scores: Iterable[float]
+    name: str, trials: Sequence[Trial], palette: Palette, scores: Iterable[float]
 ) -> Figure | None:
-    """Validation quality of every trial over the loss's own number (margin, temperature), the chosen one ringed.
+    """Validation quality of every trial over the loss's own number (margin, temperature), the best ringed.
 
     One line for each learning rate and reduction; ``scores`` of all losses set the common vertical axis.
     """
     number = _tuned_number(trials)
-    good = [trial for trial in trials if wording.finite(trial.get("score")) is not None]
-    if number is None or not good:
+    scored = [(trial, trial.score) for trial in trials if trial.score is not None]
+    if number is None or not scored:
         return None
     look = palette.look(name)
-    groups: dict[tuple[Any, Any], list[Mapping[str, Any]]] = {}
-    for trial in good:
-        groups.setdefault((trial.get("learning_rate"), trial.get("reduction")), []).append(trial)
+    data = _trial_lines(scored, number, look)
+    best, top = max(scored, key=lambda pair: pair[1])
+    spot = _number(best, number)
+    data.append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": rounded([spot]),
+            "y": rounded([top]),
+            "hoverinfo": "skip",
+            "marker": {"symbol": "circle-open", "size": 15, "color": INK, "line": {"width": 1.5}},
+        }
+    )
+    ticks = sorted({_number(trial, number) for trial in trials})
+    x = axis(
+        number.replace("_", " "),
+        type="log",
+        tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+        showgrid=False,
+    )
+    y = axis(**span(scores, most=4))
+    alt = f"Validation MAP@R of the trials of {name}; best {wording.number(top)} at {number} {spot:g}."
+    return Figure(data, layout(x, y), name, alt, 230, f"best at {number} {spot:g}", series=(name,))
+
+
+def _trial_lines(scored: Sequence[tuple[Trial, float]], number: str, look: Look) -> list[dict[str, Any]]:
+    groups: dict[tuple[float | None, str | None], list[tuple[float, float]]] = {}
+    for trial, score in scored:
+        point = _number(trial, number), score
+        groups.setdefault((trial.learning_rate, trial.reduction), []).append(point)
     rates = sorted({rate for rate, _ in groups if rate is not None}, reverse=True)
     reductions = list(dict.fromkeys(reduction for _, reduction in groups))
-    data: list[dict[str, Any]] = []
-    for (rate, reduction), rows in groups.items():
-        rows = sorted(rows, key=lambda trial: float(trial["hyperparameters"][number]))
-        said = f"learning rate {rate:g}" if rate is not None else "given learning rate"
+    lines = []
+    for (rate, reduction), points in groups.items():
+        points = sorted(points, key=lambda point: point[0])
+        label = f"learning rate {rate:g}" if rate is not None else "given learning rate"
         if len(reductions) > 1:
-            said += f", {str(reduction).replace('_', ' ')}"
-        data.append(
+            label += f", {str(reduction).replace('_', ' ')}"
+        lines.append(
             {
                 "type": "scatter",
                 "mode": "lines+markers",
-                "name": plain(said),
-                "x": rounded(trial["hyperparameters"][number] for trial in rows),
-                "y": rounded(trial["score"] for trial in rows),
+                "name": plain(label),
+                "x": rounded(at for at, _ in points),
+                "y": rounded(score for _, score in points),
                 "line": {
                     "color": look.colour,
                     "width": 1.5,
@@ -459,42 +288,24 @@ def tuning_lines(
                 "hovertemplate": f"{number.replace('_', ' ')} %{{x}}: %{{y:.3f}}",
             }
         )
-    best = max(good, key=lambda trial: float(trial["score"]))
-    spot = best["hyperparameters"][number]
-    data.append(
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "x": rounded([spot]),
-            "y": rounded([best["score"]]),
-            "hoverinfo": "skip",
-            "marker": {"symbol": "circle-open", "size": 15, "color": INK, "line": {"width": 1.5}},
-        }
-    )
-    ticks = sorted({float(trial["hyperparameters"][number]) for trial in trials})
-    x = axis(
-        number.replace("_", " "),
-        type="log",
-        tickvals=ticks,
-        ticktext=[f"{tick:g}" for tick in ticks],
-        showgrid=False,
-    )
-    y = axis(**span(scores, most=4))
-    alt = f"Validation MAP@R of the trials of {name}; best {wording.number(best['score'])} at {number} {spot:g}."
-    return Figure(data, layout(x, y), name, alt, 230, f"best at {number} {spot:g}", series=(name,))
+    return lines
 
 
-def _tuned_number(trials: Sequence[Mapping[str, Any]]) -> str | None:
-    """The positive hyperparameter with most different values among the trials."""
+def _number(trial: Trial, name: str) -> float:
+    return float(trial.hyperparameters[name])
+
+
+def _tuned_number(trials: Sequence[Trial]) -> str | None:
+    """The positive hyperparameter with most different values among the trials, which every trial has."""
     seen: dict[str, set[float]] = {}
     for trial in trials:
-        for key, value in (trial.get("hyperparameters") or {}).items():
-            one = wording.finite(value)
-            if one is not None and one > 0:
-                seen.setdefault(key, set()).add(one)
-    whole = {
+        for key, value in trial.hyperparameters.items():
+            number = wording.finite(value)
+            if number is not None and number > 0:
+                seen.setdefault(key, set()).add(number)
+    varied = {
         key: values
         for key, values in seen.items()
-        if len(values) > 1 and all(key in (trial.get("hyperparameters") or {}) for trial in trials)
+        if len(values) > 1 and all(key in trial.hyperparameters for trial in trials)
     }
-    return max(whole, key=lambda key: len(whole[key]), default=None)
+    return max(varied, key=lambda key: len(varied[key]), default=None)

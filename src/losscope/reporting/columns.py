@@ -1,0 +1,79 @@
+"""Which measures of a result are worth a column, and the rows that tables and sections share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from losscope.core import wording
+from losscope.core.quantities import GOALS, QUANTITIES
+from losscope.core.results import Comparison, LossResult, Result, SideResult
+
+_AFTER_GOAL = {
+    "retrieval": ("map_at_r", "map_visual_to_audio"),
+    "verification": ("tar_at_far_1e2", "threshold_spread", "recall_at_1"),
+    "classification": ("linear_accuracy", "recall_at_1"),
+    "detail": ("fine_variance_share", "recall_at_1"),
+    "compactness": ("recall_at_1",),
+}
+_DETAIL = ("fine_recall_at_1", "fine_variance_share")
+"""Measured only where the data have finer labels than those trained on: then they are worth a column."""
+_ALWAYS = (
+    "intra_variance",
+    "inter_distance",
+    "intra_inter_ratio",
+    "active_ratio",
+    "effective_active",
+    "epochs_to_90_quality",
+    "knn_accuracy",
+    "gradient_norm",
+)
+
+
+def is_loss(side: SideResult) -> bool:
+    """Whether a side was trained by a loss; else it is a baseline."""
+    return isinstance(side, LossResult)
+
+
+def goal_measure(result: Result) -> str | None:
+    """The measure that the goal is decided by: as tested, or the first of the goal that there is."""
+    for row in result.verdicts():
+        return row.measure
+    return next((name for name in GOALS.get(result.goal, ()) if name in present(result)), None)
+
+
+def present(result: Result) -> list[str]:
+    """Every measure with at least one value, in the order in which the quantities are declared."""
+    have = {name for side in result.sides for name in side.measures if side.mean(name) is not None}
+    order = {name: place for place, name in enumerate(QUANTITIES)}
+    return sorted(have, key=lambda name: (order.get(name.partition("@")[0], len(order)), name))
+
+
+def columns(result: Result, limit: int = 9) -> list[str]:
+    """The measures worth a column: the goal's, then some of geometry and greediness that there are."""
+    goal = result.goal
+    wanted = [goal_measure(result), *GOALS.get(goal, ()), *_AFTER_GOAL.get(goal, ()), *_DETAIL, *_ALWAYS]
+    known = present(result)
+    chosen = list(dict.fromkeys(name for name in wanted if name in known and name is not None))
+    return (chosen or known)[:limit]
+
+
+def digits_of(sides: Iterable[SideResult], measure: str) -> wording.Digits:
+    """The decimals that a measure's column shares."""
+    pairs = []
+    for side in sides:
+        low, high = side.interval(measure)
+        half = None if low is None or high is None else (high - low) / 2
+        pairs.append((side.mean(measure), half))
+    return wording.digits_for(pairs, measure)
+
+
+def split_of(sides: Iterable[SideResult], measure: str) -> str:
+    """On which split of the data a measure was taken; several are named."""
+    measured = [side.measures[measure] for side in sides if measure in side.measures]
+    return ", ".join(sorted({value.split for value in measured if value.split}))
+
+
+def tested(result: Result) -> list[Comparison]:
+    """The tested comparisons: those between losses first, then against each baseline in turn."""
+    order = {side.name: place + 1 for place, side in enumerate(result.baselines)}
+    return sorted(result.verdicts(), key=lambda row: order.get(row.b, 0))

@@ -1,0 +1,24 @@
+"""The spread of every class."""
+
+from __future__ import annotations
+
+from losscope.core.registry import register
+from losscope.reporting import plots
+from losscope.reporting.columns import split_of
+from losscope.reporting.parts import Context, Section
+
+
+@register("section", "classes", order=70)
+def classes(context: Context) -> Section | None:
+    """Intra-class variance of every class."""
+    figure = plots.class_bars(context.detail, context.class_names, context.palette)
+    if figure is None:
+        return None
+    split = split_of(context.sides, "intra_variance")
+    note = (
+        f"Mean squared distance of a class’s embeddings to their mean{f', {split} split' if split else ''}. "
+        "Bars: mean over seeds. Whiskers: smallest to largest seed."
+    )
+    if any(row.verdict == "not_comparable" for row in context.result.paired):
+        note += " Raw variance between losses of unlike form is not compared; see intra/inter² for that."
+    return Section("Class by class", note, figures=[figure], key=figure.series)

@@ -1,0 +1,37 @@
+"""Every paired difference."""
+
+from __future__ import annotations
+
+from losscope.core import wording
+from losscope.core.registry import register
+from losscope.core.results import Comparison
+from losscope.core.wording import parts
+from losscope.reporting.parts import Cell, Context, Grid, Section
+
+HEADS = ("pair", "measure", "size", "for these data", "for data like these", "seeds", "verdict")
+
+
+@register("section", "differences", order=115)
+def differences(context: Context) -> Section | None:
+    """Every paired difference, tested or descriptive."""
+    rows = [_row(row) for row in context.result.paired]
+    if not rows:
+        return None
+    paired = "" if context.result.unpaired else "Paired by seed. "
+    note = f"{paired}Differences carry a sign, ratios a ×. Only tested pairs have a verdict."
+    grid = Grid("Every difference with both intervals", HEADS, rows)
+    fold = f"All {wording.count(len(rows), 'difference')}"
+    return Section("Every difference", note, table=grid, fold=fold)
+
+
+def _row(row: Comparison) -> list[str | Cell]:
+    size = parts.size(row)
+    return [
+        Cell(" ".join(parts.pair(row))),
+        Cell(wording.label(row.measure), title=wording.measure(row.measure).definition),
+        size.middle,
+        size.interval,
+        size.interval_data,
+        str(row.n or ""),
+        wording.verdict(row.verdict) if row.verdict else "descriptive",
+    ]

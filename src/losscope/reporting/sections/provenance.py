@@ -1,0 +1,101 @@
+"""What was run, and where its numbers are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from losscope.core import wording
+from losscope.core.registry import register
+from losscope.core.results import LossResult, Result
+from losscope.reporting.figure import Look
+from losscope.reporting.parts import Context, Section, fragment
+
+SKIPPED = ("class_names", "notes", "described")
+"""Fields of the data that the page shows elsewhere."""
+LONG = 24
+"""A longer list is counted and not written out."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A titled list of facts: names and texts."""
+
+    title: str
+    facts: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss's whole identity, and its run for each seed."""
+
+    name: str
+    look: Look
+    facts: list[tuple[str, str]]
+    runs: list[tuple[str, str]]
+
+
+@register("section", "provenance", order=120, of="any")
+def provenance(context: Context) -> Section:
+    """What was run: data, protocol, losses, versions, machine, and the run ids."""
+    document = context.document
+    lists = [
+        Facts("Data", facts(context.data, SKIPPED)),
+        Facts("Protocol", facts(document.protocol) if isinstance(document, Result) else []),
+        Facts("Run", facts(document.provenance)),
+    ]
+    losses = [
+        Loss(side.name, context.palette.look(side.name), facts(side.spec), _runs(side, document.seeds))
+        for side in context.trained()
+    ]
+    html = fragment(
+        "provenance",
+        [found for found in lists if found.facts],
+        losses,
+        document.provenance.command or "",
+        document.store or "",
+    )
+    note = "Every number on this page comes from the run folders named here and can be made again."
+    return Section("Where this comes from", note, html)
+
+
+def _runs(side: LossResult, seeds: Sequence[int]) -> list[tuple[str, str]]:
+    known = seeds if len(seeds) == len(side.runs) else range(len(side.runs))
+    return [(str(seed), run) for seed, run in zip(known, side.runs)]
+
+
+def facts(found: BaseModel | None, skip: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """The fields of a value as (name, text) pairs; what is absent is left out.
+
+    >>> from losscope.core.spec import LossSpec
+    >>> facts(LossSpec(name="triplet", hyperparameters={"margin": 0.5}, reduction="valid_mean"))
+    [('name', 'triplet'), ('margin', '0.5'), ('reduction', 'valid_mean')]
+    """
+    return [] if found is None else _flat(found.model_dump(mode="json", exclude=set(skip)))
+
+
+def _flat(values: Mapping[str, object], before: str = "") -> list[tuple[str, str]]:
+    out: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = "" if key == "hyperparameters" else f"{before} {key}".strip().replace("_", " ")
+        if isinstance(value, Mapping):
+            out += _flat(value, name)
+        elif value is not None and value != "" and value != []:
+            out.append((name, _text(value)))
+    return out
+
+
+def _text(value: object) -> str:
+    """A fact as text: numbers short, lists joined, nothing as a dash."""
+    if value is None:
+        return wording.NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return ", ".join(map(_text, value)) if len(value) <= LONG else f"{len(value)} values"
+    return str(value) if isinstance(value, str | int) else json.dumps(value, default=str)

@@ -1,0 +1,36 @@
+"""The values of each seed, joined across the losses."""
+
+from __future__ import annotations
+
+from losscope.core.registry import register
+from losscope.reporting import plots
+from losscope.reporting.columns import columns
+from losscope.reporting.parts import Context, Section
+
+MOST = 6
+
+
+@register("section", "seeds", order=40)
+def seeds(context: Context) -> Section | None:
+    """Each seed's values joined across the losses, for the measures of the summary."""
+    if len(context.losses) < 2 or context.seeds < 2 or context.result.unpaired:
+        return None
+    figures = []
+    for measure in columns(context.result, MOST):
+        values = {
+            side.name: side.measures[measure].values
+            for side in context.trained()
+            if measure in side.measures and side.measures[measure].values
+        }
+        figure = plots.seed_lines(values, measure, context.palette)
+        if figure is not None and len(figure.series) > 1:
+            figures.append(figure)
+    if not figures:
+        return None
+    ours = context.result.protocol is not None
+    shared = " Within a seed all losses start from the same weights and see the same batches." if ours else ""
+    note = (
+        f"One line for each seed.{shared} Lines that rise or fall together show what clouds of points "
+        "would hide."
+    )
+    return Section("Seed by seed", note, figures=figures, key=context.losses, columns=3)

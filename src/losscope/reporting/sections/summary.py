@@ -1,0 +1,76 @@
+"""The goal's measure and a few others at a glance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from losscope.core.registry import register
+from losscope.core.results import SideResult
+from losscope.core.wording import parts
+from losscope.reporting.columns import columns, digits_of, is_loss
+from losscope.reporting.figure import Look, Ruler
+from losscope.reporting.parts import Cell, Context, Section, fragment
+
+MOST = 8
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A measure of one side: its cell, and mean and interval in percent of the column's scale."""
+
+    cell: Cell
+    at: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One side of the summary."""
+
+    name: str
+    kind: str
+    strips: list[Strip]
+    look: Look
+    failed: str
+    chosen: bool
+
+
+@register("section", "summary", order=20)
+def summary(context: Context) -> Section | None:
+    """The goal's measure and a few of geometry and greediness, with intervals, for losses and baselines."""
+    names = columns(context.result, MOST)
+    if not names:
+        return None
+    chosen = context.result.recommendation.loss
+    digits = {name: digits_of(context.sides, name) for name in names}
+    rulers = {
+        name: Ruler.around(end for side in context.sides for end in (side.mean(name), *side.interval(name)))
+        for name in names
+    }
+
+    def strip(side: SideResult, name: str) -> Strip:
+        low, high = side.interval(name)
+        ruler = rulers[name]
+        cell = context.cell(side, name, digits[name])
+        return Strip(cell, ruler.at(side.mean(name)), ruler.at(low), ruler.at(high))
+
+    rows = [
+        Row(
+            side.name,
+            "loss" if is_loss(side) else "baseline",
+            [strip(side, name) for name in names],
+            context.palette.look(side.name),
+            parts.failed(side, context.seeds),
+            side.name == chosen,
+        )
+        for side in context.sides
+    ]
+    note = (
+        f"Mean over {context.counted_seeds} and its 95 % interval. Each mark lies on its column's own scale, "
+        "from the smallest to the largest interval end: compare marks within a column, not across. "
+        "Losses and baselines are measured alike."
+    )
+    caption = "Final measures of each loss and baseline: mean and 95 % interval over seeds"
+    html = fragment("summary", caption, [context.head(name) for name in names], rows)
+    return Section("At a glance", note, html, wide=True)

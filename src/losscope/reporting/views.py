@@ -1,0 +1,57 @@
+"""The views of a comparison or a reproduction: its table, its page, and the file that holds the page.
+
+``Result`` and ``Reproduction`` have these as methods; the functions also take evidence of your own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import RenderableType
+
+from losscope.core.errors import LosscopeError, unknown
+from losscope.core.results import Evidence, Result
+from losscope.reporting import claim_tables, tables
+from losscope.reporting import page as pages
+from losscope.reporting.parts import Page
+
+LEDGER_FORMATS = ("rich", "md")
+
+
+def table(document: Page, format: str = "rich") -> RenderableType:
+    """The summary of a comparison, or the ledger of a reproduction.
+
+    Args:
+        document: what the table is of.
+        format: ``rich`` for the terminal; also ``text``, ``md``, ``latex`` and ``csv`` for a comparison,
+            and ``md`` for a reproduction.
+
+    Raises:
+        LosscopeError: another format.
+    """
+    if isinstance(document, Result):
+        return tables.summary(document) if format == "rich" else tables.render(document, format)
+    if format not in LEDGER_FORMATS:
+        raise unknown("format", format, LEDGER_FORMATS)
+    return claim_tables.table(document) if format == "rich" else claim_tables.markdown(document)
+
+
+def page(document: Page, evidence: Evidence | None = None) -> str:
+    """The page as the text of one HTML file, drawn with the evidence given, or with the document's own."""
+    return pages.render(document, evidence or document.evidence)
+
+
+def report(document: Page, path: str | Path, evidence: Evidence | None = None) -> Path:
+    """Write the page to a file, and its folder where there is none; gives the path.
+
+    Raises:
+        LosscopeError: the file cannot be written.
+    """
+    path = Path(path)
+    text = page(document, evidence)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise LosscopeError(f"cannot write the page {str(path)!r}: {error.strerror}") from None
+    return path
