@@ -338,6 +338,16 @@ def test_parts_check_their_lengths():
 # Names
 
 
+def test_a_source_describes_itself_for_results():
+    source = load("synthetic", classes=3)
+    said = source.description()
+    assert (said.name, said.classes, said.generated, said.disjoint) == ("synthetic", 3, True, False)
+    assert said.class_names == ("0", "1", "2")
+    assert said.described == source.describe()
+    assert said.digest == source.digest
+    assert said.notes == source.facts.notes != ()
+
+
 def test_unknown_names_and_options():
     with pytest.raises(LosscopeError, match="did you mean 'digits'"):
         load("digts")
@@ -347,8 +357,6 @@ def test_unknown_names_and_options():
         load("digits", lable_noise=0.1)
     with pytest.raises(LosscopeError, match="the data root '/nowhere' is not a folder"):
         load("mnist", "/nowhere")
-    with pytest.raises(LosscopeError, match="unknown protocol 'fair'"):
-        load("digits").splits(0, "fair")
     with pytest.raises(LosscopeError, match=r"label_noise is 1\.5"):
         load("digits", label_noise=1.5)
     with pytest.raises(LosscopeError, match="classes is 1"):

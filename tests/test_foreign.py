@@ -67,7 +67,7 @@ def population(source, loss, seeds, epochs=1):
     study = Study.of(data="digits", losses=[loss], seeds=seeds, epochs=epochs)
     runs = [run for run in study.expand("vectors") if not run.loss.baseline]
     return Population(
-        runs, [source.splits(run.seed, protocol="matched") for run in runs], torch.device("cpu")
+        runs, [source.splits(run.seed) for run in runs], torch.device("cpu")
     )
 
 

@@ -29,7 +29,7 @@ def population(loss: str, members: int) -> Population:
     source = load("synthetic")
     study = Study.of(data="synthetic", losses=[loss], seeds=members, protocol="paper")
     runs = [run for run in study.expand("vectors") if not run.loss.baseline]
-    return Population(runs, [source.splits(run.seed, protocol="paper") for run in runs], torch.device("cpu"))
+    return Population(runs, [source.splits(run.seed) for run in runs], torch.device("cpu"))
 
 
 def plain_loop(loss: str, part: Part) -> Callable[[], None]:

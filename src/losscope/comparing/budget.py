@@ -83,7 +83,7 @@ def _pilot(made: Plan) -> tuple[float, float]:
     by_loss: dict[str, list[Any]] = {}
     for run in made.runs:
         by_loss.setdefault(run.loss.label, []).append(run)
-    splits = {run.seed: made.source.splits(run.seed, protocol=made.study.protocol) for run in made.runs}
+    splits = {run.seed: made.source.splits(run.seed) for run in made.runs}
     import torch
 
     trained, count = 0.0, 0

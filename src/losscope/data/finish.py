@@ -10,7 +10,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require
 from losscope.data import splits as rules
-from losscope.data.base import TEST, TRAIN, VALIDATION, Draft, Facts, Part, Table, fingerprint
+from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, Part, Table, fingerprint
 from losscope.data.readers.tuples import holding_units, implied_labels, read_tuples
 
 TEST_SHARE = 0.3
@@ -123,12 +123,12 @@ def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, dict[str, tuple
     return pool, {"class": class_names, "fine": fine_names, "group": group_names}
 
 
-def _facts(draft, pool, role, names, split, disjoint, checksum, notes) -> Facts:
+def _facts(draft, pool, role, names, split, disjoint, checksum, notes) -> About:
     (mean, std), (second_mean, second_std) = (
         ((), ()) if array is None or array.dtype != np.uint8 else channel_moments(array, role == TRAIN)
         for array in (pool.inputs, pool.second)
     )
-    return Facts(
+    return About(
         name=draft.name,
         title=draft.title,
         kind=draft.kind,

@@ -9,7 +9,7 @@ import numpy as np
 from losscope.core.errors import require
 from losscope.core.registry import register
 from losscope.data import splits as rules
-from losscope.data.base import Facts, Generated, Part, fingerprint
+from losscope.data.base import About, Generated, Part, fingerprint
 
 VERSION = 1
 """Raised when the same seed gives other numbers; part of the digest."""
@@ -79,7 +79,7 @@ def synthetic(
         )
 
     options = (classes, points, dimensions, label_noise, outliers, subclusters)
-    facts = Facts(
+    facts = About(
         "synthetic",
         "The paper's synthetic data",
         "vectors",
