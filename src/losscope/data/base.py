@@ -56,7 +56,7 @@ class Part:
             value = getattr(self, name)
             if value is not None and len(value) != len(self.labels):
                 raise LosscopeError(
-                    f"{len(value)} {name} were given with {len(self.labels)} labels; wanted: one label per row"
+                    f"{len(value)} {name} but {len(self.labels)} labels; wanted: one label per row"
                 )
 
     def __len__(self) -> int:
