@@ -67,7 +67,7 @@ class Subject:
     def value(self, z: Tensor, labels: Tensor, parameters: Parameters | None = None, seed: int = 0) -> Tensor:
         """The scalar loss; random draws start from ``seed`` at every call."""
         own = self.parameters if parameters is None else parameters
-        own = {name: one.to(z.dtype) if one.is_floating_point() else one for name, one in own.items()}
+        own = {name: value.to(z.dtype) if value.is_floating_point() else value for name, value in own.items()}
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.manual_seed(seed)
@@ -104,8 +104,8 @@ class Subject:
         }
 
     @property
-    def one_vector_a_class(self) -> bool:
-        """Whether its class vectors are one a class, so that a class's own can be told from the others."""
+    def one_vector_per_class(self) -> bool:
+        """Whether each class has exactly one vector, so that a class's own can be told from the others."""
         counts = [self.parameters[name].numel() // self.dimension for name in self.vectors()]
         return len(counts) == 1 and counts[0] == self.classes
 
@@ -253,7 +253,8 @@ def _callable(loss: Callable[..., Any], dimension: int) -> Subject:
         ).items()
     }
     kept = {
-        name: one.clone() if isinstance(one, Tensor) else one for name, one in plain_state(module).items()
+        name: state.clone() if isinstance(state, Tensor) else state
+        for name, state in plain_state(module).items()
     }
 
     def value(z: Tensor, labels: Tensor, own: Parameters) -> Tensor:

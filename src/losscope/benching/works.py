@@ -25,18 +25,20 @@ Step = Callable[[], Tensor]
 
 @dataclass(frozen=True)
 class Side:
-    """One implementation: whose, as it is named, and what its value is a multiple of ours by."""
+    """One implementation: whose it is, how it names the loss, and by which factor its value differs from ours.
+
+    ``other``: how its form differs from ours, where it does; then its ratio is not a fair one, but context.
+    """
 
     name: str
     loss: str
     factor: float = 1.0
     other: str = ""
-    """How its form differs from ours, where it does: then there is no fair ratio, and it stands for context."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One loss on batches of one kind: ``labels`` (B rows, 10 classes), or ``views`` (B anchors, B partners)."""
+    """One loss on batches of one kind: ``labels`` (B rows, 10 classes) or ``views`` (B anchors, B partners)."""
 
     name: str
     batch: str
@@ -104,7 +106,7 @@ WORKS = (
 
 
 def work_named(name: str) -> Work:
-    """A work by its name or the first words of it, ``contrastive`` for one.
+    """A work by its name or its first words, for instance ``contrastive``.
 
     Raises:
         LosscopeError: no such work.

@@ -141,14 +141,14 @@ def audit(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.auditing.command import audit as run_audit
+    from losscope.auditing import audit as run_audit
     from losscope.core.registry import load_plugin
 
     for path in plugin or []:
         load_plugin(path)
     card = run_audit(loss, protocol=protocol, plot=plot)
     if json:
-        print(card.json())
+        print(card.json_text())
     else:
         console = terminal()
         console.print(card.table())
@@ -217,7 +217,7 @@ def bench(
         say=None if json else say_aside,
     )
     if json:
-        print(made.json())
+        print(made.json_text())
     else:
         console = terminal()
         for table in made.tables():
