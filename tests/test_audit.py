@@ -1,4 +1,4 @@
-"""The correctness card: our losses pass it whole, planted faults are found and named, findings are measured."""
+"""The correctness card: our losses pass it whole, planted faults are found, and findings are measured."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_reductions_are_told_apart():
 
 
 def test_the_force_profile_is_the_contrastive_force():
-    """On an anchor with one positive and one negative: 4 d/6 towards the one, 4 (m − d)/6 away from the other.
+    """On an anchor with one positive and one negative: 4 d/6 towards it, 4 (m − d)/6 away.
 
     Both times cos(half the angle), the part of the chord that lies along the sphere.
     """

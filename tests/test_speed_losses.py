@@ -1,4 +1,4 @@
-"""Speed and memory of the losses beside the peers' same forms: ``pytest -m slow -s tests/test_speed_losses.py``.
+"""Speed and memory of the losses beside the peers' same forms: ``pytest -m slow -s`` on this file.
 
 Both sides take turns in one process on one thread, forward and backward, on the same unit vectors. Times are
 the processor's, so that a busy machine does not decide. Memory is the peak of a process of its own.

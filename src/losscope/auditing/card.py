@@ -72,8 +72,8 @@ def audit(
         A Card: one line per check with a verdict, a finding and its meaning; the force profile; the growth.
 
     Raises:
-        LosscopeError: an unknown loss, one that cannot be called on an ordinary batch, or a plot that cannot be
-            drawn or written.
+        LosscopeError: an unknown loss, one that cannot be called on an ordinary batch, or a plot that cannot
+            be drawn or written.
 
     >>> def label_blind(embeddings, labels):
     ...     return (embeddings - embeddings.roll(1, 0)).square().sum(1).mean()

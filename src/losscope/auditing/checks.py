@@ -227,7 +227,7 @@ def singular_points(subject: Subject) -> list[AuditLine]:
             lines.append(line(name, True, finding, "duplicates and collapse do not end training"))
             continue
         if not ordinary < float("inf"):
-            cause = "on ordinary batches too: sqrt or norm at 0 (or acos at 1), as on the diagonal of self-distances"
+            cause = "on ordinary batches too: sqrt or norm at 0 (or acos at 1), as in self-distances"
         elif broken is together and not other:
             cause = "sqrt or norm at 0" + " (or acos at 1)" * bool(subject.vectors())
         elif other:

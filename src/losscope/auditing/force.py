@@ -23,8 +23,9 @@ def force_profile(subject: Subject) -> tuple[AuditLine, ForceProfile | None]:
     """The force on an anchor by its positive's and its negative's distance.
 
     The positive and the negative (class vectors where the loss has them) stand in planes of their own, so
-    that −∂L/∂anchor has one part towards each: ``pull`` towards the positive, ``push`` away from the negative.
-    The three rows are the whole batch, in which the positive is an anchor too: its terms add to the pull.
+    that −∂L/∂anchor has one part towards each: ``pull`` towards the positive, ``push`` away from the
+    negative. The three rows are the whole batch, in which the positive is an anchor too: its terms add to the
+    pull.
     """
     if subject.parameters and subject.classes and not subject.one_vector_per_class:
         said = "not drawn: several vectors per class, or none"

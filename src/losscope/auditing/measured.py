@@ -20,9 +20,9 @@ EXACT = 1e-3
 def reduction(subject: Subject) -> AuditLine:
     """What the loss does with its terms, from a second batch beside the first that it shares no term with.
 
-    The copy lies in orthogonal dimensions with new labels. A sum doubles; a mean over active terms stays, also
-    when inert rows are added; a mean over anchors falls with those only; a mean over valid terms falls with
-    both, since pairs between the two batches are valid and inactive.
+    The copy lies in orthogonal dimensions with new labels. A sum doubles; a mean over active terms stays,
+    also when inert rows are added; a mean over anchors falls with those only; a mean over valid terms falls
+    with both, since pairs between the two batches are valid and inactive.
     """
     if subject.parameters and subject.classes:
         return _reduction_of_rows(subject)
@@ -265,7 +265,7 @@ def _margin_of_class_vectors(subject: Subject, declared: dict[str, float]) -> Au
         ((unit, max(abs(shift - value) / value for shift in measured)) for unit, measured in units.items()),
         key=lambda candidate: candidate[1],
     )
-    said = f"the margin acts as {shifts[0]:.3f}, {shifts[1]:.3f} and {shifts[2]:.3f} radians on the target's angle"
+    said = "the margin shifts the target's angle by {:.3f}, {:.3f} and {:.3f} radians".format(*shifts)
     if errors > NEAR:
         return line(
             "margin", subject.facts is None, f"{said}: no constant unit", "its effect depends on the angle"

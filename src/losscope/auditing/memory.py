@@ -1,4 +1,4 @@
-"""The bytes of tensors that a computation holds at once and writes in all, counted as they are made and freed."""
+"""The bytes of tensors that a computation holds at once and writes in all, counted as they come and go."""
 
 from __future__ import annotations
 

@@ -138,7 +138,8 @@ def subject(loss: str | LossSpec | Callable[..., Any], *, protocol: str = "match
     """A loss by its text, its spec, or itself, ready for the checks.
 
     Args:
-        loss: ``triplet(margin=0.2)``, ``pml:…``, ``path/file.py:name``, or a callable of (embeddings, labels).
+        loss: ``triplet(margin=0.2)``, ``pml:…``, ``path/file.py:name``, or a callable of (embeddings,
+            labels).
         protocol: whose defaults fill what is not given of our own losses.
 
     Raises:

@@ -1,8 +1,8 @@
 """Forward and backward of our losses beside every installed peer with the same form: time and peak memory.
 
-Both sides run in one process and take turns, so that a machine whose speed drifts slows both. Each round gives
-a ratio, and the ratios give a 95 % interval. A side's peak is that of a process of its own, made for one batch
-and limited in its memory: a peer that runs out of memory is a row, not a failure.
+Both sides run in one process and take turns, so that a machine whose speed drifts slows both. Each round
+gives a ratio, and the ratios give a 95 % interval. A side's peak is that of a process of its own, made for
+one batch and limited in its memory: a peer that runs out of memory is a row, not a failure.
 """
 
 from __future__ import annotations

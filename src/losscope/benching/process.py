@@ -21,7 +21,7 @@ LONG = 10.0
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one step took in a process of its own; ``status`` is ``measured``, or says why there are no numbers."""
+    """What a step took in a process of its own; ``status``: ``measured``, or why there is no number."""
 
     status: str
     seconds: float | None = None
@@ -146,7 +146,7 @@ def _measure(task: Task, size: int) -> Measurement:
 
 
 def _limit(size: int, device: str) -> None:
-    """Forbid this process more than ``size`` bytes beyond what it has mapped by now (on CUDA, of the device)."""
+    """Forbid this process more than ``size`` bytes (on CUDA of the device) beyond what it has mapped."""
     if device.startswith("cuda"):
         # The driver maps far more than it uses: a limit on addresses would forbid it.
         torch.cuda.set_per_process_memory_fraction(min(1.0, size / torch.cuda.mem_get_info()[1]))

@@ -25,7 +25,7 @@ Step = Callable[[], Tensor]
 
 @dataclass(frozen=True)
 class Side:
-    """One implementation: whose it is, how it names the loss, and by which factor its value differs from ours.
+    """One implementation: whose it is, how it names the loss, and the factor from our value to its own.
 
     ``other``: how its form differs from ours, where it does; then its ratio is not a fair one, but context.
     """
@@ -38,7 +38,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Work:
-    """One loss on batches of one kind: ``labels`` (B rows, 10 classes) or ``views`` (B anchors, B partners)."""
+    """A loss on batches of one kind: ``labels`` (B rows, 10 classes) or ``views`` (B anchors, B partners)."""
 
     name: str
     batch: str
@@ -130,7 +130,7 @@ def version(side: Side) -> str | None:
 
 
 def batch(size: int, kind: str, device: str = "cpu") -> tuple[Tensor, Tensor]:
-    """Unit vectors with some class structure, (size, 64), or (2 · size, 64) of ``views``, and their labels."""
+    """Unit vectors with some class structure, (size, 64), of ``views`` (2 · size, 64); and their labels."""
     generator = torch.Generator().manual_seed(size)
     rows, classes = (size, CLASSES) if kind == "labels" else (2 * size, size)
     labels = torch.arange(rows) % classes

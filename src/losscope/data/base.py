@@ -32,8 +32,8 @@ class Part:
     index ``About.class_names``; -1 is background. ``fine_labels`` (N,) index ``About.fine_names`` and
     each fine class lies inside one class of ``labels`` (noisy training labels aside). ``groups`` (N,)
     number the recordings, speakers, sites that must not be torn apart. ``second`` (N, ...) is the
-    other modality, as ``inputs``, row i of both being one pair. ``names`` (N,) are file names where there are any.
-    ``rows`` (N,) are positions in the source, None for generated data. ``pairs`` int64 (P, 3) are
+    other modality, as ``inputs``: row i of both is one pair. ``names`` (N,) are file names where there are
+    any. ``rows`` (N,) are positions in the source, None for generated data. ``pairs`` int64 (P, 3) are
     explicit (i, j, same) and ``triplets`` (T, 3) explicit (anchor, positive, negative), as positions in
     this part.
     >>> part = Part(np.zeros((3, 2), np.float32), np.array([0, 0, 1]))
@@ -63,7 +63,7 @@ class Part:
         return len(self.labels)
 
     def take(self, rows: np.ndarray | list[int]) -> Part:
-        """The given rows as a part of its own, in that order; explicit tuples with a row outside are left out."""
+        """The given rows in that order, as a part of their own; tuples with a row outside fall away."""
         rows = np.asarray(rows, dtype=np.int64)
         arrays: dict[str, Any] = {
             name: None if getattr(self, name) is None else getattr(self, name)[rows]
@@ -180,8 +180,9 @@ class Source(ABC):
         train, validation, test = self.sizes()
         edition = f" ({facts.edition})" if facts.edition else ""
         return (
-            f"{facts.name}{edition}: {facts.rows:,} {what[facts.kind]} of {shape} in {facts.classes:,} classes"
-            f" ({each} each); {train:,} train, {validation:,} validation, {test:,} test: {facts.split}"
+            f"{facts.name}{edition}: {facts.rows:,} {what[facts.kind]} of {shape} in {facts.classes:,} "
+            f"classes ({each} each); {train:,} train, {validation:,} validation, {test:,} test: "
+            f"{facts.split}"
         )
 
 
@@ -245,8 +246,8 @@ class Table(Source):
         part = self.pool.take(train)
         require(
             len(np.unique(part.labels[part.labels >= 0])) > 1,
-            f"{self.facts.name}: validation holds out whole groups or classes, and seed {seed} leaves fewer than "
-            "two classes to train on; wanted: more groups, or a split of your own with validation rows",
+            f"{self.facts.name}: validation holds out whole groups or classes, and seed {seed} leaves fewer "
+            "than two classes to train on; wanted: more groups, or a split of your own with validation rows",
         )
         if self.label_noise:
             noisy = rules.redraw_labels(part.labels, self.label_noise, rules.generator(seed, "label noise"))

@@ -30,7 +30,8 @@ def finish(
 
     ``train_labels``: "fine" or "coarse" where the data have both. ``label_noise``: share of the training
     labels redrawn uniformly, by seed. ``limit``: at most about so many training and validation rows, a
-    fixed stratified choice; ``limit_test``: likewise of the test rows. ``pairs``, ``triplets``: files of explicit tuples over the rows.
+    fixed stratified choice; ``limit_test``: likewise of the test rows. ``pairs``, ``triplets``: files of
+    explicit tuples over the rows.
 
     Raises LosscopeError for unequal lengths, NaN or infinity, one class only, no class with two members,
     or splits that leak.
@@ -48,7 +49,7 @@ def finish(
         notes.append("every training class has fewer than 4 rows: validation holds out whole classes")
     if pool.fine_labels is not None and draft.disjoint:
         notes.append(_shared(pool.labels, role))
-    checksum = fingerprint(*(getattr(pool, one.name) for one in dataclasses.fields(pool)), role)
+    checksum = fingerprint(*(getattr(pool, field.name) for field in dataclasses.fields(pool)), role)
     if limit is not None:
         keep, note = _limited(draft.name, pool.labels, role == TEST, limit, "training and validation")
         pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
@@ -104,7 +105,8 @@ def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, dict[str, tuple
             labels, class_names, fine, fine_names = fine, fine_names, None, ()
     elif train_labels == "coarse":
         raise LosscopeError(
-            f"{draft.name} has one kind of labels only; --train-labels coarse wants data with finer labels too"
+            f"{draft.name} has one kind of labels only; --train-labels coarse wants data with finer labels "
+            "too"
         )
     if draft.groups is not None:
         groups, group_names = numbered(draft.groups, ())
@@ -170,7 +172,7 @@ def check_arrays(draft: Draft) -> None:
         if array is not None and len(array) != rows:
             raise LosscopeError(
                 f"{draft.name} has {len(array):,} rows of {what.replace('_', ' ')} but {rows:,} labels; "
-                "wanted: one label a row"
+                "wanted: one label per row"
             )
     for what in ("inputs", "second"):
         array = getattr(draft, what)
@@ -198,8 +200,8 @@ def check_finite(name: str, array: np.ndarray) -> None:
     if len(rows):
         first = ", ".join(map(str, rows[:3])) + (", …" if len(rows) > 3 else "")
         raise LosscopeError(
-            f"{name} has {int(bad.sum()):,} values that are NaN or infinite, in {len(rows):,} of {len(flat):,} "
-            f"rows (rows {first}, counted from 0); wanted: finite numbers"
+            f"{name} has {int(bad.sum()):,} values that are NaN or infinite, in {len(rows):,} of "
+            f"{len(flat):,} rows (rows {first}, counted from 0); wanted: finite numbers"
         )
 
 
@@ -282,11 +284,11 @@ def check_leak(
     """Raise if a value (a class, a group, a file) stands in the test split and outside of it."""
     both = np.intersect1d(values[role == TEST], values[role != TEST])
     if len(both):
-        first = ", ".join(str(spoken[one] if len(spoken) else one) for one in both[:3])
+        first = ", ".join(str(spoken[value] if len(spoken) else value) for value in both[:3])
         many = {"class": "classes"}.get(what, f"{what}s") if len(both) > 1 else what
         raise LosscopeError(
-            f"{name} leaks: {len(both):,} {many} ({first}{', …' if len(both) > 3 else ''}) in the test split and "
-            f"outside of it; wanted: each {what} in one split"
+            f"{name} leaks: {len(both):,} {many} ({first}{', …' if len(both) > 3 else ''}) in the test "
+            f"split and outside of it; wanted: each {what} in one split"
         )
 
 
@@ -318,8 +320,8 @@ def _can_stratify(name: str, labels: np.ndarray, role: np.ndarray) -> bool:
         return True
     require(
         len(counts) >= 5,
-        f"{name} has {int(counts.sum()):,} training rows in {len(counts)} classes, too few to hold out validation; "
-        "wanted: a class of at least 4, or at least 5 classes",
+        f"{name} has {int(counts.sum()):,} training rows in {len(counts)} classes, too few to hold out "
+        "validation; wanted: a class of at least 4, or at least 5 classes",
     )
     return False
 
@@ -327,7 +329,10 @@ def _can_stratify(name: str, labels: np.ndarray, role: np.ndarray) -> bool:
 def _shared(labels: np.ndarray, role: np.ndarray) -> str:
     """What a split by fine classes means for the coarse ones."""
     both = len(np.intersect1d(labels[role == TEST], labels[role != TEST]))
-    return f"the split is by fine classes: {both:,} of {len(np.unique(labels)):,} coarse classes have fine ones on both sides"
+    return (
+        f"the split is by fine classes: {both:,} of {len(np.unique(labels)):,} coarse classes have fine ones "
+        "on both sides"
+    )
 
 
 def _limited(
@@ -346,11 +351,11 @@ def _limited(
 
 def _torn(draft: Draft, table: Table) -> str | None:
     """How many explicit tuples fall away because their rows stand in different parts, for seed 0."""
-    total = sum(len(one) for one in (draft.pairs, draft.triplets) if one is not None)
+    total = sum(len(tuples) for tuples in (draft.pairs, draft.triplets) if tuples is not None)
     if not total:
         return None
     parts = [table.pool.take(rows) for rows in table.rows(0)]
-    kept = sum(len(one) for part in parts for one in (part.pairs, part.triplets) if one is not None)
+    kept = sum(len(tuples) for part in parts for tuples in (part.pairs, part.triplets) if tuples is not None)
     if kept == total:
         return None
     return f"{total - kept:,} of {total:,} explicit tuples fall away: their rows stand in different splits"

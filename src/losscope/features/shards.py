@@ -41,7 +41,7 @@ class Shards:
         """The longest unbroken line of shards from row 0; broken files end it."""
         found: dict[int, tuple[int, Path]] = {}
         for path in self.parts.glob("*-*.npy"):
-            start, stop = (int(one) for one in path.stem.split("-"))
+            start, stop = (int(number) for number in path.stem.split("-"))
             if start not in found or stop > found[start][0]:
                 found[start] = stop, path
         line, place = [], 0
@@ -105,7 +105,8 @@ class Shards:
             return json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             raise LosscopeError(
-                f"the cached features in {str(self.folder)!r} are damaged; remove that folder and run the same command again"
+                f"the cached features in {str(self.folder)!r} are damaged; remove that folder and run the "
+                "same command again"
             ) from None
 
     def open(self) -> np.ndarray:
@@ -116,7 +117,8 @@ class Shards:
             features = np.empty((0, 0), np.float16)
         if len(features) != self.rows or features.dtype != np.float16:
             raise LosscopeError(
-                f"the cached features in {str(self.folder)!r} are damaged; remove that folder and run the same command again"
+                f"the cached features in {str(self.folder)!r} are damaged; remove that folder and run the "
+                "same command again"
             )
         return features
 
@@ -138,6 +140,6 @@ def writing(place: Path) -> Iterator[None]:
         if isinstance(error, FileNotFoundError):
             raise
         raise LosscopeError(
-            f"cannot write {str(place)!r}: {error.strerror}; what is computed is kept: make room, or set LOSSCOPE_CACHE to "
-            "another folder, and run the same command again"
+            f"cannot write {str(place)!r}: {error.strerror}; what is computed is kept: make room, or set "
+            "LOSSCOPE_CACHE to another folder, and run the same command again"
         ) from None
