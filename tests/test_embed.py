@@ -21,7 +21,7 @@ from losscope.core.results import Embedding
 from losscope.features import passes
 from losscope.features.digests import digests
 from losscope.features.embedding import embed as embed_command
-from losscope.features.shards import Shards
+from losscope.features.shards import Origin, Shards
 from losscope.features.source import forget
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -172,9 +172,9 @@ def test_shards_count_the_unbroken_line_from_the_start(tmp_path_factory, sizes, 
     assert shards.done() == starts[unbroken]
     for start, size in zip(starts, sizes, strict=False):
         shards.add(int(start), values[start : start + size])
-    shards.join({})
+    shards.join(Origin(1, "b", {}, ""))
     np.testing.assert_array_equal(shards.open(), values)
-    assert shards.about()["bad"] == []
+    assert shards.unreadable() == []
 
 
 def test_a_broken_shard_ends_the_line(tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 from losscope.auditing.checks import CHECKS, ESSENTIAL
 from losscope.auditing.force import force_profile, profile_figure
 from losscope.auditing.growth import growth
-from losscope.auditing.lines import fill
+from losscope.auditing.lines import Check, fill
 from losscope.auditing.measured import margin_unit, reduction
 from losscope.auditing.subjects import subject
 from losscope.core.errors import require
@@ -85,7 +85,7 @@ def audit(
     start = time.perf_counter()
     audited = subject(loss, protocol=protocol)
     force, cost = _Kept(force_profile), _Kept(growth)
-    checks = {
+    checks: dict[str, Check] = {
         **CHECKS,
         "reduction": reduction,
         "margin": margin_unit,

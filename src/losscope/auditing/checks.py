@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from losscope.auditing.growth import step_cost
-from losscope.auditing.lines import line
+from losscope.auditing.lines import Check, line
 from losscope.auditing.subjects import Subject, cloud
 from losscope.core.results import AuditLine
 
@@ -417,7 +417,7 @@ def _number(value: Tensor | float) -> str:
 ESSENTIAL = ("coincident points",)
 """Checks that find the reason where an ordinary batch fails."""
 
-CHECKS: dict[str, Any] = {
+CHECKS: dict[str, Check] = {
     "ordinary batch": ordinary_batch,
     "labels": labels_matter,
     "class names": class_names,

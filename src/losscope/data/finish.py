@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,14 @@ from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, Part, Tabl
 from losscope.data.readers.tuples import holding_units, implied_labels, read_tuples
 
 TEST_SHARE = 0.3
+
+
+class Names(NamedTuple):
+    """The names that labels, fine labels and groups index."""
+
+    classes: tuple[str, ...]
+    fine: tuple[str, ...]
+    groups: tuple[str, ...]
 
 
 def finish(
@@ -43,7 +52,7 @@ def finish(
     check_arrays(draft)
     pool, names = _pool(draft, train_labels)
     role, whole, split = _roles(draft, pool, names)
-    notes = [*draft.notes, *check_classes(draft.name, pool.labels, role, names["class"])]
+    notes = [*draft.notes, *check_classes(draft.name, pool.labels, role, names.classes)]
     if whole is None and not _can_stratify(draft.name, pool.labels, role):
         whole = pool.labels
         notes.append("every training class has fewer than 4 rows: validation holds out whole classes")
@@ -62,7 +71,7 @@ def finish(
         notes.append(f"{label_noise:.0%} of the training labels are redrawn at random")
     pool = dataclasses.replace(pool, rows=np.arange(len(pool)))
     disjoint = not np.isin(pool.labels[role == TEST], pool.labels[role != TEST]).any()
-    facts = _facts(draft, pool, role, names, split, disjoint, checksum, notes)
+    facts = _facts(draft, pool, role, names, split=split, disjoint=disjoint, checksum=checksum, notes=notes)
     options: tuple = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
     options += () if limit_test is None else ("limit_test", limit_test)
     table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole)
@@ -88,7 +97,7 @@ def _add_tuples(draft: Draft, pairs: str | None, triplets: str | None) -> None:
         draft.notes += notes
 
 
-def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, dict[str, tuple[str, ...]]]:
+def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, Names]:
     """All rows as one part, with the wanted level of labels, and the names of classes and groups."""
     require(
         train_labels in (None, "fine", "coarse"), f"train_labels is {train_labels!r}; choices: fine, coarse"
@@ -122,10 +131,20 @@ def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, dict[str, tuple
         draft.pairs,
         draft.triplets,
     )
-    return pool, {"class": class_names, "fine": fine_names, "group": group_names}
+    return pool, Names(class_names, fine_names, group_names)
 
 
-def _facts(draft, pool, role, names, split, disjoint, checksum, notes) -> About:
+def _facts(
+    draft: Draft,
+    pool: Part,
+    role: np.ndarray,
+    names: Names,
+    *,
+    split: str,
+    disjoint: bool,
+    checksum: str,
+    notes: Sequence[str],
+) -> About:
     (mean, std), (second_mean, second_std) = (
         ((), ()) if array is None or array.dtype != np.uint8 else channel_moments(array, role == TRAIN)
         for array in (pool.inputs, pool.second)
@@ -143,9 +162,9 @@ def _facts(draft, pool, role, names, split, disjoint, checksum, notes) -> About:
         licence=draft.licence,
         disjoint=disjoint,
         checksum=checksum,
-        class_names=names["class"],
-        fine_names=names["fine"],
-        group_names=names["group"],
+        class_names=names.classes,
+        fine_names=names.fine,
+        group_names=names.groups,
         modalities=draft.modalities,
         second_shape=() if pool.second is None else pool.second.shape[1:],
         mean=mean,
@@ -238,7 +257,7 @@ def numbered(values: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, tupl
 UNSEEN = "test of unseen classes, fixed, because most classes have fewer than 4 rows"
 
 
-def _roles(draft: Draft, pool: Part, names: dict) -> tuple[np.ndarray, np.ndarray | None, str]:
+def _roles(draft: Draft, pool: Part, names: Names) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Each row's part; what is held out whole for validation, if anything; and the split in words."""
     require(
         not draft.by_group or pool.groups is not None,
@@ -257,7 +276,7 @@ def _roles(draft: Draft, pool: Part, names: dict) -> tuple[np.ndarray, np.ndarra
             )
         if whole is not None:
             kind = "group" if draft.by_group else "class"
-            check_leak(draft.name, kind, whole, role, names[kind] if kind == "group" else ())
+            check_leak(draft.name, kind, whole, role, names.groups if draft.by_group else ())
         if draft.names is not None:
             check_leak(draft.name, "file", draft.names, role)
         return role, whole, draft.split or "split as given"

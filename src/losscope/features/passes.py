@@ -15,7 +15,7 @@ from losscope.data.readers.sounds import SOUNDS, read_sound
 from losscope.features.backbones import Backbone
 from losscope.features.backbones.base import Takes, need
 from losscope.features.backbones.memory import available
-from losscope.features.shards import Shards
+from losscope.features.shards import Origin, Shards
 
 SHARD = 256
 """Rows of a shard, at least: what a process that is killed loses, at most."""
@@ -77,7 +77,7 @@ def compute(
     backbone: Backbone,
     shards: Shards,
     *,
-    about: dict[str, Any],
+    origin: Origin,
     device: str,
     batch_size: int,
     skip_bad: bool,
@@ -116,7 +116,7 @@ def compute(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    shards.join(about)
+    shards.join(origin)
 
 
 def _batches(

@@ -24,7 +24,7 @@ from losscope.data.loading import undecoded
 from losscope.features.backbones import Backbone, find, parse_preprocess
 from losscope.features.digests import digests
 from losscope.features.passes import Progress, Rows, compute, unreadable
-from losscope.features.shards import Shards
+from losscope.features.shards import Origin, Shards
 
 FORMAT = 1
 """Raised when the features of an unchanged backbone and unchanged data would come out differently."""
@@ -191,17 +191,12 @@ def _compute(
         for note in backbone.notes:
             say(note)
         progress = progress or _spoken(say, backbone.name, time.monotonic())
-    about = {
-        "format": FORMAT,
-        "backbone": backbone.name,
-        "settings": backbone.settings,
-        "preprocessing": backbone.preprocessing,
-    }
+    origin = Origin(FORMAT, backbone.name, backbone.settings, backbone.preprocessing)
     compute(
         rows,
         backbone,
         shards,
-        about=about,
+        origin=origin,
         device=device,
         batch_size=batch_size,
         skip_bad=skip_bad,
@@ -230,7 +225,7 @@ def _readable(
 ) -> Table:
     """The table with the features as its inputs, without the rows that could not be read."""
     features = shards.open()
-    bad = shards.about()["bad"]
+    bad = shards.unreadable()
     if not bad:
         return _described(table, features, backbone, key, [])
     names = [rows.name(row) for row in bad]

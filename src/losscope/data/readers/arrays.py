@@ -50,29 +50,7 @@ def features(
     place, (N, 10, 128) or (N, 10, 7, 7, 512), are averaged over all but the first and last axis, said.
     """
     arrays = _read(path, labels)
-    own = {
-        name: _key(arrays, wanted, path)
-        for name, wanted in (("inputs", inputs), ("second", second))
-        if wanted
-    }
-    first, other = own.get("inputs"), own.get("second")
-    if first is None:
-        modalities = sorted(
-            (name for name in arrays if MODALITY.match(name) and arrays[name].ndim > 1),
-            key=lambda name: HEARD_FIRST.index(MODALITY.match(name)[1].lower()),  # type: ignore[index]
-        )
-        if other is None and len(modalities) == 2 and _find(arrays, INPUTS[:-1]) is None:
-            first, other = modalities
-        else:
-            first = _find(arrays, INPUTS) or _only_matrix(arrays, path)
-    taken = {
-        "labels": _key(arrays, labels, path) if labels else _find(arrays, LABELS),
-        "fine": _key(arrays, fine, path) if fine else _find(arrays, FINE),
-        "groups": _key(arrays, group, path) if group else _find(arrays, GROUPS),
-        "split": _key(arrays, split, path) if split else _find(arrays, SPLITS),
-        "names": _find(arrays, NAMES),
-    }
-    found = {what: None if name is None else arrays[name] for what, name in taken.items()}
+    first, other = _modalities(arrays, inputs, second, path)
     class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else ()
     values, kind, notes = _inputs(arrays[first], first)
     draft = Draft(
@@ -80,10 +58,10 @@ def features(
         f"{first} of {path.name}",
         kind,
         values,
-        _plain_labels(found["labels"]),
-        fine_labels=found["fine"],
-        groups=found["groups"],
-        names=found["names"],
+        _plain_labels(_chosen(arrays, labels, LABELS, path)),
+        fine_labels=_chosen(arrays, fine, FINE, path),
+        groups=_chosen(arrays, group, GROUPS, path),
+        names=_chosen(arrays, None, NAMES, path),
         by_group=group is not None,
         origin=str(path),
         class_names=class_names,
@@ -92,8 +70,9 @@ def features(
         no_labels=f"{str(path)!r} has no labels; wanted: an array named {', '.join(LABELS[:3])}, or option "
         f"labels, or --pairs or --triplets; it has {', '.join(arrays)}",
     )
-    if found["split"] is not None:
-        set_role(draft, found["split"])
+    roles = _chosen(arrays, split, SPLITS, path)
+    if roles is not None:
+        set_role(draft, roles)
     if other is not None:
         add_second(
             draft, arrays, first, other, _ids(arrays, ids, first, path), _ids(arrays, second_ids, other, path)
@@ -120,6 +99,26 @@ def _read(path: Path, labels: str | None) -> Arrays:
         if labels:
             arrays[labels] = arrays["labels"]
     return arrays
+
+
+def _modalities(arrays: Arrays, inputs: str | None, second: str | None, path: Path) -> tuple[str, str | None]:
+    """The names of the inputs and of the other modality, if there is one."""
+    other = _key(arrays, second, path) if second else None
+    if inputs:
+        return _key(arrays, inputs, path), other
+    known = sorted(
+        (name for name in arrays if MODALITY.match(name) and arrays[name].ndim > 1),
+        key=lambda name: HEARD_FIRST.index(MODALITY.match(name)[1].lower()),  # type: ignore[index]
+    )
+    if other is None and len(known) == 2 and _find(arrays, INPUTS[:-1]) is None:
+        return known[0], known[1]
+    return _find(arrays, INPUTS) or _only_matrix(arrays, path), other
+
+
+def _chosen(arrays: Arrays, given: str | None, usual: tuple[str, ...], path: Path) -> np.ndarray | None:
+    """The array of the name that was given, else of a usual name, else None."""
+    name = _key(arrays, given, path) if given else _find(arrays, usual)
+    return None if name is None else arrays[name]
 
 
 def _key(arrays: Arrays, name: str, path: Path) -> str:

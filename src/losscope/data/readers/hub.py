@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,43 +60,44 @@ def hub(
         "a class label column",
         LABELS,
     )
-    columns = {"labels": label, "fine": fine, "group": group}
-    found: dict[str, list] = {what: [] for what in columns}
-    words: list[str] = []
-    values: list[Any] = []
-    for part in parts:
-        data = splits[part]
-        values += _undecoded(data, column) if kind == "images" else list(data.with_format("numpy")[column])
-        words += [part] * len(data)
-        for what, title in columns.items():
-            if title is not None:
-                if title not in data.features:
-                    raise unknown(f"column in hf:{name}", title, data.features)
-                found[what] += list(data[title])
-    given = {what: np.array(cells) if cells else None for what, cells in found.items()}
-    kept, notes = np.arange(len(values)), list[str]()
+    tables = [splits[part] for part in parts]
+    given = [_column(name, tables, title) for title in (label, fine, group)]
     if kind == "images":
-        array, kept, notes = _pictures(values, size, skip_bad)
+        pictures = [row for table in tables for row in _undecoded(table, column)]
+        array, kept, notes = _pictures(pictures, size, skip_bad)
     else:
-        array = np.array([np.asarray(row, np.float32) for row in values])
+        rows = [row for table in tables for row in table.with_format("numpy")[column]]
+        array = np.array([np.asarray(row, np.float32) for row in rows])
+        kept, notes = np.arange(len(array)), []
     names = getattr(features[label], "names", None) or ()
-    given = {what: None if array is None else array[kept] for what, array in given.items()}
+    own, fine_labels, groups = (None if cells is None else cells[kept] for cells in given)
     draft = Draft(
         f"hf:{name}",
         f"{name} of the Hugging Face hub",
         "images" if kind == "images" else "features",
         array,
-        given["labels"],
-        fine_labels=given["fine"],
-        groups=given["group"],
+        own,
+        fine_labels=fine_labels,
+        groups=groups,
         by_group=group is not None,
         origin=f"huggingface.co/datasets/{name}",
         class_names=tuple(names),
         notes=notes,
     )
     if len(set(known.values())) > 1:
-        set_role(draft, np.array(words)[kept])
+        set_role(draft, np.repeat(parts, [len(table) for table in tables])[kept])
     return draft
+
+
+def _column(name: str, tables: Sequence[Any], title: str | None) -> np.ndarray | None:
+    """A column of all tables, one below the other; None where none is wanted."""
+    if title is None:
+        return None
+    for table in tables:
+        if title not in table.features:
+            raise unknown(f"column in hf:{name}", title, table.features)
+    cells = [cell for table in tables for cell in table[title]]
+    return np.array(cells) if cells else None
 
 
 def _download(name: str, config: str | None) -> dict[str, Any]:

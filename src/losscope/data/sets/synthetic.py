@@ -50,12 +50,7 @@ def synthetic(
 
     Source: Zeng 2025, the authors' notebook.
     """
-    require(classes >= 2, f"classes is {classes}; it must be at least 2")
-    require(points >= 2, f"points (per class) is {points}; it must be at least 2")
-    require(dimensions >= 1, f"dimensions is {dimensions}; it must be at least 1")
-    require(0 <= label_noise < 1, f"label_noise is {label_noise}; it is a share, from 0 to below 1")
-    require(outliers >= 0, f"outliers is {outliers}; it is a share of the points, 0 or more")
-    require(subclusters >= 0, f"subclusters is {subclusters}; it is the number per class, 0 for none")
+    _check(classes, points, dimensions, label_noise, outliers, subclusters)
     background = round(outliers * classes * points)
     counts = (classes * points + background, classes * 50, classes * 200)
 
@@ -100,6 +95,17 @@ def synthetic(
         ),
     )
     return Generated(facts, fingerprint(more=f"synthetic {VERSION} {options}"), draw, counts, points)
+
+
+def _check(
+    classes: int, points: int, dimensions: int, label_noise: float, outliers: float, subclusters: int
+) -> None:
+    require(classes >= 2, f"classes is {classes}; it must be at least 2")
+    require(points >= 2, f"points (per class) is {points}; it must be at least 2")
+    require(dimensions >= 1, f"dimensions is {dimensions}; it must be at least 1")
+    require(0 <= label_noise < 1, f"label_noise is {label_noise}; it is a share, from 0 to below 1")
+    require(outliers >= 0, f"outliers is {outliers}; it is a share of the points, 0 or more")
+    require(subclusters >= 0, f"subclusters is {subclusters}; it is the number per class, 0 for none")
 
 
 def _mixture(seed: int, classes: int, dimensions: int, subclusters: int) -> tuple[np.ndarray, np.ndarray]:
