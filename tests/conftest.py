@@ -21,3 +21,37 @@ def data_root() -> Path:
     if not root or not Path(root).is_dir():
         pytest.skip("LOSSCOPE_DATA does not name a folder with the real data sets")
     return Path(root)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    """A cache of features of the test's own."""
+    from losscope.features.source import forget
+
+    monkeypatch.setenv("LOSSCOPE_CACHE", str(tmp_path / "cache"))
+    forget()
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    """A MobileNetV2 of random numbers in a file."""
+    import embed_fixture
+
+    return embed_fixture.mobilenet(tmp_path_factory.mktemp("weights") / "mobile.npz")
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> Path:
+    """48 images of different sizes in three class folders."""
+    import embed_fixture
+
+    return embed_fixture.photos(tmp_path_factory.mktemp("data") / "photos")
+
+
+@pytest.fixture(scope="session")
+def vit(tmp_path_factory) -> Path:
+    """A small vision transformer of random numbers in a folder."""
+    import embed_fixture
+
+    return embed_fixture.small_vit(tmp_path_factory.mktemp("models") / "vit")

@@ -182,7 +182,7 @@ def test_spoken_digits_join_train_with_train(tmp_path, monkeypatch, apart):
     assert source.facts.fine_names[7] == "1 bob"
     if apart:
         speakers = [set(part.groups) for part in (draws.train, draws.validation, draws.test)]
-        assert [len(one) for one in speakers] == [3, 1, 2]
+        assert [len(part) for part in speakers] == [3, 1, 2]
         assert len(set.union(*speakers)) == 6
         assert set(source.splits(5).test.groups) == speakers[2]
     else:

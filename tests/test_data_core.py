@@ -34,8 +34,8 @@ def draft(rows: int = 40, classes: int = 4, **changes) -> Draft:
 @given(labels_of, st.sampled_from([0.1, 0.2, 0.5]), st.integers(0, 5))
 def test_stratified_takes_its_share_of_each_class_and_leaves_pairs(labels, share, seed):
     held = splits.hold_out_stratified(labels, share, np.random.default_rng(seed))
-    for one in np.unique(labels):
-        n, taken = (labels == one).sum(), held[labels == one].sum()
+    for label in np.unique(labels):
+        n, taken = (labels == label).sum(), held[labels == label].sum()
         if n < 4:
             assert taken == 0
         else:
@@ -52,10 +52,10 @@ def test_whole_groups_are_never_torn(groups, seed):
 
 @given(labels_of, st.integers(0, 9))
 def test_label_noise_draws_the_same_rows_whatever_the_labels(labels, seed):
-    one = splits.redraw_labels(labels, 0.5, np.random.default_rng(seed))
+    redrawn = splits.redraw_labels(labels, 0.5, np.random.default_rng(seed))
     moved = splits.redraw_labels(labels + 100, 0.5, np.random.default_rng(seed))
-    assert np.array_equal(one + 100, moved)
-    assert set(one) <= set(labels)
+    assert np.array_equal(redrawn + 100, moved)
+    assert set(redrawn) <= set(labels)
 
 
 @given(st.integers(2, 20), st.integers(0, 30), st.data())
@@ -64,7 +64,7 @@ def test_tuples_follow_their_rows(rows, count, data):
     keep = data.draw(st.lists(st.integers(0, rows - 1), unique=True, min_size=1))
     moved = splits.remap(pairs, np.array(keep), rows, columns=2)
     wanted = [(keep.index(i), keep.index(j), same) for i, j, same in pairs if i in keep and j in keep]
-    assert [tuple(one) for one in moved] == wanted
+    assert [tuple(row) for row in moved] == wanted
 
 
 # What every source keeps
@@ -116,8 +116,8 @@ def test_digests_name_the_content_and_the_options():
         load("digits", limit=100).digest,
     }
     assert len(digests) == 5
-    one, two = finish(draft()), finish(draft(inputs=draft().inputs + 1e-3))
-    assert one.digest == finish(draft()).digest != two.digest
+    same, other = finish(draft()), finish(draft(inputs=draft().inputs + 1e-3))
+    assert same.digest == finish(draft()).digest != other.digest
     a = np.arange(6, dtype=np.float32)
     assert fingerprint(a) != fingerprint(a.reshape(2, 3)) != fingerprint(a.astype(np.float64))
 
@@ -205,9 +205,12 @@ def test_planted_subclusters_give_fine_labels_inside_the_classes():
     part = draws.test
     inside = part.inputs[part.labels == 0]
     fine = part.fine_labels[part.labels == 0]
-    between = np.stack([inside[fine == one].mean(0) for one in np.unique(fine)]).var(0).sum()
+    between = np.stack([inside[fine == label].mean(0) for label in np.unique(fine)]).var(0).sum()
     shuffled = np.random.default_rng(0).permutation(fine)
-    assert between > 1.5 * np.stack([inside[shuffled == one].mean(0) for one in np.unique(fine)]).var(0).sum()
+    assert (
+        between
+        > 1.5 * np.stack([inside[shuffled == label].mean(0) for label in np.unique(fine)]).var(0).sum()
+    )
 
 
 # Checks
@@ -255,7 +258,7 @@ def test_leaks_are_refused():
     role = np.where(np.arange(40) < 20, TRAIN, TEST).astype(np.int8)
     with pytest.raises(LosscopeError, match=r"leaks: 4 classes \(0, 1, 2, …\) in the test split and outside"):
         finish(draft(role=role, disjoint=True))
-    names = np.array([f"{one % 30}.png" for one in range(40)])
+    names = np.array([f"{row % 30}.png" for row in range(40)])
     with pytest.raises(LosscopeError, match=r"leaks: 10 files \(0\.png"):
         finish(draft(role=role, names=names))
     groups = np.array(["ann", "bob"] * 20)
@@ -264,7 +267,7 @@ def test_leaks_are_refused():
 
 
 def test_group_disjoint_splits_tear_nobody_apart():
-    groups = np.repeat([f"speaker {one}" for one in range(8)], 5)
+    groups = np.repeat([f"speaker {number}" for number in range(8)], 5)
     source = finish(draft(groups=groups, by_group=True))
     tests = set()
     for seed in range(5):
@@ -286,7 +289,7 @@ def test_too_few_groups_to_hold_out_validation():
 def test_singletons_are_counted_and_kept():
     labels = np.concatenate([np.arange(30) % 3, [7, 8, 9]])
     source = finish(draft(rows=33, labels=labels, inputs=np.zeros((33, 2))))
-    assert any("3 of 6 training classes have a single member" in one for one in source.facts.notes)
+    assert any("3 of 6 training classes have a single member" in note for note in source.facts.notes)
     assert {3, 4, 5} <= set(source.splits(0).train.labels)
 
 
@@ -338,6 +341,16 @@ def test_parts_check_their_lengths():
 # Names
 
 
+def test_a_source_describes_itself_for_results():
+    source = load("synthetic", classes=3)
+    said = source.description()
+    assert (said.name, said.classes, said.generated, said.disjoint) == ("synthetic", 3, True, False)
+    assert said.class_names == ("0", "1", "2")
+    assert said.described == source.describe()
+    assert said.digest == source.digest
+    assert said.notes == source.facts.notes != ()
+
+
 def test_unknown_names_and_options():
     with pytest.raises(LosscopeError, match="did you mean 'digits'"):
         load("digts")
@@ -347,8 +360,6 @@ def test_unknown_names_and_options():
         load("digits", lable_noise=0.1)
     with pytest.raises(LosscopeError, match="the data root '/nowhere' is not a folder"):
         load("mnist", "/nowhere")
-    with pytest.raises(LosscopeError, match="unknown protocol 'fair'"):
-        load("digits").splits(0, "fair")
     with pytest.raises(LosscopeError, match=r"label_noise is 1\.5"):
         load("digits", label_noise=1.5)
     with pytest.raises(LosscopeError, match="classes is 1"):

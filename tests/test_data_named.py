@@ -1,4 +1,4 @@
-"""The data sets with names: their original layouts made small, downloads, and the real files where they are."""
+"""The named data sets: their original layouts made small, downloads, and the real files where they are."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def test_feature_files_tell_their_edition_by_the_number_of_images(tmp_path):
         source = load("cub200", folder)
         assert source.facts.edition == edition
         assert edition in source.describe()
-        assert any("not comparable" in one for one in source.facts.notes) == (rows != 11788)
+        assert any("not comparable" in note for note in source.facts.notes) == (rows != 11788)
 
 
 @pytest.mark.parametrize("layout", ["devkit", "all"])

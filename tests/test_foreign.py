@@ -72,9 +72,7 @@ def digits():
 def population(source, loss, seeds, epochs=1):
     study = Study.of(data="digits", losses=[loss], seeds=seeds, epochs=epochs)
     runs = [run for run in study.expand("vectors") if not run.loss.baseline]
-    return Population(
-        runs, [source.splits(run.seed, protocol="matched") for run in runs], torch.device("cpu")
-    )
+    return Population(runs, [source.splits(run.seed) for run in runs], torch.device("cpu"))
 
 
 def test_a_text_is_read_into_names_and_literals():

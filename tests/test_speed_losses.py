@@ -1,7 +1,7 @@
-"""Speed and memory of the losses beside the peers' same forms: ``pytest -m slow -s tests/test_speed_losses.py``.
+"""Speed and memory of the losses beside the peers' same forms: ``pytest -m slow -s`` on this file.
 
-Both sides run by turns in one process on one thread, forward and backward, on the same unit vectors; times are of
-the processor, so that a busy machine does not decide. Memory is the peak of a process of its own.
+Both sides take turns in one process on one thread, forward and backward, on the same unit vectors. Times are
+the processor's, so that a busy machine does not decide. Memory is the peak of a process of its own.
 """
 
 from __future__ import annotations
@@ -188,10 +188,10 @@ def test_pairs_beside_sentence_transformers(rows: int) -> None:
 
 PEAK = """
 import torch
-from losscope.losses import module
+from losscope.losses import loss
 torch.set_num_threads(1)
 z = torch.nn.functional.normalize(torch.randn({rows}, 64), dim=-1).requires_grad_()
-module({name!r})(z, torch.arange({rows}) % 10).backward()
+loss({name!r})(z, torch.arange({rows}) % 10).backward()
 print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 """
 

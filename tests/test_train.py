@@ -34,7 +34,7 @@ def runs_of(loss: str, seeds: int, protocol: str = "matched", data: str = "digit
 
 
 def population(source, runs):
-    drawn = {run.seed: source.splits(run.seed, protocol=run.protocol.name) for run in runs}
+    drawn = {run.seed: source.splits(run.seed) for run in runs}
     return Population(runs, [drawn[run.seed] for run in runs], torch.device("cpu"))
 
 

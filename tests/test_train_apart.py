@@ -15,7 +15,7 @@ def test_members_of_unlike_size_have_the_numbers_of_each_alone(tmp_path):
     source = load("synthetic", classes=4, points=24, dimensions=8)
     study = Study.of(data="synthetic", losses=["triplet"], seeds=3, protocol="paper", epochs=2, batch_size=16)
     runs = [run for run in study.expand("vectors") if not run.loss.baseline]
-    splits = [source.splits(run.seed, protocol="paper") for run in runs]
+    splits = [source.splits(run.seed) for run in runs]
     part = splits[1].train
     shorter = part.take(np.arange(len(part) - 20))
     splits[1] = dataclasses.replace(splits[1], train=shorter)

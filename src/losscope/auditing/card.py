@@ -1,68 +1,31 @@
-"""A correctness card: one line a check, with a verdict and what it means for training."""
+"""The correctness card of any loss: what is checked, in which order, and how it is shown."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from losscope.auditing.subjects import Subject
+from losscope.auditing.checks import CHECKS, ESSENTIAL
+from losscope.auditing.force import force_profile, profile_figure
+from losscope.auditing.growth import growth
+from losscope.auditing.lines import Check, fill
+from losscope.auditing.measured import margin_unit, reduction
+from losscope.auditing.subjects import subject
+from losscope.core.errors import require
+from losscope.core.results import AuditLine, AuditResult
+from losscope.core.spec import LossSpec
+from losscope.reporting.pictures import Figures, save, suffix
 
 
-@dataclass(frozen=True)
-class Line:
-    """One check of a card.
-
-    ``passed`` is None where the check does not apply to the loss, or could not tell.
-    """
-
-    check: str
-    passed: bool | None
-    finding: str
-    meaning: str
-
-
-Check = Callable[[Subject], "Line | Sequence[Line]"]
-
-
-@dataclass
-class Card:
-    """The card of one loss; ``data`` is what ``losscope audit --json`` prints."""
-
-    loss: str
-    lines: list[Line] = field(default_factory=list)
-    profile: dict[str, Any] | None = None
-    growth: dict[str, Any] | None = None
-    versions: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    @property
-    def failed(self) -> list[Line]:
-        """The lines that did not pass."""
-        return [line for line in self.lines if line.passed is False]
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The card as plain values."""
-        return {
-            "schema": 1,
-            "loss": self.loss,
-            "passed": not self.failed,
-            "lines": [vars(line) for line in self.lines],
-            "profile": self.profile,
-            "growth": self.growth,
-            "versions": self.versions,
-            "seconds": round(self.seconds, 2),
-        }
-
-    def json(self) -> str:
-        """The JSON text."""
-        return json.dumps(self.data, indent=1, ensure_ascii=False, allow_nan=False)
+class Card(AuditResult):
+    """The correctness card of one loss, with its views: a table, a figure, one sentence."""
 
     def table(self) -> Any:
         """The card as a Rich table."""
+        from rich.markup import escape
         from rich.table import Table
 
         table = Table(title=self.loss, title_justify="left")
@@ -70,48 +33,111 @@ class Card:
             table.add_column(column, overflow="fold")
         marks = {True: "[green]✓[/]", False: "[red]✗[/]", None: "–"}
         for line in self.lines:
-            table.add_row(marks[line.passed], line.check, _plain(line.finding), _plain(line.meaning))
+            table.add_row(marks[line.passed], line.check, escape(line.finding), escape(line.meaning))
         return table
+
+    def figure(self) -> Figures:
+        """The force profile as two makers of a figure: plotly's and matplotlib's.
+
+        Raises:
+            LosscopeError: the loss has no force profile; with the reason.
+        """
+        findings = [line.finding for line in self.lines if line.check == "force profile"]
+        require(self.profile is not None, f"{self.loss!r} has no force profile to draw: {''.join(findings)}")
+        assert self.profile is not None
+        return profile_figure(self.profile, self.loss)
 
     def __str__(self) -> str:
         if not self.failed:
-            return f"{self.loss}: no failed line of {len(self.lines)}"
+            return f"{self.loss}: none of {len(self.lines)} lines failed"
         said = "; ".join(f"{line.check}: {line.finding}" for line in self.failed)
         return f"{self.loss}: {len(self.failed)} of {len(self.lines)} lines failed: {said}"
 
 
-def fill(subject: Subject, checks: dict[str, Check], essential: Sequence[str] = ()) -> list[Line]:
-    """Run the checks one by one; one that raises is a failed line with what was raised.
+def audit(
+    loss: str | LossSpec | Callable[..., Any],
+    *,
+    protocol: str = "matched",
+    plot: str | Path | None = None,
+    trust: bool = False,
+) -> Card:
+    """Check any loss on small batches of its own; nothing is trained. Takes a few seconds.
 
-    If the first check fails, only the ``essential`` ones are judged: the others would all say the same.
+    Args:
+        loss: a registered loss with optional hyperparameters, ``pml:…``, ``sentence_transformers:…``,
+            ``package.module:Class``, ``path/file.py:function``, or a callable of (embeddings, labels).
+        protocol: whose defaults fill what is not given of our own losses.
+        plot: a file ending in .html, .png, .svg or .pdf, to which the force profile is drawn.
+        trust: whether the code of a loss that is neither ours nor a known library's may run.
+
+    Returns:
+        A Card: one line per check with a verdict, a finding and its meaning; the force profile; the growth.
+
+    Raises:
+        LosscopeError: an unknown loss, one that cannot be called on an ordinary batch, or a plot that cannot
+            be drawn or written.
+
+    >>> def label_blind(embeddings, labels):
+    ...     return (embeddings - embeddings.roll(1, 0)).square().sum(1).mean()
+    >>> audit(label_blind).failed[0].check
+    'labels'
     """
-    lines: list[Line] = []
-    for name, check in checks.items():
-        if lines and lines[0].passed is False and name not in essential:
-            lines.append(Line(name, None, f"not judged: {lines[0].finding}", lines[0].meaning))
-            continue
+    if plot is not None:
+        suffix(plot)
+    start = time.perf_counter()
+    audited = subject(loss, protocol=protocol, trust=trust)
+    force, cost = _Kept(force_profile), _Kept(growth)
+    checks: dict[str, Check] = {
+        **CHECKS,
+        "reduction": reduction,
+        "margin": margin_unit,
+        "force profile": force,
+        "time growth": cost,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        lines = fill(audited, checks, ESSENTIAL)
+    card = Card(
+        loss=audited.name,
+        passed=all(line.passed is not False for line in lines),
+        lines=tuple(lines),
+        profile=force.kept,
+        growth=cost.kept,
+        versions=_versions(audited.name),
+        seconds=round(time.perf_counter() - start, 2),
+    )
+    if plot is not None:
+        save(card.figure(), plot)
+    return card
+
+
+class _Kept:
+    """A measurement (lines, value) as a check: it gives the lines and keeps the value."""
+
+    def __init__(self, measure: Callable[[Any], tuple[Any, Any]]) -> None:
+        self.measure = measure
+        self.kept: Any = None
+
+    def __call__(self, subject: Any) -> AuditLine | list[AuditLine]:
+        lines, self.kept = self.measure(subject)
+        return lines
+
+
+def _versions(name: str) -> dict[str, str]:
+    import torch
+
+    from losscope import __version__
+    from losscope.core import calls
+    from losscope.losses.foreign.sources import version
+
+    versions = {"losscope": __version__, "torch": torch.__version__}
+    if calls.is_foreign(name):
+        where = calls.parse(name).where
         try:
-            made = check(subject)
-            lines += [made] if isinstance(made, Line) else made
-        except Exception as error:
-            said = (
-                f"raised {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
-            )
-            lines.append(Line(name, False, said, "a batch like this one stops training"))
-    return lines
+            versions[where] = version(where.split(".")[0])
+        except ValueError:
+            return versions
+    return versions
 
 
-class Clock:
-    """Seconds since it was made."""
-
-    def __init__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __call__(self) -> float:
-        return time.perf_counter() - self.start
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+__all__ = ["Card", "audit"]

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from losscope.auditing.card import Line
 from losscope.auditing.growth import step_cost
+from losscope.auditing.lines import Check, line
 from losscope.auditing.subjects import Subject, cloud
+from losscope.core.results import AuditLine
 
 PERMUTATIONS = 8
 BLIND_RANK = 2
@@ -23,36 +24,36 @@ BIG_ID = 2**24
 """From here on neighbouring integers are one number in float32."""
 
 
-def ordinary_batch(subject: Subject) -> Line:
+def ordinary_batch(subject: Subject) -> AuditLine:
     """Are value and gradient finite, and is there a gradient, on an ordinary batch?"""
     value, gradient = subject.gradient(*cloud(subject, 6, 4))
     said = f"value {_number(value)}, gradient {_number(gradient.norm())}"
     if not (torch.isfinite(value) and torch.isfinite(gradient).all()):
-        return Line("ordinary batch", False, f"not finite on an ordinary batch: {said}", _BROKEN)
+        return line("ordinary batch", False, f"not finite on an ordinary batch: {said}", _BROKEN)
     if not gradient.any():
-        return Line(
+        return line(
             "ordinary batch", False, f"no gradient on an ordinary batch: {said}", "nothing is learned"
         )
-    return Line("ordinary batch", True, f"{said} on 24 rows of 6 classes", "it can be trained")
+    return line("ordinary batch", True, f"{said} on 24 rows of 6 classes", "it can be trained")
 
 
-def labels_matter(subject: Subject) -> Line:
+def labels_matter(subject: Subject) -> AuditLine:
     """Does permuting the labels change the gradient, row by row?"""
     change, rank = _by_labels(subject)
     if rank is None:
-        return Line(
+        return line(
             "labels", None, "no gradient on an ordinary batch: no term is active", "nothing is learned here"
         )
     if rank > BLIND_RANK:
         said = f"permuting the labels changes the gradient by {change:.0%}"
-        return Line("labels", True, said, "the loss sees which rows belong together")
+        return line("labels", True, said, "the loss sees which rows belong together")
     moved = (
         "leaves the gradient as it was" if rank == 0 else f"moves the gradient in {rank} direction(s) only"
     )
     said = f"label-blind: permuting the labels {moved}"
     if _counts_labels(subject):
         said += f"; it sees how many rows are alike, not which ones: {_ACCIDENT}"
-    return Line(
+    return line(
         "labels", False, said, "it does not know which rows belong together and learns nothing about classes"
     )
 
@@ -84,23 +85,23 @@ def _counts_labels(subject: Subject) -> bool:
     return not _near(subject, gradient, other)
 
 
-def class_names(subject: Subject) -> Line:
+def class_names(subject: Subject) -> AuditLine:
     """Is the value the same when classes are renamed, also to ids that float32 cannot tell apart?"""
     if subject.parameters and subject.classes:
-        return Line("class names", None, "each class has a vector of its own", "labels must be 0 … C−1")
+        return line("class names", None, "each class has a vector of its own", "labels must be 0 … C−1")
     z, labels = cloud(subject, 6, 4)
     value = subject.value(z, labels)
     names = {"renamed": torch.tensor([5, 3, 17, 0, 8, 2]), f"from {BIG_ID} on": BIG_ID + torch.arange(6)}
     for what, name in names.items():
         other = subject.value(z, name[labels])
         if not _close(subject, value, other):
-            return Line(
+            return line(
                 "class names",
                 False,
                 f"classes {what}: {_number(other)} instead of {_number(value)}",
                 "labels enter as numbers, not as names of classes",
             )
-    return Line(
+    return line(
         "class names",
         True,
         "renaming classes changes nothing, large ids included",
@@ -108,22 +109,22 @@ def class_names(subject: Subject) -> Line:
     )
 
 
-def order(subject: Subject) -> Line:
+def order(subject: Subject) -> AuditLine:
     """Do value and gradient follow a permutation of the batch's rows?"""
     z, labels = cloud(subject, 6, 4)
     value, gradient = subject.gradient(z, labels)
     rows = torch.randperm(len(labels), generator=torch.Generator().manual_seed(3))
     other, moved = subject.gradient(z[rows], labels[rows])
     if _close(subject, value, other) and _near(subject, gradient[rows], moved):
-        return Line("order", True, "rows in another order give the same", "batches need no order")
+        return line("order", True, "rows in another order give the same", "batches need no order")
     if not _close(subject, subject.value(z, labels, seed=1), value):
-        return Line(
+        return line(
             "order",
             None,
             "draws at random, so that two calls on one batch differ",
             "the audit holds the seed still; results need a seed to be repeated",
         )
-    return Line(
+    return line(
         "order",
         False,
         f"rows in another order give {_number(other)} instead of {_number(value)}",
@@ -131,7 +132,7 @@ def order(subject: Subject) -> Line:
     )
 
 
-def rotation(subject: Subject) -> Line:
+def rotation(subject: Subject) -> AuditLine:
     """Is the value the same when embeddings and class vectors are rotated together?"""
     z, labels = cloud(subject, 6, 4)
     generator = torch.Generator().manual_seed(4)
@@ -144,13 +145,13 @@ def rotation(subject: Subject) -> Line:
     value, other = subject.value(z, labels), subject.value(z @ turn, labels, turned)
     with_vectors = ", class vectors with them," if subject.vectors() else ""
     if _close(subject, value, other):
-        return Line(
+        return line(
             "rotation",
             True,
             f"embeddings rotated{with_vectors} give the same",
             "only distances and angles count, as they do in retrieval",
         )
-    return Line(
+    return line(
         "rotation",
         False,
         f"embeddings rotated{with_vectors} give {_number(other)} instead of {_number(value)}",
@@ -158,20 +159,20 @@ def rotation(subject: Subject) -> Line:
     )
 
 
-def scale(subject: Subject) -> Line:
+def scale(subject: Subject) -> AuditLine:
     """Is the value the same when the embeddings are multiplied, if the loss claims so?"""
     z, labels = cloud(subject, 6, 4)
     value, other = subject.value(z, labels), subject.value(3 * z, labels)
     claimed = subject.facts is not None and subject.facts.normalised
     if _close(subject, value, other):
-        return Line("scale", True, "embeddings times 3 give the same: it normalises", "norms are not trained")
+        return line("scale", True, "embeddings times 3 give the same: it normalises", "norms are not trained")
     meaning = "norms are trained too; normalise before the loss if retrieval is by cosine"
-    return Line(
+    return line(
         "scale", not claimed, f"embeddings times 3 give {_number(other)}, not {_number(value)}", meaning
     )
 
 
-def finite_differences(subject: Subject) -> Line:
+def finite_differences(subject: Subject) -> AuditLine:
     """Is the gradient, by embeddings and own parameters, the slope that finite differences find?"""
     z, labels = cloud(subject, 6, 4)
     exact = subject.tolerance < 1e-6
@@ -181,7 +182,7 @@ def finite_differences(subject: Subject) -> Line:
         leaf.requires_grad_()
 
     def value(parts: dict[str, Tensor]) -> Tensor:
-        return subject.value(parts[""], labels, {name: one for name, one in parts.items() if name})
+        return subject.value(parts[""], labels, {name: part for name, part in parts.items() if name})
 
     at = value(leaves)
     gradients = torch.autograd.grad(at, list(leaves.values()), allow_unused=True, materialize_grads=True)
@@ -200,17 +201,17 @@ def finite_differences(subject: Subject) -> Line:
             if not relative <= worst:
                 worst, where = relative, name or "embeddings"
     if worst <= allowed:
-        return Line(
+        return line(
             "finite differences",
             True,
             f"the gradient is the slope, to {worst:.0e}",
             "training goes down the value that it reports",
         )
     said = f"by {where} the gradient differs from the slope by {worst:.0%}"
-    return Line("finite differences", False, said, "training does not go down the value that it reports")
+    return line("finite differences", False, said, "training does not go down the value that it reports")
 
 
-def singular_points(subject: Subject) -> list[Line]:
+def singular_points(subject: Subject) -> list[AuditLine]:
     """Is the gradient finite where points coincide and where they are opposite?"""
     ordinary = float(subject.gradient(*cloud(subject, 6, 4))[1].double().norm())
     together = _broken(subject, _coincident(subject), ordinary)
@@ -223,10 +224,10 @@ def singular_points(subject: Subject) -> list[Line]:
                 if broken is together
                 else "finite there too"
             )
-            lines.append(Line(name, True, finding, "duplicates and collapse do not end training"))
+            lines.append(line(name, True, finding, "duplicates and collapse do not end training"))
             continue
         if not ordinary < float("inf"):
-            cause = "on ordinary batches too: sqrt or norm at 0 (or acos at 1), as on the diagonal of self-distances"
+            cause = "on ordinary batches too: sqrt or norm at 0 (or acos at 1), as in self-distances"
         elif broken is together and not other:
             cause = "sqrt or norm at 0" + " (or acos at 1)" * bool(subject.vectors())
         elif other:
@@ -234,11 +235,11 @@ def singular_points(subject: Subject) -> list[Line]:
         else:
             cause = "a pole at distance 2 (cos = −1)"
         meaning = "one duplicate in a batch makes every weight NaN" if broken is together else _BROKEN
-        lines.append(Line(name, False, f"{broken[0]}: {cause}", meaning))
+        lines.append(line(name, False, f"{broken[0]}: {cause}", meaning))
     return lines
 
 
-def degenerate_batches(subject: Subject) -> list[Line]:
+def degenerate_batches(subject: Subject) -> list[AuditLine]:
     """Is the gradient finite on batches without a positive, without a negative, or of one row?"""
     many = min(subject.most, 8)
     z, _ = cloud(subject, many, 4)
@@ -258,21 +259,21 @@ def degenerate_batches(subject: Subject) -> list[Line]:
             value, gradient = subject.gradient(rows, labels)
         except Exception as error:
             said = f"raised {type(error).__name__} on {what}: {str(error).splitlines()[0]}"
-            lines.append(Line(name, False, said, "such a batch stops training"))
+            lines.append(line(name, False, said, "such a batch stops training"))
             continue
         if torch.isfinite(value) and torch.isfinite(gradient).all():
             said = f"{what}: value {_number(value)}, gradient {_number(gradient.norm())}"
-            lines.append(Line(name, True, said, "such a batch does no harm"))
+            lines.append(line(name, True, said, "such a batch does no harm"))
         else:
             said = f"{what}: value {_number(value)}, gradient {_number(gradient.norm())}"
-            lines.append(Line(name, False, said, "such a batch makes every weight NaN"))
+            lines.append(line(name, False, said, "such a batch makes every weight NaN"))
     return lines
 
 
-def precision(subject: Subject) -> list[Line]:
+def precision(subject: Subject) -> list[AuditLine]:
     """Is the value in half and single precision that of float64 on the same rounded inputs?"""
     small = step_cost(subject, 64)
-    rows_ = 64 if small["seconds"] > COSTLY or small["bytes"] > COSTLY_BYTES else 256
+    rows_ = 64 if small.seconds > COSTLY or small.bytes > COSTLY_BYTES else 256
     classes = min(rows_ // 8, subject.classes or rows_)
     z, labels = cloud(subject, classes, rows_ // classes)
     margin = next(iter(subject.margins().values()), 1.0)
@@ -285,7 +286,7 @@ def precision(subject: Subject) -> list[Line]:
             value, gradient = subject.gradient(rows, labels, own)
         except NotImplementedError as error:
             lines.append(
-                Line(
+                line(
                     name,
                     None,
                     f"not supported on this device: {str(error).splitlines()[0]}",
@@ -296,7 +297,7 @@ def precision(subject: Subject) -> list[Line]:
         except Exception as error:
             said = f"raised {type(error).__name__}: {str(error).splitlines()[0]}"
             unsupported = "not implemented for" in str(error)
-            lines.append(Line(name, None if unsupported else False, said, "cast to float32 before this loss"))
+            lines.append(line(name, None if unsupported else False, said, "cast to float32 before this loss"))
             continue
         reference = subject.value(rows.double(), labels, {key: value.double() for key, value in own.items()})
         error_ = abs(float(value) - float(reference))
@@ -304,21 +305,21 @@ def precision(subject: Subject) -> list[Line]:
         finite = bool(torch.isfinite(gradient).all())
         said = f"{_number(value)} against {_number(reference)} in float64, error {error_:.1e}"
         if not finite:
-            lines.append(Line(name, False, f"{said}; gradient not finite", _BROKEN))
+            lines.append(line(name, False, f"{said}; gradient not finite", _BROKEN))
         elif error_ <= bound:
-            lines.append(Line(name, True, said, "this precision may be used"))
+            lines.append(line(name, True, said, "this precision may be used"))
         else:
             lines.append(
-                Line(name, False, f"{said}, more than {bound:.1e}", "cast to float32 before this loss")
+                line(name, False, f"{said}, more than {bound:.1e}", "cast to float32 before this loss")
             )
     return lines
 
 
-def broadcast(subject: Subject) -> Line:
+def broadcast(subject: Subject) -> AuditLine:
     """Does a (B,1) shape meet a (B,) one, inside the loss or when the labels come as (B,1)?"""
     rank = _by_labels(subject)[1]
     if rank <= BLIND_RANK and _counts_labels(subject):
-        return Line(
+        return line(
             "broadcast", False, f"inside the loss: {_ACCIDENT}", "shapes must be (B,) and (B,), or both (B,1)"
         )
     z, labels = cloud(subject, 6, 4)
@@ -326,13 +327,13 @@ def broadcast(subject: Subject) -> Line:
     try:
         other, moved = subject.gradient(z, labels[:, None])
     except Exception as error:
-        return Line(
+        return line(
             "broadcast", True, f"labels (B,1) are refused ({type(error).__name__})", "no silent B×B broadcast"
         )
     if _close(subject, value, other) and _near(subject, gradient, moved):
-        return Line("broadcast", True, "labels (B,1) give the same as (B,)", "no silent B×B broadcast")
+        return line("broadcast", True, "labels (B,1) give the same as (B,)", "no silent B×B broadcast")
     said = f"labels (B,1) give {_number(other)}, labels (B,) {_number(value)}"
-    return Line("broadcast", False, said, "a stray dimension of the labels silently trains something else")
+    return line("broadcast", False, said, "a stray dimension of the labels silently trains something else")
 
 
 _BROKEN = "one such batch makes every weight NaN"
@@ -416,7 +417,7 @@ def _number(value: Tensor | float) -> str:
 ESSENTIAL = ("coincident points",)
 """Checks that find the reason where an ordinary batch fails."""
 
-CHECKS: dict[str, Any] = {
+CHECKS: dict[str, Check] = {
     "ordinary batch": ordinary_batch,
     "labels": labels_matter,
     "class names": class_names,

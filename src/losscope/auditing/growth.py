@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
-from losscope.auditing.card import Line
+from losscope.auditing.lines import line
 from losscope.auditing.memory import footprint
 from losscope.auditing.subjects import CLASSES, Subject, cloud
+from losscope.core.results import AuditLine, Exponents, Growth, StepCost
 
 START, MOST = 64, 1024
 """Batch sizes of the growth: doubled from the first until a step is slow or large, at most to the second."""
@@ -19,12 +20,12 @@ SQUARE = 2.5
 """A measured exponent above this is no longer B²."""
 
 
-def growth(subject: Subject) -> tuple[list[Line], dict[str, Any]]:
+def growth(subject: Subject) -> tuple[list[AuditLine], Growth]:
     """Exponents of time and memory in the batch size, over its last two doublings.
 
     Time is steep only if the numbers written are so too: seconds alone also tell of caches and neighbours.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[StepCost] = []
     size = START
     while size <= MOST:
         try:
@@ -34,31 +35,36 @@ def growth(subject: Subject) -> tuple[list[Line], dict[str, Any]]:
             if not rows:
                 raise
             break
-        slow = rows[-1]["seconds"] > (SLOW if len(rows) > 1 else 10 * SLOW)
+        slow = rows[-1].seconds > (SLOW if len(rows) > 1 else 10 * SLOW)
         if slow or _next(rows, "bytes") > LARGE:
             break
         size *= 2
     last = rows[-3:]
-    exponents = {key: _exponent(last, key) for key in ("seconds", "bytes", "written")}
-    written = exponents["written"] or 0.0
+    exponents = Exponents(
+        seconds=_exponent(last, "seconds"),
+        bytes=_exponent(last, "bytes"),
+        written=_exponent(last, "written"),
+    )
+    written, end = exponents.written or 0.0, last[-1]
     lines = []
-    for name, key in (("time growth", "seconds"), ("memory growth", "bytes")):
-        exponent, end = exponents[key], last[-1]
+    for name, exponent, shown in (
+        ("time growth", exponents.seconds, f"{end.seconds:.3g} s"),
+        ("memory growth", exponents.bytes, f"{end.bytes / 2**20:.0f} MiB"),
+    ):
         if exponent is None:
             said = f"one step of {START} rows is already slow or large"
-            lines.append(Line(name, None, said, "only small batches are affordable"))
+            lines.append(line(name, None, said, "only small batches are affordable"))
             continue
-        shown = f"{end[key]:.3g} s" if key == "seconds" else f"{end[key] / 2**20:.0f} MiB"
-        said = f"B^{exponent:.1f} from B = {last[0]['size']} to {end['size']}, where a step takes {shown}"
-        steep = exponent > SQUARE and (key == "bytes" or written > SQUARE)
+        said = f"B^{exponent:.1f} from B = {last[0].size} to {end.size}, where a step takes {shown}"
+        steep = exponent > SQUARE and (name == "memory growth" or written > SQUARE)
         meaning = (
             "twice the batch costs about eight times as much" if steep else "large batches are affordable"
         )
-        lines.append(Line(name, not steep, said, meaning))
-    return lines, {"rows": rows, "exponents": exponents}
+        lines.append(line(name, not steep, said, meaning))
+    return lines, Growth(rows=tuple(rows), exponents=exponents)
 
 
-def step_cost(subject: Subject, size: int) -> dict[str, Any]:
+def step_cost(subject: Subject, size: int) -> StepCost:
     """Seconds, peak bytes and numbers written of a step, forward and backward in float32, of 8 classes."""
     # Of one size each, as some losses want.
     classes = min(subject.classes or CLASSES, CLASSES)
@@ -72,15 +78,19 @@ def step_cost(subject: Subject, size: int) -> dict[str, Any]:
         best = min(best, time.perf_counter() - start)
         if best > SLOW:
             break
-    return {"size": size, "seconds": best, "bytes": peak, "written": written}
+    return StepCost(size=size, seconds=best, bytes=peak, written=written)
 
 
-def _next(rows: Sequence[dict[str, Any]], key: str) -> float:
+Cost = Literal["seconds", "bytes", "written"]
+
+
+def _next(rows: Sequence[StepCost], cost: Cost) -> float:
     """What twice the last batch will need, grown as the last doubling did."""
-    return rows[-1][key] * (rows[-1][key] / rows[-2][key] if len(rows) > 1 else 16)
+    last = getattr(rows[-1], cost)
+    return last * (last / getattr(rows[-2], cost) if len(rows) > 1 else 16)
 
 
-def _exponent(rows: Sequence[dict[str, Any]], key: str) -> float | None:
+def _exponent(rows: Sequence[StepCost], cost: Cost) -> float | None:
     if len(rows) < 2:
         return None
-    return math.log(rows[-1][key] / rows[0][key]) / math.log(rows[-1]["size"] / rows[0]["size"])
+    return math.log(getattr(rows[-1], cost) / getattr(rows[0], cost)) / math.log(rows[-1].size / rows[0].size)

@@ -1,31 +1,28 @@
-"""Properties of a loss found by measuring: its reduction, its margin's unit, its force."""
+"""Properties of a loss found by measuring: its reduction and the unit of its margin."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from losscope.auditing.card import Line
+from losscope.auditing.lines import line
 from losscope.auditing.subjects import Subject, cloud
+from losscope.core.results import AuditLine
 
-GRID = 21
-"""Distances of the force profile, on each axis."""
 NEAR = 0.02
 """Relative deviation from an exact ratio that still counts as it."""
 EXACT = 1e-3
 """The same of a margin, which bisection finds to many digits: an angle of 0.1 is a distance of 0.09996."""
 
 
-def reduction(subject: Subject) -> Line:
+def reduction(subject: Subject) -> AuditLine:
     """What the loss does with its terms, from a second batch beside the first that it shares no term with.
 
-    The copy lies in orthogonal dimensions with new labels. A sum doubles; a mean over active terms stays, also
-    when inert rows are added; a mean over anchors falls with those only; a mean over valid terms falls with
-    both, since pairs between the two batches are valid and inactive.
+    The copy lies in orthogonal dimensions with new labels. A sum doubles; a mean over active terms stays,
+    also when inert rows are added; a mean over anchors falls with those only; a mean over valid terms falls
+    with both, since pairs between the two batches are valid and inactive.
     """
     if subject.parameters and subject.classes:
         return _reduction_of_rows(subject)
@@ -39,7 +36,7 @@ def reduction(subject: Subject) -> Line:
         if alone != 0 and cross <= 1e-3 * abs(joint):
             inert, names = _with_inert(subject, half, labels, size)
             return _name_reduction(subject, joint / alone, float(subject.value(inert, names)) / alone)
-    return Line(
+    return line(
         "reduction",
         None,
         "not found: terms between two unrelated batches stay active at every distance tried",
@@ -47,24 +44,24 @@ def reduction(subject: Subject) -> Line:
     )
 
 
-def _name_reduction(subject: Subject, copy: float, inert: float) -> Line:
+def _name_reduction(subject: Subject, copy: float, inert: float) -> AuditLine:
     measured = f"a second batch beside it: × {copy:.2f}, inert rows: × {inert:.2f}"
     if copy > 1.5:
         said = f"a sum over terms, not a mean ({measured})"
-        return Line(
+        return line(
             "reduction", False, said, "the gradient grows with the batch; a learning rate fits one size only"
         )
     if copy > 1 + NEAR:
-        return Line(
+        return line(
             "reduction", None, f"not a plain sum or mean ({measured})", "compare runs at one batch size only"
         )
     if copy > 1 - NEAR and abs(inert - 1) <= NEAR:
         said = f"mean over active terms ({measured})"
         if subject.reduction == "active_mean":
-            return Line("reduction", True, f"{said}, as declared", _ACTIVE)
-        return Line("reduction", False, said, _ACTIVE)
+            return line("reduction", True, f"{said}, as declared", _ACTIVE)
+        return line("reduction", False, said, _ACTIVE)
     over = "anchors or positive pairs" if copy > 1 - NEAR else "valid pairs or triplets"
-    return Line(
+    return line(
         "reduction",
         subject.reduction != "active_mean",
         f"mean over {over} ({measured})",
@@ -78,24 +75,24 @@ _ACTIVE = (
 )
 
 
-def _reduction_of_rows(subject: Subject) -> Line:
+def _reduction_of_rows(subject: Subject) -> AuditLine:
     """With class vectors a row's terms are its own, so repeating the batch tells a sum from a mean."""
     z, labels = cloud(subject, 6, 4)
     alone = float(subject.value(z, labels))
     twice = float(subject.value(z.repeat(2, 1), labels.repeat(2)))
     if alone == 0:
-        return Line("reduction", None, "not found: the value is 0 on an ordinary batch", "")
+        return line("reduction", None, "not found: the value is 0 on an ordinary batch", "")
     ratio = twice / alone
     said = f"the batch given twice: × {ratio:.2f}"
     if abs(ratio - 1) <= NEAR:
-        return Line(
+        return line(
             "reduction", True, f"mean over rows ({said})", "the gradient does not depend on the batch size"
         )
     if abs(ratio - 2) <= NEAR:
-        return Line(
+        return line(
             "reduction", False, f"a sum over rows, not a mean ({said})", "the gradient grows with the batch"
         )
-    return Line("reduction", None, f"not a plain sum or mean ({said})", "compare runs at one batch size only")
+    return line("reduction", None, f"not a plain sum or mean ({said})", "compare runs at one batch size only")
 
 
 def _cap(subject: Subject, radius: float, size: float) -> tuple[Tensor, Tensor]:
@@ -127,11 +124,11 @@ def _with_inert(subject: Subject, half: Tensor, labels: Tensor, size: float) -> 
     return torch.cat([half, axes.repeat_interleave(2, 0)]), torch.cat([labels, names.repeat_interleave(2)])
 
 
-def margin_unit(subject: Subject) -> Line:
+def margin_unit(subject: Subject) -> AuditLine:
     """In which unit the margin is: from the distance where the push on a negative ends."""
     declared = {name: value for name, value in subject.margins().items() if value != 0}
     if not declared:
-        return Line("margin", None, "it has no margin", "nothing to compare with other losses' margins")
+        return line("margin", None, "it has no margin", "nothing to compare with other losses' margins")
     if subject.vectors():
         return _margin_of_class_vectors(subject, declared)
     found = _units(subject, declared)
@@ -139,7 +136,7 @@ def margin_unit(subject: Subject) -> Line:
         said = (
             "the push on a negative does not end below a right angle, so the margin's unit cannot be read off"
         )
-        return Line("margin", None, said, "on unit vectors every negative stays active at this margin")
+        return line("margin", None, said, "on unit vectors every negative stays active at this margin")
     said, units = found
     if len(units) > 1 and subject.rebuild is not None:
         # At 1 a distance is its own square, and at ½ a cosine its own distance: another margin tells.
@@ -147,22 +144,22 @@ def margin_unit(subject: Subject) -> Line:
         other = subject.rebuild({name: 0.8 * declared[name]})
         again = _units(other, {name: 0.8 * declared[name]})
         same = {unit for unit, *_ in again[1]} if again else set()
-        units = [one for one in units if one[0] in same] or units
+        units = [reading for reading in units if reading[0] in same] or units
     if not units:
-        return Line(
+        return line(
             "margin",
             subject.facts is None,
             f"{said}: no unit makes the declared margin of it",
             "measured only",
         )
-    unit, name, beyond = units[0]
-    unit = " or ".join(dict.fromkeys(one for one, *_ in units))
+    first, name, beyond = units[0]
+    unit = " or ".join(dict.fromkeys(each for each, *_ in units))
     wanted = unit if subject.facts is None else subject.facts.units.get(name, unit)
-    if not _agrees(units[0][0], wanted):
-        return Line(
+    if not _agrees(first, wanted):
+        return line(
             "margin", False, f"{name} {declared[name]:g} is a {unit}, declared as {wanted}", _MISLEADING
         )
-    return Line(
+    return line(
         "margin",
         True,
         f"{name} {declared[name]:g} is a {unit}{beyond}: {said}",
@@ -199,9 +196,9 @@ def _units(subject: Subject, declared: dict[str, float]) -> tuple[str, list[tupl
     found = []
     for unit in reading[0]:
         for name, value in declared.items():
-            absolute = max(abs(one[unit] - value) for one in reading)
+            absolute = max(abs(end[unit] - value) for end in reading)
             relative = max(
-                abs(abs(one[unit] - at[unit]) - value) for one, at in zip(reading, base, strict=True)
+                abs(abs(end[unit] - at[unit]) - value) for end, at in zip(reading, base, strict=True)
             )
             found.append((absolute / value, unit, name, ""))
             if unit != "cosine distance":
@@ -242,38 +239,41 @@ def _end_of_push(subject: Subject, positive: float, size: float) -> float | None
     return low
 
 
-def _margin_of_class_vectors(subject: Subject, declared: dict[str, float]) -> Line:
+def _margin_of_class_vectors(subject: Subject, declared: dict[str, float]) -> AuditLine:
     """The shift of the target's angle (or cosine) that the margin amounts to."""
-    if not subject.one_vector_a_class:
-        return Line(
-            "margin", None, "not measured: several vectors a class, or none", "measured for one a class"
+    if not subject.one_vector_per_class:
+        return line(
+            "margin",
+            None,
+            "not measured: several vectors per class, or none",
+            "measured for one vector per class",
         )
     if subject.rebuild is None:
-        return Line("margin", None, "not measured: the loss cannot be made without its margin", _UNKNOWN)
+        return line("margin", None, "not measured: the loss cannot be made without its margin", _UNKNOWN)
     name, value = next(iter(declared.items()))
     try:
         without = subject.rebuild({name: 1e-9 if subject.facts else 0})
         shifts, cosines = _shifts(subject, without)
     except Exception as error:
-        return Line("margin", None, f"not measured: without its margin it fails ({error})", _UNKNOWN)
+        return line("margin", None, f"not measured: without its margin it fails ({error})", _UNKNOWN)
     units = {
         "radians": shifts,
-        "degrees": [math.degrees(one) for one in shifts],
+        "degrees": [math.degrees(shift) for shift in shifts],
         "cosine similarity": cosines,
     }
     unit, errors = min(
-        ((unit, max(abs(one - value) / value for one in measured)) for unit, measured in units.items()),
-        key=lambda one: one[1],
+        ((unit, max(abs(shift - value) / value for shift in measured)) for unit, measured in units.items()),
+        key=lambda candidate: candidate[1],
     )
-    said = f"the margin acts as {shifts[0]:.3f}, {shifts[1]:.3f} and {shifts[2]:.3f} radians on the target's angle"
+    said = "the margin shifts the target's angle by {:.3f}, {:.3f} and {:.3f} radians".format(*shifts)
     if errors > NEAR:
-        return Line(
+        return line(
             "margin", subject.facts is None, f"{said}: no constant unit", "its effect depends on the angle"
         )
     wanted = unit if subject.facts is None else subject.facts.units.get(name, unit)
     if not _agrees(unit, wanted):
-        return Line("margin", False, f"{name} {value:g} is in {unit}, declared as {wanted}", _MISLEADING)
-    return Line(
+        return line("margin", False, f"{name} {value:g} is in {unit}, declared as {wanted}", _MISLEADING)
+    return line(
         "margin", True, f"{name} {value:g} is in {unit}: {said}", f"compare it with margins in {unit} only"
     )
 
@@ -324,69 +324,3 @@ def at_angle(
             flat[1] = math.cos(other) * axes[0] + math.sin(other) * axes[2]
         own[name] = flat.reshape(shape).movedim(-1, place)
     return axes[:1], torch.zeros(1, dtype=torch.int64), own
-
-
-def force_profile(subject: Subject) -> tuple[Line, dict[str, Any] | None]:
-    """The force on an anchor by its positive's and its negative's distance.
-
-    The positive and the negative (class vectors where the loss has them) stand in planes of their own, so
-    that −∂L/∂anchor has one part towards each: ``pull`` towards the positive, ``push`` away from the negative.
-    The three rows are the whole batch, in which the positive is an anchor too: its terms add to the pull.
-    """
-    if subject.parameters and subject.classes and not subject.one_vector_a_class:
-        said = "not drawn: several vectors a class, or none"
-        return Line("force profile", None, said, "drawn for one vector a class"), None
-    distances = [2 * (step + 0.5) / GRID for step in range(GRID)]
-    pull, push = [], []
-    for near in distances:
-        rows = [_force(subject, near, far) for far in distances]
-        pull.append([row[0] for row in rows])
-        push.append([row[1] for row in rows])
-    profile = {"distance": distances, "pull": pull, "push": push, "axes": ["positive", "negative"]}
-    every = torch.tensor([pull, push])
-    if not torch.isfinite(every).all():
-        profile = {**profile, "pull": _finite(pull), "push": _finite(push)}
-        return Line("force profile", False, "not finite at some distances", "training breaks there"), profile
-    most = float(every.abs().max())
-    if most == 0:
-        return Line(
-            "force profile", None, "no force on an anchor with one positive and one negative", ""
-        ), profile
-    wrong = [
-        name for name, force in zip(("pull", "push"), every, strict=True) if float(force.min()) < -1e-6 * most
-    ]
-    if wrong:
-        words = {"pull": "pushes a positive away", "push": "pulls a negative near"}
-        finding = " and ".join(words[name] for name in wrong) + " at some distances"
-        return Line("force profile", False, finding, "it drives against the labels there"), profile
-    finding = f"pull {_shape(every[0], distances, 0)}; push {_shape(every[1], distances, 1)}"
-    return Line("force profile", True, finding, "which pairs a step is spent on"), profile
-
-
-def _force(subject: Subject, near: float, far: float) -> tuple[float, float]:
-    if subject.vectors():
-        angles = [math.acos(max(-1.0, 1 - one**2 / 2)) for one in (near, far)]
-        z, labels, own = at_angle(subject, *angles)
-        gradient = subject.gradient(z, labels, own)[1][0]
-    else:
-        z, labels = triple(subject, near, far)
-        gradient = subject.gradient(z, labels)[1][0]
-    return -float(gradient[1]), float(gradient[2])
-
-
-def _finite(values: list[list[float]]) -> list[list[float | None]]:
-    return [[value if math.isfinite(value) else None for value in row] for row in values]
-
-
-def _shape(force: Tensor, distances: Sequence[float], axis: int) -> str:
-    """How a force depends on its own distance, the mean over the other's."""
-    curve = force.double().mean(1 - axis)
-    most = float(curve.max())
-    if most <= 0:
-        return "none"
-    active = [
-        distance for distance, value in zip(distances, curve.tolist(), strict=True) if value > 1e-6 * most
-    ]
-    peak = distances[int(curve.argmax())]
-    until = "at every distance" if active[-1] == distances[-1] else f"up to distance {active[-1]:.2f}"
-    return f"{until}, strongest at {peak:.2f}"

@@ -1,4 +1,4 @@
-"""The bytes of tensors that a computation holds at once and writes in all, counted as they are made and freed."""
+"""The bytes of tensors that a computation holds at once and writes in all, counted as they come and go."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ class _Held(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        before = {id(one.untyped_storage()) for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)}
-        for one in tree_leaves(out):
-            if isinstance(one, Tensor):
-                self.written += one.numel()
-                storage = one.untyped_storage()
+        given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        before = {id(tensor.untyped_storage()) for tensor in given}
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self.written += tensor.numel()
+                storage = tensor.untyped_storage()
                 if id(storage) not in self.known and id(storage) not in before:
                     self._hold(storage)
         return out

@@ -68,7 +68,7 @@ class Subject:
     def value(self, z: Tensor, labels: Tensor, parameters: Parameters | None = None, seed: int = 0) -> Tensor:
         """The scalar loss; random draws start from ``seed`` at every call."""
         own = self.parameters if parameters is None else parameters
-        own = {name: one.to(z.dtype) if one.is_floating_point() else one for name, one in own.items()}
+        own = {name: value.to(z.dtype) if value.is_floating_point() else value for name, value in own.items()}
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.manual_seed(seed)
@@ -105,8 +105,8 @@ class Subject:
         }
 
     @property
-    def one_vector_a_class(self) -> bool:
-        """Whether its class vectors are one a class, so that a class's own can be told from the others."""
+    def one_vector_per_class(self) -> bool:
+        """Whether each class has exactly one vector, so that a class's own can be told from the others."""
         counts = [self.parameters[name].numel() // self.dimension for name in self.vectors()]
         return len(counts) == 1 and counts[0] == self.classes
 
@@ -141,12 +141,14 @@ def subject(
     """A loss by its text, its spec, or itself, ready for the checks.
 
     Args:
-        loss: ``triplet(margin=0.2)``, ``pml:…``, ``path/file.py:name``, or a callable of (embeddings, labels).
+        loss: ``triplet(margin=0.2)``, ``pml:…``, ``path/file.py:name``, or a callable of (embeddings,
+            labels).
         protocol: whose defaults fill what is not given of our own losses.
         trust: whether the code of a loss that is not on the list of ``losscope.losses.foreign.sources`` may run.
 
     Raises:
-        LosscopeError: an unknown loss, one that is not trusted, or one that fails on an ordinary batch of every size tried.
+        LosscopeError: an unknown loss, one that is not trusted, or one that fails on an ordinary batch of every
+            size tried.
     """
     if isinstance(loss, str):
         loss = LossSpec.parse(loss)
@@ -258,7 +260,8 @@ def _callable(loss: Callable[..., Any], dimension: int) -> Subject:
         ).items()
     }
     kept = {
-        name: one.clone() if isinstance(one, Tensor) else one for name, one in plain_state(module).items()
+        name: state.clone() if isinstance(state, Tensor) else state
+        for name, state in plain_state(module).items()
     }
 
     def value(z: Tensor, labels: Tensor, own: Parameters) -> Tensor:

@@ -2,55 +2,44 @@
 
 from __future__ import annotations
 
-import json
+import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from losscope.core.device import pick_device
 from losscope.core.errors import LosscopeError, unknown
+from losscope.core.results import BenchProvenance, BenchResult, BenchRow
 from losscope.reporting.pictures import Figures, save, suffix
 
-KINDS = ("losses", "training")
+KINDS = get_args(BenchResult.model_fields["what"].annotation)
 MARKS = ("circle", "square", "diamond", "cross", "x")
 COLOURS = ("#0072b2", "#cc79a7", "#d55e00", "#009e73", "#56b4e9")
 
 
-@dataclass
-class Bench:
-    """A finished benchmark; ``data`` is what ``losscope bench --json`` prints."""
-
-    kind: str
-    rows: list[dict[str, Any]]
-    growth: list[dict[str, Any]] = field(default_factory=list)
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The rows as plain values, with the growth exponents and where they were measured."""
-        return {"schema": 1, "rows": self.rows, "growth": self.growth, "provenance": self.provenance}
-
-    def json(self) -> str:
-        """The JSON text."""
-        return json.dumps(self.data, indent=1, ensure_ascii=False, allow_nan=False)
+class Bench(BenchResult):
+    """A finished benchmark, with its views: tables and a figure."""
 
     def tables(self) -> list[Any]:
-        """The rows as Rich tables, one a work."""
+        """The rows as Rich tables, one per work."""
         from rich.table import Table
 
         made = []
-        size, ratio = ("B", "× ours") if self.kind == "losses" else ("members", "ratio")
-        for work in dict.fromkeys(row["work"] for row in self.rows):
+        size, ratio = ("B", "× ours") if self.what == "losses" else ("members", "ratio")
+        for work in dict.fromkeys(row.work for row in self.rows):
             table = Table(title=work, title_justify="left")
             for column in (size, "side", "version", "ms", "peak MiB", "of it, step", ratio, "95 %"):
                 table.add_column(column, justify="left" if column in ("side", "version") else "right")
             for row in self.rows:
-                if row["work"] == work:
-                    table.add_row(str(row["size"]), _side(row), row["version"] or "–", *_cells(row))
+                if row.work == work:
+                    table.add_row(str(row.size), _side(row), row.version or "–", *_cells(row))
             made.append(table)
         return made
+
+    def figure(self) -> Figures:
+        """Time and memory by batch size, as two makers of a figure: plotly's and matplotlib's."""
+        return bench_figure(self.rows)
 
 
 def bench(
@@ -70,8 +59,8 @@ def bench(
     Args:
         what: ``losses``, or ``training`` (a population beside a plain torch loop).
         sizes: anchors of the batches; 128 … 8192 otherwise.
-        works: which losses, by the first words of what is measured.
-        seconds: of rounds for each work and size, at most, if three rounds take less.
+        works: which losses, by the whole name of a work or its first words.
+        seconds: that the rounds of a work and size may take; more if the fewest rounds need more.
         memory: gibibytes that a side's process may take; half of what is free otherwise.
         threads: of torch, on both sides.
         device: ``cpu`` or ``cuda``.
@@ -90,7 +79,7 @@ def bench(
     if what == "training":
         from losscope.benching.training import training
 
-        return Bench(what, training(say=say), provenance=_provenance(1, "cpu"))
+        return Bench(what="training", rows=tuple(training(say=say)), provenance=_provenance(1, "cpu"))
     from losscope.benching import losses as measured
 
     device = pick_device(device)
@@ -103,46 +92,48 @@ def bench(
         device=device,
         say=say,
     )
-    made = Bench(what, rows, measured.growth(rows), _provenance(threads, device))
+    made = Bench(
+        what="losses",
+        rows=tuple(rows),
+        growth=tuple(measured.growth(rows)),
+        provenance=_provenance(threads, device),
+    )
     if plot is not None:
-        save(bench_figure(made), plot)
+        save(made.figure(), plot)
     return made
 
 
-def _provenance(threads: int, device: str) -> dict[str, Any]:
-    import os
-
+def _provenance(threads: int, device: str) -> BenchProvenance:
     import torch
 
     from losscope import __version__
 
-    return {
-        "losscope": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
-        "threads": threads,
-        "clock": "processor" if threads == 1 and not device.startswith("cuda") else "wall",
-    }
+    cuda = device.startswith("cuda")
+    return BenchProvenance(
+        losscope=__version__,
+        torch=torch.__version__,
+        python=platform.python_version(),
+        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        device=torch.cuda.get_device_name() if cuda else "cpu",
+        threads=threads,
+        clock="processor" if threads == 1 and not cuda else "wall",
+    )
 
 
-def _side(row: dict[str, Any]) -> str:
+def _side(row: BenchRow) -> str:
     """Whose a row is, and how it differs from the others' form."""
-    form = row.get("form", "the same")
-    return row["side"] if form == "the same" else f"{row['side']} ({form})"
+    return row.side if row.form == "the same" else f"{row.side} ({row.form})"
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
-    if row.get("status", "measured") != "measured":
-        return [row["status"], "", "", "", ""]
-    interval = "" if row.get("ratio_low") is None else f"{row['ratio_low']:.2f}–{row['ratio_high']:.2f}"
+def _cells(row: BenchRow) -> list[str]:
+    if not row.measured or row.seconds is None:
+        return [row.status, "", "", "", ""]
     return [
-        f"{row['seconds'] * 1e3:.2f}",
-        _mebibytes(row.get("peak_bytes")),
-        _mebibytes(row.get("step_bytes")),
-        "" if row.get("ratio") is None else f"{row['ratio']:.2f}",
-        interval,
+        f"{row.seconds * 1e3:.2f}",
+        _mebibytes(row.peak_bytes),
+        _mebibytes(row.step_bytes),
+        "" if row.ratio is None else f"{row.ratio:.2f}",
+        "" if row.ratio_low is None else f"{row.ratio_low:.2f}–{row.ratio_high:.2f}",
     ]
 
 
@@ -150,36 +141,42 @@ def _mebibytes(size: float | None) -> str:
     return "" if size is None else f"{size / 2**20:.0f}"
 
 
-def _series(made: Bench, work: str) -> list[tuple[str, int, list[dict[str, Any]]]]:
+def _series(rows: Sequence[BenchRow], work: str) -> list[tuple[str, int, list[BenchRow]]]:
     """The measured rows of each side of a work, by size, with the side's number in all works."""
-    numbers = {side: place for place, side in enumerate(dict.fromkeys(_side(row) for row in made.rows))}
-    sides: dict[str, list[dict[str, Any]]] = {}
-    for row in made.rows:
-        if row["work"] == work:
+    numbers = {side: place for place, side in enumerate(dict.fromkeys(_side(row) for row in rows))}
+    sides: dict[str, list[BenchRow]] = {}
+    for row in rows:
+        if row.work == work:
             sides.setdefault(_side(row), []).append(row)
-    return [(side, numbers[side], [row for row in rows if row["seconds"]]) for side, rows in sides.items()]
+    return [(side, numbers[side], [row for row in own if row.seconds]) for side, own in sides.items()]
 
 
-def bench_figure(made: Bench) -> Figures:
-    """Time and peak memory by batch size, a row of panels a work: makers of plotly's and matplotlib's figure."""
-    works = list(dict.fromkeys(row["work"] for row in made.rows))
-    sizes = sorted({row["size"] for row in made.rows})
-    panels = (("seconds", 1e3, "ms a step"), ("peak_bytes", 2.0**-20, "peak MiB of the process"))
+PANELS: tuple[tuple[Callable[[BenchRow], float | None], str], ...] = (
+    (lambda row: row.seconds and row.seconds * 1e3, "ms per step"),
+    (lambda row: row.peak_bytes and row.peak_bytes / 2**20, "peak MiB of the process"),
+)
+"""What is drawn: a row's number (None: not drawn) and its unit."""
+
+
+def bench_figure(rows: Sequence[BenchRow]) -> Figures:
+    """Time and peak memory by batch size, one row of panels per work: plotly's and matplotlib's maker."""
+    works = list(dict.fromkeys(row.work for row in rows))
+    sizes = sorted({row.size for row in rows})
 
     def interactive() -> Any:
         from plotly import graph_objects as go
         from plotly.subplots import make_subplots
 
-        titles = [f"{work}: {label}" for work in works for *_, label in panels]
+        titles = [f"{work}: {label}" for work in works for _, label in PANELS]
         figure = make_subplots(len(works), 2, subplot_titles=titles, vertical_spacing=0.25 / len(works))
         for place, work in enumerate(works, 1):
-            for side, number, rows in _series(made, work):
-                for column, (key, factor, label) in enumerate(panels, 1):
-                    drawn = [row for row in rows if row[key]]
+            for side, number, own in _series(rows, work):
+                for column, (value, label) in enumerate(PANELS, 1):
+                    drawn = [row for row in own if value(row)]
                     figure.add_trace(
                         go.Scatter(
-                            x=[row["size"] for row in drawn],
-                            y=[row[key] * factor for row in drawn],
+                            x=[row.size for row in drawn],
+                            y=[value(row) for row in drawn],
                             name=side,
                             legendgroup=work,
                             legendgrouptitle={"text": work},
@@ -202,12 +199,12 @@ def bench_figure(made: Bench) -> Figures:
         figure = Figure(figsize=(11, 3.2 * len(works)), layout="constrained")
         grid = figure.subplots(len(works), 2, squeeze=False)
         for line, work in zip(grid, works, strict=True):
-            for side, number, rows in _series(made, work):
-                for axes, (key, factor, label) in zip(line, panels, strict=True):
-                    drawn = [row for row in rows if row[key]]
+            for side, number, own in _series(rows, work):
+                for axes, (value, label) in zip(line, PANELS, strict=True):
+                    drawn = [row for row in own if value(row)]
                     axes.loglog(
-                        [row["size"] for row in drawn],
-                        [row[key] * factor for row in drawn],
+                        [row.size for row in drawn],
+                        [value(row) for row in drawn],
                         marker="osDXP"[number % 5],
                         color=COLOURS[number % len(COLOURS)],
                         label=side,

@@ -1,23 +1,24 @@
 """Forward and backward of our losses beside every installed peer with the same form: time and peak memory.
 
-Both sides run in one process and take turns, so that a machine whose speed drifts slows both; each round gives
-a ratio, and the ratios a 95 % interval. A side's peak is that of a process of its own, made for one batch, with
-a limit on its memory: a peer that runs out of it is a row, not a failure.
+Both sides run in one process and take turns, so that a machine whose speed drifts slows both. Each round
+gives a ratio, and the ratios give a 95 % interval. A side's peak is that of a process of its own, made for
+one batch and limited in its memory: a peer that runs out of memory is a row, not a failure.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy import stats
 
-from losscope.benching.process import in_process
+from losscope.benching.process import Measurement, in_process
 from losscope.benching.works import WORKS, Side, Step, Work, clock_of, step_of, version, wait_for, work_named
 from losscope.core.errors import LosscopeError
+from losscope.core.results import BenchGrowth, BenchRow
 
 SIZES = (128, 256, 512, 1024, 2048, 4096, 8192)
 ROUNDS, FEW, PATIENCE = (5, 40), 3, 30.0
@@ -39,33 +40,27 @@ def losses(
     threads: int = 1,
     device: str = "cpu",
     say: Callable[[str], None] | None = None,
-) -> list[dict[str, Any]]:
-    """Rows of the benchmark, one a work, size and side.
+) -> list[BenchRow]:
+    """Rows of the benchmark, one per work, size and side.
 
     Args:
         sizes: anchors of the batches.
-        works: names of what is measured, or the first words of them; all otherwise.
-        seconds: of rounds a work and size, at most, if the fewest rounds take less.
+        works: which losses, by the whole name of a work or its first words; all of them otherwise.
+        seconds: that the rounds of a work and size may take; more if the fewest rounds need more.
         memory: bytes that a side's process may take; half of what is free otherwise.
         threads: of torch, on both sides.
         device: ``cpu`` or ``cuda``.
         say: called with each row in words.
-
-    Returns:
-        Rows with ``work``, ``size``, ``side``, ``loss``, ``version``, ``seconds`` (median of a step),
-        ``peak_bytes`` (of its process), ``step_bytes`` (of it, beyond what was held before the step),
-        ``ratio`` (its time over ours, with ``ratio_low`` and ``ratio_high``, a 95 % interval over rounds), ``same``
-        (whether its value is ours) and ``status`` (``measured``, or why not).
 
     Raises:
         LosscopeError: an unknown work, or sizes below 16.
     """
     if min(sizes, default=0) < 16:
         raise LosscopeError(
-            f"sizes are {', '.join(map(str, sizes)) or 'none'}; numbers from 16 on are wanted"
+            f"the sizes are {', '.join(map(str, sizes)) or 'none'}; numbers from 16 on are wanted"
         )
     limit = int(memory or _free(device) / 2)
-    rows = []
+    rows: list[BenchRow] = []
     chosen = WORKS if works is None else [work_named(name) for name in works]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -74,11 +69,11 @@ def losses(
             sides = [side for side in work.sides if version(side) is not None]
             alone = [in_process(side, work.batch, sorted(sizes), limit, threads, device) for side in sides]
             for place, size in enumerate(sorted(sizes)):
-                made = _size(work, size, sides, [one[place] for one in alone], seconds, device)
+                made = _size(work, size, sides, [by_size[place] for by_size in alone], seconds, device)
                 rows += made
-                for row in made if say else ():
-                    assert say is not None
-                    say(sentence(row))
+                if say:
+                    for row in made:
+                        say(sentence(row))
     finally:
         torch.set_num_threads(before)
     return rows
@@ -93,54 +88,64 @@ def _free(device: str) -> int:
 
 
 def _size(
-    work: Work, size: int, sides: Sequence[Side], alone: Sequence[dict[str, Any]], seconds: float, device: str
-) -> list[dict[str, Any]]:
+    work: Work, size: int, sides: Sequence[Side], alone: Sequence[Measurement], seconds: float, device: str
+) -> list[BenchRow]:
     """All sides of one work at one size: those that could take a step alone take turns here."""
-    able = [place for place, one in enumerate(alone) if (one["seconds"] or math.inf) <= HOPELESS]
+    able = [place for place, measured in enumerate(alone) if (measured.seconds or math.inf) <= HOPELESS]
     times = _rounds([step_of(sides[place], work.batch, size, device) for place in able], seconds, device)
     taken = dict(zip(able, times.T, strict=True))
     rows = []
-    for place, (side, one) in enumerate(zip(sides, alone, strict=True)):
-        row = {
-            "work": work.name,
-            "size": size,
-            "side": side.name,
-            "loss": side.loss,
-            "version": version(side),
-            "seconds": one["seconds"],
-            "peak_bytes": one["peak_bytes"],
-            "step_bytes": one["step_bytes"],
-            "ratio": None,
-            "ratio_low": None,
-            "ratio_high": None,
-            "rounds": None,
-            "same": _same(side, one, alone[0]),
-            "form": side.other or "the same",
-            "status": one["status"],
-        }
-        if place in taken:
-            row |= {"seconds": float(np.median(taken[place])), "rounds": len(taken[place])}
-            if place and 0 in taken:
-                row |= _ratio(taken[place], taken[0])
-        elif one["seconds"] and 0 in taken:
+    for place, (side, measured) in enumerate(zip(sides, alone, strict=True)):
+        own, ours = taken.get(place), taken.get(0)
+        ratio = Ratio()
+        if place and own is not None and ours is not None:
+            ratio = _ratio(own, ours)
+        elif own is None and measured.seconds and ours is not None:
             # Too slow to take turns: the one step of its own process, without an interval.
-            row["ratio"] = one["seconds"] / float(np.median(taken[0]))
-        rows.append(row)
+            ratio = Ratio(measured.seconds / float(np.median(ours)))
+        rows.append(
+            BenchRow(
+                work=work.name,
+                size=size,
+                side=side.name,
+                loss=side.loss,
+                version=version(side),
+                seconds=measured.seconds if own is None else float(np.median(own)),
+                peak_bytes=measured.peak_bytes,
+                step_bytes=measured.step_bytes,
+                ratio=ratio.mean,
+                ratio_low=ratio.low,
+                ratio_high=ratio.high,
+                rounds=None if own is None else len(own),
+                same=_same(side, measured, alone[0]),
+                form=side.other or "the same",
+                status=measured.status,
+            )
+        )
     return rows
 
 
-def _same(side: Side, one: dict[str, Any], ours: dict[str, Any]) -> bool | None:
-    if side.other or one["value"] is None or ours["value"] is None:
+def _same(side: Side, theirs: Measurement, ours: Measurement) -> bool | None:
+    if side.other or theirs.value is None or ours.value is None:
         return None
-    return abs(one["value"] - side.factor * ours["value"]) <= SAME * abs(one["value"])
+    return abs(theirs.value - side.factor * ours.value) <= SAME * abs(theirs.value)
 
 
-def _ratio(theirs: np.ndarray, ours: np.ndarray) -> dict[str, float]:
+@dataclass(frozen=True)
+class Ratio:
+    """A side's time over ours, with a 95 % interval where there are rounds."""
+
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def _ratio(theirs: np.ndarray, ours: np.ndarray) -> Ratio:
     """The geometric mean of the rounds' ratios and its 95 % t interval, which needs three rounds."""
     logs = np.log(theirs / ours)
     mean = float(logs.mean())
     half = float(stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs)))
-    return {"ratio": math.exp(mean), "ratio_low": math.exp(mean - half), "ratio_high": math.exp(mean + half)}
+    return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
 
 
 def _rounds(steps: Sequence[Step], seconds: float, device: str) -> np.ndarray:
@@ -178,31 +183,28 @@ def _seconds(step: Step, repeats: int, device: str) -> float:
     return (clock() - start) / repeats
 
 
-def growth(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def growth(rows: Sequence[BenchRow]) -> list[BenchGrowth]:
     """The exponent of time in the batch size for each work and side, over its sizes from 512 on."""
     found = []
-    for work, loss in dict.fromkeys((row["work"], row["loss"]) for row in rows):
-        own = [row for row in rows if (row["work"], row["loss"]) == (work, loss) and row["seconds"]]
-        own = [row for row in own if row["size"] >= 512] or own
+    for work, loss in dict.fromkeys((row.work, row.loss) for row in rows):
+        own = [row for row in rows if (row.work, row.loss) == (work, loss) and row.seconds]
+        own = [row for row in own if row.size >= 512] or own
         exponent = None
         if len(own) > 1:
-            sizes, seconds = (np.log([row[key] for row in own]) for key in ("size", "seconds"))
+            sizes, seconds = np.log([row.size for row in own]), np.log([row.seconds or 0 for row in own])
             exponent = float(np.polyfit(sizes, seconds, 1)[0])
-        found.append(
-            {"work": work, "side": own[0]["side"] if own else None, "loss": loss, "exponent": exponent}
-        )
+        found.append(BenchGrowth(work=work, side=own[0].side if own else None, loss=loss, exponent=exponent))
     return found
 
 
-def sentence(row: dict[str, Any]) -> str:
+def sentence(row: BenchRow) -> str:
     """A row in words."""
-    if row["status"] != "measured":
-        return f"{row['work']}, B = {row['size']}: {row['side']}: {row['status']}"
-    peak = "" if row["peak_bytes"] is None else f", peak {row['peak_bytes'] / 2**20:.0f} MiB"
-    ratio = "" if row["ratio"] is None else f", {row['ratio']:.2f} times ours"
-    if row["ratio_low"] is not None:
-        ratio += f" ({row['ratio_low']:.2f}–{row['ratio_high']:.2f})"
-    other = "" if row["form"] == "the same" else f" [{row['form']}]"
-    return (
-        f"{row['work']}, B = {row['size']}: {row['side']}{other}: {row['seconds'] * 1e3:.2f} ms{peak}{ratio}"
-    )
+    begin = f"{row.work}, B = {row.size}: {row.side}"
+    if not row.measured or row.seconds is None:
+        return f"{begin}: {row.status}"
+    peak = "" if row.peak_bytes is None else f", peak {row.peak_bytes / 2**20:.0f} MiB"
+    ratio = "" if row.ratio is None else f", {row.ratio:.2f} times ours"
+    if row.ratio_low is not None:
+        ratio += f" ({row.ratio_low:.2f}–{row.ratio_high:.2f})"
+    other = "" if row.form == "the same" else f" [{row.form}]"
+    return f"{begin}{other}: {row.seconds * 1e3:.2f} ms{peak}{ratio}"

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from losscope.core.results import BenchRow
 from losscope.core.spec import Study
 from losscope.data import Part, load
 from losscope.pairs.sampling import Partners
@@ -29,7 +29,7 @@ def population(loss: str, members: int) -> Population:
     source = load("synthetic")
     study = Study.of(data="synthetic", losses=[loss], seeds=members, protocol="paper")
     runs = [run for run in study.expand("vectors") if not run.loss.baseline]
-    return Population(runs, [source.splits(run.seed, protocol="paper") for run in runs], torch.device("cpu"))
+    return Population(runs, [source.splits(run.seed) for run in runs], torch.device("cpu"))
 
 
 def plain_loop(loss: str, part: Part) -> Callable[[], None]:
@@ -66,60 +66,62 @@ def plain_loop(loss: str, part: Part) -> Callable[[], None]:
     return epoch
 
 
-def training(rounds: int = 20, say: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
-    """Rows of the benchmark: work, size, side, version, seconds (median epoch), ratio with its range.
+def training(rounds: int = 20, say: Callable[[str], None] | None = None) -> list[BenchRow]:
+    """Rows of the benchmark: seconds of a median epoch, and the ratio with its quartiles over rounds.
 
-    ``ratio`` of one member is to the plain loop, of ten members to one member.
+    The ratio of one member is to the plain loop, of ten members to one member.
     """
-    rows = []
+    rows: list[BenchRow] = []
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     keep_freed_memory()
     try:
         for loss in ("contrastive", "triplet"):
-            one, ten = population(loss, 1), population(loss, MEMBERS)
-            sides = [plain_loop(loss, one.splits[0].train), one.run_epoch, ten.run_epoch]
-            for side in sides:
-                side()
-            times = np.array([[_seconds(side) for side in sides] for _ in range(rounds)])
-            names = (
-                "plain torch loop, nothing measured",
-                "losscope, 1 member",
-                f"losscope, {MEMBERS} members",
-            )
-            ratios = (None, times[:, 1] / times[:, 0], times[:, 2] / times[:, 1])
-            for place, name in enumerate(names):
-                ratio = ratios[place]
-                rows.append(
-                    {
-                        "work": f"train an epoch, {loss}, synthetic, protocol paper",
-                        "size": 1 if place < 2 else MEMBERS,
-                        "side": name,
-                        "version": torch.__version__,
-                        "seconds": float(np.median(times[:, place])),
-                        "peak_bytes": None,
-                        "ratio": None if ratio is None else float(np.median(ratio)),
-                        "ratio_low": None if ratio is None else float(np.quantile(ratio, 0.25)),
-                        "ratio_high": None if ratio is None else float(np.quantile(ratio, 0.75)),
-                    }
-                )
+            for row in _rows(loss, rounds):
+                rows.append(row)
                 if say:
-                    say(sentence(rows[-1]))
+                    say(sentence(row))
     finally:
         torch.set_num_threads(before)
     return rows
 
 
-def sentence(row: dict[str, Any]) -> str:
+def _rows(loss: str, rounds: int) -> list[BenchRow]:
+    """The three sides of one loss, their epochs by turns."""
+    single, many = population(loss, 1), population(loss, MEMBERS)
+    sides = {
+        "plain torch loop, nothing measured": plain_loop(loss, single.splits[0].train),
+        "losscope, 1 member": single.run_epoch,
+        f"losscope, {MEMBERS} members": many.run_epoch,
+    }
+    for side in sides.values():
+        side()
+    times = np.array([[_seconds(side) for side in sides.values()] for _ in range(rounds)])
+    ratios = (None, times[:, 1] / times[:, 0], times[:, 2] / times[:, 1])
+    return [
+        BenchRow(
+            work=f"train an epoch, {loss}, synthetic, protocol paper",
+            size=1 if place < 2 else MEMBERS,
+            side=name,
+            version=torch.__version__,
+            seconds=float(np.median(times[:, place])),
+            peak_bytes=None,
+            ratio=None if ratio is None else float(np.median(ratio)),
+            ratio_low=None if ratio is None else float(np.quantile(ratio, 0.25)),
+            ratio_high=None if ratio is None else float(np.quantile(ratio, 0.75)),
+            rounds=rounds,
+        )
+        for place, (name, ratio) in enumerate(zip(sides, ratios, strict=True))
+    ]
+
+
+def sentence(row: BenchRow) -> str:
     """A row in words."""
-    ratio = row["ratio"]
-    against = "the plain loop" if row["size"] == 1 else "one member"
-    said = (
-        ""
-        if ratio is None
-        else f", {ratio:.2f} times {against} ({row['ratio_low']:.2f}–{row['ratio_high']:.2f})"
-    )
-    return f"{row['work']}: {row['side']}: {row['seconds'] * 1e3:.1f} ms{said}"
+    against = "the plain loop" if row.size == 1 else "one member"
+    ratio = ""
+    if row.ratio is not None:
+        ratio = f", {row.ratio:.2f} times {against} ({row.ratio_low:.2f}–{row.ratio_high:.2f})"
+    return f"{row.work}: {row.side}: {(row.seconds or 0) * 1e3:.1f} ms{ratio}"
 
 
 def _seconds(side: Callable[[], None]) -> float:

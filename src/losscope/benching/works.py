@@ -26,18 +26,20 @@ Step = Callable[[], Tensor]
 
 @dataclass(frozen=True)
 class Side:
-    """One implementation: whose, as it is named, and what its value is a multiple of ours by."""
+    """One implementation: whose it is, how it names the loss, and the factor from our value to its own.
+
+    ``other``: how its form differs from ours, where it does; then its ratio is not a fair one, but context.
+    """
 
     name: str
     loss: str
     factor: float = 1.0
     other: str = ""
-    """How its form differs from ours, where it does: then there is no fair ratio, and it stands for context."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One loss on batches of one kind: ``labels`` (B rows, 10 classes), or ``views`` (B anchors, B partners)."""
+    """A loss on batches of one kind: ``labels`` (B rows, 10 classes) or ``views`` (B anchors, B partners)."""
 
     name: str
     batch: str
@@ -105,7 +107,7 @@ WORKS = (
 
 
 def work_named(name: str) -> Work:
-    """A work by its name or the first words of it, ``contrastive`` for one.
+    """A work by its name or its first words, for instance ``contrastive``.
 
     Raises:
         LosscopeError: no such work.
@@ -129,7 +131,7 @@ def version(side: Side) -> str | None:
 
 
 def batch(size: int, kind: str, device: str = "cpu") -> tuple[Tensor, Tensor]:
-    """Unit vectors with some class structure, (size, 64), or (2 · size, 64) of ``views``, and their labels."""
+    """Unit vectors with some class structure, (size, 64), of ``views`` (2 · size, 64); and their labels."""
     generator = torch.Generator().manual_seed(size)
     rows, classes = (size, CLASSES) if kind == "labels" else (2 * size, size)
     labels = torch.arange(rows) % classes

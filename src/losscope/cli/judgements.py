@@ -146,7 +146,7 @@ def audit(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.auditing.command import audit as run_audit
+    from losscope.auditing import audit as run_audit
     from losscope.core.registry import load_plugin
 
     refuse_unwritable(plot)
@@ -154,7 +154,7 @@ def audit(
         load_plugin(path)
     card = run_audit(loss, protocol=protocol, plot=plot, trust=trust)
     if json:
-        print(card.json())
+        print(card.json_text())
     else:
         console = terminal()
         console.print(card.table())
@@ -224,7 +224,7 @@ def bench(
         say=None if json else say_aside,
     )
     if json:
-        print(made.json())
+        print(made.json_text())
     else:
         console = terminal()
         for table in made.tables():

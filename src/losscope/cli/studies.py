@@ -330,12 +330,12 @@ def embed(
             **options,
         )
     if json:
-        print_json(done)
+        print(done.json_text())
         return
-    print(done["data"])
-    for note in done["notes"]:
+    print(done.data)
+    for note in done.notes:
         print(note)
-    how = "from the cache" if done["cached"] else "computed"
-    print(f"{done['rows']:,} × {done['width']:,} features {how} in {done['seconds']:.1f} s: {done['folder']}")
-    if done["out"]:
-        print(f"Written: {done['out']}; now: losscope compare {done['out']}")
+    how = "from the cache" if done.cached else "computed"
+    print(f"{done.rows:,} × {done.width:,} features {how} in {done.seconds:.1f} s: {done.folder}")
+    if done.out:
+        print(f"Written: {done.out}; now: losscope compare {done.out}")

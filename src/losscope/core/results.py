@@ -701,6 +701,42 @@ class AuditLine(Frozen):
     meaning: str
 
 
+class ForceProfile(Frozen):
+    """The force on an anchor: rows by the distance of its positive, columns by the distance of its negative.
+
+    ``pull``: towards the positive. ``push``: away from the negative. None: not finite there.
+    """
+
+    distance: tuple[Number, ...]
+    pull: tuple[tuple[Number | None, ...], ...]
+    push: tuple[tuple[Number | None, ...], ...]
+    axes: tuple[str, str] = ("positive", "negative")
+
+
+class StepCost(Frozen):
+    """What a step of ``size`` rows costs: seconds, the most bytes held at once, and the numbers written in all."""
+
+    size: int
+    seconds: Number
+    bytes: int
+    written: int
+
+
+class Exponents(Frozen):
+    """The powers of the batch size that costs grow with; None where too few batch sizes were tried."""
+
+    seconds: Number | None
+    bytes: Number | None
+    written: Number | None
+
+
+class Growth(Frozen):
+    """How a loss's costs grow with the batch."""
+
+    rows: tuple[StepCost, ...]
+    exponents: Exponents
+
+
 class AuditResult(Document):
     """The correctness card of a loss. What ``losscope audit --json`` prints."""
 
@@ -708,10 +744,104 @@ class AuditResult(Document):
     loss: str
     passed: bool
     lines: tuple[AuditLine, ...]
-    profile: dict[str, Any] | None = None
-    growth: dict[str, Any] | None = None
+    profile: ForceProfile | None = None
+    growth: Growth | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     seconds: Number = 0.0
+
+    @property
+    def failed(self) -> tuple[AuditLine, ...]:
+        """The lines that did not pass."""
+        return tuple(line for line in self.lines if line.passed is False)
+
+
+class BenchRow(Frozen):
+    """One side of a benchmark on one work and size.
+
+    Attributes:
+        work: what is measured. ``size``: anchors of the batch, or members of the population.
+        side: whose implementation; ``loss``: how it names the loss; ``version``: of its library.
+        seconds: the median of a step (training: of an epoch).
+        peak_bytes: the most that its process holds; ``step_bytes``: of it, beyond what was held before the step.
+        ratio: its time over ours (training: over the plain loop, or over one member); ``ratio_low``,
+            ``ratio_high``: a 95 % interval over rounds (training: the quartiles).
+        rounds: how often it was measured.
+        same: whether its value is ours; None where the forms differ or there is none.
+        form: how its form differs from ours.
+        status: ``measured``, or why it was not.
+    """
+
+    work: str
+    size: int
+    side: str
+    loss: str | None = None
+    version: str | None
+    seconds: Number | None
+    peak_bytes: int | None
+    step_bytes: int | None = None
+    ratio: Number | None
+    ratio_low: Number | None = None
+    ratio_high: Number | None = None
+    rounds: int | None = None
+    same: bool | None = None
+    form: str = "the same"
+    status: str = "measured"
+
+    @property
+    def measured(self) -> bool:
+        """Whether there are numbers."""
+        return self.status == "measured"
+
+
+class BenchGrowth(Frozen):
+    """The power of the batch size that a side's time grows with; None where fewer than two sizes were measured."""
+
+    work: str
+    side: str | None
+    loss: str | None
+    exponent: Number | None
+
+
+class BenchProvenance(Frozen):
+    """Where a benchmark was run. ``clock``: ``processor`` (the thread's own time) or ``wall``."""
+
+    losscope: str
+    torch: str
+    python: str
+    machine: str
+    device: str
+    threads: int
+    clock: Literal["processor", "wall"]
+
+
+class BenchResult(Document):
+    """Time and memory beside the installed peers. What ``losscope bench --json`` prints."""
+
+    kind: ClassVar[str] = "benchmark"
+    what: Literal["losses", "training"]
+    rows: tuple[BenchRow, ...]
+    growth: tuple[BenchGrowth, ...] = ()
+    provenance: BenchProvenance | None = None
+
+
+class Embedding(Document):
+    """Features of a data set by a frozen backbone. What ``losscope embed --json`` prints.
+
+    ``key``: of the features in the cache. ``cached``: whether they were there before. ``folder``: where they lie.
+    """
+
+    kind: ClassVar[str] = "embedding"
+    data: str
+    notes: tuple[str, ...] = ()
+    backbone: str
+    preprocessing: str
+    key: str
+    rows: int
+    width: int
+    cached: bool
+    seconds: Number
+    folder: str
+    out: str | None = None
 
 
 class StoreProblem(Frozen):
@@ -735,8 +865,17 @@ class StoreCheck(Document):
 
 def schemas() -> Mapping[str, dict[str, Any]]:
     """The JSON Schema of each document by its kind, as ``docs/schemas`` holds them."""
-    documents = (Result, Reproduction, StudyPlan, ReproductionPlan, AuditResult, StoreCheck)
-    return {one.kind: one.model_json_schema(mode="serialization") for one in documents}
+    documents = (
+        Result,
+        Reproduction,
+        StudyPlan,
+        ReproductionPlan,
+        AuditResult,
+        BenchResult,
+        Embedding,
+        StoreCheck,
+    )
+    return {document.kind: document.model_json_schema(mode="serialization") for document in documents}
 
 
 __all__ = [
@@ -744,6 +883,10 @@ __all__ = [
     "AuditLine",
     "AuditResult",
     "BaselineResult",
+    "BenchGrowth",
+    "BenchProvenance",
+    "BenchResult",
+    "BenchRow",
     "Better",
     "CellPlan",
     "ClaimReason",
@@ -755,11 +898,15 @@ __all__ = [
     "DesignPlan",
     "Document",
     "Edge",
+    "Embedding",
     "EmbeddingMap",
     "Evidence",
+    "Exponents",
     "Failure",
+    "ForceProfile",
     "Frozen",
     "Ground",
+    "Growth",
     "LossResult",
     "MeasureValue",
     "NotComparable",
@@ -774,6 +921,7 @@ __all__ = [
     "Scale",
     "Settings",
     "SideResult",
+    "StepCost",
     "StudyLink",
     "StudyPlan",
     "Trial",

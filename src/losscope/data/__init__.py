@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from losscope.data.base import Draft, Facts, Part, Source, Splits
+from losscope.data.base import About, Draft, Part, Source, Splits
 from losscope.data.loading import load, present
 
-__all__ = ["Draft", "Facts", "Part", "Source", "Splits", "load", "present"]
+__all__ = ["About", "Draft", "Part", "Source", "Splits", "load", "present"]

@@ -1,7 +1,7 @@
 """What a data set is to the rest: a source that yields train, validation and test parts by seed.
 
-Everything is numpy. A source reads its files once; ``splits(seed)`` redraws what DEFINITIONS 7 says a
-seed redraws: the train/validation split of real data, everything of generated data.
+Everything is numpy. A source reads its files once; ``splits(seed)`` redraws what a seed redraws: the
+train/validation split of real data, everything of generated data (docs/definitions.md, "Design").
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require
+from losscope.core.results import DataDescription
 from losscope.data import splits as rules
 
 Kind = Literal["vectors", "features", "images", "pair"]
-PROTOCOLS = ("matched", "paper")
 TRAIN, VALIDATION, TEST = 0, 1, 2
 """The roles of a table's rows; a table whose rows never say VALIDATION has it redrawn by seed."""
 
@@ -29,11 +29,11 @@ class Part:
 
     ``inputs`` (N, ...) are ready for a network: float32, or uint8 images (N, channels, height, width),
     which the trainer normalises on the fly with the facts' ``mean`` and ``std``. ``labels`` int64 (N,)
-    index ``Facts.class_names``; -1 is background. ``fine_labels`` (N,) index ``Facts.fine_names`` and
+    index ``About.class_names``; -1 is background. ``fine_labels`` (N,) index ``About.fine_names`` and
     each fine class lies inside one class of ``labels`` (noisy training labels aside). ``groups`` (N,)
     number the recordings, speakers, sites that must not be torn apart. ``second`` (N, ...) is the
-    other modality, as ``inputs``, row i of both being one pair. ``names`` (N,) are file names where there are any.
-    ``rows`` (N,) are positions in the source, None for generated data. ``pairs`` int64 (P, 3) are
+    other modality, as ``inputs``: row i of both is one pair. ``names`` (N,) are file names where there are
+    any. ``rows`` (N,) are positions in the source, None for generated data. ``pairs`` int64 (P, 3) are
     explicit (i, j, same) and ``triplets`` (T, 3) explicit (anchor, positive, negative), as positions in
     this part.
     >>> part = Part(np.zeros((3, 2), np.float32), np.array([0, 0, 1]))
@@ -56,14 +56,14 @@ class Part:
             value = getattr(self, name)
             if value is not None and len(value) != len(self.labels):
                 raise LosscopeError(
-                    f"{len(value)} {name} but {len(self.labels)} labels; wanted: as many of each"
+                    f"{len(value)} {name} but {len(self.labels)} labels; wanted: one label per row"
                 )
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: np.ndarray | list[int]) -> Part:
-        """The given rows as a part of its own, in that order; explicit tuples with a row outside are left out."""
+        """The given rows in that order, as a part of their own; tuples with a row outside fall away."""
         rows = np.asarray(rows, dtype=np.int64)
         arrays: dict[str, Any] = {
             name: None if getattr(self, name) is None else getattr(self, name)[rows]
@@ -79,8 +79,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is known about a data set, for the table, the page and the run's record.
+class About:
+    """What is known of a data set once it is read; what is known of it before stands at its registration.
 
     ``classes`` counts the classes that are not background; ``rows`` all rows (of one draw, where
     generated); ``shape`` is one input's, ``second_shape`` one second-modality input's. ``mean`` and
@@ -122,18 +122,18 @@ class Splits:
     train: Part
     validation: Part
     test: Part
-    facts: Facts
+    facts: About
 
 
 class Source(ABC):
     """A data set: ``facts``, a ``digest`` of its content for run ids, and ``splits`` by seed."""
 
-    facts: Facts
+    facts: About
     digest: str
 
     @abstractmethod
-    def splits(self, seed: int, protocol: str = "matched") -> Splits:
-        """The parts that a seed draws. ``protocol`` is "matched" or "paper"."""
+    def splits(self, seed: int) -> Splits:
+        """The parts that a seed draws."""
 
     @abstractmethod
     def sizes(self) -> tuple[int, int, int]:
@@ -143,8 +143,32 @@ class Source(ABC):
     def class_counts(self) -> np.ndarray:
         """Rows of each class, all parts together, background left out."""
 
+    def description(self) -> DataDescription:
+        """What results say of the data.
+
+        >>> from losscope.data import load
+        >>> load("digits").description().classes
+        10
+        """
+        facts = self.facts
+        return DataDescription(
+            name=facts.name,
+            title=facts.title,
+            kind=facts.kind,
+            described=self.describe(),
+            edition=facts.edition,
+            classes=facts.classes,
+            licence=facts.licence,
+            origin=facts.origin,
+            generated=facts.generated,
+            disjoint=facts.disjoint,
+            notes=facts.notes,
+            class_names=facts.class_names,
+            digest=self.digest,
+        )
+
     def describe(self) -> str:
-        """One line: what was understood."""
+        """One line for a person: what was understood."""
         facts, counts = self.facts, self.class_counts()
         low, high = int(counts.min()), int(counts.max())
         each = f"{low:,}" if low == high else f"{low:,}–{high:,}"
@@ -156,8 +180,9 @@ class Source(ABC):
         train, validation, test = self.sizes()
         edition = f" ({facts.edition})" if facts.edition else ""
         return (
-            f"{facts.name}{edition}: {facts.rows:,} {what[facts.kind]} of {shape} in {facts.classes:,} classes"
-            f" ({each} each); {train:,} train, {validation:,} validation, {test:,} test: {facts.split}"
+            f"{facts.name}{edition}: {facts.rows:,} {what[facts.kind]} of {shape} in {facts.classes:,} "
+            f"classes ({each} each); {train:,} train, {validation:,} validation, {test:,} test: "
+            f"{facts.split}"
         )
 
 
@@ -165,15 +190,14 @@ class Source(ABC):
 class Generated(Source):
     """Data drawn anew, whole, by every seed."""
 
-    facts: Facts
+    facts: About
     digest: str
     draw: rules.Draw
     counts: tuple[int, int, int]
     each: int
 
-    def splits(self, seed: int, protocol: str = "matched") -> Splits:
+    def splits(self, seed: int) -> Splits:
         """Everything redrawn from the seed."""
-        check_protocol(protocol)
         train, validation, test = self.draw(seed)
         return Splits(train, validation, test, self.facts)
 
@@ -196,7 +220,7 @@ class Table(Source):
 
     pool: Part
     role: np.ndarray
-    facts: Facts
+    facts: About
     digest: str
     label_noise: float = 0.0
     whole: np.ndarray | None = None
@@ -214,17 +238,16 @@ class Table(Source):
             held = rules.hold_out_whole(self.whole[rest], 0.2, rng)
         return rest[~held], rest[held], test
 
-    def splits(self, seed: int, protocol: str = "matched") -> Splits:
+    def splits(self, seed: int) -> Splits:
         """The train/validation split of a seed; the test part is the same object every time."""
-        check_protocol(protocol)
         train, validation, test = self.rows(seed)
         if not self._test:
             self._test.append(self.pool.take(test))
         part = self.pool.take(train)
         require(
             len(np.unique(part.labels[part.labels >= 0])) > 1,
-            f"{self.facts.name}: validation holds out whole groups or classes, and seed {seed} leaves fewer than two "
-            "classes to train on; wanted: more groups, or a split of your own with validation rows",
+            f"{self.facts.name}: validation holds out whole groups or classes, and seed {seed} leaves fewer "
+            "than two classes to train on; wanted: more groups, or a split of your own with validation rows",
         )
         if self.label_noise:
             noisy = rules.redraw_labels(part.labels, self.label_noise, rules.generator(seed, "label noise"))
@@ -245,7 +268,7 @@ class Table(Source):
 class Draft:
     """What a reader of files found, before it is checked and split: ``finish`` makes the source of it.
 
-    Fields are as in ``Part`` and ``Facts``. ``labels`` and ``fine_labels`` may be of any kind that
+    Fields are as in ``Part`` and ``About``. ``labels`` and ``fine_labels`` may be of any kind that
     ``np.unique`` sorts, unless ``class_names`` and ``fine_names`` say that they are positions in these.
     ``role`` int8 (N,) gives each row's part, or None: a fixed stratified test split is made. ``level``
     says which labels are trained on where there are two and the user does not say. ``disjoint``: the
@@ -277,11 +300,6 @@ class Draft:
     modalities: tuple[str, ...] = ()
     no_labels: str = ""
     notes: list[str] = field(default_factory=list)
-
-
-def check_protocol(protocol: str) -> None:
-    """Refuse a protocol that does not exist."""
-    require(protocol in PROTOCOLS, f"unknown protocol {protocol!r}; choices: {', '.join(PROTOCOLS)}")
 
 
 def fingerprint(*arrays: np.ndarray | None, more: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Fetching a data set's original files once, by pooch, into the user's cache; or saying what to fetch from where."""
+"""A data set's original files, fetched once by pooch into the user's cache; or what to fetch from where."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cache_folder() -> Path:
 
 def places(root: Path | None, *folders: str) -> list[Path]:
     """The existing folders among ``folders`` below the data root and the cache, in that order."""
-    bases = [one for one in (root, cache_folder()) if one is not None]
+    bases = [base for base in (root, cache_folder()) if base is not None]
     return [base / folder for base in bases for folder in folders if (base / folder).is_dir()]
 
 
@@ -58,7 +58,8 @@ def fetch(what: str, urls: Sequence[str], to: Path, md5: str | None, put: str) -
     live = [url for url in urls if reachable(url)]
     if not live:
         raise LosscopeError(
-            f"{what} is not on this machine and there is no network: download {' or '.join(urls)} and put it {put}"
+            f"{what} is not on this machine and there is no network: download {' or '.join(urls)} and put "
+            f"it {put}"
         )
     import pooch
 
@@ -138,7 +139,7 @@ def read_bytes(path: Path, md5: str | None) -> bytes:
     found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
     if md5 is not None and found != md5:
         raise LosscopeError(
-            f"wrong checksum: the uncompressed bytes of {str(path)!r} have md5 {found}, the published file has {md5}; "
-            "remove it and download it again"
+            f"wrong checksum: the uncompressed bytes of {str(path)!r} have md5 {found}, the published file "
+            f"has {md5}; remove it and download it again"
         )
     return raw

@@ -5,15 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require
 from losscope.data import splits as rules
-from losscope.data.base import TEST, TRAIN, VALIDATION, Draft, Facts, Part, Table, fingerprint
+from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, Part, Table, fingerprint
 from losscope.data.readers.tuples import holding_units, implied_labels, read_tuples
 
 TEST_SHARE = 0.3
+
+
+class Names(NamedTuple):
+    """The names that labels, fine labels and groups index."""
+
+    classes: tuple[str, ...]
+    fine: tuple[str, ...]
+    groups: tuple[str, ...]
 
 
 def finish(
@@ -30,7 +39,8 @@ def finish(
 
     ``train_labels``: "fine" or "coarse" where the data have both. ``label_noise``: share of the training
     labels redrawn uniformly, by seed. ``limit``: at most about so many training and validation rows, a
-    fixed stratified choice; ``limit_test``: likewise of the test rows. ``pairs``, ``triplets``: files of explicit tuples over the rows.
+    fixed stratified choice; ``limit_test``: likewise of the test rows. ``pairs``, ``triplets``: files of
+    explicit tuples over the rows.
 
     Raises LosscopeError for unequal lengths, NaN or infinity, one class only, no class with two members,
     or splits that leak.
@@ -42,13 +52,13 @@ def finish(
     check_arrays(draft)
     pool, names = _pool(draft, train_labels)
     role, whole, split = _roles(draft, pool, names)
-    notes = [*draft.notes, *check_classes(draft.name, pool.labels, role, names["class"])]
+    notes = [*draft.notes, *check_classes(draft.name, pool.labels, role, names.classes)]
     if whole is None and not _can_stratify(draft.name, pool.labels, role):
         whole = pool.labels
         notes.append("every training class has fewer than 4 rows: validation holds out whole classes")
     if pool.fine_labels is not None and draft.disjoint:
         notes.append(_shared(pool.labels, role))
-    checksum = fingerprint(*(getattr(pool, one.name) for one in dataclasses.fields(pool)), role)
+    checksum = fingerprint(*(getattr(pool, field.name) for field in dataclasses.fields(pool)), role)
     if limit is not None:
         keep, note = _limited(draft.name, pool.labels, role == TEST, limit, "training and validation")
         pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
@@ -61,7 +71,7 @@ def finish(
         notes.append(f"{label_noise:.0%} of the training labels are redrawn at random")
     pool = dataclasses.replace(pool, rows=np.arange(len(pool)))
     disjoint = not np.isin(pool.labels[role == TEST], pool.labels[role != TEST]).any()
-    facts = _facts(draft, pool, role, names, split, disjoint, checksum, notes)
+    facts = _facts(draft, pool, role, names, split=split, disjoint=disjoint, checksum=checksum, notes=notes)
     options: tuple = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
     options += () if limit_test is None else ("limit_test", limit_test)
     table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole)
@@ -87,7 +97,7 @@ def _add_tuples(draft: Draft, pairs: str | None, triplets: str | None) -> None:
         draft.notes += notes
 
 
-def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, dict[str, tuple[str, ...]]]:
+def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, Names]:
     """All rows as one part, with the wanted level of labels, and the names of classes and groups."""
     require(
         train_labels in (None, "fine", "coarse"), f"train_labels is {train_labels!r}; choices: fine, coarse"
@@ -104,7 +114,8 @@ def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, dict[str, tuple
             labels, class_names, fine, fine_names = fine, fine_names, None, ()
     elif train_labels == "coarse":
         raise LosscopeError(
-            f"{draft.name} has one kind of labels only; --train-labels coarse wants data with finer labels too"
+            f"{draft.name} has one kind of labels only; --train-labels coarse wants data with finer labels "
+            "too"
         )
     if draft.groups is not None:
         groups, group_names = numbered(draft.groups, ())
@@ -120,15 +131,25 @@ def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, dict[str, tuple
         draft.pairs,
         draft.triplets,
     )
-    return pool, {"class": class_names, "fine": fine_names, "group": group_names}
+    return pool, Names(class_names, fine_names, group_names)
 
 
-def _facts(draft, pool, role, names, split, disjoint, checksum, notes) -> Facts:
+def _facts(
+    draft: Draft,
+    pool: Part,
+    role: np.ndarray,
+    names: Names,
+    *,
+    split: str,
+    disjoint: bool,
+    checksum: str,
+    notes: Sequence[str],
+) -> About:
     (mean, std), (second_mean, second_std) = (
         ((), ()) if array is None or array.dtype != np.uint8 else channel_moments(array, role == TRAIN)
         for array in (pool.inputs, pool.second)
     )
-    return Facts(
+    return About(
         name=draft.name,
         title=draft.title,
         kind=draft.kind,
@@ -141,9 +162,9 @@ def _facts(draft, pool, role, names, split, disjoint, checksum, notes) -> Facts:
         licence=draft.licence,
         disjoint=disjoint,
         checksum=checksum,
-        class_names=names["class"],
-        fine_names=names["fine"],
-        group_names=names["group"],
+        class_names=names.classes,
+        fine_names=names.fine,
+        group_names=names.groups,
         modalities=draft.modalities,
         second_shape=() if pool.second is None else pool.second.shape[1:],
         mean=mean,
@@ -170,7 +191,7 @@ def check_arrays(draft: Draft) -> None:
         if array is not None and len(array) != rows:
             raise LosscopeError(
                 f"{draft.name} has {len(array):,} rows of {what.replace('_', ' ')} but {rows:,} labels; "
-                "wanted: one label a row"
+                "wanted: one label per row"
             )
     for what in ("inputs", "second"):
         array = getattr(draft, what)
@@ -198,8 +219,8 @@ def check_finite(name: str, array: np.ndarray) -> None:
     if len(rows):
         first = ", ".join(map(str, rows[:3])) + (", …" if len(rows) > 3 else "")
         raise LosscopeError(
-            f"{name} has {int(bad.sum()):,} values that are NaN or infinite, in {len(rows):,} of {len(flat):,} "
-            f"rows (rows {first}, counted from 0); wanted: finite numbers"
+            f"{name} has {int(bad.sum()):,} values that are NaN or infinite, in {len(rows):,} of "
+            f"{len(flat):,} rows (rows {first}, counted from 0); wanted: finite numbers"
         )
 
 
@@ -236,7 +257,7 @@ def numbered(values: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, tupl
 UNSEEN = "test of unseen classes, fixed, because most classes have fewer than 4 rows"
 
 
-def _roles(draft: Draft, pool: Part, names: dict) -> tuple[np.ndarray, np.ndarray | None, str]:
+def _roles(draft: Draft, pool: Part, names: Names) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Each row's part; what is held out whole for validation, if anything; and the split in words."""
     require(
         not draft.by_group or pool.groups is not None,
@@ -255,7 +276,7 @@ def _roles(draft: Draft, pool: Part, names: dict) -> tuple[np.ndarray, np.ndarra
             )
         if whole is not None:
             kind = "group" if draft.by_group else "class"
-            check_leak(draft.name, kind, whole, role, names[kind] if kind == "group" else ())
+            check_leak(draft.name, kind, whole, role, names.groups if draft.by_group else ())
         if draft.names is not None:
             check_leak(draft.name, "file", draft.names, role)
         return role, whole, draft.split or "split as given"
@@ -282,11 +303,11 @@ def check_leak(
     """Raise if a value (a class, a group, a file) stands in the test split and outside of it."""
     both = np.intersect1d(values[role == TEST], values[role != TEST])
     if len(both):
-        first = ", ".join(str(spoken[one] if len(spoken) else one) for one in both[:3])
+        first = ", ".join(str(spoken[value] if len(spoken) else value) for value in both[:3])
         many = {"class": "classes"}.get(what, f"{what}s") if len(both) > 1 else what
         raise LosscopeError(
-            f"{name} leaks: {len(both):,} {many} ({first}{', …' if len(both) > 3 else ''}) in the test split and "
-            f"outside of it; wanted: each {what} in one split"
+            f"{name} leaks: {len(both):,} {many} ({first}{', …' if len(both) > 3 else ''}) in the test "
+            f"split and outside of it; wanted: each {what} in one split"
         )
 
 
@@ -318,8 +339,8 @@ def _can_stratify(name: str, labels: np.ndarray, role: np.ndarray) -> bool:
         return True
     require(
         len(counts) >= 5,
-        f"{name} has {int(counts.sum()):,} training rows in {len(counts)} classes, too few to hold out validation; "
-        "wanted: a class of at least 4, or at least 5 classes",
+        f"{name} has {int(counts.sum()):,} training rows in {len(counts)} classes, too few to hold out "
+        "validation; wanted: a class of at least 4, or at least 5 classes",
     )
     return False
 
@@ -327,7 +348,10 @@ def _can_stratify(name: str, labels: np.ndarray, role: np.ndarray) -> bool:
 def _shared(labels: np.ndarray, role: np.ndarray) -> str:
     """What a split by fine classes means for the coarse ones."""
     both = len(np.intersect1d(labels[role == TEST], labels[role != TEST]))
-    return f"the split is by fine classes: {both:,} of {len(np.unique(labels)):,} coarse classes have fine ones on both sides"
+    return (
+        f"the split is by fine classes: {both:,} of {len(np.unique(labels)):,} coarse classes have fine ones "
+        "on both sides"
+    )
 
 
 def _limited(
@@ -346,11 +370,11 @@ def _limited(
 
 def _torn(draft: Draft, table: Table) -> str | None:
     """How many explicit tuples fall away because their rows stand in different parts, for seed 0."""
-    total = sum(len(one) for one in (draft.pairs, draft.triplets) if one is not None)
+    total = sum(len(tuples) for tuples in (draft.pairs, draft.triplets) if tuples is not None)
     if not total:
         return None
     parts = [table.pool.take(rows) for rows in table.rows(0)]
-    kept = sum(len(one) for part in parts for one in (part.pairs, part.triplets) if one is not None)
+    kept = sum(len(tuples) for part in parts for tuples in (part.pairs, part.triplets) if tuples is not None)
     if kept == total:
         return None
     return f"{total - kept:,} of {total:,} explicit tuples fall away: their rows stand in different splits"

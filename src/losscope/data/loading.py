@@ -121,8 +121,9 @@ def _loader(name: str) -> tuple[Callable[..., Draft | Source], dict[str, Any]]:
     near = difflib.get_close_matches(name, table, n=3, cutoff=0.5)
     guess = f"; did you mean {' or '.join(map(repr, near))}?" if near else ";"
     raise LosscopeError(
-        f"unknown data set {name!r}, and no file or folder of that name{guess} choices: {', '.join(sorted(table))}, "
-        "a path to features, a manifest or a folder of class folders, or hf:owner/name"
+        f"unknown data set {name!r}, and no file or folder of that name{guess} choices: "
+        f"{', '.join(sorted(table))}, a path to features, a manifest or a folder of class folders, or "
+        "hf:owner/name"
     )
 
 
@@ -152,4 +153,4 @@ def present(name: str, root: str | Path | None = None) -> bool:
         return True
     root = root or os.environ.get("LOSSCOPE_DATA") or None
     bases = [cache_folder(), *([Path(root).expanduser()] if root else [])]
-    return any(any(base.glob(one)) for base in bases for one in facts.files)
+    return any(any(base.glob(pattern)) for base in bases for pattern in facts.files)

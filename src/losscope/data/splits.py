@@ -57,7 +57,7 @@ def hold_out_whole(groups: np.ndarray, share: float, rng: np.random.Generator) -
 
 
 def redraw_labels(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Each label redrawn uniformly over the classes present with probability ``share`` (the old one included).
+    """Each label redrawn with probability ``share``, uniformly over the classes present, its own included.
 
     Background (-1) stays. The draws do not depend on the labels, only on their number.
     """

@@ -14,7 +14,7 @@ from pathlib import Path
 from losscope.core.errors import LosscopeError
 
 YOUNG = 2.0
-"""Seconds: a file changed so shortly ago may change again within one tick of the clock, and is not remembered."""
+"""Seconds: a file changed so recently may change again within one tick of the clock and is not remembered."""
 LONG = 5e8
 """Bytes whose reading takes long enough to be told."""
 
@@ -27,7 +27,7 @@ def digests(files: Sequence[Path], memory: Path, say: Callable[[str], None] | No
     """
     if not files:
         return []
-    paths = [os.path.abspath(one) for one in files]
+    paths = [os.path.abspath(file) for file in files]
     top = (
         os.path.dirname(paths[0])
         if len(paths) == 1

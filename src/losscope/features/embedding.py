@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from losscope.core.errors import require
+from losscope.core.results import Embedding
 from losscope.data.base import TEST, TRAIN, VALIDATION
 from losscope.features import Embedded
 from losscope.features import embed as compute
@@ -31,7 +32,7 @@ def embed(
     say: Callable[[str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
-) -> dict[str, Any]:
+) -> Embedding:
     """Compute a data set's features once, or find them in the cache; and write them to ``out`` (.npz).
 
     Args:
@@ -42,7 +43,7 @@ def embed(
         say: called with each sentence for a person; progress: with (rows done, rows).
 
     Returns:
-        What ``losscope embed --json`` prints: data, backbone, key, rows, width, cached, seconds, folder, out.
+        An Embedding: what was read, by which backbone, how many features, and where they lie.
 
     Raises:
         LosscopeError: for any mistake in what was given; what is computed is kept.
@@ -67,20 +68,19 @@ def embed(
     if target is not None:
         _write(target, made)
     facts, pool = made.table.facts, made.table.pool
-    return {
-        "schema": 1,
-        "data": made.table.describe(),
-        "notes": list(facts.notes),
-        "backbone": made.backbone.name,
-        "preprocessing": made.backbone.preprocessing,
-        "key": made.key,
-        "rows": len(pool),
-        "width": int(pool.inputs.shape[1]),
-        "cached": made.cached,
-        "seconds": time.monotonic() - start,
-        "folder": str(made.folder),
-        "out": None if target is None else str(target),
-    }
+    return Embedding(
+        data=made.table.describe(),
+        notes=facts.notes,
+        backbone=made.backbone.name,
+        preprocessing=made.backbone.preprocessing,
+        key=made.key,
+        rows=len(pool),
+        width=int(pool.inputs.shape[1]),
+        cached=made.cached,
+        seconds=time.monotonic() - start,
+        folder=str(made.folder),
+        out=None if target is None else str(target),
+    )
 
 
 def arrays_of(made: Embedded) -> dict[str, np.ndarray]:
@@ -95,7 +95,7 @@ def arrays_of(made: Embedded) -> dict[str, np.ndarray]:
         "features": np.asarray(pool.inputs, np.float16),
         "labels": pool.labels,
         "class_names": np.array(facts.class_names),
-        "split": np.array([WORDS[one] for one in made.table.role.tolist()]),
+        "split": np.array([WORDS[role] for role in made.table.role.tolist()]),
         "edition": np.array(facts.edition),
         "backbone": np.array(made.backbone.name),
         "preprocessing": np.array(made.backbone.preprocessing),

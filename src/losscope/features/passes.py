@@ -15,7 +15,7 @@ from losscope.data.readers.sounds import SOUNDS, read_sound
 from losscope.features.backbones import Backbone
 from losscope.features.backbones.base import Takes, need
 from losscope.features.backbones.memory import available
-from losscope.features.shards import Shards
+from losscope.features.shards import Origin, Shards
 
 SHARD = 256
 """Rows of a shard, at least: what a process that is killed loses, at most."""
@@ -39,7 +39,8 @@ class Rows:
         images = inputs.dtype == np.uint8 and inputs.ndim == 4 and inputs.shape[1] in (1, 3)
         require(
             self.filed or images,
-            f"{name} has rows of shape {inputs.shape[1:]} and type {inputs.dtype}; a backbone wants images or sounds",
+            f"{name} has rows of shape {inputs.shape[1:]} and type {inputs.dtype}; a backbone wants images "
+            "or sounds",
         )
         sounds = self.filed and len(inputs) and inputs[0].path is not None
         self.takes: Takes = "sounds" if sounds and inputs[0].path.suffix.lower() in SOUNDS else "images"
@@ -52,7 +53,7 @@ class Rows:
         return self.inputs[row].name if self.filed else f"row {row}"
 
     def read(self, row: int) -> Any:
-        """A Pillow image in RGB, or (samples, samples a second). Raises Unreadable with the reason."""
+        """A Pillow image in RGB, or (samples, samples per second). Raises Unreadable with the reason."""
         try:
             if self.takes == "sounds":
                 return read_sound(self.inputs[row].path)
@@ -76,7 +77,7 @@ def compute(
     backbone: Backbone,
     shards: Shards,
     *,
-    about: dict[str, Any],
+    origin: Origin,
     device: str,
     batch_size: int,
     skip_bad: bool,
@@ -115,7 +116,7 @@ def compute(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    shards.join(about)
+    shards.join(origin)
 
 
 def _batches(
@@ -123,7 +124,7 @@ def _batches(
 ) -> Iterator[tuple[int, list[np.ndarray | Unreadable]]]:
     """Batches (first row, prepared rows), the next being prepared while one is computed."""
 
-    def one(row: int) -> np.ndarray | Unreadable:
+    def prepared(row: int) -> np.ndarray | Unreadable:
         try:
             content = rows.read(row)
         except Unreadable as error:
@@ -131,7 +132,7 @@ def _batches(
         return backbone.prepare(content)
 
     def submit(start: int) -> list[Future]:
-        return [pool.submit(one, row) for row in range(start, min(start + size, stop))]
+        return [pool.submit(prepared, row) for row in range(start, min(start + size, stop))]
 
     waiting = submit(first)
     for start in range(first, stop, size):
@@ -142,7 +143,7 @@ def _batches(
 
 def _refuse_bad(rows: Rows, start: int, made: list[np.ndarray | Unreadable], skip_bad: bool) -> None:
     """Unless told to skip them, stop at the first row that cannot be read, having counted all of them."""
-    if skip_bad or not any(isinstance(one, Unreadable) for one in made):
+    if skip_bad or not any(isinstance(row, Unreadable) for row in made):
         return
     bad = []
     for row in range(start, len(rows)):
@@ -157,8 +158,8 @@ def unreadable(bad: list[str], total: int, takes: str) -> LosscopeError:
     """The error that counts and names what cannot be read."""
     more = ", …" if len(bad) > 3 else ""
     return LosscopeError(
-        f"{len(bad):,} of {total:,} {takes} cannot be read: {', '.join(bad[:3])}{more}; wanted: readable {takes}, or "
-        "--skip-bad to leave these out"
+        f"{len(bad):,} of {total:,} {takes} cannot be read: {', '.join(bad[:3])}{more}; wanted: readable "
+        f"{takes}, or --skip-bad to leave these out"
     )
 
 
@@ -169,9 +170,9 @@ def _features(
     import torch
 
     shapes: dict[tuple[int, ...], list[int]] = {}
-    for place, one in enumerate(made):
-        if not isinstance(one, Unreadable):
-            shapes.setdefault(one.shape, []).append(place)
+    for place, row in enumerate(made):
+        if not isinstance(row, Unreadable):
+            shapes.setdefault(row.shape, []).append(place)
     found: np.ndarray | None = None
     for places in shapes.values():
         batch = torch.from_numpy(np.stack([made[place] for place in places])).to(device)  # type: ignore[misc]
@@ -189,8 +190,8 @@ def _features(
         wrong = np.flatnonzero(~(top <= 65504))
         if len(wrong):
             raise LosscopeError(
-                f"the backbone {backbone.name!r} gives {rows.name(start + places[wrong[0]])} features of size "
-                f"{top[wrong[0]]:g}; wanted: finite numbers that float16 holds, up to 65,504"
+                f"the backbone {backbone.name!r} gives {rows.name(start + places[wrong[0]])} features of "
+                f"size {top[wrong[0]]:g}; wanted: finite numbers that float16 holds, up to 65,504"
             )
         found[places] = values
     return np.full((len(made), 0), np.nan, np.float16) if found is None else found
@@ -198,8 +199,10 @@ def _features(
 
 def _same_width(features: list[np.ndarray]) -> list[np.ndarray]:
     """Batches in which no row could be read get the width of the others."""
-    width = max(1, *(one.shape[1] for one in features))
-    return [one if one.shape[1] else np.full((len(one), width), np.nan, np.float16) for one in features]
+    width = max(1, *(block.shape[1] for block in features))
+    return [
+        block if block.shape[1] else np.full((len(block), width), np.nan, np.float16) for block in features
+    ]
 
 
 def _check_memory(rows: Rows, backbone: Backbone, device: str, batch: int) -> None:
@@ -223,8 +226,8 @@ def _check_memory(rows: Rows, backbone: Backbone, device: str, batch: int) -> No
         else "take a smaller backbone, or a machine with more memory"
     )
     raise LosscopeError(
-        f"the backbone {backbone.name!r} needs about {_size(weights + activations)} ({_size(weights)} for its "
-        f"parameters, {_size(activations)} for a batch of {batch}) and {_size(free)} are free on the "
+        f"the backbone {backbone.name!r} needs about {_size(weights + activations)} ({_size(weights)} for "
+        f"its parameters, {_size(activations)} for a batch of {batch}) and {_size(free)} are free on the "
         f"{'GPU' if device.startswith('cuda') else 'machine'}; {help_}"
     )
 

@@ -1,4 +1,4 @@
-"""Where features lie: a folder a key, whole or growing shard by shard, never half-written."""
+"""Where features lie: one folder per key, whole or growing shard by shard, never half-written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,20 @@ import numpy as np
 from losscope.core.errors import LosscopeError
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What made features: the format of the cache, the backbone with its settings, and these in words."""
+
+    format: int
+    backbone: str
+    settings: Mapping[str, Any]
+    preprocessing: str
+
+
 class Shards:
     """The features (N, D) float16 of one key.
 
-    While they are computed, ``parts/`` holds one ``.npy`` file a stretch of rows; when all are there they
+    While they are computed, ``parts/`` holds one ``.npy`` file per stretch of rows; when all are there they
     become one ``features.npy``, which is read memory-mapped. Every file is written under another name and
     renamed, so that a process that dies leaves whole shards only, and two that do the same work do no harm.
     A row that is NaN is one whose image or sound could not be read.
@@ -41,7 +52,7 @@ class Shards:
         """The longest unbroken line of shards from row 0; broken files end it."""
         found: dict[int, tuple[int, Path]] = {}
         for path in self.parts.glob("*-*.npy"):
-            start, stop = (int(one) for one in path.stem.split("-"))
+            start, stop = (int(number) for number in path.stem.split("-"))
             if start not in found or stop > found[start][0]:
                 found[start] = stop, path
         line, place = [], 0
@@ -65,7 +76,7 @@ class Shards:
                 os.fsync(file.fileno())
             os.replace(temporary, self.parts / f"{start:09d}-{stop:09d}.npy")
 
-    def join(self, about: dict[str, Any]) -> None:
+    def join(self, origin: Origin) -> None:
         """Make one file of all shards, and write what the features are beside it."""
         line = self._line()
         if not line:
@@ -90,22 +101,23 @@ class Shards:
                     raise
                 return
             del target
-            self._about({**about, "rows": self.rows, "width": width, "bad": bad})
+            self._note({**asdict(origin), "rows": self.rows, "width": width, "bad": bad})
             os.replace(temporary, self.whole)
         shutil.rmtree(self.parts, ignore_errors=True)
 
-    def _about(self, about: dict[str, Any]) -> None:
+    def _note(self, about: Mapping[str, Any]) -> None:
         temporary = self.folder / f".about.{os.getpid()}.tmp"
         temporary.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         os.replace(temporary, self.folder / "about.json")
 
-    def about(self) -> dict[str, Any]:
-        """What is kept beside the features: backbone, settings, rows that could not be read."""
+    def unreadable(self) -> list[int]:
+        """The rows that could not be read, as it stands beside the features."""
         try:
-            return json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return json.loads((self.folder / "about.json").read_text(encoding="utf-8"))["bad"]
+        except (OSError, ValueError, KeyError, TypeError):
             raise LosscopeError(
-                f"the cached features in {str(self.folder)!r} are damaged; remove that folder and run the same command again"
+                f"the cached features in {str(self.folder)!r} are damaged; remove that folder and run the "
+                "same command again"
             ) from None
 
     def open(self) -> np.ndarray:
@@ -116,7 +128,8 @@ class Shards:
             features = np.empty((0, 0), np.float16)
         if len(features) != self.rows or features.dtype != np.float16:
             raise LosscopeError(
-                f"the cached features in {str(self.folder)!r} are damaged; remove that folder and run the same command again"
+                f"the cached features in {str(self.folder)!r} are damaged; remove that folder and run the "
+                "same command again"
             )
         return features
 
@@ -138,6 +151,6 @@ def writing(place: Path) -> Iterator[None]:
         if isinstance(error, FileNotFoundError):
             raise
         raise LosscopeError(
-            f"cannot write {str(place)!r}: {error.strerror}; what is computed is kept: make room, or set LOSSCOPE_CACHE to "
-            "another folder, and run the same command again"
+            f"cannot write {str(place)!r}: {error.strerror}; what is computed is kept: make room, or set "
+            "LOSSCOPE_CACHE to another folder, and run the same command again"
         ) from None

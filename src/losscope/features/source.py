@@ -24,7 +24,7 @@ from losscope.data.loading import undecoded
 from losscope.features.backbones import Backbone, find, parse_preprocess
 from losscope.features.digests import digests
 from losscope.features.passes import Progress, Rows, compute, unreadable
-from losscope.features.shards import Shards
+from losscope.features.shards import Origin, Shards
 
 FORMAT = 1
 """Raised when the features of an unchanged backbone and unchanged data would come out differently."""
@@ -60,7 +60,7 @@ def load(name: str, root: str | Path | None = None, **options: Any) -> Source:
     """
     if options.get("backbone") is None:
         own = ("backbone", "preprocess", "device", "batch_size", "compute", "say", "progress")
-        return data.load(name, root=root, **{key: one for key, one in options.items() if key not in own})
+        return data.load(name, root=root, **{key: value for key, value in options.items() if key not in own})
     return embed(name, root=root, **options).table
 
 
@@ -93,7 +93,7 @@ def embed(
 
     Raises:
         LosscopeError: for data that are neither images nor sounds, or that cannot be compared on; a backbone
-            that cannot be found, read, or held in memory; rows that cannot be read, unless option ``skip_bad``.
+            that cannot be found, read, or held in memory; rows that cannot be read, unless ``skip_bad``.
     """
     memo = repr(
         (name, str(root), backbone, preprocess, sorted(options.items()), _stamp(name), _stamp(backbone))
@@ -138,7 +138,7 @@ def _stamp(name: str) -> tuple[int, int] | None:
 
 
 def _numbered(draft: Draft, shared: dict[str, Any]) -> Table:
-    """The data set with each row's number as its only input: checked and split before anything is computed."""
+    """The data set with row numbers as its only inputs: checked and split before anything is computed."""
     rows = np.arange(len(draft.inputs))
     require(
         len(rows) < 2**24, f"{draft.name} has {len(rows):,} rows; at most {2**24:,} can be embedded at once"
@@ -150,11 +150,14 @@ def _numbered(draft: Draft, shared: dict[str, Any]) -> Table:
 def _key(rows: Rows, backbone: Backbone, memory: Path, say: Say | None) -> str:
     """The hash of all that the features depend on: data in their order, weights, preprocessing."""
     if rows.filed:
-        files = [one.path for one in rows.inputs if one.path is not None]
+        files = [picture.path for picture in rows.inputs if picture.path is not None]
         of_file = iter(digests(files, memory, say))
         content = [
-            [next(of_file) if one.content is None else hashlib.sha256(one.content).hexdigest(), one.box]
-            for one in rows.inputs
+            [
+                next(of_file) if picture.content is None else hashlib.sha256(picture.content).hexdigest(),
+                picture.box,
+            ]
+            for picture in rows.inputs
         ]
         what = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     else:
@@ -182,23 +185,18 @@ def _compute(
     if say:
         going = f", going on after {done:,}" if done else ""
         say(
-            f"computing features of {len(rows):,} {rows.takes} by {backbone.name} ({backbone.preprocessing}){going}; "
-            f"kept in {shards.folder}"
+            f"computing features of {len(rows):,} {rows.takes} by {backbone.name} "
+            f"({backbone.preprocessing}){going}; kept in {shards.folder}"
         )
         for note in backbone.notes:
             say(note)
         progress = progress or _spoken(say, backbone.name, time.monotonic())
-    about = {
-        "format": FORMAT,
-        "backbone": backbone.name,
-        "settings": backbone.settings,
-        "preprocessing": backbone.preprocessing,
-    }
+    origin = Origin(FORMAT, backbone.name, backbone.settings, backbone.preprocessing)
     compute(
         rows,
         backbone,
         shards,
-        about=about,
+        origin=origin,
         device=device,
         batch_size=batch_size,
         skip_bad=skip_bad,
@@ -227,7 +225,7 @@ def _readable(
 ) -> Table:
     """The table with the features as its inputs, without the rows that could not be read."""
     features = shards.open()
-    bad = shards.about()["bad"]
+    bad = shards.unreadable()
     if not bad:
         return _described(table, features, backbone, key, [])
     names = [rows.name(row) for row in bad]

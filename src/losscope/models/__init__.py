@@ -1,1 +1,1 @@
-"""Networks, one builder a model."""
+"""Networks, one builder per model."""

@@ -27,11 +27,13 @@ Forward = Callable[[dict[str, Tensor], Tensor], Tensor]
 class Architecture:
     """A network without its numbers.
 
-    ``shapes``: name -> shape of one member's parameter. ``fan_in``: name -> inputs of a unit, which
-    sets the initial range. ``constant``: name -> the number that a parameter starts at instead. ``forward(parameters, inputs)``: parameters (M, *shape), inputs
-    (M, rows, ...), or (S, rows, ...) each for M/S consecutive members -> embeddings (M, rows, D), not
-    normalised. ``stacks``: whether a population on a CPU is faster as one stacked model than one member after
-    the other.
+    Attributes:
+        shapes: name -> shape of one member's parameter.
+        fan_in: name -> inputs of a unit, which sets the initial range.
+        forward: (parameters, inputs) -> embeddings (M, rows, D), not normalised; parameters (M, *shape),
+            inputs (M, rows, ...), or (S, rows, ...) each for M/S consecutive members.
+        stacks: whether a population on a CPU is faster as one stacked model than one member after the other.
+        constant: name -> the number that a parameter starts at instead of a random one.
     """
 
     shapes: dict[str, tuple[int, ...]]
@@ -191,7 +193,7 @@ def resnet18(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: i
 
     ``hidden`` are the widths of its stages, two basic blocks each (four for ResNet-18). Batch normalisation
     would make an image's embedding depend on the other rows of its batch, in training on its positives and
-    negatives; groups of channels of one image do not (16 channels a group, or the nearest number that
+    negatives; groups of channels of one image do not (16 channels per group, or the nearest number that
     divides). Images with a side below 64 go through a 3×3 stem of stride 1 without max-pool, as the paper's
     authors do on CIFAR-10; larger ones through the 7×7 stem of stride 2 and the max-pool. A linear layer
     leads from the mean of the last map to the embedding.
@@ -203,7 +205,7 @@ def resnet18(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: i
         f"resnet18 wants images (channels, height, width); it was given inputs of shape {inputs}",
     )
     network = _resnet(inputs, hidden)
-    shapes = {name: tuple(one.shape) for name, one in network.named_parameters()}
+    shapes = {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
     constant = {
         name: float(name.endswith("weight"))
         for name in shapes
@@ -216,7 +218,7 @@ def resnet18(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: i
         pooled = []
         for member, images in enumerate(_spread(x, len(parameters["head.0.bias"]))):
             own = {name: parameters[name][member] for name in shapes}
-            # Rows do not depend on one another: where no gradient is wanted, a few at a time need less memory.
+            # Rows do not depend on one another: without a gradient, a few at a time need less memory.
             pieces = (images,) if torch.is_grad_enabled() else images.split(PIECE)
             maps = [torch.func.functional_call(network, own, (piece,)).pooler_output for piece in pieces]
             pooled.append(torch.cat(maps).flatten(1))
@@ -260,7 +262,7 @@ def _resnet(inputs: tuple[int, ...], widths: tuple[int, ...]) -> torch.nn.Module
 def two_tower(
     inputs: tuple[tuple[int, ...], tuple[int, ...]], hidden: tuple[int, ...], embedding_size: int
 ) -> Architecture:
-    """One multilayer perceptron a modality, into one space.
+    """One multilayer perceptron per modality, into one space.
 
     The forward takes the first and the second modality's inputs side by side, (M, rows, in₁ + in₂), and
     returns their embeddings one below the other, (M, 2·rows, D): first modality, then second.

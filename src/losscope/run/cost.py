@@ -91,7 +91,7 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        split = source.splits(first.seed, protocol=first.protocol.name)
+        split = source.splits(first.seed)
         base = first if first.loss.baseline else first.model_copy(update={"loss": LossSpec(name="untrained")})
         measure = 0.0
         if first.purpose == "final":
@@ -102,7 +102,7 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
         if first.loss.baseline:
             return 0.0, measure
         runs = list(group.runs[:MEMBERS])
-        splits = [source.splits(run.seed, protocol=run.protocol.name) for run in runs]
+        splits = [source.splits(run.seed) for run in runs]
         alike = [place for place, one in enumerate(splits) if len(one.train) == len(splits[0].train)]
         runs, splits = [runs[place] for place in alike], [splits[place] for place in alike]
         population = Population(runs, splits, torch.device(group.where.device))

@@ -148,7 +148,7 @@ def _records(group: Group, store: Store, progress: Callable[[int, int], None] | 
     drawn: dict[int, Any] = {}
     for run in group.runs:
         if run.seed not in drawn:
-            drawn[run.seed] = source.splits(run.seed, protocol=first.protocol.name)
+            drawn[run.seed] = source.splits(run.seed)
     with threads_for(group):
         return train(
             group.runs,

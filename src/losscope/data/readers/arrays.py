@@ -50,29 +50,7 @@ def features(
     place, (N, 10, 128) or (N, 10, 7, 7, 512), are averaged over all but the first and last axis, said.
     """
     arrays = _read(path, labels)
-    own = {
-        name: _key(arrays, wanted, path)
-        for name, wanted in (("inputs", inputs), ("second", second))
-        if wanted
-    }
-    first, other = own.get("inputs"), own.get("second")
-    if first is None:
-        modalities = sorted(
-            (name for name in arrays if MODALITY.match(name) and arrays[name].ndim > 1),
-            key=lambda name: HEARD_FIRST.index(MODALITY.match(name)[1].lower()),  # type: ignore[index]
-        )
-        if other is None and len(modalities) == 2 and _find(arrays, INPUTS[:-1]) is None:
-            first, other = modalities
-        else:
-            first = _find(arrays, INPUTS) or _only_matrix(arrays, path)
-    taken = {
-        "labels": _key(arrays, labels, path) if labels else _find(arrays, LABELS),
-        "fine": _key(arrays, fine, path) if fine else _find(arrays, FINE),
-        "groups": _key(arrays, group, path) if group else _find(arrays, GROUPS),
-        "split": _key(arrays, split, path) if split else _find(arrays, SPLITS),
-        "names": _find(arrays, NAMES),
-    }
-    found = {what: None if name is None else arrays[name] for what, name in taken.items()}
+    first, other = _modalities(arrays, inputs, second, path)
     class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else ()
     values, kind, notes = _inputs(arrays[first], first)
     draft = Draft(
@@ -80,20 +58,21 @@ def features(
         f"{first} of {path.name}",
         kind,
         values,
-        _plain_labels(found["labels"]),
-        fine_labels=found["fine"],
-        groups=found["groups"],
-        names=found["names"],
+        _plain_labels(_chosen(arrays, labels, LABELS, path)),
+        fine_labels=_chosen(arrays, fine, FINE, path),
+        groups=_chosen(arrays, group, GROUPS, path),
+        names=_chosen(arrays, None, NAMES, path),
         by_group=group is not None,
         origin=str(path),
         class_names=class_names,
         notes=notes,
         edition=str(arrays["edition"]) if "edition" in arrays and not arrays["edition"].shape else "",
-        no_labels=f"{str(path)!r} has no labels; wanted: an array named {', '.join(LABELS[:3])}, or option labels, "
-        f"or --pairs or --triplets; it has {', '.join(arrays)}",
+        no_labels=f"{str(path)!r} has no labels; wanted: an array named {', '.join(LABELS[:3])}, or option "
+        f"labels, or --pairs or --triplets; it has {', '.join(arrays)}",
     )
-    if found["split"] is not None:
-        set_role(draft, found["split"])
+    roles = _chosen(arrays, split, SPLITS, path)
+    if roles is not None:
+        set_role(draft, roles)
     if other is not None:
         add_second(
             draft, arrays, first, other, _ids(arrays, ids, first, path), _ids(arrays, second_ids, other, path)
@@ -112,7 +91,7 @@ def _read(path: Path, labels: str | None) -> Arrays:
         path.parent / f"{path.stem}.labels.npy",
         path.parent / "labels.npy",
     ]
-    chosen = [Path(labels)] if labels else [one for one in beside if one.is_file() and one != path]
+    chosen = [Path(labels)] if labels else [file for file in beside if file.is_file() and file != path]
     if labels and not chosen[0].is_file() and (path.parent / labels).is_file():
         chosen = [path.parent / labels]
     if chosen:
@@ -120,6 +99,26 @@ def _read(path: Path, labels: str | None) -> Arrays:
         if labels:
             arrays[labels] = arrays["labels"]
     return arrays
+
+
+def _modalities(arrays: Arrays, inputs: str | None, second: str | None, path: Path) -> tuple[str, str | None]:
+    """The names of the inputs and of the other modality, if there is one."""
+    other = _key(arrays, second, path) if second else None
+    if inputs:
+        return _key(arrays, inputs, path), other
+    known = sorted(
+        (name for name in arrays if MODALITY.match(name) and arrays[name].ndim > 1),
+        key=lambda name: HEARD_FIRST.index(MODALITY.match(name)[1].lower()),  # type: ignore[index]
+    )
+    if other is None and len(known) == 2 and _find(arrays, INPUTS[:-1]) is None:
+        return known[0], known[1]
+    return _find(arrays, INPUTS) or _only_matrix(arrays, path), other
+
+
+def _chosen(arrays: Arrays, given: str | None, usual: tuple[str, ...], path: Path) -> np.ndarray | None:
+    """The array of the name that was given, else of a usual name, else None."""
+    name = _key(arrays, given, path) if given else _find(arrays, usual)
+    return None if name is None else arrays[name]
 
 
 def _key(arrays: Arrays, name: str, path: Path) -> str:
@@ -130,7 +129,7 @@ def _key(arrays: Arrays, name: str, path: Path) -> str:
 
 def _find(arrays: Arrays, names: tuple[str, ...]) -> str | None:
     lower = {name.lower(): name for name in arrays}
-    return next((lower[one] for one in names if one in lower), None)
+    return next((lower[title] for title in names if title in lower), None)
 
 
 def _only_matrix(arrays: Arrays, path: Path) -> str:
@@ -174,7 +173,8 @@ def _averaged(array: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
     inside = "×".join(map(str, array.shape[1:-1]))
     mean = array.mean(axis=tuple(range(1, array.ndim - 1)), dtype=np.float32)
     return mean, [
-        f"{name} of shape {'×'.join(map(str, array.shape[1:]))} is averaged over its {inside} segments or places"
+        f"{name} of shape {'×'.join(map(str, array.shape[1:]))} is averaged over its {inside} segments or "
+        "places"
     ]
 
 
@@ -205,7 +205,8 @@ def set_role(draft: Draft, split: np.ndarray) -> None:
         strange = sorted(set(words.tolist()) - ROLES.keys())
         require(
             not strange,
-            f"{draft.name}: unknown split {', '.join(map(repr, strange[:3]))}; choices: train, validation, test",
+            f"{draft.name}: unknown split {', '.join(map(repr, strange[:3]))}; choices: train, validation, "
+            "test",
         )
         draft.role = np.array([ROLES[word] for word in words], np.int8)
     draft.split = "split as given" + ("" if np.any(draft.role == VALIDATION) else ", validation by seed")
@@ -242,13 +243,14 @@ def add_second(
         match[1].lower() if match else name for match, name in zip(matches, (first, other))
     )
     if ids is not None and second_ids is not None:
-        place = {one: row for row, one in enumerate(second_ids.tolist())}
-        partner = np.array([place.get(one, -1) for one in ids.tolist()])
+        place = {key: row for row, key in enumerate(second_ids.tolist())}
+        partner = np.array([place.get(key, -1) for key in ids.tolist()])
     else:
         require(
             len(second) == len(draft.inputs),
-            f"{draft.name} has {len(draft.inputs):,} rows of {first} but {len(second):,} of {other}; wanted: as many "
-            f"of each, or ids ({draft.modalities[0]}_ids and {draft.modalities[1]}_ids) to join them by",
+            f"{draft.name} has {len(draft.inputs):,} rows of {first} but {len(second):,} of {other}; "
+            f"wanted: as many of each, or ids ({draft.modalities[0]}_ids and {draft.modalities[1]}_ids) to "
+            "join them by",
         )
         partner = np.arange(len(second))
     # Where there is no partner, row -1 stands in until the row is left out.
@@ -272,8 +274,8 @@ def _keep_complete(draft: Draft, lacks: list[np.ndarray]) -> None:
         return
     if draft.labels is None or len(draft.labels) != len(missing):
         raise LosscopeError(
-            f"{draft.name}: {int(missing.sum()):,} of {len(missing):,} rows lack a modality; wanted: complete pairs, "
-            "or one label a row, so that the others can be left out"
+            f"{draft.name}: {int(missing.sum()):,} of {len(missing):,} rows lack a modality; wanted: "
+            "complete pairs, or one label per row, so that the others can be left out"
         )
     for lack, name in zip(lacks, draft.modalities):
         for label in np.unique(draft.labels[lack]):
@@ -281,7 +283,8 @@ def _keep_complete(draft: Draft, lacks: list[np.ndarray]) -> None:
                 named = bool(draft.class_names) and np.issubdtype(draft.labels.dtype, np.integer)
                 said = draft.class_names[label] if named else str(label)
                 raise LosscopeError(
-                    f"{draft.name}: class {said!r} has no {name} at all; wanted: both modalities in every class"
+                    f"{draft.name}: class {said!r} has no {name} at all; wanted: both modalities in every "
+                    "class"
                 )
     counts = " and ".join(
         f"{int(lack.sum()):,} without {name}" for lack, name in zip(lacks, draft.modalities)

@@ -35,8 +35,8 @@ def said(path: Path, wanted: str) -> Iterator[None]:
         # numpy, zipfile, gzip, pyarrow, pandas and h5py share no class of their own for a broken file.
         if "pickle" in str(error).lower() or "Object arrays" in str(error):
             raise LosscopeError(
-                f"{str(path)!r} holds pickled Python objects, which are never run; wanted: plain arrays of numbers "
-                "or text (np.savez with features and labels)"
+                f"{str(path)!r} holds pickled Python objects, which are never run; wanted: plain arrays of "
+                "numbers or text (np.savez with features and labels)"
             ) from None
         broken = (zipfile.BadZipFile, zlib.error, EOFError)
         how = "is truncated or damaged" if isinstance(error, broken) else "cannot be read"

@@ -22,15 +22,17 @@ def folder(path: Path, *, size: int | None = None, skip_bad: bool = False, rate:
     """A folder of class folders of images or sounds; or of train, validation and test folders of those.
 
     Images become (3, size, size) uint8, ``size`` 64 unless given or all have one size up to 96. Sounds
-    become log-mel spectrograms (1, 40, frames) of their first second at ``rate`` samples a second.
+    become log-mel spectrograms (1, 40, frames) of their first second at ``rate`` samples per second.
     """
-    inside = sorted(one for one in path.iterdir() if one.is_dir() and not one.name.startswith("."))
-    roles = {one.name: ROLES[one.name.lower()] for one in inside if one.name.lower() in ROLES}
+    inside = sorted(
+        folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith(".")
+    )
+    roles = {folder.name: ROLES[folder.name.lower()] for folder in inside if folder.name.lower() in ROLES}
     tops = [path / name for name in roles] if len(set(roles.values())) > 1 else [path]
     files, classes, splits = [], [], []
     for top in tops:
-        for home in sorted(one for one in top.iterdir() if one.is_dir()):
-            found = sorted(one for one in home.rglob("*") if one.suffix.lower() in (*SUFFIXES, *SOUNDS))
+        for home in sorted(folder for folder in top.iterdir() if folder.is_dir()):
+            found = sorted(file for file in home.rglob("*") if file.suffix.lower() in (*SUFFIXES, *SOUNDS))
             files += found
             classes += [home.name] * len(found)
             splits += [top.name] * len(found)
@@ -39,7 +41,7 @@ def folder(path: Path, *, size: int | None = None, skip_bad: bool = False, rate:
         f"{str(path)!r} holds no class folders with images or sounds; wanted: FOLDER/CLASS/FILE, "
         "or FOLDER/train/CLASS/FILE and FOLDER/test/CLASS/FILE",
     )
-    names = np.array([str(one.relative_to(path)) for one in files])
+    names = np.array([str(file.relative_to(path)) for file in files])
     draft = _from_files(path, files, size, skip_bad, rate, names, {"labels": np.array(classes)})
     if len(tops) > 1:
         set_role(draft, np.array(splits)[_positions(names, draft.names)])
@@ -81,10 +83,10 @@ def table(
     used = {what: _values(frame, chosen[what]) for what in ("labels", "fine", "group")}
     if column is not None and isinstance(frame[column].iloc[0], str):
         names = frame[column].to_numpy().astype(str)
-        files = [path.parent / one for one in names]
+        files = [path.parent / name for name in names]
         draft = _from_files(path, files, size, skip_bad, rate, names, used)
     else:
-        taken = [one for one in chosen.values() if one is not None]
+        taken = [column for column in chosen.values() if column is not None]
         values, which = _numbers(frame, column, taken, path)
         draft = Draft(
             path.name,
@@ -114,7 +116,7 @@ def _column(columns: list[str], given: str | None, usual: tuple[str, ...], path:
             raise unknown(f"column in {str(path)!r}", given, columns)
         return given
     lower = {name.lower(): name for name in columns}
-    return next((lower[one] for one in usual if one in lower), None)
+    return next((lower[word] for word in usual if word in lower), None)
 
 
 def _values(frame: Any, column: str | None) -> np.ndarray | None:
@@ -133,7 +135,7 @@ def _numbers(frame: Any, column: str | None, taken: list[str], path: Path) -> tu
     """Features (N, D) from a column of lists, or from all columns of numbers; and which they are."""
     if column is not None:
         try:
-            values = np.array([np.asarray(one, np.float32) for one in frame[column]])
+            values = np.array([np.asarray(row, np.float32) for row in frame[column]])
         except (ValueError, TypeError):
             values = np.empty(0)
         require(
@@ -142,7 +144,9 @@ def _numbers(frame: Any, column: str | None, taken: list[str], path: Path) -> tu
         )
         return values, ""
     numeric = frame.select_dtypes("number")
-    keep = [one for one in numeric.columns if one not in taken and one.lower() not in NOT_FEATURES]
+    keep = [
+        column for column in numeric.columns if column not in taken and column.lower() not in NOT_FEATURES
+    ]
     require(
         bool(keep),
         f"{str(path)!r} has neither a path column ({', '.join(PATHS[:4])}) nor columns of numbers; "
@@ -161,7 +165,7 @@ def _from_files(
     names: np.ndarray,
     columns: dict[str, np.ndarray | None],
 ) -> Draft:
-    sounds = [one.suffix.lower() in SOUNDS for one in files]
+    sounds = [file.suffix.lower() in SOUNDS for file in files]
     require(all(sounds) or not any(sounds), f"{str(path)!r} mixes images and sounds; wanted: one kind")
     if sounds[0] and size == UNREAD:
         values, kept, notes = unread(files), np.arange(len(files)), list[str]()
@@ -193,8 +197,8 @@ def _common_size(files: list[Path]) -> int:
         from PIL import Image
 
         sizes = set()
-        for one in files[:16]:
-            with Image.open(one) as picture:
+        for file in files[:16]:
+            with Image.open(file) as picture:
                 sizes |= set(picture.size)
     except Exception:  # read_images says which cannot be read, and that Pillow is missing
         return 64

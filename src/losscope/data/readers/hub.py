@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,12 @@ def hub(
     parts = list(known) or list(splits)
     features = splits[parts[0]].features
     column = _choose(
-        name, features, inputs, lambda one: _kind(one) is not None, "inputs", "an image or list column"
+        name,
+        features,
+        inputs,
+        lambda feature: _kind(feature) is not None,
+        "inputs",
+        "an image or list column",
     )
     kind = _kind(features[column])
     require(
@@ -50,48 +55,49 @@ def hub(
         name,
         features,
         labels,
-        lambda one: type(one).__name__ == "ClassLabel",
+        lambda feature: type(feature).__name__ == "ClassLabel",
         "labels",
         "a class label column",
         LABELS,
     )
-    columns = {"labels": label, "fine": fine, "group": group}
-    found: dict[str, list] = {what: [] for what in columns}
-    words: list[str] = []
-    values: list[Any] = []
-    for part in parts:
-        data = splits[part]
-        values += _undecoded(data, column) if kind == "images" else list(data.with_format("numpy")[column])
-        words += [part] * len(data)
-        for what, one in columns.items():
-            if one is not None:
-                if one not in data.features:
-                    raise unknown(f"column in hf:{name}", one, data.features)
-                found[what] += list(data[one])
-    given = {what: np.array(one) if one else None for what, one in found.items()}
-    kept, notes = np.arange(len(values)), list[str]()
+    tables = [splits[part] for part in parts]
+    given = [_column(name, tables, title) for title in (label, fine, group)]
     if kind == "images":
-        array, kept, notes = _pictures(values, size, skip_bad)
+        pictures = [row for table in tables for row in _undecoded(table, column)]
+        array, kept, notes = _pictures(pictures, size, skip_bad)
     else:
-        array = np.array([np.asarray(one, np.float32) for one in values])
+        rows = [row for table in tables for row in table.with_format("numpy")[column]]
+        array = np.array([np.asarray(row, np.float32) for row in rows])
+        kept, notes = np.arange(len(array)), []
     names = getattr(features[label], "names", None) or ()
-    given = {what: None if one is None else one[kept] for what, one in given.items()}
+    own, fine_labels, groups = (None if cells is None else cells[kept] for cells in given)
     draft = Draft(
         f"hf:{name}",
         f"{name} of the Hugging Face hub",
         "images" if kind == "images" else "features",
         array,
-        given["labels"],
-        fine_labels=given["fine"],
-        groups=given["group"],
+        own,
+        fine_labels=fine_labels,
+        groups=groups,
         by_group=group is not None,
         origin=f"huggingface.co/datasets/{name}",
         class_names=tuple(names),
         notes=notes,
     )
     if len(set(known.values())) > 1:
-        set_role(draft, np.array(words)[kept])
+        set_role(draft, np.repeat(parts, [len(table) for table in tables])[kept])
     return draft
+
+
+def _column(name: str, tables: Sequence[Any], title: str | None) -> np.ndarray | None:
+    """A column of all tables, one below the other; None where none is wanted."""
+    if title is None:
+        return None
+    for table in tables:
+        if title not in table.features:
+            raise unknown(f"column in hf:{name}", title, table.features)
+    cells = [cell for table in tables for cell in table[title]]
+    return np.array(cells) if cells else None
 
 
 def _download(name: str, config: str | None) -> dict[str, Any]:
@@ -109,8 +115,8 @@ def _download(name: str, config: str | None) -> dict[str, Any]:
     except Exception as error:  # the hub's many errors share no class
         if offline:
             raise LosscopeError(
-                f"hf:{name} is not in the local cache and the hub cannot be reached: run "
-                f"`hf download --repo-type dataset {name}` where there is a network and copy ~/.cache/huggingface here"
+                f"hf:{name} is not in the local cache and the hub cannot be reached: run `hf download "
+                f"--repo-type dataset {name}` where there is a network and copy ~/.cache/huggingface here"
             ) from None
         first = str(error).split("\n")[0]
         raise LosscopeError(f"hf:{name} cannot be loaded: {type(error).__name__}: {first}") from None
@@ -153,8 +159,8 @@ def _choose(name, features, given, fits, option, wanted, usual=()) -> str:
         if given not in features:
             raise unknown(f"column in hf:{name}", given, features)
         return given
-    by_name = [one for one in usual if one in features]
-    found = [one for one, feature in features.items() if fits(feature)] or by_name
+    by_name = [word for word in usual if word in features]
+    found = [word for word, feature in features.items() if fits(feature)] or by_name
     require(
         bool(found), f"hf:{name} has no {wanted}; name one by option {option}: it has {', '.join(features)}"
     )
@@ -189,6 +195,7 @@ def _pictures(values: list[Any], size: int, skip_bad: bool) -> tuple[np.ndarray,
             bad.append(f"row {row} ({type(error).__name__})")
     if not bad:
         return np.stack(images), np.array(kept), []
-    said = f"{len(bad):,} of {len(values):,} images cannot be read: {', '.join(bad[:3])}{', …' if len(bad) > 3 else ''}"
+    more = ", …" if len(bad) > 3 else ""
+    said = f"{len(bad):,} of {len(values):,} images cannot be read: {', '.join(bad[:3])}{more}"
     require(skip_bad and bool(kept), f"{said}; wanted: readable images, or --skip-bad to leave these out")
     return np.stack(images), np.array(kept), [f"{said}; left out"]

@@ -1,4 +1,4 @@
-"""Reading CIFAR's pickled batches without running code: only dicts, lists, bytes, text and arrays are built."""
+"""CIFAR's pickled batches, read without running code: only dicts, lists, bytes, text and arrays are built."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ RANGE = 80.0
 
 
 def log_mel(waves: Sequence[np.ndarray], rate: int) -> np.ndarray:
-    """Log-mel spectrograms (N, 1, 40, 64) in 0…1 of recordings in ±1 at ``rate`` samples a second.
+    """Log-mel spectrograms (N, 1, 40, 64) in 0…1 of recordings in ±1 at ``rate`` samples per second.
 
     Windows of 32 ms every 16 ms, the first 64 (1.04 s): longer recordings are cut, shorter ones end in
     silence. 1 is the recording's loudest place, 0 is 80 dB below it, or more: nothing is learned from
@@ -103,7 +103,9 @@ def read_log_mel(
 
     Raises LosscopeError for unreadable files (counted, the first named) unless ``skip_bad``.
     """
-    require(rate >= 2000, f"rate is {rate}; it is the samples a second to work at, at least 2,000")
+    require(
+        rate >= 2000, f"rate is {rate}; it is the number of samples per second to work at, at least 2,000"
+    )
     waves, kept, bad = [], [], []
     others: dict[int, int] = {}
     for place, path in enumerate(files):

@@ -89,7 +89,8 @@ def _positions(column: np.ndarray, names: np.ndarray | None, rows: int, path: Pa
     missing = known[place] != text
     require(
         not missing.any(),
-        f"{str(path)!r} names {int(missing.sum()):,} rows that the data do not have (such as {text[missing][:1]})",
+        f"{str(path)!r} names {int(missing.sum()):,} rows that the data do not have (such as "
+        f"{text[missing][:1]})",
     )
     return order[place].astype(np.int64)
 
@@ -126,7 +127,8 @@ def implied_labels(
     ]
     if wrong:
         notes.append(
-            f"{wrong:,} of {len(against):,} negative pairs lie inside such a class, joined by a chain of positives"
+            f"{wrong:,} of {len(against):,} negative pairs lie inside such a class, joined by a chain of "
+            "positives"
         )
     return labels, notes
 

@@ -33,9 +33,9 @@ def spoken_digits(root: Path | None, *, speaker_disjoint: bool = False, group: s
     """3,000 spoken digits as log-mel spectrograms (1, 40, 64), each joined with an MNIST image of its digit.
 
     Training recordings (5–49 of each speaker and digit) are joined with MNIST training images, test
-    recordings (0–4) with test images, no image twice while there are enough, always the same ones. With ``speaker_disjoint`` two
-    of the six speakers, fixed, are the test and validation holds out whole speakers. Fine labels are
-    digit and speaker; groups are the speakers (``group`` "speaker" is ``speaker_disjoint``).
+    recordings (0–4) with test images, no image twice while there are enough, always the same ones. With
+    ``speaker_disjoint`` two of the six speakers, fixed, are the test and validation holds out whole speakers.
+    Fine labels are digit and speaker; groups are the speakers (``group`` "speaker" is ``speaker_disjoint``).
 
     Source: Jackson 2016 (FSDD); LeCun 1998.
     """
@@ -50,11 +50,11 @@ def spoken_digits(root: Path | None, *, speaker_disjoint: bool = False, group: s
     assert written.role is not None and written.labels is not None
     rows = np.empty(len(digit), np.int64)
     for part in (TRAIN, TEST):
-        for one in range(10):
-            heard = np.flatnonzero((digit == one) & (is_test == (part == TEST)))
-            seen = np.flatnonzero((written.labels == one) & (written.role == part))
-            rng = rules.generator(0, "spoken_digits", "join", part, one)
-            require(len(seen) > 0 or not len(heard), f"digit {one} is spoken but no written one is there")
+        for number in range(10):
+            heard = np.flatnonzero((digit == number) & (is_test == (part == TEST)))
+            seen = np.flatnonzero((written.labels == number) & (written.role == part))
+            rng = rules.generator(0, "spoken_digits", "join", part, number)
+            require(len(seen) > 0 or not len(heard), f"digit {number} is spoken but no written one is there")
             rows[heard] = np.resize(rng.permutation(seen), len(heard))
     fine = digit * len(speakers) + speaker
     split = "test of two speakers, fixed" if speaker_disjoint else "as published, train joined with train"
@@ -75,7 +75,7 @@ def spoken_digits(root: Path | None, *, speaker_disjoint: bool = False, group: s
         origin="Free Spoken Digit Dataset, MNIST",
         licence="CC BY-SA 4.0 (FSDD)",
         class_names=tuple(map(str, range(10))),
-        fine_names=tuple(f"{one} {name}" for one in range(10) for name in speakers),
+        fine_names=tuple(f"{number} {name}" for number in range(10) for name in speakers),
     )
 
 
@@ -88,9 +88,9 @@ def _fsdd(root: Path | None) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, 
     for home in homes:
         files = sorted(home.glob("[0-9]_*_*.wav"))
         if files:
-            parts = [one.stem.split("_") for one in files]
+            parts = [file.stem.split("_") for file in files]
             names = sorted({part[1] for part in parts})
-            sounds = [read_sound(one) for one in files]
+            sounds = [read_sound(file) for file in files]
             waves = [wave if rate == RATE else resampled(wave, rate, RATE) for wave, rate in sounds]
             speaker = np.array([names.index(part[1]) for part in parts])
             return (
@@ -102,15 +102,15 @@ def _fsdd(root: Path | None) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, 
             )
     raise LosscopeError(
         "spoken_digits is not on this machine: download "
-        "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/heads/master.zip and put its folder "
-        f"recordings in {(root or Path('DATA_ROOT')) / 'free-spoken-digit-dataset'}"
+        "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/heads/master.zip and put its "
+        f"folder recordings in {(root or Path('DATA_ROOT')) / 'free-spoken-digit-dataset'}"
     )
 
 
 def _fsdd_npz(path: Path) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.ndarray, list[str]]:
     arrays = read_npz(path)
     wanted = ("waveform", "offsets", "digit", "speaker", "is_test", "speaker_names", "sample_rate")
-    missing = [one for one in wanted if one not in arrays]
+    missing = [name for name in wanted if name not in arrays]
     require(not missing, f"{str(path)!r} has no array {', '.join(missing)}; wanted: {', '.join(wanted)}")
     whole = arrays["waveform"].astype(np.float32) / 32768
     waves = np.split(whole, arrays["offsets"][1:-1])
@@ -123,7 +123,7 @@ def _fsdd_npz(path: Path) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.
         digit,
         speaker,
         arrays["is_test"].astype(bool),
-        [str(one) for one in arrays["speaker_names"]],
+        [str(name) for name in arrays["speaker_names"]],
     )
 
 
@@ -159,10 +159,10 @@ def wiki(root: Path | None) -> Draft:
                 modalities=("image", "text"),
                 origin=path.name,
                 licence="none stated",
-                class_names=tuple(f"topic {one}" for one in range(10)),
+                class_names=tuple(f"topic {topic}" for topic in range(10)),
             )
     raise LosscopeError(
-        "wiki is not on this machine: put an npz of image_features (2866, 128), text_features (2866, 100), labels and "
-        f"is_test, made from data/wiki.mat of github.com/kding1225/RoPH, at "
+        "wiki is not on this machine: put an npz of image_features (2866, 128), text_features (2866, 100), "
+        "labels and is_test, made from data/wiki.mat of github.com/kding1225/RoPH, at "
         f"{(root or Path('DATA_ROOT')) / 'wiki_image_text_features.npz'}"
     )

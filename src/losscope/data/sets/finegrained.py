@@ -49,10 +49,10 @@ def cub200(root: Path | None, *, source: str | None = None, size: int = 64, skip
     )
     if draft is None:
         folders = ("CUB_200_2011", "cub200/CUB_200_2011", "cub200", "CUB_200_2011/CUB_200_2011")
-        homes = [one for one in download.places(root, *folders) if (one / "images.txt").is_file()]
+        homes = [home for home in download.places(root, *folders) if (home / "images.txt").is_file()]
         home = homes[0] if homes else _fetch_cub(root)
         draft = _cub_images(home, size, skip_bad)
-    groups = [bird_group(one) for one in draft.fine_names]
+    groups = [bird_group(species) for species in draft.fine_names]
     return _coarse(draft, groups, 100)
 
 
@@ -74,16 +74,18 @@ def _fetch_cub(root: Path | None) -> Path:
 
 def _cub_images(home: Path, size: int, skip_bad: bool) -> Draft:
     wanted = "the CUB_200_2011 folder with images.txt, image_class_labels.txt, classes.txt and images/"
-    paths, labels = (_numbered_lines(home / one, wanted) for one in ("images.txt", "image_class_labels.txt"))
+    paths, labels = (
+        _numbered_lines(home / name, wanted) for name in ("images.txt", "image_class_labels.txt")
+    )
     names = _numbered_lines(home / "classes.txt", wanted)
     order = sorted(paths, key=int)
     require(
         paths.keys() == labels.keys(),
         f"{str(home)!r}: images.txt and image_class_labels.txt number different images; wanted: the same",
     )
-    files = [home / "images" / paths[one] for one in order]
+    files = [home / "images" / paths[number] for number in order]
     images, kept, notes = read_images(files, size, skip_bad)
-    species = np.array([int(labels[one]) - 1 for one in order])[kept]
+    species = np.array([int(labels[number]) - 1 for number in order])[kept]
     edition = "2011 edition" if len(order) == 11788 else f"edition unknown: {len(order):,} images"
     return Draft(
         "cub200",
@@ -92,11 +94,11 @@ def _cub_images(home: Path, size: int, skip_bad: bool) -> Draft:
         images,
         species,
         fine_labels=species,
-        names=np.array([paths[one] for one in order])[kept],
+        names=np.array([paths[number] for number in order])[kept],
         edition=edition,
         origin=str(home),
         licence="non-commercial research",
-        fine_names=tuple(names[one] for one in sorted(names, key=int)),
+        fine_names=tuple(names[number] for number in sorted(names, key=int)),
         notes=notes,
     )
 
@@ -145,22 +147,23 @@ def cars196(
     draft = _features(root, "cars196", "Stanford Cars (CARS196)", source, editions)
     if draft is None:
         folders = ("cars196", "stanford_cars", "StanfordCars", ".")
-        homes = [one for one in download.places(root, *folders) if _devkit(one) is not None]
+        homes = [home for home in download.places(root, *folders) if _devkit(home) is not None]
         if not homes:
             raise LosscopeError(
-                "cars196 is not on this machine and its first server is gone: get cars_train, cars_test and the devkit "
-                "(with cars_test_annos_withlabels.mat) from a copy, such as kaggle.com/datasets/eduardo4jesus/"
-                f"stanford-cars-dataset, and put them in {(root or Path('DATA_ROOT')) / 'cars196'}"
+                "cars196 is not on this machine and its first server is gone: get cars_train, cars_test "
+                "and the devkit (with cars_test_annos_withlabels.mat) from a copy, such as "
+                "kaggle.com/datasets/eduardo4jesus/stanford-cars-dataset, and put them in "
+                f"{(root or Path('DATA_ROOT')) / 'cars196'}"
             )
         draft = _car_images(homes[0], size, crop, skip_bad, editions)
-    bodies = [car_body(one) for one in draft.fine_names]
+    bodies = [car_body(model) for model in draft.fine_names]
     return _coarse(draft, bodies, 98)
 
 
 def _devkit(home: Path) -> Path | None:
-    for one in (home / "devkit", home / "car_devkit" / "devkit", home):
-        if (one / "cars_train_annos.mat").is_file() or (one / "cars_annos.mat").is_file():
-            return one
+    for folder in (home / "devkit", home / "car_devkit" / "devkit", home):
+        if (folder / "cars_train_annos.mat").is_file() or (folder / "cars_annos.mat").is_file():
+            return folder
     return None
 
 
@@ -173,16 +176,17 @@ def _car_images(home: Path, size: int, crop: bool, skip_bad: bool, editions: dic
         rows = _annotations(
             mat["annotations"], "relative_im_path", "", ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
         )
-        names = [str(one) for one in np.ravel(mat["class_names"])]
+        names = [str(name) for name in np.ravel(mat["class_names"])]
     else:
-        names = [str(one) for one in np.ravel(_mat(kit / "cars_meta.mat")["class_names"])]
+        names = [str(name) for name in np.ravel(_mat(kit / "cars_meta.mat")["class_names"])]
         for file, folder in (("cars_train_annos", "cars_train"), ("cars_test_annos_withlabels", "cars_test")):
-            path = next((one for one in (kit / f"{file}.mat", home / f"{file}.mat") if one.is_file()), None)
+            places = (kit / f"{file}.mat", home / f"{file}.mat")
+            path = next((place for place in places if place.is_file()), None)
             if path is not None:
                 where = folder if not (home / folder / folder).is_dir() else f"{folder}/{folder}"
                 box = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
                 rows += _annotations(_mat(path)["annotations"], "fname", where, box)
-    files = [home / one for one, _, _ in rows]
+    files = [home / name for name, _, _ in rows]
     boxes = [box for _, _, box in rows] if crop else None
     images, kept, notes = read_images(files, size, skip_bad, boxes)
     models = np.array([label - 1 for _, label, _ in rows])[kept]
@@ -196,7 +200,7 @@ def _car_images(home: Path, size: int, crop: bool, skip_bad: bool, editions: dic
         images,
         models,
         fine_labels=models,
-        names=np.array([one for one, _, _ in rows])[kept],
+        names=np.array([name for name, _, _ in rows])[kept],
         edition=edition,
         origin=str(home),
         licence="non-commercial research",
@@ -214,10 +218,10 @@ def _mat(path: Path) -> dict:
 
 def _annotations(table: np.ndarray, name: str, folder: str, box: tuple[str, ...]) -> list:
     lines = []
-    for one in np.ravel(table):
-        path = str(one[name])
-        corners = tuple(int(one[side]) for side in box)
-        lines.append((f"{folder}/{path}" if folder else path, int(one["class"]), corners))
+    for row in np.ravel(table):
+        path = str(row[name])
+        corners = tuple(int(row[side]) for side in box)
+        lines.append((f"{folder}/{path}" if folder else path, int(row["class"]), corners))
     return lines
 
 
@@ -236,8 +240,8 @@ def _features(
         )
         return None
     arrays = read_npz(found[0])
-    for one in ("features", "labels", "class_names"):
-        require(one in arrays, f"{str(found[0])!r} has no array {one!r}; it has {', '.join(arrays)}")
+    for array in ("features", "labels", "class_names"):
+        require(array in arrays, f"{str(found[0])!r} has no array {array!r}; it has {', '.join(arrays)}")
     labels = arrays["labels"].astype(np.int64)
     edition = editions.get(len(labels), f"edition unknown: {len(labels):,} images")
     notes = []
@@ -260,7 +264,7 @@ def _features(
 
 
 def _names(arrays: Arrays) -> tuple[str, ...]:
-    return tuple(str(one) for one in arrays["class_names"])
+    return tuple(str(name) for name in arrays["class_names"])
 
 
 def _coarse(draft: Draft, coarse: list[str], first_test: int) -> Draft:
@@ -269,7 +273,7 @@ def _coarse(draft: Draft, coarse: list[str], first_test: int) -> Draft:
     assert fine is not None
     draft.class_names = tuple(sorted(set(coarse)))
     place = {name: number for number, name in enumerate(draft.class_names)}
-    draft.labels = np.array([place[one] for one in coarse])[fine]
+    draft.labels = np.array([place[word] for word in coarse])[fine]
     draft.role = np.where(fine >= first_test, TEST, TRAIN).astype(np.int8)
     draft.level, draft.disjoint, draft.split = "fine", True, DISJOINT
     return draft

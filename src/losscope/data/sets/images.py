@@ -162,12 +162,14 @@ def _idx_path(
 ) -> Path:
     old = file.replace("-idx", ".idx")  # some unpackers write a dot
     for place in download.places(root, *folders):
-        for one in (file, f"{file}.gz", old):
-            if (place / one).is_file():
-                return place / one
+        for candidate in (file, f"{file}.gz", old):
+            if (place / candidate).is_file():
+                return place / candidate
     where = f"in {(root or Path('DATA_ROOT')) / folders[0]}{'' if root else ' (--data-root DATA_ROOT)'}"
     to = download.cache_folder() / folders[0] / f"{file}.gz"
-    return download.fetch(f"{name} ({file}.gz)", [one + f"{file}.gz" for one in mirrors], to, None, where)
+    return download.fetch(
+        f"{name} ({file}.gz)", [mirror + f"{file}.gz" for mirror in mirrors], to, None, where
+    )
 
 
 def read_idx(raw: bytes, path: Path) -> np.ndarray:
@@ -179,11 +181,12 @@ def read_idx(raw: bytes, path: Path) -> np.ndarray:
     rank = raw[3] if len(raw) > 4 and raw[:3] == b"\0\0\x08" else 0
     if not rank:
         raise LosscopeError(f"{str(path)!r} is not an idx file of bytes; remove it and download it again")
-    shape = tuple(int(one) for one in np.frombuffer(raw, ">u4", rank, 4))
+    shape = tuple(int(side) for side in np.frombuffer(raw, ">u4", rank, 4))
     values = np.frombuffer(raw, np.uint8, offset=4 + 4 * rank)
     if values.size != np.prod(shape):
         raise LosscopeError(
-            f"{str(path)!r} is truncated: {values.size:,} values of {np.prod(shape):,}; remove it and download it again"
+            f"{str(path)!r} is truncated: {values.size:,} values of {np.prod(shape):,}; remove it and "
+            "download it again"
         )
     return values.reshape(shape)
 
@@ -258,7 +261,7 @@ def _cifar_npz(train: Path, test: Path) -> Draft:
     parts = []
     for path in (train, test):
         arrays = read_npz(path)
-        missing = [one for one in ("images", "labels") if one not in arrays]
+        missing = [array for array in ("images", "labels") if array not in arrays]
         if missing:
             raise LosscopeError(
                 f"{str(path)!r} has no array {' or '.join(missing)}; it has {', '.join(arrays)}"
@@ -277,7 +280,8 @@ def _channels_first(arrays: Arrays, path: Path) -> np.ndarray:
     images = arrays["images"]
     if images.dtype != np.uint8 or images.ndim != 4 or 3 not in (images.shape[1], images.shape[3]):
         raise LosscopeError(
-            f"{str(path)!r}: images are {images.dtype} {images.shape}; wanted: uint8 (N, 32, 32, 3) or (N, 3, 32, 32)"
+            f"{str(path)!r}: images are {images.dtype} {images.shape}; wanted: uint8 (N, 32, 32, 3) or (N, "
+            "3, 32, 32)"
         )
     return images if images.shape[1] == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
@@ -308,13 +312,13 @@ def _cifar(images, labels, test_images, test_labels, edition: str) -> Draft:
     n=110000,
     classes=200,
     modality="images",
-    split="test fixed (the published validation images, 10,000); validation a fifth of the training images, by seed",
+    split="test fixed (10,000, published as validation); validation a fifth of the training images, by seed",
     licence="non-commercial research (ImageNet)",
     origin="cs231n.stanford.edu/tiny-imagenet-200.zip",
     files=("tiny-imagenet-200/wnids.txt", "tiny_imagenet/tiny-imagenet-200/wnids.txt"),
 )
 def tiny_imagenet(root: Path | None, *, size: int = 64, skip_bad: bool = False) -> Draft:
-    """Tiny ImageNet: 100,000 training images (3, 64, 64) of 200 classes; the 10,000 labelled validation ones test.
+    """Tiny ImageNet: 100,000 training images (3, 64, 64) of 200 classes; its 10,000 validation images test.
 
     Read from the unpacked folder ``tiny-imagenet-200``; the published test images have no labels.
 
@@ -323,12 +327,13 @@ def tiny_imagenet(root: Path | None, *, size: int = 64, skip_bad: bool = False) 
     homes = download.places(root, "tiny-imagenet-200", "tiny_imagenet/tiny-imagenet-200")
     if not homes:
         raise LosscopeError(
-            "tiny_imagenet is not on this machine: download http://cs231n.stanford.edu/tiny-imagenet-200.zip and unpack "
-            f"it in {root or 'DATA_ROOT'}{'' if root else ' (--data-root DATA_ROOT)'}"
+            "tiny_imagenet is not on this machine: download "
+            "http://cs231n.stanford.edu/tiny-imagenet-200.zip and unpack it in "
+            f"{root or 'DATA_ROOT'}{'' if root else ' (--data-root DATA_ROOT)'}"
         )
     home = homes[0]
     files = sorted(home.glob("train/*/images/*.JPEG"))
-    words = [one.parent.parent.name for one in files]
+    words = [file.parent.parent.name for file in files]
     with said(home / "val" / "val_annotations.txt", "the unpacked folder tiny-imagenet-200"):
         lines = (home / "val" / "val_annotations.txt").read_text().splitlines()
     for line in lines:
@@ -344,7 +349,7 @@ def tiny_imagenet(root: Path | None, *, size: int = 64, skip_bad: bool = False) 
         images,
         np.array(words)[kept],
         role=role,
-        names=np.array([str(one.relative_to(home)) for one in files])[kept],
+        names=np.array([str(file.relative_to(home)) for file in files])[kept],
         split="test is the published validation, validation stratified by seed",
         notes=notes,
         edition=f"{len(files) - len(lines):,} + {len(lines):,} images",

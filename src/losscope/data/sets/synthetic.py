@@ -9,7 +9,7 @@ import numpy as np
 from losscope.core.errors import require
 from losscope.core.registry import register
 from losscope.data import splits as rules
-from losscope.data.base import Facts, Generated, Part, fingerprint
+from losscope.data.base import About, Generated, Part, fingerprint
 
 VERSION = 1
 """Raised when the same seed gives other numbers; part of the digest."""
@@ -41,21 +41,16 @@ def synthetic(
 ) -> Generated:
     """The paper's generator: class c has a centre 5·N(0, I) and noise 1.4·L·N(0, I).
 
-    L is the Cholesky factor of AAᵀ + 1e-3·I, A standard normal, one a class. Each training label is
+    L is the Cholesky factor of AAᵀ + 1e-3·I, A standard normal, one per class. Each training label is
     redrawn uniformly over the classes with probability ``label_noise``; ``outliers`` × classes × points
     rows 15·N(0, I) labelled -1 are added to the training rows; every row is L2-normalised. Validation
-    (50 a class) and test (200 a class) are fresh points of the same centres and covariances, with clean
+    (50 per class) and test (200 per class) are fresh points of the same centres and covariances, with clean
     labels and no background. With ``subclusters`` = K each class has K sub-centres, its centre plus
     2.5·N(0, I), numbered by the fine labels (of the true class, where the training label is noise).
 
     Source: Zeng 2025, the authors' notebook.
     """
-    require(classes >= 2, f"classes is {classes}; it must be at least 2")
-    require(points >= 2, f"points (a class) is {points}; it must be at least 2")
-    require(dimensions >= 1, f"dimensions is {dimensions}; it must be at least 1")
-    require(0 <= label_noise < 1, f"label_noise is {label_noise}; it is a share, from 0 to below 1")
-    require(outliers >= 0, f"outliers is {outliers}; it is a share of the points, 0 or more")
-    require(subclusters >= 0, f"subclusters is {subclusters}; it is the number a class, 0 for none")
+    _check(classes, points, dimensions, label_noise, outliers, subclusters)
     background = round(outliers * classes * points)
     counts = (classes * points + background, classes * 50, classes * 200)
 
@@ -79,7 +74,7 @@ def synthetic(
         )
 
     options = (classes, points, dimensions, label_noise, outliers, subclusters)
-    facts = Facts(
+    facts = About(
         "synthetic",
         "The paper's synthetic data",
         "vectors",
@@ -90,14 +85,27 @@ def synthetic(
         origin="generated",
         licence="generated",
         generated=True,
-        class_names=tuple(str(one) for one in range(classes)),
-        fine_names=tuple(f"{one // subclusters}.{one % subclusters}" for one in range(classes * subclusters)),
+        class_names=tuple(str(number) for number in range(classes)),
+        fine_names=tuple(
+            f"{number // subclusters}.{number % subclusters}" for number in range(classes * subclusters)
+        ),
         notes=(
-            f"{label_noise:.0%} of the training labels are redrawn at random and {background:,} background rows "
-            "are labelled -1; validation and test are clean",
+            f"{label_noise:.0%} of the training labels are redrawn at random and {background:,} background "
+            "rows are labelled -1; validation and test are clean",
         ),
     )
     return Generated(facts, fingerprint(more=f"synthetic {VERSION} {options}"), draw, counts, points)
+
+
+def _check(
+    classes: int, points: int, dimensions: int, label_noise: float, outliers: float, subclusters: int
+) -> None:
+    require(classes >= 2, f"classes is {classes}; it must be at least 2")
+    require(points >= 2, f"points (per class) is {points}; it must be at least 2")
+    require(dimensions >= 1, f"dimensions is {dimensions}; it must be at least 1")
+    require(0 <= label_noise < 1, f"label_noise is {label_noise}; it is a share, from 0 to below 1")
+    require(outliers >= 0, f"outliers is {outliers}; it is a share of the points, 0 or more")
+    require(subclusters >= 0, f"subclusters is {subclusters}; it is the number per class, 0 for none")
 
 
 def _mixture(seed: int, classes: int, dimensions: int, subclusters: int) -> tuple[np.ndarray, np.ndarray]:
@@ -113,7 +121,7 @@ def _mixture(seed: int, classes: int, dimensions: int, subclusters: int) -> tupl
 
 
 def _points(mixture, each: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """``each`` points a class, the sub-clusters in turn: points, labels, fine labels."""
+    """``each`` points per class, sub-clusters by turns: points, labels, fine labels."""
     centres, factors = mixture
     classes, subclusters, dimensions = centres.shape
     labels = np.repeat(np.arange(classes), each)

@@ -45,11 +45,11 @@ class Backbone(ABC):
 
     @abstractmethod
     def prepare(self, row: Any) -> np.ndarray:
-        """One row as the network takes it, float32: a Pillow image (RGB), or (samples in ±1, samples a second)."""
+        """A row as the network takes it: a Pillow image in RGB, or (samples in ±1, samples per second)."""
 
     @abstractmethod
     def needs(self, shape: tuple[int, ...], batch: int) -> tuple[int, int]:
-        """Bytes of the parameters, and of the activations of a batch of prepared rows of this shape, estimated."""
+        """Estimated bytes of the parameters, and of the activations of a batch of rows of this shape."""
 
     @abstractmethod
     def open(self, device: str) -> None:
@@ -78,7 +78,7 @@ def fitted(picture: Any, size: int, fit: str, resample: str, share: float = 1.0)
 
 
 def pixels(picture: Any, mean: Any, std: Any) -> np.ndarray:
-    """(channels, height, width) float32 of (pixel / 255 − mean) / std; mean and std are numbers or a channel's each."""
+    """(pixel / 255 − mean) / std, float32 (channels, height, width); mean and std scalar or per channel."""
     values = np.asarray(picture, np.float32)
     return np.ascontiguousarray(((values / np.float32(255) - mean) / std).transpose(2, 0, 1), np.float32)
 

@@ -12,8 +12,8 @@ from losscope.core.errors import LosscopeError
 from losscope.features.backbones.base import Backbone, Takes
 
 WANTED = (
-    "wanted: the id of a Hugging Face model (openai/clip-vit-base-patch32), a folder that one was saved in, a MobileNetV2 "
-    "file (.npz, .safetensors), or timm:NAME"
+    "wanted: the id of a Hugging Face model (openai/clip-vit-base-patch32), a folder that one was saved "
+    "in, a MobileNetV2 file (.npz, .safetensors), or timm:NAME"
 )
 HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 

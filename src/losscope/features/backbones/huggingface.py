@@ -31,13 +31,15 @@ UNUSED = ("pooler.", "mask_token", "masked_spec_embed", "position_ids")
 class HuggingFace(Backbone):
     """A model through ``AutoModel``, with its own image processor or feature extractor.
 
-    The feature of a row is what the model itself calls so where it has an image or audio side (CLIP,
-    SigLIP, CLAP: the projected feature); else the pooled output, unless the pooler is the dense layer that
-    was trained for another task or not at all (ViT, DeiT): then the last layer's class token; else the mean
-    over the last layer's places or times. ``pool`` says otherwise: ``first``, ``mean``, ``pooler``. All
-    other preprocessing keys are those of the processor (``size``, ``do_center_crop``, …), which runs on
-    Pillow and numpy: torchvision is not used. A folder without a processor's file gets the plain one: stretched
-    to the model's image size, values in ±1. Weights missing from the file are an error, never random.
+    The features of a row are the model's own image or audio features where it has them (CLIP, SigLIP, CLAP:
+    the projected ones). Otherwise they are the pooled output; but where the pooler is a dense layer that was
+    trained for another task or not at all (ViT, DeiT), the last layer's class token; and without a pooler the
+    mean over the last layer's places or times. ``pool`` says otherwise: ``first``, ``mean``, ``pooler``.
+
+    All other preprocessing keys are those of the processor (``size``, ``do_center_crop``, …), which runs on
+    Pillow and numpy: torchvision is not used. A folder without a processor's file gets the plain one: images
+    are stretched to the model's size, with values in ±1. Weights missing from the file are an error, never
+    random.
     """
 
     def __init__(self, name: str, folder: Path, takes: Takes, given: Mapping[str, Any]):
@@ -46,12 +48,12 @@ class HuggingFace(Backbone):
         self.pool = given.pop("pool", "auto")
         if self.pool not in POOLS:
             raise unknown("pool", str(self.pool), POOLS)
-        weights = next((found for one in WEIGHTS if (found := sorted(folder.glob(one)))), [])
+        weights = next((found for pattern in WEIGHTS if (found := sorted(folder.glob(pattern)))), [])
         require(
             bool(weights),
             f"{str(folder)!r} has a config.json and no weights; wanted: {' or '.join(WEIGHTS)} beside it",
         )
-        small = [folder / one for one in SMALL_FILES if (folder / one).is_file()]
+        small = [folder / name for name in SMALL_FILES if (folder / name).is_file()]
         self.plain = len(small) == 1
         self.given, self.folder, self.config = given, folder, config
         super().__init__(
@@ -76,11 +78,12 @@ class HuggingFace(Backbone):
         if self.plain:
             require(
                 not given,
-                f"{name} has no preprocessor_config.json whose {', '.join(given)} could be changed; save its image "
-                "processor there too",
+                f"{name} has no preprocessor_config.json whose {', '.join(given)} could be changed; save "
+                "its image processor there too",
             )
             self.notes.append(
-                f"{name} has no preprocessor_config.json: images are stretched to {_side(config)}×{_side(config)}, in ±1"
+                f"{name} has no preprocessor_config.json: images are stretched to "
+                f"{_side(config)}×{_side(config)}, in ±1"
             )
 
     @property
@@ -118,13 +121,14 @@ class HuggingFace(Backbone):
                 Exception
             ) as error:  # transformers raises OSError, ValueError and KeyError for what it cannot read
                 raise LosscopeError(
-                    f"the backbone {self.name!r} has no processor for {self.takes} that transformers can read: "
-                    f"{_first(error)}"
+                    f"the backbone {self.name!r} has no processor for {self.takes} that transformers can "
+                    f"read: {_first(error)}"
                 ) from None
         if self.takes == "sounds":
             require(
                 hasattr(self.processor, "sampling_rate"),
-                f"the backbone {self.name!r} does not take sounds; wanted: an audio model, such as a Wav2Vec2 or an AST",
+                f"the backbone {self.name!r} does not take sounds; wanted: an audio model, such as a "
+                "Wav2Vec2 or an AST",
             )
 
     def prepare(self, row: Any) -> np.ndarray:
@@ -141,7 +145,7 @@ class HuggingFace(Backbone):
             wanted = int(self.processor.sampling_rate)
             wave = wave if rate == wanted else resampled(wave, rate, wanted)
             made = self.processor(wave, sampling_rate=wanted, return_tensors="np")
-        key = next((one for one in INPUTS if one in made), None)
+        key = next((name for name in INPUTS if name in made), None)
         if key is None:
             raise LosscopeError(
                 f"the processor of {self.name!r} makes {', '.join(made)}; wanted: one of {', '.join(INPUTS)}"
@@ -161,7 +165,8 @@ class HuggingFace(Backbone):
                     model = transformers.AutoModel.from_config(config)
             except Exception as error:  # what transformers raises for a model it does not know
                 raise LosscopeError(
-                    f"the backbone {self.name!r} cannot be built by transformers {_version()}: {_first(error)}"
+                    f"the backbone {self.name!r} cannot be built by transformers {_version()}: "
+                    f"{_first(error)}"
                 ) from None
         self.model = model.eval()
         return parameter_bytes(model), forward_bytes(model, self, shape, batch)
@@ -180,10 +185,11 @@ class HuggingFace(Backbone):
             except Exception as error:  # safetensors, transformers and torch each have their own
                 raise LosscopeError(f"the weights of {self.name!r} cannot be read: {_first(error)}") from None
         allowed = UNUSED[1:] if self.pool == "pooler" else UNUSED
-        lacking = sorted(one for one in said["missing_keys"] if not any(part in one for part in allowed))
+        lacking = sorted(name for name in said["missing_keys"] if not any(part in name for part in allowed))
         require(
             not lacking,
-            f"{len(lacking):,} weights of {self.name!r} are not in its file and would be random ({', '.join(lacking[:2])}); "
+            f"{len(lacking):,} weights of {self.name!r} are not in its file and would be random "
+            f"({', '.join(lacking[:2])}); "
             "wanted: a folder with all of them" + ("" if self.pool != "pooler" else ", or another pool"),
         )
         self.model = model.to(device).eval()
@@ -203,7 +209,7 @@ class HuggingFace(Backbone):
         return self._pooled(network, found)
 
     def _pooled(self, network: Any, found: Any) -> Tensor:
-        """One vector a row from a model's output, by ``pool``."""
+        """One vector per row from a model's output, by ``pool``."""
         last, pooled = found.last_hidden_state, getattr(found, "pooler_output", None)
         if self.pool == "pooler":
             if pooled is None:
@@ -231,11 +237,11 @@ def snapshot(name: str) -> Path:
     except ImportError:
         raise need("transformers", f"the backbone {name!r}", "'losscope[hf]'") from None
     kept = huggingface_hub.try_to_load_from_cache(name, "config.json")
-    if isinstance(kept, str) and any(any(Path(kept).parent.glob(one)) for one in WEIGHTS):
+    if isinstance(kept, str) and any(any(Path(kept).parent.glob(pattern)) for pattern in WEIGHTS):
         return Path(kept).parent
     by_hand = (
-        f"run `hf download {name}` where there is a network and copy ~/.cache/huggingface here, or give the folder that "
-        "the model was saved in as --backbone"
+        f"run `hf download {name}` where there is a network and copy ~/.cache/huggingface here, or give the "
+        "folder that the model was saved in as --backbone"
     )
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     if constants.HF_HUB_OFFLINE or not reachable(endpoint):
@@ -245,7 +251,7 @@ def snapshot(name: str) -> Path:
     try:
         files = huggingface_hub.list_repo_files(name)
         weights = next(
-            (kind for kind in WEIGHTS if any(Path(one).match(kind) and "/" not in one for one in files)),
+            (kind for kind in WEIGHTS if any(Path(name).match(kind) and "/" not in name for name in files)),
             WEIGHTS[0],
         )
         return Path(
@@ -253,7 +259,8 @@ def snapshot(name: str) -> Path:
         )
     except Exception as error:  # the hub's many errors share no class
         raise LosscopeError(
-            f"the backbone {name!r} cannot be downloaded ({_first(error)}): check the id on huggingface.co, or {by_hand}"
+            f"the backbone {name!r} cannot be downloaded ({_first(error)}): check the id on huggingface.co, "
+            f"or {by_hand}"
         ) from None
 
 
@@ -263,8 +270,8 @@ def _config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise LosscopeError(
-            f"the folder {str(folder)!r} has no config.json; wanted: a folder that a Hugging Face model was saved in "
-            "(model.save_pretrained)"
+            f"the folder {str(folder)!r} has no config.json; wanted: a folder that a Hugging Face model was "
+            "saved in (model.save_pretrained)"
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise LosscopeError(f"{str(path)!r} is not valid JSON; save the model again") from None

@@ -13,7 +13,7 @@ LIVE = 3
 
 def parameter_bytes(network: Any) -> int:
     """Bytes of the parameters and buffers in float32; works on a network without numbers (meta)."""
-    return 4 * sum(one.numel() for one in [*network.parameters(), *network.buffers()])
+    return 4 * sum(tensor.numel() for tensor in [*network.parameters(), *network.buffers()])
 
 
 def forward_bytes(network: Any, call: Callable[[Any], Any], shape: tuple[int, ...], batch: int) -> int:
@@ -28,14 +28,16 @@ def forward_bytes(network: Any, call: Callable[[Any], Any], shape: tuple[int, ..
 
     def note(module: Any, inputs: Any, output: Any) -> None:
         nonlocal largest
-        tensors = [one for one in (*inputs, output) if isinstance(one, torch.Tensor)]
-        largest = max(largest, sum(one.numel() for one in tensors) * 4)
+        tensors = [tensor for tensor in (*inputs, output) if isinstance(tensor, torch.Tensor)]
+        largest = max(largest, sum(tensor.numel() for tensor in tensors) * 4)
 
     where = next(iter(network.parameters())).device
     if where.type != "meta":
         network = copy.deepcopy(network).to("meta")
         call = network
-    hooks = [one.register_forward_hook(note) for one in network.modules() if not list(one.children())]
+    hooks = [
+        module.register_forward_hook(note) for module in network.modules() if not list(module.children())
+    ]
     try:
         with torch.inference_mode():
             call(torch.empty((1, *shape), device="meta"))

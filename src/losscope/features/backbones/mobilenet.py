@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -30,13 +30,24 @@ EPSILON = 1e-3
 DEFAULTS = {"size": 224, "fit": "stretch", "resample": "bicubic"}
 
 
-def convolutions() -> Iterator[tuple[str, tuple[int, int, int, int], int, bool, str]]:
-    """Every convolution in order: name, kernel (height, width, in, out), stride, whether ReLU6 follows, its place.
+class Convolution(NamedTuple):
+    """One convolution of the network.
 
-    Depthwise kernels are (3, 3, channels, 1). The place is "" for most, "start" for the first of a block
-    whose input is added to its output, and "end" for the last of one.
+    ``kernel`` is (height, width, in, out), of a depthwise one (3, 3, channels, 1). ``relu``: whether ReLU6
+    follows. ``place``: "start" for the first of a block whose input is added to its output, "end" for the
+    last of one, "" for all others.
     """
-    yield "Conv", (3, 3, 3, STEM), 2, True, ""
+
+    name: str
+    kernel: tuple[int, int, int, int]
+    stride: int
+    relu: bool
+    place: Literal["", "start", "end"]
+
+
+def convolutions() -> Iterator[Convolution]:
+    """Every convolution in order."""
+    yield Convolution("Conv", (3, 3, 3, STEM), 2, True, "")
     channels, number = STEM, 0
     for expansion, width, repeats, first in BLOCKS:
         for repeat in range(repeats):
@@ -45,11 +56,12 @@ def convolutions() -> Iterator[tuple[str, tuple[int, int, int, int], int, bool, 
             residual = stride == 1 and channels == width
             inner = channels * expansion
             if expansion > 1:
-                yield f"{name}_expand", (1, 1, channels, inner), 1, True, "start" if residual else ""
-            yield f"{name}_depthwise", (3, 3, inner, 1), stride, True, ""
-            yield f"{name}_project", (1, 1, inner, width), 1, False, "end" if residual else ""
+                start: Literal["", "start"] = "start" if residual else ""
+                yield Convolution(f"{name}_expand", (1, 1, channels, inner), 1, True, start)
+            yield Convolution(f"{name}_depthwise", (3, 3, inner, 1), stride, True, "")
+            yield Convolution(f"{name}_project", (1, 1, inner, width), 1, False, "end" if residual else "")
             channels, number = width, number + 1
-    yield "Conv_1", (1, 1, channels, WIDTH), 1, True, ""
+    yield Convolution("Conv_1", (1, 1, channels, WIDTH), 1, True, "")
 
 
 def kernel_name(name: str) -> str:
@@ -85,7 +97,7 @@ class MobileNet(Backbone):
         return pixels(picture, np.float32(0.5), np.float32(0.5))
 
     def needs(self, shape: tuple[int, ...], batch: int) -> tuple[int, int]:
-        """The widest map is 96 channels at half the size; it, its padded copy and the next one live at once."""
+        """The widest map has 96 channels at half the size; it, its padded copy and the next live at once."""
         return 9_100_000, batch * 96 * (shape[-1] // 2 + 1) ** 2 * 4 * 3
 
     def open(self, device: str) -> None:
@@ -98,8 +110,8 @@ class MobileNet(Backbone):
             kernel = _array(arrays, kernel_name(name), shape, self.path).astype(np.float64)
             out = shape[2] if shape[3] == 1 else shape[3]
             gamma, beta, mean, variance = (
-                _array(arrays, f"{name}_BatchNorm_{one}", (out,), self.path).astype(np.float64)
-                for one in ("gamma", "beta", "moving_mean", "moving_variance")
+                _array(arrays, f"{name}_BatchNorm_{statistic}", (out,), self.path).astype(np.float64)
+                for statistic in ("gamma", "beta", "moving_mean", "moving_variance")
             )
             scale = gamma / np.sqrt(variance + EPSILON)
             depthwise = shape[3] == 1
@@ -107,7 +119,8 @@ class MobileNet(Backbone):
                 kernel.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1)) * scale[:, None, None, None]
             )
             kernel_, bias = (
-                torch.from_numpy(one.astype(np.float32)).to(device) for one in (weight, beta - mean * scale)
+                torch.from_numpy(array.astype(np.float32)).to(device)
+                for array in (weight, beta - mean * scale)
             )
             kernel_ = kernel_.contiguous(memory_format=torch.channels_last)
             self.layers.append((kernel_, bias, stride, out if depthwise else 1, relu, place))
@@ -150,7 +163,7 @@ def _check(path: Path) -> None:
     try:
         if path.suffix == ".npz":
             with zipfile.ZipFile(path) as archive:
-                names = {one.removesuffix(".npy") for one in archive.namelist()}
+                names = {name.removesuffix(".npy") for name in archive.namelist()}
         else:
             from safetensors import safe_open
 
@@ -164,8 +177,9 @@ def _check(path: Path) -> None:
     missing = [kernel_name(name) for name, *_ in convolutions() if kernel_name(name) not in names]
     if missing:
         raise LosscopeError(
-            f"{str(path)!r} has no array {missing[0]!r} and {len(missing) - 1} more of MobileNetV2's; a backbone in one "
-            "file is a MobileNetV2 under its TensorFlow names, every other a folder of a Hugging Face model"
+            f"{str(path)!r} has no array {missing[0]!r} and {len(missing) - 1} more of MobileNetV2's; a "
+            "backbone in one file is a MobileNetV2 under its TensorFlow names, every other a folder of a "
+            "Hugging Face model"
         )
 
 

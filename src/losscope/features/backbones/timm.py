@@ -29,8 +29,8 @@ class Timm(Backbone):
             from timm.data import resolve_model_data_config
         except ImportError:
             raise LosscopeError(
-                f"timm:{model} needs the package timm, which is not installed; it brings torchvision, so give it an "
-                "environment of its own, or take the model's id on the Hugging Face hub instead"
+                f"timm:{model} needs the package timm, which is not installed; it brings torchvision, so "
+                "give it an environment of its own, or take the model's id on the Hugging Face hub instead"
             ) from None
         self.model = model
         try:
@@ -46,7 +46,7 @@ class Timm(Backbone):
             "share": float(found["crop_pct"]),
         }
         settings = picture_settings(given, defaults, f"timm:{model}")
-        self.mean, self.std = (np.array(found[one], np.float32) for one in ("mean", "std"))
+        self.mean, self.std = (np.array(found[moment], np.float32) for moment in ("mean", "std"))
         weights = {
             key: str(value) for key, value in sorted(getattr(self.network, "pretrained_cfg", {}).items())
         }
@@ -68,9 +68,11 @@ class Timm(Backbone):
 
     def prepare(self, row: Any) -> np.ndarray:
         """(3, size, size), normalised."""
-        one = self.settings
+        settings = self.settings
         return pixels(
-            fitted(row, one["size"], one["fit"], one["resample"], one["share"]), self.mean, self.std
+            fitted(row, settings["size"], settings["fit"], settings["resample"], settings["share"]),
+            self.mean,
+            self.std,
         )
 
     def needs(self, shape: tuple[int, ...], batch: int) -> tuple[int, int]:
