@@ -67,7 +67,7 @@ def test_inputs_that_are_no_images_are_refused():
 @pytest.mark.parametrize("name", ["flop", "crop", "crop0", "crop-1", "flip2"])
 def test_unknown_augmentations_are_refused_before_anything_runs(name):
     with pytest.raises(LosscopeError, match=f"unknown augmentation '{name}'.*crop4"):
-        Study.of(data="digits", augment=[name]).shape("images")
+        Study.of(data="digits", augment=[name]).resolve("images").protocol
 
 
 # In training
@@ -131,8 +131,8 @@ def test_members_see_the_same_alone_and_a_checkpoint_goes_on(images):
 
 
 def test_augmentation_is_part_of_a_runs_identity():
-    base = Study.of(data="digits").shape("images")
-    changed = Study.of(data="digits", augment=["flip"]).shape("images")
+    base = Study.of(data="digits").resolve("images").protocol
+    changed = Study.of(data="digits", augment=["flip"]).resolve("images").protocol
     assert base.augment == ()
     assert base.canonical() != changed.canonical()
     assert Protocol(**changed.model_dump()) == changed
@@ -238,6 +238,6 @@ def test_resnet18_trains_and_is_the_same_every_time(images):
 
 
 def test_the_models_own_widths_stand_in_the_protocol():
-    shape = Study.of(data="cifar10", model="resnet18").shape("images")
+    shape = Study.of(data="cifar10", model="resnet18").resolve("images").protocol
     assert shape.hidden == (64, 128, 256, 512)
-    assert Study.of(data="cifar10").shape("images").hidden == (32, 64, 128)
+    assert Study.of(data="cifar10").resolve("images").protocol.hidden == (32, 64, 128)

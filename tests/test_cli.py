@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -46,7 +47,7 @@ def compared(tmp_path_factory):
 
 def test_json_has_the_declared_schema(compared):
     _, result = compared
-    assert result["schema"] == 1
+    assert result["schema"] == 2
     assert {
         "data",
         "protocol",
@@ -124,27 +125,26 @@ def test_python_mirrors_the_command(compared):
     same = losscope.compare(
         "digits", losses=["contrastive", "triplet"], seeds=2, epochs=2, tune=False, out=str(out)
     )
-    assert same.data["paired"] == result["paired"]
-    assert same.verdicts()[0]["verdict"] == "too_few_seeds"
+    assert json.loads(same.json())["paired"] == result["paired"]
+    assert same.verdicts()[0].verdict == "too_few_seeds"
     assert "Recall@1" in same.table("md")
 
 
 def test_two_losses_tuned_to_the_same_numbers_both_stand_in_the_result(tmp_path):
     from losscope.comparing import plan
     from losscope.comparing.running import conclude
-    from losscope.comparing.tuning import Choice
     from losscope.core.spec import Study
     from losscope.run import launch
 
     names = ["triplet(margin=0.2)", "triplet(margin=0.4)"]
     made = plan(Study.of(data="digits", losses=names, seeds=2, epochs=1, tune=False, out=str(tmp_path)))
-    made.choices = [Choice(one.label, made.choices[0].spec) for one in made.choices]
+    same = tuple(choice.model_copy(update={"spec": made.choices[0].spec}) for choice in made.choices)
+    made = dataclasses.replace(made, choices=same)
     launch.execute(made.groups, "here")
-    result = conclude(made).data
-    first, second = result["losses"]
-    assert [first["name"], second["name"]] == names
-    assert first["runs"] == second["runs"]
-    assert first["measures"] == second["measures"]
+    first, second = conclude(made).losses
+    assert [first.name, second.name] == names
+    assert first.runs == second.runs
+    assert first.measures == second.measures
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,8 @@ def test_the_plugin_block_registers_a_loss_that_trains(tmp_path, monkeypatch):
         result = losscope.compare(
             "digits", losses="mine,triplet", seeds=2, epochs=2, tune=False, plugins=["mine.py"], out="out"
         )
-        assert [loss["name"] for loss in result.data["losses"]] == ["mine", "triplet"]
-        assert result.data["losses"][0]["failed"] == 0
+        assert [loss.name for loss in result.losses] == ["mine", "triplet"]
+        assert result.losses[0].failed == 0
     finally:
         registry._plugins.clear()
         registry._plugin_sources.clear()

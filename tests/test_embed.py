@@ -245,7 +245,7 @@ def test_the_written_file_can_be_compared(photos, weights, tmp_path):
         out=str(tmp_path / "runs"),
         tune=False,
     )
-    assert {one["name"] for one in result.data["baselines"]} == {"raw", "untrained"}
+    assert {side.name for side in result.baselines} == {"raw", "untrained"}
 
 
 def test_compare_trains_on_a_vits_features_as_one_population(photos, vit, tmp_path, monkeypatch):
@@ -264,17 +264,19 @@ def test_compare_trains_on_a_vits_features_as_one_population(photos, vit, tmp_pa
         "tune": False,
     }
     planned = dry_run(plan(Study.of(**words), compute=False))
-    assert "features of" in planned["data"]
-    assert planned["populations"] == 4
+    assert "features of" in planned.data
+    assert planned.populations == 4
     said: list[str] = []
     result = losscope.compare(**words, say=said.append)
     assert any("computing features of 48 images" in sentence for sentence in said)
-    assert result.data["protocol"]["model"] == "mlp"
-    assert result.data["protocol"]["hidden"] == []
+    assert result.protocol.model == "mlp"
+    assert result.protocol.hidden == ()
     features = run(photos, vit, preprocess=None).table
-    assert result.data["data"]["digest"] == features.digest
+    assert result.data.digest == features.digest
     monkeypatch.setattr("losscope.features.source.compute", None)
     forget()
     again = losscope.compare(**words)
-    pick = lambda one: [entry["measures"]["recall_at_1"]["values"] for entry in one.data["losses"]]  # noqa: E731
-    assert pick(again) == pick(result)
+    before, after = (
+        [loss.measures["recall_at_1"].values for loss in found.losses] for found in (result, again)
+    )
+    assert after == before

@@ -87,7 +87,5 @@ def test_a_dask_cluster_gives_the_numbers_of_one_process(tmp_path):
     words = {"data": "digits", "seeds": 2, "epochs": 1, "tune": False, "keep": "none"}
     apart = run(Study.of(**words, engine="dask", out=str(tmp_path / "dask")))
     here = run(Study.of(**words, engine="here", out=str(tmp_path / "here")))
-    assert [one["measures"] for one in apart.data["losses"]] == [
-        one["measures"] for one in here.data["losses"]
-    ]
-    assert apart.data["paired"] == here.data["paired"]
+    assert [loss.measures for loss in apart.losses] == [loss.measures for loss in here.losses]
+    assert apart.paired == here.paired

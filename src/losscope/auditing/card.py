@@ -59,6 +59,7 @@ def audit(
     *,
     protocol: str = "matched",
     plot: str | Path | None = None,
+    trust: bool = False,
 ) -> Card:
     """Check any loss on small batches of its own; nothing is trained. Takes a few seconds.
 
@@ -67,6 +68,7 @@ def audit(
             ``package.module:Class``, ``path/file.py:function``, or a callable of (embeddings, labels).
         protocol: whose defaults fill what is not given of our own losses.
         plot: a file ending in .html, .png, .svg or .pdf, to which the force profile is drawn.
+        trust: whether the code of a loss that is neither ours nor a known library's may run.
 
     Returns:
         A Card: one line per check with a verdict, a finding and its meaning; the force profile; the growth.
@@ -83,7 +85,7 @@ def audit(
     if plot is not None:
         suffix(plot)
     start = time.perf_counter()
-    audited = subject(loss, protocol=protocol)
+    audited = subject(loss, protocol=protocol, trust=trust)
     force, cost = _Kept(force_profile), _Kept(growth)
     checks: dict[str, Check] = {
         **CHECKS,
@@ -126,12 +128,13 @@ def _versions(name: str) -> dict[str, str]:
 
     from losscope import __version__
     from losscope.core import calls
+    from losscope.losses.foreign.sources import version
 
     versions = {"losscope": __version__, "torch": torch.__version__}
-    if ":" in name.split("(", 1)[0]:
+    if calls.is_foreign(name):
         where = calls.parse(name).where
         try:
-            versions[where] = calls.version(where.split(".")[0])
+            versions[where] = version(where.split(".")[0])
         except ValueError:
             return versions
     return versions

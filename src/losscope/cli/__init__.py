@@ -28,3 +28,10 @@ def main(arguments: Iterator[str] | list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        # What is read and written has sentences of its own; this is for a path that none of them foresaw.
+        if error.filename is None:
+            raise
+        why = error.strerror or type(error).__name__
+        print(f"losscope: cannot use the path {str(error.filename)!r}: {why}; give another", file=sys.stderr)
+        sys.exit(2)

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from losscope.cli.options import ANSWER, OUTPUT, TRAIN, DataRoot, Json, app
-from losscope.cli.output import print_json, print_result, say_aside, terminal
+from losscope.cli.options import ANSWER, OUTPUT, TRAIN, DataRoot, Json, Trust, app
+from losscope.cli.output import print_json, print_result, refuse_unwritable, say_aside, terminal
 
 
 @app.command
@@ -59,6 +59,7 @@ def judge(
     """
     from losscope.comparing.judging import judge as judge_runs
 
+    refuse_unwritable(report)
     result = judge_runs(
         runs,
         goal=goal,
@@ -71,7 +72,8 @@ def judge(
         say=None if json else say_aside,
     )
     if report is not None:
-        result.data["report"] = str(result.report(report))
+        written = result.report(report)
+        result = result.model_copy(update={"report_file": str(written)})
     print_result(result, json)
 
 
@@ -111,6 +113,7 @@ def audit(
     *,
     protocol: Annotated[str, Parameter(group=TRAIN)] = "matched",
     plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None,
+    trust: Trust = False,
     plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     strict: Annotated[bool, Parameter(negative="", group=OUTPUT)] = False,
     json: Json = False,
@@ -123,7 +126,7 @@ def audit(
 
     `losscope audit 'pml:TripletMarginLoss()' --plot force.html`
 
-    `losscope audit path/file.py:function --strict` - a function of (embeddings, labels)
+    `losscope audit path/file.py:function --trust --strict` - a function of (embeddings, labels)
 
     Parameters
     ----------
@@ -134,6 +137,8 @@ def audit(
         Whose defaults fill what is not given of our own losses: matched or paper.
     plugin
         A Python file that registers losses of your own.
+    trust
+        Run the code of a loss that is neither ours nor a known library's.
     plot
         Draw the force profile to this file: .html, .png, .svg or .pdf.
     strict
@@ -144,9 +149,10 @@ def audit(
     from losscope.auditing import audit as run_audit
     from losscope.core.registry import load_plugin
 
+    refuse_unwritable(plot)
     for path in plugin or []:
         load_plugin(path)
-    card = run_audit(loss, protocol=protocol, plot=plot)
+    card = run_audit(loss, protocol=protocol, plot=plot, trust=trust)
     if json:
         print(card.json_text())
     else:
@@ -205,6 +211,7 @@ def bench(
     """
     from losscope.benching.command import bench as run_bench
 
+    refuse_unwritable(plot)
     made = run_bench(
         what,
         sizes=sizes,

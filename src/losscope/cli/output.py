@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from losscope.comparing import Result
+    from losscope.core.results import Result, StudyPlan
 
 
-def print_plan(planned: dict[str, Any]) -> None:
+def print_plan(planned: StudyPlan) -> None:
     """What a study would cost and could show."""
-    print(planned["data"])
+    print(planned.data)
     print(
-        f"{planned['runs']} runs ({planned['stored']} stored) in {planned['populations']} populations, "
-        f"{planned['epochs_left']} population epochs to go, after {planned['tuning_runs']} runs of tuning."
+        f"{planned.runs} runs ({planned.stored} stored) in {planned.populations} populations, "
+        f"{planned.epochs_left} population epochs to go, after {planned.tuning_runs} runs of tuning."
     )
-    print(planned["sentence"])
+    print(planned.sentence)
 
 
 def print_result(result: Result, json: bool) -> None:
@@ -30,18 +31,40 @@ def print_result(result: Result, json: bool) -> None:
     from losscope.reporting import tables
 
     console = terminal()
-    console.print(tables.summary(result.data))
+    console.print(tables.summary(result))
     console.print()
-    console.print(tables.verdicts(result.data, sentences=False))
-    beside = tables.published(result.data)
+    console.print(tables.verdicts(result, sentences=False))
+    beside = tables.published(result)
     if beside is not None:
         console.print(beside)
         console.print()
-    console.print(tables.recommendation(result.data))
-    for note in result.data.get("notes") or ():
+    console.print(tables.recommendation(result))
+    for note in result.notes:
         console.print(note, markup=False, highlight=False, style="dim")
-    if result.data.get("report"):
-        console.print(f"\nPage: {result.data['report']}", markup=False, highlight=False, soft_wrap=True)
+    if result.report_file:
+        console.print(f"\nPage: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
+
+
+def refuse_unwritable(path: Path | None) -> None:
+    """Refuse a file that cannot be written before the work is done whose result it is to hold.
+
+    Raises:
+        LosscopeError: it is a folder, or it or its folder cannot be made.
+    """
+    if path is None:
+        return
+    from losscope.core.errors import LosscopeError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        with open(path, "ab"):
+            pass
+        if new:
+            path.unlink()
+    except OSError as error:
+        why = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise LosscopeError(f"cannot write the file {str(path)!r}: {why}; give another file") from None
 
 
 def terminal() -> Any:

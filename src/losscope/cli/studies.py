@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -19,20 +19,24 @@ from losscope.cli.options import (
     Options,
     Out,
     Training,
+    Trust,
     app,
     duration,
     key_value,
 )
 from losscope.cli.output import (
     Activity,
-    print_json,
     print_plan,
     print_result,
+    refuse_unwritable,
     row_progress,
     say_aside,
     terminal,
     work_progress,
 )
+
+if TYPE_CHECKING:
+    from losscope.core.spec import Study
 
 
 @app.command
@@ -114,6 +118,7 @@ def run_file(
     *,
     out: Out = None,
     data_root: DataRoot = None,
+    trust: Trust = False,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     json: Json = False,
 ) -> None:
@@ -127,6 +132,8 @@ def run_file(
         The folder that runs and pages are kept in, instead of the file's.
     data_root
         Folder with data sets in their original layouts, unless the file says.
+    trust
+        Run the plugins and the foreign losses that the file names.
     dry_run
         Say what it would cost and what it could show, and stop.
     json
@@ -134,23 +141,23 @@ def run_file(
     """
     from losscope.core.spec import Study
 
-    read = Study.read(study)
+    read = Study.read(study, trust=trust)
     changes: dict[str, Any] = {} if out is None else {"out": str(out)}
     if data_root is not None and read.data_root is None:
         changes["data_root"] = data_root
     carry_out(read.model_copy(update=changes), json=json, dry_run=dry_run)
 
 
-def carry_out(study: Any, *, json: bool, dry_run: bool) -> None:
+def carry_out(study: Study, *, json: bool, dry_run: bool) -> None:
     """Run a study, or say what it would cost, and print it."""
-    from losscope import comparing as studies
+    from losscope import comparing
 
     if dry_run:
-        planned = studies.dry_run(studies.plan(study, compute=False))
-        print_json(planned) if json else print_plan(planned)
+        planned = comparing.dry_run(comparing.plan(study, compute=False))
+        print(planned.json_text()) if json else print_plan(planned)
         return
     with Activity(quiet=json) as (say, activity):
-        result = studies.run(study, say=say, activity=activity)
+        result = comparing.run(study, say=say, activity=activity)
     print_result(result, json)
 
 
@@ -164,6 +171,7 @@ def reproduce(
     engine: Annotated[Literal["here", "processes", "dask"], Parameter(group=TRAIN)] = "processes",
     device: Annotated[str, Parameter(group=TRAIN)] = "auto",
     plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None,
+    trust: Trust = False,
     data_root: DataRoot = None,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     out: Out = None,
@@ -197,6 +205,8 @@ def reproduce(
         auto, cpu or cuda.
     plugin
         A Python file that registers claims, losses or data sets of your own.
+    trust
+        Run the code of losses that are neither ours nor a known library's.
     data_root
         Folder with data sets in their original layouts.
     dry_run
@@ -214,7 +224,7 @@ def reproduce(
         from losscope.papers.aa import measure
 
         found = measure(studies=200, write=out, say=None if json else say_aside)
-        print_json(found) if json else print(found["said"])
+        print(found.json_text() if json else found.said)
         return
     say = None if json else say_aside
     planned = reproducing.prepare(
@@ -225,19 +235,19 @@ def reproduce(
         engine=engine,
         device=device,
         plugins=plugin or (),
+        trust=trust,
         data_root=data_root,
         out=out,
         say=say,
     )
     if dry_run:
-        foreseen = reproducing.dry_run(planned, say)
-        del foreseen["costs"]
+        foreseen = reproducing.foresee(planned, say).plan
         if json:
-            print_json(foreseen)
+            print(foreseen.json_text())
         else:
-            from losscope.reporting import claim_tables as ledger
+            from losscope.reporting import claim_tables
 
-            terminal().print(ledger.foreseen(foreseen))
+            terminal().print(claim_tables.foreseen(foreseen))
         return
     with work_progress(quiet=json) as show:
         result = reproducing.run(planned, say=say, show=show)
@@ -247,7 +257,7 @@ def reproduce(
         print(result.table("md"))
     else:
         terminal().print(result.table())
-        print(f"\nPage: {result.data['report']}\nLedger: {result.data['ledger']}")
+        print(f"\nPage: {result.report_file}\nLedger: {result.ledger}")
 
 
 @app.command
@@ -300,6 +310,7 @@ def embed(
     """
     from losscope.features.embedding import embed as embed_data
 
+    refuse_unwritable(out)
     options: dict[str, Any] = dict(key_value(text) for text in option or [])
     if skip_bad:
         options["skip_bad"] = True

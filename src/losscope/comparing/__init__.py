@@ -1,4 +1,4 @@
-"""What the commands do, as functions: compare, judge, report, and the lists.
+"""What the commands do, as functions: compare, judge, report, load, and the lists.
 
 Imported at first use: a command that needs few of them starts sooner.
 """
@@ -11,7 +11,7 @@ from typing import Any
 _PUBLIC = {
     "DEFAULT_OUT": "losscope.comparing.planning",
     "Plan": "losscope.comparing.planning",
-    "Result": "losscope.comparing.reading",
+    "Result": "losscope.core.results",
     "compare": "losscope.comparing.running",
     "dry_run": "losscope.comparing.planning",
     "items": "losscope.comparing.listing",

@@ -8,11 +8,13 @@ chosen is kept, so that the same command goes on with the same study.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from losscope import stats
 from losscope.comparing import tuning
-from losscope.core.spec import Study
+from losscope.core.results import Frozen
+from losscope.core.spec import Run
 
 if TYPE_CHECKING:
     from losscope.comparing.planning import Plan
@@ -20,80 +22,107 @@ if TYPE_CHECKING:
 RESERVE = 0.7
 """Share of the budget that is planned for; the rest is for measuring, the page and a noisy machine."""
 
-LADDER = ((6, 1.0), (6, 0.5), (3, 0.5), (3, 0.25), (2, 0.25), (2, 0.1), (0, 0.25), (0, 0.1), (0, 0.05))
-"""(points of each loss's space, share of the protocol's epochs); 0 points is no tuning."""
+
+@dataclass(frozen=True)
+class Rung:
+    """What may be left out: ``points`` of each loss's space that are tried (0: no tuning), and the ``share`` of the
+    protocol's epochs."""
+
+    points: int
+    share: float
 
 
-def fit(made: Plan, started: float) -> tuple[Study, int | None, str]:
-    """The study that fits its budget, the points of each space to try, and the sentence that says so."""
-    budget = made.study.budget
-    assert budget is not None
+LADDER = tuple(
+    Rung(points, share)
+    for points, share in (
+        (6, 1.0),
+        (6, 0.5),
+        (3, 0.5),
+        (3, 0.25),
+        (2, 0.25),
+        (2, 0.1),
+        (0, 0.25),
+        (0, 0.1),
+        (0, 0.05),
+    )
+)
+
+
+class Cut(Frozen):
+    """The study that fits: its numbers, the seconds expected, and what is said of it. Kept as ``budget.json``."""
+
+    epochs: int
+    points: int
+    seeds: int
+    expected: float
+    sentence: str
+
+
+def fit(made: Plan, started: float) -> tuple[Plan, Cut]:
+    """The plan that fits its budget, counted from ``started``, and what was cut for it."""
+    given = made.study.given
+    assert given.budget is not None
     name = f"studies/{made.name}/budget.json"
-    chosen = made.store.read_json(name)
-    if chosen is None:
-        chosen = _choose(made, budget - (time.monotonic() - started))
-        made.store.write_json(name, chosen)
-    epochs, points = chosen["epochs"], chosen["points"]
-    change: dict[str, Any] = {"epochs": epochs, "seeds": chosen["seeds"], "tune": bool(points) and made.tunes}
-    return made.study.model_copy(update=change), points or None, chosen["sentence"]
+    kept = made.store.read_json(name)
+    if kept is None:
+        cut = _choose(made, given.budget, given.budget - (time.monotonic() - started))
+        made.store.write_json(name, cut.model_dump(mode="json"))
+    else:
+        cut = Cut.model_validate(kept)
+    change = {"epochs": cut.epochs, "seeds": cut.seeds, "tune": bool(cut.points) and made.tunes}
+    return made.changed(given.model_copy(update=change)), cut
 
 
-def _choose(made: Plan, left: float) -> dict[str, Any]:
-    whole = made.study.shape(made.kind).epochs
+def _choose(made: Plan, budget: float, left: float) -> Cut:
+    study = made.study
+    whole, seeds_asked, losses = study.protocol.epochs, len(study.seeds), len(study.losses)
     trained, measured = _pilot(made)
-    losses = made.study.loss_specs()
-    fewest = stats.minimal_seeds(stats.family_size(len(losses), 2)) or made.study.seeds
-    rungs = [(points, share, made.study.seeds) for points, share in LADDER]
-    rungs.append((0, LADDER[-1][1], min(made.study.seeds, fewest)))
-    for points, share, seeds in rungs:
-        epochs = max(1, round(whole * share))
-        trials = (
-            0
-            if not (points and made.tunes)
-            else len(tuning.SEEDS)
-            * sum(len(tuning.grid(spec, made.study.protocol, points)) for spec in losses if not spec.foreign)
-        )
-        members = trials + seeds * len(losses)
-        cost = epochs * members * trained + (len(losses) + 2) * seeds * measured
+    fewest = stats.minimal_seeds(stats.family_size(losses, 2)) or seeds_asked
+    rungs = [(rung, seeds_asked) for rung in LADDER]
+    rungs.append((Rung(0, LADDER[-1].share), min(seeds_asked, fewest)))
+    for rung, seeds in rungs:
+        epochs = max(1, round(whole * rung.share))
+        trials = 0
+        if rung.points and made.tunes:
+            grids = tuning.grids(study, rung.points).values()
+            trials = len(tuning.SEEDS) * sum(len(points) for points in grids)
+        cost = epochs * (trials + seeds * losses) * trained + (losses + 2) * seeds * measured
         if cost <= RESERVE * left:
             break
-    cut = (
-        "nothing is cut"
-        if (points, share) == LADDER[0] and seeds == made.study.seeds
-        else (
-            f"cut to {epochs} of {whole} epochs for every loss"
-            + (
-                f", {points} of {LADDER[0][0]} points of each loss's space"
-                if trials and points < LADDER[0][0]
-                else ""
-            )
-            + (", no tuning" if made.tunes and not trials else "")
-        )
-    )
+    if rung == LADDER[0] and seeds == seeds_asked:
+        said = "nothing is cut"
+    else:
+        said = f"cut to {epochs} of {whole} epochs for every loss"
+        if trials and rung.points < LADDER[0].points:
+            said += f", {rung.points} of {LADDER[0].points} points of each loss's space"
+        if made.tunes and not trials:
+            said += ", no tuning"
     late = "" if cost <= RESERVE * left else "; even this may take longer"
-    sentence = f"Budget {made.study.budget:g} s: {cut}, expected {cost:.0f} s{late}."
-    return {"epochs": epochs, "points": points, "seeds": seeds, "expected": cost, "sentence": sentence}
+    sentence = f"Budget {budget:g} s: {said}, expected {cost:.0f} s{late}."
+    return Cut(epochs=epochs, points=rung.points, seeds=seeds, expected=cost, sentence=sentence)
 
 
 def _pilot(made: Plan) -> tuple[float, float]:
     """Seconds of one member's epoch in a population of the study's size, and of measuring one run."""
+    import torch
+
     from losscope.run.launch import threads_for
     from losscope.train import Population, train
 
-    by_loss: dict[str, list[Any]] = {}
+    device = made.study.device
+    by_loss: dict[str, list[Run]] = {}
     for run in made.runs:
         by_loss.setdefault(run.loss.label, []).append(run)
-    splits = {run.seed: made.source.splits(run.seed) for run in made.runs}
-    import torch
-
+    splits = {seed: made.source.splits(seed) for seed in made.study.seeds}
     trained, count = 0.0, 0
-    with threads_for(made.groups[0]):
+    groups = made.groups
+    with threads_for(groups[0]):
         for label, runs in by_loss.items():
             if runs[0].loss.baseline:
                 continue
-            size = min(len(group.runs) for group in made.groups if group.runs[0].loss.label == label)
+            size = min(len(group.runs) for group in groups if group.runs[0].loss.label == label)
             own = runs[:size]
-            population = Population(own, [splits[run.seed] for run in own], torch.device(made.device))
+            population = Population(own, [splits[run.seed] for run in own], torch.device(device))
             population.run_epoch()
             start = time.perf_counter()
             population.run_epoch()
@@ -101,5 +130,5 @@ def _pilot(made: Plan) -> tuple[float, float]:
             count += 1
         base = by_loss["untrained"][:1]
         start = time.perf_counter()
-        train(base, [splits[run.seed] for run in base], device=made.device, keep="last")
+        train(base, [splits[run.seed] for run in base], device=device, keep="last")
     return trained / count, time.perf_counter() - start

@@ -9,18 +9,16 @@ from __future__ import annotations
 import glob
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from losscope import stats
-from losscope.comparing.reading import Result, plain_analysis
 from losscope.core import registry
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.quantities import GOALS, QUANTITIES, Quantity, quantity
-from losscope.core.results import Settings
+from losscope.core.results import DataDescription, Evidence, Provenance, Result, Settings
 from losscope.core.spec import BASELINES
 
 COLUMNS = ("loss", "seed", "measure", "value")
@@ -71,7 +69,7 @@ def judge(
     require(look >= 1, f"look is {look}; it must be at least 1")
     pattern = "{" in runs
     measured = _from_embeddings(runs, say) if pattern else _from_table(Path(runs))
-    names = list(dict.fromkeys(one.loss for one in measured))
+    names = list(dict.fromkeys(run.loss for run in measured))
     require(
         len(names) >= 2,
         f"{runs!r} holds runs of {len(names)} loss ({', '.join(names)}); judging wants at least 2",
@@ -80,54 +78,52 @@ def judge(
         raise unknown("reference loss", reference, names)
     if measure is not None:
         quantity(measure)
+    # Of anyone's own runs nothing is known but whether they were tuned, and only a no is worth saying.
+    settings = () if tuned else tuple(Settings(loss=name, name=name, tuned=False) for name in names)
     analysis = stats.analyse(
         measured,
         goal=goal,
         measure=measure or _primary(measured, goal),
         reference=reference,
-        settings=() if tuned else [Settings(loss=name, name=name, tuned=False) for name in names],
+        settings=settings,
         generated=False,
         looks=look,
         unpaired=unpaired,
     )
-    data = {
-        "schema": 1,
-        "data": {
-            "name": runs,
-            "title": runs,
-            "kind": "runs",
-            "described": f"{len(measured)} runs from {runs}",
-        },
-        "protocol": {"name": "yours"},
-        "seeds": sorted({one.seed for one in measured}),
-        "goal": goal,
-        "unpaired": unpaired,
-        **plain_analysis(analysis),
-        "notes": [],
-        "store": None,
-        "report": None,
-        "provenance": _provenance(),
-    }
-    return Result(data, None, _detail(measured))
+    data = DataDescription(name=runs, title=runs, kind="runs", described=f"{len(measured)} runs from {runs}")
+    result = Result(
+        data=data,
+        protocol=None,
+        seeds=tuple(sorted({run.seed for run in measured})),
+        goal=goal,
+        unpaired=unpaired,
+        losses=analysis.losses,
+        baselines=analysis.baselines,
+        settings=settings,
+        paired=analysis.paired,
+        recommendation=analysis.recommendation,
+        provenance=_provenance(),
+    )
+    return result.with_evidence(Evidence(detail=_detail(measured)))
 
 
-def _provenance() -> dict[str, Any]:
+def _provenance() -> Provenance:
     from losscope import __version__
 
-    return {"losscope": __version__, "numpy": np.__version__}
+    return Provenance(losscope=__version__, numpy=np.__version__)
 
 
 def _primary(measured: Sequence[stats.Measured], goal: str) -> str:
     """The goal's measure if the runs have it, else the only one they have."""
-    have = {name for one in measured for name in one.values}
+    have = {name for run in measured for name in run.values}
     for name in GOALS[goal]:
         if name in have:
             return name
     known = sorted(name for name in have)
     require(
         len(known) == 1,
-        f"the goal {goal!r} is judged by {' or '.join(GOALS[goal])} and the runs have {', '.join(known) or 'no measure'}; "
-        f"name one with --measure",
+        f"the goal {goal!r} is judged by {' or '.join(GOALS[goal])} and the runs have "
+        f"{', '.join(known) or 'no measure'}; name one with --measure",
     )
     return known[0]
 
@@ -142,8 +138,8 @@ def _declare(text: str) -> None:
         require(0 < size < float("inf"), "")
     except ValueError:
         raise LosscopeError(
-            f"cannot read the declared measure {text!r}; it must be name:better[:scale[:indifference]] with better one "
-            f"of {', '.join(choices['better'])} and scale one of {', '.join(choices['scale'])}, such as "
+            f"cannot read the declared measure {text!r}; it must be name:better[:scale[:indifference]] with "
+            f"better one of {', '.join(choices['better'])} and scale one of {', '.join(choices['scale'])}, such as "
             f"'accuracy:higher:difference:0.01'"
         ) from None
     QUANTITIES[name] = Quantity(name, "declared by the user", "", better, scale, size, "outcome")  # type: ignore[arg-type]
@@ -177,7 +173,7 @@ def _from_table(path: Path) -> list[stats.Measured]:
     if twice.any():
         row = frame[twice].iloc[0]
         raise LosscopeError(
-            f"{str(path)!r} has {row['measure']} of {row['loss']}, seed {row['seed']}, more than once; one row each"
+            f"{str(path)!r} has {row['measure']} of {row['loss']}, seed {row['seed']}, more than once; wanted: one row each"
         )
     splits = dict.fromkeys(frame["measure"].astype(str), "test")
     measured = []
@@ -190,7 +186,13 @@ def _from_table(path: Path) -> list[stats.Measured]:
     return measured
 
 
-def _measured(loss: str, seed: int, values: dict, splits: dict, detail: dict) -> stats.Measured:
+def _measured(
+    loss: str,
+    seed: int,
+    values: Mapping[str, float | None],
+    splits: Mapping[str, str],
+    detail: Mapping[str, np.ndarray],
+) -> stats.Measured:
     name = loss.split("(", 1)[0]
     known = registry.entries("loss")
     facts = known[name].facts if name in known else None
@@ -262,7 +264,7 @@ def load_embeddings(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     )
     require(
         labels.shape == embeddings.shape[:1],
-        f"{str(path)!r}: {labels.shape} labels for {len(embeddings)} embeddings; wanted one label a row",
+        f"{str(path)!r}: {labels.shape} labels for {len(embeddings)} embeddings; wanted: one label per row",
     )
     bad = int((~np.isfinite(embeddings.astype(np.float64)).all(axis=1)).sum())
     require(bad == 0, f"{str(path)!r}: {bad} of {len(embeddings)} embeddings are NaN or infinite")
@@ -270,15 +272,13 @@ def load_embeddings(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _detail(measured: Sequence[stats.Measured]) -> dict[str, dict[str, np.ndarray]]:
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for loss in dict.fromkeys(one.loss for one in measured):
-        arrays = [
-            one.detail for one in measured if one.loss == loss and "per_class/intra_variance" in one.detail
-        ]
-        shapes = {one["per_class/intra_variance"].shape for one in arrays}
-        if len(shapes) == 1:
+    """Per-class arrays over seeds, where the runs of a loss have the same classes."""
+    name, found = "per_class/intra_variance", {}
+    for loss in dict.fromkeys(run.loss for run in measured):
+        arrays = [run.detail for run in measured if run.loss == loss and name in run.detail]
+        if len({table[name].shape for table in arrays}) == 1:
             found[loss] = {
-                "per_class/intra_variance": np.stack([one["per_class/intra_variance"] for one in arrays]),
+                name: np.stack([table[name] for table in arrays]),
                 "per_class/label": np.asarray(arrays[0]["per_class/label"]),
             }
     return found

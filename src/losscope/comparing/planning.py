@@ -2,60 +2,62 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from losscope import stats
 from losscope.comparing import tuning
-from losscope.core import calls as foreign
+from losscope.comparing.stored import Choice
 from losscope.core import registry
 from losscope.core.device import pick_device
 from losscope.core.errors import require
-from losscope.core.spec import Run, Study
+from losscope.core.results import StudyPlan
+from losscope.core.spec import ResolvedStudy, Run, Study
+from losscope.losses.foreign import sources
 from losscope.run import launch
 from losscope.run.store import Store
+
+if TYPE_CHECKING:
+    from losscope.data import Source
 
 DEFAULT_OUT = "losscope-runs"
 Say = Callable[[str], None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plan:
-    """A study and where its runs go; ``choices`` are its losses once they are tuned, or as given."""
+    """A study and where its runs go; ``choices`` are its losses as given, or as they were tuned.
 
-    study: Study
-    source: Any
+    ``foreign``: the source or version of each foreign loss by its name, part of its runs' ids.
+    """
+
+    study: ResolvedStudy
+    source: Source
     store: Store
-    device: str
-    choices: list[tuning.Choice]
-
-    @property
-    def kind(self) -> str:
-        """The kind of data: vectors, features, images or pair."""
-        return self.source.facts.kind
+    choices: tuple[Choice, ...]
+    foreign: Mapping[str, str]
 
     @property
     def tunes(self) -> bool:
-        """Whether the losses are tuned: under ``matched``, except for images, unless the study says."""
-        if self.study.tune is not None:
-            return self.study.tune
-        return self.study.protocol == "matched" and self.kind != "images"
+        """Whether the losses are tuned before their final runs."""
+        return self.study.tunes
 
     @cached_property
-    def runs(self) -> list[Run]:
+    def runs(self) -> tuple[Run, ...]:
         """The final runs: losses and baselines, every seed."""
-        return self.study.expand(self.kind, [choice.spec for choice in self.choices])
+        return tuple(self.study.runs(choice.spec for choice in self.choices))
 
     @cached_property
-    def ids(self) -> list[str]:
+    def ids(self) -> tuple[str, ...]:
         """The ids of the final runs."""
-        return [self.identify(one) for one in self.runs]
+        return tuple(self.identify(run) for run in self.runs)
 
     @property
     def groups(self) -> list[launch.Group]:
@@ -67,86 +69,94 @@ class Plan:
         """The populations of tuning; none if this study does not tune."""
         if not self.tunes:
             return []
-        table = tuning.trial_runs(
-            self.study.loss_specs(), self.study.data_spec(), self.study.shape(self.kind)
-        )
-        runs = [run for rows in table.values() for row in rows for run in row]
+        tables = [tuning.trial_runs(self.study, trials) for trials in tuning.grids(self.study).values()]
+        runs = [run for table in tables for row in table for run in row]
         return self.group(runs, [self.identify(run) for run in runs])
 
-    def identify(self, one: Run) -> str:
+    def identify(self, run: Run) -> str:
         """A run's id, with its data's content and the source of a plugin's or foreign loss."""
-        if one.loss.foreign:
-            return one.id(self.source.digest, self.foreign[one.loss.name])
-        return one.id(self.source.digest, registry.source_of("loss", one.loss.name))
+        name = run.loss.name
+        source = self.foreign[name] if run.loss.foreign else registry.source_of("loss", name)
+        return run.id(self.source.digest, source)
 
-    @cached_property
-    def foreign(self) -> dict[str, str]:
-        """The source or version of each foreign loss by its name; read once a study."""
-        return {spec.name: foreign.source(spec.name) for spec in self.study.loss_specs() if spec.foreign}
-
-    def group(self, runs: list[Run], ids: list[str]) -> list[launch.Group]:
+    def group(self, runs: Sequence[Run], ids: Sequence[str]) -> list[launch.Group]:
         """Runs as populations for this study's store, device and plugins."""
-        return launch.group(
-            runs,
-            ids,
+        given = self.study.given
+        where = launch.Where(
             store=str(self.store.root),
-            data_root=self.study.data_root,
-            device=self.device,
-            keep=self.study.keep,
-            plugins=tuple(self.study.plugins),
+            data_root=given.data_root,
+            device=self.study.device,
+            keep=given.keep,
+            plugins=tuple(given.plugins),
         )
+        return launch.group(runs, ids, where)
 
-    def tune(self, activity: launch.ACTIVITY | None = None, points: int | None = None) -> None:
-        """Choose the losses' numbers, if this study tunes; ``points`` of each loss's space at most."""
+    def tuned(self, activity: launch.ACTIVITY | None = None, points: int | None = None) -> Plan:
+        """The plan with each loss at its best trial, trained now where it is not stored; itself if it does not tune.
+
+        ``points`` of each loss's space at most.
+        """
         if not self.tunes:
-            return
-        self.choices = tuning.tune(
-            self.study.loss_specs(),
-            data=self.study.data_spec(),
-            protocol=self.study.shape(self.kind),
+            return self
+        choices = tuning.tune(
+            self.study,
             identify=self.identify,
             store=self.store,
             group=self.group,
-            engine=self.study.engine,
             points=points,
             activity=activity,
         )
-        self.__dict__.pop("runs", None)
-        self.__dict__.pop("ids", None)
+        return dataclasses.replace(self, choices=choices)
+
+    def changed(self, study: Study) -> Plan:
+        """The plan of the same study with other numbers on the same data, untuned again."""
+        return _made(study, self.source, self.store, self.study.device)
 
     @property
     def name(self) -> str:
         """The study's folder: data, protocol, and a hash of all that defines it but the seeds."""
-        values = self.study.model_dump(
+        given = self.study.given
+        values = given.model_dump(
             mode="json", exclude={"seeds", "first_seed", "out", "engine", "keep", "device"}
         )
         text = json.dumps([values, self.source.digest], sort_keys=True)
-        slug = re.sub(r"[^a-z0-9]+", "-", Path(self.study.data).stem.lower()).strip("-")
-        return f"{slug}-{self.study.protocol}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        slug = re.sub(r"[^a-z0-9]+", "-", Path(given.data).stem.lower()).strip("-")
+        return f"{slug}-{given.protocol}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def plan(study: Study, say: Say | None = None, compute: bool = True) -> Plan:
     """Load the data and open the store; nothing is trained yet.
 
     With a backbone its features are computed now, unless they are in the cache or ``compute`` is false.
+
+    Raises:
+        LosscopeError: data that cannot be read, a store that cannot be opened, or losses that cannot be compared.
     """
     from losscope.features import load
 
     for plugin in study.plugins:
         registry.load_plugin(plugin)
     study.check()
+    for spec in study.loss_specs():
+        sources.permit(spec.name, study.trust)
     device = pick_device(study.device)
     options = study.data_spec().options
     source = load(study.data, root=study.data_root, device=device, say=say, compute=compute, **options)
-    _try_foreign(study, source)
-    choices = tuning.as_given(study.loss_specs(), study.protocol)
-    made = Plan(study, source, Store(study.out or DEFAULT_OUT), device, choices)
-    if not made.tunes:
-        _refuse_twins(choices, study.protocol)
-    return made
+    return _made(study, source, Store(study.out or DEFAULT_OUT), device)
 
 
-def _refuse_twins(choices: Sequence[tuning.Choice], protocol: str) -> None:
+def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
+    """The plan of a study on its data, the losses at the numbers given."""
+    study = given.resolve(source.facts.kind, device)
+    names = [spec.name for spec in study.losses if spec.foreign]
+    _try_foreign(names, source.facts.classes, study.protocol.embedding_size)
+    choices = tuning.as_given(study)
+    if not study.tunes:
+        _refuse_twins(choices, given.protocol)
+    return Plan(study, source, store, choices, {name: sources.source(name) for name in names})
+
+
+def _refuse_twins(choices: Sequence[Choice], protocol: str) -> None:
     """Two names of the same numbers, such as ``triplet`` and ``triplet(margin=0.1)``, compare nothing."""
     seen: dict[str, str] = {}
     for choice in choices:
@@ -158,31 +168,27 @@ def _refuse_twins(choices: Sequence[tuning.Choice], protocol: str) -> None:
         )
 
 
-def _try_foreign(study: Study, source: Any) -> None:
+def _try_foreign(names: Sequence[str], classes: int | None, size: int) -> None:
     """Build each foreign loss and call it once, so that its mistakes show before anything is trained."""
-    names = [spec.name for spec in study.loss_specs() if spec.foreign]
     if names:
         from losscope.losses.foreign.building import check
 
-        size = study.shape(source.facts.kind).embedding_size
         for name in names:
-            check(name, classes=source.facts.classes, embedding_size=size)
+            check(name, classes=classes, embedding_size=size)
 
 
-def dry_run(made: Plan) -> dict[str, Any]:
+def dry_run(made: Plan) -> StudyPlan:
     """What a study would cost and what it could show, before it starts."""
+    study = made.study
     epochs, stored = launch.work_left(made.groups)
-    baselines = {run.loss.name for run in made.runs if run.loss.baseline}
-    trials = sum(
-        len(tuning.grid(spec, made.study.protocol)) for spec in made.study.loss_specs() if not spec.foreign
+    trials = sum(len(points) for points in tuning.grids(study).values()) if made.tunes else 0
+    shows = stats.plan(len(study.seeds), len(study.losses), len(study.baselines))
+    return StudyPlan(
+        data=made.source.describe(),
+        runs=len(made.runs),
+        stored=stored,
+        populations=len(made.groups),
+        epochs_left=epochs,
+        tuning_runs=len(tuning.SEEDS) * trials,
+        **shows.model_dump(),
     )
-    return {
-        "schema": 1,
-        "data": made.source.describe(),
-        "runs": len(made.runs),
-        "stored": stored,
-        "populations": len(made.groups),
-        "epochs_left": epochs,
-        "tuning_runs": len(tuning.SEEDS) * trials if made.tunes else 0,
-        **stats.plan(made.study.seeds, len(made.study.losses), len(baselines)).model_dump(),
-    }

@@ -1,4 +1,4 @@
-"""A study read back from its store: the one object that ``--json`` prints (schema 1).
+"""A study read back from its store: its runs, analysed, as the Result that ``--json`` prints.
 
 The table, the page and the sentences are views of it, so that ``report`` makes the same page again. Nothing
 here imports torch.
@@ -6,167 +6,138 @@ here imports torch.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from losscope import stats
-from losscope.comparing import published, tuning
+from losscope.comparing import published
+from losscope.comparing.stored import Choice, StoredStudy
 from losscope.core.errors import LosscopeError, require, unknown
-from losscope.core.spec import BASELINES, LossSpec, Study
-from losscope.run.store import Store, Stored, plain
+from losscope.core.results import EmbeddingMap, Evidence, Failure, LossResult, Provenance, Result, SideResult
+from losscope.core.spec import BASELINES, LossSpec
+from losscope.run.store import Store, Stored
 
-
-@dataclass
-class Result:
-    """A finished comparison: ``data`` is the JSON object, the rest are views of it.
-
-    >>> Result({"paired": [], "recommendation": {"sentences": ["Train nothing."]}}).verdicts()
-    []
-    """
-
-    data: dict[str, Any]
-    traces: Any = None
-    detail: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
-    maps: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
-
-    def table(self, format: str = "rich") -> Any:
-        """The summary table: ``rich``, ``md``, ``latex`` or ``csv``."""
-        from losscope.reporting import tables
-
-        return tables.summary(self.data) if format == "rich" else tables.render(self.data, format)
-
-    def verdicts(self) -> list[dict[str, Any]]:
-        """The paired rows of the goal's primary measure, each with its verdict and sentence."""
-        return [row for row in self.data["paired"] if row.get("primary")]
-
-    def page(self) -> str:
-        """The HTML page."""
-        from losscope.reporting import page
-
-        return page.render(self.data, self.traces, self.detail, self.maps)
-
-    def report(self, path: str | Path) -> Path:
-        """Write the HTML page to a file."""
-        path = Path(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self.page(), encoding="utf-8")
-        except OSError as error:
-            raise LosscopeError(f"cannot write the page {str(path)!r}: {error.strerror}") from None
-        return path
-
-    def json(self) -> str:
-        """The JSON text."""
-        return json.dumps(plain(self.data), indent=1, ensure_ascii=False, allow_nan=False)
-
-    def __str__(self) -> str:
-        return " ".join((self.data.get("recommendation") or {}).get("sentences", []))
-
-
-def read(store: Store, name: str) -> Result:
-    """The result of a study from its store alone; imports no torch."""
-    kept = store.read_json(f"studies/{name}/study.json")
-    require(kept is not None, f"the store {str(store.root)!r} has no study {name!r}")
-    study = Study(**kept["study"])
-    stored = store.many(dict.fromkeys(kept["runs"]))
-    choices = [
-        tuning.Choice(one["label"], LossSpec(**one["spec"]), one["tuned"], one["trials"])
-        for one in kept["losses"]
-    ]
-    # Two losses may have been tuned to the same numbers; then their runs are the same runs.
-    names: dict[str, list[str]] = {LossSpec(name=name).canonical(): [name] for name in BASELINES}
-    for choice in choices:
-        names.setdefault(choice.spec.canonical(), []).append(choice.label)
-    measured = [measured_of(one, label) for one in stored for label in names[one.run.loss.canonical()]]
-    found = stats.analyse(
-        measured,
-        goal=study.goal,
-        reference=study.reference,
-        settings=tuning.settings(choices),
-        generated=kept["data"]["generated"],
-        looks=kept["look"],
-    )
-    analysis = plain_analysis(found)
-    runs_of = _by_loss(stored, names)
-    for entry in [*analysis["losses"], *analysis["baselines"]]:
-        own = runs_of.get(entry["name"], [])
-        entry["runs"] = [one.id for one in own]
-        for choice in choices:
-            if choice.label == entry["name"]:
-                entry |= {
-                    "spec": choice.spec.model_dump(mode="json"),
-                    "tuned": choice.tuned,
-                    "trials": choice.trials,
-                }
-                entry["failures"] = [f"seed {one.run.seed}: {one.failed}" for one in own if one.failed]
-    first = stored[0] if stored else None
-    data = {
-        "schema": 1,
-        "data": kept["data"],
-        "protocol": first.run.protocol.model_dump(mode="json") if first else {},
-        "seeds": sorted({one.run.seed for one in stored}),
-        "goal": study.goal,
-        "unpaired": False,
-        **analysis,
-        "published": published.beside(study.data, study.protocol, analysis["losses"]),
-        "notes": [*kept.get("notes", []), *_notes(stored)],
-        "store": str(store.root),
-        "study": name,
-        "report": str(store.root / "studies" / name / "report.html"),
-        "provenance": {
-            "command": f"losscope run {store.root / 'studies' / name / 'study.toml'}",
-            **provenance_of(stored),
-        },
-    }
-    losses = {key: own for key, own in runs_of.items() if own and not own[0].run.loss.baseline}
-    return Result(plain(data), traces_of(losses), detail_of(losses), maps_of(runs_of))
+Kind = TypeVar("Kind", bound=SideResult)
 
 
 def load(folder: str | Path, study: str | None = None) -> Result:
-    """Read a finished study from the folder that its runs are kept in; nothing is trained or written.
+    """A stored result: what ``compare`` returned, read from the folder that it wrote. Trains and writes nothing.
 
     Args:
-        folder: what was given as ``out``, or one study's folder in it.
+        folder: the folder given to ``compare`` as ``out``, or one study's folder in it.
         study: which study, where there are several; the newest otherwise.
 
     Raises:
-        LosscopeError: the folder is not a store, or has no such study.
+        LosscopeError: a folder without a finished study, an unknown study, or a file that cannot be read.
 
-    >>> load("absent")  # doctest: +ELLIPSIS
+    >>> load("absent")
     Traceback (most recent call last):
     losscope.core.errors.LosscopeError: 'absent' holds no losscope runs (there is no store.json); ...
     """
-    path = Path(folder)
-    if (path / "study.json").is_file() and path.parent.name == "studies":
-        study, path = path.name, path.parent.parent
-    store = Store(path, create=False)
-    studies = {one.parent.name: one for one in (path / "studies").glob("*/study.json")}
-    require(
-        bool(studies),
-        f"{str(path)!r} holds runs but no finished study; run losscope compare --out {path} again",
-    )
-    if study is None:
-        study = max(studies, key=lambda name: json.loads(studies[name].read_text())["time"])
-    elif study not in studies:
-        raise unknown("study", study, studies)
-    return read(store, study)
+    store, name = _find(Path(folder), study)
+    return read(store, name)
 
 
 def report(folder: str | Path, study: str | None = None) -> Result:
-    """Read a study again from its folder, as ``load`` does, and write its page.
-
-    >>> report("absent")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    losscope.core.errors.LosscopeError: 'absent' holds no losscope runs (there is no store.json); ...
-    """
+    """Read a study again from its folder, as ``load`` does, and write its page."""
     result = load(folder, study)
-    result.report(result.data["report"])
+    assert result.report_file is not None
+    result.report(result.report_file)
     return result
+
+
+def _find(path: Path, study: str | None) -> tuple[Store, str]:
+    """The store of a folder, and the study that is meant."""
+    if study is None and (path / "study.json").is_file() and path.parent.name == "studies":
+        study, path = path.name, path.parent.parent
+    store = Store(path, create=False)
+    names = sorted(file.parent.name for file in (path / "studies").glob("*/study.json"))
+    require(
+        bool(names),
+        f"{str(path)!r} holds runs but no finished study; run losscope compare --out {path} again",
+    )
+    if study is not None:
+        if study not in names:
+            raise unknown("study", study, names)
+        return store, study
+    times = {name: (store.read_json(f"studies/{name}/study.json") or {}).get("time", 0.0) for name in names}
+    return store, max(names, key=lambda name: times[name])
+
+
+def read(store: Store, name: str) -> Result:
+    """The result of a study from its store alone; imports no torch.
+
+    Raises:
+        LosscopeError: the store has no such study, or its files cannot be read.
+    """
+    kept = StoredStudy.read(store, name)
+    if kept is None:
+        raise LosscopeError(f"the store {str(store.root)!r} has no study {name!r}")
+    stored = store.many(dict.fromkeys(kept.runs))
+    labels = _labels(kept.losses)
+    settings = tuple(choice.settings for choice in kept.losses)
+    analysis = stats.analyse(
+        [measured_of(run, label) for run in stored for label in labels[run.run.loss.canonical()]],
+        goal=kept.study.goal,
+        reference=kept.study.reference,
+        settings=settings,
+        generated=kept.data.generated,
+        looks=kept.look,
+    )
+    runs_of = _by_label(stored, labels)
+    chosen = {choice.label: choice for choice in kept.losses}
+    losses = tuple(_chosen(_with_runs(side, runs_of), chosen[side.name]) for side in analysis.losses)
+    folder = store.root / "studies" / name
+    result = Result(
+        data=kept.data,
+        protocol=stored[0].run.protocol if stored else None,
+        seeds=tuple(sorted({run.run.seed for run in stored})),
+        goal=kept.study.goal,
+        losses=losses,
+        baselines=tuple(_with_runs(side, runs_of) for side in analysis.baselines),
+        settings=settings,
+        paired=analysis.paired,
+        recommendation=analysis.recommendation,
+        published=published.beside(kept.study.data, kept.study.protocol, losses),
+        notes=(*kept.notes, *_notes(stored)),
+        store=str(store.root),
+        study=name,
+        report=str(folder / "report.html"),
+        provenance=provenance_of(stored, command=f"losscope run {folder / 'study.toml'}"),
+    )
+    return result.with_evidence(evidence_of({label: runs_of.get(label, []) for label in chosen}))
+
+
+def _labels(choices: Iterable[Choice]) -> dict[str, list[str]]:
+    """What the runs of an identity are called. Two losses may have been tuned to the same: their runs are the same."""
+    labels: dict[str, list[str]] = {LossSpec(name=name).canonical(): [name] for name in BASELINES}
+    for choice in choices:
+        labels.setdefault(choice.spec.canonical(), []).append(choice.label)
+    return labels
+
+
+def _by_label(stored: Sequence[Stored], labels: Mapping[str, list[str]]) -> dict[str, list[Stored]]:
+    """The runs of each side, in the order of their seeds."""
+    grouped: dict[str, list[Stored]] = {}
+    for run in sorted(stored, key=lambda run: run.run.seed):
+        for label in labels[run.run.loss.canonical()]:
+            grouped.setdefault(label, []).append(run)
+    return grouped
+
+
+def _with_runs(side: Kind, runs_of: Mapping[str, Sequence[Stored]]) -> Kind:
+    """A side with the ids of its runs, and its failures with their reasons."""
+    own = runs_of.get(side.name, ())
+    failures = tuple(Failure(seed=run.run.seed, reason=run.failed) for run in own if run.failed is not None)
+    return side.model_copy(update={"runs": tuple(run.id for run in own), "failures": failures})
+
+
+def _chosen(loss: LossResult, choice: Choice) -> LossResult:
+    """A loss with its identity and how it was chosen."""
+    return loss.model_copy(update={"spec": choice.spec, "tuned": choice.tuned, "trials": choice.trials})
 
 
 def values_of(stored: Stored) -> tuple[dict[str, float | None], dict[str, str]]:
@@ -179,16 +150,6 @@ def values_of(stored: Stored) -> tuple[dict[str, float | None], dict[str, str]]:
                 name = f"{name}@{split}"
             values[name], splits[name] = value, "validation" if name == "epochs_to_90_quality" else split
     return values, splits
-
-
-def plain_analysis(found: stats.Analysis) -> dict[str, Any]:
-    """The analysis as the keys of ``--json``."""
-    return {
-        "losses": [each.model_dump(mode="json") for each in found.losses],
-        "baselines": [each.model_dump(mode="json") for each in found.baselines],
-        "paired": [each.model_dump(mode="json") for each in found.paired],
-        "recommendation": found.recommendation.model_dump(mode="json"),
-    }
 
 
 def measured_of(stored: Stored, label: str) -> stats.Measured:
@@ -214,50 +175,47 @@ def measured_of(stored: Stored, label: str) -> stats.Measured:
     )
 
 
-def _by_loss(stored: Sequence[Stored], names: dict[str, list[str]]) -> dict[str, list[Stored]]:
-    grouped: dict[str, list[Stored]] = {}
-    for one in sorted(stored, key=lambda one: one.run.seed):
-        for label in names[one.run.loss.canonical()]:
-            grouped.setdefault(label, []).append(one)
-    return grouped
-
-
 def _notes(stored: Sequence[Stored]) -> list[str]:
-    said = [note for one in stored for note in one.provenance.get("notes", [])]
+    """What the runs have to say for a person, each sentence once."""
+    said = [note for run in stored for note in run.provenance.get("notes", [])]
     return list(dict.fromkeys(said))
 
 
-def provenance_of(stored: Sequence[Stored]) -> dict[str, Any]:
-    """Versions and machines of a study's runs; a list where they differ."""
-    keys = ("losscope", "python", "torch", "numpy", "machine", "host", "device", "threads")
+def provenance_of(stored: Sequence[Stored], command: str) -> Provenance:
+    """Versions and machines of some runs; a tuple where they differ."""
     merged: dict[str, Any] = {}
-    for key in keys:
-        values = sorted({str(one.provenance[key]) for one in stored if key in one.provenance})
-        merged[key] = values[0] if len(values) == 1 else values
-    merged["runs"] = len(stored)
-    merged["seconds"] = sum(one.provenance.get("train_seconds", 0.0) for one in stored)
-    return merged
+    for key in ("losscope", "python", "torch", "numpy", "machine", "host", "device", "threads"):
+        values = sorted({str(run.provenance[key]) for run in stored if key in run.provenance})
+        merged[key] = values[0] if len(values) == 1 else tuple(values) or None
+    seconds = sum(run.provenance.get("train_seconds", 0.0) for run in stored)
+    return Provenance(command=command, runs=len(stored), seconds=seconds, **merged)
 
 
-def traces_of(losses: dict[str, list[Stored]]) -> Any:
+def evidence_of(losses: Mapping[str, Sequence[Stored]]) -> Evidence:
+    """What the page draws besides the numbers: curves, per-class arrays and maps of each loss's runs."""
+    there = {loss: own for loss, own in losses.items() if own}
+    return Evidence(_traces(there), _detail(there), _maps(there))
+
+
+def _traces(losses: Mapping[str, Sequence[Stored]]) -> Any:
     """All epoch traces as one frame: loss, seed, split, epoch, name, value."""
     import pandas as pd
 
     frames = [
-        one.trace().assign(loss=loss, seed=one.run.seed)
+        run.trace().assign(loss=loss, seed=run.run.seed)
         for loss, own in losses.items()
-        for one in own
-        if (one.path / "trace.parquet").exists()
+        for run in own
+        if run.has_trace
     ]
     columns = ["loss", "seed", "split", "epoch", "name", "value"]
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
 
 
-def detail_of(losses: dict[str, list[Stored]]) -> dict[str, dict[str, np.ndarray]]:
+def _detail(losses: Mapping[str, Sequence[Stored]]) -> dict[str, dict[str, np.ndarray]]:
     """Per-class arrays over seeds, (S, C); labels once, (C,). The protocol's geometry split where it is train."""
     found: dict[str, dict[str, np.ndarray]] = {}
     for loss, own in losses.items():
-        arrays = [one.arrays() for one in own if one.failed is None]
+        arrays = [run.arrays() for run in own if run.failed is None]
         if not arrays:
             continue
         prefix = "train/" if "train/per_class/label" in arrays[0] else ""
@@ -265,7 +223,7 @@ def detail_of(losses: dict[str, list[Stored]]) -> dict[str, dict[str, np.ndarray
         kept: dict[str, np.ndarray] = {}
         for name in arrays[0]:
             if name.startswith(f"{prefix}per_class/") and not name.endswith("/label"):
-                rows = [one[name] for one in arrays if one[name].shape == arrays[0][name].shape]
+                rows = [table[name] for table in arrays if table[name].shape == arrays[0][name].shape]
                 kept[name.removeprefix(prefix)] = np.stack(rows)
         if labels is not None:
             kept["per_class/label"] = labels
@@ -273,15 +231,13 @@ def detail_of(losses: dict[str, list[Stored]]) -> dict[str, dict[str, np.ndarray
     return found
 
 
-def maps_of(runs_of: dict[str, list[Stored]]) -> dict[str, dict[str, np.ndarray]]:
-    """A PCA map of each loss's kept test embeddings, of the first seed that has them."""
+def _maps(losses: Mapping[str, Sequence[Stored]]) -> dict[str, EmbeddingMap]:
+    """A map of each loss's kept test embeddings, of the first seed that has them."""
     from losscope.reporting.maps import pca_map
 
     maps = {}
-    for loss, own in runs_of.items():
-        for one in own:
-            kept = one.embeddings()
-            if kept and loss not in BASELINES:
-                maps[loss] = pca_map(kept["embeddings"], kept["labels"])
-                break
+    for loss, own in losses.items():
+        kept = next((found for run in own if (found := run.embeddings())), None)
+        if kept is not None:
+            maps[loss] = pca_map(kept["embeddings"], kept["labels"])
     return maps

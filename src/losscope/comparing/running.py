@@ -8,7 +8,9 @@ from typing import Any
 
 from losscope.comparing import budget
 from losscope.comparing.planning import Plan, Say, plan
-from losscope.comparing.reading import Result, read
+from losscope.comparing.reading import read
+from losscope.comparing.stored import StoredStudy
+from losscope.core.results import Result
 from losscope.core.spec import Study
 from losscope.run import launch
 
@@ -32,7 +34,7 @@ def compare(
         **options: any field of ``Study``: protocol, epochs, batch_size, goal, reference, out, data_root, …
 
     Returns:
-        A Result; ``.data`` is what ``losscope compare --json`` prints.
+        A Result; its ``json()`` is what ``losscope compare --json`` prints.
 
     Raises:
         LosscopeError: for any mistake in what was given, before anything is trained.
@@ -57,62 +59,34 @@ def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | Non
             say(note)
     points, notes = None, []
     if study.budget is not None:
-        study, points, sentence = budget.fit(made, started)
-        made = plan(study)
-        notes = [sentence]
+        made, cut = budget.fit(made, started)
+        points, notes = cut.points or None, [cut.sentence]
     with launch.crew():
-        made.tune(activity, points)
+        made = made.tuned(activity, points)
         launch.execute(made.groups, study.engine, activity)
     return conclude(made, say, notes)
 
 
 def conclude(made: Plan, say: Say | None = None, notes: Sequence[str] = ()) -> Result:
     """Count the look, write the study's folder, and read the result from the store."""
-    seeds = sorted({one.seed for one in made.runs})
-    look = made.store.look(made.name, seeds)
-    facts = made.source.facts
-    made.store.write_json(
-        f"studies/{made.name}/study.json",
-        {
-            "schema": 1,
-            "name": made.name,
-            "time": time.time(),
-            "study": made.study.model_dump(mode="json"),
-            "runs": made.ids,
-            "look": look,
-            "notes": list(notes),
-            "losses": [
-                {
-                    "label": one.label,
-                    "spec": one.spec.model_dump(mode="json"),
-                    "tuned": one.tuned,
-                    "trials": one.trials,
-                }
-                for one in made.choices
-            ],
-            "data": {
-                "name": facts.name,
-                "title": facts.title,
-                "edition": facts.edition,
-                "kind": facts.kind,
-                "classes": facts.classes,
-                "licence": facts.licence,
-                "origin": facts.origin,
-                "generated": facts.generated,
-                "disjoint": facts.disjoint,
-                "notes": list(facts.notes),
-                "class_names": list(facts.class_names),
-                "described": made.source.describe(),
-                "digest": made.source.digest,
-            },
-        },
+    look = made.store.look(made.name, list(made.study.seeds))
+    kept = StoredStudy(
+        name=made.name,
+        time=time.time(),
+        study=made.study.given,
+        runs=made.ids,
+        look=look,
+        notes=tuple(notes),
+        losses=made.choices,
+        data=made.source.description(),
     )
-    made.store.write_text(f"studies/{made.name}/study.toml", made.study.toml())
-    result = read(made.store, made.name)
+    with made.store.study_lock(made.name):
+        kept.write(made.store)
+        result = read(made.store, made.name)
+        assert result.report_file is not None
+        result.report(result.report_file)
+        made.store.write_json(f"studies/{made.name}/result.json", result.model_dump(mode="json"))
     if say:
-        for note in result.data["notes"]:
+        for note in result.notes:
             say(note)
-    page = result.report(made.store.root / "studies" / made.name / "report.html")
-    assert str(page) == result.data["report"]
-    made.store.write_json(f"studies/{made.name}/result.json", result.data)
     return result

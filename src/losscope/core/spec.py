@@ -6,29 +6,51 @@ specification. Unknown keys are errors that name the known ones. Nothing here im
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from losscope.core import registry
-from losscope.core.calls import parse as parse_foreign
 from losscope.core.errors import LosscopeError, require, unknown
-from losscope.core.facts import LossFacts, Reduction, Value
+from losscope.core.loss_spec import (
+    BASELINES,
+    LossSpec,
+    Reduction,
+    Strict,
+    Tuples,
+    Value,
+    build,
+    split_losses,
+)
 from losscope.core.quantities import GOALS
+
+__all__ = [
+    "BASELINES",
+    "NUMERICS",
+    "DataSpec",
+    "LossSpec",
+    "Protocol",
+    "Reduction",
+    "ResolvedStudy",
+    "Run",
+    "Strict",
+    "Study",
+    "Tuples",
+    "Value",
+    "build",
+    "protocol",
+    "seed_of",
+    "split_losses",
+]
 
 NUMERICS = 3
 """Raised when the numbers of an unchanged specification change; part of every run's id."""
-
-BASELINES = ("raw", "untrained")
-FOREIGN = ":"
-Tuples = Literal["all", "random", "hard", "semihard", "distance_weighted"]
 
 
 def seed_of(seed: int, dimension: str, *more: object) -> int:
@@ -39,166 +61,6 @@ def seed_of(seed: int, dimension: str, *more: object) -> int:
     """
     text = json.dumps([seed, dimension, *map(str, more)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
-
-
-class Strict(BaseModel):
-    """Frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def canonical(self) -> str:
-        """The value as sorted JSON, the text that ids are hashed from."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
-
-
-def build(kind: type[Strict], values: dict[str, Any], where: str) -> Any:
-    """Validate, and say every mistake at once in one sentence, with the nearest known key."""
-    for key in values:
-        if key not in kind.model_fields:
-            raise unknown(f"key in {where}", key, kind.model_fields)
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        said = "; ".join(
-            f"{'.'.join(map(str, one['loc']))} is {one['input']!r}: {one['msg']}" for one in error.errors()
-        )
-        raise LosscopeError(f"{where}: {said}") from None
-
-
-class LossSpec(Strict):
-    """A loss's identity: everything that changes its value.
-
-    ``name`` is a registered loss, a baseline, or a foreign loss as ``library:Call(...)``.
-
-    >>> LossSpec.parse("triplet(margin=0.2, tuples='semihard')").label
-    "triplet(margin=0.2, tuples='semihard')"
-    """
-
-    name: str
-    hyperparameters: dict[str, Value] = Field(default_factory=dict)
-    reduction: Reduction | None = None
-    tuples: Tuples | None = None
-    learning_rate: float | None = Field(default=None, gt=0)
-    checkpoint: int | None = Field(default=None, ge=1)
-
-    @classmethod
-    def parse(cls, text: str) -> LossSpec:
-        """Read ``name`` or ``name(key=value, ...)``; foreign losses (with a colon) are kept whole."""
-        text = text.strip()
-        if FOREIGN in text.split("(", 1)[0]:
-            parse_foreign(text)
-            return cls(name=text)
-        call = _call(text)
-        name, words = call
-        if name in BASELINES:
-            require(not words, f"the baseline {name!r} has no hyperparameters; {text!r} gives some")
-            return cls(name=name)
-        registry.entry("loss", name)
-        own: dict[str, Any] = {
-            key: words.pop(key)
-            for key in ("reduction", "tuples", "learning_rate", "checkpoint")
-            if key in words
-        }
-        spec = build(cls, {"name": name, "hyperparameters": words, **own}, f"loss {text!r}")
-        spec.check()
-        return spec
-
-    def check(self) -> None:
-        """Raise for a hyperparameter the loss does not have, or one that must be positive and is not."""
-        if self.foreign or self.baseline:
-            return
-        found = registry.entry("loss", self.name)
-        facts, known = found.facts, found.parameters
-        for key, value in self.hyperparameters.items():
-            if key not in known:
-                raise unknown(f"hyperparameter of {self.name}", key, [*known, "reduction", "tuples"])
-            if key in facts.positive:
-                number = isinstance(value, int | float) and not isinstance(value, bool)
-                require(
-                    number and float(value) > 0 and float(value) < float("inf"),
-                    f"{key} of {self.name} is {value!r}; it must be a finite number greater than 0",
-                )
-        if self.reduction and self.reduction not in facts.reductions:
-            raise unknown(f"reduction of {self.name}", self.reduction, facts.reductions)
-
-    @property
-    def foreign(self) -> bool:
-        """Whether the loss is another library's or the user's own."""
-        return FOREIGN in self.name.split("(", 1)[0]
-
-    @property
-    def baseline(self) -> bool:
-        """Whether this is ``raw`` or ``untrained``: nothing is trained."""
-        return self.name in BASELINES
-
-    @property
-    def facts(self) -> LossFacts | None:
-        """What the registration of the loss declares; None for foreign losses and baselines."""
-        return None if self.foreign or self.baseline else registry.entry("loss", self.name).facts
-
-    @property
-    def label(self) -> str:
-        """How the loss is called in tables: its name and what was given explicitly."""
-        words = {**self.hyperparameters}
-        for key in ("reduction", "tuples", "learning_rate", "checkpoint"):
-            if getattr(self, key) is not None:
-                words[key] = getattr(self, key)
-        inside = ", ".join(f"{key}={value!r}" for key, value in words.items())
-        return f"{self.name}({inside})" if inside else self.name
-
-    def resolved(self, protocol: str) -> LossSpec:
-        """The identity with every default of the protocol filled in, so that nothing is implicit."""
-        if self.foreign or self.baseline:
-            return self
-        found = registry.entry("loss", self.name)
-        hyper = {
-            **found.parameters,
-            **found.facts.defaults.get(protocol, {}),
-            **self.hyperparameters,
-        }
-        reduction = self.reduction or hyper.pop("reduction", None) or "valid_mean"
-        hyper.pop("reduction", None)
-        return self.model_copy(update={"hyperparameters": hyper, "reduction": reduction})
-
-
-def _call(text: str) -> tuple[str, dict[str, Any]]:
-    """``name(key=literal, ...)`` -> name and literals; words without quotes count as strings."""
-    try:
-        node = ast.parse(text, mode="eval").body
-        if isinstance(node, ast.Name):
-            return node.id, {}
-        assert isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args
-        words = {}
-        for word in node.keywords:
-            assert word.arg is not None
-            words[word.arg] = (
-                word.value.id if isinstance(word.value, ast.Name) else ast.literal_eval(word.value)
-            )
-        return node.func.id, words
-    except (SyntaxError, AssertionError, ValueError):
-        raise LosscopeError(
-            f"cannot read the loss {text!r}; it must be a name such as 'triplet', or 'triplet(margin=0.2)' with "
-            f"named hyperparameters, or 'pml:MultiSimilarityLoss(alpha=2)'; "
-            f"names: {', '.join(registry.entries('loss'))}"
-        ) from None
-
-
-def split_losses(text: str | Iterable[str]) -> list[str]:
-    """Split ``a,b(c=1,d=2)`` at the commas outside of brackets.
-
-    >>> split_losses("triplet(margin=0.2,squared=True),contrastive")
-    ['triplet(margin=0.2,squared=True)', 'contrastive']
-    """
-    if not isinstance(text, str):
-        return [one for part in text for one in split_losses(part)]
-    parts, depth, start = [], 0, 0
-    for place, letter in enumerate(text):
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == "," and depth == 0:
-            parts.append(text[start:place])
-            start = place + 1
-    parts.append(text[start:])
-    return [part.strip() for part in parts if part.strip()]
 
 
 class DataSpec(Strict):
@@ -258,85 +120,27 @@ class Protocol(Strict):
         return value
 
 
-PROTOCOLS = ("matched", "paper")
-
-_MATCHED: dict[str, dict[str, Any]] = {
-    "vectors": {"model": "mlp", "hidden": (256,), "embedding_size": 64, "epochs": 60},
-    "features": {"model": "mlp", "hidden": (), "embedding_size": 128, "epochs": 60},
-    "images": {"model": "convnet", "hidden": (32, 64, 128), "embedding_size": 64, "epochs": 15},
-    "pair": {"model": "two_tower", "hidden": (256,), "embedding_size": 64, "epochs": 60},
-}
-_PAPER: dict[str, dict[str, Any]] = {
-    "vectors": {
-        "model": "mlp",
-        "hidden": (64,),
-        "embedding_size": 32,
-        "epochs": 100,
-        "batch_size": 64,
-        "partners": "set",
-    },
-    "features": {
-        "model": "mlp",
-        "hidden": (),
-        "embedding_size": 128,
-        "epochs": 30,
-        "batch_size": 64,
-        "partners": "set",
-    },
-    "images": {
-        "model": "convnet",
-        "hidden": (32, 64, 128),
-        "embedding_size": 64,
-        "epochs": 20,
-        "batch_size": 256,
-        "partners": "batch",
-    },
-    "pair": {
-        "model": "two_tower",
-        "hidden": (256,),
-        "embedding_size": 64,
-        "epochs": 30,
-        "batch_size": 64,
-        "partners": "batch",
-    },
-}
-_PAPER_EPOCHS = {"cifar10": 50}
-
-
 def protocol(name: str, kind: str, data: str = "", **changes: Any) -> Protocol:
-    """The protocol ``matched`` or ``paper`` for a kind of data, with declared changes.
+    """A registered protocol's numbers for a kind of data, with declared changes; None changes nothing.
 
-    >>> protocol("paper", "vectors").batch_size
-    64
+    >>> protocol("paper", "vectors").batch_size, protocol("paper", "images", "cifar10", epochs=5).epochs
+    (64, 5)
+
+    Raises:
+        LosscopeError: an unknown protocol, a kind of data that it has no numbers for, or a change that cannot be.
     """
-    if name not in PROTOCOLS:
-        raise unknown("protocol", name, PROTOCOLS)
+    made = registry.get("protocol", name)(kind, data)
+    require(
+        isinstance(made, Protocol) and made.name == name,
+        f"the protocol {name!r} gave {made!r}; a losscope.Protocol of its own name is wanted",
+    )
     changes = {key: value for key, value in changes.items() if value is not None}
-    if name == "matched":
-        base = {
-            "curve_rows": 512,
-            "batching": "balanced",
-            "batch_size": 128,
-            "tuples": "all",
-            "geometry_split": "test",
-            "background": "exclude",
-            **_MATCHED[kind],
-        }
-    else:
-        base = {
-            "batching": "shuffled",
-            "tuples": "random",
-            "geometry_split": "train",
-            "background": "class",
-            "curve_rows": 128,
-            **_PAPER[kind],
-        }
-        base["epochs"] = _PAPER_EPOCHS.get(data, base["epochs"])
     if "model" in changes:
         # A network of its own kind has widths of its own.
         own = registry.entry("model", changes["model"]).facts.hidden
-        base["hidden"] = base["hidden"] if own is None else own
-    return build(Protocol, {"name": name, **base, **changes}, f"protocol {name!r}")
+        changes = {"hidden": made.hidden if own is None else own, **changes}
+    numbers = {key: getattr(made, key) for key in Protocol.model_fields}
+    return build(Protocol, {**numbers, **changes}, f"protocol {name!r}")
 
 
 class Run(Strict):
@@ -404,12 +208,20 @@ class Study(Strict):
     engine: str = "auto"
     keep: Literal["none", "last", "all"] = "last"
     plugins: list[str] = Field(default_factory=list)
+    trust: bool = Field(default=False, exclude=True)
     note: str = ""
 
     @field_validator("losses", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return split_losses(value) if isinstance(value, str | list | tuple) else value
+
+    @field_validator("data", "data_root", "out", "backbone")
+    @classmethod
+    def _no_null(cls, value: str | None) -> str | None:
+        if value is not None and "\0" in value:
+            raise ValueError("a path or a name has no null character")
+        return value
 
     @classmethod
     def of(cls, where: str = "the study", **values: Any) -> Study:
@@ -419,8 +231,11 @@ class Study(Strict):
         return study
 
     @classmethod
-    def read(cls, path: str | Path) -> Study:
-        """Read a TOML file; a file that is missing or broken is one clear sentence."""
+    def read(cls, path: str | Path, *, trust: bool = False) -> Study:
+        """Read a TOML file; a file that is missing or broken is one clear sentence.
+
+        ``trust``: whether the plugins and foreign losses that it names may run. A file cannot say so itself.
+        """
         path = Path(path)
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -428,14 +243,26 @@ class Study(Strict):
             raise LosscopeError(f"cannot read the study file {str(path)!r}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise LosscopeError(f"the study file {str(path)!r} is not valid TOML: {error}") from None
-        return cls.of(f"study file {str(path)!r}", **values)
+        require(
+            bool(values),
+            f"the study file {str(path)!r} is empty; it wants keys such as data, losses and seeds",
+        )
+        require(
+            "trust" not in values,
+            f"the study file {str(path)!r} says trust; only you can, with --trust (trust=True in Python)",
+        )
+        require(
+            trust or not values.get("plugins"),
+            f"the study file {str(path)!r} would run the plugins {values.get('plugins')}; if you trust them, say so "
+            f"yourself with --trust (trust=True in Python)",
+        )
+        return cls.of(f"study file {str(path)!r}", **values, trust=trust)
 
     def check(self) -> None:
         """Raise for unknown names and impossible numbers before any data are loaded; plugins' names count."""
         for plugin in self.plugins:
             registry.load_plugin(plugin)
-        if self.protocol not in PROTOCOLS:
-            raise unknown("protocol", self.protocol, PROTOCOLS)
+        registry.entry("protocol", self.protocol)
         if self.goal not in GOALS:
             raise unknown("goal", self.goal, GOALS)
         specs = self.loss_specs()
@@ -461,9 +288,13 @@ class Study(Strict):
         more = {} if self.backbone is None else {"backbone": self.backbone}
         return DataSpec(name=self.data, options={**self.options, **more})
 
-    def shape(self, kind: str) -> Protocol:
-        """The study's protocol for a kind of data, with its declared changes."""
-        return protocol(
+    def resolve(self, kind: str, device: str = "cpu") -> ResolvedStudy:
+        """The study on a kind of data and a device, with nothing left to look up or to parse.
+
+        >>> Study.of(losses="triplet(margin=0.2)", seeds=3).resolve("vectors").seeds
+        (0, 1, 2)
+        """
+        shape = protocol(
             self.protocol,
             kind,
             self.data,
@@ -474,20 +305,21 @@ class Study(Strict):
             model=self.model,
             augment=None if self.augment is None else tuple(self.augment),
         )
+        by_default = kind in registry.entry("protocol", self.protocol).facts.tunes
+        return ResolvedStudy(
+            given=self,
+            kind=kind,
+            losses=tuple(self.loss_specs()),
+            data=self.data_spec(),
+            protocol=shape,
+            seeds=tuple(range(self.first_seed, self.first_seed + self.seeds)),
+            tunes=by_default if self.tune is None else self.tune,
+            device=device,
+        )
 
-    def expand(self, kind: str, losses: Sequence[LossSpec] | None = None) -> list[Run]:
-        """All runs: losses and the two baselines, every seed, defaults resolved."""
-        data = self.data_spec()
-        # Two modalities have no common raw space.
-        baselines = [name for name in BASELINES if not (kind == "pair" and name == "raw")]
-        every = [*(losses or self.loss_specs()), *(LossSpec(name=name) for name in baselines)]
-        seeds = range(self.first_seed, self.first_seed + self.seeds)
-        shape = self.shape(kind)
-        return [
-            Run(data=data, loss=loss.resolved(self.protocol), protocol=shape, seed=seed)
-            for loss in every
-            for seed in seeds
-        ]
+    def expand(self, kind: str) -> list[Run]:
+        """All final runs on a kind of data, the losses at the numbers given."""
+        return self.resolve(kind).runs()
 
     def toml(self) -> str:
         """The study as TOML that ``read`` reads back."""
@@ -499,3 +331,39 @@ class Study(Strict):
             lines.append("\n[options]")
             lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in options.items()]
         return "\n".join(lines) + "\n"
+
+
+class ResolvedStudy(Strict):
+    """A study on known data: what was given, read once, with nothing left to look up.
+
+    ``losses``: as given, parsed; a protocol's defaults are filled in where runs are made. ``data``: with all that
+    changes their content. ``tunes``: whether each loss is tuned before its final runs.
+    """
+
+    given: Study
+    kind: str
+    losses: tuple[LossSpec, ...]
+    data: DataSpec
+    protocol: Protocol
+    seeds: tuple[int, ...]
+    tunes: bool
+    device: str
+
+    @property
+    def baselines(self) -> tuple[LossSpec, ...]:
+        """What stands beside the losses without training; two modalities have no common raw space."""
+        names = [name for name in BASELINES if not (self.kind == "pair" and name == "raw")]
+        return tuple(LossSpec(name=name) for name in names)
+
+    def resolved(self, loss: LossSpec) -> LossSpec:
+        """A loss with the protocol's defaults filled in."""
+        return loss.resolved(self.protocol.name)
+
+    def runs(self, losses: Iterable[LossSpec] | None = None) -> list[Run]:
+        """The final runs: the losses (the study's, or as tuned), then the baselines, every seed of each."""
+        sides = [*(self.losses if losses is None else losses), *self.baselines]
+        return [
+            Run(data=self.data, loss=self.resolved(loss), protocol=self.protocol, seed=seed)
+            for loss in sides
+            for seed in self.seeds
+        ]

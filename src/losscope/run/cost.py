@@ -39,7 +39,7 @@ TOLD_EVERY = 60.0
 
 def stored(group: launch.Group) -> bool:
     """Whether every run of a group is stored."""
-    store = Store(group.store)
+    store = Store(group.where.store)
     return all(store.has(run_id) for run_id in group.ids)
 
 
@@ -87,7 +87,7 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
     from losscope.core.spec import LossSpec
     from losscope.train import Population, train
 
-    first, clock = group.runs[0], _clock(group.device)
+    first, clock = group.runs[0], _clock(group.where.device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -97,7 +97,7 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
         if first.purpose == "final":
             fewer = _fewer(split)
             start = clock()
-            train([base], [fewer], device=group.device, keep="none")
+            train([base], [fewer], device=group.where.device, keep="none")
             measure = (clock() - start) * _pairs(first, split) / _pairs(first, fewer)
         if first.loss.baseline:
             return 0.0, measure
@@ -105,7 +105,7 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
         splits = [source.splits(run.seed) for run in runs]
         alike = [place for place, one in enumerate(splits) if len(one.train) == len(splits[0].train)]
         runs, splits = [runs[place] for place in alike], [splits[place] for place in alike]
-        population = Population(runs, splits, torch.device(group.device))
+        population = Population(runs, splits, torch.device(group.where.device))
         step = _steps(population, clock)
         start = clock()
         population.instruments.close_epoch(population, 1)

@@ -28,6 +28,7 @@ from typing import Any
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run
+from losscope.losses.foreign.sources import trust
 from losscope.run.store import Record, Store
 
 SEED_BLOCK = 10
@@ -46,16 +47,24 @@ ACTIVITY = Callable[["Group", int, int], None]
 
 
 @dataclass(frozen=True)
-class Group:
-    """Runs that train together, and all that a worker needs to know."""
+class Where:
+    """Where runs are kept and computed: the store's folder, the folder of data sets, the device, what of a run is
+    kept besides its numbers (``none``, ``last``, ``all``), and the plugins that a worker loads first."""
 
-    runs: tuple[Run, ...]
-    ids: tuple[str, ...]
     store: str
     data_root: str | None
     device: str
     keep: str
     plugins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that train together, and all that a worker needs to know."""
+
+    runs: tuple[Run, ...]
+    ids: tuple[str, ...]
+    where: Where
 
     @property
     def name(self) -> str:
@@ -68,7 +77,7 @@ class Group:
         return registry.entry("model", self.runs[0].protocol.model).facts.stacks
 
 
-def group(runs: Sequence[Run], ids: Sequence[str], **common: Any) -> list[Group]:
+def group(runs: Sequence[Run], ids: Sequence[str], where: Where) -> list[Group]:
     """Put runs of one family into groups: blocks of seeds, capped by memory, seed by seed.
 
     Runs of one seed stand side by side, since they share their batches. Convolutions on a CPU are faster one
@@ -84,7 +93,7 @@ def group(runs: Sequence[Run], ids: Sequence[str], **common: Any) -> list[Group]
         alone = not registry.entry("model", first.protocol.model).facts.stacks
         if first.loss.baseline:
             most = MOST_BASELINES
-        elif alone and common["device"] == "cpu":
+        elif alone and where.device == "cpu":
             most = 1
         else:
             most = max(1, min(MOST_MEMBERS, MEMORY_BUDGET // (3 * first.protocol.batch_size) ** 2))
@@ -94,7 +103,7 @@ def group(runs: Sequence[Run], ids: Sequence[str], **common: Any) -> list[Group]
         size = math.ceil(len(members) / parts)
         for start in range(0, len(members), size):
             chunk = members[start : start + size]
-            groups.append(Group(tuple(run for run, _ in chunk), tuple(i for _, i in chunk), **common))
+            groups.append(Group(tuple(run for run, _ in chunk), tuple(i for _, i in chunk), where))
     return groups
 
 
@@ -103,11 +112,13 @@ def run_group(group: Group, progress: Callable[[int, int], None] | None = None) 
 
     A mistake of the user's (LosscopeError) is raised; anything else is kept as the failure of the runs.
     """
-    store = Store(group.store)
+    store = Store(group.where.store)
     if all(store.has(run_id) for run_id in group.ids):
         return len(group.ids)
-    for plugin in group.plugins:
+    for plugin in group.where.plugins:
         registry.load_plugin(plugin)
+    # A group is only ever made of a study whose losses were permitted, perhaps in another process.
+    trust(run.loss.name for run in group.runs if run.loss.foreign)
     started = time.time()
     try:
         records = _records(group, store, progress)
@@ -131,7 +142,9 @@ def _records(group: Group, store: Store, progress: Callable[[int, int], None] | 
     from losscope.train import train
 
     first = group.runs[0]
-    source = load(first.data.name, root=group.data_root, device=group.device, **first.data.options)
+    source = load(
+        first.data.name, root=group.where.data_root, device=group.where.device, **first.data.options
+    )
     drawn: dict[int, Any] = {}
     for run in group.runs:
         if run.seed not in drawn:
@@ -140,8 +153,8 @@ def _records(group: Group, store: Store, progress: Callable[[int, int], None] | 
         return train(
             group.runs,
             [drawn[run.seed] for run in group.runs],
-            device=group.device,
-            keep=group.keep,
+            device=group.where.device,
+            keep=group.where.keep,
             checkpoint=store.checkpoint(group.name),
             progress=progress,
         )
@@ -188,7 +201,7 @@ def provenance(group: Group, started: float) -> dict[str, Any]:
         "numpy": numpy.__version__,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "host": socket.gethostname(),
-        "device": torch.cuda.get_device_name() if group.device.startswith("cuda") else "cpu",
+        "device": torch.cuda.get_device_name() if group.where.device.startswith("cuda") else "cpu",
         "threads": threads_for(group).threads,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
         "seconds": time.time() - started,
@@ -201,10 +214,12 @@ def execute(groups: Sequence[Group], engine: str, activity: ACTIVITY | None = No
 
     ``auto`` is processes for long work on the CPU where there are cores, else here. ``activity(group, epochs done, epochs)`` is called as they go on. Ctrl-C keeps what is stored.
     """
-    todo = [one for one in groups if not all(Store(one.store).has(run_id) for run_id in one.ids)]
+    todo = [one for one in groups if not all(Store(one.where.store).has(run_id) for run_id in one.ids)]
     if engine == "auto":
         long = sum(len(one.runs) * one.runs[0].protocol.epochs for one in todo) >= LONG
-        engine = "processes" if long and (os.cpu_count() or 1) > 1 and todo[0].device == "cpu" else "here"
+        engine = (
+            "processes" if long and (os.cpu_count() or 1) > 1 and todo[0].where.device == "cpu" else "here"
+        )
     if engine == "here" or len(todo) <= 1:
         for one in todo:
             run_group(one, _reporter(one, activity))
@@ -344,7 +359,7 @@ def _hand(worker: _Process, waiting: list[Group]) -> None:
 
 
 def _fail(group: Group, reason: str) -> None:
-    store = Store(group.store)
+    store = Store(group.where.store)
     for run, run_id in zip(group.runs, group.ids, strict=True):
         store.add(run_id, Record(run, status="failed", reason=reason))
 
@@ -384,7 +399,7 @@ def work_left(groups: Sequence[Group]) -> tuple[int, int]:
     """(epochs to run, runs stored already) of groups, for the progress bar and ``--dry-run``."""
     epochs = stored = 0
     for one in groups:
-        store = Path(one.store) / "runs"
+        store = Path(one.where.store) / "runs"
         have = sum((store / run_id / "run.json").is_file() for run_id in one.ids)
         stored += have
         if have < len(one.ids):

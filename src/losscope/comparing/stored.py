@@ -1,0 +1,95 @@
+"""The file ``study.json`` of a finished study: what was asked, what was chosen, and which runs answer it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+from losscope.core.errors import LosscopeError
+from losscope.core.results import DataDescription, Document, Frozen, Settings, Trial, Tuned
+from losscope.core.spec import LossSpec, Study
+from losscope.run.store import Store
+
+
+class Choice(Frozen):
+    """One loss of a study: how it is called, its whole identity, and how that was chosen.
+
+    ``tuned`` is None and ``trials`` are empty for a loss that is taken as given.
+    """
+
+    label: str
+    spec: LossSpec
+    tuned: Tuned | None = None
+    trials: tuple[Trial, ...] = ()
+
+    @property
+    def settings(self) -> Settings:
+        """The numbers that a verdict on this loss is conditional on."""
+        return Settings(
+            loss=self.label,
+            name=self.label if self.spec.foreign else self.spec.name,
+            hyperparameters=self.spec.hyperparameters,
+            reduction=self.spec.reduction,
+            tuned=self.tuned is not None,
+        )
+
+
+class StoredStudy(Document):
+    """A finished study as its folder keeps it; the numbers are in the runs that it names."""
+
+    kind: ClassVar[str] = "study"
+    name: str
+    time: float
+    study: Study
+    runs: tuple[str, ...]
+    look: int
+    notes: tuple[str, ...] = ()
+    losses: tuple[Choice, ...]
+    data: DataDescription
+
+    def write(self, store: Store) -> None:
+        """Write it and its settings, ``study.toml``, into the study's folder."""
+        store.write_json(f"studies/{self.name}/study.json", self.model_dump(mode="json"))
+        store.write_text(f"studies/{self.name}/study.toml", self.study.toml())
+
+    @classmethod
+    def read(cls, store: Store, name: str) -> StoredStudy | None:
+        """A study of a store by its name, None where there is none; a file of schema 1 is read as well.
+
+        Raises:
+            LosscopeError: a file that is not a study's, or of a schema that this version does not know.
+        """
+        found = store.read_json(f"studies/{name}/study.json")
+        if found is None:
+            return None
+        where = str(store.root / "studies" / name / "study.json")
+        if isinstance(found, dict) and found.get("schema") == 1:
+            found = _of_schema_1(found, where)
+        study: StoredStudy = cls.from_json(json.dumps(found), repr(where))
+        return study
+
+
+def _of_schema_1(found: dict[str, Any], where: str) -> dict[str, Any]:
+    """A study of schema 1 in the fields of schema 2.
+
+    Schema 1 wrote an edge of the search as a text, such as ``margin 0.3``. This is the one place where a text is
+    read for its value.
+    """
+    try:
+        losses = [
+            {
+                **loss,
+                "tuned": loss["tuned"] and {**loss["tuned"], "edge": [*map(_edge, loss["tuned"]["edge"])]},
+            }
+            for loss in found["losses"]
+        ]
+    except (KeyError, TypeError, ValueError):
+        raise LosscopeError(
+            f"{where!r} is not a study of schema 1 that can be read; delete its folder and run the study again"
+        ) from None
+    return {**found, "schema": 2, "losses": losses}
+
+
+def _edge(text: str) -> dict[str, Any]:
+    name, value = text.rsplit(" ", 1)
+    return {"name": name, "value": int(value) if value.isdecimal() else float(value)}

@@ -1,0 +1,171 @@
+"""A loss's identity as it is given, ``triplet(margin=0.2)``, and as it is trained, with nothing implicit.
+
+Everything that changes a loss's value is a field. Unknown keys are errors that name the known ones. Nothing here
+imports torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from losscope.core import registry
+from losscope.core.calls import is_foreign, named
+from losscope.core.calls import parse as parse_foreign
+from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.facts import LossFacts, Reduction, Value
+
+BASELINES = ("raw", "untrained")
+Tuples = Literal["all", "random", "hard", "semihard", "distance_weighted"]
+
+
+class Strict(BaseModel):
+    """Frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def canonical(self) -> str:
+        """The value as sorted JSON, the text that ids are hashed from."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+
+
+def build(kind: type[Strict], values: dict[str, Any], where: str) -> Any:
+    """Validate, and say every mistake at once in one sentence, with the nearest known key."""
+    for key in values:
+        if key not in kind.model_fields:
+            raise unknown(f"key in {where}", key, kind.model_fields)
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        said = "; ".join(
+            f"{'.'.join(map(str, one['loc']))} is {one['input']!r}: {one['msg']}" for one in error.errors()
+        )
+        raise LosscopeError(f"{where}: {said}") from None
+
+
+class LossSpec(Strict):
+    """A loss's identity: everything that changes its value.
+
+    ``name`` is a registered loss, a baseline, or a foreign loss as ``library:Call(...)``.
+
+    >>> LossSpec.parse("triplet(margin=0.2, tuples='semihard')").label
+    "triplet(margin=0.2, tuples='semihard')"
+    """
+
+    name: str
+    hyperparameters: dict[str, Value] = Field(default_factory=dict)
+    reduction: Reduction | None = None
+    tuples: Tuples | None = None
+    learning_rate: float | None = Field(default=None, gt=0)
+    checkpoint: int | None = Field(default=None, ge=1)
+
+    @classmethod
+    def parse(cls, text: str) -> LossSpec:
+        """Read ``name`` or ``name(key=value, ...)``; foreign losses (with a colon) are kept whole."""
+        text = text.strip()
+        if is_foreign(text):
+            parse_foreign(text)
+            return cls(name=text)
+        call = named(text)
+        name, words = call.name, dict(call.words)
+        if name in BASELINES:
+            require(not words, f"the baseline {name!r} has no hyperparameters; {text!r} gives some")
+            return cls(name=name)
+        registry.entry("loss", name)
+        own: dict[str, Any] = {
+            key: words.pop(key)
+            for key in ("reduction", "tuples", "learning_rate", "checkpoint")
+            if key in words
+        }
+        spec = build(cls, {"name": name, "hyperparameters": words, **own}, f"loss {text!r}")
+        spec.check()
+        return spec
+
+    def check(self) -> None:
+        """Raise for a hyperparameter the loss does not have, or one that must be positive and is not."""
+        if self.foreign or self.baseline:
+            return
+        found = registry.entry("loss", self.name)
+        facts, known = found.facts, found.parameters
+        for key, value in self.hyperparameters.items():
+            if key not in known:
+                raise unknown(f"hyperparameter of {self.name}", key, [*known, "reduction", "tuples"])
+            if key in facts.positive:
+                number = isinstance(value, int | float) and not isinstance(value, bool)
+                require(
+                    number and float(value) > 0 and float(value) < float("inf"),
+                    f"{key} of {self.name} is {value!r}; it must be a finite number greater than 0",
+                )
+        if self.reduction and self.reduction not in facts.reductions:
+            raise unknown(f"reduction of {self.name}", self.reduction, facts.reductions)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the loss is another library's or the user's own."""
+        return is_foreign(self.name)
+
+    @property
+    def baseline(self) -> bool:
+        """Whether this is ``raw`` or ``untrained``: nothing is trained."""
+        return self.name in BASELINES
+
+    @property
+    def facts(self) -> LossFacts | None:
+        """What the registration of the loss declares; None for foreign losses and baselines."""
+        return None if self.foreign or self.baseline else registry.entry("loss", self.name).facts
+
+    @property
+    def label(self) -> str:
+        """How the loss is called in tables: its name and what was given explicitly."""
+        words = {**self.hyperparameters}
+        for key in ("reduction", "tuples", "learning_rate", "checkpoint"):
+            if getattr(self, key) is not None:
+                words[key] = getattr(self, key)
+        inside = ", ".join(f"{key}={value!r}" for key, value in words.items())
+        return f"{self.name}({inside})" if inside else self.name
+
+    def resolved(self, protocol: str) -> LossSpec:
+        """The identity with every default of the protocol filled in, so that nothing is implicit."""
+        if self.foreign or self.baseline:
+            return self
+        hyper = {**defaults(self.name, protocol), **self.hyperparameters}
+        reduction = self.reduction or hyper.pop("reduction", None) or "valid_mean"
+        hyper.pop("reduction", None)
+        return self.model_copy(update={"hyperparameters": hyper, "reduction": reduction})
+
+
+def defaults(loss: str, protocol: str) -> dict[str, Any]:
+    """The hyperparameters of a registered loss under a protocol, ``reduction`` among them where it has its own.
+
+    The signature's defaults; over these what the loss declares for the protocol, or for the one that the protocol is
+    ``like``; over these what the protocol declares for the loss.
+
+    >>> defaults("triplet", "paper")
+    {'margin': 1.0, 'squared': False}
+    """
+    found = registry.entry("loss", loss)
+    under = registry.entry("protocol", protocol).facts
+    declared = found.facts.defaults
+    own = declared.get(protocol, declared.get(under.like, {}))
+    return {**found.parameters, **own, **under.defaults.get(loss, {})}
+
+
+def split_losses(text: str | Iterable[str]) -> list[str]:
+    """Split ``a,b(c=1,d=2)`` at the commas outside of brackets.
+
+    >>> split_losses("triplet(margin=0.2,squared=True),contrastive")
+    ['triplet(margin=0.2,squared=True)', 'contrastive']
+    """
+    if not isinstance(text, str):
+        return [one for part in text for one in split_losses(part)]
+    parts, depth, start = [], 0, 0
+    for place, letter in enumerate(text):
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth == 0:
+            parts.append(text[start:place])
+            start = place + 1
+    parts.append(text[start:])
+    return [part.strip() for part in parts if part.strip()]
