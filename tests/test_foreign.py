@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from losscope.core import calls as foreign
+from losscope.core import calls
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import LossSpec, Study
 from losscope.data import load
+from losscope.losses.foreign import sources
 from losscope.losses.foreign.building import COLUMNS, ForeignLoss, _rounds, check
 from losscope.pairs import Relation, normalise
 from losscope.train import Population, train
@@ -51,6 +52,11 @@ def file(tmp_path):
     return path
 
 
+@pytest.fixture(autouse=True)
+def nothing_trusted(monkeypatch):
+    monkeypatch.setattr(sources, "_trusted", set())
+
+
 @pytest.fixture
 def batch():
     generator = torch.Generator().manual_seed(3)
@@ -72,13 +78,13 @@ def population(source, loss, seeds, epochs=1):
 
 
 def test_a_text_is_read_into_names_and_literals():
-    one = foreign.parse("pml:TripletMarginLoss(0.1, swap=True, reducer=MeanReducer()) + MultiSimilarityMiner")
+    one = calls.parse("pml:TripletMarginLoss(0.1, swap=True, reducer=MeanReducer()) + MultiSimilarityMiner")
     assert (one.kind, one.where) == ("pml", "pytorch_metric_learning")
-    assert one.loss == foreign.Call("TripletMarginLoss", (0.1,), {"swap": True, "reducer": "MeanReducer()"})
-    assert one.miner == foreign.Call("MultiSimilarityMiner")
-    assert foreign.parse("a/b c.py:f(x=[1, 'y'])").where == "a/b c.py"
-    assert foreign.parse("a/b c.py:f(x=[1, 'y'])").loss.words == {"x": [1, "y"]}
-    assert foreign.parse("my.losses:Mine").kind == "module"
+    assert one.loss == calls.Call("TripletMarginLoss", (0.1,), {"swap": True, "reducer": "MeanReducer()"})
+    assert one.miner == calls.Call("MultiSimilarityMiner")
+    assert calls.parse("a/b c.py:f(x=[1, 'y'])").where == "a/b c.py"
+    assert calls.parse("a/b c.py:f(x=[1, 'y'])").loss.words == {"x": [1, "y"]}
+    assert calls.parse("my.losses:Mine").kind == "module"
 
 
 @pytest.mark.parametrize(
@@ -108,11 +114,13 @@ def test_a_text_that_cannot_be_read_is_refused_by_the_study(text, said):
         ("no.such.module:Loss", "module 'no.such.module', which cannot be imported"),
         ("nowhere/mine.py:f", "no file 'nowhere/mine.py'"),
         ("torch.nn:MSELos", "did you mean 'MSELoss'"),
+        ("torch.nn:NoSuchLoss", "unknown name in torch.nn 'NoSuchLoss'"),
         ("math:pi", "'math:pi' is a float; a class or function is wanted"),
         ("torch.nn:Linear(3, 2)", "failed on 16 embeddings of 4 classes"),
     ],
 )
 def test_a_loss_that_cannot_be_made_or_called_says_what_there_is(text, said):
+    sources.trust([text])
     with pytest.raises(LosscopeError, match=said):
         check(text, classes=4, embedding_size=8)
 
@@ -202,20 +210,22 @@ def test_sizes_are_filled_from_the_data_unless_given():
 
 def test_the_users_file_is_a_loss_and_its_text_enters_the_run_id(file, batch):
     z, y = batch
+    names = ("contrastive(margin=0.5)", "Scaled(factor=3)", "rows", "contrastive")
+    sources.trust(f"{file}:{name}" for name in names)
     function, module = (
         ForeignLoss(f"{file}:{name}") for name in ("contrastive(margin=0.5)", "Scaled(factor=3)")
     )
     torch.testing.assert_close(module(z, y), 3 * function(z, y))
     with pytest.raises(LosscopeError, match=r"shape \(16,\) for 16 rows; one scalar is wanted"):
         check(f"{file}:rows", classes=4, embedding_size=8)
-    before = foreign.source(f"{file}:contrastive")
+    before = sources.source(f"{file}:contrastive")
     file.write_text(CONTRASTIVE.replace("margin=0.5", "margin=2.0"))
-    assert foreign.source(f"{file}:contrastive") != before
+    assert sources.source(f"{file}:contrastive") != before
     assert ForeignLoss(f"{file}:contrastive")(z, y) > function(z, y)
     run = Study.of(losses=[f"{file}:contrastive"], seeds=1).expand("vectors")[0]
-    assert run.id("digest", before) != run.id("digest", foreign.source(f"{file}:contrastive"))
-    assert foreign.source("pml:TripletMarginLoss") == f"pytorch_metric_learning=={pml.__version__}"
-    assert "class Linear" in foreign.source("torch.nn.modules.linear:Linear")
+    assert run.id("digest", before) != run.id("digest", sources.source(f"{file}:contrastive"))
+    assert sources.source("pml:TripletMarginLoss") == f"pytorch_metric_learning=={pml.__version__}"
+    assert "class Linear" in sources.source("torch.nn.modules.linear:Linear")
     file.write_text("raise RuntimeError('broken')")
     with pytest.raises(LosscopeError, match="RuntimeError: broken"):
         ForeignLoss(f"{file}:contrastive")

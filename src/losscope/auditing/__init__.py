@@ -18,13 +18,16 @@ from losscope.core.spec import LossSpec
 __all__ = ["Card", "Line", "Subject", "audit", "subject"]
 
 
-def audit(loss: str | LossSpec | Callable[..., Any], *, protocol: str = "matched") -> Card:
+def audit(
+    loss: str | LossSpec | Callable[..., Any], *, protocol: str = "matched", trust: bool = False
+) -> Card:
     """Check any loss on small batches of its own; nothing is trained. Takes a few seconds.
 
     Args:
         loss: a registered loss with optional hyperparameters, ``pml:…``, ``sentence_transformers:…``,
             ``package.module:Class``, ``path/file.py:function``, or a callable of (embeddings, labels).
         protocol: whose defaults fill what is not given of our own losses.
+        trust: whether the code of a loss that is neither ours nor a known library's may run.
 
     Returns:
         A Card: one line a check with a verdict, a finding and its meaning; the force profile; the growth.
@@ -38,7 +41,7 @@ def audit(loss: str | LossSpec | Callable[..., Any], *, protocol: str = "matched
     'labels'
     """
     clock = Clock()
-    of = subject(loss, protocol=protocol)
+    of = subject(loss, protocol=protocol, trust=trust)
     card = Card(of.name, versions=_versions(of.name))
 
     def profiled(one: Subject) -> Line:
@@ -67,13 +70,14 @@ def _versions(name: str) -> dict[str, str]:
     import torch
 
     from losscope import __version__
-    from losscope.core import calls as foreign
+    from losscope.core.calls import parse
+    from losscope.losses.foreign.sources import version
 
     versions = {"losscope": __version__, "torch": torch.__version__}
     if ":" in name.split("(", 1)[0]:
-        where = foreign.parse(name).where
+        where = parse(name).where
         try:
-            versions[where] = foreign.version(where.split(".")[0])
+            versions[where] = version(where.split(".")[0])
         except ValueError:
             return versions
     return versions

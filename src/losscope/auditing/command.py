@@ -11,20 +11,23 @@ from losscope.core.errors import require
 from losscope.reporting.pictures import Figures, save, suffix
 
 
-def audit(loss: Any, *, protocol: str = "matched", plot: str | Path | None = None) -> Card:
+def audit(
+    loss: Any, *, protocol: str = "matched", plot: str | Path | None = None, trust: bool = False
+) -> Card:
     """The correctness card of a loss; its force profile is drawn to ``plot`` if that is given.
 
     Args:
         loss: as ``losscope.auditing.audit`` takes it.
         protocol: whose defaults fill what is not given of our own losses.
         plot: a file ending in .html, .png, .svg or .pdf.
+        trust: as ``losscope.auditing.audit`` takes it.
 
     Raises:
         LosscopeError: an unknown loss, one that cannot be called, or a file that cannot be written.
     """
     if plot is not None:
         suffix(plot)
-    card = run_audit(loss, protocol=protocol)
+    card = run_audit(loss, protocol=protocol, trust=trust)
     if plot is not None:
         require(
             card.profile is not None,

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from losscope.core import calls as foreign
 from losscope.core import registry
+from losscope.core.calls import Foreign, parse
 from losscope.core.errors import LosscopeError, require
 from losscope.core.facts import LossFacts
 from losscope.core.spec import LossSpec
@@ -25,6 +25,7 @@ from losscope.losses.foreign.building import (
     parts_of,
     plain_state,
 )
+from losscope.losses.foreign.sources import permit
 from losscope.pairs import KINDS, Pairs, Relation, normalise, pair_distances, reduce
 from losscope.pairs.sampling import sample
 
@@ -134,15 +135,18 @@ def cloud(
     return nn.functional.normalize(nn.functional.normalize(centre, dim=0) + away, dim=1), labels
 
 
-def subject(loss: str | LossSpec | Callable[..., Any], *, protocol: str = "matched") -> Subject:
+def subject(
+    loss: str | LossSpec | Callable[..., Any], *, protocol: str = "matched", trust: bool = False
+) -> Subject:
     """A loss by its text, its spec, or itself, ready for the checks.
 
     Args:
         loss: ``triplet(margin=0.2)``, ``pml:…``, ``path/file.py:name``, or a callable of (embeddings, labels).
         protocol: whose defaults fill what is not given of our own losses.
+        trust: whether the code of a loss that is not on the list of ``losscope.losses.foreign.sources`` may run.
 
     Raises:
-        LosscopeError: an unknown loss, or one that fails on an ordinary batch of every size tried.
+        LosscopeError: an unknown loss, one that is not trusted, or one that fails on an ordinary batch of every size tried.
     """
     if isinstance(loss, str):
         loss = LossSpec.parse(loss)
@@ -153,7 +157,8 @@ def subject(loss: str | LossSpec | Callable[..., Any], *, protocol: str = "match
         not loss.baseline, f"{loss.name!r} is a baseline that trains nothing; there is no loss to be audited"
     )
     if loss.foreign:
-        return _sized(functools.partial(_foreign, foreign.parse(loss.name)), loss.name)
+        permit(loss.name, trust)
+        return _sized(functools.partial(_foreign, parse(loss.name)), loss.name)
     return _own(loss, protocol)
 
 
@@ -217,7 +222,7 @@ def _sized(build: Callable[[int], Subject], name: str) -> Subject:
     ) from first
 
 
-def _foreign(parsed: foreign.Foreign, dimension: int) -> Subject:
+def _foreign(parsed: Foreign, dimension: int) -> Subject:
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from losscope import __version__
-from losscope.core import calls as foreign
+from losscope.core.calls import parse
 from losscope.core.errors import LosscopeError, unknown
 from losscope.losses import loss as module
+from losscope.losses.foreign import sources
 from losscope.losses.foreign.building import ForeignLoss
 from losscope.pairs import Relation, normalise, reduce
 
@@ -122,7 +123,7 @@ def version(side: Side) -> str | None:
     if side.name == OURS:
         return __version__
     try:
-        return foreign.version(foreign.parse(side.loss).where)
+        return sources.version(parse(side.loss).where)
     except LosscopeError:
         return None
 

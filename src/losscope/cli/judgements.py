@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from losscope.cli.options import ANSWER, OUTPUT, TRAIN, DataRoot, Json, app
+from losscope.cli.options import ANSWER, OUTPUT, TRAIN, DataRoot, Json, Trust, app
 from losscope.cli.output import print_json, print_result, say_aside, terminal
 
 
@@ -111,6 +111,7 @@ def audit(
     *,
     protocol: Annotated[str, Parameter(group=TRAIN)] = "matched",
     plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None,
+    trust: Trust = False,
     plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     strict: Annotated[bool, Parameter(negative="", group=OUTPUT)] = False,
     json: Json = False,
@@ -123,7 +124,7 @@ def audit(
 
     `losscope audit 'pml:TripletMarginLoss()' --plot force.html`
 
-    `losscope audit path/file.py:function --strict` - a function of (embeddings, labels)
+    `losscope audit path/file.py:function --trust --strict` - a function of (embeddings, labels)
 
     Parameters
     ----------
@@ -134,6 +135,8 @@ def audit(
         Whose defaults fill what is not given of our own losses: matched or paper.
     plugin
         A Python file that registers losses of your own.
+    trust
+        Run the code of a loss that is neither ours nor a known library's.
     plot
         Draw the force profile to this file: .html, .png, .svg or .pdf.
     strict
@@ -146,7 +149,7 @@ def audit(
 
     for path in plugin or []:
         load_plugin(path)
-    card = run_audit(loss, protocol=protocol, plot=plot)
+    card = run_audit(loss, protocol=protocol, plot=plot, trust=trust)
     if json:
         print(card.json())
     else:

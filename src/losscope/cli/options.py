@@ -33,6 +33,7 @@ Losses = Annotated[
 Options = Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative="", group=DATA)]
 Json = Annotated[bool, Parameter(name="--json", negative="", group=OUTPUT)]
 Out = Annotated[Path | None, Parameter(name="--out", group=OUTPUT)]
+Trust = Annotated[bool, Parameter(name="--trust", negative="", group=TRAIN)]
 
 
 @Parameter(name="*")
@@ -111,6 +112,8 @@ class Training:
         Where populations train: auto (both cores for long work), here, processes, or a Dask cluster.
     plugin
         A Python file that registers losses, data sets or measures of your own.
+    trust
+        Run the code of losses that are neither ours nor a known library's, as path/file.py:name.
     """
 
     protocol: Annotated[str, Parameter(group=TRAIN)] = "matched"
@@ -123,6 +126,7 @@ class Training:
     device: Annotated[str, Parameter(group=TRAIN)] = "auto"
     engine: Annotated[Literal["auto", "here", "processes", "dask"], Parameter(group=TRAIN)] = "auto"
     plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None
+    trust: Trust = False
 
 
 def duration(text: str | None) -> float | None:

@@ -19,6 +19,7 @@ from losscope.cli.options import (
     Options,
     Out,
     Training,
+    Trust,
     app,
     duration,
     key_value,
@@ -114,6 +115,7 @@ def run_file(
     *,
     out: Out = None,
     data_root: DataRoot = None,
+    trust: Trust = False,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     json: Json = False,
 ) -> None:
@@ -127,6 +129,8 @@ def run_file(
         The folder that runs and pages are kept in, instead of the file's.
     data_root
         Folder with data sets in their original layouts, unless the file says.
+    trust
+        Run the plugins and the foreign losses that the file names.
     dry_run
         Say what it would cost and what it could show, and stop.
     json
@@ -134,7 +138,7 @@ def run_file(
     """
     from losscope.core.spec import Study
 
-    read = Study.read(study)
+    read = Study.read(study, trust=trust)
     changes: dict[str, Any] = {} if out is None else {"out": str(out)}
     if data_root is not None and read.data_root is None:
         changes["data_root"] = data_root
@@ -164,6 +168,7 @@ def reproduce(
     engine: Annotated[Literal["here", "processes", "dask"], Parameter(group=TRAIN)] = "processes",
     device: Annotated[str, Parameter(group=TRAIN)] = "auto",
     plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None,
+    trust: Trust = False,
     data_root: DataRoot = None,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     out: Out = None,
@@ -197,6 +202,8 @@ def reproduce(
         auto, cpu or cuda.
     plugin
         A Python file that registers claims, losses or data sets of your own.
+    trust
+        Run the code of losses that are neither ours nor a known library's.
     data_root
         Folder with data sets in their original layouts.
     dry_run
@@ -225,6 +232,7 @@ def reproduce(
         engine=engine,
         device=device,
         plugins=plugin or (),
+        trust=trust,
         data_root=data_root,
         out=out,
         say=say,

@@ -13,11 +13,11 @@ from typing import Any
 
 from losscope import stats
 from losscope.comparing import tuning
-from losscope.core import calls as foreign
 from losscope.core import registry
 from losscope.core.device import pick_device
 from losscope.core.errors import require
 from losscope.core.spec import Run, Study
+from losscope.losses.foreign import sources
 from losscope.run import launch
 from losscope.run.store import Store
 
@@ -82,7 +82,7 @@ class Plan:
     @cached_property
     def foreign(self) -> dict[str, str]:
         """The source or version of each foreign loss by its name; read once a study."""
-        return {spec.name: foreign.source(spec.name) for spec in self.study.loss_specs() if spec.foreign}
+        return {spec.name: sources.source(spec.name) for spec in self.study.loss_specs() if spec.foreign}
 
     def group(self, runs: list[Run], ids: list[str]) -> list[launch.Group]:
         """Runs as populations for this study's store, device and plugins."""
@@ -135,6 +135,8 @@ def plan(study: Study, say: Say | None = None, compute: bool = True) -> Plan:
     for plugin in study.plugins:
         registry.load_plugin(plugin)
     study.check()
+    for spec in study.loss_specs():
+        sources.permit(spec.name, study.trust)
     device = pick_device(study.device)
     options = study.data_spec().options
     source = load(study.data, root=study.data_root, device=device, say=say, compute=compute, **options)

@@ -1,30 +1,32 @@
-"""How a loss that is not losscope's own is written and where its source lies. Imports no torch.
+"""How a loss is written: ``name(key=value)``, with ``where:`` before it if it is not losscope's own.
 
 ``pml:Class(...)`` and ``sentence_transformers:Class(...)`` are those libraries' losses,
-``package.module:name(...)`` and ``path/file.py:name(...)`` the user's own. Arguments are literals and are
-never run as code; ``losscope.losses.foreign.building`` builds what is read here.
+``package.module:name(...)`` and ``path/file.py:name(...)`` anyone's. Arguments are literals. Nothing is looked up,
+imported or run here; ``losscope.losses.foreign`` finds and builds what is read.
 """
 
 from __future__ import annotations
 
 import ast
-import hashlib
-import importlib.metadata
-import importlib.util
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from losscope.core.errors import LosscopeError
 
-LIBRARIES = {"pml": "pytorch_metric_learning", "sentence_transformers": "sentence_transformers"}
-"""Short names of known libraries, and their packages."""
-
-DISTRIBUTIONS = {
-    "pytorch_metric_learning": "pytorch-metric-learning",
-    "sentence_transformers": "sentence-transformers",
+LIBRARIES = {
+    "pml": "pytorch_metric_learning",
+    "pytorch_metric_learning": "pytorch_metric_learning",
+    "pytorch_metric_learning.losses": "pytorch_metric_learning",
+    "sentence_transformers": "sentence_transformers",
+    "sentence_transformers.losses": "sentence_transformers",
 }
-"""What pip calls a package whose losses can be named."""
+"""How known libraries are written, and their packages."""
+
+KINDS = {"pytorch_metric_learning": "pml", "sentence_transformers": "sentence_transformers"}
+"""What a loss of a known package is called, as a kind of foreign loss."""
+
+UNREADABLE = (SyntaxError, ValueError, TypeError, RecursionError, MemoryError)
+"""What Python raises for a text that is no expression, or one too deep to be read."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,36 @@ class Foreign:
     miner: Call | None = None
 
 
+def is_foreign(text: str) -> bool:
+    """Whether a text names a loss that is not losscope's own: it has a colon before any bracket.
+
+    >>> is_foreign("pml:TripletMarginLoss(margin=0.1)"), is_foreign("triplet(margin=0.2)")
+    (True, False)
+    """
+    return ":" in text.split("(", 1)[0]
+
+
+def named(text: str) -> Call:
+    """Read ``name`` or ``name(key=value)``; a word without quotes is a string.
+
+    Raises:
+        LosscopeError: a text that cannot be read, a positional argument, a value that is not a literal.
+
+    >>> named("triplet(margin=0.2, tuples=semihard)")
+    Call(name='triplet', arguments=(), words={'margin': 0.2, 'tuples': 'semihard'})
+    """
+    try:
+        call = _call(ast.parse(text, mode="eval").body, only_words=True)
+        if call.arguments:
+            raise ValueError("a positional argument")
+        return call
+    except UNREADABLE:
+        raise LosscopeError(
+            f"cannot read the loss {text!r}; it must be a name such as 'triplet', or 'triplet(margin=0.2)' with "
+            f"named hyperparameters, or 'pml:MultiSimilarityLoss(alpha=2)'"
+        ) from None
+
+
 def parse(text: str) -> Foreign:
     """Read ``where:name(arguments)``, for pytorch-metric-learning with ``+miner(arguments)``.
 
@@ -70,20 +102,13 @@ def parse(text: str) -> Foreign:
     if not colon:
         where, _, call = text.partition(":")
     where = where.strip()
-    kind = "file" if colon else _kind(where)
+    package = None if colon else LIBRARIES.get(where)
+    kind = "file" if colon else KINDS[package] if package else "module"
     calls = _calls(text, call)
     if len(calls) > (2 if kind == "pml" else 1):
         wanted = "one loss and at most one miner" if kind == "pml" else "one loss; miners go with pml: only"
         raise LosscopeError(f"{text!r} joins {len(calls)} parts with '+'; {wanted} are wanted")
-    where = LIBRARIES.get(where, where)
-    return Foreign(text, kind, where, calls[0], calls[1] if len(calls) == 2 else None)
-
-
-def _kind(where: str) -> str:
-    for short, package in LIBRARIES.items():
-        if where in (short, package):
-            return short
-    return "module"
+    return Foreign(text, kind, package or where, calls[0], calls[1] if len(calls) == 2 else None)
 
 
 def _calls(text: str, call: str) -> list[Call]:
@@ -94,27 +119,29 @@ def _calls(text: str, call: str) -> list[Call]:
             parts.append(node.right)
             node = node.left
         return [_call(part) for part in [node, *reversed(parts)]]
-    except (SyntaxError, ValueError, TypeError):
+    except UNREADABLE:
         raise LosscopeError(
             f"cannot read the loss {text!r}; it must be 'pml:MultiSimilarityLoss(alpha=2)', "
             f"'package.module:Class(name=literal)' or 'path/file.py:function', with literal arguments"
         ) from None
 
 
-def _call(node: ast.expr) -> Call:
+def _call(node: ast.expr, only_words: bool = False) -> Call:
     if isinstance(node, ast.Name):
         return Call(node.id)
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         raise ValueError(ast.unparse(node))
     if any(word.arg is None for word in node.keywords):
         raise ValueError("**")
-    words = {str(word.arg): _literal(word.value) for word in node.keywords}
-    return Call(node.func.id, tuple(_literal(one) for one in node.args), words)
+    words = {str(word.arg): _literal(word.value, only_words) for word in node.keywords}
+    return Call(node.func.id, tuple(_literal(argument) for argument in node.args), words)
 
 
-def _literal(node: ast.expr) -> Any:
-    """A literal; a bare name or call, such as ``reducer=MeanReducer()``, stays its text."""
-    if isinstance(node, ast.Name) or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+def _literal(node: ast.expr, only_words: bool = False) -> Any:
+    """A literal; a bare name, or a call such as ``reducer=MeanReducer()`` unless ``only_words``, stays its text."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not only_words:
         return ast.unparse(node)
     return ast.literal_eval(node)
 
@@ -126,74 +153,3 @@ def nested(text: str) -> Call:
     Call(name='LpDistance', arguments=(), words={'power': 2})
     """
     return _calls(text, text)[0]
-
-
-def source(text: str) -> str:
-    """What a run's id must hold of a foreign loss beside its text: its file, or its library's version.
-
-    Raises:
-        LosscopeError: a file that is not there, a library or module that is not installed.
-    """
-    foreign = parse(text)
-    if foreign.kind == "file":
-        return file_of(foreign).read_text(encoding="utf-8")
-    if foreign.kind != "module":
-        return f"{foreign.where}=={version(foreign.where)}"
-    try:
-        found = importlib.util.find_spec(foreign.where)
-    except (ImportError, ValueError):
-        found = None
-    if found is None:
-        raise missing(foreign.where, text)
-    if found.origin is None or not found.origin.endswith(".py"):
-        return foreign.where
-    return Path(found.origin).read_text(encoding="utf-8")
-
-
-def origin(text: str) -> str:
-    """Where a foreign loss comes from, short enough to be shown: ``package==version``, or file and checksum.
-
-    >>> origin("torch.nn:Linear").startswith("torch.nn sha256:")
-    True
-    """
-    found, where = source(text), parse(text).where
-    if found.startswith(f"{where}=="):
-        return found
-    return f"{where} sha256:{hashlib.sha256(found.encode()).hexdigest()[:16]}"
-
-
-def file_of(foreign: Foreign) -> Path:
-    """The user's file. Not looked for before it is needed: stored results outlive it.
-
-    Raises:
-        LosscopeError: there is no such file.
-    """
-    path = Path(foreign.where)
-    if not path.is_file():
-        raise LosscopeError(
-            f"no file {foreign.where!r}; {foreign.text!r} wants a Python file and a name in it"
-        )
-    return path
-
-
-def version(package: str) -> str:
-    """The installed version of a library.
-
-    Raises:
-        LosscopeError: it is not installed; with what to install.
-    """
-    try:
-        return importlib.metadata.version(DISTRIBUTIONS.get(package, package))
-    except importlib.metadata.PackageNotFoundError:
-        raise missing(package, package) from None
-
-
-def missing(package: str, text: str) -> LosscopeError:
-    """The error for a package that is not there, with what to install."""
-    pip = DISTRIBUTIONS.get(package)
-    if pip:
-        return LosscopeError(f"{text!r} needs {pip}, which is not installed; pip install {pip}")
-    return LosscopeError(
-        f"{text!r} needs the module {package!r}, which cannot be imported; install its package, or give the file "
-        f"as path/file.py:name"
-    )

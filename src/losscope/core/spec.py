@@ -6,7 +6,6 @@ specification. Unknown keys are errors that name the known ones. Nothing here im
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import re
@@ -18,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from losscope.core import registry
+from losscope.core.calls import is_foreign, named
 from losscope.core.calls import parse as parse_foreign
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.facts import LossFacts, Reduction, Value
@@ -27,7 +27,6 @@ NUMERICS = 3
 """Raised when the numbers of an unchanged specification change; part of every run's id."""
 
 BASELINES = ("raw", "untrained")
-FOREIGN = ":"
 Tuples = Literal["all", "random", "hard", "semihard", "distance_weighted"]
 
 
@@ -85,11 +84,11 @@ class LossSpec(Strict):
     def parse(cls, text: str) -> LossSpec:
         """Read ``name`` or ``name(key=value, ...)``; foreign losses (with a colon) are kept whole."""
         text = text.strip()
-        if FOREIGN in text.split("(", 1)[0]:
+        if is_foreign(text):
             parse_foreign(text)
             return cls(name=text)
-        call = _call(text)
-        name, words = call
+        call = named(text)
+        name, words = call.name, dict(call.words)
         if name in BASELINES:
             require(not words, f"the baseline {name!r} has no hyperparameters; {text!r} gives some")
             return cls(name=name)
@@ -124,7 +123,7 @@ class LossSpec(Strict):
     @property
     def foreign(self) -> bool:
         """Whether the loss is another library's or the user's own."""
-        return FOREIGN in self.name.split("(", 1)[0]
+        return is_foreign(self.name)
 
     @property
     def baseline(self) -> bool:
@@ -159,28 +158,6 @@ class LossSpec(Strict):
         reduction = self.reduction or hyper.pop("reduction", None) or "valid_mean"
         hyper.pop("reduction", None)
         return self.model_copy(update={"hyperparameters": hyper, "reduction": reduction})
-
-
-def _call(text: str) -> tuple[str, dict[str, Any]]:
-    """``name(key=literal, ...)`` -> name and literals; words without quotes count as strings."""
-    try:
-        node = ast.parse(text, mode="eval").body
-        if isinstance(node, ast.Name):
-            return node.id, {}
-        assert isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args
-        words = {}
-        for word in node.keywords:
-            assert word.arg is not None
-            words[word.arg] = (
-                word.value.id if isinstance(word.value, ast.Name) else ast.literal_eval(word.value)
-            )
-        return node.func.id, words
-    except (SyntaxError, AssertionError, ValueError):
-        raise LosscopeError(
-            f"cannot read the loss {text!r}; it must be a name such as 'triplet', or 'triplet(margin=0.2)' with "
-            f"named hyperparameters, or 'pml:MultiSimilarityLoss(alpha=2)'; "
-            f"names: {', '.join(registry.entries('loss'))}"
-        ) from None
 
 
 def split_losses(text: str | Iterable[str]) -> list[str]:
@@ -404,6 +381,7 @@ class Study(Strict):
     engine: str = "auto"
     keep: Literal["none", "last", "all"] = "last"
     plugins: list[str] = Field(default_factory=list)
+    trust: bool = Field(default=False, exclude=True)
     note: str = ""
 
     @field_validator("losses", mode="before")
@@ -419,8 +397,11 @@ class Study(Strict):
         return study
 
     @classmethod
-    def read(cls, path: str | Path) -> Study:
-        """Read a TOML file; a file that is missing or broken is one clear sentence."""
+    def read(cls, path: str | Path, *, trust: bool = False) -> Study:
+        """Read a TOML file; a file that is missing or broken is one clear sentence.
+
+        ``trust``: whether the plugins and foreign losses that it names may run. A file cannot say so itself.
+        """
         path = Path(path)
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -428,7 +409,16 @@ class Study(Strict):
             raise LosscopeError(f"cannot read the study file {str(path)!r}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise LosscopeError(f"the study file {str(path)!r} is not valid TOML: {error}") from None
-        return cls.of(f"study file {str(path)!r}", **values)
+        require(
+            "trust" not in values,
+            f"the study file {str(path)!r} says trust; only you can, with --trust (trust=True in Python)",
+        )
+        require(
+            trust or not values.get("plugins"),
+            f"the study file {str(path)!r} would run the plugins {values.get('plugins')}; if you trust them, say so "
+            f"yourself with --trust (trust=True in Python)",
+        )
+        return cls.of(f"study file {str(path)!r}", **values, trust=trust)
 
     def check(self) -> None:
         """Raise for unknown names and impossible numbers before any data are loaded; plugins' names count."""

@@ -80,6 +80,7 @@ def prepare(
     engine: str = "processes",
     device: str = "auto",
     plugins: Sequence[str] = (),
+    trust: bool = False,
     changes: Mapping[str, Any] | None = None,
     say: planning.Say | None = None,
 ) -> Planned:
@@ -127,6 +128,7 @@ def prepare(
             engine=engine,
             device=device,
             plugins=list(plugins),
+            trust=trust,
         )
         for cell in cells
     ]

@@ -28,6 +28,7 @@ from typing import Any
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run
+from losscope.losses.foreign.sources import trust
 from losscope.run.store import Record, Store
 
 SEED_BLOCK = 10
@@ -108,6 +109,8 @@ def run_group(group: Group, progress: Callable[[int, int], None] | None = None) 
         return len(group.ids)
     for plugin in group.plugins:
         registry.load_plugin(plugin)
+    # A group is only ever made of a study whose losses were permitted, perhaps in another process.
+    trust(run.loss.name for run in group.runs if run.loss.foreign)
     started = time.time()
     try:
         records = _records(group, store, progress)

@@ -1,7 +1,8 @@
 """Losses of other libraries and of users, built from their text and called on one batch.
 
 A foreign loss is a scalar: how it chooses tuples, what it counts and how it reduces are its own, so that
-counts and shares are null for it. It is given L2-normalised embeddings, as our own losses are.
+counts and shares are null for it. It is given L2-normalised embeddings, as our own losses are. Code that is not
+listed in ``sources`` is not touched here before the user gave their word for it.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from losscope.core.calls import Call, Foreign, file_of, missing, nested, parse
+from losscope.core.calls import Call, Foreign, nested, parse
 from losscope.core.errors import LosscopeError, require, unknown
+from losscope.losses.foreign.sources import LISTED, TORCH, file_of, missing, permit, trusted
 from losscope.pairs import KINDS, Labels, Pairs, Relation, Triplets, Tuples
 
 FILLED = {"num_classes": "classes", "embedding_size": "embedding_size", "descriptors_dim": "embedding_size"}
@@ -72,7 +74,8 @@ class ForeignLoss(nn.Module):
         arguments: what the loss was made with by name, its defaults included.
 
     Raises:
-        LosscopeError: a library that is not installed, an unknown name (with the nearest), wrong arguments.
+        LosscopeError: a library that is not installed, an unknown name (with the nearest), wrong arguments; code that
+            is not on the list and that the user did not vouch for, which is neither imported nor called.
 
     >>> loss = ForeignLoss("torch.nn:MSELoss(reduction='sum')")
     >>> loss(torch.ones(3, 2), torch.zeros(3, 2)).item()
@@ -82,6 +85,7 @@ class ForeignLoss(nn.Module):
     def __init__(self, text: str | Foreign, *, classes: int | None = None, embedding_size: int | None = None):
         super().__init__()
         self.foreign = parse(text) if isinstance(text, str) else text
+        permit(self.foreign.text)
         fill = {"classes": classes, "embedding_size": embedding_size}
         build = {"pml": _pml, "sentence_transformers": _sentence_transformers}.get(self.foreign.kind, _own)
         self.loss, self.miner, self.arguments = build(self.foreign, fill)
@@ -150,11 +154,20 @@ def _pick(foreign: Foreign, module: str, name: str, what: str) -> Any:
     classes = {
         key: value
         for key, value in vars(room).items()
-        if inspect.isclass(value) and not key.startswith("Base") and "Mixin" not in key
+        if _module_of(value, foreign.where) and not key.startswith("Base") and "Mixin" not in key
     }
     if name not in classes:
         raise unknown(f"pytorch-metric-learning {what}", name, classes)
     return classes[name]
+
+
+def _module_of(item: Any, package: str) -> bool:
+    """Whether something is a class of modules that a package defines."""
+    return (
+        inspect.isclass(item)
+        and issubclass(item, nn.Module)
+        and f"{item.__module__}.".startswith(f"{package}.")
+    )
 
 
 def _sentence_transformers(foreign: Foreign, fill: Fill) -> Built:
@@ -205,6 +218,10 @@ def _own(foreign: Foreign, fill: Fill) -> Built:
         near = difflib.get_close_matches(name, own, n=8, cutoff=0.4)
         raise unknown(f"name in {foreign.where}", name, own if len(own) <= MANY else near or own[:MANY])
     item = getattr(room, name)
+    if not trusted(foreign.text) and not _module_of(item, TORCH[1]):
+        raise LosscopeError(
+            f"{foreign.text!r} is not a loss of {LISTED['module']}; give a class ending in Loss"
+        )
     if inspect.isclass(item):
         made, arguments = _construct(item, foreign.loss, foreign, fill)
         return made, None, arguments

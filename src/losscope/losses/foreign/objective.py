@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from losscope.core.calls import origin
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run, seed_of
 from losscope.losses.foreign.building import ForeignLoss, load_plain_state, parts_of, plain_state
+from losscope.losses.foreign.sources import origin
 from losscope.pairs import Labels, Relation, Terms
 
 
