@@ -207,15 +207,21 @@ class ModelFacts(Facts):
 
 
 class ProtocolFacts(Facts):
-    """What a protocol says of itself.
+    """What a protocol says of itself; its numbers are what its function returns.
 
     Attributes:
-        tunes: the kinds of data on which it tunes the losses.
-        defaults: by loss, the hyperparameters that differ from the loss's own.
+        title: how a sentence calls it, after "under".
+        tunes: the kinds of data on which it tunes each loss before the final runs.
+        published: whether a number of the paper itself can be tested under it.
+        like: the protocol whose defaults a loss takes that declares none for this one.
+        defaults: by loss, hyperparameters under this protocol.
     """
 
     noun: ClassVar[str] = "protocol"
+    title: str
     tunes: Names = ()
+    published: bool = False
+    like: str = "matched"
     defaults: dict[str, dict[str, Value]] = {}
 
 
@@ -249,9 +255,15 @@ class PaperFacts(Facts):
 
 
 class SectionFacts(Facts):
-    """What a section of the page says of itself: its place, the smaller first."""
+    """What a section of the page says of itself.
+
+    Attributes:
+        order: its place, the smaller first.
+        of: on the page of what it stands.
+    """
 
     noun: ClassVar[str] = "section"
+    of: Literal["comparison", "reproduction", "any"] = "comparison"
     order: Annotated[float, Field(strict=False)] = 100.0
 
 
@@ -280,7 +292,7 @@ def facts_of(kind: str, name: str, given: Mapping[str, Any], parameters: Mapping
 
     >>> facts_of("section", "mine", {"ordre": 3}, {})
     Traceback (most recent call last):
-    losscope.core.errors.LosscopeError: section 'mine': unknown fact 'ordre'; did you mean 'order'? choices: order
+    losscope.core.errors.LosscopeError: section 'mine': unknown fact 'ordre'; did you mean 'order'? choices: of, order
     """
     want, what = FACTS[kind], f"{FACTS[kind].noun} {name!r}"
     for key in given:
