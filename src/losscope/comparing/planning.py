@@ -75,9 +75,8 @@ class Plan:
 
     def identify(self, one: Run) -> str:
         """A run's id, with its data's content and the source of a plugin's or foreign loss."""
-        if one.loss.foreign:
-            return one.id(self.source.digest, self.foreign[one.loss.name])
-        return one.id(self.source.digest, registry.source_of("loss", one.loss.name))
+        own = registry.sources_of_run(one.loss.name, one.protocol.model)
+        return one.id(self.source.digest, self.foreign.get(one.loss.name, "") + own)
 
     @cached_property
     def foreign(self) -> dict[str, str]:
@@ -131,12 +130,14 @@ def plan(study: Study, say: Say | None = None, compute: bool = True) -> Plan:
     With a backbone its features are computed now, unless they are in the cache or ``compute`` is false.
     """
     from losscope.features import load
+    from losscope.measures.summary import try_plugins
 
     for plugin in study.plugins:
         registry.load_plugin(plugin)
     study.check()
     for spec in study.loss_specs():
         sources.permit(spec.name, study.trust)
+    try_plugins()
     device = pick_device(study.device)
     options = study.data_spec().options
     source = load(study.data, root=study.data_root, device=device, say=say, compute=compute, **options)
