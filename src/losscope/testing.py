@@ -105,9 +105,9 @@ def check_loss(name: str, **hyperparameters: Any) -> None:
     loss = _Loss(name, hyperparameters)
     _check_loss_facts(name, loss.facts)
     _check_terms(loss)
+    _check_labels(loss)
     _check_edges(loss)
     _check_members(loss)
-    _check_labels(loss)
 
 
 def _check_loss_facts(name: str, facts: LossFacts) -> None:
