@@ -157,9 +157,10 @@ def _check_members(loss: _Loss) -> None:
     count = int(np.prod(LEAD))
     labels = torch.randint(CLASSES, (*LEAD, 9), generator=_seeded(4))
     z, more = _unit(*LEAD, 9), loss.class_vectors(*LEAD)
-    factors = torch.linspace(0.5, 1.5, count, dtype=torch.float64).view(LEAD)
+    # Numbers that float32 can hold, as the trainer gives them.
+    factors = torch.linspace(0.5, 1.5, count).view(LEAD)
     swept: dict[str, Any] = {
-        word: value * factors for word, value in loss.words.items() if isinstance(value, float)
+        word: (value * factors).double() for word, value in loss.words.items() if isinstance(value, float)
     }
     whole = loss.terms(z, labels, **more, **swept)
     _, slopes = loss.gradient(z, labels, **more, **swept)
