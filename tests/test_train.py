@@ -12,7 +12,7 @@ from losscope.core.errors import LosscopeError
 from losscope.core.spec import Study
 from losscope.data import load
 from losscope.measures import evaluate
-from losscope.models import networks as models
+from losscope.models.dense import LARGE, Parameters, dense
 from losscope.pairs import normalise
 from losscope.train import Population, measuring, train
 from losscope.train.batches import balanced
@@ -134,7 +134,7 @@ def test_large_members_that_share_batches_are_bitwise_themselves_alone(wide, pur
     every = margins_of((0.05, 0.2, 0.7), 2, purpose)
     whole = population(wide, every)
     assert whole.batches.share == 3
-    assert hasattr(whole.stack.leaves[0], "slot")
+    assert whole.stack.network["0.weight"][0].numel() >= LARGE
     inputs, relation = next(whole.batches.epoch(whole.objective, whole.embed))
     assert len(inputs) == 2
     assert len(relation.labels) == 6
@@ -164,9 +164,29 @@ def test_a_shared_layer_has_the_gradients_of_one_with_copies():
     x, weight, bias = (
         torch.randn(shape, generator=draw, dtype=torch.float64, requires_grad=True) for shape in shapes
     )
-    assert torch.autograd.gradcheck(models._dense, (x, weight, bias))
+
+    def layer(x, weight, bias):
+        return dense(x, {"0.weight": weight, "0.bias": bias}, "0")
+
+    assert torch.autograd.gradcheck(layer, (x, weight, bias))
     copied = torch.baddbmm(bias, x.repeat_interleave(3, 0), weight)
-    torch.testing.assert_close(models._dense(x, weight, bias), copied)
+    torch.testing.assert_close(layer(x, weight, bias), copied)
+
+
+@pytest.mark.parametrize("shape", [(6, 30, 20, 8), (6, 7, 300, 300)])
+def test_a_layers_gradients_are_written_into_their_slots(shape):
+    members, rows, wide, narrow = shape
+    draw = torch.Generator().manual_seed(0)
+    x, weight, bias = (
+        torch.randn(size, generator=draw, requires_grad=True)
+        for size in ((members, rows, wide), (members, wide, narrow), (members, 1, narrow))
+    )
+    slot = torch.full_like(weight, torch.nan)
+    values = {"0.weight": weight, "0.bias": bias}
+    found = torch.autograd.grad(dense(x, Parameters(values, {"0.weight": slot}), "0").square().sum(), weight)
+    expected = torch.autograd.grad(torch.baddbmm(bias, x, weight).square().sum(), weight)
+    assert found[0].data_ptr() == slot.data_ptr()
+    torch.testing.assert_close(found[0], expected[0], rtol=1e-4, atol=1e-2)
 
 
 def test_rows_that_several_seeds_draw_are_pooled_once(digits):
