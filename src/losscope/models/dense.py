@@ -6,7 +6,7 @@ numbers are the same alone, beside others, and where several members share their
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from losscope.pairs.products import aligned, multiply
+from losscope.pairs.products import LINE, aligned, alike, product, stackable
 
 LARGE = 1 << 16
 """Numbers in one member's weight from which NumPy multiplies, whose library is quicker on AMD's processors."""
@@ -32,63 +32,95 @@ class Parameters(dict[str, Tensor]):
         self.slots: Mapping[str, Tensor] = slots or {}
 
 
-def dense(x: Tensor, parameters: Mapping[str, Tensor], prefix: str) -> Tensor:
-    """A linear layer of weight (M, in, out) and bias (M, 1, out): x (M, rows, in) -> (M, rows, out).
+def dense(x: Tensor, parameters: Mapping[str, Tensor], name: str) -> Tensor:
+    """A linear layer of ``name.weight`` (M, in, out) and ``name.bias`` (M, 1, out): x (M, rows, in) -> (M, rows, out).
 
-    ``x`` may also be (S, rows, in), each for M/S consecutive members; on a CPU it is not copied for each.
+    ``x`` may also be (S, rows, in), each for M/S consecutive members; a large layer does not copy it for each.
     """
-    name = f"{prefix}.weight"
-    weight, bias = parameters[name], parameters[f"{prefix}.bias"]
-    if not weight.is_cpu:
-        return torch.baddbmm(bias, spread(x, len(weight)), weight)
-    slot = parameters.slots.get(name) if isinstance(parameters, Parameters) else None
-    return _Dense.apply(x, weight, bias, slot)
+    weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+    if weight.is_cpu and weight.shape[1] * weight.shape[2] >= LARGE:
+        slot = parameters.slots.get(f"{name}.weight") if isinstance(parameters, Parameters) else None
+        return _Large.apply(x, weight, bias, slot)
+    x = spread(x, len(weight))
+    if x.is_cpu and not _stackable(x, weight):
+        return _Apart.apply(x, weight, bias)
+    return torch.baddbmm(bias, x, weight)
 
 
 def spread(x: Tensor, members: int) -> Tensor:
     """Inputs of fewer than all members repeated, so that each member has its own."""
-    return x if len(x) == members else x.repeat_interleave(members // len(x), 0)
+    if len(x) == members:
+        return x
+    return x.expand(members, *x.shape[1:]) if len(x) == 1 else x.repeat_interleave(members // len(x), 0)
 
 
-class _Dense(torch.autograd.Function):
+def _stackable(x: Tensor, weight: Tensor) -> bool:
+    """Whether one call for all members gives the bits of a call for each, forward and backward."""
+    if len(x) == 1:
+        return True
+    if not stackable(x, weight):
+        return False
+    members, rows, wide, narrow = *x.shape, weight.shape[2]
+    if rows * narrow * x.element_size() % LINE:
+        return False  # the gradients of the outputs then do not all start on a cache line
+    more = x.dtype, torch.get_num_threads()
+    return alike(members, wide, rows, narrow, False, True, *more) and alike(
+        members, rows, narrow, wide, True, False, *more
+    )
+
+
+class _Apart(torch.autograd.Function):
+    """``baddbmm``, each member by the call that would be made for it alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        members = zip(bias.split(1), aligned(x), aligned(weight), strict=True)
+        return torch.cat([torch.baddbmm(*member) for member in members])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        own = aligned(grad)
+        slope = [torch.bmm(rows.mT, part) for rows, part in zip(aligned(x), own, strict=True)]
+        before = None
+        if ctx.needs_input_grad[0]:
+            before = torch.cat([torch.bmm(part, w.mT) for part, w in zip(own, aligned(weight), strict=True)])
+        return before, torch.cat(slope), grad.sum(1, keepdim=True)
+
+
+class _Large(torch.autograd.Function):
+    """The same by NumPy; inputs that members share are not copied for each, nor is the gradient of the weight."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, slot: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.slot = slot
-        rows = _of_each(x, len(weight))
-        if weight[0].numel() >= LARGE:
-            out = weight.new_empty(len(weight), x.shape[1], weight.shape[2])
-            _by_numpy(rows, weight.unbind(0), out)
-            return out.add_(bias)
-        out = bias.repeat(1, x.shape[1], 1)
-        for own_rows, own_weight, own_out in zip(rows, aligned(weight), out.unbind(0), strict=True):
-            own_out.addmm_(own_rows, own_weight)
-        return out
+        out = weight.new_empty(len(weight), x.shape[1], weight.shape[2])
+        for rows, own, into in zip(_of_each(x, len(weight)), aligned(weight), out.split(1), strict=True):
+            _by_numpy(rows, own, into)
+        return out.add_(bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
         x, weight = ctx.saved_tensors
         slope = torch.empty_like(weight) if ctx.slot is None else ctx.slot
-        rows = [own.mT for own in _of_each(x, len(weight))]
-        if weight[0].numel() >= LARGE:
-            _by_numpy(rows, grad.unbind(0), slope)
-        else:
-            multiply(rows, aligned(grad), slope)
+        for rows, own, into in zip(_of_each(x, len(weight)), aligned(grad), slope.split(1), strict=True):
+            _by_numpy(rows.mT, own, into)
         before = None
         if ctx.needs_input_grad[0]:
-            before = grad.new_empty(*grad.shape[:2], weight.shape[1])
-            multiply(aligned(grad), aligned(weight.mT), before)
-            before = before.unflatten(0, (len(x), -1)).sum(1)
+            before = product(grad, weight.mT)
+            if len(x) < len(weight):
+                before = before.unflatten(0, (len(x), -1)).sum(1)
         return before, slope, grad.sum(1, keepdim=True), None
 
 
-def _of_each(x: Tensor, members: int) -> Sequence[Tensor]:
-    """The inputs (rows, in) of every member, where several share one without a copy."""
-    own = aligned(x)
-    return own if len(own) == members else [part for part in own for _ in range(members // len(own))]
+def _of_each(x: Tensor, members: int) -> list[Tensor]:
+    """The inputs (1, rows, in) of every member, where several share one without a copy."""
+    return [part for part in aligned(x) for _ in range(members // len(x))]
 
 
-def _by_numpy(first: Sequence[Tensor], second: Sequence[Tensor], out: Tensor) -> None:
-    for left, right, own in zip(first, second, out.unbind(0), strict=True):
-        np.matmul(left.detach().numpy(), right.detach().numpy(), out=own.numpy())
+def _by_numpy(first: Tensor, second: Tensor, out: Tensor) -> None:
+    np.matmul(first.detach().numpy(), second.detach().numpy(), out=out.numpy())

@@ -1,14 +1,15 @@
 """Matrix products whose rounding does not depend on how many members stand beside one another.
 
 A library may choose another kernel or another blocking for a batch of matrices than for one of them, and
-some round by where a matrix starts in memory. So on a CPU every member is multiplied by a call of its own,
-of one shape, by one library, on matrices that start on a cache line: the numbers of a member in a population
-are those of the member alone because the calls are the same. On a GPU the members are multiplied as a batch.
+some round by where a matrix starts in memory. So on a CPU a member's product is that of a call of its own,
+of a batch of one, on matrices that start on a cache line. Members are multiplied by one call for all only
+where that was seen, on this machine and for these very shapes, to give the bits of the calls apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -18,9 +19,12 @@ from torch.autograd.function import once_differentiable
 LINE = 64
 """Bytes of a cache line."""
 
+MANY = 1 << 22
+"""Multiplications of one member from which one call for all saves no time worth looking for."""
+
 
 def product(first: Tensor, second: Tensor) -> Tensor:
-    """The matrix product (..., R, K) @ (..., K, C), member by member on a CPU.
+    """The matrix product (..., R, K) @ (..., K, C), bitwise the same for a member alone and in any population.
 
     >>> product(torch.ones(2, 3, 4), torch.ones(4, 1)).shape
     torch.Size([2, 3, 1])
@@ -30,29 +34,60 @@ def product(first: Tensor, second: Tensor) -> Tensor:
     lead = first.shape[:-2]
     if lead != second.shape[:-2]:
         lead = torch.broadcast_shapes(lead, second.shape[:-2])
-    rows, columns = first.shape[-2], second.shape[-1]
-    out = first.new_empty(lead.numel(), rows, columns)
-    multiply(aligned(_members(first, lead)), aligned(_members(second, lead)), out)
-    return out.view(*lead, rows, columns)
+    left, right = _members(first, lead), _members(second, lead)
+    if stackable(left, right):
+        out = torch.bmm(left, right)
+    else:
+        out = torch.cat([torch.bmm(a, b) for a, b in zip(aligned(left), aligned(right), strict=True)])
+    return out if first.dim() == 3 and len(lead) == 1 else out.unflatten(0, lead)
 
 
-def multiply(first: Sequence[Tensor], second: Sequence[Tensor], out: Tensor) -> None:
-    """Write the product of each member's matrices, (R, K) @ (K, C), into ``out`` (M, R, C)."""
-    for left, right, own in zip(first, second, out.unbind(0), strict=True):
-        torch.mm(left, right, out=own)
+def stackable(first: Tensor, second: Tensor) -> bool:
+    """Whether one call multiplies all members (M, R, K) @ (M, K, C) as calls of their own would."""
+    if len(first) == 1:
+        return True
+    rows, inner, columns = *first.shape[1:], second.shape[2]
+    if rows * inner * columns >= MANY or not (on_lines(first) and on_lines(second)):
+        return False
+    layout = first.stride(2) == 1, second.stride(2) == 1
+    return alike(len(first), rows, inner, columns, *layout, first.dtype, torch.get_num_threads())
 
 
-def aligned(part: Tensor) -> tuple[Tensor, ...]:
-    """The members (R, C) of ``part`` (M, R, C), each starting on a cache line: as they are, or copied."""
-    members = part.unbind(0)
+@cache
+def alike(
+    members: int, rows: int, inner: int, columns: int, plain: bool, other: bool, dtype: torch.dtype, threads: int
+) -> bool:
+    """Whether a batch of such matrices, with or without bias, has the bits of batches of one.
+
+    ``plain`` and ``other``: whether rows, not columns, of the first and the second matrices are contiguous.
+    Tried once on random numbers, among which another order of summation shows; ``threads`` only tells apart.
+    """
+    draw = torch.Generator().manual_seed(0)
+
+    def matrices(high: int, wide: int, by_rows: bool) -> Tensor:
+        shape = (members, high, wide) if by_rows else (members, wide, high)
+        made = torch.randn(shape, generator=draw, dtype=torch.float32).to(dtype)
+        return made if by_rows else made.mT
+
+    first, second = matrices(rows, inner, plain), matrices(inner, columns, other)
+    bias = matrices(1, columns, True)
+    apart = zip(aligned(first), aligned(second), bias.split(1), strict=True)
+    pairs = [(torch.bmm(a, b), torch.baddbmm(c, a, b)) for a, b, c in apart]
+    whole = torch.bmm(first, second), torch.baddbmm(bias, first, second)
+    return all(torch.equal(torch.cat(own), every) for own, every in zip(zip(*pairs, strict=True), whole, strict=True))
+
+
+def aligned(part: Tensor) -> Sequence[Tensor]:
+    """The members of ``part`` (M, R, C) as batches of one, each starting on a cache line: as they are, or copied."""
+    members = part.split(1)
     if on_lines(part):
         return members
-    return tuple(member.clone(memory_format=torch.preserve_format) for member in members)
+    return [member.clone(memory_format=torch.preserve_format) for member in members]
 
 
 def on_lines(part: Tensor) -> bool:
     """Whether all members (M, R, C) start on a cache line."""
-    return part.data_ptr() % LINE == 0 and (len(part) == 1 or part.stride(0) * part.element_size() % LINE == 0)
+    return part.data_ptr() % LINE == 0 and part.stride(0) * part.element_size() % LINE == 0
 
 
 def _members(part: Tensor, lead: torch.Size) -> Tensor:
