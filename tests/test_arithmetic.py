@@ -7,12 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from losscope.comparing import plan
+from losscope.core.spec import Study
 from losscope.models import dense as layers
 from losscope.pairs import products
 from losscope.pairs.products import alike, product
+from losscope.run import launch
+from losscope.run.store import Store
+from losscope.train import population
 
 HERE = Path(__file__).parent
 POPULATIONS = [
@@ -101,3 +107,60 @@ def test_members_that_start_between_cache_lines_are_multiplied_from_copies():
     for member in range(3):
         alone = product(first[member : member + 1].clone(), second[member : member + 1].clone())
         assert torch.equal(product(first, second)[member], alone[0])
+
+
+@pytest.fixture
+def many_threads():
+    """As many threads as a machine of several cores would use, where the tests use one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_convolutional_net_has_one_set_of_numbers_here_in_processes_and_resumed(
+    tmp_path, monkeypatch, many_threads
+):
+    draw = np.random.default_rng(0)
+    images, labels = draw.integers(0, 255, (240, 16, 16), dtype=np.uint8), np.arange(240) % 4
+    np.savez(tmp_path / "pictures.npz", images=images, labels=labels)
+
+    def planned(name):
+        study = Study.of(
+            data=str(tmp_path / "pictures.npz"),
+            losses=["contrastive"],
+            seeds=2,
+            epochs=2,
+            batch_size=64,
+            tune=False,
+            keep="last",
+            out=str(tmp_path / name),
+        )
+        return plan(study)
+
+    for engine in ("here", "processes"):
+        launch.execute(planned(engine).groups, engine)
+    resumed = planned("resumed")
+    assert not resumed.groups[-1].stacks
+    assert "convnet" in {run.protocol.model for run in resumed.groups[-1].runs}
+    monkeypatch.setattr(population, "CHECKPOINT_SECONDS", 0)
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    trained = [group for group in resumed.groups if not group.runs[0].loss.baseline]
+    assert trained
+    for group in trained:
+        with pytest.raises(KeyboardInterrupt):
+            launch.run_group(group, interrupt)
+    assert len(list((tmp_path / "resumed").rglob("*.pt"))) == len(trained)
+    launch.execute(resumed.groups, "here")
+    stores = {name: Store(tmp_path / name) for name in ("here", "processes", "resumed")}
+    for own in stores["here"].many(resumed.ids):
+        assert own.failed is None
+        for name in ("processes", "resumed"):
+            other = stores[name].get(own.id)
+            assert other.measures == own.measures, name
+            assert other.provenance["threads"] == own.provenance["threads"] == 1
+            assert other.has_trace == own.has_trace
+            assert not own.has_trace or other.trace().equals(own.trace()), name

@@ -77,7 +77,7 @@ def _choose(made: Plan, left: float) -> dict[str, Any]:
 
 def _pilot(made: Plan) -> tuple[float, float]:
     """Seconds of one member's epoch in a population of the study's size, and of measuring one run."""
-    from losscope.run.launch import threads_for
+    from losscope.run.launch import fixed_threads
     from losscope.train import Population, train
 
     by_loss: dict[str, list[Any]] = {}
@@ -87,7 +87,7 @@ def _pilot(made: Plan) -> tuple[float, float]:
     import torch
 
     trained, count = 0.0, 0
-    with threads_for(made.groups[0]):
+    with fixed_threads():
         for label, runs in by_loss.items():
             if runs[0].loss.baseline:
                 continue
