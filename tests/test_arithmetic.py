@@ -43,7 +43,9 @@ def has_avx512() -> bool:
         None,
         "Haswell",
         "Zen",
-        pytest.param("SkylakeX", marks=pytest.mark.skipif(not has_avx512(), reason="this processor has no AVX-512")),
+        pytest.param(
+            "SkylakeX", marks=pytest.mark.skipif(not has_avx512(), reason="this processor has no AVX-512")
+        ),
     ],
 )
 def test_populations_are_bitwise_their_members_under_each_kernel_of_numpys_library(kernel):

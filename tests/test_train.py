@@ -15,7 +15,7 @@ from losscope.measures import evaluate
 from losscope.models.dense import LARGE, Parameters, dense
 from losscope.pairs import normalise
 from losscope.train import Population, measuring, train
-from losscope.train.batches import balanced
+from losscope.train.samplers import balanced
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_one_member_is_what_a_plain_torch_loop_computes(synthetic):
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     twin = population(synthetic, runs)
     norms = []
-    for step, (inputs, _) in enumerate(twin.batches.epoch(twin.objective, twin.embed)):
+    for step, (inputs, _) in enumerate(twin.batches.epoch(twin.embed)):
         z = torch.nn.functional.normalize(network(inputs[0]), dim=1)
         anchor, positive, negative = z.chunk(3)
         value = torch.relu((anchor - positive).norm(dim=1) - (anchor - negative).norm(dim=1) + 1.0).mean()
@@ -60,11 +60,11 @@ def test_one_member_is_what_a_plain_torch_loop_computes(synthetic):
         optimiser.step()
         if step == 9:
             break
-    for step, (inputs, relation) in enumerate(ours.batches.epoch(ours.objective, ours.embed)):
+    for step, (inputs, relation) in enumerate(ours.batches.epoch(ours.embed)):
         ours.step(inputs, relation)
         if step == 9:
             break
-    mine = [reading[1].item() for readings in ours.instruments.readings.values() for reading in readings]
+    mine = [reading.norm.item() for readings in ours.instruments.readings.values() for reading in readings]
     np.testing.assert_allclose(mine, norms, rtol=1e-4)
     np.testing.assert_allclose(
         ours.stack.network["0.weight"][0].detach().T, network[0].weight.detach(), rtol=2e-3, atol=2e-6
@@ -135,7 +135,7 @@ def test_large_members_that_share_batches_are_bitwise_themselves_alone(wide, pur
     whole = population(wide, every)
     assert whole.batches.share == 3
     assert whole.stack.network["0.weight"][0].numel() >= LARGE
-    inputs, relation = next(whole.batches.epoch(whole.objective, whole.embed))
+    inputs, relation = next(whole.batches.epoch(whole.embed))
     assert len(inputs) == 2
     assert len(relation.labels) == 6
     whole = population(wide, every)
@@ -154,7 +154,11 @@ def test_layers_of_odd_widths_are_bitwise_themselves_alone(purpose):
     """Members whose matrices would not start on cache lines side by side."""
     source = load("synthetic", dimensions=13, points=30)
     study = Study.of(
-        data="synthetic", losses=["triplet(margin=0.1)", "triplet(margin=0.4)"], seeds=2, epochs=2, embedding_size=5
+        data="synthetic",
+        losses=["triplet(margin=0.1)", "triplet(margin=0.4)"],
+        seeds=2,
+        epochs=2,
+        embedding_size=5,
     )
     runs = [run for run in study.expand("vectors") if not run.loss.baseline]
     every = [run.model_copy(update={"purpose": purpose}) for run in sorted(runs, key=lambda run: run.seed)]
@@ -228,7 +232,7 @@ def test_rows_that_several_seeds_draw_are_pooled_once(digits):
     trains = [digits.splits(run.seed).train for run in seeds]
     assert len(batches.pool) == len(np.unique(np.concatenate([part.rows for part in trains])))
     for member, part in enumerate(trains):
-        pooled = batches.pool[batches.places[member]].numpy()
+        pooled = batches.pool.rows[batches.pool.places[member]].numpy()
         np.testing.assert_array_equal(pooled, part.inputs)
 
 
@@ -237,8 +241,8 @@ def test_all_losses_of_a_seed_start_alike_and_see_the_same_batches(digits):
     second = population(digits, runs_of("contrastive", 2))
     assert torch.equal(first.stack.flat, second.stack.flat)
     for (one, _), (other, _) in zip(
-        first.batches.epoch(first.objective, first.embed),
-        second.batches.epoch(second.objective, second.embed),
+        first.batches.epoch(first.embed),
+        second.batches.epoch(second.embed),
         strict=True,
     ):
         assert torch.equal(one, other)

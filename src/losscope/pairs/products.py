@@ -55,7 +55,14 @@ def stackable(first: Tensor, second: Tensor) -> bool:
 
 @cache
 def alike(
-    members: int, rows: int, inner: int, columns: int, plain: bool, other: bool, dtype: torch.dtype, threads: int
+    members: int,
+    rows: int,
+    inner: int,
+    columns: int,
+    plain: bool,
+    other: bool,
+    dtype: torch.dtype,
+    threads: int,
 ) -> bool:
     """Whether a batch of such matrices, with or without bias, has the bits of batches of one.
 
@@ -74,7 +81,9 @@ def alike(
     apart = zip(aligned(first), aligned(second), bias.split(1), strict=True)
     pairs = [(torch.bmm(a, b), torch.baddbmm(c, a, b)) for a, b, c in apart]
     whole = torch.bmm(first, second), torch.baddbmm(bias, first, second)
-    return all(torch.equal(torch.cat(own), every) for own, every in zip(zip(*pairs, strict=True), whole, strict=True))
+    return all(
+        torch.equal(torch.cat(own), every) for own, every in zip(zip(*pairs, strict=True), whole, strict=True)
+    )
 
 
 def aligned(part: Tensor) -> Sequence[Tensor]:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from losscope.models.dense import Parameters
 from losscope.pairs.products import LINE
+from losscope.train.fast import Rows, adam
 
 LARGE = 1 << 16
 """Numbers in one member's parameters from which members are updated one by one."""
@@ -85,10 +86,9 @@ class Stack:
 
 
 class Adam:
-    """Adam (Kingma, Ba 2015) by the fused kernel of ``torch.optim.Adam``, with a learning rate a member.
+    """Adam (Kingma, Ba 2015) with one learning rate per member, on members' rows of the buffers.
 
-    The kernel is called on members' rows of the buffers without the optimiser around it, whose bookkeeping
-    costs as much as a small step. A member whose gradient is not finite is frozen where it is, for good;
+    A member whose gradient is not finite is frozen where it is, for good;
     the others go on unchanged.
     """
 
@@ -110,15 +110,15 @@ class Adam:
         # Large members are updated one after the other: what is read twice is then still in the cache.
         one_by_one = stack.flat[0].numel() >= LARGE and stack.flat.is_cpu
         at_once = 1 if one_by_one else members
-        self.parts: list[tuple[slice, list[tuple[float, list[list[Tensor]]]]]] = []
-        """Members updated together, and of these each rate's rows of the four buffers."""
+        self.parts: list[tuple[slice, list[Rows]]] = []
+        """Members updated together, and of these the rows of each rate."""
         for start in range(0, members, at_once):
             part = range(start, start + at_once)
             groups: dict[float, list[int]] = defaultdict(list)
             for member in part:
                 groups[rates[member]].append(member)
             rows = [
-                (rate, [[buffer[member] for member in own] for buffer in buffers])
+                Rows(rate, *([buffer[member] for member in own] for buffer in buffers))
                 for rate, own in groups.items()
             ]
             self.parts.append((slice(start, start + at_once), rows))
@@ -144,37 +144,12 @@ class Adam:
         for part, groups in self.parts:
             if measured:
                 self.change.copy_(flat[part])
-            for rate, rows in groups:
-                self._update(rate, *rows)
+            for rows in groups:
+                adam(rows, self.count, self.betas, self.eps)
             if measured:
                 self.change.sub_(flat[part])
                 updates.append(torch.linalg.vector_norm(self.change[:, : self.stack.size], dim=1))
         return torch.cat(updates) if measured else None, alive
-
-    def _update(
-        self,
-        rate: float,
-        weights: list[Tensor],
-        gradients: list[Tensor],
-        means: list[Tensor],
-        squares: list[Tensor],
-    ) -> None:
-        first, second = self.betas
-        torch._fused_adam_(
-            weights,
-            gradients,
-            means,
-            squares,
-            [],
-            [self.count] * len(weights),
-            lr=rate,
-            beta1=first,
-            beta2=second,
-            weight_decay=0.0,
-            eps=self.eps,
-            amsgrad=False,
-            maximize=False,
-        )
 
     def state(self) -> dict[str, Any]:
         """Moments and count."""
