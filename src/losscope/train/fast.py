@@ -39,10 +39,10 @@ class Rows:
     """Rows of members with one learning rate: parameters, gradients and the two moments, each a list of (P,)."""
 
     rate: float
-    weights: Sequence[Tensor]
-    gradients: Sequence[Tensor]
-    means: Sequence[Tensor]
-    squares: Sequence[Tensor]
+    weights: list[Tensor]
+    gradients: list[Tensor]
+    means: list[Tensor]
+    squares: list[Tensor]
 
 
 def adam(rows: Rows, count: Tensor, betas: tuple[float, float], eps: float) -> None:

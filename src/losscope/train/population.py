@@ -64,7 +64,7 @@ class Population:
             self.objective,
             self.curves,
             self.probe.relation,
-            self.validation and self.validation.labels,
+            None if self.validation is None else self.validation.labels,
             members=self.members,
             epochs=self.protocol.epochs,
             light=first.purpose == "trial",
