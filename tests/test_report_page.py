@@ -452,6 +452,7 @@ def test_a_plugins_sections_are_on_the_pages_they_are_for(tmp_path):
 def test_a_function_may_make_several_sections():
     read = Reader(page.render(EMPTY, extra_sections=[lambda context: [Section("a"), Section("b", order=1)]]))
     assert [text for _, text in read.all("h2") if text in "ab"] == ["b", "a"]
+    assert sections_of(read)[0] == "b" and "a" in sections_of(read)
     assert Reader(page.render(EMPTY, extra_sections=[lambda context: []])).all("h1")
 
 
