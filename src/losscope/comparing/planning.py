@@ -168,7 +168,7 @@ def _refuse_twins(choices: Sequence[Choice], protocol: str) -> None:
         )
 
 
-def _try_foreign(names: Sequence[str], classes: int | None, size: int) -> None:
+def _try_foreign(names: Sequence[str], classes: int, size: int) -> None:
     """Build each foreign loss and call it once, so that its mistakes show before anything is trained."""
     if names:
         from losscope.losses.foreign.building import check
