@@ -17,6 +17,7 @@ from losscope.core.results import (
     ClaimVerdict,
     Comparison,
     Control,
+    ControlDescription,
     DataDescription,
     Edge,
     EmbeddingMap,
@@ -31,6 +32,7 @@ from losscope.core.results import (
     Result,
     Settings,
     SideResult,
+    StudyLink,
     Trial,
     Tuned,
 )
@@ -501,5 +503,7 @@ def reproduction() -> Reproduction:
         losses=("contrastive", "triplet"),
         claims=tuple(claims),
         controls=controls,
+        descriptions=(ControlDescription(id="scale-free-variance", title="Variance", note="Without scale."),),
+        studies=(StudyLink(data="synthetic", protocol="paper", study="a", settings="untuned"),),
         provenance=Provenance(command="losscope reproduce made2026"),
     )

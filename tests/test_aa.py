@@ -58,7 +58,7 @@ def test_of_200_studies_at_shared_values_at_most_18_tell_the_names_apart():
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_shuffled_labels_give_chance(loss):
-    """R@1's 95 % interval over 8 seeds misses the exact leave-one-out chance in at most 6 of 40 repetitions."""
+    """R@1's 95 % interval over 8 seeds misses the exact leave-one-out chance in at most 6 of 40 cases."""
     repetitions, seeds = 40, 8
     data, splits, chances = aa.source(), [], []
     for seed in range(repetitions * seeds):

@@ -146,5 +146,5 @@ def test_the_hub_out_of_reach_is_said_at_once(monkeypatch):
     monkeypatch.setattr("losscope.data.readers.hub.reachable", lambda url: False)
     with pytest.raises(LosscopeError, match="hub cannot be reached"):
         load("hf:nobody/nothing-here")
-    with pytest.raises(LosscopeError, match="is not hf:owner/name"):
+    with pytest.raises(LosscopeError, match="names no data set of the hub; wanted: hf:owner/name"):
         load("hf:nothing")

@@ -50,6 +50,15 @@ def test_the_plugin_block_registers_a_loss_that_trains(tmp_path, monkeypatch):
         registry._plugin_sources.clear()
 
 
+def test_the_block_for_your_own_code_runs(capsys):
+    code = blocks("python")[2]
+    assert "losscope.loss(" in code
+    exec(compile(code, "README.md", "exec"), {})
+    recall, variance, shapes = capsys.readouterr().out.splitlines()
+    assert 0 <= float(recall) <= 1 and float(variance) > 0
+    assert ", 64) (" in shapes
+
+
 def test_the_study_block_is_a_study():
     assert Study.of(**tomllib.loads(blocks("toml")[0])).protocol == "paper"
 

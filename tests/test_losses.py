@@ -122,7 +122,7 @@ PAIRS = [(0, 3, True), (1, 2, False), (0, 1, False), (2, 4, True), (0, 3, True),
 TRIPLETS = [(0, 1, 2), (0, 2, 1), (3, 4, 0), (0, 1, 2), (4, 3, 1)]
 
 
-@pytest.mark.parametrize(("name", "words"), [one for one in VARIANTS if one[0] in FREE])
+@pytest.mark.parametrize(("name", "words"), [case for case in VARIANTS if case[0] in FREE])
 @pytest.mark.parametrize(
     "case", [Case(5, pairs=PAIRS), Case(5, triplets=TRIPLETS)], ids=["pairs", "triplets"]
 )
@@ -133,7 +133,7 @@ def test_on_explicit_tuples(name: str, words: dict[str, Any], case: Case) -> Non
     check_against_oracle(name, vectors(case.rows, SIZE), case, case.relation(), **words)
 
 
-@pytest.mark.parametrize(("name", "words"), [one for one in VARIANTS if one[0] in FREE])
+@pytest.mark.parametrize(("name", "words"), [case for case in VARIANTS if case[0] in FREE])
 def test_aligned_rows_are_the_same_tuples(name: str, words: dict[str, Any]) -> None:
     pairs = Case(8, pairs=[(k, 4 + k, k != 2) for k in range(4)])
     triplets = Case(9, triplets=[(k, 3 + k, 6 + k) for k in range(3)])
@@ -225,9 +225,9 @@ def test_members_are_bitwise_the_same_alone(name: str, rows: int) -> None:
         for reduction in entry("loss", name).facts.reductions:
             whole = run(slice(None), make(slice(None)), reduction)
             for member in range(4):
-                one = slice(member, member + 1)
-                for ours, alone in zip(whole, run(one, make(one), reduction), strict=True):
-                    assert torch.equal(ours[one], alone)
+                own = slice(member, member + 1)
+                for ours, alone in zip(whole, run(own, make(own), reduction), strict=True):
+                    assert torch.equal(ours[own], alone)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -142,6 +142,6 @@ def test_a_reference_that_does_not_fit_is_refused():
     points, labels = clustered(0, 30, 3, 3)
     with pytest.raises(LosscopeError, match=r"reference labels have shape .*5.*30 embeddings"):
         evaluate(points, labels, reference=(points, labels[:5]))
-    with pytest.raises(LosscopeError, match="'knn_accuracy' needs reference"):
+    with pytest.raises(LosscopeError, match="'knn_accuracy' was asked for without reference"):
         evaluate(points, labels, names=["knn_accuracy"])
     assert math.isnan(evaluate(points, labels, reference=(points, labels + 9))[0]["knn_accuracy"])

@@ -198,8 +198,8 @@ def test_names_choose_values_or_whole_measures():
     ("wrong", "said"),
     [
         ({"names": ["recall_at_2"]}, "did you mean .*'recall_at_1'"),
-        ({"names": ["fine_recall_at_1"]}, "'fine_recall_at_1' needs fine_labels"),
-        ({"names": ["modality_gap"]}, "'modality_gap' needs modality"),
+        ({"names": ["fine_recall_at_1"]}, "'fine_recall_at_1' was asked for without fine_labels"),
+        ({"names": ["modality_gap"]}, "'modality_gap' was asked for without modality"),
         ({"labels": torch.arange(5)}, r"labels have shape .*5.*20 embeddings"),
         ({"labels": torch.zeros(20)}, "must be integers"),
         ({"labels": torch.full((20,), -1)}, "every label is -1"),

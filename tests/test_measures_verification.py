@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from losscope.measures import evaluate, neighbours, verification
+from losscope.measures import evaluate, neighbours, thresholds
 
 NAMES = ("eer", "tar_at_far_1e2", "tar_at_far_1e3", "threshold_spread")
 
@@ -73,7 +73,7 @@ def test_small_sets_agree_with_every_threshold_tried(seed, rows, width, classes)
 
 @pytest.mark.parametrize("classes", [2, 9])
 def test_rates_at_fixed_false_accepts_agree_with_every_threshold_tried(monkeypatch, classes):
-    monkeypatch.setattr(verification, "EXPECTED_FALSE_ACCEPTS", 5)
+    monkeypatch.setattr(thresholds, "EXPECTED_FALSE_ACCEPTS", 5)
     monkeypatch.setattr(neighbours, "CHUNK_PAIRS", 151 * 20)
     points, labels = clustered(classes, 151, 4, classes)
     expected = naive_with(5, points, labels)
@@ -119,7 +119,7 @@ def test_streamed_histograms_come_close_to_the_exact_values(monkeypatch, scale):
     points, labels = clustered(3, 700, 4, 6)
     points = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))[labels] + scale * points
     exact, detail = evaluate(points, labels, names=["verification"])
-    monkeypatch.setattr(verification, "EXACT_PAIRS", 0)
+    monkeypatch.setattr(thresholds, "EXACT_PAIRS", 0)
     streamed, streamed_detail = evaluate(points, labels, names=["verification"])
     for name in NAMES:
         assert float(streamed[name]) == pytest.approx(float(exact[name]), abs=2e-3), name

@@ -247,9 +247,9 @@ class TestDistances:
         whole, turned = product(a, b), product(a.mT, b)
         assert torch.allclose(whole, a @ b, atol=1e-4)
         for member in range(4):
-            one = slice(member, member + 1)
-            assert torch.equal(whole[one], product(a[one].clone(), b[one].clone()))
-            assert torch.equal(turned[one], product(a[one].clone().mT, b[one].clone()))
+            own = slice(member, member + 1)
+            assert torch.equal(whole[own], product(a[own].clone(), b[own].clone()))
+            assert torch.equal(turned[own], product(a[own].clone().mT, b[own].clone()))
 
     def test_matmul_gradient(self) -> None:
         a = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
@@ -293,7 +293,7 @@ class TestReduce:
             reduce(softmax, "valid_men")
         with pytest.raises(LosscopeError, match="no active terms"):
             reduce(softmax, "active_mean")
-        with pytest.raises(LosscopeError, match="balanced wants"):
+        with pytest.raises(LosscopeError, match="positives and negatives apart"):
             reduce(softmax, "balanced")
 
 
@@ -403,7 +403,7 @@ class TestSample:
             sample(relation, "hard", None, into=Pairs)
         with pytest.raises(LosscopeError, match="one per member"):
             sample(relation, "random", d, [], into=Pairs)
-        with pytest.raises(LosscopeError, match="want the dimension"):
+        with pytest.raises(LosscopeError, match="without a dimension"):
             sample(relation, "distance_weighted", d, generators(1), into=Pairs)
 
     @pytest.mark.parametrize("tuples", TUPLES)

@@ -410,6 +410,21 @@ def test_two_sections_of_one_name_keep_apart():
     assert len(ids) == len(set(ids))
 
 
+def test_a_function_may_make_several_sections():
+    read = Reader(page.render(EMPTY, extra_sections=[lambda context: [Section("a"), Section("b", order=1)]]))
+    assert [text for _, text in read.all("h2") if text in "ab"] == ["b", "a"]
+    assert Reader(page.render(EMPTY, extra_sections=[lambda context: []])).all("h1")
+
+
+def test_the_evidence_of_a_sentence_is_set_apart():
+    result = fixture.result(2)
+    read = Reader(page.render(result))
+    apart = [text for attrs, text in read.all("span") if attrs.get("class") == "evidence"]
+    told = [wording.evidence(row) for row in result.verdicts() if row.verdict != "failed"]
+    assert told
+    assert sorted(apart) == sorted(f" ({text})".replace(" %", "\u00a0%") for text in told)
+
+
 def test_a_section_that_is_none_says_so_on_the_page():
     read = Reader(page.render(EMPTY, extra_sections=[lambda context: {"title": "x"}]))
     assert "TypeError: it returned a dict; wanted: losscope.reporting.Section" in read.all("main")[0][1]

@@ -1,4 +1,4 @@
-"""Reproducing a paper, on a paper small enough for a test: planted claims, controls, resuming, the ledger, the page."""
+"""Reproducing a tiny paper: planted claims, controls, resuming, the ledger, the page."""
 
 from __future__ import annotations
 
@@ -9,97 +9,142 @@ import numpy as np
 import pytest
 
 from losscope import cli
-from losscope import papers as claims
 from losscope.comparing import planning
+from losscope.comparing.listing import items
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
+from losscope.core.results import Reproduction
 from losscope.core.spec import Study
-from losscope.papers import cells as papers
-from losscope.papers import controls
-from losscope.papers import engine as reproducing
+from losscope.papers import controls, engine
+from losscope.papers.evidence import sides_of
+from losscope.papers.paper import paper
+from losscope.papers.planning import foresee, prepare
+from losscope.papers.zeng2025 import IMAGES, PAIR
 from losscope.run import cost as costing
 from losscope.run import launch
 from losscope.run.store import Store
 
 SMALL = {"classes": 4, "points": 24, "dimensions": 8, "subclusters": 2}
-PLANTED = '''
+TINY = '''
+"""A tiny paper: planted claims, one true and one false, and every control."""
+
 from losscope.core.registry import register
+from losscope.papers.paper import (
+    Baselines, Beside, Cell, Claim, Compared, Curves, Paper, RestingPoints, Rises, Runs, scale_free
+)
+
+PAIR = ("contrastive", "triplet")
+BLIND = "contrastive_label_blind"
+GRID = tuple(f"{loss}(margin={margin})" for loss in PAIR for margin in (0.3, 1.0))
+SMALL = {"classes": 4, "points": 24, "dimensions": 8, "subclusters": 2}
 
 
-@register("claim", "planted-true", paper="tiny", statement="triplet has the larger intra-class variance", source="planted",
-          data=("synthetic",), measure="intra_variance")
-def true(evidence):
-    """True."""
-    return evidence.claim("triplet", "higher", "contrastive", "intra_variance")
+def cell(protocol, losses, role="claims", epochs=3):
+    return Cell("synthetic", protocol, losses, role, options=SMALL, epochs=epochs, batch_size=32, tune=False)
 
 
-@register("claim", "planted-false", paper="tiny", statement="contrastive has the larger intra-class variance on synthetic data",
-          source="planted", data=("synthetic",), measure="intra_variance")
-def false(evidence):
-    """False."""
-    return evidence.claim("contrastive", "higher", "triplet", "intra_variance")
-
-
-@register("claim", "planted-late", paper="tiny", statement="late", source="planted", data=("synthetic",),
-          measure="hard_share")
-def late(evidence):
-    """On a part of training."""
-    return evidence.claim("triplet", "higher", "contrastive", "hard_share", during=(0.5, 1.0))
-
-
-@register("claim", "planted-detail", paper="tiny", statement="detail", source="planted", data=(), measure="fine_recall_at_1")
-def detail(evidence):
-    """An association."""
-    return evidence.rises("intra_variance", "fine_recall_at_1")
+@register("paper", "tiny", title="A tiny paper")
+def tiny():
+    """Planted claims on a tiny study."""
+    here = ("synthetic",)
+    true, false = Compared("triplet", "higher", "contrastive"), Compared("contrastive", "higher", "triplet")
+    late = Compared("triplet", "higher", "contrastive", during=(0.5, 1.0))
+    larger = "has the larger intra-class variance"
+    return Paper(
+        losses=PAIR,
+        cells=(
+            cell("paper", PAIR),
+            cell("matched", PAIR),
+            cell("paper", GRID, "margins"),
+            cell("paper", ("contrastive",), "images", epochs=4),
+            cell("paper", (BLIND,), "blind"),
+        ),
+        claims=(
+            Claim("planted-true", f"triplet {larger}", "planted", "intra_variance", true, here),
+            Claim("planted-false", f"contrastive {larger} on synthetic data", "planted", "intra_variance",
+                  false, here),
+            Claim("planted-late", "late", "planted", "hard_share", late, here),
+            Claim("planted-detail", "detail", "planted", "fine_recall_at_1", Rises(("intra_variance",))),
+        ),
+        controls=(
+            scale_free("triplet", "contrastive", ("planted-true",)),
+            Curves(("intra_inter_ratio",)),
+            Beside(
+                "equal-images", "Equal images", "As many images.", ("intra_variance", "recall_at_1"),
+                (
+                    ("equal updates", Runs("triplet"), Runs("contrastive")),
+                    ("equal images", Runs("triplet"), Runs("contrastive", "images")),
+                ),
+            ),
+            RestingPoints(("contrastive",)),
+            Baselines(),
+            Beside(
+                "label-blind", "The fault in the scripts", "Blind to labels.", ("recall_at_1",),
+                (
+                    ("the claim", Runs("triplet"), Runs("contrastive")),
+                    ("the table", Runs("triplet"), Runs(BLIND, "blind")),
+                    ("the fault", Runs(BLIND, "blind"), Runs("contrastive")),
+                ),
+            ),
+        ),
+    )
 '''
+TOY = '''
+"""A whole paper in one file: a cell, a true claim and a false one."""
+
+from losscope.core.registry import register
+from losscope.papers.paper import Cell, Claim, Compared, Paper
 
 
-def tiny_cells(full):
-    common = {"data": "synthetic", "options": SMALL, "epochs": 3, "batch_size": 32, "tune": False}
-    for protocol in ("paper", "matched"):
-        study = {**common, "protocol": protocol, "losses": list(papers.PAIR)}
-        yield papers.Cell("synthetic", protocol, "claims", study)
-    grid = [f"{loss}(margin={margin})" for loss in papers.PAIR for margin in (0.3, 1.0)]
-    yield papers.Cell("synthetic", "paper", "margins", {**common, "protocol": "paper", "losses": grid})
-    longer = {**common, "protocol": "paper", "losses": ["contrastive"], "epochs": 4}
-    yield papers.Cell("synthetic", "paper", "images", longer)
-    blind = {**common, "protocol": "paper", "losses": [papers.BLIND]}
-    yield papers.Cell("synthetic", "paper", "blind", blind)
+@register("paper", "toy", title="A toy paper")
+def toy():
+    """Which loss keeps more variance?"""
+    options = {"classes": 4, "points": 24, "dimensions": 8}
+    losses = ("contrastive", "triplet")
+    return Paper(
+        losses=losses,
+        cells=(Cell("synthetic", "paper", losses, options=options, epochs=3, batch_size=32),),
+        claims=(
+            Claim("toy-true", "triplet keeps more variance", "made up", "intra_variance",
+                  Compared("triplet", "higher", "contrastive"), ("synthetic",)),
+            Claim("toy-false", "contrastive keeps more variance", "made up", "intra_variance",
+                  Compared("contrastive", "higher", "triplet"), ("synthetic",)),
+        ),
+        protocols=("paper",),
+    )
+'''
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """The tiny paper and its planted claims, registered while this module's tests run."""
-    file = tmp_path_factory.mktemp("plugin") / "planted.py"
-    file.write_text(PLANTED)
-    kept = dict(registry._plugins), dict(registry._plugin_sources)
-    papers.PAPERS["tiny"] = papers.Paper("A tiny paper", tiny_cells, papers.PAIR)
-    yield str(file)
-    del papers.PAPERS["tiny"]
-    registry._plugins, registry._plugin_sources = kept
+    """The file of the tiny paper, which is registered while this module's tests run."""
+    file = tmp_path_factory.mktemp("plugin") / "tiny.py"
+    file.write_text(TINY)
+    with registry.forgetting():
+        yield str(file)
 
 
 def planned(plugin, out, seeds=8, **more):
-    return reproducing.prepare("tiny", seeds=seeds, out=out, plugins=[plugin], engine="here", **more)
+    return prepare("tiny", seeds=seeds, out=out, plugins=[plugin], engine="here", **more)
 
 
 @pytest.fixture(scope="module")
 def done(tiny, tmp_path_factory):
     out = tmp_path_factory.mktemp("store")
     said = []
-    return reproducing.run(planned(tiny, out), say=said.append), out, said
+    return engine.run(planned(tiny, out), say=said.append), out, said
 
 
-def first_cell_only(monkeypatch):
-    one = papers.Paper("A tiny paper", lambda full: iter([next(tiny_cells(full))]), papers.PAIR)
-    monkeypatch.setitem(papers.PAPERS, "tiny", one)
+def first_cell(plugin, out, **more):
+    """The first cell of the tiny paper alone."""
+    made = planned(plugin, out, **more)
+    made.pieces = made.pieces[:1]
+    return made
 
 
 def find(result, name, protocol="paper", together=False):
     found = [
-        row
-        for row in result.data["claims"]
-        if (row["id"], row["protocol"], row["together"]) == (name, protocol, together)
+        row for row in result.claims if (row.id, row.protocol, row.together) == (name, protocol, together)
     ]
     assert len(found) == 1
     return found[0]
@@ -108,14 +153,14 @@ def find(result, name, protocol="paper", together=False):
 def test_planted_claims_come_out_as_they_are(done):
     result, _, said = done
     true, false = find(result, "planted-true"), find(result, "planted-false")
-    assert (true["verdict"], false["verdict"]) == ("reproduced", "contradicted")
-    assert true["measured"] == pytest.approx(1 / false["measured"]) and true["n"] == 8
+    assert (true.verdict, false.verdict) == ("reproduced", "contradicted")
+    assert true.measured == pytest.approx(1 / false.measured) and true.n == 8
     assert any("runs in" in one for one in said) and any("smallest corrected p" in one for one in said)
-    assert find(result, "planted-true", together=True)["verdict"] == "reproduced"
+    assert find(result, "planted-true", together=True).verdict == "reproduced"
 
 
-def test_every_row_has_the_keys_of_the_contract(done):
-    keys = (
+def test_the_json_object_is_the_result(done):
+    keys = [
         "id",
         "statement",
         "source",
@@ -128,18 +173,18 @@ def test_every_row_has_the_keys_of_the_contract(done):
         "verdict",
         "seeds_needed",
         "reason",
-    )
+    ]
     result, _, _ = done
-    assert {row["protocol"] for row in result.data["claims"]} == {"paper", "matched"}
-    for row in result.data["claims"]:
-        assert all(key in row for key in keys)
-    assert json.loads(result.json()) == result.data
+    shown = json.loads(result.json_text())
+    assert shown["schema"] == 2 and {row["protocol"] for row in shown["claims"]} == {"paper", "matched"}
+    assert all(key in row for row in shown["claims"] for key in keys)
+    assert Reproduction.from_json(result.json_text()) == result
 
 
 def test_values_are_the_stored_runs_and_differences_pair_by_seed(done, tiny):
     result, out, _ = done
     piece = planned(tiny, out).pieces[0]
-    sides = {side.loss: side for side in reproducing.sides_of(piece)}
+    sides = {side.loss: side for side in sides_of(piece)}
     for loss, side in sides.items():
         for run, run_id in zip(piece.plan.runs, piece.plan.ids, strict=True):
             if run.loss.name == loss:
@@ -151,13 +196,13 @@ def test_values_are_the_stored_runs_and_differences_pair_by_seed(done, tiny):
                 curve = side.curves["hard_share"][run.seed]
                 assert np.array_equal(curve[np.isfinite(curve)], rows["value"].to_numpy())
     a, b = (np.log(np.array(sides[loss].of("intra_variance"))) for loss in ("triplet", "contrastive"))
-    assert find(result, "planted-true")["measured"] == pytest.approx(np.exp((a - b).mean()))
+    assert find(result, "planted-true").measured == pytest.approx(np.exp((a - b).mean()))
 
 
 def test_controls_explain_without_verdicts(done):
     result, _, _ = done
-    rows = result.data["controls"]
-    by = {name: [row for row in rows if row["id"] == name] for name in {row["id"] for row in rows}}
+    rows = result.controls
+    by = {name: [row for row in rows if row.id == name] for name in {row.id for row in rows}}
     assert {
         "scale-free-variance",
         "margin-sensitivity",
@@ -165,40 +210,32 @@ def test_controls_explain_without_verdicts(done):
         "fixed-points",
         "label-blind",
     } <= set(by)
-    assert not any("verdict" in row for row in rows)
-    margins = {
-        (row["loss"], row["margin"]) for row in by["margin-sensitivity"] if row["measure"] == "intra_variance"
-    }
-    assert margins == {(loss, margin) for loss in papers.PAIR for margin in (0.3, 1.0)}
-    assert any(row["measure"] == "fine_recall_at_1" for row in by["margin-sensitivity"])
-    labels = {row["label"] for row in by["equal-images"]}
+    assert not any(hasattr(row, "verdict") for row in rows)
+    margins = {(row.loss, row.margin) for row in by["margin-sensitivity"] if row.measure == "intra_variance"}
+    assert margins == {(loss, margin) for loss in PAIR for margin in (0.3, 1.0)}
+    assert any(row.measure == "fine_recall_at_1" for row in by["margin-sensitivity"])
+    labels = {row.label for row in by["equal-images"]}
     assert labels == {"equal updates", "equal images, contrastive for 4 epochs"}
     same = [
-        row
-        for row in by["equal-images"]
-        if row["label"] == "equal updates" and row["measure"] == "intra_variance"
+        row for row in by["equal-images"] if row.label == "equal updates" and row.measure == "intra_variance"
     ]
-    assert same[0]["measured"] == pytest.approx(find(result, "planted-true")["measured"])
+    assert same[0].measured == pytest.approx(find(result, "planted-true").measured)
     # 4 classes and the background lie at most a simplex of 5 apart; contrastive rests at its margin.
-    triplet = next(
-        row for row in by["fixed-points"] if row["loss"] == "triplet" and row["protocol"] == "paper"
-    )
-    assert triplet["expected"] == pytest.approx(np.sqrt(10 / 4))
-    contrastive = next(row for row in by["fixed-points"] if row["loss"] == "contrastive")
-    assert contrastive["expected"] == contrastive["margin"] == 1.0
-    blind = [row for row in by["label-blind"] if row["measure"] == "recall_at_1"]
-    assert len(blind) == 3 and blind[0]["measured"] == pytest.approx(
-        blind[1]["measured"] + blind[2]["measured"]
-    )
+    triplet = next(row for row in by["fixed-points"] if row.loss == "triplet" and row.protocol == "paper")
+    assert triplet.expected == pytest.approx(np.sqrt(10 / 4))
+    contrastive = next(row for row in by["fixed-points"] if row.loss == "contrastive")
+    assert contrastive.expected == contrastive.margin == 1.0
+    blind = [row for row in by["label-blind"] if row.measure == "recall_at_1"]
+    assert len(blind) == 3 and blind[0].measured == pytest.approx(blind[1].measured + blind[2].measured)
 
 
 def test_a_second_call_trains_nothing_and_says_the_same(done, tiny, monkeypatch):
     result, out, _ = done
     again = planned(tiny, out)
-    foreseen = reproducing.dry_run(again)
-    assert foreseen["runs_left"] == 0 and foreseen["seconds"] == 0
+    foreseen = foresee(again).plan
+    assert foreseen.runs_left == 0 and foreseen.seconds == 0
     monkeypatch.setattr(launch, "run_group", lambda *_: pytest.fail("something was trained again"))
-    assert reproducing.run(again).data["claims"] == result.data["claims"]
+    assert engine.run(again).claims == result.claims
 
 
 def test_runs_are_shared_with_compare(done):
@@ -219,20 +256,19 @@ def test_runs_are_shared_with_compare(done):
 
 def test_dry_run_says_cost_and_attainable_p_and_trains_nothing(tiny, tmp_path):
     made = planned(tiny, tmp_path, seeds=2)
-    foreseen = reproducing.dry_run(made)
+    foreseen = foresee(made).plan
     assert not list(Store(tmp_path).runs())
     # The margin 1.0 of the grid is the paper's own: these runs are counted once.
-    assert foreseen["runs"] == foreseen["runs_left"] == 2 * (4 + 4 + 2 + 1 + 1)
-    assert foreseen["seconds"] > 0 and foreseen["tests_in_family"] == 4
-    assert foreseen["p_attainable"] == 1.0 and "too few" in foreseen["sentence"]
-    assert {cell["for"] for cell in foreseen["cells"]} == {"claims", "margins", "images", "blind"}
+    assert foreseen.runs == foreseen.runs_left == 2 * (4 + 4 + 2 + 1 + 1)
+    assert foreseen.seconds > 0 and foreseen.tests_in_family == 4
+    assert foreseen.p_attainable == 1.0 and "too few" in foreseen.sentence
+    assert {cell.role for cell in foreseen.cells} == {"claims", "margins", "images", "blind"}
     # The speeds are kept: a second look measures nothing.
     assert costing.kind_of(made.pieces[0].plan.runs[0]) in Store(tmp_path).read_json(costing.SPEEDS)
 
 
 def test_stopped_and_started_again_it_ends_as_if_it_had_not_been(done, tiny, tmp_path, monkeypatch):
     whole, _, _ = done
-    first_cell_only(monkeypatch)
     real, count = launch.run_group, []
 
     def until_the_second(group, progress=None):
@@ -243,18 +279,15 @@ def test_stopped_and_started_again_it_ends_as_if_it_had_not_been(done, tiny, tmp
 
     monkeypatch.setattr(launch, "run_group", until_the_second)
     with pytest.raises(KeyboardInterrupt):
-        reproducing.run(planned(tiny, tmp_path))
+        engine.run(first_cell(tiny, tmp_path))
     stored = len(list(Store(tmp_path).runs()))
     assert stored == 16
     monkeypatch.setattr(launch, "run_group", real)
-    again = planned(tiny, tmp_path)
-    assert reproducing.dry_run(again)["runs_left"] == 16
-    resumed, uninterrupted = (find(one, "planted-true") for one in (reproducing.run(again), whole))
-    assert {
-        **resumed,
-        "tests_in_family": 4,
-        "p_holm": uninterrupted["p_holm"],
-    } == uninterrupted  # no grid here
+    again = first_cell(tiny, tmp_path)
+    assert foresee(again).plan.runs_left == 16
+    resumed, uninterrupted = (find(one, "planted-true") for one in (engine.run(again), whole))
+    family = {"tests_in_family": 4, "p_holm": uninterrupted.p_holm}  # no grid here
+    assert resumed.model_copy(update=family) == uninterrupted
     sessions = Store(tmp_path).read_json("reproductions/tiny/sessions.json")["sessions"]
     assert [one["runs_left"] for one in sessions] == [16]
 
@@ -272,28 +305,48 @@ def test_the_ledger_as_table_markdown_and_page(done):
     ledger = (folder / "ledger.md").read_text()
     assert ledger == result.table("md")
     assert "contrastive has the larger intra-class variance on synthetic data" in ledger
-    for title in ("Scale free variance", "Margin sensitivity", "Equal images", "Label blind"):
+    for title in ("Variance without scale", "Margin sensitivity", "Equal images", "The fault in the scripts"):
         assert f"### {title}" in ledger
     page = (folder / "report.html").read_text()
     for words in (
         "The claims",
         "Margin sensitivity",
-        "The fault in the authors",
+        "The fault in the scripts",
         "planted-false",
         "The studies",
     ):
         assert words in page
-    assert json.loads((folder / "result.json").read_text()) == result.data
-    assert (out / "studies" / result.data["studies"][0]["study"] / "report.html").is_file()
+    assert Reproduction.from_json((folder / "result.json").read_text()) == result
+    assert (out / "studies" / str(result.studies[0].study) / "report.html").is_file()
 
 
-def test_adding_seeds_is_another_look(done, tiny, monkeypatch):
+def test_adding_seeds_is_another_look(done, tiny):
     _, out, _ = done
-    first_cell_only(monkeypatch)
-    later = reproducing.run(planned(tiny, out, seeds=9))
-    assert find(later, "planted-true")["look"] == 2 and find(later, "planted-true")["alpha"] == pytest.approx(
-        0.008
-    )
+    later = find(engine.run(first_cell(tiny, out, seeds=9)), "planted-true")
+    assert later.look == 2 and later.alpha == pytest.approx(0.008)
+
+
+def printed(arguments, capsys):
+    """The JSON object that a command prints."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_whole_paper_is_one_plugin_file(tmp_path, capsys):
+    """Listed, foreseen and reproduced by the command line, from one file."""
+    file, out = tmp_path / "toy.py", tmp_path / "runs"
+    file.write_text(TOY)
+    run = ["reproduce", "toy", "--plugin", str(file), "--seeds", "7", "--engine", "here", "--out", str(out)]
+    with registry.forgetting():
+        assert printed([*run, "--dry-run", "--json"], capsys)["runs"] == 7 * 4
+        shown = printed([*run, "--json"], capsys)
+        found = {row["id"]: row["verdict"] for row in shown["claims"] if not row["together"]}
+        assert found == {"toy-true": "reproduced", "toy-false": "contradicted"}
+        assert shown["data"]["title"] == "A toy paper" and "toy-true" in shown["summary"][1]
+        assert [claim["paper"] for claim in items("claims")["claims"]].count("toy") == 2
+    assert (out / "reproductions" / "toy" / "report.html").is_file()
 
 
 @pytest.mark.parametrize(
@@ -316,37 +369,36 @@ def test_data_that_are_not_here_are_named(tiny, tmp_path, monkeypatch):
     with pytest.raises(
         LosscopeError, match="none of the data of zeng2026 is on this machine: cub200, cars196"
     ):
-        reproducing.prepare("zeng2026", out=tmp_path)
+        prepare("zeng2026", out=tmp_path)
 
 
 def test_reduced_images_say_the_papers_updates(data_root, tmp_path):
-    made = reproducing.prepare("zeng2025", only=["mnist"], seeds=2, out=tmp_path, data_root=str(data_root))
+    made = prepare("zeng2025", only=["mnist"], seeds=2, out=tmp_path, data_root=str(data_root))
     paper = next(piece for piece in made.pieces if piece.cell.protocol == "paper")
     assert paper.reduced == "2,000 of 60,000 images and 96 updates, the paper's own run has 4,700"
     assert len(paper.plan.source.splits(0).train) == len(paper.plan.source.splits(0).test) == 2000
 
 
 def test_the_papers_cells():
-    cells = papers.cells_of("zeng2025")
+    found = paper("zeng2025")
+    cells = found.chosen()
     assert {cell.protocol for cell in cells if cell.role == "claims"} == {"paper", "matched"}
-    for entry in claims.claims_of("zeng2025").values():
-        assert set(entry.facts.data) <= {cell.data for cell in cells}
-    assert all("limit" in cell.study["options"] for cell in cells if cell.known in papers.IMAGES)
-    whole = [cell for cell in papers.cells_of("zeng2025", full=True) if cell.known in papers.IMAGES]
-    assert not any("limit" in cell.study["options"] for cell in whole)
-    seven = papers.cells_of("zeng2026")
-    assert all(len(cell.study["losses"]) == 7 for cell in seven)
+    for claim in found.claims:
+        assert set(claim.data) <= {cell.label for cell in cells}
+    assert all("limit" in cell.options for cell in cells if cell.data in IMAGES)
+    whole = [cell for cell in found.chosen(full=True) if cell.data in IMAGES]
+    assert whole and not any("limit" in cell.options for cell in whole)
+    assert all(len(cell.losses) == 7 for cell in paper("zeng2026").chosen())
 
 
 def test_the_tuning_risk_is_a_kept_measurement():
     kept = controls.tuning_risk()
-    assert kept is not None and kept["command"] == "losscope reproduce aa"
-    labels = [row["label"] for row in kept["rows"]]
-    assert labels == ["tuned values shared", "each name tuned on its own"]
-    for row in kept["rows"]:
-        assert row["studies"] == 200 and row["rate"] == row["directional"] / 200
-        assert row["low"] <= row["rate"] <= row["high"]
-    assert kept["rows"][0]["directional"] <= 18
+    assert kept is not None and kept.command == "losscope reproduce aa"
+    assert [row.label for row in kept.rows] == ["tuned values shared", "each name tuned on its own"]
+    for row in kept.rows:
+        assert row.studies == 200 and row.rate == row.directional / 200
+        assert row.low <= row.rate <= row.high
+    assert kept.rows[0].directional <= 18
 
 
 def test_the_meter_goes_by_cost_and_speaks_now_and_then(done, tiny, monkeypatch):

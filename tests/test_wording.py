@@ -17,11 +17,13 @@ from losscope.core import wording
 from losscope.core.results import (
     ClaimReason,
     Comparison,
+    DataDescription,
     DesignPlan,
     Edge,
     Ground,
     NotComparable,
     Recommendation,
+    Result,
     Settings,
 )
 from losscope.stats import Measured, analyse
@@ -135,6 +137,40 @@ def test_no_field_is_missing_in_a_sentence(name):
         assert sentence[0] == sentence[0].upper() or sentence.startswith(
             tuple(LABELS.values()) + row_names(found)
         )
+
+
+def result_of(found, settings) -> Result:
+    return Result(
+        data=DataDescription(name="planted", title="planted", kind="runs", described=""),
+        protocol=None,
+        seeds=tuple(range(10)),
+        goal=found.recommendation.goal or "retrieval",
+        losses=found.losses,
+        baselines=found.baselines,
+        settings=tuple(settings),
+        paired=found.paired,
+        recommendation=found.recommendation,
+    )
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_the_parts_of_a_sentence_are_the_sentence_and_hold_what_they_say(name):
+    found, settings = PLANTED[name]
+    for row in found.paired:
+        parts = wording.sentence_parts(row, settings)
+        assert str(parts) == row.sentence == parts.before_evidence + parts.bracket + parts.rest
+        assert "interval" not in parts.before_evidence and "p = " not in parts.before_evidence
+        assert wording.evidence(row) in parts.evidence or row.verdict in ("failed", "not_comparable")
+    claim, rest = wording.answer(result_of(found, settings))
+    assert claim + rest == found.recommendation.sentences[0]
+    assert 10 < len(claim) < 120 and "(0." not in claim and "p = " not in claim
+
+
+def test_no_recommendation_has_no_answer():
+    found, settings = PLANTED["higher"]
+    result = result_of(found, settings)
+    nothing = result.model_copy(update={"recommendation": Recommendation(goal=None, loss=None)})
+    assert wording.answer(nothing) == ("", "")
 
 
 def row_names(found) -> tuple[str, ...]:

@@ -1,6 +1,14 @@
 """losscope: which metric-learning loss, and what it does to embeddings and gradients.
 
-Everything public is imported at first use, so that ``import losscope`` never imports torch.
+There is one function for each command (``compare``, ``judge``, ``audit``, ``reproduce``, ``report``,
+``embed``, ``bench``), a loss as a module (``loss``), a stored result (``load``), data (``read``), the
+measures by name, and the classes from which to build a loss, a measure or a study of your own. Everything is
+imported at first use, so that ``import losscope`` imports neither torch nor pandas.
+
+>>> import losscope
+>>> triplet = losscope.loss("triplet(margin=0.2)")
+>>> losscope.retrieval([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]], [0, 0, 1, 1])["recall_at_1"]
+1.0
 """
 
 from __future__ import annotations
@@ -10,21 +18,34 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+# Beside __init__.pyi, which says the same to editors and type checkers.
 _PUBLIC = {
-    "LosscopeError": "losscope.core.errors",
+    "Labels": "losscope.pairs",
     "LossSpec": "losscope.core.spec",
+    "LosscopeError": "losscope.core.errors",
+    "Pairs": "losscope.pairs",
     "Protocol": "losscope.core.spec",
-    "Study": "losscope.core.spec",
     "Relation": "losscope.pairs",
+    "Result": "losscope.comparing.reading",
+    "Study": "losscope.core.spec",
     "Terms": "losscope.pairs",
-    "Result": "losscope.core.results",
-    "compare": "losscope.comparing",
-    "judge": "losscope.comparing",
-    "load": "losscope.comparing",
+    "Triplets": "losscope.pairs",
     "audit": "losscope.auditing",
+    "bench": "losscope.benching.command",
+    "classification": "losscope.measures",
+    "compare": "losscope.comparing.running",
+    "cross_modal": "losscope.measures",
+    "embed": "losscope.features.embedding",
     "geometry": "losscope.measures",
-    "retrieval": "losscope.measures",
+    "judge": "losscope.comparing.judging",
+    "load": "losscope.comparing.reading",
+    "loss": "losscope.losses",
+    "read": "losscope.data.reading",
     "register": "losscope.core.registry",
+    "report": "losscope.comparing.reading",
+    "reproduce": "losscope.papers.engine",
+    "retrieval": "losscope.measures",
+    "verification": "losscope.measures",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -69,6 +69,10 @@ def bench(
 
     Raises:
         LosscopeError: an unknown benchmark or work, a size that cannot be, a file that cannot be written.
+
+    >>> bench("loses")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: unknown benchmark 'loses'; did you mean 'losses'? ...
     """
     if what not in KINDS:
         raise unknown("benchmark", what, KINDS)

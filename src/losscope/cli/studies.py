@@ -26,7 +26,6 @@ from losscope.cli.options import (
 )
 from losscope.cli.output import (
     Activity,
-    print_json,
     print_plan,
     print_result,
     refuse_unwritable,
@@ -225,7 +224,7 @@ def reproduce(
         from losscope.papers.aa import measure
 
         found = measure(studies=200, write=out, say=None if json else say_aside)
-        print_json(found) if json else print(found["said"])
+        print(found.json_text() if json else found.said)
         return
     say = None if json else say_aside
     planned = reproducing.prepare(
@@ -242,14 +241,13 @@ def reproduce(
         say=say,
     )
     if dry_run:
-        foreseen = reproducing.dry_run(planned, say)
-        del foreseen["costs"]
+        foreseen = reproducing.foresee(planned, say).plan
         if json:
-            print_json(foreseen)
+            print(foreseen.json_text())
         else:
-            from losscope.reporting import claim_tables as ledger
+            from losscope.reporting import claim_tables
 
-            terminal().print(ledger.foreseen(foreseen))
+            terminal().print(claim_tables.foreseen(foreseen))
         return
     with work_progress(quiet=json) as show:
         result = reproducing.run(planned, say=say, show=show)
@@ -259,7 +257,7 @@ def reproduce(
         print(result.table("md"))
     else:
         terminal().print(result.table())
-        print(f"\nPage: {result.data['report']}\nLedger: {result.data['ledger']}")
+        print(f"\nPage: {result.report_file}\nLedger: {result.ledger}")
 
 
 @app.command

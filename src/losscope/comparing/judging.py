@@ -51,6 +51,16 @@ def judge(
 
     Raises:
         LosscopeError: an unreadable file, a missing column, an unknown measure, seeds that do not pair.
+
+    >>> import tempfile
+    >>> rows = [f"{loss},{seed},recall_at_1,{value + seed / 1000}"
+    ...         for loss, value in (("ours", 0.9), ("theirs", 0.8)) for seed in range(8)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = Path(folder, "scores.csv")
+    ...     _ = table.write_text("loss,seed,measure,value\\n" + "\\n".join(rows))
+    ...     result = judge(str(table))
+    >>> len(result.verdicts())
+    1
     """
     for text in declare:
         _declare(text)

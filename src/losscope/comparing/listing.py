@@ -9,13 +9,14 @@ from losscope.core import registry
 from losscope.core.errors import unknown
 from losscope.core.quantities import QUANTITIES
 from losscope.data.loading import present
+from losscope.papers.paper import papers
 
 KINDS = {"losses": "loss", "data": "data", "models": "model", "measures": "measure", "claims": "claim"}
 COLUMNS = {
     "losses": ("name", "summary", "parameters"),
     "models": ("name", "summary", "inputs"),
     "measures": ("name", "definition", "better", "scale", "indifference"),
-    "claims": ("name", "summary", "source"),
+    "claims": ("name", "statement", "paper", "source"),
 }
 
 
@@ -24,7 +25,8 @@ def items(what: str | None = None, root: str | Path | None = None) -> dict[str, 
     if what is not None and what not in KINDS:
         raise unknown("list", what, KINDS)
     wanted = [what] if what is not None else list(KINDS)
-    found = {plural: _measures() if plural == "measures" else _entries(plural) for plural in wanted}
+    special = {"measures": _measures, "claims": _claims}
+    found = {plural: special[plural]() if plural in special else _entries(plural) for plural in wanted}
     for row in found.get("data", ()):
         row["here"] = present(row["name"], root)
     return found
@@ -54,6 +56,22 @@ def _measures() -> list[dict[str, Any]]:
             "group": one.group,
         }
         for one in QUANTITIES.values()
+    ]
+
+
+def _claims() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": claim.id,
+            "paper": paper.name,
+            "statement": claim.statement,
+            "source": claim.source,
+            "data": claim.data,
+            "measure": claim.measure,
+            "timing": claim.timing,
+        }
+        for paper in papers()
+        for claim in paper.claims
     ]
 
 

@@ -1,6 +1,6 @@
-"""The authors' single values beside ours: inside the prediction interval of one further run, or by how much not.
+"""Published single values beside ours: inside the prediction interval of one further run, or by how much not.
 
-From the notebooks of Zeng 2025 (training set, ± over classes).
+The values are those that the registered papers name under their own protocols.
 """
 
 from __future__ import annotations
@@ -8,41 +8,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from losscope import stats
-from losscope.core import registry
 from losscope.core.results import LossResult, PublishedValue
-
-SOURCE = "Zeng 2025, the authors' notebooks"
-VALUES: dict[str, dict[str, dict[str, float]]] = {
-    "synthetic": {
-        "contrastive": {"intra_variance": 0.0118, "inter_distance": 1.2611},
-        "triplet": {"intra_variance": 0.0329, "inter_distance": 1.4418},
-    },
-    "mnist": {
-        "contrastive": {"intra_variance": 0.0030, "inter_distance": 1.0347},
-        "triplet": {"intra_variance": 0.0059, "inter_distance": 1.4840},
-    },
-}
+from losscope.papers.paper import published
 
 
 def beside(data: str, protocol: str, losses: Sequence[LossResult]) -> tuple[PublishedValue, ...]:
-    """A row for each published value that a study of these data measured, under a protocol that may be held to it.
+    """A row for each published value that a study of these data under this protocol measured.
 
     Rows carry the 95 % prediction interval of one further run, and the mean on the test split as ``held_out``.
     """
-    if not registry.entry("protocol", protocol).facts.published:
-        return ()
+    numbers = published(data, protocol)
     rows = []
     for loss in losses:
-        for measure, value in VALUES.get(data, {}).get(loss.spec.name if loss.spec else "", {}).items():
-            own = loss.measures.get(measure)
-            if own is not None:
+        for number in numbers:
+            own = loss.measures.get(number.measure)
+            if own is not None and loss.spec is not None and loss.spec.name == number.loss:
                 rows.append(
                     PublishedValue(
                         loss=loss.name,
-                        measure=measure,
-                        held_out=loss.mean(f"{measure}@test"),
-                        source=SOURCE,
-                        **stats.published_value(own.values, value)._asdict(),
+                        measure=number.measure,
+                        held_out=loss.mean(f"{number.measure}@test"),
+                        source=number.source,
+                        **stats.published_value(own.values, number.value)._asdict(),
                     )
                 )
     return tuple(rows)

@@ -38,6 +38,12 @@ def compare(
 
     Raises:
         LosscopeError: for any mistake in what was given, before anything is trained.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     result = compare("synthetic", protocol="paper", seeds=2, epochs=1, out=folder)
+    >>> len(result.verdicts())
+    5
     """
     study = Study.of(data=data, losses=losses, seeds=seeds, **options)
     return run(study, say=say, activity=activity)

@@ -212,7 +212,6 @@ class ProtocolFacts(Facts):
     Attributes:
         title: how a sentence calls it, after "under".
         tunes: the kinds of data on which it tunes each loss before the final runs.
-        published: whether a number of the paper itself can be tested under it.
         like: the protocol whose defaults a loss takes that declares none for this one.
         defaults: by loss, hyperparameters under this protocol.
     """
@@ -220,7 +219,6 @@ class ProtocolFacts(Facts):
     noun: ClassVar[str] = "protocol"
     title: str
     tunes: Names = ()
-    published: bool = False
     like: str = "matched"
     defaults: dict[str, dict[str, Value]] = {}
 

@@ -5,7 +5,6 @@ data set. Its registration says what a comparison needs besides the numbers:
 
 - ``title``: how a sentence calls it, after "under";
 - ``tunes``: the kinds of data on which it tunes each loss before the final runs;
-- ``published``: whether a number of the paper itself can be tested under it, and stands beside ours;
 - ``like``: the protocol whose defaults a loss takes that declares none for this one;
 - ``defaults``: hyperparameters of losses under this protocol, by the loss's name.
 """
@@ -24,7 +23,6 @@ from losscope.core.spec import Protocol
     "matched",
     title="the matched protocol",
     tunes=("vectors", "features", "pair"),
-    published=False,
     like="matched",
     defaults={},
 )
@@ -53,7 +51,6 @@ def matched(kind: str, data: str = "") -> Protocol:
     "paper",
     title="the paper's own protocol",
     tunes=(),
-    published=True,
     like="paper",
     defaults={},
 )

@@ -586,6 +586,15 @@ class Control(Frozen):
     note: str | None = None
 
 
+class ControlDescription(Frozen):
+    """What a control shows, in words; ``curves``: its rows are points of curves over each loss's margin."""
+
+    id: str
+    title: str
+    note: str
+    curves: bool = False
+
+
 class StudyLink(Frozen):
     """A study of a reproduction: its settings, its folder, and the relative path of its page."""
 
@@ -600,7 +609,11 @@ class StudyLink(Frozen):
 
 
 class Reproduction(Viewed):
-    """Every claim of a paper with its verdict, and the controls. What ``losscope reproduce --json`` prints."""
+    """Every claim of a paper with its verdict, and the controls. What ``losscope reproduce --json`` prints.
+
+    ``data``: the paper, and what was run of it. ``losses``: those that the paper is about. ``summary``: what came out,
+    in sentences. ``descriptions``: what each of the ``controls`` shows.
+    """
 
     kind: ClassVar[str] = "reproduction"
     paper: str
@@ -612,6 +625,7 @@ class Reproduction(Viewed):
     summary: tuple[str, ...] = ()
     claims: tuple[ClaimVerdict, ...] = ()
     controls: tuple[Control, ...] = ()
+    descriptions: tuple[ControlDescription, ...] = ()
     studies: tuple[StudyLink, ...] = ()
     notes: tuple[str, ...] = ()
     store: str | None = None
@@ -621,6 +635,31 @@ class Reproduction(Viewed):
 
     def __str__(self) -> str:
         return " ".join(self.summary)
+
+
+class RiskRow(Frozen):
+    """How many of some studies of one loss under two names told the names apart; ``rate`` with its 95 % interval."""
+
+    label: str
+    data: str
+    directional: int
+    studies: int
+    seeds: int
+    rate: Number
+    low: Number
+    high: Number
+    command: str
+
+
+class TuningRisk(Document):
+    """How often verdicts tell one loss from itself. What ``losscope reproduce aa --json`` prints."""
+
+    kind: ClassVar[str] = "tuning risk"
+    command: str
+    rows: tuple[RiskRow, ...]
+    said: str
+    losscope: str
+    machine: str
 
 
 class DesignPlan(Frozen):
@@ -874,6 +913,7 @@ def schemas() -> Mapping[str, dict[str, Any]]:
         BenchResult,
         Embedding,
         StoreCheck,
+        TuningRisk,
     )
     return {document.kind: document.model_json_schema(mode="serialization") for document in documents}
 
@@ -894,6 +934,7 @@ __all__ = [
     "ClaimWord",
     "Comparison",
     "Control",
+    "ControlDescription",
     "DataDescription",
     "DesignPlan",
     "Document",
@@ -918,6 +959,7 @@ __all__ = [
     "Reproduction",
     "ReproductionPlan",
     "Result",
+    "RiskRow",
     "Scale",
     "Settings",
     "SideResult",
@@ -926,6 +968,7 @@ __all__ = [
     "StudyPlan",
     "Trial",
     "Tuned",
+    "TuningRisk",
     "Undecided",
     "Viewed",
     "schemas",

@@ -81,6 +81,12 @@ class Protocol(Strict):
     ``partners``: where a random partner comes from, the ``batch`` or the whole training ``set``.
     ``geometry_split``: on which split geometry is measured; ``background`` says whether the label -1
     is a class of its own there. ``curve_rows``: validation rows of the quality curve, at most.
+
+    >>> own = Protocol(
+    ...     name="mine", model="mlp", hidden=(64,), embedding_size=32, epochs=5, batch_size=64, batching="shuffled"
+    ... )
+    >>> own.learning_rate, own.geometry_split
+    (0.001, 'test')
     """
 
     name: str
@@ -173,7 +179,11 @@ class Run(Strict):
 
 
 class Study(Strict):
-    """What ``losscope run STUDY.toml`` and ``losscope compare`` do: data × losses × seeds, one protocol."""
+    """What ``losscope run STUDY.toml`` and ``losscope compare`` do: data × losses × seeds, one protocol.
+
+    >>> Study.of(losses="triplet(margin=0.2),contrastive", seeds=3).losses
+    ['triplet(margin=0.2)', 'contrastive']
+    """
 
     data: str = "digits"
     losses: list[str] = Field(default_factory=lambda: ["contrastive", "triplet"], min_length=1)

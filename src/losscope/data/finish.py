@@ -185,7 +185,7 @@ def check_arrays(draft: Draft) -> None:
     """Raise for lengths that differ, no rows, and values that are not finite (how many, and where)."""
     assert draft.labels is not None
     rows = len(draft.labels)
-    require(rows > 0, f"{draft.name} has no rows")
+    require(rows > 0, f"{draft.name} has no rows; wanted: rows of at least two classes")
     for what in ("inputs", "second", "fine_labels", "groups", "names", "role"):
         array = getattr(draft, what)
         if array is not None and len(array) != rows:
@@ -235,7 +235,7 @@ def numbered(values: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, tupl
     if values.dtype.kind == "f":
         require(
             bool(np.all(np.isfinite(values)) and np.all(values == np.round(values))),
-            f"{int((~np.isfinite(values)).sum()):,} labels are missing and others may have a fraction; "
+            f"{int((~np.isfinite(values)).sum()):,} labels are missing, and others may have a fraction; "
             "wanted: whole numbers or names",
         )
         values = values.astype(np.int64)
@@ -243,7 +243,8 @@ def numbered(values: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, tupl
         values = values.astype(np.int64)
         require(
             bool(np.all((values >= -1) & (values < len(names)))),
-            f"labels go from {values.min()} to {values.max()} but there are {len(names)} class names",
+            f"labels go from {values.min()} to {values.max()} but there are {len(names)} class names; "
+            f"wanted: 0 to {len(names) - 1}, or -1 for background",
         )
         return values, tuple(names)
     if values.dtype.kind in "iub":

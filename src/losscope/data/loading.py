@@ -37,7 +37,7 @@ _CACHED = 4
 
 
 def load(name_or_path: str | Path, root: str | Path | None = None, **options: Any) -> Source:
-    """The data set of a name or path, read once a process.
+    """The data set of a name or path, read once per process.
 
     ``root``: the folder with real data sets, else ``LOSSCOPE_DATA``. ``options`` are those of the loader
     and ``train_labels``, ``label_noise``, ``limit``, ``limit_test``; None means the default.
@@ -50,7 +50,10 @@ def load(name_or_path: str | Path, root: str | Path | None = None, **options: An
     (1008, 64)
     """
     name = str(name_or_path)
-    require(root is None or Path(root).expanduser().is_dir(), f"the data root {str(root)!r} is not a folder")
+    require(
+        root is None or Path(root).expanduser().is_dir(),
+        f"the data root {str(root)!r} is not a folder; wanted: the folder that the data sets are in",
+    )
     root = root or os.environ.get("LOSSCOPE_DATA") or None
     folder = Path(root).expanduser() if root else None
     options = {key: value for key, value in options.items() if value is not None}
@@ -72,7 +75,10 @@ def undecoded(
     a set that comes as features too is read as images. Raises as ``load`` does, and for generated data.
     """
     name = str(name_or_path)
-    require(root is None or Path(root).expanduser().is_dir(), f"the data root {str(root)!r} is not a folder")
+    require(
+        root is None or Path(root).expanduser().is_dir(),
+        f"the data root {str(root)!r} is not a folder; wanted: the folder that the data sets are in",
+    )
     root = root or os.environ.get("LOSSCOPE_DATA") or None
     _, own = _loader(name)
     options = {key: value for key, value in options.items() if value is not None}
@@ -84,7 +90,7 @@ def undecoded(
         options.setdefault("source", "images")
     found, shared = _found(name, Path(root).expanduser() if root else None, options)
     if not isinstance(found, Draft):
-        raise LosscopeError(f"{name} is generated vectors; a backbone wants images or sounds")
+        raise LosscopeError(f"{name} consists of generated vectors; a backbone wants images or sounds")
     return found, shared
 
 

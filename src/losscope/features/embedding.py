@@ -47,6 +47,10 @@ def embed(
 
     Raises:
         LosscopeError: for any mistake in what was given; what is computed is kept.
+
+    >>> embed("digits", "mobilenetv2.npz")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: digits has rows of shape (64,) and type float32; a backbone wants ...
     """
     start = time.monotonic()
     target = None if out is None else Path(out)

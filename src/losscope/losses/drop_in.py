@@ -37,7 +37,8 @@ class LossModule(nn.Module):
         self._into = KINDS.get(facts.takes)
         require(
             self._tuples == "all" or self._into is not None,
-            f"{spec.name} takes every row of a batch; tuples {spec.tuples!r} are for losses of pairs or triplets",
+            f"{spec.name} takes every row of a batch; "
+            f"tuples {spec.tuples!r} are for losses of pairs or triplets",
         )
         self._generator = np.random.default_rng(seed)
         self.class_vectors: nn.Parameter | None = None
@@ -90,9 +91,14 @@ class LossModule(nn.Module):
         )
         if ref_emb is None:
             return reduce(self.terms(embeddings, Relation.from_labels(labels)), self._reduction)
-        require(self.class_vectors is None, f"{self.spec.name} has class vectors, no use for ref_emb")
+        require(
+            self.class_vectors is None,
+            f"ref_emb was given to {self.spec.name}, which compares with class vectors and has no use for it",
+        )
         if ref_labels is None:
-            raise LosscopeError("ref_emb was given without ref_labels")
+            raise LosscopeError(
+                "ref_emb was given without ref_labels; one label per row of ref_emb is wanted"
+            )
         own, more = embeddings.shape[-2], ref_emb.shape[-2]
         sides = torch.arange(own + more, device=labels.device) >= own
         both = torch.cat((labels, torch.as_tensor(ref_labels, device=labels.device)), -1)

@@ -1,7 +1,7 @@
 """Losses against class vectors: arcface and center_contrastive.
 
-The class vectors (..., C, D) are parameters of the run, normalised here; the embeddings come normalised from
-the caller. Classes are numbered 0..C−1. Every row is a term.
+The class vectors (..., C, D) are parameters of the run and are normalised here; the caller normalises the
+embeddings. Classes are numbered 0..C−1. Every row is a term.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def _cosines(
         low, high = (int(extreme) for extreme in labels.aminmax())
         require(
             low >= 0 and high < w.shape[-2],
-            f"labels go from {low} to {high}; {loss} with {w.shape[-2]} class vectors wants 0..{w.shape[-2] - 1}",
+            f"labels go from {low} to {high}; "
+            f"{loss} with {w.shape[-2]} class vectors wants 0..{w.shape[-2] - 1}",
         )
     return matmul(z, w.mT), labels.expand(z.shape[:-1])
 
@@ -81,10 +82,10 @@ def arcface(
     margin: float | Tensor = 0.5,
     scale: float | Tensor = 64.0,
 ) -> Terms:
-    """ArcFace: −log softmax over classes of scale·cos θ, the own class's angle enlarged by a margin in radians.
+    """ArcFace: −log softmax over classes of scale·cos θ, with a margin added to the own class's angle.
 
-    pytorch-metric-learning's margin is in degrees. Where θ + margin would pass π, and the cosine rise again, the
-    own logit goes on as cos θ − margin·sin(margin), as in the authors' code.
+    The margin is in radians (pytorch-metric-learning's is in degrees). Where θ + margin would pass π and the
+    cosine would rise again, the own logit continues as cos θ − margin·sin(margin), as in the authors' code.
 
     Args:
         embeddings: (..., B, D).

@@ -109,10 +109,10 @@ def info_nce_force(
     floor=True,
 )
 def sup_con(embeddings: Tensor, relation: Relation, *, temperature: float | Tensor = 0.1) -> Terms:
-    """Supervised contrastive loss, the "out" form: mean over an anchor's positives of −log softmax over all others.
+    """Supervised contrastive loss: mean over an anchor's positives of −log softmax over all others.
 
-    Without the authors' factor τ/τ_base. Positives compete with each other, so that the loss has a positive
-    floor: the logarithm of the number of positives.
+    This is the "out" form, without the authors' factor τ/τ_base. Positives compete with each other, so that
+    the loss has a positive floor: the logarithm of the number of positives.
 
     Args:
         embeddings: (..., B, D).

@@ -1,8 +1,8 @@
 """Losses over tuples of a batch: contrastive, triplet and n_pair.
 
 Distances are Euclidean and taken on the embeddings as given: callers normalise (the registered fact
-``normalised`` says so). Margins are distances, except in FaceNet's squared form of the triplet loss, where the
-margin is a squared distance: equal margin numbers of two forms are never the same margin.
+``normalised`` says so). Margins are distances, except in FaceNet's squared form of the triplet loss, where
+the margin is a squared distance: the same number is a different margin in the two forms.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def triplet_force(
     squared: bool = False,
     **_: object,
 ) -> Tensor:
-    """|∂L/∂d_ij| of anchor i's terms with j, (..., B, B): the number of violated terms (times 2d if squared)."""
+    """|∂L/∂d_ij| of anchor i's terms with j, (..., B, B): their number violated (times 2d if squared)."""
     positive, negative = relation.masks()
     slope = distances.square() if squared else distances.clone()
     triplet_slopes(slope, positive, negative, margin)
@@ -214,7 +214,7 @@ def triplet_force(
 def n_pair(
     embeddings: Tensor, relation: Relation, *, l2_weight: float | Tensor = 0.002, in_batch: bool = True
 ) -> Terms:
-    """N-pair loss: for each (anchor, positive) log(1 + Σ_n exp(z_a·z_n − z_a·z_p)), dot products of raw embeddings.
+    """N-pair loss: for each (anchor, positive) log(1 + Σ_n exp(z_a·z_n − z_a·z_p)) of raw embeddings.
 
     Lengths are not normalised, so a declared L2 weight holds them: each term also has
     l2_weight · ½(‖z_a‖² + ‖z_p‖²), which over a batch of labels is l2_weight times the mean squared length.
@@ -288,12 +288,12 @@ def n_pair_force(distances: Tensor, relation: Relation, *, embeddings: Tensor, *
     floor=True,
 )
 def contrastive_label_blind(embeddings: Tensor, relation: Relation, *, margin: float | Tensor = 0.5) -> Terms:
-    """FAULTY, kept for study: contrastive loss whose distances meet the labels of all pairs, so that it is blind.
+    """FAULTY, kept for study: a contrastive loss that combines each distance with the labels of all pairs.
 
-    The paper's retrieval and classification scripts multiply distances (P, 1) by labels (P,), which broadcasts to
-    P×P: every pair is pulled for each positive pair of the batch and pushed for each negative one, whatever
-    itself is. Permuting the labels changes nothing, and with as many positives as negatives at margin 1 the
-    loss cannot fall below 0.25. Never use it to train.
+    The paper's retrieval and classification scripts multiply distances (P, 1) by labels (P,), which
+    broadcasts to P×P: every pair is pulled once for each positive pair of the batch and pushed once for each
+    negative one, whatever it is itself. Permuting the labels changes nothing, and with as many positives as
+    negatives at margin 1 the loss cannot fall below 0.25. Never use it to train.
 
     Args:
         embeddings: (..., B, D).
@@ -301,7 +301,7 @@ def contrastive_label_blind(embeddings: Tensor, relation: Relation, *, margin: f
         margin: a distance, () or the leading shape.
 
     Returns:
-        Terms (..., B, 2), each known pair counted once a known pair.
+        Terms (..., B, 2), each known pair counted once for every known pair.
 
     Raises:
         LosscopeError: embeddings that do not fit the relation.
@@ -338,7 +338,7 @@ def rows_of(z: Tensor, index: Tensor) -> Tensor:
 
 
 def by_anchor(terms: Terms, anchor: Tensor, rows: int) -> Terms:
-    """The terms of tuples, which stand in their first P rows, summed by the row of their anchor (P,) or (..., P)."""
+    """Terms of P tuples, the first P rows of ``terms``, summed by their anchor's row, (P,) or (..., P)."""
 
     def summed(part: Tensor) -> Tensor:
         if terms.paired:

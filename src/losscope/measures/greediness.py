@@ -1,6 +1,6 @@
 """How greedily a loss spends its gradient: over the rows of a batch, over pairs, over epochs.
 
-Three families, DEFINITIONS 3: ``step_summary`` says how evenly the gradient falls on the rows of a step,
+Three families: ``step_summary`` says how evenly the gradient falls on the rows of a step,
 ``shares`` how much of the force on pairs goes to pairs that no longer need it or that need it most, and the
 ``epochs_to_...`` functions read how fast a curve decays. A quantity that does not exist is NaN in a tensor
 and None as an epoch.
@@ -142,7 +142,7 @@ def shares_of(force: Tensor, distances: Tensor, pairs: Sequence[Pairs]) -> dict[
         part.detach().cpu().reshape(-1, rows, rows).numpy()
         for part in (force.abs().expand(distances.shape), distances)
     )
-    found = np.stack([_member_shares(*one) for one in zip(*members, pairs, strict=True)], axis=-1)
+    found = np.stack([_member_shares(*member) for member in zip(*members, pairs, strict=True)], axis=-1)
     values = torch.from_numpy(found.reshape(len(SHARES), *lead)).to(distances.device)
     return dict(zip(SHARES, values.unbind(0), strict=True))
 
@@ -209,8 +209,8 @@ def _decayed_to(curve: Curve, share: float) -> int | None:
 def epochs_to_90(curve: Curve) -> int | None:
     """First epoch whose mean loss is at most 0.1 of the first epoch's, counted from 1; None if none is.
 
-    None too where the first loss is negative or not finite. Not comparable for a loss with a positive floor: see
-    ``epochs_to_90_excess``.
+    None too where the first loss is negative or not finite. Not comparable for a loss with a positive
+    floor: see ``epochs_to_90_excess``.
 
     >>> epochs_to_90([1.0, 0.5, 0.1, 0.01]), epochs_to_90([1.0, 0.5])
     (3, None)

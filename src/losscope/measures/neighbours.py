@@ -9,7 +9,7 @@ embeddings. What is equal is defined, not left to rounding:
 - squared distances below 1e-13 (distances below 3e-7, five units in the last place of float32 inputs) are 0;
 - squared distances are compared to 32 bits of mantissa (relative 2e-10).
 
-The order is made by sorting one int64 a pair: the bits of the squared distance (which order as the
+The order is made by sorting one int64 per pair: the bits of the squared distance (which order as the
 non-negative number does) with the lowest 20 replaced by the row index.
 """
 
@@ -27,7 +27,7 @@ DUPLICATE = 1e-13
 """Squared distances up to this are 0."""
 
 CHUNK_PAIRS = 2_000_000
-"""Pairs held at once: 16 MB a float64 copy."""
+"""Pairs held at once: 16 MB for each float64 copy."""
 
 FEW = 256
 """Sorting up to so many columns is quicker than first parting off the nearest."""
@@ -72,7 +72,7 @@ class Gallery:
         return table
 
     def tables(self, queries: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Slices of the queries (Q, D) with their squared distances, at most ``CHUNK_PAIRS`` pairs at once."""
+        """Slices of the queries (Q, D) and their squared distances, at most ``CHUNK_PAIRS`` pairs at once."""
         step = max(1, CHUNK_PAIRS // max(1, len(self.rows)))
         for start in range(0, len(queries), step):
             part = slice(start, min(len(queries), start + step))
@@ -127,11 +127,11 @@ def ordered(squared: Tensor, count: int, index: Tensor, own: Tensor | None = Non
 
 
 def _nearest(keys: np.ndarray, count: int) -> np.ndarray:
-    """Of each row of keys (Q, G) the ``count`` smallest, in any order, and ``LARGEST`` or more keys behind them.
+    """The ``count`` smallest keys of each row (Q, G), in any order, then ``LARGEST`` or further keys.
 
-    The ``count`` smallest of the minima of many blocks of columns are so many keys, so that no key above the
-    largest of them is wanted: two passes over the table leave about ``count`` keys a row. Blocks are strided,
-    since columns side by side are of one class and near together.
+    The ``count`` smallest minima of many blocks of columns are that many keys, so no key above the largest of
+    them is needed: two passes over the table leave about ``count`` keys per row. Blocks are strided, since
+    neighbouring columns are of one class and near each other.
     """
     rows, columns = keys.shape
     blocks = 1 << (2 * count - 1).bit_length()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from losscope.core.registry import register
 from losscope.measures.neighbours import Gallery, ordered, unit
-from losscope.measures.space import NULL, Result, Space, Stream, measured
+from losscope.measures.space import NULL, Measurement, Space, Stream, measured
 
 RECALLS = (1, 5, 10)
 DEEP = ("r_precision", "map_at_r")
@@ -266,7 +266,7 @@ def _maps_at_r(members: Tensor, classes: np.ndarray) -> np.ndarray:
     needs=("fine_labels",),
 )
 @measured
-def fine_detail(space: Space, *, fine_labels: np.ndarray) -> Result:
+def fine_detail(space: Space, *, fine_labels: np.ndarray) -> Measurement:
     """Share of the within-class variance that lies between fine classes.
 
     The mean over classes of mean ‖μ_f(i) - μ_c‖² over the class's items, f(i) the item's fine class, over

@@ -25,7 +25,7 @@ from torch import Tensor
 from losscope.core.errors import LosscopeError, require
 from losscope.measures.neighbours import Gallery, unit
 
-Result = tuple[dict[str, float], dict[str, np.ndarray]]
+Measurement = tuple[dict[str, float], dict[str, np.ndarray]]
 Values = dict[str, Tensor]
 NULL = float("nan")
 
@@ -40,7 +40,7 @@ class Chunk:
     """(stop - start, N) squared distances, self-distance 0; not to be written to."""
 
 
-Stream = Generator[None, Chunk | None, Result]
+Stream = Generator[None, Chunk | None, Measurement]
 """A measure over all pairs, in progress."""
 
 
@@ -98,12 +98,12 @@ class Space:
         return back
 
 
-def run(space: Space, jobs: Sequence[tuple[Callable[..., Any], Mapping[str, Any]]]) -> Result:
+def run(space: Space, jobs: Sequence[tuple[Callable[..., Any], Mapping[str, Any]]]) -> Measurement:
     """Run several measures of one member, those over pairs together in one pass."""
     values: dict[str, float] = {}
     detail: dict[str, np.ndarray] = {}
     streams: list[Stream] = []
-    results: list[Result] = []
+    results: list[Measurement] = []
     for function, needs in jobs:
         started = function(space, **needs)
         if inspect.isgenerator(started):
@@ -122,7 +122,7 @@ def run(space: Space, jobs: Sequence[tuple[Callable[..., Any], Mapping[str, Any]
     return values, detail
 
 
-def _finish(stream: Stream) -> Result:
+def _finish(stream: Stream) -> Measurement:
     try:
         stream.send(None)
     except StopIteration as end:
@@ -138,23 +138,23 @@ class Measured:
         self.of_space = of_space
 
     def __call__(self, embeddings: Tensor, labels: Tensor, **needs: Any) -> tuple[Values, dict[str, Tensor]]:
-        def one(rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]) -> Result:
+        def member_of(rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]) -> Measurement:
             return run(Space.of(rows, classes), [(self.of_space, own)])
 
-        return over_members(embeddings, labels, needs, one)
+        return over_members(embeddings, labels, needs, member_of)
 
 
 measured = Measured
 
 ROWWISE = {"fine_labels", "modality"}
-"""Needs that hold one value a row."""
+"""Needs that hold one value per row."""
 
 
 def over_members(
     embeddings: Tensor,
     labels: Tensor,
     needs: Mapping[str, Any],
-    measure: Callable[[Tensor, np.ndarray, Mapping[str, Any]], Result],
+    measure: Callable[[Tensor, np.ndarray, Mapping[str, Any]], Measurement],
 ) -> tuple[Values, dict[str, Tensor]]:
     """Measure each member of a population and stack the results.
 
@@ -178,7 +178,7 @@ def over_members(
     )
     lead, (count, width) = embeddings.shape[:-2], embeddings.shape[-2:]
     members = embeddings.detach().reshape(-1, count, width)
-    results: list[Result | None] = []
+    results: list[Measurement | None] = []
     for m, rows in enumerate(members):
         if not torch.isfinite(rows).all():
             results.append(None)
@@ -189,12 +189,14 @@ def over_members(
 
 
 def _vector(name: str, given: Any, lead: Sequence[int], m: int, count: int | None = None) -> np.ndarray:
-    """One member's integers, from a vector that all share or one vector a member."""
+    """One member's integers, from a vector that all share or one vector per member."""
     vector = torch.as_tensor(given)
     if vector.is_floating_point() or vector.is_complex():
         raise LosscopeError(f"{name} are {vector.dtype}; they must be integers")
     if count is not None and (vector.dim() == 0 or vector.shape[-1] != count):
-        raise LosscopeError(f"{name} have shape {tuple(vector.shape)}, but there are {count} embeddings")
+        raise LosscopeError(
+            f"{name} have shape {tuple(vector.shape)}; one entry for each of {count} embeddings is wanted"
+        )
     if vector.dim() > 1:
         if tuple(vector.shape[:-1]) != tuple(lead):
             raise LosscopeError(
@@ -220,7 +222,7 @@ def _of_member(name: str, need: Any, lead: Sequence[int], m: int, count: int) ->
     return need
 
 
-def _stack_values(results: Sequence[Result | None], lead: torch.Size) -> Values:
+def _stack_values(results: Sequence[Measurement | None], lead: torch.Size) -> Values:
     names = dict.fromkeys(name for result in results if result for name in result[0])
     return {
         name: torch.tensor(
@@ -230,7 +232,7 @@ def _stack_values(results: Sequence[Result | None], lead: torch.Size) -> Values:
     }
 
 
-def _stack_detail(results: Sequence[Result | None], lead: torch.Size) -> dict[str, Tensor]:
+def _stack_detail(results: Sequence[Measurement | None], lead: torch.Size) -> dict[str, Tensor]:
     details = [result[1] if result else {} for result in results]
     names = dict.fromkeys(name for detail in details for name in detail)
     stacked: dict[str, Tensor] = {}

@@ -1,6 +1,6 @@
 """Geometry: how classes are spread and placed on the sphere.
 
-Definitions in DEFINITIONS 2. Embeddings are L2-normalised first; standard deviations divide by n.
+Embeddings are L2-normalised first; standard deviations divide by n.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from losscope.core.registry import register
-from losscope.measures.space import NULL, Result, Space, Stream, measured
+from losscope.measures.space import NULL, Measurement, Space, Stream, measured
 
 ALL_CLASS_PAIRS = 5_000
 """Up to this many classes all pairs of class means are measured, above it a sample."""
@@ -26,7 +26,8 @@ SAMPLED_CLASS_PAIRS = 1_000_000
     quantities=[
         {
             "name": "intra_variance",
-            "definition": "mean over classes of the mean squared distance of a class's embeddings to their mean",
+            "definition": "mean over classes of the mean squared distance "
+            "of a class's embeddings to their mean",
             "unit": "squared distance",
             "better": "neither",
             "scale": "log_ratio",
@@ -64,7 +65,8 @@ SAMPLED_CLASS_PAIRS = 1_000_000
         },
         {
             "name": "intra_inter_ratio",
-            "definition": "intra-class variance / inter-class distance squared: spread common to all classes removed",
+            "definition": "intra-class variance / inter-class distance squared: "
+            "spread common to all classes removed",
             "unit": "ratio",
             "better": "lower",
             "scale": "log_ratio",
@@ -73,7 +75,8 @@ SAMPLED_CLASS_PAIRS = 1_000_000
         },
         {
             "name": "nc1",
-            "definition": "tr(within covariance times pseudo-inverse of between covariance) / classes: neural collapse",
+            "definition": "tr(within covariance times pseudo-inverse of between covariance) / classes: "
+            "neural collapse",
             "unit": "ratio",
             "better": "lower",
             "scale": "log_ratio",
@@ -84,7 +87,7 @@ SAMPLED_CLASS_PAIRS = 1_000_000
     uses=("seed",),
 )
 @measured
-def geometry(space: Space, *, seed: int = 0) -> Result:
+def geometry(space: Space, *, seed: int = 0) -> Measurement:
     """Spread of the classes and distance of their means.
 
     ``intra_variance`` is the mean over classes of mean ‖z_i - μ_c‖² (a lone member counts as 0),
@@ -144,7 +147,8 @@ def _class_distances(means: Tensor, seed: int) -> tuple[Tensor, int]:
 
 
 def _collapse(residuals: Tensor, means: Tensor, weights: Tensor) -> float:
-    # Σ_B = MᵀM / C, so its eigenvectors are M's right singular vectors, and tr(Σ_W Σ_B⁺) = Σ_k v_kᵀ Σ_W v_k / λ_k
+    # Σ_B = MᵀM / C, so its eigenvectors are M's right singular vectors,
+    # and tr(Σ_W Σ_B⁺) = Σ_k v_kᵀ Σ_W v_k / λ_k.
     classes = len(means)
     _, singular, directions = torch.linalg.svd(means - means.mean(0), full_matrices=False)
     eigenvalues = singular**2 / classes
@@ -169,7 +173,8 @@ def _collapse(residuals: Tensor, means: Tensor, weights: Tensor) -> float:
         },
         {
             "name": "spectral_decay",
-            "definition": "KL divergence from uniform to the normalised singular values; null if rank-deficient",
+            "definition": "KL divergence from uniform to the normalised singular values; "
+            "null if rank-deficient",
             "unit": "nats",
             "better": "neither",
             "scale": "log_ratio",
@@ -178,7 +183,7 @@ def _collapse(residuals: Tensor, means: Tensor, weights: Tensor) -> float:
     ],
 )
 @measured
-def spectrum(space: Space) -> Result:
+def spectrum(space: Space) -> Measurement:
     """How evenly the embeddings fill their dimensions, from the singular values σ of the (N, D) matrix.
 
     With p = σ/Σσ, uncentred: ``effective_rank`` = exp(-Σ p log p), RankMe of Garrido et al. 2023 (without its
@@ -289,7 +294,7 @@ def _class_sums(table: Tensor, starts: np.ndarray) -> np.ndarray:
     needs=("positive_pairs",),
 )
 @measured
-def alignment(space: Space, *, positive_pairs: tuple[np.ndarray, np.ndarray]) -> Result:
+def alignment(space: Space, *, positive_pairs: tuple[np.ndarray, np.ndarray]) -> Measurement:
     """Mean squared distance of explicit positive pairs, Wang and Isola 2020, equation 1 with α = 2.
 
     ``positive_pairs`` holds the indices (P,) of the first and of the second items.

@@ -1,4 +1,4 @@
-"""Measure a population: which measures apply, one pass over the pairs for all of them, one table of results."""
+"""Measure a population: choose the measures that apply, and take one pass over the pairs for all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from losscope.core.errors import LosscopeError, unknown
 from losscope.core.registry import Entry, entries
-from losscope.measures.space import ROWWISE, Measured, Result, Space, Values, over_members, run
+from losscope.measures.space import ROWWISE, Measured, Measurement, Space, Values, over_members, run
 
 Background = Literal["exclude", "class"]
 BACKGROUND = -1
@@ -50,7 +50,7 @@ def evaluate(
     Returns:
         values: float64 (...,) by name; NaN for null.
         detail: ``per_class/label`` (C,) and ``per_class/<value>`` (..., C); ``per_query/label`` (..., Q) and
-            ``per_query/<value>`` (..., Q), the queries being the rows that were kept in their order, NaN for a
+            ``per_query/<value>`` (..., Q), the queries being the kept rows in their order, with NaN for a
             query that a measure leaves out; ``count/<what>`` (..., 1). Where members keep different numbers
             of rows the shorter end in NaN and label -1.
 
@@ -76,7 +76,7 @@ def evaluate(
     given["wanted"] = wanted
     loaded = [(found, found.load()) for found in chosen]
 
-    def one(rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]) -> Result:
+    def member_of(rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]) -> Measurement:
         dropped = 0
         if background == "exclude":
             rows, classes, own, dropped = _without_background(rows, classes, own)
@@ -85,7 +85,7 @@ def evaluate(
             detail["count/background"] = np.array([dropped])
         return values, detail
 
-    values, detail = over_members(torch.as_tensor(embeddings), labels, given, one)
+    values, detail = over_members(torch.as_tensor(embeddings), labels, given, member_of)
     if wanted is None:
         return values, detail
     kept = {name: part for name, part in detail.items() if _belongs(name, wanted)}
@@ -113,7 +113,9 @@ def _choose(names: Iterable[str] | None, given: Mapping[str, Any]) -> tuple[list
         if name.startswith("fine_") and "fine_labels" not in given:
             lacking = ["fine_labels"]
         if lacking:
-            raise LosscopeError(f"measure {name!r} needs {' and '.join(lacking)}, which was not given")
+            raise LosscopeError(
+                f"measure {name!r} was asked for without {' and '.join(lacking)}, which it needs"
+            )
         chosen[found.name] = found
         wanted |= {name} if name in givers else set(found.facts.gives)
     return list(chosen.values()), wanted
@@ -131,7 +133,7 @@ def _without_background(
     if kept.all():
         return rows, classes, own, 0
     if not kept.any():
-        raise LosscopeError("every label is -1 (background); there is no class to measure")
+        raise LosscopeError("every label is -1 (background); at least one row of a class is wanted")
     for name in ROWWISE & own.keys():
         own[name] = own[name][kept]
     if "positive_pairs" in own:
@@ -145,7 +147,7 @@ def _without_background(
 
 def _measure(
     loaded: list[tuple[Entry, Any]], rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]
-) -> Result:
+) -> Measurement:
     """All measures of one member: the package's on one shared space, plugins' by the public contract."""
     jobs, plugins = [], []
     for found, function in loaded:
@@ -161,37 +163,3 @@ def _measure(
         values |= {name: float(value) for name, value in some.items()}
         detail |= {name: np.asarray(part) for name, part in more.items()}
     return values, detail
-
-
-GEOMETRY = ("geometry", "spectrum", "uniformity", "silhouette")
-
-
-def geometry(embeddings: Any, labels: Any, *, background: Background = "exclude") -> dict[str, float]:
-    """Geometry of one set of embeddings (N, D) with integer labels (N,), torch or numpy; NaN for null.
-
-    >>> found = geometry([[1.0, 0.0], [0.8, 0.6], [-1.0, 0.0], [-0.8, 0.6]], [0, 0, 1, 1])
-    >>> round(found["intra_variance"], 3), round(found["inter_distance"], 3)
-    (0.1, 1.8)
-    """
-    return _plain(embeddings, labels, GEOMETRY, background)
-
-
-def retrieval(embeddings: Any, labels: Any, *, background: Background = "exclude") -> dict[str, float]:
-    """Leave-one-out retrieval of one set of embeddings (N, D) with integer labels (N,), torch or numpy.
-
-    >>> found = retrieval([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]], [0, 0, 1, 1])
-    >>> found["recall_at_1"], found["map_at_r"]
-    (1.0, 1.0)
-    """
-    return _plain(embeddings, labels, ("retrieval",), background)
-
-
-def _plain(embeddings: Any, labels: Any, names: Iterable[str], background: Background) -> dict[str, float]:
-    rows = torch.as_tensor(embeddings)
-    if rows.dim() != 2:
-        raise LosscopeError(f"embeddings have shape {tuple(rows.shape)}; they must be (N, D)")
-    if not torch.isfinite(rows).all():
-        broken = int((~torch.isfinite(rows)).any(1).sum())
-        raise LosscopeError(f"{broken} of {len(rows)} embeddings hold NaN or infinity; they must be finite")
-    values, _ = evaluate(rows, labels, names=names, background=background)
-    return {name: float(value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""What belongs together in a batch: integer labels, explicit pairs or explicit triplets, behind one interface."""
+"""What belongs together in a batch: integer labels, pairs or triplets, three types with one interface."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Relation(ABC):
     """Which rows of a batch are alike, which unlike and which unknown: ``Labels``, ``Pairs`` or ``Triplets``.
 
     Made by the ``from_…`` functions. Rows are anchors first, then partners drawn from elsewhere; a loss gives
-    its ``Terms`` one entry per row. What a loss needs of any relation is here (``rows``, ``masks``, ``counts``,
-    ``symmetric``, ``check``); a loss that treats one kind of relation in its own way asks for its type.
+    its ``Terms`` one entry per row. What a loss needs of any relation is here (``rows``, ``masks``,
+    ``counts``, ``symmetric``, ``check``); a loss that treats one kind in its own way tests for its type.
 
     Attributes:
         rows: the number of rows B of the embeddings that this relation describes.
@@ -256,7 +256,7 @@ class Tuples(Relation):
 
     @property
     def aligned(self) -> bool:
-        """Whether tuple k is rows (k, b + k, …): partners drawn from elsewhere, so that slices serve as indices."""
+        """Whether tuple k is rows (k, b + k, …), as for drawn partners, so that slices replace indices."""
         return self.index is None
 
     @property

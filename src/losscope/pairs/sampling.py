@@ -39,10 +39,11 @@ def sample(
     """Explicit pairs or triplets chosen among the known ones.
 
     ``random``: one pair (a positive with probability ½, where there is one) or one triplet per anchor.
-    ``all``: the relation unchanged. ``hard``: an anchor's farthest positive and nearest negative (Hermans 2017).
-    ``semihard``: for each positive the nearest negative farther than it, or the farthest negative if none is
-    (Schroff 2015, as TensorFlow has it). ``distance_weighted``: for each positive a negative drawn with a
-    weight inverse to the density of its distance on the sphere (Wu 2017). As pairs, each triplet gives its two.
+    ``all``: the relation unchanged. ``hard``: an anchor's farthest positive and nearest negative (Hermans
+    2017). ``semihard``: for each positive the nearest negative farther than it, or the farthest negative if
+    there is none (Schroff 2015, as TensorFlow has it). ``distance_weighted``: for each positive a negative
+    drawn with a weight inverse to the density of its distance on the sphere (Wu 2017). As pairs, each triplet
+    gives its two.
 
     Args:
         relation: labels, pairs or triplets of B rows.
@@ -71,7 +72,9 @@ def sample(
         uniforms = _uniforms(lead, (relation.rows, 2), generators)
         return (_random_triplets if into is Triplets else _random_pairs)(positive, negative, uniforms)
     if distances is None:
-        raise LosscopeError(f"tuples {tuples!r} are chosen by distances, and none were given")
+        raise LosscopeError(
+            f"tuples {tuples!r} were given without distances; they are chosen by distances (..., B, B)"
+        )
     distances = distances.detach()
     positive, negative = positive.expand(distances.shape), negative.expand(distances.shape)
     if tuples == "hard":
@@ -81,7 +84,9 @@ def sample(
         other = _semihard(partner, negative, distances)
     else:
         if dimension is None:
-            raise LosscopeError("tuples 'distance_weighted' want the dimension of the embeddings")
+            raise LosscopeError(
+                "tuples 'distance_weighted' were given without a dimension; that of the embeddings is wanted"
+            )
         other = _weighted(_uniforms_where(exists, generators), negative, distances, dimension)
     anchor = torch.arange(relation.rows, device=partner.device).unsqueeze(-1).expand(partner.shape)
     has_negative = exists & negative.any(-1, keepdim=True)
@@ -228,7 +233,7 @@ class Partners:
     def draw_pairs(
         self, anchors: np.ndarray, uniforms: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A partner of each anchor: a positive with probability ½, which may be the anchor itself, else a negative.
+        """A partner of each anchor: with probability ½ a positive (maybe the anchor itself), else a negative.
 
         Args:
             anchors: any shape, positions in ``labels``.
@@ -246,7 +251,10 @@ class Partners:
     def draw_triplets(
         self, anchors: np.ndarray, uniforms: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A positive of each anchor, which may be the anchor itself, and a negative; arguments as ``draw_pairs``.
+        """A positive of each anchor (maybe the anchor itself) and a negative.
+
+        Args:
+            anchors, uniforms: as for ``draw_pairs``.
 
         Returns:
             (positive, negative, valid), each of the anchors' shape.

@@ -14,7 +14,7 @@ from losscope.core.errors import LosscopeError, unknown
 REDUCTIONS = ("valid_mean", "active_mean", "balanced")
 
 Backward = Callable[[Tensor], Tensor]
-"""From ∂L/∂value, shaped like the value or with one entry a member in place of its rows, to ∂L/∂z."""
+"""From ∂L/∂value, shaped like the value or with one entry per member in place of its rows, to ∂L/∂z."""
 
 
 class Kernel(NamedTuple):
@@ -27,13 +27,17 @@ class Kernel(NamedTuple):
 
 
 class Terms:
-    """A loss before reduction, one entry a row; rows without a term have ``valid`` 0.
+    """A loss before reduction, one entry per row; rows without a term have ``valid`` 0.
 
     Attributes:
         value: (..., B), the sum of the row's terms, float32 or wider; (..., B, 2) if ``paired``.
         active: int64 like ``value``, terms whose derivative by the distance is not 0; None for softmax.
         valid: int64 like ``value``, terms there are.
         paired: positives and negatives stand apart, in this order, on a last dimension of 2.
+
+    >>> terms = Terms(torch.tensor([0.5, 0.0]), torch.tensor([1, 0]), torch.tensor([1, 1]))
+    >>> [count.item() for count in terms.totals()]
+    [1, 2]
     """
 
     __slots__ = ("_kernel", "_total", "_value", "active", "paired", "valid")
@@ -84,7 +88,7 @@ class _Graft(torch.autograd.Function):
 
 
 def reduce(terms: Terms, reduction: str) -> Tensor:
-    """One number a member of the population, (...,).
+    """One number per member of the population, (...,).
 
     ``valid_mean`` Σvalue/Σvalid keeps greediness visible; ``active_mean`` Σvalue/Σactive is
     pytorch-metric-learning's AvgNonZero and multiplies the gradient by 1/active ratio; ``balanced``
@@ -94,13 +98,15 @@ def reduce(terms: Terms, reduction: str) -> Tensor:
     Raises:
         LosscopeError: an unknown reduction, or one that this loss cannot have.
 
-    >>> one = Terms(torch.tensor([3.0, 1.0]), torch.tensor([1, 1]), torch.tensor([4, 4]))
-    >>> reduce(one, "valid_mean").item(), reduce(one, "active_mean").item()
+    >>> terms = Terms(torch.tensor([3.0, 1.0]), torch.tensor([1, 1]), torch.tensor([4, 4]))
+    >>> reduce(terms, "valid_mean").item(), reduce(terms, "active_mean").item()
     (0.5, 2.0)
     """
     if reduction == "balanced":
         if not terms.paired:
-            raise LosscopeError("balanced wants a loss with positives and negatives apart, as contrastive")
+            raise LosscopeError(
+                "the reduction is 'balanced'; it wants a loss with positives and negatives apart, as contrastive"
+            )
         weight = 0.5 / terms.valid.sum(-2).clamp_min(1).to(terms._value.dtype)
         return _weigh(terms, weight)
     if reduction not in REDUCTIONS:
@@ -110,7 +116,9 @@ def reduce(terms: Terms, reduction: str) -> Tensor:
     if reduction == "valid_mean":
         count = terms._total or terms.valid.sum(dims).clamp_min(1)
     elif terms.active is None:
-        raise LosscopeError("a softmax loss has no active terms; its reduction is valid_mean")
+        raise LosscopeError(
+            "the reduction is 'active_mean'; a softmax loss has no active terms and wants 'valid_mean'"
+        )
     else:
         count = terms.active.sum(dims).clamp_min(1)
     kernel = terms._kernel

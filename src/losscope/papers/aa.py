@@ -8,17 +8,18 @@ tuning, not the loss, made a verdict.
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from losscope import stats
 from losscope.comparing import tuning
+from losscope.core.results import RiskRow, TuningRisk
 from losscope.core.spec import DataSpec, LossSpec, Protocol, Run, protocol
+from losscope.core.wording import reproductions as wording
 
 if TYPE_CHECKING:
     from losscope.data import Source, Splits
@@ -45,11 +46,11 @@ def shape() -> Protocol:
     return protocol("matched", "vectors", **SHAPE)
 
 
-def runs_of(loss: LossSpec, seeds: Sequence[int], purpose: str = "final") -> list[Run]:
+def runs_of(loss: LossSpec, seeds: Sequence[int], purpose: Literal["trial", "final"] = "final") -> list[Run]:
     """Runs of a loss on the cheap data, a seed each."""
     data = DataSpec(name="synthetic", options=dict(OPTIONS))
     spec = loss.resolved("matched")
-    return [Run(data=data, loss=spec, protocol=shape(), seed=seed, purpose=purpose) for seed in seeds]  # type: ignore[arg-type]
+    return [Run(data=data, loss=spec, protocol=shape(), seed=seed, purpose=purpose) for seed in seeds]
 
 
 def source() -> Source:
@@ -60,7 +61,7 @@ def source() -> Source:
 
 
 def trained(runs: Sequence[Run], splits: Sequence[Splits]) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Train runs of one family and give their test Recall@1 (R,) and validation MAP@R (R, looks) with its epochs.
+    """The test Recall@1 (R,) of runs of one family, and their validation MAP@R (R, looks) with its epochs.
 
     A run with a ``checkpoint`` is measured at that epoch. Trials are not measured on the test split.
     """
@@ -124,7 +125,7 @@ def apart(studies: int, seeds: int = SEEDS, loss: str = "triplet") -> list[str]:
 
 
 def _best(points: Sequence[LossSpec], scores: np.ndarray, epochs: Sequence[int]) -> LossSpec:
-    """The point and the one of ``epochs`` with the best score (points, looks), the smaller margin at a tie."""
+    """The point and the epoch of the best score (points, looks); at a tie the smaller margin."""
     top = scores.max(axis=1).round(12)
     place = min(
         range(len(points)), key=lambda one: (-top[one], float(points[one].hyperparameters.get("margin", 0.0)))
@@ -168,8 +169,8 @@ def directional(verdicts: Sequence[str]) -> int:
     return sum(one in ("higher", "lower") for one in verdicts)
 
 
-def measure(studies: int = 200, *, write: Path | None = None, say: Say | None = None) -> dict[str, Any]:
-    """Both shares with their 95 % intervals (Clopper and Pearson), written to ``tuning_risk.json`` in a folder."""
+def measure(studies: int = 200, *, write: Path | None = None, say: Say | None = None) -> TuningRisk:
+    """Both shares with their 95 % intervals (Clopper and Pearson), written to a folder as a JSON file."""
     from losscope import __version__
     from losscope.comparing.planning import DEFAULT_OUT
     from losscope.run.store import Store
@@ -181,35 +182,27 @@ def measure(studies: int = 200, *, write: Path | None = None, say: Say | None = 
         count = directional(made(studies))
         low, high = _clopper_pearson(count, studies)
         rows.append(
-            {
-                "label": label,
-                "data": "synthetic, 5 classes of 24",
-                "directional": count,
-                "studies": studies,
-                "seeds": SEEDS,
-                "rate": count / studies,
-                "low": low,
-                "high": high,
-                "command": COMMAND,
-            }
+            RiskRow(
+                label=label,
+                data="synthetic, 5 classes of 24",
+                directional=count,
+                studies=studies,
+                seeds=SEEDS,
+                rate=count / studies,
+                low=low,
+                high=high,
+                command=COMMAND,
+            )
         )
-    said = "; ".join(
-        f"{row['label']}: {row['directional']} of {row['studies']} studies told the two names apart"
-        for row in rows
+    found = TuningRisk(
+        command=COMMAND,
+        rows=tuple(rows),
+        said=wording.told_apart(rows),
+        losscope=__version__,
+        machine=f"{platform.system()} {platform.machine()}",
     )
-    found = {
-        "schema": 1,
-        "command": COMMAND,
-        "rows": rows,
-        "said": f"{said[0].upper()}{said[1:]}.",
-        "losscope": __version__,
-        "machine": f"{platform.system()} {platform.machine()}",
-    }
-    folder = Path(write) if write is not None else Store(DEFAULT_OUT).root
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tuning_risk.json").write_text(
-        json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    store = Store(write if write is not None else DEFAULT_OUT)
+    store.write_text("tuning_risk.json", found.json_text() + "\n")
     return found
 
 

@@ -1,279 +1,239 @@
-"""The controls of a reproduction: they explain what the claims show, with intervals and without verdicts.
+"""The controls that a paper declares: they explain what the claims show, with intervals and without verdicts.
 
-- ``scale-free-variance``: intra-class variance beside intra/inter², which removes spread that all classes
-  share, and both on held-out points where the protocol measures the training set.
-- ``margin-sensitivity``: every claim's quantity as a curve over each loss's margin.
-- ``equal-images``: contrastive trained on as many images as triplet, beside as many updates.
-- ``fixed-points``: where theory says that the class means come to rest, beside where they do.
-- ``train-nothing``: each loss against the raw inputs and the untrained network.
-- ``label-blind``: what the fault in the authors' scripts would have made of the tables.
+Each kind of control of ``losscope.papers.paper`` is one function here, of the planned cells and their runs.
+Beside them stands the risk of tuning, measured once by ``losscope reproduce aa``.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from losscope import papers as claims
 from losscope import stats
-from losscope.papers import Evidence, Side
-from losscope.papers.cells import BLIND
-
-if TYPE_CHECKING:
-    from losscope.papers.pieces import Piece
-
-Row = dict[str, Any]
-TABLES = (
-    "intra_variance",
-    "inter_distance",
-    "inter_distance_std",
-    "intra_inter_ratio",
-    "knn_accuracy",
-    "recall_at_1",
-    "map_at_r",
+from losscope.core.results import Control, ControlDescription, TuningRisk
+from losscope.core.wording import reproductions as wording
+from losscope.papers.evidence import Evidence, Side
+from losscope.papers.paper import (
+    CLAIMS,
+    GRID,
+    Baselines,
+    Beside,
+    Curves,
+    Paper,
+    PaperControl,
+    RestingPoints,
+    Rises,
+    Runs,
 )
-"""What the papers' tables show."""
+from losscope.papers.planning import Piece, Planned
+
 RISK = Path(__file__).with_name("tuning_risk.json")
 """Measured by ``losscope reproduce aa``; the file names its command."""
+RISK_SHOWN = ControlDescription(
+    id="tuning-risk",
+    title="The risk of tuning",
+    note="One loss under two names, independent weights and batches: how often a verdict tells them apart, "
+    "with tuned values shared, and with each name tuned on its own.",
+)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The planned cells of a reproduction with what was measured on them."""
+
+    planned: Planned
+    evidences: Sequence[Evidence]
+    sides: Mapping[int, Sequence[Side]]
+
+    @property
+    def paper(self) -> Paper:
+        """The paper."""
+        return self.planned.paper
+
+    @cached_property
+    def main(self) -> list[tuple[Piece, Evidence]]:
+        """The cells that all claims are judged on, with their evidence."""
+        both = zip(self.planned.judged(), self.evidences, strict=True)
+        return [(piece, evidence) for piece, evidence in both if not piece.cell.only]
+
+    def of(self, role: str, place: tuple[str, str]) -> Piece | None:
+        """The cell of a role at a place."""
+        return next(
+            (one for one in self.planned.pieces if one.cell.role == role and one.place == place), None
+        )
 
 
 def controls(
-    paper: str, pieces: Sequence[Piece], evidences: Sequence[Evidence], sides: Mapping[int, Sequence[Side]]
-) -> list[Row]:
-    """All control rows. ``sides``: the losses of each piece, by the piece's id.
-
-    A row has ``id``, ``explains`` (the claims), ``data``, ``protocol``, ``label`` (what is shown), ``measure``,
-    ``scale`` ("ratio", "difference" or "value"), ``measured``, ``low``, ``high``, ``n``, and by control also
-    ``loss``, ``margin``, ``a``, ``b``, ``expected``, ``note``.
-    """
-    main = {(one.data, one.protocol): one for one in evidences}
-    rows = [row for one in evidences if not one.only for row in _scale_free(one)]
-    for piece in pieces:
-        own = sides[id(piece)]
-        beside = main.get((piece.cell.data, piece.cell.protocol))
-        if piece.cell.role == "margins":
-            rows += _margins(paper, piece, own)
-        elif piece.cell.role == "images" and beside is not None:
-            rows += _equal_images(piece, own[0], beside)
-        elif piece.cell.role == "blind" and beside is not None:
-            rows += _blind(piece, own[0], beside)
-        elif piece.cell.role == "claims" and not piece.cell.only:
-            rows += [*_fixed_points(piece, own), *_train_nothing(piece)]
-    return rows + _tuning_risk()
+    planned: Planned, evidences: Sequence[Evidence], sides: Mapping[int, Sequence[Side]]
+) -> list[Control]:
+    """All control rows of a paper. ``sides``: the losses of each piece, by the piece's id."""
+    cells = Cells(planned, evidences, sides)
+    rows = [row for control in planned.paper.controls for row in _rows(control, cells)]
+    return [*rows, *_tuning_risk()]
 
 
-def tuning_risk() -> dict[str, Any] | None:
+def descriptions(paper: Paper) -> tuple[ControlDescription, ...]:
+    """What each control of a paper shows, in words, in the order of the page."""
+    own = (
+        ControlDescription(
+            id=control.id, title=control.title, note=control.note, curves=isinstance(control, Curves)
+        )
+        for control in paper.controls
+    )
+    return (*own, RISK_SHOWN)
+
+
+def tuning_risk() -> TuningRisk | None:
     """How often two names of one loss, tuned apart, were told apart: the kept measurement."""
-    return json.loads(RISK.read_text(encoding="utf-8")) if RISK.is_file() else None
-
-
-def _tuning_risk() -> list[Row]:
-    return [
-        {
-            "id": "tuning-risk",
-            "explains": [],
-            "data": row["data"],
-            "protocol": "matched",
-            "label": row["label"],
-            "measure": "share of directional verdicts between two names of one loss",
-            "scale": "value",
-            "measured": row["rate"],
-            "low": row["low"],
-            "high": row["high"],
-            "n": row["studies"],
-            "note": row["command"],
-        }
-        for row in (tuning_risk() or {}).get("rows", [])
-    ]
-
-
-def _base(control: str, data: str, protocol: str, explains: Sequence[str], label: str, measure: str) -> Row:
-    return {
-        "id": control,
-        "explains": list(explains),
-        "data": data,
-        "protocol": protocol,
-        "label": label,
-        "measure": measure,
-    }
-
-
-def _paired(row: Row, a: Side, b: Side, measure: str, alpha: float) -> Row | None:
-    """The row filled with the paired difference or ratio of a and b; None where there is none."""
-    if not (a.has(a.of(measure)) and b.has(b.of(measure))):
+    if not RISK.is_file():
         return None
-    found = stats.compare(a.of(measure), b.of(measure), measure, alpha=alpha, failed=(a.failed, b.failed))
+    risk: TuningRisk = TuningRisk.from_json(RISK.read_text(encoding="utf-8"), RISK.name)
+    return risk
+
+
+def _rows(control: PaperControl, cells: Cells) -> Iterator[Control]:
+    match control:
+        case Beside():
+            return _beside(control, cells)
+        case Curves():
+            return _curves(control, cells)
+        case RestingPoints():
+            return _resting(control, cells)
+        case Baselines():
+            return _baselines(control, cells)
+
+
+def _beside(control: Beside, cells: Cells) -> Iterator[Control]:
+    """Pairs of losses at each place of the claims that has all the cells that the control needs."""
+    for piece, evidence in cells.main:
+        others = {role: cells.of(role, piece.place) for role in control.roles}
+        found = {role: other for role, other in others.items() if other is not None}
+        if len(found) < len(others):
+            continue
+        sides = {(CLAIMS, side.loss): side for side in cells.sides[id(piece)]}
+        for role, other in found.items():
+            sides |= {(role, side.loss): side for side in cells.sides[id(other)]}
+        longer = {role: other.epochs for role, other in found.items() if other.epochs != piece.epochs}
+        for measure in control.measures:
+            for label, *pair in control.pairs:
+                a, b = (sides.get((runs.role, runs.loss)) for runs in pair)
+                if a is not None and b is not None:
+                    yield from _pair(
+                        control, cells.paper, evidence, measure, _label(label, pair, longer, measure), a, b
+                    )
+
+
+def _label(label: str, pair: Sequence[Runs], longer: Mapping[str, int], measure: str) -> str:
+    other = next(((runs.loss, longer[runs.role]) for runs in pair if runs.role in longer), None)
+    return wording.control_label(label, held_out=measure.endswith("@test"), longer=other)
+
+
+def _pair(
+    control: Beside, paper: Paper, evidence: Evidence, measure: str, label: str, a: Side, b: Side
+) -> Iterator[Control]:
+    """The paired difference or ratio of a and b, if there is one."""
+    x, y = a.of(measure), b.of(measure)
+    if not (a.has(x) and b.has(y)):
+        return
+    found = stats.compare(x, y, measure, alpha=evidence.alpha, failed=(a.failed, b.failed))
     if found.difference is None:
-        return None
+        return
     ratio = found.scale == "log_ratio"
-    ends = [
-        None if v is None else math.exp(v) if ratio else v for v in (found.difference, found.low, found.high)
-    ]
-    return {
-        **row,
-        "scale": "ratio" if ratio else "difference",
-        "a": a.label,
-        "b": b.label,
-        "mean_a": found.mean_a,
-        "mean_b": found.mean_b,
-        "measured": ends[0],
-        "low": ends[1],
-        "high": ends[2],
-        "n": found.n,
-    }
+    measured, low, high = (
+        math.exp(value) if ratio and value is not None else value
+        for value in (found.difference, found.low, found.high)
+    )
+    yield Control(
+        id=control.id,
+        explains=paper.about(measure) if control.explains is None else control.explains,
+        data=evidence.data,
+        protocol=evidence.protocol,
+        label=label,
+        measure=measure,
+        scale="ratio" if ratio else "difference",
+        a=a.label,
+        b=b.label,
+        mean_a=found.mean_a,
+        mean_b=found.mean_b,
+        measured=measured,
+        low=low,
+        high=high,
+        n=found.n,
+    )
 
 
-def _scale_free(evidence: Evidence) -> list[Row]:
-    if not {"contrastive", "triplet"} <= set(evidence.sides):
-        return []
-    a, b = evidence.sides["triplet"], evidence.sides["contrastive"]
-    explains = ("intra-variance", "inter-distance", "recommend-compactness")
-    rows = []
-    for measure in ("intra_variance", "intra_inter_ratio"):
-        for name in (measure, f"{measure}@test"):
-            label = "triplet / contrastive" + (" on held-out points" if name.endswith("@test") else "")
-            row = _base("scale-free-variance", evidence.data, evidence.protocol, explains, label, name)
-            rows.append(_paired(row, a, b, name, evidence.alpha))
-    return [row for row in rows if row is not None]
+def _curves(control: Curves, cells: Cells) -> Iterator[Control]:
+    """Every claim's quantity at each margin of the grids."""
+    for piece in cells.planned.pieces:
+        if piece.cell.role != GRID:
+            continue
+        own = cells.sides[id(piece)]
+        for measure, names in _explained(control, cells.paper, own).items():
+            for side in own:
+                mean, low, high = stats.summary(side.of(measure), measure)
+                if mean is None:
+                    continue
+                yield Control(
+                    id=control.id,
+                    explains=names,
+                    data=piece.cell.label,
+                    protocol=piece.cell.protocol,
+                    label=f"{side.loss}, margin {side.hyperparameters.get('margin')}",
+                    measure=measure,
+                    scale="value",
+                    loss=side.loss,
+                    margin=side.margin,
+                    measured=mean,
+                    low=low,
+                    high=high,
+                    n=sum(value is not None for value in side.of(measure)),
+                )
 
 
-def _margins(paper: str, piece: Piece, own: Sequence[Side]) -> list[Row]:
-    explained: dict[str, list[str]] = {"intra_inter_ratio": []}
-    for name, entry in claims.claims_of(paper).items():
-        if entry.facts.measure:
-            explained.setdefault(entry.facts.measure, []).append(name)
-    if piece.plan.source.facts.fine_names:
-        explained["intra_variance@test"] = ["variance-is-detail"]
-    rows = []
-    for measure, names in explained.items():
-        for side in own:
-            found = stats.summary(side.of(measure), measure)
-            if found.mean is None:
-                continue
-            margin = side.hyperparameters.get("margin")
-            rows.append(
-                {
-                    **_base(
-                        "margin-sensitivity",
-                        piece.cell.data,
-                        piece.cell.protocol,
-                        names,
-                        f"{side.loss}, margin {margin}",
-                        measure,
-                    ),
-                    "scale": "value",
-                    "loss": side.loss,
-                    "margin": margin,
-                    "measured": found.mean,
-                    "low": found.low,
-                    "high": found.high,
-                    "n": sum(value is not None for value in side.of(measure)),
-                }
-            )
-    return rows
+def _explained(control: Curves, paper: Paper, own: Sequence[Side]) -> dict[str, tuple[str, ...]]:
+    """The measures that are drawn, and the claims about each: also what an association is taken along."""
+    explained: dict[str, tuple[str, ...]] = dict.fromkeys(control.measures, ())
+    for claim in paper.claims:
+        if claim.measure:
+            explained[claim.measure] = (*explained.get(claim.measure, ()), claim.id)
+    for claim in paper.claims:
+        if isinstance(claim.asserts, Rises) and any(side.has(side.of(claim.measure)) for side in own):
+            for along in [name for name in claim.asserts.along if name in own[0].values][:1]:
+                explained[along] = (*explained.get(along, ()), claim.id)
+    return explained
 
 
-def _equal_images(piece: Piece, longer: Side, beside: Evidence) -> list[Row]:
-    """Triplet against contrastive: as many updates, then as many images."""
-    triplet, contrastive = beside.sides["triplet"], beside.sides["contrastive"]
-    epochs = piece.plan.study.epochs
-    rows = []
-    for measure in (*TABLES, "effective_rank", "active_ratio", "gradient_norm", "epochs_to_90"):
-        for label, other in (
-            ("equal updates", contrastive),
-            (f"equal images, contrastive for {epochs} epochs", longer),
-        ):
-            row = _base("equal-images", beside.data, beside.protocol, _about(measure), label, measure)
-            rows.append(_paired(row, triplet, other, measure, beside.alpha))
-    return [row for row in rows if row is not None]
-
-
-def _blind(piece: Piece, blind: Side, beside: Evidence) -> list[Row]:
-    """Triplet against contrastive, then against the faulty contrastive that never sees a label."""
-    triplet, contrastive = beside.sides["triplet"], beside.sides["contrastive"]
-    rows = []
-    for measure in TABLES:
-        for label, pair in (
-            ("triplet against contrastive", (triplet, contrastive)),
-            (f"triplet against {BLIND}: the table with the fault", (triplet, blind)),
-            (f"{BLIND} against contrastive: the fault itself", (blind, contrastive)),
-        ):
-            row = _base("label-blind", beside.data, beside.protocol, _about(measure), label, measure)
-            rows.append(_paired(row, *pair, measure, beside.alpha))
-    return [row for row in rows if row is not None]
-
-
-def _about(measure: str) -> list[str]:
-    """The claims of the first paper about a measure."""
-    return [name for name, entry in claims.claims_of("zeng2025").items() if entry.facts.measure == measure]
-
-
-def _fixed_points(piece: Piece, own: Sequence[Side]) -> list[Row]:
-    """The separation of class means that theory foresees: a simplex, or contrastive's margin before it."""
-    classes = _classes(piece)
-    if classes is None or classes - 1 > piece.plan.study.protocol.embedding_size:
-        return []
-    simplex = math.sqrt(2 * classes / (classes - 1))
-    rows = []
-    for side in own:
-        found = stats.summary(side.of("inter_distance"), "inter_distance")
-        margin = side.hyperparameters.get("margin")
-        stops = side.loss == "contrastive" and isinstance(margin, int | float)
-        expected = min(float(margin), simplex) if stops and isinstance(margin, int | float) else simplex
-        why = f"negatives rest at the margin {margin}" if stops else f"a simplex of {classes} class means"
-        if found.mean is not None:
-            rows.append(
-                {
-                    **_base(
-                        "fixed-points",
-                        piece.cell.data,
-                        piece.cell.protocol,
-                        ["inter-distance"],
-                        side.label,
-                        "inter_distance",
-                    ),
-                    "scale": "value",
-                    "loss": side.loss,
-                    "margin": margin,
-                    "expected": expected,
-                    "measured": found.mean,
-                    "low": found.low,
-                    "high": found.high,
-                    "n": len(side.failed),
-                    "note": why,
-                }
-            )
-    return rows
-
-
-def _train_nothing(piece: Piece) -> list[Row]:
-    """Each loss against ``raw`` and ``untrained`` on retrieval, from the study's own result."""
-    result = piece.plan.store.read_json(f"studies/{piece.plan.name}/result.json") or {}
-    baselines = [one["name"] for one in result.get("baselines", [])]
-    return [
-        {
-            **_base(
-                "train-nothing",
-                piece.cell.data,
-                piece.cell.protocol,
-                ["retrieval"],
-                f"{row['a']} against {row['b']}",
-                row["measure"],
-            ),
-            "scale": row["scale"],
-            "a": row["a"],
-            "b": row["b"],
-            "measured": row["difference"],
-            "low": row["low"],
-            "high": row["high"],
-            "n": row["n"],
-        }
-        for row in result.get("paired", [])
-        if row["primary"] and row["b"] in baselines
-    ]
+def _resting(control: RestingPoints, cells: Cells) -> Iterator[Control]:
+    """The separation of class means that theory foresees: a simplex, or the margin before it."""
+    for piece, _ in cells.main:
+        classes = _classes(piece)
+        if classes is None or classes - 1 > piece.plan.study.protocol.embedding_size:
+            continue
+        simplex = math.sqrt(2 * classes / (classes - 1))
+        for side in cells.sides[id(piece)]:
+            mean, low, high = stats.summary(side.of("inter_distance"), "inter_distance")
+            stops = side.margin if side.loss in control.at_margin else None
+            if mean is not None:
+                yield Control(
+                    id=control.id,
+                    explains=control.explains,
+                    data=piece.cell.label,
+                    protocol=piece.cell.protocol,
+                    label=side.label,
+                    measure="inter_distance",
+                    scale="value",
+                    loss=side.loss,
+                    margin=side.margin,
+                    expected=simplex if stops is None else min(stops, simplex),
+                    measured=mean,
+                    low=low,
+                    high=high,
+                    n=len(side.failed),
+                    note=wording.resting(stops, classes),
+                )
 
 
 def _classes(piece: Piece) -> int | None:
@@ -286,3 +246,46 @@ def _classes(piece: Piece) -> int | None:
                 if name in arrays:
                     return len(arrays[name])
     return None
+
+
+def _baselines(control: Baselines, cells: Cells) -> Iterator[Control]:
+    """Each loss against ``raw`` and ``untrained`` on the goal's measure, from the study's own result."""
+    for piece, _ in cells.main:
+        result = piece.result()
+        baselines = {side.name for side in result.baselines}
+        for row in result.verdicts():
+            if row.b in baselines:
+                yield Control(
+                    id=control.id,
+                    explains=control.explains,
+                    data=piece.cell.label,
+                    protocol=piece.cell.protocol,
+                    label=wording.against(row.a, row.b),
+                    measure=row.measure,
+                    scale=row.scale,
+                    a=row.a,
+                    b=row.b,
+                    measured=row.difference,
+                    low=row.low,
+                    high=row.high,
+                    n=row.n,
+                )
+
+
+def _tuning_risk() -> Iterator[Control]:
+    risk = tuning_risk()
+    for row in risk.rows if risk is not None else ():
+        yield Control(
+            id=RISK_SHOWN.id,
+            explains=(),
+            data=row.data,
+            protocol="matched",
+            label=row.label,
+            measure="share of directional verdicts between two names of one loss",
+            scale="value",
+            measured=row.rate,
+            low=row.low,
+            high=row.high,
+            n=row.studies,
+            note=row.command,
+        )

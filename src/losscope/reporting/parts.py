@@ -228,15 +228,20 @@ def breakable(name: str) -> Markup:
     return Markup("<wbr>").join(pieces)
 
 
-def prose(sentence: str, evidence: str = "") -> Markup:
-    """A sentence as markup; the evidence that it was made with is set apart from what it claims.
+def prose(sentence: str | wording.Clause) -> Markup:
+    """A sentence as markup, its evidence set apart from what it claims.
 
-    >>> print(prose("Use a (p = 0.002, 10 seeds), untuned.", "(p = 0.002, 10 seeds)"))
-    Use a <span class="evidence">(p = 0.002, 10 seeds)</span>, untuned.
+    >>> print(prose(wording.Clause("Use a", "it is better", "p = 0.002, 10 seeds", ", untuned.")))
+    Use a: it is better<span class="evidence"> (p = 0.002, 10 seeds)</span>, untuned.
     """
-    claim, found, rest = sentence.partition(evidence) if evidence else (sentence, "", "")
-    apart = Markup('<span class="evidence">{}</span>').format(_unbroken(found)) if found else ""
-    return Markup.escape(_unbroken(claim)) + apart + Markup.escape(_unbroken(rest))
+    if isinstance(sentence, str):
+        return Markup.escape(_unbroken(sentence))
+    apart = Markup('<span class="evidence">{}</span>').format(_unbroken(sentence.bracket))
+    return (
+        Markup.escape(_unbroken(sentence.before_evidence))
+        + (apart if sentence.evidence else "")
+        + Markup.escape(_unbroken(sentence.rest))
+    )
 
 
 def _unbroken(text: str) -> str:

@@ -3,10 +3,11 @@
 For terminal, page and files alike. A sentence is made from the fields of ``losscope.core.results``.
 """
 
-from losscope.core.wording.advice import RAW, recommendation
+from losscope.core.wording.advice import RAW, answer, recommendation
 from losscope.core.wording.claims import claim_reason, over_data_reason
 from losscope.core.wording.comparisons import (
     UNDECIDED,
+    Clause,
     body,
     clause,
     design,
@@ -14,6 +15,7 @@ from losscope.core.wording.comparisons import (
     evidence,
     means,
     sentence,
+    sentence_parts,
     why_not,
 )
 from losscope.core.wording.numbers import (
@@ -54,7 +56,9 @@ __all__ = [
     "SIGNS",
     "UNDECIDED",
     "VERDICTS",
+    "Clause",
     "Digits",
+    "answer",
     "body",
     "brief",
     "change",
@@ -84,6 +88,7 @@ __all__ = [
     "ratio",
     "recommendation",
     "sentence",
+    "sentence_parts",
     "settings_listing",
     "settings_phrase",
     "shorten",

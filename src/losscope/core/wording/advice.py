@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from losscope.core.results import Comparison, Recommendation, Settings, SideResult
+from losscope.core.results import Comparison, Recommendation, Result, Settings, SideResult
 from losscope.core.wording.comparisons import body, clause, estimate, evidence
 from losscope.core.wording.numbers import change_interval, label, listing, measure, number
 from losscope.core.wording.settings import settings_phrase
@@ -77,11 +77,32 @@ def recommendation(
         settings,
     )
     phrase = settings_phrase(settings)
-    first, second, third = _first(case), _second(case), _third(case, phrase)
+    first, second, third = "".join(_first(case)), _second(case), _third(case, phrase)
     return f"{first}, {phrase}." if phrase else f"{first}.", f"{second}.", f"{third}."
 
 
-def _first(case: _Case) -> str:
+def answer(result: Result) -> tuple[str, str]:
+    """The first sentence of the recommendation in two parts: what it claims, and its evidence and settings.
+
+    The claim is the headline of a page. Both are empty where the result has no recommendation.
+    """
+    made = result.recommendation
+    if made.ground is None:
+        return "", ""
+    case = _Case(
+        made,
+        {side.name: side.mean(made.measure or "") for side in result.sides},
+        (),
+        {(row.a, row.b): row for row in result.verdicts()},
+        result.settings,
+    )
+    claim, rest = _first(case)
+    phrase = settings_phrase(result.settings)
+    return claim, f"{rest}, {phrase}." if phrase else f"{rest}."
+
+
+def _first(case: _Case) -> tuple[str, str]:
+    """What the first sentence claims, and the rest of it with the sign between them."""
     made, row = case.made, case.focus
     if row is None:
         return _without_a_pair(case)
@@ -91,30 +112,31 @@ def _first(case: _Case) -> str:
             worse = all(case.rows[name, RAW].better == "b" for name in made.ranking)
             shown = "better than every loss" if worse else "beaten by no loss"
             nearest = f"the best loss, {row.a}," if len(made.ranking) > 1 else row.a
-            return f"Train nothing: in {case.label} the raw inputs are {shown}; {nearest} {_has(row)}"
+            return f"Train nothing: in {case.label} the raw inputs are {shown}", f"; {nearest} {_has(row)}"
         case "beats_reference":
-            return f"Use {made.loss}: its {case.label} is {better} than that of {row.b}, {_numbers(row)}"
+            claim = f"Use {made.loss}: its {case.label} is {better} than that of {row.b}"
+            return claim, f", {_numbers(row)}"
         case "reference_unbeaten":
-            others = len(made.ranking) - 1
-            nearest = f"{row.a}, which" if others == 1 else f"every other loss; the nearest, {row.a},"
-            return f"Use {made.loss}: its {case.label} is {better} than that of {nearest} {_has(row)}"
+            alone = len(made.ranking) == 2
+            claim = f"Use {made.loss}: its {case.label} is {better} than that of "
+            if alone:
+                return f"{claim}{row.a}", f", which {_has(row)}"
+            return f"{claim}every other loss", f"; the nearest, {row.a}, {_has(row)}"
         case "single" if made.loss is not None:
-            return f"Use {made.loss}: in {case.label} it beats {row.b}, {_numbers(row)}"
-        case "single":
-            return f"No answer: {clause(row)}"
+            return f"Use {made.loss}: in {case.label} it beats {row.b}", f", {_numbers(row)}"
         case "undirected":
-            return f"{_undirected(case)}: {clause(row)}"
-        case _:
-            opening = _OPENINGS[row.verdict or "unresolved"]
-            return f"{opening}{clause(row)}" if opening else body(row)
+            return _undirected(case), f": {clause(row)}"
+    opening = "No answer: " if made.ground == "single" else _OPENINGS[row.verdict or "unresolved"]
+    judged = clause(row) if opening else body(row)
+    return f"{opening}{judged.claim}", judged.after_claim
 
 
-def _without_a_pair(case: _Case) -> str:
+def _without_a_pair(case: _Case) -> tuple[str, str]:
     if case.made.ground == "undirected":
-        return _undirected(case)
+        return _undirected(case), ""
     mean = case.means.get(case.made.reference or "")
     seen = f"its {case.label} is {number(mean)}" if mean is not None else "it has no value"
-    return f"No answer: {case.made.reference} was compared with nothing; {seen}"
+    return f"No answer: {case.made.reference} was compared with nothing", f"; {seen}"
 
 
 def _undirected(case: _Case) -> str:

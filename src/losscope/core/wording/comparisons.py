@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from losscope.core.results import Comparison, DesignPlan, NotComparable, Settings
 from losscope.core.wording.numbers import (
@@ -27,19 +28,61 @@ UNDECIDED = {
 }
 
 
+@dataclass(frozen=True)
+class Clause:
+    """What is said of a comparison, in parts, so that a page can set the evidence apart; ``str`` is the whole.
+
+    Attributes:
+        claim: what is claimed.
+        grounds: what was seen, or the reason.
+        evidence: interval, p, seeds and scope.
+        rest: what follows.
+    """
+
+    claim: str
+    grounds: str
+    evidence: str = ""
+    rest: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.claim}{self.after_claim}"
+
+    @property
+    def before_evidence(self) -> str:
+        """The claim and its grounds."""
+        return f"{self.claim}: {self.grounds}"
+
+    @property
+    def bracket(self) -> str:
+        """The evidence in its bracket, or nothing."""
+        return f" ({self.evidence})" if self.evidence else ""
+
+    @property
+    def after_claim(self) -> str:
+        """All but the claim, with the colon between them."""
+        return f": {self.grounds}{self.bracket}{self.rest}"
+
+
 def sentence(row: Comparison, settings: Sequence[Settings] = ()) -> str:
     """The sentence of a comparison, with one full stop, at its end."""
-    said, phrase = body(row), settings_phrase(settings)
-    return f"{said}, {phrase}." if phrase else f"{said}."
+    return str(sentence_parts(row, settings))
 
 
-def body(row: Comparison) -> str:
+def sentence_parts(row: Comparison, settings: Sequence[Settings] = ()) -> Clause:
+    """The sentence of a comparison in parts."""
+    made, phrase = body(row), settings_phrase(settings)
+    return replace(made, rest=f"{made.rest}, {phrase}." if phrase else f"{made.rest}.")
+
+
+def body(row: Comparison) -> Clause:
     """The sentence of a comparison without its settings and its full stop."""
-    said = clause(row)
-    return said[0].upper() + said[1:] if row.verdict in _WORDS_FIRST else said
+    made = clause(row)
+    if row.verdict not in _WORDS_FIRST:
+        return made
+    return replace(made, claim=made.claim[0].upper() + made.claim[1:])
 
 
-def clause(row: Comparison) -> str:
+def clause(row: Comparison) -> Clause:
     """The body as it stands inside another sentence: a word at its start is small, a name as it is."""
     writers = {
         None: _described,
@@ -161,7 +204,7 @@ def _who(row: Comparison) -> str:
     return f"{label(row.measure)} of {row.a} and {row.b}"
 
 
-def _described(row: Comparison) -> str:
+def _described(row: Comparison) -> Clause:
     more = ""
     if any(row.failed):
         more = f"; failed {_lost(row)}"
@@ -169,10 +212,8 @@ def _described(row: Comparison) -> str:
         more = f"; {_missing(row)}"
     if row.reason is not None and row.reason != row.no_difference:
         more += f"; {why_not(row.reason, row.measure)}"
-    return (
-        f"{label(row.measure)}, {row.a} against {row.b}, described, not tested: {estimate(row)} "
-        f"({evidence(row)}){more}"
-    )
+    claim = f"{label(row.measure)}, {row.a} against {row.b}, described, not tested"
+    return Clause(claim, estimate(row), evidence(row), more)
 
 
 def _lost(row: Comparison) -> str:
@@ -186,18 +227,18 @@ def _missing(row: Comparison) -> str:
     return f"no value in {row.missing} of {count(sum(row.runs) - sum(row.failed), 'run')}"
 
 
-def _failed(row: Comparison) -> str:
+def _failed(row: Comparison) -> Clause:
     why = f"failed {_lost(row)}" if any(row.failed) else _missing(row)
     rest = f"; the others show {estimate(row)}" if row.difference is not None else ""
-    return f"no verdict on the {_who(row)}: {why}{rest}"
+    return Clause(f"no verdict on the {_who(row)}", f"{why}{rest}")
 
 
-def _barred(row: Comparison) -> str:
+def _barred(row: Comparison) -> Clause:
     why = "no value" if row.reason is None else why_not(row.reason, row.measure)
-    return f"the {_who(row)} cannot be compared: {why}"
+    return Clause(f"the {_who(row)} cannot be compared", why)
 
 
-def _few(row: Comparison) -> str:
+def _few(row: Comparison) -> Clause:
     corrected = "corrected " * ((row.tests_in_family or 1) > 1)
     need = ""
     if row.seeds_testable:
@@ -205,34 +246,30 @@ def _few(row: Comparison) -> str:
     if row.seeds_needed and row.sd is not None:
         size = indifference(row.delta, row.scale)
         need += f"{', and' if need else ';'} {row.seeds_needed:,} would show a difference of {size}"
-    return (
-        f"{count(row.n, 'seed')} {_is(row.n)} too few to compare the {_who(row)}: the smallest {corrected}p "
-        f"in reach is {p_value(row.p_attainable)}, above {brief(row.alpha)}{need} "
-        f"({estimate(row)}; {evidence(row)})"
+    return Clause(
+        f"{count(row.n, 'seed')} {_is(row.n)} too few to compare the {_who(row)}",
+        f"the smallest {corrected}p in reach is {p_value(row.p_attainable)}, above {brief(row.alpha)}{need}",
+        f"{estimate(row)}; {evidence(row)}",
     )
 
 
-def _equivalent(row: Comparison) -> str:
+def _equivalent(row: Comparison) -> Clause:
     width = ("±" if row.scale == "difference" else "") + indifference(row.delta, row.scale)
-    return (
-        f"{row.a} and {row.b} are equivalent in {label(row.measure)}, within {width}: {estimate(row)} "
-        f"({evidence(row)})"
-    )
+    claim = f"{row.a} and {row.b} are equivalent in {label(row.measure)}, within {width}"
+    return Clause(claim, estimate(row), evidence(row))
 
 
-def _directed(row: Comparison) -> str:
+def _directed(row: Comparison) -> Clause:
     good = {"a": " (better)", "b": " (worse)", None: ""}[row.better]
     what = f"{row.verdict} {label(row.measure)}"
-    return f"{row.a} has a {what} than {row.b}{good}: {estimate(row)} ({evidence(row)})"
+    return Clause(f"{row.a} has a {what} than {row.b}{good}", estimate(row), evidence(row))
 
 
-def _unresolved(row: Comparison) -> str:
+def _unresolved(row: Comparison) -> Clause:
     why = UNDECIDED[row.undecided or "both_directions"]
     need = ""
     if row.seeds_needed:
         size = indifference(row.delta, row.scale)
         need = f"; {row.seeds_needed:,} seeds would show a difference of {size}"
-    return (
-        f"no difference found in {label(row.measure)} between {row.a} and {row.b}: {estimate(row)} "
-        f"({evidence(row)}); {why}{need}"
-    )
+    claim = f"no difference found in {label(row.measure)} between {row.a} and {row.b}"
+    return Clause(claim, estimate(row), evidence(row), f"; {why}{need}")

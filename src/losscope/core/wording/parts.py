@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,20 +9,17 @@ from losscope.core.facts import Value
 from losscope.core.results import (
     ClaimVerdict,
     Comparison,
-    Edge,
     Failure,
     PublishedValue,
-    Result,
     SideResult,
     Trial,
     Tuned,
 )
 from losscope.core.wording.numbers import (
-    NOTHING,
     Digits,
     count,
     decimals_for,
-    digits_for,
+    effect,
     interval,
     listing,
     measure,
@@ -45,45 +41,13 @@ class Size:
 
 def size(row: Comparison) -> Size:
     """The size of a comparison as people read it: a signed difference, or a ratio with its sign ×."""
-    ratio = row.scale == "log_ratio"
-
-    def scaled(value: float | None) -> float | None:
-        return None if value is None else math.exp(min(value, 700.0)) if ratio else value
-
-    middle, low, high = scaled(row.difference), scaled(row.low), scaled(row.high)
-    if middle is None:
-        return Size(NOTHING)
-    half = None if low is None or high is None else (high - low) / 2
-    wide_low, wide_high = scaled(row.low_data), scaled(row.high_data)
-    if ratio:
-        digits = Digits(max(0, min(4, decimals_for(middle, 3))))
-        return Size(
-            f"×{number(middle, digits)}",
-            interval(low, high, digits),
-            interval(wide_low, wide_high, digits),
-        )
-    digits = digits_for([(middle, half)], row.measure)
-    wide_half = None if wide_low is None or wide_high is None else (wide_high - wide_low) / 2
-    return Size(
-        number(middle, digits, signed=True, fixed=half is not None),
-        interval(low, high, digits, signed=True),
-        interval(wide_low, wide_high, digits_for([(middle, wide_half)], row.measure), signed=True),
-    )
+    wide = row.model_copy(update={"low": row.low_data, "high": row.high_data})
+    return Size(*effect(row), effect(wide)[1])
 
 
 def pair(row: Comparison) -> tuple[str, str, str]:
     """Side a, the sign between, and side b: ``a − b``, or ``a / b`` where the scale is a ratio."""
     return row.a, "/" if row.scale == "log_ratio" else "−", row.b
-
-
-def evidence(row: Comparison) -> str:
-    """The bracket of a comparison's sentence."""
-    return ""
-
-
-def headline(result: Result) -> str:
-    """What the recommendation claims: its first sentence without the evidence."""
-    return ""
 
 
 def corrected_p(row: Comparison) -> str:
@@ -134,15 +98,6 @@ def published(row: PublishedValue) -> str:
     if row.outside_by is None:
         return "no interval"
     return "inside" if row.inside else f"outside by {number(row.outside_by, signed=True)}"
-
-
-def edge(found: Edge) -> str:
-    """A number on the edge of the search.
-
-    >>> edge(Edge(name="margin", value=0.3))
-    'margin 0.3'
-    """
-    return f"{found.name.replace('_', ' ')} {fact(found.value)}"
 
 
 def settings(chosen: Trial | Tuned) -> str:

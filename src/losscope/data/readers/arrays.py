@@ -156,7 +156,7 @@ def _plain_labels(labels: np.ndarray | None) -> np.ndarray | None:
 
 
 def _inputs(array: np.ndarray, name: str) -> tuple[np.ndarray, Kind, list[str]]:
-    """Inputs, kind, notes."""
+    """The inputs as they are to be trained on, their kind, and notes for the user."""
     if array.dtype == np.uint8 and array.ndim in (3, 4):
         if array.ndim == 3:
             return array[:, None], "images", []

@@ -140,7 +140,8 @@ def _numbers(frame: Any, column: str | None, taken: list[str], path: Path) -> tu
             values = np.empty(0)
         require(
             values.ndim == 2,
-            f"column {column!r} of {str(path)!r} must hold a list of as many numbers in every row",
+            f"column {column!r} of {str(path)!r} does not hold lists of one length; wanted: as many numbers "
+            "in every row",
         )
         return values, ""
     numeric = frame.select_dtypes("number")

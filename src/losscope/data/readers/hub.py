@@ -101,7 +101,7 @@ def _column(name: str, tables: Sequence[Any], title: str | None) -> np.ndarray |
 
 
 def _download(name: str, config: str | None) -> dict[str, Any]:
-    require(name.count("/") == 1, f"hf:{name} is not hf:owner/name")
+    require(name.count("/") == 1, f"hf:{name} names no data set of the hub; wanted: hf:owner/name")
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     said_so = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
     offline = said_so or not reachable(endpoint)

@@ -13,7 +13,7 @@ import numpy as np
 from losscope.core.errors import LosscopeError, require
 
 UNREAD = -1
-"""The size that leaves images where they are: readers then yield a ``Picture`` a row, not decoded."""
+"""The size that leaves images where they are: readers then yield one ``Picture`` per row, not decoded."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
@@ -39,7 +39,7 @@ class Picture:
 
 
 def unread(files: Sequence[Path], boxes: Sequence[tuple[int, int, int, int]] | None = None) -> np.ndarray:
-    """A ``Picture`` a file, (N,) objects: inputs of a draft whose images are read later, batch by batch."""
+    """One ``Picture`` per file, (N,) objects: inputs of a draft whose images are read later, by batches."""
     rows = np.empty(len(files), object)
     for place, path in enumerate(files):
         rows[place] = Picture(path.name, path, box=None if boxes is None else boxes[place])
@@ -53,12 +53,12 @@ def read_images(
     boxes: Sequence[tuple[int, int, int, int]] | None = None,
     grey: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """The images (K, channels, size, size) uint8, the positions (K,) of those read, and what to tell.
+    """The images (K, channels, size, size) uint8, the positions (K,) of those read, and notes for the user.
 
     The shorter side is scaled to ``size`` (bicubic) and the middle cut out; ``size`` None keeps images that
     all have one size. ``boxes`` are x1, y1, x2, y2, counted from 1, cut out first.
 
-    ``size`` UNREAD opens nothing and yields a ``Picture`` (N,) a file.
+    ``size`` UNREAD opens nothing and yields one ``Picture`` per file, (N,).
 
     Raises LosscopeError for unreadable images (counted, the first named) unless ``skip_bad``.
     """
@@ -83,7 +83,7 @@ def read_images(
             skip_bad and bool(kept), f"{count}; wanted: readable images, or --skip-bad to leave these out"
         )
         return np.stack(images), np.array(kept), [f"{count}; left out"]
-    require(bool(files), "there are no images")
+    require(bool(files), "there are no images; wanted: at least one")
     shapes = {image.shape for image in images}
     require(
         len(shapes) == 1, f"the images have {len(shapes):,} different sizes; wanted: one size, or option size"

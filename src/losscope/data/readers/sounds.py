@@ -99,7 +99,7 @@ def resampled(wave: np.ndarray, rate: int, wanted: int) -> np.ndarray:
 def read_log_mel(
     files: Sequence[Path], rate: int, skip_bad: bool = False
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Spectrograms (K, 1, 40, 64) of files, the positions (K,) of those read, and what to tell.
+    """Spectrograms (K, 1, 40, 64) of files, the positions (K,) of those read, and notes for the user.
 
     Raises LosscopeError for unreadable files (counted, the first named) unless ``skip_bad``.
     """

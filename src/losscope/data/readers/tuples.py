@@ -111,7 +111,7 @@ def components(links: np.ndarray, rows: int) -> np.ndarray:
 def implied_labels(
     pairs: np.ndarray | None, triplets: np.ndarray | None, rows: int
 ) -> tuple[np.ndarray, list[str]]:
-    """Classes for data without labels: rows joined by positive pairs are one class; and what to tell."""
+    """Classes for data without labels: rows joined by positive pairs are one class; and notes for users."""
     positive, negative = [], []
     if pairs is not None:
         positive.append(pairs[pairs[:, 2] == 1, :2])

@@ -54,7 +54,10 @@ def spoken_digits(root: Path | None, *, speaker_disjoint: bool = False, group: s
             heard = np.flatnonzero((digit == number) & (is_test == (part == TEST)))
             seen = np.flatnonzero((written.labels == number) & (written.role == part))
             rng = rules.generator(0, "spoken_digits", "join", part, number)
-            require(len(seen) > 0 or not len(heard), f"digit {number} is spoken but no written one is there")
+            require(
+                len(seen) > 0 or not len(heard),
+                f"digit {number} is spoken but never written; wanted: images of every digit that is spoken",
+            )
             rows[heard] = np.resize(rng.permutation(seen), len(heard))
     fine = digit * len(speakers) + speaker
     split = "test of two speakers, fixed" if speaker_disjoint else "as published, train joined with train"

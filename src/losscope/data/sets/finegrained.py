@@ -81,7 +81,8 @@ def _cub_images(home: Path, size: int, skip_bad: bool) -> Draft:
     order = sorted(paths, key=int)
     require(
         paths.keys() == labels.keys(),
-        f"{str(home)!r}: images.txt and image_class_labels.txt number different images; wanted: the same",
+        f"{str(home)!r}: images.txt and image_class_labels.txt number different images; wanted: the same "
+        "images in both",
     )
     files = [home / "images" / paths[number] for number in order]
     images, kept, notes = read_images(files, size, skip_bad)

@@ -88,7 +88,7 @@ class HuggingFace(Backbone):
 
     @property
     def preprocessing(self) -> str:
-        """Whose processor, and what is changed of it."""
+        """Whose processor it is, and what is changed of it."""
         if self.plain:
             return f"{_side(self.config)}×{_side(self.config)}, stretch, ±1"
         changes = "".join(f", {key}={value}" for key, value in self.given.items())
@@ -275,7 +275,9 @@ def _config(folder: Path) -> dict[str, Any]:
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise LosscopeError(f"{str(path)!r} is not valid JSON; save the model again") from None
-    require(isinstance(config, dict), f"{str(path)!r} is not the configuration of a model")
+    require(
+        isinstance(config, dict), f"{str(path)!r} is not the configuration of a model; save the model again"
+    )
     return config
 
 

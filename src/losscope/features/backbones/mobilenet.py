@@ -87,7 +87,7 @@ class MobileNet(Backbone):
 
     @property
     def preprocessing(self) -> str:
-        """Size and fit."""
+        """Size, fit and scale in words."""
         size = self.settings["size"]
         return f"{size}×{size}, {self.settings['fit']}, {self.settings['resample']}, ±1"
 

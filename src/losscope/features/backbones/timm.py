@@ -60,7 +60,7 @@ class Timm(Backbone):
 
     @property
     def preprocessing(self) -> str:
-        """Size and fit."""
+        """Size, fit and scale in words."""
         size = self.settings["size"]
         return (
             f"{size}×{size}, {self.settings['fit']}, {self.settings['resample']}, timm's mean and deviation"
@@ -76,11 +76,11 @@ class Timm(Backbone):
         )
 
     def needs(self, shape: tuple[int, ...], batch: int) -> tuple[int, int]:
-        """The parameters are here already; the activations by a pass without numbers."""
+        """No parameters, which are here already; the activations by a pass without numbers."""
         return 0, forward_bytes(self.network, self.network, shape, batch)
 
     def open(self, device: str) -> None:
-        """To the device, and out of training."""
+        """Move the network to the device, in evaluation mode."""
         self.network.to(device).eval()
 
     def __call__(self, batch: Tensor) -> Tensor:

@@ -104,8 +104,8 @@ class ForeignLoss(nn.Module):
             value = torch.as_tensor(value, dtype=embeddings.dtype, device=embeddings.device)
         if value.numel() != 1:
             raise LosscopeError(
-                f"{self.foreign.text!r} gave a value of shape {tuple(value.shape)} for {len(embeddings)} rows; "
-                f"one scalar is wanted"
+                f"{self.foreign.text!r} gave a value of shape {tuple(value.shape)} "
+                f"for {len(embeddings)} rows; one scalar is wanted"
             )
         return value.reshape(())
 

@@ -1,8 +1,8 @@
 """What a backend of the kernels gives, and the one place where it is chosen.
 
 Both modules, ``numpy_backend`` and ``torch_backend``, satisfy ``Backend``: the same functions on a block of
-anchors, which overwrite their arrays. ``start`` is the number of the block's first row among the rows of all
-members in one line; ``matrix`` and the masks ``positive`` and ``negative`` are (R, B), values and counts (R,).
+R anchors, which overwrite their arrays. ``start`` is the number of the block's first row among the rows of
+all members in one line; ``matrix``, ``positive`` and ``negative`` are (R, B), values and counts (R,).
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ class Backend(Protocol):
         """Fill Σ_p log(1 + Σ_n exp(s_n − s_p)); similarities become its derivatives by them."""
 
     def own_against_all(self, start: int, matrix: Array, value: Array, anchors: int) -> None:
-        """``positive_against_negatives`` where row r of a member has its positive in column r, and no mask."""
+        """``positive_against_negatives`` where a member's row r has its positive in column r, and no mask."""
 
     def positives_among_all(
         self, start: int, matrix: Array, positive: Array, negative: Array, value: Array
     ) -> None:
-        """Fill the mean over positives of −log softmax over all others; similarities become its derivatives."""
+        """Fill the mean over positives of −log softmax over all others; similarities become its slopes."""
 
 
 def backend_of(tensor: Tensor) -> Backend:

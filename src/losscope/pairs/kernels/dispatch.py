@@ -35,7 +35,7 @@ def all_contrastive(z: Tensor, relation: Relation, margin: float | Tensor) -> Te
         toward, away = grad[..., None, 0], grad[..., None, -1]
         if grad.shape[-2] > 1 or not relation.symmetric:
             return pull(torch.where(positive, 2 * toward, 2 * away * matrix), points)
-        # One weight a member, so that the matrix is symmetric and one product serves.
+        # One weight per member, so that the matrix is symmetric and one product serves.
         if grad.device.type == "cpu" and torch.equal(toward, away):
             return (matrix.sum(-1, keepdim=True) * points - product(matrix, points)) * (4 * toward)
         weighed = torch.where(positive, toward, away * matrix)
@@ -75,13 +75,13 @@ def triplet_slopes(
 ) -> tuple[Tensor, Tensor]:
     """Per anchor Σ_pn max(0, t_p − x_n), t = reach of a positive + margin, x = reach of a negative.
 
-    Only the positives are sorted. Each negative falls between two of them; running counts of the negatives in
-    each gap give every positive the number of negatives that violate its margin, and the negative's place
-    the number of positives that it violates. These numbers are the derivatives, and with the reaches
-    themselves they give the value. O(B log B) an anchor.
+    Only the positives are sorted. Each negative falls between two of them: running counts of the negatives in
+    each gap give the number of negatives that violate each positive's margin, and a negative's place gives
+    the number of positives that it violates. These numbers are the derivatives; with the reaches themselves
+    they give the value. O(B log B) per anchor.
 
     Args:
-        reach: (..., B, B), one row an anchor; overwritten with the derivative of the value by it.
+        reach: (..., B, B), one row per anchor; overwritten with the derivative of the value by it.
         positive, negative: bool (..., B, B), which may lack the leading dimensions.
         margin: () or the leading shape.
         by_length: the derivative divided by the reach, 0 at 0, since that is what pulls on points need.
@@ -148,7 +148,7 @@ def _similarities(z: Tensor, anchors: int, others: int, scale: float | Tensor) -
 
 
 def log_share(z: Tensor, relation: Relation, scale: float | Tensor) -> Terms:
-    """Per anchor: mean over its positives of −log softmax of scale · z_a·z over all others, rows (..., B, D)."""
+    """Per anchor: mean over its positives of −log softmax of scale · z_a·z over all others, z (..., B, D)."""
     positive, negative = relation.masks()
     matrix = _similarities(z, relation.rows, relation.rows, scale)
     value = _softmax_rows(backend_of(matrix).positives_among_all, matrix, positive, negative)

@@ -92,9 +92,9 @@ def group(context: Context, measure: str, rows: Sequence[Comparison]) -> Group:
 
     def sentences(against_baselines: bool) -> list[Markup]:
         return [
-            prose(row.sentence, parts.evidence(row))
+            prose(wording.sentence_parts(row, context.result.settings))
             for row in rows
-            if row.sentence and (row.b in baselines) == against_baselines
+            if (row.b in baselines) == against_baselines
         ]
 
     kind = "ratio" if ratio else "difference"

@@ -63,6 +63,6 @@ def chosen(side: LossResult) -> str:
     """What tuning chose for one loss, and whether it lies on the edge of what was tried."""
     if side.tuned is None:
         return f"{side.name}: nothing chosen, every trial failed"
-    edges = ", ".join(map(parts.edge, side.tuned.edge))
+    edges = ", ".join(map(wording.edge, side.tuned.edge))
     told = f"; on the edge of the search, so a wider one could do better: {edges}" if edges else ""
     return f"{side.name}: {parts.settings(side.tuned)}{told}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from losscope.core import wording
 from losscope.core.registry import register
 from losscope.core.results import Result
 from losscope.core.wording import parts
@@ -14,8 +15,7 @@ def verdict(context: Context) -> Section:
     result = context.result
     sentences = [sentence for sentence in result.recommendation.sentences if sentence.strip()]
     nothing = "No recommendation was asked for; here is what was measured."
-    first = sentences[0] if sentences else nothing
-    claim = parts.headline(result) or first
+    claim, rest = wording.answer(result)
     data = result.data
     described = data.described or ", ".join(text for text in (data.title, data.edition) if text)
     failed = [
@@ -27,8 +27,8 @@ def verdict(context: Context) -> Section:
     html = fragment(
         "verdict",
         _about(context, result, bool(sentences)),
-        claim,
-        first.removeprefix(claim).lstrip(" :;,"),
+        claim or (sentences[0] if sentences else nothing),
+        rest.lstrip(" :;,"),
         sentences[1:],
         described,
         [*data.notes, *result.notes],

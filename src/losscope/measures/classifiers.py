@@ -11,7 +11,7 @@ from torch import Tensor
 from losscope.core.registry import register
 from losscope.measures.neighbours import Gallery, ordered, unit
 from losscope.measures.ranking import in_input_order
-from losscope.measures.space import NULL, Result, Space, measured
+from losscope.measures.space import NULL, Measurement, Space, measured
 
 NEIGHBOURS = 5
 
@@ -35,7 +35,7 @@ Reference = tuple[Tensor, np.ndarray]
     needs=("reference",),
 )
 @measured
-def knn_accuracy(space: Space, *, reference: Reference) -> Result:
+def knn_accuracy(space: Space, *, reference: Reference) -> Measurement:
     """Accuracy of 5-nearest-neighbour classification, Cover and Hart 1967.
 
     ``reference`` holds the training embeddings (R, D) and labels (R,). The majority class among the 5
@@ -83,7 +83,7 @@ def disjoint(space: Space, reference: Reference) -> bool:
     default=False,
 )
 @measured
-def linear_accuracy(space: Space, *, reference: Reference) -> Result:
+def linear_accuracy(space: Space, *, reference: Reference) -> Measurement:
     """Accuracy of L2-penalised logistic regression (C = 1) fitted to the standardised reference.
 
     Null if no class occurs in the reference, or the reference has one class only. Takes seconds for
@@ -129,7 +129,7 @@ def linear_accuracy(space: Space, *, reference: Reference) -> Result:
     default=False,
 )
 @measured
-def nmi(space: Space, *, seed: int = 0) -> Result:
+def nmi(space: Space, *, seed: int = 0) -> Measurement:
     """Normalised mutual information of k-means clusters and classes (arithmetic mean of the entropies).
 
     k is the number of classes, the best of 10 starts drawn with ``seed`` counts. Measured only when named.

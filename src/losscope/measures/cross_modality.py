@@ -12,7 +12,7 @@ from losscope.core.errors import LosscopeError
 from losscope.core.registry import register
 from losscope.measures.neighbours import Gallery, ordered
 from losscope.measures.ranking import group_means, in_input_order, mean_of_queries
-from losscope.measures.space import NULL, Result, Space, measured
+from losscope.measures.space import NULL, Measurement, Space, measured
 
 WAYS = {"audio_to_visual": (0, 1), "visual_to_audio": (1, 0)}
 RECALLS = (1, 10)
@@ -76,7 +76,7 @@ RECALLS = (1, 10)
     needs=("modality",),
 )
 @measured
-def cross_modal(space: Space, *, modality: np.ndarray) -> Result:
+def cross_modal(space: Space, *, modality: np.ndarray) -> Measurement:
     """Retrieval of the other modality's items of the query's class, both ways.
 
     ``map``: mean over queries of average precision over the whole gallery, the mean over its relevant items
@@ -155,7 +155,7 @@ def _one_way(space: Space, asking: np.ndarray, asked: np.ndarray) -> dict[str, n
     needs=("modality",),
 )
 @measured
-def modalities(space: Space, *, modality: np.ndarray) -> Result:
+def modalities(space: Space, *, modality: np.ndarray) -> Measurement:
     """Distance of the modalities' means over the root of their mean variance, after Liang et al. 2022.
 
     The variance of a modality is mean ‖z - μ‖² over its items. ``intra_variance_audio`` and ``…_visual`` are

@@ -1,0 +1,60 @@
+"""The public names with their types, for editors and type checkers; ``__init__.py`` imports them lazily."""
+
+from losscope.auditing import audit as audit
+from losscope.benching.command import bench as bench
+from losscope.comparing.judging import judge as judge
+from losscope.comparing.reading import Result as Result
+from losscope.comparing.reading import load as load
+from losscope.comparing.reading import report as report
+from losscope.comparing.running import compare as compare
+from losscope.core.errors import LosscopeError as LosscopeError
+from losscope.core.registry import register as register
+from losscope.core.spec import LossSpec as LossSpec
+from losscope.core.spec import Protocol as Protocol
+from losscope.core.spec import Study as Study
+from losscope.data.reading import read as read
+from losscope.features.embedding import embed as embed
+from losscope.losses import loss as loss
+from losscope.measures import classification as classification
+from losscope.measures import cross_modal as cross_modal
+from losscope.measures import geometry as geometry
+from losscope.measures import retrieval as retrieval
+from losscope.measures import verification as verification
+from losscope.pairs import Labels as Labels
+from losscope.pairs import Pairs as Pairs
+from losscope.pairs import Relation as Relation
+from losscope.pairs import Terms as Terms
+from losscope.pairs import Triplets as Triplets
+from losscope.papers.engine import reproduce as reproduce
+
+__version__: str
+
+__all__ = [
+    "Labels",
+    "LossSpec",
+    "LosscopeError",
+    "Pairs",
+    "Protocol",
+    "Relation",
+    "Result",
+    "Study",
+    "Terms",
+    "Triplets",
+    "__version__",
+    "audit",
+    "bench",
+    "classification",
+    "compare",
+    "cross_modal",
+    "embed",
+    "geometry",
+    "judge",
+    "load",
+    "loss",
+    "read",
+    "register",
+    "report",
+    "reproduce",
+    "retrieval",
+    "verification",
+]

@@ -1,0 +1,148 @@
+"""The measures by name, of one set of embeddings at a time: plain arrays in, numbers out.
+
+``losscope.geometry``, ``retrieval``, ``verification``, ``classification`` and ``cross_modal`` are these. All
+L2-normalise the embeddings first. Embeddings are (N, D) and labels (N,) integers, as lists, NumPy arrays or
+tensors; -1 is background, left out with ``background="exclude"`` and a class of its own with ``"class"``. A
+value that does not exist is NaN. `losscope list measures` defines each value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from losscope.core.errors import LosscopeError
+from losscope.measures.summary import Background, evaluate
+
+Array: TypeAlias = Any
+"""A tensor, a NumPy array or nested lists."""
+
+GEOMETRY = ("geometry", "spectrum", "uniformity", "silhouette")
+CLASSIFICATION = ("knn_accuracy", "linear_accuracy", "nmi")
+
+
+def geometry(embeddings: Array, labels: Array, *, background: Background = "exclude") -> dict[str, float]:
+    """How the classes lie: spread within classes, distances between them, spectrum, uniformity, silhouette.
+
+    Args:
+        embeddings: (N, D).
+        labels: (N,) integers.
+        background: whether rows labelled -1 are left out or are a class.
+
+    Raises:
+        LosscopeError: shapes that do not agree, labels that are not integers, NaN or infinity.
+
+    >>> found = geometry([[1.0, 0.0], [0.8, 0.6], [-1.0, 0.0], [-0.8, 0.6]], [0, 0, 1, 1])
+    >>> round(found["intra_variance"], 3), round(found["inter_distance"], 3)
+    (0.1, 1.8)
+    """
+    return _measured(embeddings, labels, GEOMETRY, background=background)
+
+
+def retrieval(embeddings: Array, labels: Array, *, background: Background = "exclude") -> dict[str, float]:
+    """Leave-one-out retrieval: every embedding asks for the others of its class. Recall@k, MAP@R and so on.
+
+    Args:
+        embeddings: (N, D).
+        labels: (N,) integers.
+        background: whether rows labelled -1 are left out or are a class.
+
+    Raises:
+        LosscopeError: shapes that do not agree, labels that are not integers, NaN or infinity.
+
+    >>> found = retrieval([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]], [0, 0, 1, 1])
+    >>> found["recall_at_1"], found["map_at_r"]
+    (1.0, 1.0)
+    """
+    return _measured(embeddings, labels, ("retrieval",), background=background)
+
+
+def verification(embeddings: Array, labels: Array, *, background: Background = "exclude") -> dict[str, float]:
+    """One threshold on the distance for all pairs: equal error rate, and true accepts at fixed false accepts.
+
+    Args:
+        embeddings: (N, D).
+        labels: (N,) integers.
+        background: whether rows labelled -1 are left out or are a class.
+
+    Raises:
+        LosscopeError: shapes that do not agree, labels that are not integers, NaN or infinity.
+
+    >>> found = verification([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]], [0, 0, 1, 1])
+    >>> found["eer"]
+    0.0
+    """
+    return _measured(embeddings, labels, ("verification",), background=background)
+
+
+def classification(
+    embeddings: Array,
+    labels: Array,
+    reference: Array,
+    reference_labels: Array,
+    *,
+    background: Background = "exclude",
+    seed: int = 0,
+) -> dict[str, float]:
+    """Accuracy of simple classifiers fitted to a reference, and how well k-means finds the classes.
+
+    Args:
+        embeddings: (N, D).
+        labels: (N,) integers.
+        reference: (R, D), the training embeddings, with ``reference_labels`` (R,): what 5-nearest-neighbour
+            and linear classification learn from.
+        background: whether rows labelled -1 are left out or are a class.
+        seed: of k-means.
+
+    Raises:
+        LosscopeError: shapes that do not agree, labels that are not integers, NaN or infinity.
+
+    >>> points, labels = [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]], [0, 0, 1, 1]
+    >>> found = classification([[0.95, 0.1], [0.2, 0.8]], [0, 1], points, labels)
+    >>> found["linear_accuracy"], round(found["nmi"], 3)
+    (1.0, 1.0)
+    """
+    known = _points("reference", reference), torch.as_tensor(reference_labels)
+    return _measured(embeddings, labels, CLASSIFICATION, background=background, reference=known, seed=seed)
+
+
+def cross_modal(
+    embeddings: Array, labels: Array, modality: Array, *, background: Background = "exclude"
+) -> dict[str, float]:
+    """Retrieval from one modality into the other, both ways, and the gap between the two.
+
+    Args:
+        embeddings: (N, D), the items of both modalities.
+        labels: (N,) integers.
+        modality: (N,), 0 for the first modality (called audio) and 1 for the second (called visual).
+        background: whether rows labelled -1 are left out or are a class.
+
+    Raises:
+        LosscopeError: shapes that do not agree, labels that are not integers, NaN or infinity, one modality.
+
+    >>> points = [[1.0, 0.0], [0.0, 1.0], [0.9, 0.1], [0.2, 0.8]]
+    >>> found = cross_modal(points, labels=[0, 1, 0, 1], modality=[0, 0, 1, 1])
+    >>> found["recall_at_1_audio_to_visual"], found["map_visual_to_audio"]
+    (1.0, 1.0)
+    """
+    names = ("cross_modal", "modalities")
+    sides = torch.as_tensor(modality)
+    return _measured(embeddings, labels, names, background=background, modality=sides)
+
+
+def _points(name: str, given: Array) -> Tensor:
+    rows = torch.as_tensor(given)
+    if rows.dim() != 2:
+        raise LosscopeError(f"{name} have shape {tuple(rows.shape)}; they must be (N, D)")
+    if not torch.isfinite(rows).all():
+        broken = int((~torch.isfinite(rows)).any(1).sum())
+        raise LosscopeError(f"{broken} of {len(rows)} {name} hold NaN or infinity; they must be finite")
+    return rows
+
+
+def _measured(embeddings: Array, labels: Array, names: Iterable[str], **needs: Any) -> dict[str, float]:
+    values, _ = evaluate(_points("embeddings", embeddings), torch.as_tensor(labels), names=names, **needs)
+    return {name: float(value) for name, value in values.items()}
