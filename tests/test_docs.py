@@ -37,7 +37,7 @@ def test_the_first_python_block_runs(tmp_path, monkeypatch, capsys):
 def test_the_plugin_block_registers_a_loss_that_trains(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(blocks("python")[1])
-    try:
+    with registry.forgetting():
         import losscope
 
         result = losscope.compare(
@@ -45,9 +45,23 @@ def test_the_plugin_block_registers_a_loss_that_trains(tmp_path, monkeypatch):
         )
         assert [loss.name for loss in result.losses] == ["mine", "triplet"]
         assert result.losses[0].failed == 0
-    finally:
-        registry._plugins.clear()
-        registry._plugin_sources.clear()
+
+
+def test_the_loss_of_the_plugin_block_keeps_the_contract_and_is_a_module(tmp_path):
+    import torch
+
+    import losscope
+    from losscope.testing import check_loss
+
+    file = tmp_path / "mine.py"
+    file.write_text(blocks("python")[1])
+    with registry.forgetting():
+        registry.load_plugin(file)
+        check_loss("mine")
+        assert not losscope.audit("mine").failed
+        embeddings = torch.randn(8, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+        losscope.loss("mine(power=1.5)")(embeddings, torch.arange(8) % 2).backward()
+        assert embeddings.grad.abs().sum() > 0
 
 
 def test_the_block_for_your_own_code_runs(capsys):

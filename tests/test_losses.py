@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -32,6 +30,7 @@ from loss_cases import (
 from losscope.core.errors import LosscopeError
 from losscope.core.registry import entry
 from losscope.pairs import Pairs, Relation, Triplets, pair_distances, reduce
+from losscope.testing import check_loss
 from oracles import Case
 
 
@@ -62,24 +61,23 @@ def test_the_seven_losses_of_the_definitions_and_one_known_fault() -> None:
     assert set(LOSSES) - seven == {"contrastive_label_blind"}
 
 
+@pytest.mark.parametrize(("name", "words"), [*VARIANTS, *((name, {}) for name in LOSSES)])
+def test_every_loss_keeps_the_contract(name: str, words: dict[str, Any]) -> None:
+    check_loss(name, **words)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_declared_facts(name: str) -> None:
+    """What our own losses say beyond the contract."""
     found = entry("loss", name)
-    facts, parameters = found.facts, found.parameters
-    assert facts.takes in ("pairs", "triplets", "anchors")
+    facts = found.facts
     assert facts.form in ("squared hinge", "linear hinge", "softmax")
     assert facts.hinge == (facts.form != "softmax")
-    assert set(facts.reductions) <= {"valid_mean", "active_mean", "balanced"}
     assert facts.reductions[0] == "valid_mean"
-    assert "active_mean" not in facts.reductions or facts.hinge
-    assert set(facts.units) | set(facts.positive) <= set(parameters)
     assert set(facts.defaults) == {"paper", "matched"}
-    assert len(facts.space) == 6 and len({str(point) for point in facts.space}) == 6
-    for point in [*facts.space, *facts.defaults.values()]:
-        assert set(point) - {"reduction"} <= set(parameters)
-        assert point.get("reduction", "valid_mean") in facts.reductions
-        assert all(point[word] > 0 for word in facts.positive if word in point)
-    assert "Source:" in found.doc and ">>>" in found.doc
+    assert len(facts.space) == 6
+    assert "Source:" in found.doc
+    assert ">>>" in found.doc
 
 
 @pytest.mark.parametrize("name", SOUND)
@@ -173,32 +171,6 @@ def _listed(relation: Pairs | Triplets, valid: Tensor) -> Relation:
     return Relation.from_triplets(*relation.columns, rows=relation.rows, valid=valid)
 
 
-@pytest.mark.parametrize(("name", "words"), VARIANTS)
-@pytest.mark.parametrize("lead", [(3,), (2, 2)])
-def test_members_are_treated_alone(name: str, words: dict[str, Any], lead: tuple[int, ...]) -> None:
-    labels = torch.randint(CLASSES, (*lead, 9), generator=seeded(4))
-    z = vectors(*lead, 9, SIZE)
-    more = extra(name, *lead)
-    factors = torch.linspace(0.5, 1.5, math.prod(lead)).view(lead)
-    swept = {
-        word: value if isinstance(value, bool) else value * factors.double() for word, value in words.items()
-    }
-    whole = call(name, z, Relation.from_labels(labels), **more, **swept)
-    slopes = gradient(name, z, Relation.from_labels(labels), **more, **swept)
-    for member in np.ndindex(*lead):
-        own = {
-            word: value if isinstance(value, bool) else swept[word][member].item()
-            for word, value in words.items()
-        }
-        vectors_ = {word: value[member] for word, value in more.items()}
-        alone = call(name, z[member], Relation.from_labels(labels[member]), **vectors_, **own)
-        assert torch.allclose(whole.value[member], alone.value, atol=1e-12)
-        assert torch.equal(whole.valid[member], alone.valid)
-        assert alone.active is None or torch.equal(whole.active[member], alone.active)
-        slope = gradient(name, z[member], Relation.from_labels(labels[member]), **vectors_, **own)
-        assert torch.allclose(slopes[member], slope, atol=1e-12)
-
-
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("rows", [12, 50])
 def test_members_are_bitwise_the_same_alone(name: str, rows: int) -> None:
@@ -231,18 +203,6 @@ def test_members_are_bitwise_the_same_alone(name: str, rows: int) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_permuting_the_labels_changes_the_gradient(name: str) -> None:
-    """What the broadcast of (B, 1) against (B,) loses."""
-    labels = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3, 3])
-    shuffled = labels[[2, 5, 0, 8, 1, 3, 7, 4, 6]]
-    z, more = vectors(9, SIZE), extra(name)
-    first, second = (gradient(name, z, Relation.from_labels(y), **more) for y in (labels, shuffled))
-    blind = torch.allclose(first, second, atol=1e-9)
-    assert first.abs().max() > 1e-3
-    assert blind == entry("loss", name).facts.faulty
-
-
-@pytest.mark.parametrize("name", LOSSES)
 @given(seed=st.integers(0, 2**31))
 def test_the_order_of_the_batch_and_a_rotation_change_nothing(name: str, seed: int) -> None:
     generator = seeded(seed)
@@ -258,23 +218,6 @@ def test_the_order_of_the_batch_and_a_rotation_change_nothing(name: str, seed: i
     assert torch.allclose(reduced(name, z @ turn, Relation.from_labels(labels), **turned), loss, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize(
-    "labels", [[1, 1, 1, 1], [0, 1, 2, 3], [2], []], ids=["one class", "singletons", "one row", "no row"]
-)
-def test_without_a_pair_the_loss_is_finite_and_where_undefined_0(name: str, labels: list[int]) -> None:
-    relation = Relation.from_labels(torch.tensor(labels, dtype=torch.int64))
-    z, more = vectors(len(labels), SIZE, dtype=torch.float32), extra(name, dtype=torch.float32)
-    for reduction in entry("loss", name).facts.reductions:
-        inputs = z.clone().requires_grad_()
-        terms = call(name, inputs, relation, **more)
-        loss = reduce(terms, reduction)
-        (slope,) = torch.autograd.grad(loss, inputs)
-        assert torch.isfinite(loss) and torch.isfinite(slope).all()
-        if not terms.valid.any():
-            assert loss == 0 and (slope == 0).all()
-
-
 def test_positives_nearer_than_a_thousandth_are_not_active() -> None:
     z = vectors(1, SIZE) + torch.tensor([0.0, 4e-4, 1.6e-3])[:, None] * torch.eye(SIZE)[0]
     terms = call("contrastive", z, Relation.from_labels(torch.zeros(3, dtype=torch.int64)))
@@ -283,8 +226,10 @@ def test_positives_nearer_than_a_thousandth_are_not_active() -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
-def test_coincident_points_and_antipodes_have_finite_gradients(name: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_coincident_points_and_antipodes_have_finite_gradients_in_half_precision(
+    name: str, dtype: torch.dtype
+) -> None:
     z = vectors(8, SIZE).to(dtype)
     z[1], z[2], z[3], z[4] = z[0], z[0], -z[0], -z[0]
     more = extra(name)

@@ -75,9 +75,8 @@ class Plan:
 
     def identify(self, run: Run) -> str:
         """A run's id, with its data's content and the source of a plugin's or foreign loss."""
-        name = run.loss.name
-        source = self.foreign[name] if run.loss.foreign else registry.source_of("loss", name)
-        return run.id(self.source.digest, source)
+        own = registry.sources_of_run(run.loss.name, run.protocol.model)
+        return run.id(self.source.digest, self.foreign.get(run.loss.name, "") + own)
 
     def group(self, runs: Sequence[Run], ids: Sequence[str]) -> list[launch.Group]:
         """Runs as populations for this study's store, device and plugins."""
@@ -133,12 +132,14 @@ def plan(study: Study, say: Say | None = None, compute: bool = True) -> Plan:
         LosscopeError: data that cannot be read, a store that cannot be opened, or losses that cannot be compared.
     """
     from losscope.features import load
+    from losscope.measures.summary import try_plugins
 
     for plugin in study.plugins:
         registry.load_plugin(plugin)
     study.check()
     for spec in study.loss_specs():
         sources.permit(spec.name, study.trust)
+    try_plugins()
     device = pick_device(study.device)
     options = study.data_spec().options
     source = load(study.data, root=study.data_root, device=device, say=say, compute=compute, **options)

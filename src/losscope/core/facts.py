@@ -77,6 +77,10 @@ class Facts(BaseModel):
     def check(self, parameters: Mapping[str, Any]) -> None:
         """Raise for facts that contradict each other or the function's hyperparameters."""
 
+    def called_with(self) -> tuple[str, ...]:
+        """The keywords that the function is called with, beside its hyperparameters."""
+        return ()
+
 
 class LossFacts(Facts):
     """What a loss says of itself.
@@ -112,6 +116,10 @@ class LossFacts(Facts):
     floor: bool = False
     faulty: bool = False
 
+    def called_with(self) -> tuple[str, ...]:
+        """The class vectors, for a loss that has them."""
+        return ("class_vectors",) if self.class_vectors else ()
+
     def check(self, parameters: Mapping[str, Any]) -> None:
         """Raise for a name that is not a hyperparameter, or a reduction that the loss cannot have."""
         for where, names in (
@@ -121,8 +129,9 @@ class LossFacts(Facts):
             *(("space", point) for point in self.space),
         ):
             for name in names:
-                if name not in parameters and not (name == "reduction" and where in ("defaults", "space")):
-                    raise unknown(f"hyperparameter in {where}", name, [*parameters, "reduction"])
+                known = [*parameters, "reduction"] if where in ("defaults", "space") else [*parameters]
+                if name not in known:
+                    raise unknown(f"hyperparameter in {where}", name, known)
         for point in (*self.defaults.values(), *self.space):
             if (given := point.get("reduction", "valid_mean")) not in self.reductions:
                 raise unknown("reduction", str(given), self.reductions)
@@ -159,7 +168,11 @@ class MeasureFacts(Facts):
     @property
     def gives(self) -> tuple[str, ...]:
         """The names of the quantities."""
-        return tuple(one.name for one in self.quantities)
+        return tuple(quantity.name for quantity in self.quantities)
+
+    def called_with(self) -> tuple[str, ...]:
+        """All that the measure needs or uses."""
+        return (*self.needs, *self.uses)
 
     def check(self, parameters: Mapping[str, Any]) -> None:
         """Raise for a need that no one can meet, and for a quantity declared twice."""

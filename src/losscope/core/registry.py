@@ -92,6 +92,18 @@ _broken: dict[str, str] | None = None
 ENTRY_POINTS = "losscope.plugins"
 """The entry-point group of installed plugins."""
 
+CALLED = {
+    "loss": ("embeddings", "relation"),
+    "measure": ("embeddings", "labels"),
+    "data": ("root",),
+    "model": ("inputs", "hidden", "embedding_size"),
+    "protocol": ("kind", "data"),
+    "claim": ("evidence",),
+    "paper": (),
+    "section": ("context",),
+}
+"""What the function of each kind of item is called with by place."""
+
 
 def register(kind: str, name: str, **facts: Any) -> Callable[[Function], Function]:
     """Decorate a function as the item ``name`` of a kind; ``facts`` are what ``losscope.core.facts`` lists.
@@ -114,12 +126,14 @@ def register(kind: str, name: str, **facts: Any) -> Callable[[Function], Functio
 
 
 def _add_plugin(kind: str, name: str, function: Callable[..., Any], facts: Mapping[str, Any]) -> None:
+    signature = inspect.signature(function)
     words = {
         word.name: word.default
-        for word in inspect.signature(function).parameters.values()
+        for word in signature.parameters.values()
         if word.kind is word.KEYWORD_ONLY and word.default is not word.empty
     }
     typed = facts_of(kind, name, facts, words)
+    _check_call(typed, name, signature, CALLED[kind])
     module, qualified = function.__module__, function.__name__
     taken = _own(kind).get(name) or _plugins.get((kind, name))
     if taken is not None and (taken.module, taken.function) != (module, qualified):
@@ -127,6 +141,18 @@ def _add_plugin(kind: str, name: str, function: Callable[..., Any], facts: Mappi
             f"the {typed.noun} {name!r} of {module} has the name of one in {taken.module}; give it another name"
         )
     _plugins[kind, name] = Entry(kind, name, module, qualified, function.__doc__ or "", typed, words)
+
+
+def _check_call(facts: Facts, name: str, signature: inspect.Signature, places: tuple[str, ...]) -> None:
+    """Raise for a function that cannot be called as items of its kind are."""
+    words = facts.called_with()
+    try:
+        signature.bind(*places, **dict.fromkeys(words))
+    except TypeError as error:
+        call = ", ".join([*places, *(f"{word}=…" for word in words)])
+        raise LosscopeError(
+            f"the {facts.noun} {name!r} is called as {name}({call}), but its function takes {signature}: {error}"
+        ) from None
 
 
 @contextmanager
@@ -271,6 +297,16 @@ def source_of(kind: str, name: str) -> str | None:
         return None
     file = sys.modules[found.module].__file__
     return Path(file).read_text(encoding="utf-8") if file else None
+
+
+def sources_of_run(loss: str, model: str) -> str:
+    """The source text of the plugins that make a run's numbers: of its loss, its network and its measures.
+
+    Empty where they are all the package's own. A file that registers several of them counts once.
+    """
+    measures = [name for of, name in _plugins if of == "measure" and _plugins[of, name].facts.default]
+    items = [("loss", loss), ("model", model), *(("measure", name) for name in sorted(measures))]
+    return "".join(dict.fromkeys(source_of(kind, name) or "" for kind, name in items))
 
 
 def load_plugin(path: str | Path) -> ModuleType:

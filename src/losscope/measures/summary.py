@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from losscope.core.errors import LosscopeError, unknown
+from losscope.core.facts import MeasureFacts
 from losscope.core.registry import Entry, entries
 from losscope.measures.space import ROWWISE, Measured, Measurement, Space, Values, over_members, run
 
@@ -156,10 +157,53 @@ def _measure(
         if isinstance(function, Measured):
             jobs.append((function.of_space, needs))
         else:
-            plugins.append((function, needs))
+            plugins.append((found, function, needs))
     values, detail = run(Space.of(rows, classes), jobs)
-    for function, needs in plugins:
-        some, more = function(rows, torch.from_numpy(classes), **needs)
+    for found, function, needs in plugins:
+        some, more = _answer(found, function(rows, torch.from_numpy(classes), **needs))
         values |= {name: float(value) for name, value in some.items()}
         detail |= {name: np.asarray(part) for name, part in more.items()}
     return values, detail
+
+
+def _answer(found: Entry[MeasureFacts], given: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """What a plugin's measure returns: values by name, alone or with detail by name."""
+    values, detail = given if isinstance(given, tuple) and len(given) == 2 else (given, {})
+    if not (isinstance(values, Mapping) and isinstance(detail, Mapping)):
+        raise LosscopeError(
+            f"the measure {found.name!r} gave a {type(given).__name__}; it must give a dictionary of values by name, "
+            f"or a pair of it and a dictionary of arrays"
+        )
+    if set(values) != set(found.facts.gives):
+        raise LosscopeError(
+            f"the measure {found.name!r} gave {', '.join(map(str, values)) or 'nothing'}; it is registered with the "
+            f"quantities {', '.join(found.facts.gives)}"
+        )
+    return values, detail
+
+
+def try_plugins() -> None:
+    """Call each plugin's measure that is measured by default on a small set, so that a mistake shows before training.
+
+    Raises:
+        LosscopeError: a measure that fails on 12 embeddings of 3 classes, or gives what it did not declare.
+    """
+    rows = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(12) % 3
+    for found in entries("measure").values():
+        if found.module.startswith("losscope.") or not found.facts.default:
+            continue
+        needs: dict[str, Any] = {
+            "reference": (rows, labels),
+            "fine_labels": torch.arange(12) % 6,
+            "modality": torch.arange(12) % 2,
+            "positive_pairs": (torch.arange(3), torch.arange(3) + 3),
+        }
+        try:
+            evaluate(rows, labels, names=[found.name], **needs)
+        except LosscopeError:
+            raise
+        except Exception as error:
+            raise LosscopeError(
+                f"the measure {found.name!r} failed on 12 embeddings of 3 classes: {type(error).__name__}: {error}"
+            ) from error
