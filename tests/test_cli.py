@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,6 +129,61 @@ def test_python_mirrors_the_command(compared):
     assert json.loads(same.json())["paired"] == result["paired"]
     assert same.verdicts()[0].verdict == "too_few_seeds"
     assert "Recall@1" in same.table("md")
+
+
+def test_load_gives_the_stored_result_and_writes_nothing(compared):
+    import losscope
+
+    out, result = compared
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    loaded = losscope.load(out)
+    assert json.loads(loaded.json()) == result
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    assert losscope.load(out / "studies" / result["study"]).json() == loaded.json()
+    assert (
+        loaded.side("triplet").mean("recall_at_1") == result["losses"][1]["measures"]["recall_at_1"]["mean"]
+    )
+    assert loaded.settings[0].tuned is False
+    with pytest.raises(losscope.LosscopeError, match="unknown study 'nothing'"):
+        losscope.load(out, "nothing")
+
+
+def test_a_study_of_schema_1_is_read(compared, tmp_path):
+    """Schema 1 wrote the edges of the search as texts and had no checksum."""
+    import losscope
+    from losscope.core.results import Edge
+
+    out, result = compared
+    copy = tmp_path / "old"
+    shutil.copytree(out, copy)
+    file = copy / "studies" / result["study"] / "study.json"
+    study = json.loads(file.read_text(encoding="utf-8"))
+    study.pop("sha256")
+    study["schema"] = 1
+    numbers = {key: result["losses"][1]["spec"][key] for key in ("hyperparameters", "reduction")}
+    study["losses"][1]["tuned"] = {
+        **numbers,
+        "learning_rate": 0.001,
+        "checkpoint": 2,
+        "score": 0.5,
+        "trials": 12,
+        "diverged": 0,
+        "edge": ["margin 0.1", "epoch 2"],
+    }
+    file.write_text(json.dumps(study), encoding="utf-8")
+    loaded = losscope.load(copy)
+    assert loaded.losses[0].tuned is None
+    assert loaded.losses[1].tuned.edge == (Edge(name="margin", value=0.1), Edge(name="epoch", value=2))
+    assert loaded.losses[1].measures["recall_at_1"].values == tuple(
+        result["losses"][1]["measures"]["recall_at_1"]["values"]
+    )
+    study["losses"][1]["tuned"]["edge"] = ["margin"]
+    file.write_text(json.dumps(study), encoding="utf-8")
+    with pytest.raises(losscope.LosscopeError, match="not a study of schema 1 that can be read"):
+        losscope.load(copy)
+    file.write_text(json.dumps({**study, "schema": 3}), encoding="utf-8")
+    with pytest.raises(losscope.LosscopeError, match="JSON schema 3; this losscope reads schema 2"):
+        losscope.load(copy)
 
 
 def test_two_losses_tuned_to_the_same_numbers_both_stand_in_the_result(tmp_path):

@@ -208,3 +208,75 @@ def test_a_plugin_registers_and_a_broken_one_is_one_sentence(tmp_path):
         registry.load_plugin(bad)
     with pytest.raises(LosscopeError, match="no plugin file"):
         registry.load_plugin(tmp_path / "absent.py")
+
+
+MINE = '''
+from losscope import Protocol, register
+
+
+@register("protocol", "mine", title="my own protocol", tunes=("vectors",), like="paper",
+          defaults={"triplet": {"margin": 0.25}})
+def mine(kind, data=""):
+    """One hidden layer, few epochs."""
+    return Protocol(name="mine", model="mlp", hidden=(16,), embedding_size=8, epochs=2, batch_size=32,
+                    batching="balanced")
+
+
+@register("protocol", "misnamed", title="a protocol of another name")
+def misnamed(kind, data=""):
+    """Gives another protocol's numbers."""
+    return mine(kind)
+'''
+
+
+@pytest.fixture
+def own_protocol(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(MINE)
+    with registry.forgetting():
+        yield str(file)
+
+
+def test_a_protocol_of_ones_own_is_one_function(own_protocol):
+    study = Study.of(protocol="mine", losses="triplet,contrastive", plugins=[own_protocol], epochs=3)
+    resolved = study.resolve("vectors")
+    assert resolved.tunes and not study.resolve("images").tunes
+    assert (resolved.protocol.hidden, resolved.protocol.epochs) == ((16,), 3)
+    margins = [resolved.resolved(loss).hyperparameters["margin"] for loss in resolved.losses]
+    assert margins == [0.25, 1.0], "the protocol's own, and those of the protocol that it is like"
+    with pytest.raises(LosscopeError, match="'misnamed' gave .*of its own name is wanted"):
+        protocol("misnamed", "vectors")
+    with pytest.raises(LosscopeError, match="unknown kind of data of the protocol 'paper' 'sounds'"):
+        protocol("paper", "sounds")
+
+
+def test_a_study_is_resolved_once_into_a_value():
+    study = Study.of(data="synthetic", losses="triplet(margin=0.2),contrastive", seeds=2, first_seed=3)
+    resolved = study.resolve("vectors")
+    assert resolved.seeds == (3, 4)
+    assert [loss.label for loss in resolved.losses] == ["triplet(margin=0.2)", "contrastive"]
+    assert resolved.tunes and not Study.of(tune=False).resolve("vectors").tunes
+    assert not study.resolve("images").tunes
+    assert resolved.runs() == study.expand("vectors")
+    assert [run.loss.name for run in resolved.runs()][::2] == ["triplet", "contrastive", "raw", "untrained"]
+    assert [loss.name for loss in study.resolve("pair").baselines] == ["untrained"]
+    with pytest.raises(ValueError, match="frozen"):
+        resolved.tunes = False
+
+
+def test_the_ids_of_runs_are_what_they_were():
+    """Stored runs are found again: the ids that the version before this layout gave."""
+    given = {"losses": "triplet,contrastive(margin=0.3)", "seeds": 1, "protocol": "paper"}
+    runs = Study.of(data="digits", **given).expand("vectors")
+    assert [run.id("digest", "source") for run in runs] == [
+        "3fcf3cbc6e97e98f8ba3",
+        "a0291624a3eabac1634c",
+        "285670ffa23ea14424aa",
+        "779d628ec6587305237a",
+    ]
+    runs = Study.of(data="cifar10", losses="triplet", seeds=1).expand("images")
+    assert [run.id("digest", "source") for run in runs] == [
+        "20e214ccd7d0f21a4b33",
+        "b36ca2266fca28e96b08",
+        "06567b793ad93e9d4b69",
+    ]
