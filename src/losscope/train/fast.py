@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
