@@ -285,7 +285,7 @@ WORD = "def mine(e, r, *, m=1.0): ..."
         (MEASURE.replace("'higher'", "'up'") + ")\n" + PLAIN, "better is 'up'"),
         ("@register('measure', 'mine')\n" + PLAIN, "registered without quantities"),
         (
-            "@register('loss', 'triplet', hinge=True, normalised=True, takes='pairs', form='f')\ndef f(e, r): ...",
+            LOSS.replace("mine", "triplet", 1) + ")\n" + PLAIN,
             "has the name of one in losscope.losses.tuples; give it another name",
         ),
         ("@register('section', 'mine', order='first')\ndef mine(c): ...", "section 'mine': order is 'first'"),

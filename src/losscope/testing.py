@@ -1,7 +1,7 @@
 """The contracts of registered items as functions: the package's own items and a plugin's author run the same.
 
-Each check takes the name of a registered item and raises ``AssertionError`` with a sentence for the first thing
-that does not hold. A test of a plugin is two lines::
+Each check takes the name of a registered item and raises ``AssertionError`` with a sentence for the first
+thing that does not hold. A test of a plugin is two lines::
 
     registry.load_plugin("mine.py")
     check_loss("mine", power=1.5)
@@ -86,9 +86,9 @@ class _Loss:
 def check_loss(name: str, **hyperparameters: Any) -> None:
     """Hold a registered loss against its contract: ``fn(embeddings, relation, *, ...) -> Terms``.
 
-    Its facts fit its signature; the terms have the shapes and counts that the facts say; the order of the batch
-    does not matter while the labels do; where pairs are missing or points coincide the loss and its gradient are
-    finite; and members of a population are treated alone, each with its own hyperparameters.
+    Its facts fit its signature; the terms have the shapes and counts that the facts say; the order of the
+    batch does not matter while the labels do; where pairs are missing or points coincide the loss and its
+    gradient are finite; and members of a population are treated alone, each with its own hyperparameters.
 
     Args:
         name: of a registered loss.
@@ -223,8 +223,8 @@ def _check_edges(loss: _Loss) -> None:
 def check_measure(name: str) -> None:
     """Hold a registered measure against its contract: ``fn(embeddings, labels, *, ...) -> values by name``.
 
-    It gives the quantities that it declares and no others, a member of a population has bitwise the numbers that
-    it has alone, and the order of the rows and the numbers of the classes do not matter.
+    It gives the quantities that it declares and no others, a member of a population has bitwise the numbers
+    that it has alone, and the order of the rows and the numbers of the classes do not matter.
 
     Args:
         name: of a registered measure.
@@ -280,8 +280,8 @@ def check_measure(name: str) -> None:
 def check_data(name: str, root: str | Path | None = None, **options: Any) -> None:
     """Hold a registered data set against its contract: ``fn(root) -> Draft``, or a source of its own.
 
-    It can be read, its three parts have rows, none of them in two parts, finite inputs and at least two classes,
-    a seed draws the same twice, and the facts of the registration are those of the data.
+    It can be read, its three parts have rows, none of them in two parts, finite inputs and at least two
+    classes, a seed draws the same twice, and the facts of the registration are those of the data.
 
     Args:
         name: of a registered data set.
@@ -339,8 +339,8 @@ def check_data(name: str, root: str | Path | None = None, **options: Any) -> Non
 def check_model(name: str) -> None:
     """Hold a registered network against its contract: ``fn(inputs, hidden, embedding_size) -> Architecture``.
 
-    Its first numbers follow from the generator, a member of a population has the embeddings that it has alone,
-    and every parameter has a finite gradient.
+    Its first numbers follow from the generator, a member of a population has the embeddings that it has
+    alone, and every parameter has a finite gradient.
 
     Args:
         name: of a registered model.

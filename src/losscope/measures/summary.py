@@ -171,13 +171,13 @@ def _answer(found: Entry[MeasureFacts], given: Any) -> tuple[Mapping[str, Any], 
     values, detail = given if isinstance(given, tuple) and len(given) == 2 else (given, {})
     if not (isinstance(values, Mapping) and isinstance(detail, Mapping)):
         raise LosscopeError(
-            f"the measure {found.name!r} gave a {type(given).__name__}; it must give a dictionary of values by "
-            f"name, or a pair of it and a dictionary of arrays"
+            f"the measure {found.name!r} gave a {type(given).__name__}; it must give a dictionary of values "
+            f"by name, or a pair of it and a dictionary of arrays"
         )
     if set(values) != set(found.facts.gives):
         raise LosscopeError(
-            f"the measure {found.name!r} gave {', '.join(map(str, values)) or 'nothing'}; it is registered with "
-            f"the quantities {', '.join(found.facts.gives)}"
+            f"the measure {found.name!r} gave {', '.join(map(str, values)) or 'nothing'}; it is registered "
+            f"with the quantities {', '.join(found.facts.gives)}"
         )
     return values, detail
 

@@ -75,7 +75,8 @@ class ForeignLoss(nn.Module):
 
     Raises:
         LosscopeError: a library that is not installed, an unknown name (with the nearest), wrong arguments;
-            code that is not on the list and that the user did not vouch for: it is neither imported nor called.
+            code that is not on the list and that the user did not vouch for: it is neither imported nor
+            called.
 
     >>> loss = ForeignLoss("torch.nn:MSELoss(reduction='sum')")
     >>> loss(torch.ones(3, 2), torch.zeros(3, 2)).item()

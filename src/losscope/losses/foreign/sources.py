@@ -2,8 +2,8 @@
 
 **Nothing runs because a text says so.** Loss classes of three libraries (``LISTED``) may be built from their
 name alone. Any other code, a module's or a file's, is neither imported nor called before the user's own word:
-``--trust`` on the command line, ``trust=True`` in Python. A study file cannot give it. The rule is the same for
-a name typed on the command line, so that a copied command runs nothing by surprise either.
+``--trust`` on the command line, ``trust=True`` in Python. A study file cannot give it. The rule is the same
+for a name typed on the command line, so that a copied command runs nothing by surprise either.
 """
 
 from __future__ import annotations
