@@ -64,6 +64,7 @@ def judge(
 
     load_plugins(plugin)
     refuse_unwritable(report)
+    load_plugins(plugin)
     result = judge_runs(
         runs,
         goal=goal,

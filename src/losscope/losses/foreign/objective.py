@@ -49,8 +49,8 @@ class ForeignObjective(Objective):
         shapes = [{name: value.shape for name, value in parts_of(one).items()} for one in self.modules]
         if any(shape != shapes[0] for shape in shapes):
             raise LosscopeError(
-                f"the loss {spec.name!r} has one vector per class and the seeds' training classes differ in "
-                f"number: {sorted(set(classes))}; train one seed at a time"
+                f"the loss {spec.name!r} has one vector per class and the seeds' training classes differ "
+                f"in number: {sorted(set(classes))}; train one seed at a time"
             )
 
     def initial(self, embedding_size: int) -> list[dict[str, np.ndarray]]:
