@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from losscope.comparing import reading
 from losscope.core import registry
@@ -28,14 +28,53 @@ Show = Callable[[float, float, str], None]
 
 
 def reproduce(
-    paper: str | Paper, *, say: Say | None = None, show: Show | None = None, **options: Any
+    paper: str | Paper = "zeng2025",
+    *,
+    only: Iterable[str] = (),
+    full: bool = False,
+    seeds: int = 10,
+    out: str | Path | None = None,
+    data_root: str | None = None,
+    engine: str = "processes",
+    device: str = "auto",
+    plugins: Sequence[str] = (),
+    trust: bool = False,
+    say: Say | None = None,
+    show: Show | None = None,
 ) -> Reproduction:
-    """Plan and run a reproduction; ``options`` are those of ``prepare``.
+    """Judge every claim of a paper on runs of its cells; what is not stored yet is trained.
+
+    Args:
+        paper: a registered paper, or a paper as a value.
+        only: names of data sets; all that are on this machine otherwise.
+        full: images at the paper's own size.
+        seeds: paired seeds, 0 … seeds − 1.
+        out: the folder that runs and pages are kept in.
+        data_root: the folder with data sets in their original layouts.
+        engine: where groups of runs go: ``here``, ``processes`` or ``dask``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        plugins: Python files that register items of your own.
+        trust: whether code that is not of a known library may be run.
+        say: called with each sentence for a person.
+        show: called with the seconds of work done and in all, and what is under way.
 
     Raises:
         LosscopeError: any mistake in what was given, before anything is trained.
     """
-    return run(prepare(paper, say=say, **options), say=say, show=show)
+    planned = prepare(
+        paper,
+        only=only,
+        full=full,
+        seeds=seeds,
+        out=out,
+        data_root=data_root,
+        engine=engine,
+        device=device,
+        plugins=plugins,
+        trust=trust,
+        say=say,
+    )
+    return run(planned, say=say, show=show)
 
 
 def run(planned: Planned, *, say: Say | None = None, show: Show | None = None) -> Reproduction:
