@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -347,6 +348,11 @@ def test_a_whole_paper_is_one_plugin_file(tmp_path, capsys):
         assert shown["data"]["title"] == "A toy paper" and "toy-true" in shown["summary"][1]
         assert [claim["paper"] for claim in items("claims")["claims"]].count("toy") == 2
     assert (out / "reproductions" / "toy" / "report.html").is_file()
+
+
+def test_a_paper_as_a_value_needs_a_name(tmp_path):
+    with pytest.raises(LosscopeError, match="the paper has no name; give it one"):
+        prepare(replace(paper("zeng2025"), name=""), out=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,18 @@ def reproduce(
 
     Raises:
         LosscopeError: any mistake in what was given, before anything is trained.
+
+    >>> import tempfile
+    >>> from losscope.papers.paper import Cell, Claim, Compared
+    >>> losses = ("contrastive", "triplet")
+    >>> cell = Cell("synthetic", "paper", losses, options={"classes": 4, "points": 24}, epochs=1)
+    >>> wider = Compared("triplet", "higher", "contrastive")
+    >>> claim = Claim("wider", "triplet keeps more variance", "made up", "intra_variance", wider)
+    >>> mine = Paper(losses, (cell,), (claim,), name="mine")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     result = reproduce(mine, seeds=2, engine="here", out=folder)
+    >>> [(row.data, row.verdict) for row in result.claims]
+    [("all of the paper's", 'inconclusive'), ('synthetic', 'inconclusive')]
     """
     planned = prepare(
         paper,

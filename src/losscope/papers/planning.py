@@ -131,6 +131,9 @@ def prepare(
     for plugin in plugins:
         registry.load_plugin(plugin)
     found = papers.paper(paper) if isinstance(paper, str) else paper
+    require(
+        bool(found.name), "the paper has no name; give it one, as its results are kept under it: name='…'"
+    )
     cells, notes = _here(found, found.chosen(only, full), data_root)
     folder = str(out or planning.DEFAULT_OUT)
     common: dict[str, object] = {
