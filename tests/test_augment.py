@@ -67,7 +67,7 @@ def test_inputs_that_are_no_images_are_refused():
 @pytest.mark.parametrize("name", ["flop", "crop", "crop0", "crop-1", "flip2"])
 def test_unknown_augmentations_are_refused_before_anything_runs(name):
     with pytest.raises(LosscopeError, match=f"unknown augmentation '{name}'.*crop4"):
-        Study.of(data="digits", augment=[name]).resolve("images").protocol
+        Study.of(data="digits", augment=[name]).resolve("images")
 
 
 # In training

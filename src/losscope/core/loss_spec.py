@@ -7,8 +7,8 @@ imports torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -32,7 +32,10 @@ class Strict(BaseModel):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True)
 
 
-def build(kind: type[Strict], values: dict[str, Any], where: str) -> Any:
+Own = TypeVar("Own", bound=Strict)
+
+
+def build(kind: type[Own], values: Mapping[str, Any], where: str) -> Own:
     """Validate, and say every mistake at once in one sentence, with the nearest known key."""
     for key in values:
         if key not in kind.model_fields:

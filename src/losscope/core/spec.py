@@ -18,13 +18,12 @@ from pydantic import Field, field_validator
 
 from losscope.core import registry
 from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.facts import Reduction, Value
 from losscope.core.loss_spec import (
     BASELINES,
     LossSpec,
-    Reduction,
     Strict,
     Tuples,
-    Value,
     build,
     split_losses,
 )
@@ -226,7 +225,7 @@ class Study(Strict):
     @classmethod
     def of(cls, where: str = "the study", **values: Any) -> Study:
         """Build and check a study; every name is looked up, nothing is loaded."""
-        study: Study = build(cls, {key: value for key, value in values.items() if value is not None}, where)
+        study = build(cls, {key: value for key, value in values.items() if value is not None}, where)
         study.check()
         return study
 
