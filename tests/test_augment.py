@@ -105,14 +105,14 @@ def population(source, loss="triplet", seeds=1, model=None, augment=None, epochs
 
 
 def batches(made):
-    return [inputs.clone() for inputs, _ in made.batches.epoch(made.objective, made.embed)]
+    return [inputs.clone() for inputs, _ in made.batches.epoch(made.embed)]
 
 
 def test_only_training_batches_are_augmented_and_every_loss_sees_the_same(images):
     plain, changed = population(images), population(images, augment=["flip", "crop2"])
     assert changed.protocol.augment == ("flip", "crop2")
-    index = changed.batches.probe_index[0]
-    assert torch.equal(plain.batches.gather(index), changed.batches.gather(index))
+    index = changed.probe.index
+    assert torch.equal(plain.batches.pool.gather(index), changed.batches.pool.gather(index))
     one, two = batches(plain), batches(changed)
     assert [a.shape for a in one] == [b.shape for b in two]
     assert not any(torch.equal(a, b) for a, b in zip(one, two, strict=True))

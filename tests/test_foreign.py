@@ -271,7 +271,7 @@ def test_training_is_what_a_plain_torch_loop_with_the_library_computes(digits):
     own = [parameter for layer in layers for parameter in layer.parameters()]
     optimiser = torch.optim.Adam([*own, arcface.W], lr=1e-3)
     norms, values = [], []
-    for inputs, relation in itertools.islice(twin.batches.epoch(twin.objective, twin.embed), 5):
+    for inputs, relation in itertools.islice(twin.batches.epoch(twin.embed), 5):
         z = nn.functional.normalize(layers[1](layers[0](inputs[0]).relu()), dim=1)
         value = arcface(z, relation.labels[0])
         optimiser.zero_grad()
@@ -279,7 +279,7 @@ def test_training_is_what_a_plain_torch_loop_with_the_library_computes(digits):
         values.append(value.item())
         norms.append(torch.cat([parameter.grad.flatten() for parameter in own]).norm().item())
         optimiser.step()
-    for inputs, relation in itertools.islice(ours.batches.epoch(ours.objective, ours.embed), 5):
+    for inputs, relation in itertools.islice(ours.batches.epoch(ours.embed), 5):
         ours.step(inputs, relation)
     readings = [reading for group in ours.instruments.readings.values() for reading in group]
     np.testing.assert_allclose([one[0].item() for one in readings], values, rtol=1e-4)
@@ -290,7 +290,7 @@ def test_training_is_what_a_plain_torch_loop_with_the_library_computes(digits):
 
 def test_terms_are_a_share_of_the_scalar_a_row_and_nothing_is_counted(digits):
     one = population(digits, "pml:ContrastiveLoss", 2)
-    inputs, relation = next(iter(one.batches.epoch(one.objective, one.embed)))
+    inputs, relation = next(iter(one.batches.epoch(one.embed)))
     z = normalise(one.architecture.forward(one.stack.network, inputs))
     terms, loss = one.objective(z, relation, one.stack.extra)
     expected = torch.stack([losses.ContrastiveLoss()(z[m], relation.labels[m]) for m in range(2)])

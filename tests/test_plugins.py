@@ -22,6 +22,7 @@ TOY = '''
 
 import numpy as np
 from losscope import Protocol, Terms, register
+from losscope.core.registry import force_of
 
 
 @register("loss", "pull", hinge=False, normalised=True, takes="pairs", form="pull", positive=("power",),
@@ -33,6 +34,13 @@ def pull(embeddings, relation, *, power: float = 2.0):
     power = power if isinstance(power, float) else power[..., None, None]
     value = (distances.clamp_min(1e-12) ** (power / 2) * positive).sum(-1)
     return Terms(value, None, positive.sum(-1).expand(value.shape))
+
+
+@force_of("pull")
+def pull_force(distances, relation, *, power=2.0, **_):
+    """Pulls each positive, the more the further."""
+    power = power if isinstance(power, float) else power[..., None, None]
+    return power * distances ** (power - 1) * relation.masks()[0]
 
 
 @register("measure", "lengths", quantities=[
@@ -153,6 +161,7 @@ def test_an_installed_package_takes_part_in_every_command(package, tmp_path, eng
     names = [loss["name"] for loss in made["losses"]]
     assert names == ["pull", "triplet"]
     assert [loss["failed"] for loss in made["losses"]] == [0, 0]
+    assert "greedy_share" in made["losses"][0]["measures"]
     reach = made["losses"][0]["measures"]["mean_reach"]
     assert reach["unit"] == "length"
     assert None not in reach["values"]
@@ -183,6 +192,10 @@ def test_a_file_takes_part_too_and_its_text_enters_the_ids_of_its_runs(tmp_path)
     words = (*COMPARE, "--plugin", "toy.py", "--out", "out", "--json")
     first = answer(losscope_in(None, *words, cwd=tmp_path))
     assert None not in first["losses"][0]["measures"]["mean_reach"]["values"]
+    listed = answer(losscope_in(None, "list", "losses", "--plugin", "toy.py", "--json", cwd=tmp_path))
+    assert listed["losses"][-1]["name"] == "pull"
+    again = losscope_in(None, "report", "out", "--plugin", "toy.py", "--format", "md", cwd=tmp_path)
+    assert "mean reach" in again.stdout, again.stderr
     (tmp_path / "toy.py").write_text(TOY.replace(".abs().amax(-1).mean()", ".abs().amax(-1).mean() + 1"))
     second = answer(losscope_in(None, *words, cwd=tmp_path))
     for before, after in zip(first["losses"], second["losses"], strict=True):
@@ -212,6 +225,7 @@ def test_every_kind_is_registered_by_a_file(toy):
         entries = registry.entries(kind)
         assert any(entry.module.startswith("losscope_plugin_toy") for entry in entries.values()), kind
         assert kind not in ("loss", "measure") or all(entry.facts for entry in entries.values())
+    assert registry.entry("loss", "pull").force().__name__ == "pull_force"
     assert quantity("mean_reach").label == "mean reach"
     assert "mean_reach" in QUANTITIES
 
@@ -239,40 +253,50 @@ def test_a_file_is_run_once_and_again_when_it_has_changed(tmp_path):
 HEAD = "from losscope.core.registry import register\n"
 LOSS = "@register('loss', 'mine', hinge=False, normalised=True, takes='pairs', form='mine'"
 MEASURE = (
-    "@register('measure', 'mine', quantities=[{'name': 'mine', 'definition': 'd', 'unit': 'u', 'better': 'higher', "
-    "'scale': 'difference'}]"
+    "@register('measure', 'mine', quantities=[{'name': 'mine', 'definition': 'd', 'unit': 'u', "
+    "'better': 'higher', 'scale': 'difference'}]"
 )
+PLAIN = "def mine(e, r): ..."
+WORD = "def mine(e, r, *, m=1.0): ..."
 
 
 @pytest.mark.parametrize(
     ("code", "said"),
     [
         ("@register('lost', 'mine')\ndef mine(): ...", "unknown kind of item 'lost'; did you mean 'loss'"),
-        (LOSS + ", hing=True)\ndef mine(e, r): ...", "loss 'mine': unknown fact 'hing'; did you mean 'hinge'"),
+        (LOSS + ", hing=True)\n" + PLAIN, "loss 'mine': unknown fact 'hing'; did you mean 'hinge'"),
         (
-            "@register('loss', 'mine', hinge=True)\ndef mine(e, r): ...",
+            "@register('loss', 'mine', hinge=True)\n" + PLAIN,
             "registered without normalised, takes and form; a loss wants hinge, normalised, takes and form",
         ),
-        (LOSS.replace("'pairs'", "'pair'") + ")\ndef mine(e, r): ...", "takes is 'pair': .*'pairs', 'triplets'"),
-        (LOSS + ", positive=('margin',))\ndef mine(e, r, *, m=1.0): ...", "in positive 'margin'; choices: m"),
-        (LOSS + ", space=[{'mm': 1}])\ndef mine(e, r, *, m=1.0): ...", "hyperparameter in space 'mm'"),
-        (LOSS + ", reductions=('active_mean',))\ndef mine(e, r): ...", "active_mean is for hinge losses"),
-        (LOSS + ", reductions=('mean',))\ndef mine(e, r): ...", "reductions.0 is 'mean'"),
-        (LOSS + ")\ndef mine(e): ...", r"called as mine\(embeddings, relation\), but its function takes \(e\)"),
+        (LOSS.replace("'pairs'", "'pair'") + ")\n" + PLAIN, "takes is 'pair': .*'pairs', 'triplets'"),
+        (LOSS + ", positive=('margin',))\n" + WORD, "in positive 'margin'; choices: m"),
+        (LOSS + ", space=[{'mm': 1}])\n" + WORD, "hyperparameter in space 'mm'"),
+        (LOSS + ", reductions=('active_mean',))\n" + PLAIN, "active_mean is for hinge losses"),
+        (LOSS + ", reductions=('mean',))\n" + PLAIN, "reductions.0 is 'mean'"),
+        (
+            LOSS + ")\ndef mine(e): ...",
+            r"called as mine\(embeddings, relation\), but its function takes \(e\)",
+        ),
         (LOSS + ")\ndef mine(e, r, *, margin): ...", "missing a required"),
         (MEASURE + ")\ndef mine(e): ...", r"the measure 'mine' is called as mine\(embeddings, labels\)"),
-        (MEASURE + ", needs=('reference',))\ndef mine(e, y): ...", r"mine\(embeddings, labels, reference=…\)"),
-        (MEASURE + ", needs=('references',))\ndef mine(e, y): ...", "unknown need 'references'; did you mean"),
-        (MEASURE.replace("'higher'", "'up'") + ")\ndef mine(e, y): ...", "better is 'up'"),
-        ("@register('measure', 'mine')\ndef mine(e, y): ...", "registered without quantities"),
-        ("@register('loss', 'triplet', hinge=True, normalised=True, takes='pairs', form='f')\ndef f(e, r): ...",
-         "has the name of one in losscope.losses.tuples; give it another name"),
+        (MEASURE + ", needs=('reference',))\n" + PLAIN, r"mine\(embeddings, labels, reference=…\)"),
+        (MEASURE + ", needs=('references',))\n" + PLAIN, "unknown need 'references'; did you mean"),
+        (MEASURE.replace("'higher'", "'up'") + ")\n" + PLAIN, "better is 'up'"),
+        ("@register('measure', 'mine')\n" + PLAIN, "registered without quantities"),
+        (
+            LOSS.replace("mine", "triplet", 1) + ")\n" + PLAIN,
+            "has the name of one in losscope.losses.tuples; give it another name",
+        ),
         ("@register('section', 'mine', order='first')\ndef mine(c): ...", "section 'mine': order is 'first'"),
-        ("@register('claim', 'mine', paper='p', statement='s')\ndef mine(e): ...", "registered without source"),
+        (
+            "@register('claim', 'mine', paper='p', statement='s')\ndef mine(e): ...",
+            "registered without source",
+        ),
         ("@register('data', 'mine', title='t', n=0, classes=2, modality='m')\ndef mine(r): ...", "n is 0"),
         ("@register('model', 'mine', inputs='sounds')\ndef mine(a, b, c): ...", "inputs is 'sounds'"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_registration_is_one_sentence_with_the_choices(tmp_path, code, said):
     file = tmp_path / "mine.py"
     file.write_text(HEAD + code)

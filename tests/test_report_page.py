@@ -410,9 +410,49 @@ def test_two_sections_of_one_name_keep_apart():
     assert len(ids) == len(set(ids))
 
 
+PLUGIN = """
+from losscope.core.registry import register
+from losscope.reporting import Cell, Context, Grid, Section, fragment
+
+
+@register("section", "seeds used", order=21)
+def seeds_used(context: Context) -> Section:
+    \"\"\"How many seeds each loss had.\"\"\"
+    rows = [[side.name, Cell(str(context.seeds), title="seeds")] for side in context.result.losses]
+    return Section("Seeds used", html=fragment("bullets", ["a < b"]), table=Grid("Seeds", ["loss", "n"], rows))
+
+
+@register("section", "where", order=1, of="any")
+def where(context: Context) -> Section:
+    \"\"\"The data, on every page.\"\"\"
+    return Section("Where", context.data.name)
+
+
+@register("section", "odd", order=2)
+def odd(context: Context) -> Section:
+    \"\"\"A section that misspells a field.\"\"\"
+    return Section(tittle="x")
+"""
+
+
+def test_a_plugins_sections_are_on_the_pages_they_are_for(tmp_path):
+    file = tmp_path / "my_sections.py"
+    file.write_text(PLUGIN, encoding="utf-8")
+    with registry.forgetting():
+        registry.load_plugin(file)
+        comparison = Reader(page.render(fixture.result(2, seeds=2)))
+        reproduction = Reader(page.render(fixture.reproduction()))
+    assert sections_of(comparison)[:4] == ["where", "odd", "summary", "seeds-used"]
+    assert "a < b" in [text for _, text in comparison.all("li")]
+    said = " ".join(text for _, text in comparison.all("p"))
+    assert "This section failed: TypeError" in said and "'tittle'" in said
+    assert sections_of(reproduction)[0] == "where" and "seeds-used" not in sections_of(reproduction)
+
+
 def test_a_function_may_make_several_sections():
     read = Reader(page.render(EMPTY, extra_sections=[lambda context: [Section("a"), Section("b", order=1)]]))
     assert [text for _, text in read.all("h2") if text in "ab"] == ["b", "a"]
+    assert sections_of(read)[0] == "b" and "a" in sections_of(read)
     assert Reader(page.render(EMPTY, extra_sections=[lambda context: []])).all("h1")
 
 

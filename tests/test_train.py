@@ -12,10 +12,10 @@ from losscope.core.errors import LosscopeError
 from losscope.core.spec import Study
 from losscope.data import load
 from losscope.measures import evaluate
-from losscope.models import networks as models
+from losscope.models.dense import LARGE, Parameters, dense
 from losscope.pairs import normalise
 from losscope.train import Population, measuring, train
-from losscope.train.batches import balanced
+from losscope.train.samplers import balanced
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_one_member_is_what_a_plain_torch_loop_computes(synthetic):
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     twin = population(synthetic, runs)
     norms = []
-    for step, (inputs, _) in enumerate(twin.batches.epoch(twin.objective, twin.embed)):
+    for step, (inputs, _) in enumerate(twin.batches.epoch(twin.embed)):
         z = torch.nn.functional.normalize(network(inputs[0]), dim=1)
         anchor, positive, negative = z.chunk(3)
         value = torch.relu((anchor - positive).norm(dim=1) - (anchor - negative).norm(dim=1) + 1.0).mean()
@@ -60,11 +60,11 @@ def test_one_member_is_what_a_plain_torch_loop_computes(synthetic):
         optimiser.step()
         if step == 9:
             break
-    for step, (inputs, relation) in enumerate(ours.batches.epoch(ours.objective, ours.embed)):
+    for step, (inputs, relation) in enumerate(ours.batches.epoch(ours.embed)):
         ours.step(inputs, relation)
         if step == 9:
             break
-    mine = [reading[1].item() for readings in ours.instruments.readings.values() for reading in readings]
+    mine = [reading.norm.item() for readings in ours.instruments.readings.values() for reading in readings]
     np.testing.assert_allclose(mine, norms, rtol=1e-4)
     np.testing.assert_allclose(
         ours.stack.network["0.weight"][0].detach().T, network[0].weight.detach(), rtol=2e-3, atol=2e-6
@@ -134,8 +134,8 @@ def test_large_members_that_share_batches_are_bitwise_themselves_alone(wide, pur
     every = margins_of((0.05, 0.2, 0.7), 2, purpose)
     whole = population(wide, every)
     assert whole.batches.share == 3
-    assert hasattr(whole.stack.leaves[0], "slot")
-    inputs, relation = next(whole.batches.epoch(whole.objective, whole.embed))
+    assert whole.stack.network["0.weight"][0].numel() >= LARGE
+    inputs, relation = next(whole.batches.epoch(whole.embed))
     assert len(inputs) == 2
     assert len(relation.labels) == 6
     whole = population(wide, every)
@@ -147,6 +147,43 @@ def test_large_members_that_share_batches_are_bitwise_themselves_alone(wide, pur
         alone.run_epoch()
         assert torch.equal(alone.stack.flat[0], whole.stack.flat[member])
         assert alone.curves.of(0) == whole.curves.of(member)
+
+
+@pytest.mark.parametrize("purpose", ["final", "trial"])
+def test_layers_of_odd_widths_are_bitwise_themselves_alone(purpose):
+    """Members whose matrices would not start on cache lines side by side."""
+    source = load("synthetic", dimensions=13, points=30)
+    study = Study.of(
+        data="synthetic",
+        losses=["triplet(margin=0.1)", "triplet(margin=0.4)"],
+        seeds=2,
+        epochs=2,
+        embedding_size=5,
+    )
+    runs = [run for run in study.expand("vectors") if not run.loss.baseline]
+    every = [run.model_copy(update={"purpose": purpose}) for run in sorted(runs, key=lambda run: run.seed)]
+    whole = population(source, every)
+    whole.run_epoch()
+    for member, run in enumerate(every):
+        alone = population(source, [run])
+        alone.run_epoch()
+        assert torch.equal(alone.stack.flat[0], whole.stack.flat[member])
+        assert alone.curves.of(0) == whole.curves.of(member)
+
+
+def test_convolutional_members_are_bitwise_themselves_alone(tmp_path):
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 255, (120, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "pictures.npz", images=images, labels=np.arange(120) % 4)
+    source = load(str(tmp_path / "pictures.npz"))
+    study = Study.of(data="pictures", losses=["contrastive"], seeds=2, epochs=1, batch_size=16)
+    every = [run for run in study.expand("images") if not run.loss.baseline]
+    whole = population(source, every)
+    whole.run_epoch()
+    for member, run in enumerate(every):
+        alone = population(source, [run])
+        alone.run_epoch()
+        assert torch.equal(alone.stack.flat[0], whole.stack.flat[member])
 
 
 def test_a_trial_that_breaks_is_frozen_and_the_others_go_on_unchanged(wide):
@@ -164,9 +201,29 @@ def test_a_shared_layer_has_the_gradients_of_one_with_copies():
     x, weight, bias = (
         torch.randn(shape, generator=draw, dtype=torch.float64, requires_grad=True) for shape in shapes
     )
-    assert torch.autograd.gradcheck(models._dense, (x, weight, bias))
+
+    def layer(x, weight, bias):
+        return dense(x, {"0.weight": weight, "0.bias": bias}, "0")
+
+    assert torch.autograd.gradcheck(layer, (x, weight, bias))
     copied = torch.baddbmm(bias, x.repeat_interleave(3, 0), weight)
-    torch.testing.assert_close(models._dense(x, weight, bias), copied)
+    torch.testing.assert_close(layer(x, weight, bias), copied)
+
+
+@pytest.mark.parametrize("shape", [(6, 7, 300, 300)])
+def test_a_layers_gradients_are_written_into_their_slots(shape):
+    members, rows, wide, narrow = shape
+    draw = torch.Generator().manual_seed(0)
+    x, weight, bias = (
+        torch.randn(size, generator=draw, requires_grad=True)
+        for size in ((members, rows, wide), (members, wide, narrow), (members, 1, narrow))
+    )
+    slot = torch.full_like(weight, torch.nan)
+    values = {"0.weight": weight, "0.bias": bias}
+    found = torch.autograd.grad(dense(x, Parameters(values, {"0.weight": slot}), "0").square().sum(), weight)
+    expected = torch.autograd.grad(torch.baddbmm(bias, x, weight).square().sum(), weight)
+    assert found[0].data_ptr() == slot.data_ptr()
+    torch.testing.assert_close(found[0], expected[0], rtol=1e-4, atol=1e-2)
 
 
 def test_rows_that_several_seeds_draw_are_pooled_once(digits):
@@ -175,7 +232,7 @@ def test_rows_that_several_seeds_draw_are_pooled_once(digits):
     trains = [digits.splits(run.seed).train for run in seeds]
     assert len(batches.pool) == len(np.unique(np.concatenate([part.rows for part in trains])))
     for member, part in enumerate(trains):
-        pooled = batches.pool[batches.places[member]].numpy()
+        pooled = batches.pool.rows[batches.pool.places[member]].numpy()
         np.testing.assert_array_equal(pooled, part.inputs)
 
 
@@ -184,8 +241,8 @@ def test_all_losses_of_a_seed_start_alike_and_see_the_same_batches(digits):
     second = population(digits, runs_of("contrastive", 2))
     assert torch.equal(first.stack.flat, second.stack.flat)
     for (one, _), (other, _) in zip(
-        first.batches.epoch(first.objective, first.embed),
-        second.batches.epoch(second.objective, second.embed),
+        first.batches.epoch(first.embed),
+        second.batches.epoch(second.embed),
         strict=True,
     ):
         assert torch.equal(one, other)

@@ -1,4 +1,4 @@
-"""Nothing runs because a text or a file says so: which foreign losses are built, and which are not even imported."""
+"""Nothing runs because a text or a file says so: which foreign losses are built, and which not imported."""
 
 from __future__ import annotations
 

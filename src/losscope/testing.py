@@ -1,7 +1,7 @@
 """The contracts of registered items as functions: the package's own items and a plugin's author run the same.
 
-Each check takes the name of a registered item and raises ``AssertionError`` with a sentence for the first thing that
-does not hold. A test of a plugin is two lines::
+Each check takes the name of a registered item and raises ``AssertionError`` with a sentence for the first
+thing that does not hold. A test of a plugin is two lines::
 
     registry.load_plugin("mine.py")
     check_loss("mine", power=1.5)
@@ -57,10 +57,8 @@ class _Loss:
 
     def terms(self, z: Tensor, labels: Tensor, **more: Any) -> Terms:
         made = self.function(z, Relation.from_labels(labels), **{**self.words, **more})
-        _hold(
-            isinstance(made, Terms),
-            f"the loss {self.name!r} gave a {type(made).__name__}; it must give Terms",
-        )
+        if not isinstance(made, Terms):
+            raise AssertionError(f"the loss {self.name!r} gave a {type(made).__name__}; it must give Terms")
         return made
 
     def gradient(
@@ -88,9 +86,9 @@ class _Loss:
 def check_loss(name: str, **hyperparameters: Any) -> None:
     """Hold a registered loss against its contract: ``fn(embeddings, relation, *, ...) -> Terms``.
 
-    Its facts fit its signature, the terms have the shapes and counts that the facts say, members of a population
-    are treated alone, each with its own hyperparameters, the order of the batch does not matter while the labels
-    do, and where pairs are missing or points coincide the loss and its gradient are finite.
+    Its facts fit its signature; the terms have the shapes and counts that the facts say; the order of the
+    batch does not matter while the labels do; where pairs are missing or points coincide the loss and its
+    gradient are finite; and members of a population are treated alone, each with its own hyperparameters.
 
     Args:
         name: of a registered loss.
@@ -192,7 +190,7 @@ def _check_labels(loss: _Loss) -> None:
     said = "does not depend on the labels" if blind else "depends on the labels"
     _hold(
         blind == loss.facts.faulty,
-        f"the gradient of the loss {loss.name!r} {said}, and it is registered with faulty={loss.facts.faulty}",
+        f"the gradient of the loss {loss.name!r} {said}; it is registered with faulty={loss.facts.faulty}",
     )
 
 
@@ -225,8 +223,8 @@ def _check_edges(loss: _Loss) -> None:
 def check_measure(name: str) -> None:
     """Hold a registered measure against its contract: ``fn(embeddings, labels, *, ...) -> values by name``.
 
-    It gives the quantities that it declares and no others, a member of a population has bitwise the numbers that it
-    has alone, and the order of the rows and the numbers of the classes do not matter.
+    It gives the quantities that it declares and no others, a member of a population has bitwise the numbers
+    that it has alone, and the order of the rows and the numbers of the classes do not matter.
 
     Args:
         name: of a registered measure.
@@ -282,8 +280,8 @@ def check_measure(name: str) -> None:
 def check_data(name: str, root: str | Path | None = None, **options: Any) -> None:
     """Hold a registered data set against its contract: ``fn(root) -> Draft``, or a source of its own.
 
-    It can be read, its three parts have rows, none of them in two parts, finite inputs and at least two classes, a
-    seed draws the same twice, and the facts of the registration are those of the data.
+    It can be read, its three parts have rows, none of them in two parts, finite inputs and at least two
+    classes, a seed draws the same twice, and the facts of the registration are those of the data.
 
     Args:
         name: of a registered data set.
@@ -320,7 +318,8 @@ def check_data(name: str, root: str | Path | None = None, **options: Any) -> Non
         _hold(labels.dtype == np.int64, f"{said}: {where} labels are {labels.dtype}; int64 is wanted")
         _hold(
             labels.min() >= -1 and labels.max() < max(source.facts.classes, len(source.facts.class_names)),
-            f"{said}: {where} labels go from {labels.min()} to {labels.max()}, of {source.facts.classes} classes",
+            f"{said}: {where} labels go from {labels.min()} to {labels.max()}, of {source.facts.classes} "
+            f"classes",
         )
         _hold(len(np.unique(labels[labels >= 0])) > 1, f"{said}: {where} has fewer than two classes")
         _hold(
@@ -340,8 +339,8 @@ def check_data(name: str, root: str | Path | None = None, **options: Any) -> Non
 def check_model(name: str) -> None:
     """Hold a registered network against its contract: ``fn(inputs, hidden, embedding_size) -> Architecture``.
 
-    Its first numbers follow from the generator, a member of a population has the embeddings that it has alone, and
-    every parameter has a finite gradient.
+    Its first numbers follow from the generator, a member of a population has the embeddings that it has
+    alone, and every parameter has a finite gradient.
 
     Args:
         name: of a registered model.

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from losscope.cli.options import ANSWER, OUTPUT, TRAIN, DataRoot, Json, Trust, app
+from losscope.cli.options import ANSWER, OUTPUT, TRAIN, DataRoot, Json, Plugin, Trust, app, load_plugins
 from losscope.cli.output import print_json, print_result, refuse_unwritable, say_aside, terminal
 
 
@@ -23,6 +23,7 @@ def judge(
     look: Annotated[int, Parameter(group=ANSWER)] = 1,
     untuned: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     declare: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
+    plugin: Plugin = None,
     report: Annotated[Path | None, Parameter(name="--report", group=OUTPUT)] = None,
     json: Json = False,
 ) -> None:
@@ -52,6 +53,8 @@ def judge(
         Say in every sentence that the losses were not tuned.
     declare
         A measure of your own as name:better[:scale[:indifference]], such as accuracy:higher.
+    plugin
+        A Python file that registers measures or sections of your own.
     report
         Write the HTML page to this file.
     json
@@ -59,7 +62,9 @@ def judge(
     """
     from losscope.comparing.judging import judge as judge_runs
 
+    load_plugins(plugin)
     refuse_unwritable(report)
+    load_plugins(plugin)
     result = judge_runs(
         runs,
         goal=goal,
@@ -83,6 +88,7 @@ def report(
     *,
     study: Annotated[str | None, Parameter(group=OUTPUT)] = None,
     format: Annotated[Literal["html", "md", "latex", "csv"], Parameter(group=OUTPUT)] = "html",
+    plugin: Plugin = None,
     json: Json = False,
 ) -> None:
     """Write the page of a stored study again, or its table in another format.
@@ -95,11 +101,14 @@ def report(
         Which study, where there are several; the newest otherwise.
     format
         html writes the page; md, latex and csv print the table.
+    plugin
+        A Python file that registers measures or sections of your own.
     json
         Print one JSON object, and nothing else, on standard output.
     """
     from losscope.comparing import report as report_again
 
+    load_plugins(plugin)
     result = report_again(folder, study)
     if format == "html":
         print_result(result, json)
@@ -112,7 +121,7 @@ def audit(
     loss: str,
     *,
     protocol: Annotated[str, Parameter(group=TRAIN)] = "matched",
-    plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None,
+    plugin: Plugin = None,
     trust: Trust = False,
     plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     strict: Annotated[bool, Parameter(negative="", group=OUTPUT)] = False,
@@ -147,11 +156,9 @@ def audit(
         Print one JSON object, and nothing else, on standard output.
     """
     from losscope.auditing import audit as run_audit
-    from losscope.core.registry import load_plugin
 
     refuse_unwritable(plot)
-    for path in plugin or []:
-        load_plugin(path)
+    load_plugins(plugin)
     card = run_audit(loss, protocol=protocol, plot=plot, trust=trust)
     if json:
         print(card.json_text())
@@ -236,6 +243,7 @@ def list_items(
     what: Literal["losses", "data", "models", "measures", "claims"] | None = None,
     *,
     data_root: DataRoot = None,
+    plugin: Plugin = None,
     json: Json = False,
 ) -> None:
     """List what there is: losses, data sets, models, measures, claims.
@@ -246,11 +254,14 @@ def list_items(
         losses, data, models, measures or claims; all of them otherwise.
     data_root
         Folder with data sets, to say which are on this machine.
+    plugin
+        A Python file that registers items of your own.
     json
         Print one JSON object, and nothing else, on standard output.
     """
     from losscope.comparing.listing import items, listing
 
+    load_plugins(plugin)
     if json:
         print_json(items(what, data_root))
     else:

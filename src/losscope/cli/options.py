@@ -33,6 +33,7 @@ Losses = Annotated[
 Options = Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative="", group=DATA)]
 Json = Annotated[bool, Parameter(name="--json", negative="", group=OUTPUT)]
 Out = Annotated[Path | None, Parameter(name="--out", group=OUTPUT)]
+Plugin = Annotated[list[str] | None, Parameter(name="--plugin", group=TRAIN, negative="")]
 Trust = Annotated[bool, Parameter(name="--trust", negative="", group=TRAIN)]
 
 
@@ -157,3 +158,11 @@ def key_value(text: str) -> tuple[str, Any]:
         return key, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return key, value
+
+
+def load_plugins(plugin: list[str] | None) -> None:
+    """Run the files given by ``--plugin``."""
+    from losscope.core.registry import load_plugin
+
+    for path in plugin or []:
+        load_plugin(path)

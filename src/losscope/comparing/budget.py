@@ -107,7 +107,7 @@ def _pilot(made: Plan) -> tuple[float, float]:
     """Seconds of one member's epoch in a population of the study's size, and of measuring one run."""
     import torch
 
-    from losscope.run.launch import threads_for
+    from losscope.run.launch import fixed_threads
     from losscope.train import Population, train
 
     device = made.study.device
@@ -117,7 +117,7 @@ def _pilot(made: Plan) -> tuple[float, float]:
     splits = {seed: made.source.splits(seed) for seed in made.study.seeds}
     trained, count = 0.0, 0
     groups = made.groups
-    with threads_for(groups[0]):
+    with fixed_threads():
         for label, runs in by_loss.items():
             if runs[0].loss.baseline:
                 continue

@@ -1,8 +1,8 @@
 """How a loss is written: ``name(key=value)``, with ``where:`` before it if it is not losscope's own.
 
 ``pml:Class(...)`` and ``sentence_transformers:Class(...)`` are those libraries' losses,
-``package.module:name(...)`` and ``path/file.py:name(...)`` anyone's. Arguments are literals. Nothing is looked up,
-imported or run here; ``losscope.losses.foreign`` finds and builds what is read.
+``package.module:name(...)`` and ``path/file.py:name(...)`` anyone's. Arguments are literals. Nothing is
+looked up, imported or run here; ``losscope.losses.foreign`` finds and builds what is read.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def named(text: str) -> Call:
         return call
     except UNREADABLE:
         raise LosscopeError(
-            f"cannot read the loss {text!r}; it must be a name such as 'triplet', or 'triplet(margin=0.2)' with "
-            f"named hyperparameters, or 'pml:MultiSimilarityLoss(alpha=2)'"
+            f"cannot read the loss {text!r}; it must be a name such as 'triplet', or 'triplet(margin=0.2)' "
+            f"with named hyperparameters, or 'pml:MultiSimilarityLoss(alpha=2)'"
         ) from None
 
 
@@ -138,7 +138,7 @@ def _call(node: ast.expr, only_words: bool = False) -> Call:
 
 
 def _literal(node: ast.expr, only_words: bool = False) -> Any:
-    """A literal; a bare name, or a call such as ``reducer=MeanReducer()`` unless ``only_words``, stays its text."""
+    """A literal; a bare name, or a call as ``MeanReducer()`` unless ``only_words``, stays its text."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not only_words:

@@ -301,9 +301,11 @@ def facts_of(kind: str, name: str, given: Mapping[str, Any], parameters: Mapping
     Raises:
         LosscopeError: a fact that is misspelt, missing, of the wrong type, or that contradicts another.
 
-    >>> facts_of("section", "mine", {"ordre": 3}, {})
+    >>> facts_of("section", "mine", {"order": 3}, {})
+    SectionFacts(of='comparison', order=3.0)
+    >>> facts_of("section", "mine", {"ordre": 3}, {})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    losscope.core.errors.LosscopeError: section 'mine': unknown fact 'ordre'; did you mean 'order'? choices: of, order
+    losscope.core.errors.LosscopeError: section 'mine': unknown fact 'ordre'; did you mean 'order'? choices: ...
     """
     want, what = FACTS[kind], f"{FACTS[kind].noun} {name!r}"
     for key in given:

@@ -69,6 +69,11 @@ class Entry(Generic[Own]):
     """Its keyword-only parameters that have a default: a loss's hyperparameters."""
 
     @property
+    def own(self) -> bool:
+        """Whether the package itself defines it."""
+        return self.module.startswith("losscope.")
+
+    @property
     def summary(self) -> str:
         """The first line of the docstring."""
         return self.doc.strip().split("\n", 1)[0]
@@ -138,7 +143,8 @@ def _add_plugin(kind: str, name: str, function: Callable[..., Any], facts: Mappi
     taken = _own(kind).get(name) or _plugins.get((kind, name))
     if taken is not None and (taken.module, taken.function) != (module, qualified):
         raise LosscopeError(
-            f"the {typed.noun} {name!r} of {module} has the name of one in {taken.module}; give it another name"
+            f"the {typed.noun} {name!r} of {module} has the name of one in {taken.module}; "
+            f"give it another name"
         )
     _plugins[kind, name] = Entry(kind, name, module, qualified, function.__doc__ or "", typed, words)
 
@@ -151,7 +157,8 @@ def _check_call(facts: Facts, name: str, signature: inspect.Signature, places: t
     except TypeError as error:
         call = ", ".join([*places, *(f"{word}=…" for word in words)])
         raise LosscopeError(
-            f"the {facts.noun} {name!r} is called as {name}({call}), but its function takes {signature}: {error}"
+            f"the {facts.noun} {name!r} is called as {name}({call}), but its function takes {signature}: "
+            f"{error}"
         ) from None
 
 
@@ -170,8 +177,8 @@ def forgetting() -> Iterator[None]:
 def force_of(loss: str) -> Callable[[Function], Function]:
     """Decorate a function of a loss's own file as the loss's force on each pair.
 
-    ``force(distances (..., B, B), relation, *, embeddings, **hyperparameters) -> (..., B, B)``, up to a constant
-    factor: ``|∂L/∂d_ij|`` of anchor i's terms with j.
+    ``force(distances (..., B, B), relation, *, embeddings, **hyperparameters) -> (..., B, B)``, up to a
+    constant factor: ``|∂L/∂d_ij|`` of anchor i's terms with j.
     """
 
     def mark(function: Function) -> Function:
@@ -250,7 +257,10 @@ def entries(kind: Literal["section"]) -> dict[str, Entry[SectionFacts]]: ...
 @overload
 def entries(kind: str) -> dict[str, Entry[Any]]: ...
 def entries(kind: str) -> dict[str, Entry[Any]]:
-    """All items of a kind by name, in the order of their files, plugins last. Imports none of the package's."""
+    """All items of a kind by name, in the order of their files, plugins last.
+
+    None of the package's own is imported.
+    """
     if kind not in ROOMS:
         raise unknown("kind of item", kind, ROOMS)
     load_installed()

@@ -12,7 +12,7 @@ from torch import Tensor
 from losscope.core.errors import LosscopeError, require
 from losscope.core.registry import register
 from losscope.pairs import Labels, Relation, Terms, normalise, widened
-from losscope.pairs.distances import matmul
+from losscope.pairs.products import matmul
 
 ANGLE_CLAMP = {torch.float32: 1e-7, torch.float64: 1e-15}
 """Cosines stay this far from ±1, where the angle has no finite derivative."""

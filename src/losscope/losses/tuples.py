@@ -13,7 +13,6 @@ from torch import Tensor
 from losscope.core.errors import require
 from losscope.core.registry import force_of, register
 from losscope.pairs import Pairs, Relation, Terms, Triplets, pair_distances, widened
-from losscope.pairs.distances import matmul
 from losscope.pairs.kernels.aligned import ACTIVE_DISTANCE, aligned_contrastive, aligned_triplet, per_member
 from losscope.pairs.kernels.dispatch import (
     all_contrastive,
@@ -23,6 +22,7 @@ from losscope.pairs.kernels.dispatch import (
     log_ratio_slopes,
     triplet_slopes,
 )
+from losscope.pairs.products import matmul
 
 
 @register(

@@ -171,19 +171,21 @@ def _answer(found: Entry[MeasureFacts], given: Any) -> tuple[Mapping[str, Any], 
     values, detail = given if isinstance(given, tuple) and len(given) == 2 else (given, {})
     if not (isinstance(values, Mapping) and isinstance(detail, Mapping)):
         raise LosscopeError(
-            f"the measure {found.name!r} gave a {type(given).__name__}; it must give a dictionary of values by name, "
-            f"or a pair of it and a dictionary of arrays"
+            f"the measure {found.name!r} gave a {type(given).__name__}; it must give a dictionary of values "
+            f"by name, or a pair of it and a dictionary of arrays"
         )
     if set(values) != set(found.facts.gives):
         raise LosscopeError(
-            f"the measure {found.name!r} gave {', '.join(map(str, values)) or 'nothing'}; it is registered with the "
-            f"quantities {', '.join(found.facts.gives)}"
+            f"the measure {found.name!r} gave {', '.join(map(str, values)) or 'nothing'}; it is registered "
+            f"with the quantities {', '.join(found.facts.gives)}"
         )
     return values, detail
 
 
 def try_plugins() -> None:
-    """Call each plugin's measure that is measured by default on a small set, so that a mistake shows before training.
+    """Call each plugin's measure on a small set, so that a mistake shows before anything is trained.
+
+    Those that are measured only when named are left out.
 
     Raises:
         LosscopeError: a measure that fails on 12 embeddings of 3 classes, or gives what it did not declare.
@@ -191,7 +193,7 @@ def try_plugins() -> None:
     rows = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(12) % 3
     for found in entries("measure").values():
-        if found.module.startswith("losscope.") or not found.facts.default:
+        if found.own or not found.facts.default:
             continue
         needs: dict[str, Any] = {
             "reference": (rows, labels),
@@ -205,5 +207,6 @@ def try_plugins() -> None:
             raise
         except Exception as error:
             raise LosscopeError(
-                f"the measure {found.name!r} failed on 12 embeddings of 3 classes: {type(error).__name__}: {error}"
+                f"the measure {found.name!r} failed on 12 embeddings of 3 classes: {type(error).__name__}: "
+                f"{error}"
             ) from error

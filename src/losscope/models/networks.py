@@ -7,20 +7,20 @@ and inputs to embeddings that are not yet normalised. One member is the case M =
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from losscope.core.errors import LosscopeError, require
 from losscope.core.registry import register
+from losscope.models.dense import dense, spread
 
-Forward = Callable[[dict[str, Tensor], Tensor], Tensor]
+Forward = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -52,67 +52,6 @@ class Architecture:
         }
 
 
-class _Dense(torch.autograd.Function):
-    """``baddbmm`` for large weights: inputs that members share are not copied for each, nor the gradients.
-
-    On a CPU NumPy multiplies, whose library is the quicker one on AMD's processors. The gradient of a weight
-    is written into its attribute ``slot`` where it has one, the place that the optimiser reads. Such a weight
-    may stand in one layer only.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.slot = getattr(weight, "slot", None)
-        out = weight.new_empty(len(weight), x.shape[1], weight.shape[2])
-        for rows, own_weight, own_out in _blocks(x, weight, out):
-            _multiply(rows, own_weight, own_out)
-        return out.add_(bias)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        x, weight = ctx.saved_tensors
-        slope = torch.empty_like(weight) if ctx.slot is None else ctx.slot
-        for rows, own_grad, own_slope in _blocks(x, grad, slope):
-            _multiply(rows.mT, own_grad, own_slope)
-        before = None
-        if ctx.needs_input_grad[0]:
-            before = torch.bmm(grad, weight.mT).unflatten(0, (len(x), -1)).sum(1)
-        return before, slope, grad.sum(1, keepdim=True)
-
-
-def _multiply(first: Tensor, second: Tensor, out: Tensor) -> None:
-    if out.is_cpu:
-        np.matmul(first.detach().numpy(), second.detach().numpy(), out=out.numpy())
-    else:
-        torch.bmm(first, second, out=out)
-
-
-def _blocks(inputs: Tensor, *members: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Inputs (S, ...) beside the members (M, ...) that they serve: as they are for S = M, else one by one."""
-    if len(inputs) == len(members[0]):
-        yield inputs, *members
-        return
-    for rows, *parts in zip(inputs.split(1), *(part.chunk(len(inputs)) for part in members), strict=True):
-        yield rows.expand(len(parts[0]), -1, -1), *parts
-
-
-def _dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x (M, rows, in), or (S, rows, in) each for M/S members; weight (M, in, out), bias (M, 1, out).
-
-    Returns (M, rows, out).
-    """
-    if len(x) < len(weight) or hasattr(weight, "slot"):
-        return _Dense.apply(x, weight, bias)
-    return torch.baddbmm(bias, x, weight)
-
-
-def _spread(x: Tensor, members: int) -> Tensor:
-    """Inputs of fewer than all members repeated, so that each member has its own."""
-    return x if len(x) == members else x.repeat_interleave(members // len(x), 0)
-
-
 def _layers(widths: Sequence[int], prefix: str = "") -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
     shapes: dict[str, tuple[int, ...]] = {}
     fan_in: dict[str, int] = {}
@@ -122,9 +61,9 @@ def _layers(widths: Sequence[int], prefix: str = "") -> tuple[dict[str, tuple[in
     return shapes, fan_in
 
 
-def _chain(parameters: dict[str, Tensor], x: Tensor, layers: int, prefix: str = "") -> Tensor:
+def _chain(parameters: Mapping[str, Tensor], x: Tensor, layers: int, prefix: str = "") -> Tensor:
     for place in range(layers):
-        x = _dense(x, parameters[f"{prefix}{place}.weight"], parameters[f"{prefix}{place}.bias"])
+        x = dense(x, parameters, f"{prefix}{place}")
         if place < layers - 1:
             x = F.relu(x)
     return x
@@ -136,7 +75,7 @@ def mlp(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: int) -
     widths = [math.prod(inputs), *hidden, embedding_size]
     shapes, fan_in = _layers(widths)
 
-    def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+    def forward(parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return _chain(parameters, x.flatten(2), len(widths) - 1)
 
     return Architecture(shapes, fan_in, forward)
@@ -165,21 +104,38 @@ def convnet(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: in
     )
     more_shapes, more_fan_in = _layers([channels * height * width, wide, embedding_size])
 
-    def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        members, rows = len(parameters["conv0.bias"]), x.shape[1]
-        x = _spread(x, members)
-        # Members side by side as groups of one convolution: (rows, M·channels, H, W).
-        # One member alone has its channels last, and the maximum is taken before the ReLU, which commutes
-        # with it: both are quicker on a CPU.
-        x = x.transpose(0, 1).flatten(1, 2) if members > 1 else x[0].to(memory_format=torch.channels_last)
-        for place in range(len(convolutions)):
-            weight, bias = parameters[f"conv{place}.weight"], parameters[f"conv{place}.bias"]
-            x = F.conv2d(x, weight.flatten(0, 1), bias.flatten(), padding=1, groups=members)
-            x = F.relu(F.max_pool2d(x, 2))
-        x = x.reshape(rows, members, -1).transpose(0, 1)
-        return _chain(parameters, x, 2)
+    def forward(parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        layers = [
+            (parameters[f"conv{i}.weight"], parameters[f"conv{i}.bias"]) for i in range(len(convolutions))
+        ]
+        members = len(layers[0][1])
+        x = spread(x, members)
+        if not x.is_cpu:
+            return _chain(parameters, _maps(x, layers), 2)
+        # On a CPU each member is convolved by calls of its own, so that its numbers are those of it alone.
+        apart = zip(
+            x.split(1),
+            *(zip(*(part.split(1) for part in layer), strict=True) for layer in layers),
+            strict=True,
+        )
+        return _chain(parameters, torch.cat([_maps(images, own) for images, *own in apart]), 2)
 
     return Architecture(shapes | more_shapes, fan_in | more_fan_in, forward, stacks=False)
+
+
+def _maps(x: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Images (M, rows, C, H, W) through convolutions, ReLU and max-pool: the last maps, (M, rows, features).
+
+    Members stand side by side as groups of one convolution, (rows, M·channels, H, W). One member alone has
+    its channels last, and the maximum is taken before the ReLU, which commutes with it: both are quicker on
+    a CPU.
+    """
+    members, rows = x.shape[:2]
+    x = x.transpose(0, 1).flatten(1, 2) if members > 1 else x[0].to(memory_format=torch.channels_last)
+    for weight, bias in layers:
+        x = F.conv2d(x, weight.flatten(0, 1), bias.flatten(), padding=1, groups=members)
+        x = F.relu(F.max_pool2d(x, 2))
+    return x.reshape(rows, members, -1).transpose(0, 1)
 
 
 SMALL = 64
@@ -214,9 +170,9 @@ def resnet18(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: i
     fan_in = {name: math.prod(shape[1:]) for name, shape in shapes.items() if name not in constant}
     more_shapes, more_fan_in = _layers([hidden[-1], embedding_size], "head.")
 
-    def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+    def forward(parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
         pooled = []
-        for member, images in enumerate(_spread(x, len(parameters["head.0.bias"]))):
+        for member, images in enumerate(spread(x, len(parameters["head.0.bias"]))):
             own = {name: parameters[name][member] for name in shapes}
             # Rows do not depend on one another: without a gradient, a few at a time need less memory.
             pieces = (images,) if torch.is_grad_enabled() else images.split(PIECE)
@@ -272,7 +228,7 @@ def two_tower(
     shapes_b, fan_b = _layers([second, *hidden, embedding_size], "second.")
     layers = len(hidden) + 1
 
-    def forward(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+    def forward(parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return torch.cat(
             [
                 _chain(parameters, x[..., :first], layers, "first."),

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from losscope.pairs.products import product
+
 CLOSE = {torch.float32: 4e-3, torch.float64: 1e-6}
 """Squared distances below this share of the largest squared norm are recomputed from differences."""
 
@@ -99,59 +101,6 @@ def _recompute(squared: Tensor, z: Tensor, which: Tensor) -> None:
         first = cell.div(rows, rounding_mode="floor")
         second = first.div(rows, rounding_mode="floor") * rows + cell % rows
         flat[cell] = (points[first] - points[second]).square_().sum(-1)
-
-
-def product(first: Tensor, second: Tensor) -> Tensor:
-    """The matrix product, bitwise the same for a member alone and in any population.
-
-    The CPU's library rounds by where a matrix starts in memory, so members that do not all start on a cache
-    line are multiplied one by one from copies that do.
-    """
-    if not first.is_cpu or first.dim() < 3:
-        return first @ second
-    lead = first.shape[:-2]
-    if lead != second.shape[:-2]:
-        lead = torch.broadcast_shapes(lead, second.shape[:-2])
-    if lead.numel() == 1 or (on_lines(first) and on_lines(second)):
-        return first @ second
-    pairs = zip(*(_members(part, lead) for part in (first, second)), strict=True)
-    return torch.cat([_copied(a) @ _copied(b) for a, b in pairs]).unflatten(0, lead)
-
-
-def on_lines(part: Tensor) -> bool:
-    """Whether all members (..., R, C) start on a cache line if the first does."""
-    return all(stride * part.element_size() % 64 == 0 for stride in part.stride()[:-2])
-
-
-def _members(part: Tensor, lead: torch.Size) -> tuple[Tensor, ...]:
-    return part.expand(*lead, *part.shape[-2:]).reshape(-1, 1, *part.shape[-2:]).unbind(0)
-
-
-def _copied(part: Tensor) -> Tensor:
-    """A copy in memory of its own, with the same order of dimensions in memory."""
-    return part.clone(memory_format=torch.preserve_format)
-
-
-class _Matmul(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
-        ctx.save_for_backward(first, second)
-        return product(first, second)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        first, second = ctx.saved_tensors
-        left, right = ctx.needs_input_grad
-        return (
-            product(grad, second.mT).sum_to_size(first.shape) if left else None,
-            product(first.mT, grad).sum_to_size(second.shape) if right else None,
-        )
-
-
-def matmul(first: Tensor, second: Tensor) -> Tensor:
-    """``product`` with gradients that are the same for a member alone and in any population."""
-    return _Matmul.apply(first, second)
 
 
 def pull(coefficient: Tensor, embeddings: Tensor) -> Tensor:

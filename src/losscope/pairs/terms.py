@@ -105,7 +105,7 @@ def reduce(terms: Terms, reduction: str) -> Tensor:
     if reduction == "balanced":
         if not terms.paired:
             raise LosscopeError(
-                "the reduction is 'balanced'; it wants a loss with positives and negatives apart, as contrastive"
+                "the reduction is 'balanced'; it wants positives and negatives apart, as contrastive has"
             )
         weight = 0.5 / terms.valid.sum(-2).clamp_min(1).to(terms._value.dtype)
         return _weigh(terms, weight)

@@ -41,7 +41,7 @@ class Piece:
         return self.cell.label, self.cell.protocol
 
     def result(self) -> Result:
-        """The study's own result, from its folder; its folder and page are written now if they are not there."""
+        """The study's own result; its folder and page are written now if they are not there."""
         store, name = self.plan.store, self.plan.name
         kept, found = StoredStudy.read(store, name), store.read_json(f"studies/{name}/result.json")
         page = store.root / "studies" / name / "report.html"

@@ -127,13 +127,19 @@ def _collected(context: Context, extra: Iterable[SectionFunction | Section]) -> 
         if entry.facts.of in (kind, "any"):
             own = entry.module.startswith("losscope.")
             called = _called(name, entry.load(), context, own)
-            found += [(entry.facts.order, name, section) for section in called]
+            found += [(entry.facts.order, named, section) for named, section in _named(name, called)]
     for place, item in enumerate(extra):
         name = getattr(item, "__name__", f"extra-{place + 1}")
         called = [item] if isinstance(item, Section) else _called(name, item, context, False)
-        found += [(LAST if own.order is None else own.order, name, own) for own in called]
+        for named, section in _named(name, called):
+            found.append((LAST if section.order is None else section.order, named, section))
     found.sort(key=lambda placed: placed[0])
     return [(name, section) for _, name, section in found]
+
+
+def _named(name: str, sections: Sequence[Section]) -> list[tuple[str, Section]]:
+    """Sections with the name of their function; several of one function are told apart by their titles."""
+    return [(name if len(sections) == 1 else section.title, section) for section in sections]
 
 
 def _called(name: str, function: SectionFunction, context: Context, own: bool) -> list[Section]:

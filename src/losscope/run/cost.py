@@ -109,7 +109,7 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
         population = Population(runs, splits, torch.device(group.where.device))
         step = _steps(population, clock)
         start = clock()
-        population.instruments.close_epoch(population, 1)
+        population.close_epoch(1)
         look = clock() - start
         return (step * population.batches.steps + look) / len(runs), measure
     finally:
@@ -136,7 +136,7 @@ def _steps(population: Any, clock: Callable[[], float]) -> float:
     """Seconds of a step of a population."""
     times: list[float] = []
     while len(times) < STEPS:
-        batches = population.batches.epoch(population.objective, population.embed)
+        batches = population.batches.epoch(population.embed)
         for _ in range(STEPS - len(times)):
             start = clock()
             batch = next(batches, None)

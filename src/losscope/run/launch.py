@@ -37,12 +37,16 @@ PATIENCE = 30
 """Seconds that a process has to keep its unfinished state after Ctrl-C."""
 LONG = 500
 """Members × epochs from which starting processes is worth its seconds."""
+ALONE = 25
+"""An epoch of a convolutional net takes as long as so many of a net of linear layers, at least."""
 MOST_MEMBERS = 12
 """Members of one group, at most: more are no faster, and groups are what processes share out."""
 MOST_BASELINES = 5
 """And of a baseline's, which is measured a member at a time."""
 MEMORY_BUDGET = 2**26
 """Members × rows² of one group, at most."""
+THREADS = 1
+"""Threads of every run's arithmetic on the CPU."""
 ACTIVITY = Callable[["Group", int, int], None]
 
 
@@ -149,7 +153,7 @@ def _records(group: Group, store: Store, progress: Callable[[int, int], None] | 
     for run in group.runs:
         if run.seed not in drawn:
             drawn[run.seed] = source.splits(run.seed)
-    with threads_for(group):
+    with fixed_threads():
         return train(
             group.runs,
             [drawn[run.seed] for run in group.runs],
@@ -160,31 +164,24 @@ def _records(group: Group, store: Store, progress: Callable[[int, int], None] | 
         )
 
 
-class threads_for:
-    """Sets the threads of torch and of NumPy's products for a group and sets them back.
+@contextlib.contextmanager
+def fixed_threads() -> Iterator[None]:
+    """One thread for torch and for NumPy's products, and afterwards as many as before.
 
-    One for stacked models, which are small and whose numbers then do not depend on the machine; all the
-    process may use for convolutions. A worker process sets ``LOSSCOPE_THREADS`` to 1.
+    A run's numbers are those of one thread: several threads add up the gradient of a convolution in another
+    order, so numbers would depend on the machine and on the engine. Cores are used by training groups in
+    processes, side by side.
     """
+    import torch
+    from threadpoolctl import threadpool_limits
 
-    def __init__(self, group: Group):
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        limit = int(os.environ.get("LOSSCOPE_THREADS") or cores)
-        self.threads = 1 if group.stacks else max(1, min(limit, cores))
-
-    def __enter__(self) -> None:
-        import torch
-        from threadpoolctl import threadpool_limits
-
-        self.before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        self.blas = threadpool_limits(self.threads, user_api="blas")
-
-    def __exit__(self, *_: object) -> None:
-        import torch
-
-        torch.set_num_threads(self.before)
-        self.blas.restore_original_limits()
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        with threadpool_limits(THREADS, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def provenance(group: Group, started: float) -> dict[str, Any]:
@@ -202,7 +199,7 @@ def provenance(group: Group, started: float) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "host": socket.gethostname(),
         "device": torch.cuda.get_device_name() if group.where.device.startswith("cuda") else "cpu",
-        "threads": threads_for(group).threads,
+        "threads": THREADS,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
         "seconds": time.time() - started,
         "population": list(group.ids),
@@ -212,11 +209,14 @@ def provenance(group: Group, started: float) -> dict[str, Any]:
 def execute(groups: Sequence[Group], engine: str, activity: ACTIVITY | None = None) -> None:
     """Run all groups on an engine: ``here``, ``processes``, ``dask``, or ``auto``.
 
-    ``auto`` is processes for long work on the CPU where there are cores, else here. ``activity(group, epochs done, epochs)`` is called as they go on. Ctrl-C keeps what is stored.
+    ``auto`` is processes for long work on the CPU where there are cores, else here.
+    ``activity(group, epochs done, epochs)`` is called as they go on. Ctrl-C keeps what is stored. The numbers
+    are the same on every engine.
     """
     todo = [one for one in groups if not all(Store(one.where.store).has(run_id) for run_id in one.ids)]
     if engine == "auto":
-        long = sum(len(one.runs) * one.runs[0].protocol.epochs for one in todo) >= LONG
+        epochs = (len(one.runs) * one.runs[0].protocol.epochs * (1 if one.stacks else ALONE) for one in todo)
+        long = sum(epochs) >= LONG
         engine = (
             "processes" if long and (os.cpu_count() or 1) > 1 and todo[0].where.device == "cpu" else "here"
         )
@@ -235,7 +235,6 @@ def _reporter(group: Group, activity: ACTIVITY | None) -> Callable[[int, int], N
 
 def _worker(link: Any) -> None:
     """Run the groups that come through ``link`` until None or the end of the driver."""
-    os.environ["LOSSCOPE_THREADS"] = "1"
     os.setpgrp()  # Ctrl-C reaches the driver, which passes it on once
 
     def tell(kind: str, content: Any = None) -> None:

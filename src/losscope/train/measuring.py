@@ -17,7 +17,7 @@ from losscope.measures import evaluate
 from losscope.models.networks import Architecture
 from losscope.pairs import normalise
 from losscope.run.store import Record
-from losscope.train.batches import rows_of, scaled
+from losscope.train.pool import inputs_of
 
 EMBED_ROWS = 2048
 """Rows embedded at once."""
@@ -70,12 +70,6 @@ def baselines(runs: Sequence[Run], splits: Sequence[Splits], device: torch.devic
         else:
             records.append(baseline(run, split, device, keep))
     return records
-
-
-def inputs_of(part: Part, splits: Splits, device: torch.device) -> Tensor:
-    """A part's inputs as the network takes them: float32, normalised, modalities side by side."""
-    rows = rows_of(part, splits).to(device)
-    return rows if part.second is not None else scaled(rows, splits)
 
 
 def embed_part(

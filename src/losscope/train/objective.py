@@ -1,10 +1,10 @@
-"""A loss as the trainer uses it: a registered function with one number or one tensor a member."""
+"""A registered loss as the trainer uses it, with one value per member of each hyperparameter that is swept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -15,47 +15,48 @@ from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run, seed_of
 from losscope.data import Splits
 from losscope.losses.foreign.objective import ForeignObjective
+from losscope.losses.objective import Hyperparameter, Objective, Traits
 from losscope.pairs import Relation, Terms, reduce
 
 
-class Objective:
-    """The loss of a population: ``objective(embeddings, relation, extra) -> (terms, loss (M,))``."""
+@final
+class RegisteredObjective(Objective):
+    """A loss of ours or of a plugin: all members in one call.
 
-    counts = True
-    """Whether valid (and, of a hinge, active) terms are counted."""
+    Raises LosscopeError for a loss with class vectors if the members' numbers of classes differ.
+    """
+
     provenance: Mapping[str, str] = MappingProxyType({})
-    """What a record says of where the loss comes from: nothing beyond the package's own version."""
 
-    def __init__(self, runs: Sequence[Run], splits: Sequence[Splits], device: torch.device):
+    def __init__(self, runs: Sequence[Run], classes: Sequence[int], device: torch.device):
         spec = runs[0].loss
         entry = registry.entry("loss", spec.name)
+        facts: Any = entry.facts
         self.function = entry.load()
-        self.facts = entry.facts
-        self.form: str = self.facts.takes
-        self.normalised = self.facts.normalised
-        self.hinge = self.facts.hinge
-        self.floor = self.facts.floor
-        self.reduction: str = spec.reduction or "valid_mean"
+        self.force = entry.force()
+        self.traits = Traits(
+            takes=facts.takes,
+            normalised=facts.normalised,
+            hinge=facts.hinge,
+            counts=True,
+            floor=facts.floor,
+            reduction=spec.reduction or "valid_mean",
+        )
         self.seeds = [run.seed for run in runs]
-        self.classes = [_classes(run, split) for run, split in zip(runs, splits, strict=True)]
-        if self.facts.class_vectors and len(set(self.classes)) > 1:
+        self.classes = list(classes) if facts.class_vectors else []
+        if len(set(self.classes)) > 1:
             raise LosscopeError(
-                f"the loss {spec.name!r} has a vector for each class and the seeds' training classes differ in "
+                f"the loss {spec.name!r} has one vector per class and the seeds' training classes differ in "
                 f"number: {sorted(set(self.classes))}; train one seed at a time"
             )
-        self.hyper: dict[str, Any] = {}
-        for name in spec.hyperparameters:
-            values = [run.loss.hyperparameters[name] for run in runs]
-            self.hyper[name] = (
-                values[0]
-                if len(set(values)) == 1
-                else torch.tensor(values, dtype=torch.float32, device=device)
-            )
-        self.force = entry.force()
+        self.hyperparameters = {
+            name: _stacked([run.loss.hyperparameters[name] for run in runs], device)
+            for name in spec.hyperparameters
+        }
 
     def initial(self, embedding_size: int) -> list[dict[str, np.ndarray]]:
-        """The loss's own parameters of each member: class vectors, or none."""
-        if not self.facts.class_vectors:
+        """Class vectors of each member, drawn under its seed, or none."""
+        if not self.classes:
             return [{} for _ in self.seeds]
         return [
             {
@@ -67,29 +68,32 @@ class Objective:
         ]
 
     def __call__(
-        self, embeddings: Tensor, relation: Relation, extra: dict[str, Tensor]
+        self, embeddings: Tensor, relation: Relation, extra: Mapping[str, Tensor]
     ) -> tuple[Terms, Tensor]:
         """Terms and the reduced loss of every member, (M,)."""
         words = {name.removeprefix("loss."): value for name, value in extra.items()}
-        terms = self.function(embeddings, relation, **words, **self.hyper)
-        return terms, reduce(terms, self.reduction)
+        terms = self.function(embeddings, relation, **words, **self.hyperparameters)
+        return terms, reduce(terms, self.traits.reduction)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the loss beside its parameters: nothing."""
+        """Nothing: all that changes are parameters."""
         return {}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Nothing to do."""
 
 
-def objective(
-    runs: Sequence[Run], splits: Sequence[Splits], device: torch.device
-) -> Objective | ForeignObjective:
-    """The loss of a population: one of ours, stacked, or a foreign one, a member at a time."""
-    if runs[0].loss.foreign:
-        classes = [_classes(run, split) for run, split in zip(runs, splits, strict=True)]
-        return ForeignObjective(runs, classes, device)
-    return Objective(runs, splits, device)
+def _stacked(values: list[Any], device: torch.device) -> Hyperparameter:
+    """One value where all members have it, else one per member."""
+    if len(set(values)) == 1:
+        return values[0]
+    return torch.tensor(values, dtype=torch.float32, device=device)
+
+
+def objective(runs: Sequence[Run], splits: Sequence[Splits], device: torch.device) -> Objective:
+    """The loss of a population: a registered one, stacked, or a foreign one, a member at a time."""
+    classes = [_classes(run, split) for run, split in zip(runs, splits, strict=True)]
+    return (ForeignObjective if runs[0].loss.foreign else RegisteredObjective)(runs, classes, device)
 
 
 def _classes(run: Run, splits: Splits) -> int:

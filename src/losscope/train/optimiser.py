@@ -9,20 +9,38 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.pairs.distances import on_lines
+from losscope.models.dense import Parameters
+from losscope.pairs.products import LINE
+from losscope.train.fast import Rows, adam
 
 LARGE = 1 << 16
-"""Numbers a member from which a weight's gradient is written in place, and members are updated one by one."""
+"""Numbers in one member's parameters from which members are updated one by one."""
+
+LINE_NUMBERS = LINE // 4
+"""Float32 numbers in a cache line."""
+
+
+def on_line(count: int) -> int:
+    """``count`` float32 numbers rounded up to whole cache lines.
+
+    >>> on_line(64), on_line(65)
+    (64, 80)
+    """
+    return -(-count // LINE_NUMBERS) * LINE_NUMBERS
 
 
 class Stack:
-    """Parameters of M members: ``flat`` (M, P), with one leaf view a parameter for autograd.
+    """Parameters of M members: ``flat`` (M, P), with one leaf view per parameter for autograd.
+
+    Every parameter starts on a cache line, with zeros before it where needed: products may round by where a
+    matrix starts in memory, and so every member's matrices start alike.
 
     ``network`` are the network's parameters; ``extra`` those of the loss (class vectors), which are
     optimised alike and stand outside the gradient and update norms.
@@ -35,32 +53,30 @@ class Stack:
         device: torch.device,
     ):
         members = [{**own, **more} for own, more in zip(network, extra, strict=True)]
-        self.size = sum(value.size for value in network[0].values())
-        rows = [np.concatenate([value.ravel() for value in member.values()]) for member in members]
-        self.flat = torch.from_numpy(np.stack(rows)).to(device)
-        self.grad = torch.zeros_like(self.flat)
         self.shapes = {name: value.shape for name, value in members[0].items()}
-        every = {name: leaf.requires_grad_() for name, leaf in self.views(self.flat).items()}
+        starts = list(accumulate((on_line(math.prod(shape)) for shape in self.shapes.values()), initial=0))
+        self.starts = dict(zip(self.shapes, starts, strict=False))
+        self.size = starts[len(network[0])]
+        self.flat = torch.zeros(len(members), starts[-1], device=device)
+        self.grad = torch.zeros_like(self.flat)
+        every, self._slots = self.views(self.flat), self.views(self.grad)
+        for name, leaf in every.items():
+            leaf.copy_(torch.from_numpy(np.stack([member[name] for member in members])))
+            leaf.requires_grad_()
         self.leaves = list(every.values())
-        self._slots = list(self.views(self.grad).values())
-        for leaf, slot in zip(self.leaves, self._slots, strict=True):
-            if slot[0].numel() >= LARGE and on_lines(slot):
-                leaf.slot = slot  # type: ignore[attr-defined]
-        self.network = {name: every[name] for name in network[0]}
+        self.network = Parameters({name: every[name] for name in network[0]}, self._slots)
         self.extra = {name: every[name] for name in extra[0]}
 
     def views(self, buffer: Tensor) -> dict[str, Tensor]:
         """The parameters in rows (N, P) that are laid out as ``flat`` is, each (N, *shape)."""
-        found, start = {}, 0
-        for name, shape in self.shapes.items():
-            size = math.prod(shape)
-            found[name] = buffer[:, start : start + size].view(len(buffer), *shape)
-            start += size
-        return found
+        return {
+            name: buffer[:, start : start + math.prod(shape)].view(len(buffer), *shape)
+            for (name, shape), start in zip(self.shapes.items(), self.starts.values(), strict=True)
+        }
 
     def take(self, gradients: Sequence[Tensor]) -> None:
         """Put the gradients of ``leaves`` into the buffer that the optimiser reads, where they are not there yet."""
-        for slot, gradient in zip(self._slots, gradients, strict=True):
+        for slot, gradient in zip(self._slots.values(), gradients, strict=True):
             if gradient.data_ptr() != slot.data_ptr():
                 slot.copy_(gradient)
 
@@ -70,10 +86,9 @@ class Stack:
 
 
 class Adam:
-    """Adam (Kingma, Ba 2015) by the fused kernel of ``torch.optim.Adam``, with a learning rate a member.
+    """Adam (Kingma, Ba 2015) with one learning rate per member, on members' rows of the buffers.
 
-    The kernel is called on members' rows of the buffers without the optimiser around it, whose bookkeeping
-    costs as much as a small step. A member whose gradient is not finite is frozen where it is, for good;
+    A member whose gradient is not finite is frozen where it is, for good;
     the others go on unchanged.
     """
 
@@ -95,15 +110,15 @@ class Adam:
         # Large members are updated one after the other: what is read twice is then still in the cache.
         one_by_one = stack.flat[0].numel() >= LARGE and stack.flat.is_cpu
         at_once = 1 if one_by_one else members
-        self.parts: list[tuple[slice, list[tuple[float, list[list[Tensor]]]]]] = []
-        """Members updated together, and of these each rate's rows of the four buffers."""
+        self.parts: list[tuple[slice, list[Rows]]] = []
+        """Members updated together, and of these the rows of each rate."""
         for start in range(0, members, at_once):
             part = range(start, start + at_once)
             groups: dict[float, list[int]] = defaultdict(list)
             for member in part:
                 groups[rates[member]].append(member)
             rows = [
-                (rate, [[buffer[member] for member in own] for buffer in buffers])
+                Rows(rate, *([buffer[member] for member in own] for buffer in buffers))
                 for rate, own in groups.items()
             ]
             self.parts.append((slice(start, start + at_once), rows))
@@ -129,37 +144,12 @@ class Adam:
         for part, groups in self.parts:
             if measured:
                 self.change.copy_(flat[part])
-            for rate, rows in groups:
-                self._update(rate, *rows)
+            for rows in groups:
+                adam(rows, self.count, self.betas, self.eps)
             if measured:
                 self.change.sub_(flat[part])
                 updates.append(torch.linalg.vector_norm(self.change[:, : self.stack.size], dim=1))
         return torch.cat(updates) if measured else None, alive
-
-    def _update(
-        self,
-        rate: float,
-        weights: list[Tensor],
-        gradients: list[Tensor],
-        means: list[Tensor],
-        squares: list[Tensor],
-    ) -> None:
-        first, second = self.betas
-        torch._fused_adam_(
-            weights,
-            gradients,
-            means,
-            squares,
-            [],
-            [self.count] * len(weights),
-            lr=rate,
-            beta1=first,
-            beta2=second,
-            weight_decay=0.0,
-            eps=self.eps,
-            amsgrad=False,
-            maximize=False,
-        )
 
     def state(self) -> dict[str, Any]:
         """Moments and count."""

@@ -7,8 +7,6 @@ one thread a member's numbers are bitwise those of training it alone.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -22,16 +20,18 @@ from torch import Tensor
 
 from losscope.core.spec import Run, seed_of
 from losscope.data import Splits
-from losscope.pairs import normalise
+from losscope.pairs import Relation, normalise
 from losscope.run.store import Record
 from losscope.train.batches import Batches
-from losscope.train.instruments import Curves, Instruments
+from losscope.train.curves import Curves
+from losscope.train.fast import keep_freed_memory
+from losscope.train.instruments import Instruments, Reading, View
 from losscope.train.measuring import architecture, baselines, measure
 from losscope.train.objective import objective
 from losscope.train.optimiser import Adam, Stack
+from losscope.train.views import probe, validation
 
 CHECKPOINT_SECONDS = 60.0
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 Progress = Callable[[int, int], None]
 
@@ -56,9 +56,19 @@ class Population:
         ]
         self.stack = Stack(network, self.objective.initial(self.protocol.embedding_size), self.device)
         self.adam = Adam(self.stack, [run.learning_rate for run in self.runs])
-        self.batches = Batches(self.runs, self.splits, self.objective.form, self.device)
-        self.instruments = Instruments(self)
+        self.batches = Batches(self.runs, self.splits, self.objective.traits.takes, self.device)
+        self.probe = probe(self.batches)
+        self.validation = validation(self.batches, self.protocol.curve_rows)
         self.curves = Curves()
+        self.instruments = Instruments(
+            self.objective,
+            self.curves,
+            self.probe.relation,
+            None if self.validation is None else self.validation.labels,
+            members=self.members,
+            epochs=self.protocol.epochs,
+            light=first.purpose == "trial",
+        )
         self.epoch = 0
         self.reasons: list[str | None] = [None] * self.members
         self.chosen: dict[int, Tensor] = {}
@@ -66,7 +76,7 @@ class Population:
         self.seconds = 0.0
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> Sequence[str]:
         """Sentences about the batches that a person should read."""
         return self.batches.notes
 
@@ -78,9 +88,9 @@ class Population:
     def output(self, inputs: Tensor) -> Tensor:
         """Inputs (M, rows, ...) -> embeddings (M, rows, D) as the loss takes them: normalised, or raw."""
         raw = self.architecture.forward(self.stack.network, inputs)
-        return normalise(raw) if self.objective.normalised else raw
+        return normalise(raw) if self.objective.traits.normalised else raw
 
-    def step(self, inputs: Tensor, relation: Any) -> None:
+    def step(self, inputs: Tensor, relation: Relation) -> None:
         """One update of every living member, and its instruments' readings."""
         embeddings = self.output(inputs)
         terms, loss = self.objective(embeddings, relation, self.stack.extra)
@@ -94,7 +104,7 @@ class Population:
         update, alive = self.adam.step(norm, measured=not light)
         if not alive:
             self._bury(norm)
-        self.instruments.read(loss, terms, gradient, norm, update)
+        self.instruments.read(Reading(loss, terms, gradient, norm, update))
 
     def _bury(self, norm: Tensor) -> None:
         for member in torch.nonzero(~torch.isfinite(norm)).flatten().tolist():
@@ -105,17 +115,31 @@ class Population:
         """One epoch of updates, then the readings of its end."""
         start = time.perf_counter()
         if self.epoch == 0:
-            self.instruments.look(self, 0)
-        for inputs, relation in self.batches.epoch(self.objective, self.embed):
+            self.instruments.look(0, self.view())
+        for inputs, relation in self.batches.epoch(self.embed):
             self.step(inputs, relation)
         self.epoch += 1
-        self.instruments.close_epoch(self, self.epoch)
+        self.close_epoch(self.epoch)
         if self.keep == "all" and not self.instruments.light:
             self.history.append(self.stack.flat.clone())
         for member, run in enumerate(self.runs):
             if run.loss.checkpoint == self.epoch:
                 self.chosen[member] = self.stack.flat[member].clone()
         self.seconds += time.perf_counter() - start
+
+    def close_epoch(self, epoch: int) -> None:
+        """The readings of an epoch's end, made into curve points."""
+        self.instruments.close_epoch(epoch)
+        if epoch in self.instruments.epochs:
+            self.instruments.look(epoch, self.view())
+
+    def view(self) -> View:
+        """Embeddings of the rows that curves are read from."""
+        seen = None
+        if self.instruments.reads_force:
+            with torch.no_grad():
+                seen = self.output(self.batches.pool.gather(self.probe.index))
+        return View(seen, None if self.validation is None else self.embed(self.validation.inputs))
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on: tensors and plain values only, readable without pickle's code."""
@@ -138,7 +162,7 @@ class Population:
         self.stack.flat.copy_(state["flat"])
         self.adam.load(state["adam"])
         self.batches.load(state["generators"])
-        self.curves.rows = [tuple(row) for row in state["curves"]]
+        self.curves.rows = [(split, epoch, name, values) for split, epoch, name, values in state["curves"]]
         self.reasons = state["reasons"]
         self.chosen = state["chosen"]
         self.history = state["history"]
@@ -275,7 +299,7 @@ def _finish(population: Population, keep: str) -> list[Record]:
         if reason is not None or run.purpose == "trial":
             records.append(record)
             continue
-        record.measures = {"train": population.curves.summary(member, population.objective.floor)}
+        record.measures = {"train": population.curves.summary(member, population.objective.traits.floor)}
         parameters = {name: value[member : member + 1] for name, value in population.stack.network.items()}
 
         def embed(inputs: Tensor, parameters: dict[str, Tensor] = parameters) -> Tensor:
@@ -296,15 +320,3 @@ def _finish(population: Population, keep: str) -> list[Record]:
             }
         records.append(record)
     return records
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory for the next step instead of giving it back to the system.
-
-    A population's tensors of a step are freed at its end; given back, their pages fault in again at the next.
-    Elsewhere than on glibc nothing happens.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL("libc.so.6")
-        library.mallopt(M_TRIM_THRESHOLD, 1 << 30)
-        library.mallopt(M_MMAP_THRESHOLD, 1 << 25)

@@ -1,8 +1,8 @@
 """Losses of other libraries and of users, built from their text and called on one batch.
 
 A foreign loss is a scalar: how it chooses tuples, what it counts and how it reduces are its own, so that
-counts and shares are null for it. It is given L2-normalised embeddings, as our own losses are. Code that is not
-listed in ``sources`` is not touched here before the user gave their word for it.
+counts and shares are null for it. It is given L2-normalised embeddings, as our own losses are. Code that is
+not on the list of ``sources`` is not touched here before the user gave their word for it.
 """
 
 from __future__ import annotations
@@ -74,8 +74,9 @@ class ForeignLoss(nn.Module):
         arguments: what the loss was made with by name, its defaults included.
 
     Raises:
-        LosscopeError: a library that is not installed, an unknown name (with the nearest), wrong arguments; code that
-            is not on the list and that the user did not vouch for, which is neither imported nor called.
+        LosscopeError: a library that is not installed, an unknown name (with the nearest), wrong arguments;
+            code that is not on the list and that the user did not vouch for: it is neither imported nor
+            called.
 
     >>> loss = ForeignLoss("torch.nn:MSELoss(reduction='sum')")
     >>> loss(torch.ones(3, 2), torch.zeros(3, 2)).item()

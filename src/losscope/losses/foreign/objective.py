@@ -1,10 +1,11 @@
-"""A foreign loss as the trainer uses it: one module a member, called once a member and step."""
+"""A foreign loss as the trainer uses it: one module per member, called once per member and step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from types import MappingProxyType
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -15,25 +16,28 @@ from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run, seed_of
 from losscope.losses.foreign.building import ForeignLoss, load_plain_state, parts_of, plain_state
 from losscope.losses.foreign.sources import origin
+from losscope.losses.objective import Hyperparameter, Objective, Traits
 from losscope.pairs import Labels, Relation, Terms
 
+# Whether a foreign loss's least value is above 0 is not known, so that epochs_to_90 is not said.
+TRAITS = Traits(takes="anchors", normalised=True, hinge=False, counts=False, floor=True, reduction="own")
 
-class ForeignObjective:
-    """The same calls as ``Objective``, for a scalar that reduces itself.
 
-    A member's scalar L stands as ``Terms`` of value L/B a row, valid 1 and active None: its sum is L, which
+@final
+class ForeignObjective(Objective):
+    """Someone else's loss, a module per member, which gives a scalar that it has reduced itself.
+
+    A member's scalar L stands as ``Terms`` of value L/B per row, valid 1 and active None: its sum is L, which
     is the member's loss, and counts and shares do not exist. The loss's own parameters live in the
     population's buffer; what else it keeps, and its random numbers, are each member's own.
     """
 
-    form, normalised, hinge, reduction, force = "anchors", True, False, "own", None
-    counts = False
+    traits = TRAITS
+    hyperparameters: Mapping[str, Hyperparameter] = MappingProxyType({})
+    force = None
 
     def __init__(self, runs: Sequence[Run], classes: Sequence[int], device: torch.device):
         spec, size = runs[0].loss, runs[0].protocol.embedding_size
-        # Whether its least value is above 0 is not known, so that epochs_to_90 is not said.
-        self.floor = True
-        self.hyper: dict[str, Any] = {}
         self.provenance = {"foreign": origin(spec.name)}
         self.seeds = [run.seed for run in runs]
         self.device = device
@@ -45,8 +49,8 @@ class ForeignObjective:
         shapes = [{name: value.shape for name, value in parts_of(one).items()} for one in self.modules]
         if any(shape != shapes[0] for shape in shapes):
             raise LosscopeError(
-                f"the loss {spec.name!r} has a vector for each class and the seeds' training classes differ in "
-                f"number: {sorted(set(classes))}; train one seed at a time"
+                f"the loss {spec.name!r} has one vector per class and the seeds' training classes differ "
+                f"in number: {sorted(set(classes))}; train one seed at a time"
             )
 
     def initial(self, embedding_size: int) -> list[dict[str, np.ndarray]]:
@@ -60,7 +64,7 @@ class ForeignObjective:
         ]
 
     def __call__(
-        self, embeddings: Tensor, relation: Relation, extra: dict[str, Tensor]
+        self, embeddings: Tensor, relation: Relation, extra: Mapping[str, Tensor]
     ) -> tuple[Terms, Tensor]:
         """Terms and the loss of every member, (M,)."""
         if not isinstance(relation, Labels):

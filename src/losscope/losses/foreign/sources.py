@@ -1,8 +1,9 @@
 """Where a foreign loss lies, and whether its code may run. Imports nothing that a text names, and no torch.
 
-**Nothing runs because a text says so.** Loss classes of three libraries (``LISTED``) may be built from their name
-alone. Any other code, a module's or a file's, is neither imported nor called before the user's own word: ``--trust``
-on the command line, ``trust=True`` in Python. A study file cannot give it.
+**Nothing runs because a text says so.** Loss classes of three libraries (``LISTED``) may be built from their
+name alone. Any other code, a module's or a file's, is neither imported nor called before the user's own word:
+``--trust`` on the command line, ``trust=True`` in Python. A study file cannot give it. The rule is the same
+for a name typed on the command line, so that a copied command runs nothing by surprise either.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ _trusted: set[str] = set()
 
 
 def listed(foreign: Foreign) -> bool:
-    """Whether a loss is, by its name, one of a library on the list; that it is a loss class is seen when it is built.
+    """Whether a loss is, by its name, one of a library on the list.
+
+    That it is a class of losses is seen when it is built.
 
     >>> listed(parse("torch.nn:CosineEmbeddingLoss")), listed(parse("os:system"))
     (True, False)
@@ -168,6 +171,6 @@ def missing(package: str, text: str) -> LosscopeError:
     if pip:
         return LosscopeError(f"{text!r} needs {pip}, which is not installed; pip install {pip}")
     return LosscopeError(
-        f"{text!r} needs the module {package!r}, which cannot be imported; install its package, or give the file "
-        f"as path/file.py:name"
+        f"{text!r} needs the module {package!r}, which cannot be imported; install its package, or give the "
+        f"file as path/file.py:name"
     )

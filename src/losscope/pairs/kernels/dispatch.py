@@ -12,9 +12,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from losscope.pairs.distances import product, pull, squared_and_close
+from losscope.pairs.distances import pull, squared_and_close
 from losscope.pairs.kernels.aligned import QUIET, per_member
 from losscope.pairs.kernels.backend import Backend, backend_of
+from losscope.pairs.products import product
 from losscope.pairs.relation import Pairs, Relation, Triplets, Tuples
 from losscope.pairs.terms import Kernel, Terms
 

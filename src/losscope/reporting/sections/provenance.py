@@ -16,6 +16,8 @@ from losscope.reporting.parts import Context, Section, fragment
 
 SKIPPED = ("class_names", "notes", "described")
 """Fields of the data that the page shows elsewhere."""
+OF_ONE_SET = ("kind", "generated", "disjoint")
+"""Fields that say something of one data set, and nothing of a paper's many."""
 LONG = 24
 """A longer list is counted and not written out."""
 
@@ -42,8 +44,9 @@ class Loss:
 def provenance(context: Context) -> Section:
     """What was run: data, protocol, losses, versions, machine, and the run ids."""
     document = context.document
+    skipped = SKIPPED if isinstance(document, Result) else (*SKIPPED, *OF_ONE_SET)
     lists = [
-        Facts("Data", facts(context.data, SKIPPED)),
+        Facts("Data", facts(context.data, skipped)),
         Facts("Protocol", facts(document.protocol) if isinstance(document, Result) else []),
         Facts("Run", facts(document.provenance)),
     ]

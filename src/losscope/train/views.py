@@ -1,0 +1,69 @@
+"""The fixed rows that curves are read from: the probe set and a draw of the validation set.
+
+Both follow from the seed and the data alone. Members that share their batches share these rows too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from losscope.core.spec import seed_of
+from losscope.pairs import Relation
+from losscope.train.batches import Batches
+from losscope.train.pool import inputs_of
+
+PROBE_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Training rows (M, rows) of the pool, and their relation."""
+
+    index: Tensor
+    relation: Relation
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Validation rows as the network takes them, (M, rows, ...), and every member's labels."""
+
+    inputs: Tensor
+    labels: Tensor
+
+
+def probe(batches: Batches) -> Probe:
+    """256 training rows of each member, balanced over classes."""
+    pool, rows, labels = batches.pool, [], []
+    for places, own, run in zip(pool.kept, pool.labels, batches.runs, strict=True):
+        generator = np.random.default_rng(seed_of(run.seed, "probe"))
+        # The j-th rows of all classes before the (j+1)-th of any: as balanced as the data allow.
+        key = generator.random(len(own))
+        order = np.lexsort([key, own])
+        rank = np.empty(len(own), dtype=np.int64)
+        sizes = np.bincount(own)
+        rank[order] = np.arange(len(own)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        chosen = np.lexsort([key, rank])[: min(PROBE_ROWS, pool.count)]
+        rows.append(places[chosen])
+        labels.append(own[chosen])
+    draws = batches.draws
+    return Probe(draws.to_device(rows), draws.relation(draws.spread(draws.to_device(labels))))
+
+
+def validation(batches: Batches, most: int) -> Validation | None:
+    """At most so many validation rows of each member; None without validation."""
+    size = min(min(len(split.validation) for split in batches.splits), most)
+    if size < 2:
+        return None
+    device = batches.pool.device
+    inputs, labels = [], []
+    for run, split in zip(batches.runs, batches.splits, strict=True):
+        generator = np.random.default_rng(seed_of(run.seed, "quality"))
+        chosen = split.validation.take(np.sort(generator.permutation(len(split.validation))[:size]))
+        inputs.append(inputs_of(chosen, split, device))
+        own = torch.from_numpy(chosen.labels)
+        labels.append(own if chosen.second is None else torch.cat([own, own]))
+    return Validation(torch.stack(inputs), batches.draws.spread(torch.stack(labels)).to(device))
