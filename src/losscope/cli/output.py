@@ -74,13 +74,6 @@ def terminal() -> Any:
     return Console(width=None if wide else max(100, shutil.get_terminal_size((100, 24)).columns))
 
 
-def print_json(value: Any) -> None:
-    """One JSON object on standard output."""
-    import json
-
-    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
-
-
 def say_aside(text: str) -> None:
     """A sentence for a person, on standard error."""
     print(text, file=sys.stderr)
