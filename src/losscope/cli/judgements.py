@@ -143,7 +143,7 @@ def audit(
         A loss as in `compare`: ours, pml:Class(...), sentence_transformers:Class(...), package.module:Class,
         path/file.py:name.
     protocol
-        The protocol whose defaults are used for hyperparameters that are not given (see `losscope list protocols`).
+        The protocol whose defaults stand for hyperparameters that are not given (`losscope list protocols`).
     plugin
         A Python file that registers losses of your own.
     trust

@@ -13,9 +13,10 @@ from losscope import __version__
 app = App(
     name="losscope",
     version=__version__,
-    help="Which metric-learning loss should I use on my data, and what does it do to my embeddings and gradients?\n\n"
-    "Start with `losscope compare`: it trains contrastive and triplet loss on handwritten digits, ten paired seeds "
-    "each, and writes a page. Then `losscope compare features.npz` for your own.",
+    help="Which metric-learning loss should I use on my data, and what does it do to my embeddings and "
+    "gradients?\n\n"
+    "Start with `losscope compare`: it trains contrastive and triplet loss on handwritten digits, ten paired "
+    "seeds each, and writes a page. Then `losscope compare features.npz` for your own.",
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )

@@ -57,7 +57,8 @@ def compare(
 ) -> None:
     """Train losses side by side over paired seeds, measure them, and say which is better at what.
 
-    If it is interrupted (Ctrl-C, kill), the same command continues where it stopped. Everything is kept in --out.
+    If it is interrupted (Ctrl-C, kill), the same command continues where it stopped. Everything is kept in
+    --out.
 
     Examples:
 
@@ -178,9 +179,10 @@ def reproduce(
     format: Annotated[Literal["table", "md"], Parameter(group=OUTPUT)] = "table",
     json: Json = False,
 ) -> None:
-    """Test every claim of a paper as an experiment that can fail, under the paper's own protocol and a fair one.
+    """Test every claim of a paper as an experiment that can fail, under its own protocol and a fair one.
 
-    If it is interrupted, the same command continues where it stopped. Runs are shared with `compare` on the same --out.
+    If it is interrupted, the same command continues where it stopped. Runs are shared with `compare` on the
+    same --out.
 
     Examples:
 
@@ -278,8 +280,8 @@ def embed(
 ) -> None:
     """Compute the features of images or sounds by a frozen backbone, once.
 
-    They are cached by the content of data, weights and preprocessing: a second call computes nothing, and one that
-    was killed continues where it stopped. `compare DATA --backbone B` uses the same cache.
+    They are cached by the content of data, weights and preprocessing: a second call computes nothing, and one
+    that was killed continues where it stopped. `compare DATA --backbone B` uses the same cache.
 
     Examples:
 
@@ -290,9 +292,9 @@ def embed(
     Parameters
     ----------
     data
-        A name, a folder of class folders, a manifest (CSV, parquet), an array file of images, or hf:owner/name.
+        A name, a folder of class folders, a manifest (CSV, parquet), an array file, or hf:owner/name.
     backbone
-        A Hugging Face id or the folder of a saved model, a MobileNetV2 file (.npz, .safetensors), or timm:NAME.
+        A Hugging Face id, a saved model's folder, a MobileNetV2 file (.npz, .safetensors), or timm:NAME.
     out
         Write features, labels and splits to this .npz file; otherwise they are only cached.
     preprocess

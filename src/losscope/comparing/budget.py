@@ -26,8 +26,8 @@ RESERVE = 0.7
 
 @dataclass(frozen=True)
 class Rung:
-    """What may be left out: ``points`` of each loss's space that are tried (0: no tuning), and the ``share`` of the
-    protocol's epochs."""
+    """A way to leave something out: ``points`` of each loss's space are tried (0: no tuning), for a
+    ``share`` of the protocol's epochs."""
 
     points: int
     share: float
@@ -50,7 +50,7 @@ LADDER = tuple(
 
 
 class Cut(Frozen):
-    """The study that fits: its numbers, the seconds expected, and what is said of it. Kept as ``budget.json``."""
+    """The study that fits: its numbers, the seconds expected, and what is said of it; kept as a file."""
 
     epochs: int
     points: int

@@ -30,7 +30,8 @@ def study_plan(plan: StudyPlan) -> str:
     """The runs of a study and what is still to be trained of them."""
     return (
         f"{count(plan.runs, 'run')} ({plan.stored:,} stored) in {count(plan.populations, 'population')}, "
-        f"{count(plan.epochs_left, 'population epoch')} to go, after {count(plan.tuning_runs, 'run')} of tuning."
+        f"{count(plan.epochs_left, 'population epoch')} to go, "
+        f"after {count(plan.tuning_runs, 'run')} of tuning."
     )
 
 
@@ -45,8 +46,8 @@ def budget(
 ) -> str:
     """What is left out so that a study ends in time.
 
-    ``epochs``, ``points``: how many of how many, None where none is left out. ``untuned``: tuning is left out.
-    ``late``: what remains may take longer all the same.
+    ``epochs``, ``points``: how many of how many, None where none is left out. ``untuned``: tuning is left
+    out. ``late``: what remains may take longer all the same.
 
     >>> budget(60, 41.5, epochs=(30, 60), points=(3, 6))
     "Budget 60 s: cut to 30 of 60 epochs for every loss, 3 of 6 points of each loss's space, expected 42 s."
