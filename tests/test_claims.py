@@ -342,7 +342,7 @@ def test_a_plugin_adds_a_claim_to_a_paper(tmp_path):
         assert found.claims[-1].id == "added" and found.about("map_at_r") == ("added",)
         losses = side("contrastive", map_at_r=0.5), side("triplet", map_at_r=0.6)
         assert row_of(judge(found, [evidence(*losses)]), "added").verdict == "reproduced"
-        assert [row["name"] for row in items("claims")["claims"]].count("added") == 1
+        assert [claim.name for claim in items("claims").claims].count("added") == 1
     assert "added" not in [claim.id for claim in paper("zeng2025").claims]
 
 

@@ -264,9 +264,16 @@ def test_features_of_ones_own_are_compared(tmp_path, monkeypatch, capsys):
     assert 0 < result["losses"][0]["measures"]["recall_at_1"]["mean"] <= 1
 
 
+def without_torch(words: list[str]) -> str:
+    """Code that runs a command and fails if it imported torch."""
+    run = f"try: c.main({words!r})\nexcept SystemExit: pass\n"
+    return f"import sys, losscope.cli as c\n{run}assert 'torch' not in sys.modules"
+
+
 def test_help_is_quick_and_never_imports_torch():
-    code = "import sys, losscope.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", without_torch(["--help"])], capture_output=True, text=True, check=True
+    )
     assert "compare" in done.stdout
     best = min(_seconds([sys.executable, "-m", "losscope", "--help"]) for _ in range(5))
     assert best < 0.8, "twice the promise of 0.4 s, for a machine that is shared"
@@ -284,8 +291,7 @@ def test_commands_that_need_no_torch_do_not_import_it(compared, tmp_path, argume
     rows = [f"{loss},{seed},recall_at_1,{0.5 + 0.01 * seed}" for loss in "ab" for seed in range(3)]
     scores.write_text("loss,seed,measure,value\n" + "\n".join(rows))
     words = [{"STORE": str(compared[0]), "CSV": str(scores)}.get(word, word) for word in arguments]
-    code = f"import sys, losscope.cli as c\ntry: c.main({words!r})\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", without_torch(words)], check=True, capture_output=True)
 
 
 def test_a_killed_comparison_goes_on_to_the_same_table(tmp_path):

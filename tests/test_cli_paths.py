@@ -33,6 +33,7 @@ def commands() -> list[tuple[str, ...]]:
         calls.append(("compare", "--out", path, "--dry-run", "--no-tune"))
         calls.append(("run", "study.toml", "--out", path))
         calls.append(("reproduce", "zeng2025", "--only", "digits", "--dry-run", "--out", path))
+        calls.append(("reproduce", "aa", "--out", path))
         calls.append(("store", "import", path, "absent.zip"))
     for path in FILES:
         calls.append(("judge", "scores.csv", "--report", path))

@@ -346,7 +346,7 @@ def test_a_whole_paper_is_one_plugin_file(tmp_path, capsys):
         found = {row["id"]: row["verdict"] for row in shown["claims"] if not row["together"]}
         assert found == {"toy-true": "reproduced", "toy-false": "contradicted"}
         assert shown["data"]["title"] == "A toy paper" and "toy-true" in shown["summary"][1]
-        assert [claim["paper"] for claim in items("claims")["claims"]].count("toy") == 2
+        assert [claim.paper for claim in items("claims").claims].count("toy") == 2
     assert (out / "reproductions" / "toy" / "report.html").is_file()
 
 

@@ -171,8 +171,10 @@ def test_protocol_numbers_are_those_of_the_definitions():
 
 def test_names_are_found_without_importing_torch():
     code = (
-        "import sys, losscope.comparing.listing as l, losscope.core.registry as r; l.items(); r.entry('loss', 'triplet');"
-        "from losscope.core.spec import Study; Study.of(losses='triplet(margin=0.2)'); assert 'torch' not in sys.modules"
+        "import sys, losscope.comparing.listing as l, losscope.core.registry as r;"
+        "l.items(); r.entry('loss', 'triplet');"
+        "from losscope.core.spec import Study; Study.of(losses='triplet(margin=0.2)');"
+        "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

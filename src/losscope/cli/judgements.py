@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from losscope.cli.options import ANSWER, OUTPUT, TRAIN, DataRoot, Json, Plugin, Trust, app, load_plugins
-from losscope.cli.output import print_json, print_result, refuse_unwritable, say_aside, terminal
+from losscope.cli.output import print_result, refuse_unwritable, say_aside, terminal
 
 
 @app.command
@@ -46,9 +46,9 @@ def judge(
     reference
         The loss that the others are compared with; contrastive if it is among them.
     unpaired
-        The seeds of one loss have nothing to do with another's.
+        The seeds of different losses have nothing in common, so their runs are not paired.
     look
-        The how-manieth look at these runs this is; each further one is tested more strictly.
+        Which look at these runs this is, 1 for the first; each further look is tested more strictly.
     untuned
         Say in every sentence that the losses were not tuned.
     declare
@@ -127,7 +127,7 @@ def audit(
     strict: Annotated[bool, Parameter(negative="", group=OUTPUT)] = False,
     json: Json = False,
 ) -> None:
-    """Check a loss, ours or anybody's: a correctness card, each line with a verdict and what it means.
+    """Check any loss for correctness: a card whose lines each have a verdict and say what it means.
 
     Examples:
 
@@ -143,7 +143,7 @@ def audit(
         A loss as in `compare`: ours, pml:Class(...), sentence_transformers:Class(...), package.module:Class,
         path/file.py:name.
     protocol
-        Whose defaults fill what is not given of our own losses: matched or paper.
+        The protocol whose defaults stand for hyperparameters that are not given (`losscope list protocols`).
     plugin
         A Python file that registers losses of your own.
     trust
@@ -151,7 +151,7 @@ def audit(
     plot
         Draw the force profile to this file: .html, .png, .svg or .pdf.
     strict
-        End with exit code 1 if a line failed.
+        Exit with code 1 if a line failed.
     json
         Print one JSON object, and nothing else, on standard output.
     """
@@ -187,7 +187,7 @@ def bench(
     plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     json: Json = False,
 ) -> None:
-    """Measure time and memory of our losses beside every installed peer, both sides in one run.
+    """Measure time and memory of our losses beside every installed peer, all in one run.
 
     Examples:
 
@@ -198,17 +198,17 @@ def bench(
     Parameters
     ----------
     what
-        losses (forward and backward), or training (a population beside a plain torch loop).
+        losses (a forward and a backward pass) or training (a population beside a plain torch loop).
     works
-        Which losses, by the first words of what is measured; all otherwise.
+        Which losses to measure, by the first words of their names in the table; all of them otherwise.
     sizes
-        Anchors of the batches; 128 to 8192, doubled, otherwise.
+        Batch sizes, in anchors; 128, 256, … 8192 otherwise.
     seconds
-        Of rounds for each loss and size, at most, if three rounds take less.
+        Time for each loss and size; three rounds are run even if they take longer.
     memory
-        Gibibytes that a side's process may take; half of what is free otherwise.
+        Memory in GiB that each side may use; half of what is free otherwise.
     threads
-        Of torch, on both sides.
+        Threads of torch, the same on both sides.
     device
         cpu, cuda or auto.
     plot
@@ -240,18 +240,18 @@ def bench(
 
 @app.command(name="list")
 def list_items(
-    what: Literal["losses", "data", "models", "measures", "claims"] | None = None,
+    what: Literal["losses", "data", "models", "measures", "protocols", "claims"] | None = None,
     *,
     data_root: DataRoot = None,
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """List what there is: losses, data sets, models, measures, claims.
+    """List what there is: losses, data sets, models, measures, protocols, claims.
 
     Parameters
     ----------
     what
-        losses, data, models, measures or claims; all of them otherwise.
+        losses, data, models, measures, protocols or claims; all of them otherwise.
     data_root
         Folder with data sets, to say which are on this machine.
     plugin
@@ -262,9 +262,10 @@ def list_items(
     from losscope.comparing.listing import items, listing
 
     load_plugins(plugin)
+    found = items(what, data_root)
     if json:
-        print_json(items(what, data_root))
+        print(found.json_text())
     else:
         console = terminal()
-        for table in listing(what, data_root):
+        for table in listing(found):
             console.print(table)

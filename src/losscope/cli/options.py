@@ -13,9 +13,10 @@ from losscope import __version__
 app = App(
     name="losscope",
     version=__version__,
-    help="Which metric-learning loss should I use on my data, and what does it do to my embeddings and gradients?\n\n"
-    "Start with `losscope compare`: it trains contrastive and triplet loss on handwritten digits, ten paired seeds "
-    "each, and writes a page. Then `losscope compare features.npz` for your own.",
+    help="Which metric-learning loss should I use on my data, and what does it do to my embeddings and "
+    "gradients?\n\n"
+    "Start with `losscope compare`: it trains contrastive and triplet loss on handwritten digits, ten paired "
+    "seeds each, and writes a page. Then `losscope compare features.npz` for your own.",
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
@@ -49,15 +50,15 @@ class Data:
     train_labels
         fine or coarse, where the data have both; detail is measured on the fine.
     group
-        The column of speakers, sites, … that must not be torn apart by a split.
+        A column of groups (speakers, sites, …); the rows of a group are never torn apart by a split.
     pairs
         A file of explicit pairs: columns i, j, same.
     triplets
         A file of explicit triplets: columns anchor, positive, negative.
     label_noise
-        Share of training labels redrawn at random.
+        The share of training labels that is redrawn at random.
     limit
-        Training rows to keep, class by class.
+        The number of training rows to keep, taken class by class.
     skip_bad
         Leave out files that cannot be read, and say how many.
     backbone
@@ -94,11 +95,11 @@ class Training:
     Parameters
     ----------
     protocol
-        matched (the fair one) or paper (as the paper's own code does it).
+        matched (the fair one), paper (as the paper's own code does it), or one of a plugin's.
     epochs
         Epochs for every loss, instead of the protocol's.
     batch_size
-        Anchors a batch, instead of the protocol's.
+        Anchors per batch, instead of the protocol's.
     tuples
         all, random, hard, semihard or distance_weighted, instead of the protocol's.
     model
@@ -106,11 +107,11 @@ class Training:
     augment
         Augmentations of training images, such as flip,crop4.
     tune
-        Tune each loss alike on validation first; by default under matched, except for images.
+        Tune every loss with the same effort on validation data first; matched does, except for images.
     device
         auto, cpu or cuda.
     engine
-        Where populations train: auto (both cores for long work), here, processes, or a Dask cluster.
+        Where runs train: auto (processes for long work), here, processes (one per core), or dask (a cluster).
     plugin
         A Python file that registers losses, data sets or measures of your own.
     trust

@@ -15,12 +15,9 @@ if TYPE_CHECKING:
 
 def print_plan(planned: StudyPlan) -> None:
     """What a study would cost and could show."""
-    print(planned.data)
-    print(
-        f"{planned.runs} runs ({planned.stored} stored) in {planned.populations} populations, "
-        f"{planned.epochs_left} population epochs to go, after {planned.tuning_runs} runs of tuning."
-    )
-    print(planned.sentence)
+    from losscope.core import wording
+
+    print(planned.data, wording.study_plan(planned), planned.sentence, sep="\n")
 
 
 def print_result(result: Result, json: bool) -> None:
@@ -75,13 +72,6 @@ def terminal() -> Any:
 
     wide = sys.stdout.isatty()
     return Console(width=None if wide else max(100, shutil.get_terminal_size((100, 24)).columns))
-
-
-def print_json(value: Any) -> None:
-    """One JSON object on standard output."""
-    import json
-
-    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
 
 def say_aside(text: str) -> None:

@@ -57,7 +57,8 @@ def compare(
 ) -> None:
     """Train losses side by side over paired seeds, measure them, and say which is better at what.
 
-    Interrupted (Ctrl-C, kill), the same command goes on where it was. Everything is kept in --out.
+    If it is interrupted (Ctrl-C, kill), the same command continues where it stopped. Everything is kept in
+    --out.
 
     Examples:
 
@@ -74,19 +75,19 @@ def compare(
     losses
         Losses with optional hyperparameters, separated by commas: 'triplet(margin=0.2),contrastive'.
     seeds
-        Paired seeds; the first look at two losses beside two baselines needs 8.
+        The number of paired seeds; two losses beside two baselines need at least 8.
     goal
         retrieval, verification, classification, detail or compactness: which measure decides.
     reference
         The loss that the others are compared with; contrastive if it is among them.
     budget
-        Answer within this time, such as 60s or 5m: fewer trials and epochs, said in the answer.
+        Answer within this time, such as 60s or 5m; what is cut for it is said in the answer.
     dry_run
         Say what it would cost and what it could show, and stop.
     out
-        The folder that runs and pages are kept in (losscope-runs).
+        The folder for runs and pages; losscope-runs otherwise.
     keep
-        none; last, the trained weights and the test embeddings; or all, the weights after every epoch as well.
+        What to keep of each run: none, last (weights and test embeddings), all (weights of every epoch too).
     json
         Print one JSON object, and nothing else, on standard output.
     """
@@ -122,14 +123,14 @@ def run_file(
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     json: Json = False,
 ) -> None:
-    """Run a study from a TOML file; interrupted, the same command goes on where it was.
+    """Run a study from a TOML file. If it is interrupted, the same command continues where it stopped.
 
     Parameters
     ----------
     study
         A TOML file with the options of `compare` as keys: data, losses, seeds, protocol, goal, …
     out
-        The folder that runs and pages are kept in, instead of the file's.
+        The folder for runs and pages, instead of the file's.
     data_root
         Folder with data sets in their original layouts, unless the file says.
     trust
@@ -178,9 +179,10 @@ def reproduce(
     format: Annotated[Literal["table", "md"], Parameter(group=OUTPUT)] = "table",
     json: Json = False,
 ) -> None:
-    """Every claim of a paper as an experiment that can fail, under its own protocol and a fair one.
+    """Test every claim of a paper as an experiment that can fail, under its own protocol and a fair one.
 
-    Interrupted, the same command goes on where it was; runs are shared with `compare` on the same --out.
+    If it is interrupted, the same command continues where it stopped. Runs are shared with `compare` on the
+    same --out.
 
     Examples:
 
@@ -198,9 +200,9 @@ def reproduce(
     full
         Images at the paper's own size, which takes hours on a CPU.
     seeds
-        Paired seeds; a family of 17 claims needs 10.
+        The number of paired seeds; a family of 17 claims needs 10.
     engine
-        Where groups of runs go: here, in processes, or on a Dask cluster.
+        Where runs train: here, in processes (one per core), or on a Dask cluster.
     device
         auto, cpu or cuda.
     plugin
@@ -212,24 +214,26 @@ def reproduce(
     dry_run
         Say what it would cost and what it could show, and stop.
     out
-        The folder that runs and pages are kept in (losscope-runs).
+        The folder for runs and pages; losscope-runs otherwise.
     format
         table for a terminal, or md.
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.papers import engine as reproducing
-
     if paper == "aa":
         from losscope.papers.aa import measure
 
+        refuse_unwritable(None if out is None else out / "tuning_risk.json")
         found = measure(studies=200, write=out, say=None if json else say_aside)
         print(found.json_text() if json else found.said)
         return
     say = None if json else say_aside
-    planned = reproducing.prepare(
+    from losscope.papers import planning
+    from losscope.papers.engine import run as reproduce_paper
+
+    planned = planning.prepare(
         paper,
-        only=[name for one in only or () for name in one.split(",") if name],
+        only=[name for names in only or () for name in names.split(",") if name],
         full=full,
         seeds=seeds,
         engine=engine,
@@ -241,7 +245,7 @@ def reproduce(
         say=say,
     )
     if dry_run:
-        foreseen = reproducing.foresee(planned, say).plan
+        foreseen = planning.foresee(planned, say).plan
         if json:
             print(foreseen.json_text())
         else:
@@ -250,7 +254,7 @@ def reproduce(
             terminal().print(claim_tables.foreseen(foreseen))
         return
     with work_progress(quiet=json) as show:
-        result = reproducing.run(planned, say=say, show=show)
+        result = reproduce_paper(planned, say=say, show=show)
     if json:
         print(result.json())
     elif format == "md":
@@ -276,8 +280,8 @@ def embed(
 ) -> None:
     """Compute the features of images or sounds by a frozen backbone, once.
 
-    They are kept in the cache, by the content of data, weights and preprocessing: the second time nothing
-    is computed, and a pass that was killed goes on. `compare DATA --backbone B` uses the same cache.
+    They are cached by the content of data, weights and preprocessing: a second call computes nothing, and one
+    that was killed continues where it stopped. `compare DATA --backbone B` uses the same cache.
 
     Examples:
 
@@ -288,17 +292,17 @@ def embed(
     Parameters
     ----------
     data
-        A name, a folder of class folders, a manifest (CSV, parquet), an array file of images, or hf:owner/name.
+        A name, a folder of class folders, a manifest (CSV, parquet), an array file, or hf:owner/name.
     backbone
-        A Hugging Face id or the folder of a saved model, a MobileNetV2 file (.npz, .safetensors), or timm:NAME.
+        A Hugging Face id, a saved model's folder, a MobileNetV2 file (.npz, .safetensors), or timm:NAME.
     out
-        The .npz file of features, labels and splits; without it they stay in the cache.
+        Write features, labels and splits to this .npz file; otherwise they are only cached.
     preprocess
-        Changes of the backbone's own preprocessing, as key=value.
+        Changes to the backbone's own preprocessing, as key=value.
     device
         auto, cpu or cuda.
     batch_size
-        Images or sounds computed at once.
+        How many images or sounds are computed at once.
     data_root
         Folder with data sets in their original layouts.
     option

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from losscope import stats
 from losscope.comparing import tuning
+from losscope.core import wording
 from losscope.core.results import Frozen
 from losscope.core.spec import Run
 
@@ -25,8 +26,8 @@ RESERVE = 0.7
 
 @dataclass(frozen=True)
 class Rung:
-    """What may be left out: ``points`` of each loss's space that are tried (0: no tuning), and the ``share`` of the
-    protocol's epochs."""
+    """A way to leave something out: ``points`` of each loss's space are tried (0: no tuning), for a
+    ``share`` of the protocol's epochs."""
 
     points: int
     share: float
@@ -49,7 +50,7 @@ LADDER = tuple(
 
 
 class Cut(Frozen):
-    """The study that fits: its numbers, the seconds expected, and what is said of it. Kept as ``budget.json``."""
+    """The study that fits: its numbers, the seconds expected, and what is said of it; kept as a file."""
 
     epochs: int
     points: int
@@ -89,16 +90,16 @@ def _choose(made: Plan, budget: float, left: float) -> Cut:
         cost = epochs * (trials + seeds * losses) * trained + (losses + 2) * seeds * measured
         if cost <= RESERVE * left:
             break
-    if rung == LADDER[0] and seeds == seeds_asked:
-        said = "nothing is cut"
-    else:
-        said = f"cut to {epochs} of {whole} epochs for every loss"
-        if trials and rung.points < LADDER[0].points:
-            said += f", {rung.points} of {LADDER[0].points} points of each loss's space"
-        if made.tunes and not trials:
-            said += ", no tuning"
-    late = "" if cost <= RESERVE * left else "; even this may take longer"
-    sentence = f"Budget {budget:g} s: {said}, expected {cost:.0f} s{late}."
+    cut = rung != LADDER[0] or seeds != seeds_asked
+    fewer = cut and trials > 0 and rung.points < LADDER[0].points
+    sentence = wording.budget(
+        budget,
+        cost,
+        epochs=(epochs, whole) if cut else None,
+        points=(rung.points, LADDER[0].points) if fewer else None,
+        untuned=cut and made.tunes and not trials,
+        late=cost > RESERVE * left,
+    )
     return Cut(epochs=epochs, points=rung.points, seeds=seeds, expected=cost, sentence=sentence)
 
 

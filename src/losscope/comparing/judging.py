@@ -43,7 +43,7 @@ def judge(
             ``{loss}`` and ``{seed}``, each holding ``embeddings`` (N, D) and ``labels`` (N,).
         goal: which measure is primary; ``measure`` names it directly.
         reference: the loss that the others are compared with.
-        unpaired: the seeds of one loss have nothing to do with another's.
+        unpaired: the seeds of different losses have nothing in common.
         look: how often these runs were looked at before, plus one (DEFINITIONS 7).
         tuned: whether each loss was tuned alike; said in the sentences otherwise.
         declare: measures of your own, as ``name:better:scale:indifference``, such as
@@ -139,8 +139,8 @@ def _declare(text: str) -> None:
     except ValueError:
         raise LosscopeError(
             f"cannot read the declared measure {text!r}; it must be name:better[:scale[:indifference]] with "
-            f"better one of {', '.join(choices['better'])} and scale one of {', '.join(choices['scale'])}, such as "
-            f"'accuracy:higher:difference:0.01'"
+            f"better one of {', '.join(choices['better'])} and scale one of {', '.join(choices['scale'])}, "
+            f"such as 'accuracy:higher:difference:0.01'"
         ) from None
     QUANTITIES[name] = Quantity(name, "declared by the user", "", better, scale, size, "outcome")  # type: ignore[arg-type]
 
@@ -157,7 +157,8 @@ def _from_table(path: Path) -> list[stats.Measured]:
     missing = [column for column in COLUMNS if column not in frame.columns]
     require(
         not missing,
-        f"{str(path)!r} has no column {', '.join(missing)}; a table of scores has the columns {', '.join(COLUMNS)}",
+        f"{str(path)!r} has no column {', '.join(missing)}; a table of scores has the columns "
+        f"{', '.join(COLUMNS)}",
     )
     require(len(frame) > 0, f"{str(path)!r} has no rows; a row is one loss, seed, measure, value")
     for name in frame["measure"].astype(str).unique():
@@ -173,7 +174,8 @@ def _from_table(path: Path) -> list[stats.Measured]:
     if twice.any():
         row = frame[twice].iloc[0]
         raise LosscopeError(
-            f"{str(path)!r} has {row['measure']} of {row['loss']}, seed {row['seed']}, more than once; wanted: one row each"
+            f"{str(path)!r} has {row['measure']} of {row['loss']}, seed {row['seed']}, more than once; "
+            f"wanted: one row each"
         )
     splits = dict.fromkeys(frame["measure"].astype(str), "test")
     measured = []

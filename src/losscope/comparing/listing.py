@@ -2,98 +2,210 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from losscope.core import registry
 from losscope.core.errors import unknown
-from losscope.core.quantities import QUANTITIES
+from losscope.core.facts import DataFacts, LossFacts, ModelFacts, ProtocolFacts, Value
+from losscope.core.quantities import QUANTITIES, Better, Scale
+from losscope.core.results import Frozen, Number
 from losscope.data.loading import present
 from losscope.papers.paper import papers
 
-KINDS = {"losses": "loss", "data": "data", "models": "model", "measures": "measure", "claims": "claim"}
+
+class ListedLoss(LossFacts):
+    """A loss: what it says of itself, and its hyperparameters with the defaults of its signature."""
+
+    name: str
+    summary: str
+    parameters: dict[str, Value | None]
+
+
+class ListedData(DataFacts):
+    """A data set: what it says of itself, its options, and whether it is on this machine."""
+
+    name: str
+    summary: str
+    parameters: dict[str, Value | None]
+    here: bool = False
+
+
+class ListedModel(ModelFacts):
+    """A network."""
+
+    name: str
+    summary: str
+    parameters: dict[str, Value | None]
+
+
+class ListedProtocol(ProtocolFacts):
+    """A protocol."""
+
+    name: str
+    summary: str
+
+
+class ListedMeasure(Frozen):
+    """A quantity that is measured; differences below ``indifference`` do not matter."""
+
+    name: str
+    definition: str
+    unit: str
+    better: Better
+    scale: Scale
+    indifference: Number
+    group: str
+
+
+class ListedClaim(Frozen):
+    """A claim of a paper; ``data`` are the paper's own."""
+
+    name: str
+    paper: str
+    statement: str
+    source: str
+    data: tuple[str, ...] = ()
+    measure: str | None = None
+    timing: bool = False
+
+
+Item = ListedLoss | ListedData | ListedModel | ListedProtocol | ListedMeasure | ListedClaim
+
+
+class Listing(Frozen):
+    """The items of some kinds; None for a kind that was not asked for."""
+
+    losses: tuple[ListedLoss, ...] | None = None
+    data: tuple[ListedData, ...] | None = None
+    models: tuple[ListedModel, ...] | None = None
+    measures: tuple[ListedMeasure, ...] | None = None
+    protocols: tuple[ListedProtocol, ...] | None = None
+    claims: tuple[ListedClaim, ...] | None = None
+
+    @property
+    def kinds(self) -> dict[str, tuple[Item, ...]]:
+        """The items by kind, the kinds that were asked for."""
+        every = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: found for name, found in every.items() if found is not None}
+
+    def json_text(self) -> str:
+        """The items as JSON text: by kind, the name of each first."""
+        found = {
+            kind: [{"name": row.name, **row.model_dump(mode="json")} for row in rows]
+            for kind, rows in self.kinds.items()
+        }
+        return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
+
+
 COLUMNS = {
     "losses": ("name", "summary", "parameters"),
     "models": ("name", "summary", "inputs"),
     "measures": ("name", "definition", "better", "scale", "indifference"),
+    "protocols": ("name", "summary", "tunes"),
     "claims": ("name", "statement", "paper", "source"),
 }
 
 
-def items(what: str | None = None, root: str | Path | None = None) -> dict[str, list[dict[str, Any]]]:
-    """All items of a kind, or of every kind, with what each declares; of data, whether they are ``here``."""
-    if what is not None and what not in KINDS:
-        raise unknown("list", what, KINDS)
-    wanted = [what] if what is not None else list(KINDS)
-    special = {"measures": _measures, "claims": _claims}
-    found = {plural: special[plural]() if plural in special else _entries(plural) for plural in wanted}
-    for row in found.get("data", ()):
-        row["here"] = present(row["name"], root)
-    return found
+def items(what: str | None = None, root: str | Path | None = None) -> Listing:
+    """All items of a kind, or of every kind, with what each says of itself.
+
+    Args:
+        what: losses, data, models, measures, protocols or claims; all of them if not given.
+        root: the folder with data sets, to say which are on this machine.
+
+    Raises:
+        LosscopeError: another kind.
+
+    >>> [protocol.name for protocol in items("protocols").protocols]
+    ['matched', 'paper']
+    """
+    kinds: dict[str, Callable[[], Sequence[Item]]] = {
+        "losses": lambda: _registered("loss", ListedLoss),
+        "data": lambda: _data(root),
+        "models": lambda: _registered("model", ListedModel),
+        "measures": _measures,
+        "protocols": _protocols,
+        "claims": _claims,
+    }
+    if what is not None and what not in kinds:
+        raise unknown("list", what, kinds)
+    wanted = kinds if what is None else {what: kinds[what]}
+    return Listing(**{name: tuple(found()) for name, found in wanted.items()})  # type: ignore[arg-type]
 
 
-def _entries(plural: str) -> list[dict[str, Any]]:
+def _registered(kind: str, type_: Any) -> list[Any]:
     return [
-        {
-            "name": entry.name,
-            "summary": entry.summary,
-            **entry.facts.model_dump(),
-            "parameters": entry.parameters,
-        }
-        for entry in registry.entries(KINDS[plural]).values()
+        type_(name=entry.name, summary=entry.summary, parameters=entry.parameters, **dict(entry.facts))
+        for entry in registry.entries(kind).values()
     ]
 
 
-def _measures() -> list[dict[str, Any]]:
+def _data(root: str | Path | None) -> list[ListedData]:
     return [
-        {
-            "name": one.name,
-            "definition": one.definition,
-            "unit": one.unit,
-            "better": one.better,
-            "scale": one.scale,
-            "indifference": round(one.delta, 4),
-            "group": one.group,
-        }
-        for one in QUANTITIES.values()
+        row.model_copy(update={"here": present(row.name, root)}) for row in _registered("data", ListedData)
     ]
 
 
-def _claims() -> list[dict[str, Any]]:
+def _protocols() -> list[ListedProtocol]:
     return [
-        {
-            "name": claim.id,
-            "paper": paper.name,
-            "statement": claim.statement,
-            "source": claim.source,
-            "data": claim.data,
-            "measure": claim.measure,
-            "timing": claim.timing,
-        }
+        ListedProtocol(name=entry.name, summary=entry.summary, **dict(entry.facts))
+        for entry in registry.entries("protocol").values()
+    ]
+
+
+def _measures() -> list[ListedMeasure]:
+    return [
+        ListedMeasure(
+            name=quantity.name,
+            definition=quantity.definition,
+            unit=quantity.unit,
+            better=quantity.better,
+            scale=quantity.scale,
+            indifference=round(quantity.delta or 0.0, 4),
+            group=quantity.group,
+        )
+        for quantity in QUANTITIES.values()
+    ]
+
+
+def _claims() -> list[ListedClaim]:
+    return [
+        ListedClaim(
+            name=claim.id,
+            paper=paper.name,
+            statement=claim.statement,
+            source=claim.source,
+            data=tuple(claim.data),
+            measure=claim.measure,
+            timing=claim.timing,
+        )
         for paper in papers()
         for claim in paper.claims
     ]
 
 
-def listing(what: str | None = None, root: str | Path | None = None) -> list[Any]:
-    """The items as Rich tables, one a kind."""
+def listing(found: Listing) -> list[Any]:
+    """The items as Rich tables, one per kind."""
     from rich.table import Table
 
     tables: list[Any] = []
-    for plural, rows in items(what, root).items():
-        if plural == "data":
-            tables.append(_data(rows))
+    for kind, rows in found.kinds.items():
+        if kind == "data":
+            tables.append(_data_table(found.data or ()))
             continue
-        table = Table(title=plural, title_justify="left", expand=False)
-        for column in COLUMNS[plural]:
+        table = Table(title=kind, title_justify="left", expand=False)
+        for column in COLUMNS[kind]:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(_cell(row.get(column)) for column in COLUMNS[plural]))
+            table.add_row(*(_cell(getattr(row, column)) for column in COLUMNS[kind]))
         tables.append(table)
     return tables
 
 
-def _data(rows: list[dict[str, Any]]) -> Any:
+def _data_table(rows: Sequence[ListedData]) -> Any:
     """Data sets, two columns: the name and whether it is here, and all that is known of it."""
     from rich.table import Table
     from rich.text import Text
@@ -102,23 +214,17 @@ def _data(rows: list[dict[str, Any]]) -> Any:
     for column in ("name", "what it is"):
         table.add_column(column, overflow="fold", header_style="dim")
     for row in rows:
-        name = Text(row["name"], style="bold")
-        name.append(
-            "\non this machine" if row["here"] else "\nnot here", style="green" if row["here"] else "dim"
-        )
-        about = Text(
-            f"{row['title']}\n{row['n']:,} {row['modality']}, {row['classes']} classes. {row['split']}\n"
-        )
-        about.append(f"Licence: {row['licence']}. From: {row['origin']}.", style="dim")
+        name = Text(row.name, style="bold")
+        name.append("\non this machine" if row.here else "\nnot here", style="green" if row.here else "dim")
+        about = Text(f"{row.title}\n{row.n:,} {row.modality}, {row.classes} classes. {row.split}\n")
+        about.append(f"Licence: {row.licence}. From: {row.origin}.", style="dim")
         table.add_row(name, about)
     return table
 
 
 def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     if isinstance(value, dict):
-        return ", ".join(f"{key}={one!r}" for key, one in value.items()) or "–"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+        return ", ".join(f"{key}={default!r}" for key, default in value.items()) or "–"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "–"
+    return "–" if value is None else str(value)

@@ -91,9 +91,9 @@ class Plan:
         return launch.group(runs, ids, where)
 
     def tuned(self, activity: launch.ACTIVITY | None = None, points: int | None = None) -> Plan:
-        """The plan with each loss at its best trial, trained now where it is not stored; itself if it does not tune.
+        """The plan with each loss at its best trial; the plan itself if the study does not tune.
 
-        ``points`` of each loss's space at most.
+        Trials that are not stored are trained now: ``points`` of each loss's space at most.
         """
         if not self.tunes:
             return self
@@ -129,7 +129,7 @@ def plan(study: Study, say: Say | None = None, compute: bool = True) -> Plan:
     With a backbone its features are computed now, unless they are in the cache or ``compute`` is false.
 
     Raises:
-        LosscopeError: data that cannot be read, a store that cannot be opened, or losses that cannot be compared.
+        LosscopeError: data that cannot be read, a store that cannot be opened, losses that are the same.
     """
     from losscope.features import load
     from losscope.measures.summary import try_plugins
@@ -164,8 +164,8 @@ def _refuse_twins(choices: Sequence[Choice], protocol: str) -> None:
         twin = seen.setdefault(choice.spec.canonical(), choice.label)
         require(
             twin == choice.label,
-            f"the losses {twin!r} and {choice.label!r} are the same at the numbers of the protocol {protocol!r}; "
-            f"give one of them, or another margin",
+            f"the losses {twin!r} and {choice.label!r} are the same at the numbers of the protocol "
+            f"{protocol!r}; give one of them, or another margin",
         )
 
 

@@ -15,7 +15,7 @@ from losscope.papers.paper import published
 def beside(data: str, protocol: str, losses: Sequence[LossResult]) -> tuple[PublishedValue, ...]:
     """A row for each published value that a study of these data under this protocol measured.
 
-    Rows carry the 95 % prediction interval of one further run, and the mean on the test split as ``held_out``.
+    Rows carry the 95 % prediction interval of a further run, and the mean on the test split as ``held_out``.
     """
     numbers = published(data, protocol)
     rows = []

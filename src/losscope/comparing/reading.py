@@ -24,7 +24,7 @@ Kind = TypeVar("Kind", bound=SideResult)
 
 
 def load(folder: str | Path, study: str | None = None) -> Result:
-    """A stored result: what ``compare`` returned, read from the folder that it wrote. Trains and writes nothing.
+    """A stored result: what ``compare`` returned, read from the folder that it wrote. Nothing is written.
 
     Args:
         folder: the folder given to ``compare`` as ``out``, or one study's folder in it.
@@ -112,7 +112,7 @@ def read(store: Store, name: str) -> Result:
 
 
 def _labels(choices: Iterable[Choice]) -> dict[str, list[str]]:
-    """What the runs of an identity are called. Two losses may have been tuned to the same: their runs are the same."""
+    """What the runs of an identity are called: losses tuned to the same numbers share their runs."""
     labels: dict[str, list[str]] = {LossSpec(name=name).canonical(): [name] for name in BASELINES}
     for choice in choices:
         labels.setdefault(choice.spec.canonical(), []).append(choice.label)
@@ -212,7 +212,7 @@ def _traces(losses: Mapping[str, Sequence[Stored]]) -> Any:
 
 
 def _detail(losses: Mapping[str, Sequence[Stored]]) -> dict[str, dict[str, np.ndarray]]:
-    """Per-class arrays over seeds, (S, C); labels once, (C,). The protocol's geometry split where it is train."""
+    """Per-class arrays over seeds, (S, C); labels once, (C,). Of the training set where geometry is."""
     found: dict[str, dict[str, np.ndarray]] = {}
     for loss, own in losses.items():
         arrays = [run.arrays() for run in own if run.failed is None]

@@ -72,8 +72,8 @@ class StoredStudy(Document):
 def _of_schema_1(found: dict[str, Any], where: str) -> dict[str, Any]:
     """A study of schema 1 in the fields of schema 2.
 
-    Schema 1 wrote an edge of the search as a text, such as ``margin 0.3``. This is the one place where a text is
-    read for its value.
+    Schema 1 wrote an edge of the search as a text, such as ``margin 0.3``. This is the one place where a text
+    is read for its value.
     """
     try:
         losses = [
@@ -85,7 +85,7 @@ def _of_schema_1(found: dict[str, Any], where: str) -> dict[str, Any]:
         ]
     except (KeyError, TypeError, ValueError):
         raise LosscopeError(
-            f"{where!r} is not a study of schema 1 that can be read; delete its folder and run the study again"
+            f"{where!r} is not a study of schema 1 that can be read; delete its folder and run it again"
         ) from None
     return {**found, "schema": 2, "losses": losses}
 

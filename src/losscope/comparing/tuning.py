@@ -1,8 +1,8 @@
 """Tuning, the same effort for each loss: the whole declared grid as one population, judged on validation.
 
-Two seeds of its own, twelve trials per loss = two learning rates × six points of the loss's space; the epoch is
-chosen too; MAP@R on validation decides, the smaller margin at a tie. The test split is not touched: a trial is not
-measured on it.
+Two seeds of its own, twelve trials per loss = two learning rates × six points of the loss's space; the epoch
+is chosen too; MAP@R on validation decides, the smaller margin at a tie. The test split is not touched: a
+trial is not measured on it.
 """
 
 from __future__ import annotations

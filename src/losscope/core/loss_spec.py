@@ -1,14 +1,14 @@
 """A loss's identity as it is given, ``triplet(margin=0.2)``, and as it is trained, with nothing implicit.
 
-Everything that changes a loss's value is a field. Unknown keys are errors that name the known ones. Nothing here
-imports torch.
+Everything that changes a loss's value is a field. Unknown keys are errors that name the known ones. Nothing
+here imports torch.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -32,7 +32,10 @@ class Strict(BaseModel):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True)
 
 
-def build(kind: type[Strict], values: dict[str, Any], where: str) -> Any:
+Own = TypeVar("Own", bound=Strict)
+
+
+def build(kind: type[Own], values: Mapping[str, Any], where: str) -> Own:
     """Validate, and say every mistake at once in one sentence, with the nearest known key."""
     for key in values:
         if key not in kind.model_fields:
@@ -41,7 +44,8 @@ def build(kind: type[Strict], values: dict[str, Any], where: str) -> Any:
         return kind(**values)
     except ValidationError as error:
         said = "; ".join(
-            f"{'.'.join(map(str, one['loc']))} is {one['input']!r}: {one['msg']}" for one in error.errors()
+            f"{'.'.join(map(str, found['loc']))} is {found['input']!r}: {found['msg']}"
+            for found in error.errors()
         )
         raise LosscopeError(f"{where}: {said}") from None
 
@@ -138,10 +142,10 @@ class LossSpec(Strict):
 
 
 def defaults(loss: str, protocol: str) -> dict[str, Any]:
-    """The hyperparameters of a registered loss under a protocol, ``reduction`` among them where it has its own.
+    """A registered loss's hyperparameters under a protocol, ``reduction`` among them where it has its own.
 
-    The signature's defaults; over these what the loss declares for the protocol, or for the one that the protocol is
-    ``like``; over these what the protocol declares for the loss.
+    The signature's defaults; over these what the loss declares for the protocol, or for the one that the
+    protocol is ``like``; over these what the protocol declares for the loss.
 
     >>> defaults("triplet", "paper")
     {'margin': 1.0, 'squared': False}
@@ -160,7 +164,7 @@ def split_losses(text: str | Iterable[str]) -> list[str]:
     ['triplet(margin=0.2,squared=True)', 'contrastive']
     """
     if not isinstance(text, str):
-        return [one for part in text for one in split_losses(part)]
+        return [loss for part in text for loss in split_losses(part)]
     parts, depth, start = [], 0, 0
     for place, letter in enumerate(text):
         depth += (letter in "([{") - (letter in ")]}")

@@ -1,7 +1,7 @@
 """The protocols: how a run is trained and measured, every number of each for every kind of data.
 
-A protocol is one function of the kind of data (``vectors``, ``features``, ``images``, ``pair``) and the name of the
-data set. Its registration says what a comparison needs besides the numbers:
+A protocol is one function of the kind of data (``vectors``, ``features``, ``images``, ``pair``) and the name
+of the data set. Its registration says what a comparison needs besides the numbers:
 
 - ``title``: how a sentence calls it, after "under";
 - ``tunes``: the kinds of data on which it tunes each loss before the final runs;
@@ -27,7 +27,7 @@ from losscope.core.spec import Protocol
     defaults={},
 )
 def matched(kind: str, data: str = "") -> Protocol:
-    """The fair one: balanced batches, every tuple of a batch, each loss tuned alike, geometry on test data."""
+    """The fair one: balanced batches, all tuples of a batch, tuning alike for all, geometry on test data."""
     numbers: dict[str, dict[str, Any]] = {
         "vectors": {"model": "mlp", "hidden": (256,), "embedding_size": 64, "epochs": 60},
         "features": {"model": "mlp", "hidden": (), "embedding_size": 128, "epochs": 60},
@@ -55,7 +55,7 @@ def matched(kind: str, data: str = "") -> Protocol:
     defaults={},
 )
 def paper(kind: str, data: str = "") -> Protocol:
-    """As the paper's own code does it: shuffled batches, random tuples, no tuning, geometry on training data."""
+    """As the paper's code does it: shuffled batches, random tuples, no tuning, geometry on training data."""
     numbers: dict[str, dict[str, Any]] = {
         "vectors": {
             "model": "mlp",

@@ -18,13 +18,12 @@ from pydantic import Field, field_validator
 
 from losscope.core import registry
 from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.facts import Reduction, Value
 from losscope.core.loss_spec import (
     BASELINES,
     LossSpec,
-    Reduction,
     Strict,
     Tuples,
-    Value,
     build,
     split_losses,
 )
@@ -82,9 +81,8 @@ class Protocol(Strict):
     ``geometry_split``: on which split geometry is measured; ``background`` says whether the label -1
     is a class of its own there. ``curve_rows``: validation rows of the quality curve, at most.
 
-    >>> own = Protocol(
-    ...     name="mine", model="mlp", hidden=(64,), embedding_size=32, epochs=5, batch_size=64, batching="shuffled"
-    ... )
+    >>> numbers = {"hidden": (64,), "embedding_size": 32, "epochs": 5, "batch_size": 64}
+    >>> own = Protocol(name="mine", model="mlp", batching="shuffled", **numbers)
     >>> own.learning_rate, own.geometry_split
     (0.001, 'test')
     """
@@ -127,7 +125,7 @@ def protocol(name: str, kind: str, data: str = "", **changes: Any) -> Protocol:
     (64, 5)
 
     Raises:
-        LosscopeError: an unknown protocol, a kind of data that it has no numbers for, or a change that cannot be.
+        LosscopeError: an unknown protocol, a kind of data that it has no numbers for, an impossible change.
     """
     made = registry.get("protocol", name)(kind, data)
     require(
@@ -226,7 +224,7 @@ class Study(Strict):
     @classmethod
     def of(cls, where: str = "the study", **values: Any) -> Study:
         """Build and check a study; every name is looked up, nothing is loaded."""
-        study: Study = build(cls, {key: value for key, value in values.items() if value is not None}, where)
+        study = build(cls, {key: value for key, value in values.items() if value is not None}, where)
         study.check()
         return study
 
@@ -253,8 +251,8 @@ class Study(Strict):
         )
         require(
             trust or not values.get("plugins"),
-            f"the study file {str(path)!r} would run the plugins {values.get('plugins')}; if you trust them, say so "
-            f"yourself with --trust (trust=True in Python)",
+            f"the study file {str(path)!r} would run the plugins {values.get('plugins')}; if you trust them, "
+            f"say so yourself with --trust (trust=True in Python)",
         )
         return cls.of(f"study file {str(path)!r}", **values, trust=trust)
 
@@ -336,8 +334,8 @@ class Study(Strict):
 class ResolvedStudy(Strict):
     """A study on known data: what was given, read once, with nothing left to look up.
 
-    ``losses``: as given, parsed; a protocol's defaults are filled in where runs are made. ``data``: with all that
-    changes their content. ``tunes``: whether each loss is tuned before its final runs.
+    ``losses``: as given, parsed; a protocol's defaults are filled in where runs are made. ``data``: with all
+    that changes their content. ``tunes``: whether each loss is tuned before its final runs.
     """
 
     given: Study

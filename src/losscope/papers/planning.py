@@ -264,7 +264,7 @@ def foresee(planned: Planned, say: Say | None = None) -> Foreseen:
         core_seconds=sum(costs.values()),
         cores=cores,
         notes=planned.notes,
-        said=wording.work(len(ids), populations, len(ids) - left, costing.duration(seconds), cores),
+        said=wording.work(len(ids), populations, len(ids) - left, seconds, cores),
         **design.model_dump(),
     )
     return Foreseen(plan, costs)

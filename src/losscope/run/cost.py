@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from losscope.core.wording import work
 from losscope.run import launch
 from losscope.run.store import Store
 
@@ -31,8 +32,8 @@ ROWS = 2500
 START = 4.0
 """Seconds that a worker process takes to start."""
 SHARED = 1.3
-"""How much slower a group is beside another one: they share memory and caches. `losscope reproduce zeng2025 --only
-synthetic` on two cores took 9.2 min of 7.1 foreseen without it."""
+"""How much slower a group is beside another one: they share memory and caches. `losscope reproduce zeng2025
+--only synthetic` on two cores took 9.2 min of 7.1 foreseen without it."""
 TOLD_EVERY = 60.0
 """Seconds between two sentences about how far the work is."""
 
@@ -153,23 +154,12 @@ def cores(engine: str) -> int:
 
 def wall(costs: Sequence[float], engine: str) -> float:
     """Seconds until all groups are done: the work over the cores, at least the longest group."""
-    work = [cost for cost in costs if cost > 0]
-    if not work:
+    todo = [cost for cost in costs if cost > 0]
+    if not todo:
         return 0.0
     if cores(engine) == 1:
-        return sum(work)
-    return SHARED * max(sum(work) / cores(engine), max(work)) + START
-
-
-def duration(time_: float) -> str:
-    """Seconds as people say them.
-
-    >>> duration(12), duration(200), duration(9000)
-    ('12 s', '3 min', '2.5 h')
-    """
-    if time_ < 90:
-        return f"{time_:.0f} s"
-    return f"{time_ / 60:.0f} min" if time_ < 5400 else f"{time_ / 3600:.1f} h"
+        return sum(todo)
+    return SHARED * max(sum(todo) / cores(engine), max(todo)) + START
 
 
 class Meter:
@@ -202,4 +192,4 @@ class Meter:
         if self.say and now - self.told > TOLD_EVERY and so_far > 0:
             self.told = now
             left = (now - self.started) * (self.total - so_far) / so_far
-            self.say(f"{so_far / self.total:.0%} of the work is done, about {duration(left)} left.")
+            self.say(work.progress(so_far / self.total, left))

@@ -52,8 +52,11 @@ ACTIVITY = Callable[["Group", int, int], None]
 
 @dataclass(frozen=True)
 class Where:
-    """Where runs are kept and computed: the store's folder, the folder of data sets, the device, what of a run is
-    kept besides its numbers (``none``, ``last``, ``all``), and the plugins that a worker loads first."""
+    """Where runs are kept and computed.
+
+    The store's folder, the folder of data sets, the device, what of a run is kept besides its numbers
+    (``none``, ``last``, ``all``), and the plugins that a worker loads first.
+    """
 
     store: str
     data_root: str | None

@@ -48,6 +48,7 @@ from losscope.core.wording.numbers import (
     verdict,
 )
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
+from losscope.core.wording.work import budget, duration, progress, study_plan
 
 __all__ = [
     "MINUS",
@@ -61,6 +62,7 @@ __all__ = [
     "answer",
     "body",
     "brief",
+    "budget",
     "change",
     "change_interval",
     "claim_reason",
@@ -69,6 +71,7 @@ __all__ = [
     "decimals_for",
     "design",
     "digits_for",
+    "duration",
     "edge",
     "effect",
     "estimate",
@@ -85,6 +88,7 @@ __all__ = [
     "over_data_reason",
     "p_value",
     "percent",
+    "progress",
     "ratio",
     "recommendation",
     "sentence",
@@ -93,6 +97,7 @@ __all__ = [
     "settings_phrase",
     "shorten",
     "sign",
+    "study_plan",
     "title",
     "verdict",
     "why_not",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from losscope.core.results import ClaimVerdict, ClaimWord, Edge, RiskRow, Settings
 from losscope.core.wording.numbers import count, listing
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
+from losscope.core.wording.work import duration
 
 OUTCOMES: dict[ClaimWord, tuple[str, str]] = {
     "reproduced": ("holds", "hold"),
@@ -185,10 +186,10 @@ def resting(margin: float | None, classes: int) -> str:
     )
 
 
-def work(runs: int, populations: int, stored: int, duration: str, cores: int) -> str:
+def work(runs: int, populations: int, stored: int, seconds: float, cores: int) -> str:
     """What a reproduction will cost."""
     return (
-        f"{count(runs, 'run')} in {count(populations, 'population')}, {stored:,} stored; about {duration} on "
+        f"{count(runs, 'run')} in {count(populations, 'population')}, {stored:,} stored; about {duration(seconds)} on "
         f"{count(cores, 'core')}, by this machine's measured speed."
     )
 
