@@ -34,6 +34,10 @@ def reproduce(
 
     Raises:
         LosscopeError: any mistake in what was given, before anything is trained.
+
+    >>> reproduce("zeng2052")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: unknown paper 'zeng2052'; did you mean ...
     """
     return run(prepare(paper, say=say, **options), say=say, show=show)
 
