@@ -86,12 +86,12 @@ def test_no_module_bears_the_name_of_what_its_package_gives(package: str) -> Non
     public = set(getattr(room, "__all__", ())) | {
         name for name, item in vars(room).items() if not isinstance(item, ModuleType) and name[0] != "_"
     }
-    assert not public & members(package)
+    assert public & members(package) == set()
 
 
 def test_no_room_bears_the_name_of_a_public_function() -> None:
     rooms = {name for package in PACKAGES for name in (*members(package), package.rpartition(".")[2])}
-    assert not rooms & set(FUNCTIONS)
+    assert rooms & set(FUNCTIONS) == set()
 
 
 def test_a_loss_is_made_again_and_again() -> None:

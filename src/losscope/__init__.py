@@ -26,7 +26,7 @@ _PUBLIC = {
     "Pairs": "losscope.pairs",
     "Protocol": "losscope.core.spec",
     "Relation": "losscope.pairs",
-    "Result": "losscope.comparing.reading",
+    "Result": "losscope.core.results",
     "Study": "losscope.core.spec",
     "Terms": "losscope.pairs",
     "Triplets": "losscope.pairs",

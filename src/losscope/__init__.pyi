@@ -3,12 +3,12 @@
 from losscope.auditing import audit as audit
 from losscope.benching.command import bench as bench
 from losscope.comparing.judging import judge as judge
-from losscope.comparing.reading import Result as Result
 from losscope.comparing.reading import load as load
 from losscope.comparing.reading import report as report
 from losscope.comparing.running import compare as compare
 from losscope.core.errors import LosscopeError as LosscopeError
 from losscope.core.registry import register as register
+from losscope.core.results import Result as Result
 from losscope.core.spec import LossSpec as LossSpec
 from losscope.core.spec import Protocol as Protocol
 from losscope.core.spec import Study as Study

@@ -42,7 +42,12 @@ def load(folder: str | Path, study: str | None = None) -> Result:
 
 
 def report(folder: str | Path, study: str | None = None) -> Result:
-    """Read a study again from its folder, as ``load`` does, and write its page."""
+    """Read a study again from its folder, as ``load`` does, and write its page.
+
+    >>> report("absent")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: 'absent' holds no losscope runs (there is no store.json); ...
+    """
     result = load(folder, study)
     assert result.report_file is not None
     result.report(result.report_file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from losscope.core.errors import require
 from losscope.core.registry import entries
@@ -20,42 +20,48 @@ def loss(
     num_classes: int | None = None,
     embedding_size: int | None = None,
     seed: int = 0,
-    **hyper: Any,
+    reduction: str | None = None,
+    tuples: str | None = None,
+    **hyperparameters: float | bool | str,
 ) -> LossModule:
-    """A registered loss as an ``nn.Module``: ``loss(embeddings, labels, ref_emb=…, ref_labels=…) -> scalar``.
+    """A registered loss as an ``nn.Module`` with pytorch-metric-learning's call.
+
+    ``module(embeddings (B, D), labels (B,))`` is a scalar; with ``ref_emb`` and ``ref_labels`` all partners
+    come from the references. ``module.terms(embeddings, relation)`` is the loss before reduction.
 
     Args:
-        name: a loss, or a name with hyperparameters, as ``triplet(margin=0.2)``.
-        num_classes, embedding_size: for losses with class vectors.
+        name: a loss, or a loss with hyperparameters, such as ``triplet(margin=0.2)``.
+        num_classes, embedding_size: for losses with one vector per class.
         seed: of the class vectors and of drawn tuples.
-        **hyper: hyperparameters, ``reduction`` and ``tuples``.
+        reduction: ``valid_mean``, ``active_mean`` or ``balanced``, where the loss has it.
+        tuples: the tuples of a batch that count: ``all``, ``random``, ``hard``, ``semihard`` or
+            ``distance_weighted``.
+        **hyperparameters: of the loss, in place of those in the name.
 
     Raises:
         LosscopeError: an unknown loss, hyperparameter, reduction or tuples.
 
     >>> import torch
+    >>> embeddings = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6]], requires_grad=True)
     >>> triplet = loss("triplet(margin=0.2)", reduction="active_mean")
-    >>> triplet(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6]]), torch.tensor([0, 1, 1])).item() > 0
-    True
+    >>> value = triplet(embeddings, torch.tensor([0, 1, 1]))
+    >>> value.backward()
+    >>> round(value.item(), 4), embeddings.grad.shape
+    (0.462, torch.Size([3, 2]))
     """
     from losscope.losses.drop_in import LossModule
 
     given = LossSpec.parse(name)
     require(
-        not (given.foreign or given.baseline), f"{name!r} is not a loss of this package; choices: {_names()}"
+        not (given.foreign or given.baseline),
+        f"{name!r} is not a loss of this package; choices: {', '.join(entries('loss'))}",
     )
-    words: dict[str, Any] = {key: hyper.pop(key) for key in ("reduction", "tuples") if key in hyper}
-    values: dict[str, Any] = {
+    values = {
         "name": given.name,
-        "reduction": given.reduction,
-        "tuples": given.tuples,
-        **words,
+        "hyperparameters": {**given.hyperparameters, **hyperparameters},
+        "reduction": reduction or given.reduction,
+        "tuples": tuples or given.tuples,
     }
-    values["hyperparameters"] = {**given.hyperparameters, **hyper}
     spec: LossSpec = build(LossSpec, values, f"loss {name!r}")
     spec.check()
     return LossModule(spec.resolved("matched"), num_classes, embedding_size, seed)
-
-
-def _names() -> str:
-    return ", ".join(entries("loss"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from losscope.stats.analysis import Analysis, Measured, analyse, plain
-from losscope.stats.compare import (
+from losscope.stats.comparison import (
     CENSORED,
     Difference,
     Summary,
@@ -33,7 +33,7 @@ from losscope.stats.intervals import (
     prediction_interval,
     published_value,
 )
-from losscope.stats.recommend import recommend
+from losscope.stats.recommendation import recommend
 from losscope.stats.resample import Null, holm, label_shuffles, midranks, sign_flips, sign_test
 from losscope.stats.verdicts import (
     Claim,

@@ -22,10 +22,10 @@ from losscope.core.results import (
     Recommendation,
     Settings,
 )
-from losscope.stats.compare import CENSORED, Difference, compare, declared, null, summary
+from losscope.stats.comparison import CENSORED, Difference, compare, declared, null, summary
 from losscope.stats.design import alpha_of, minimal_seeds
 from losscope.stats.intervals import data_like_these, data_like_these_unpaired, jackknife_variance
-from losscope.stats.recommend import recommend
+from losscope.stats.recommendation import recommend
 from losscope.stats.resample import holm
 from losscope.stats.verdicts import Traits, barred, more_seeds, pair_verdict, undecided
 

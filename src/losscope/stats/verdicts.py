@@ -10,7 +10,7 @@ from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.quantities import Quantity
 from losscope.core.results import ClaimReason, ClaimWord, NotComparable, PairVerdict, Undecided
-from losscope.stats.compare import CENSORED, Difference
+from losscope.stats.comparison import CENSORED, Difference
 from losscope.stats.design import alpha_of, seeds_needed
 from losscope.stats.intervals import prediction_interval
 from losscope.stats.resample import holm
@@ -53,7 +53,7 @@ def pair_verdict(
     the level), equivalent (interval strictly inside ±delta), higher or lower (of a, corrected p at most
     alpha), unresolved.
 
-    >>> from losscope.stats.compare import compare
+    >>> from losscope.stats.comparison import compare
     >>> row = compare([0.91, 0.92], [0.80, 0.80], "recall_at_1", alpha=0.04)
     >>> pair_verdict(row, p_corrected=row.p, tests=1)
     'too_few_seeds'
@@ -147,7 +147,7 @@ def judge_claims(claims: Sequence[Claim], *, look: int = 1) -> list[ClaimJudgeme
     ``direction_only`` where the number lies outside the 95 % prediction interval of one further run,
     ``size_unresolved`` where that interval is wider to a side than a quarter of the number, or is none.
 
-    >>> from losscope.stats.compare import compare
+    >>> from losscope.stats.comparison import compare
     >>> row = compare([2.4, 2.5, 2.3, 2.4, 2.6, 2.2], [1.0] * 6, "intra_variance", alpha=0.04)
     >>> judge_claims([Claim(row, "higher", value=0.875)])[0].verdict
     'reproduced'

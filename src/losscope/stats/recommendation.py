@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from losscope.core import wording
 from losscope.core.results import Comparison, Ground, Recommendation, Settings, SideResult
 from losscope.core.wording import RAW
-from losscope.stats.compare import declared
+from losscope.stats.comparison import declared
 
 _TESTED = ("better", "worse", "equivalent", "unresolved")
 _OPEN = ("unresolved", "equivalent", "too_few_seeds", "failed", "not_comparable")
