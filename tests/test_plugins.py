@@ -106,10 +106,9 @@ def paper():
 @register("section", "toy-section", order=95)
 def seen(context):
     """Says that it was there."""
-    from losscope.reporting import parts
+    from losscope.reporting.parts import Section
 
-    made = {"title": "A section of the toy package", "note": "Nothing is shown here."}
-    return parts.Section(**made) if isinstance(getattr(parts, "Section", None), type) else made
+    return Section("A section of the toy package", note="Nothing is shown here.")
 '''
 
 COMPARE = ("compare", "blobs", "--losses", "pull,triplet", "--seeds", "2", "--epochs", "2", "--no-tune")
@@ -194,8 +193,11 @@ def test_a_file_takes_part_too_and_its_text_enters_the_ids_of_its_runs(tmp_path)
     assert None not in first["losses"][0]["measures"]["mean_reach"]["values"]
     listed = answer(losscope_in(None, "list", "losses", "--plugin", "toy.py", "--json", cwd=tmp_path))
     assert listed["losses"][-1]["name"] == "pull"
-    again = losscope_in(None, "report", "out", "--plugin", "toy.py", "--format", "md", cwd=tmp_path)
-    assert "mean reach" in again.stdout, again.stderr
+    again = answer(losscope_in(None, "report", "out", "--plugin", "toy.py", "--json", cwd=tmp_path))
+    assert again["losses"] == first["losses"]
+    without = losscope_in(None, "report", "out", cwd=tmp_path)
+    assert without.returncode == 2
+    assert "made with the plugins toy.py: if you trust them, give them again with --plugin" in without.stderr
     (tmp_path / "toy.py").write_text(TOY.replace(".abs().amax(-1).mean()", ".abs().amax(-1).mean() + 1"))
     second = answer(losscope_in(None, *words, cwd=tmp_path))
     for before, after in zip(first["losses"], second["losses"], strict=True):
@@ -204,7 +206,6 @@ def test_a_file_takes_part_too_and_its_text_enters_the_ids_of_its_runs(tmp_path)
         assert reach[1] == pytest.approx(reach[0] + 1, abs=1e-6)
 
 
-@pytest.mark.skipif(not registry.entries("protocol"), reason="protocols are not yet registered items")
 def test_a_protocol_of_a_package_trains(package, tmp_path):
     made = answer(
         losscope_in(package, *COMPARE, "--protocol", "quick", "--out", "out", "--json", cwd=tmp_path)
@@ -213,7 +214,6 @@ def test_a_protocol_of_a_package_trains(package, tmp_path):
     assert made["protocol"]["embedding_size"] == 4
 
 
-@pytest.mark.skipif(not registry.entries("paper"), reason="papers are not yet registered items")
 def test_a_paper_of_a_package_is_reproduced(package, tmp_path):
     words = ("reproduce", "toy-paper", "--seeds", "2", "--engine", "here", "--out", "out", "--json")
     made = answer(losscope_in(package, *words, cwd=tmp_path))

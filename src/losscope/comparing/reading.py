@@ -15,6 +15,7 @@ import numpy as np
 from losscope import stats
 from losscope.comparing import published
 from losscope.comparing.stored import Choice, StoredStudy
+from losscope.core import registry
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.results import EmbeddingMap, Evidence, Failure, LossResult, Provenance, Result, SideResult
 from losscope.core.spec import BASELINES, LossSpec
@@ -81,6 +82,20 @@ def read(store: Store, name: str) -> Result:
     kept = StoredStudy.read(store, name)
     if kept is None:
         raise LosscopeError(f"the store {str(store.root)!r} has no study {name!r}")
+    try:
+        return _read(store, name, kept)
+    except LosscopeError as error:
+        # A study's own plugins are never run because its folder names them.
+        absent = [plugin for plugin in kept.study.plugins if not registry.has_plugin(plugin)]
+        if not absent:
+            raise
+        raise LosscopeError(
+            f"{error}; the study was made with the plugins {', '.join(absent)}: if you trust them, give them again "
+            f"with --plugin"
+        ) from None
+
+
+def _read(store: Store, name: str, kept: StoredStudy) -> Result:
     stored = store.many(dict.fromkeys(kept.runs))
     labels = _labels(kept.losses)
     settings = tuple(choice.settings for choice in kept.losses)

@@ -303,9 +303,9 @@ def facts_of(kind: str, name: str, given: Mapping[str, Any], parameters: Mapping
 
     >>> facts_of("section", "mine", {"order": 3}, {})
     SectionFacts(of='comparison', order=3.0)
-    >>> facts_of("section", "mine", {"ordre": 3}, {})  # doctest: +ELLIPSIS
+    >>> facts_of("section", "x", {"ordre": 3}, {})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    losscope.core.errors.LosscopeError: section 'mine': unknown fact 'ordre'; did you mean 'order'? choices: ...
+    losscope.core.errors.LosscopeError: section 'x': unknown fact 'ordre'; did you mean 'order'? choices: ...
     """
     want, what = FACTS[kind], f"{FACTS[kind].noun} {name!r}"
     for key in given:

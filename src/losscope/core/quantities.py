@@ -242,5 +242,5 @@ GOALS: dict[str, tuple[str, ...]] = {
 def quantity(name: str) -> Quantity:
     """The declaration of a measure, or an error that lists the nearest names."""
     if name not in QUANTITIES:
-        raise unknown("measure", name, QUANTITIES, "; a plugin's measures are known with --plugin FILE")
+        raise unknown("measure", name, QUANTITIES)
     return QUANTITIES[name]

@@ -355,6 +355,11 @@ def load_plugin(path: str | Path) -> ModuleType:
     return module
 
 
+def has_plugin(path: str | Path) -> bool:
+    """Whether a file of this name was run, wherever it lay."""
+    return any(known.name == Path(path).name for known in _plugin_sources)
+
+
 def load_installed() -> dict[str, str]:
     """Load installed plugins, the entry points of the group ``losscope.plugins``, at the first look-up.
 
