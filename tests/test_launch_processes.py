@@ -1,4 +1,4 @@
-"""The engine ``processes``: a worker a core, the numbers of one process, a death that fails one group only."""
+"""The engine ``processes``: one worker per core, the numbers of one process, a death fails one group only."""
 
 from __future__ import annotations
 
