@@ -1,4 +1,4 @@
-"""The trainer: one member is a plain torch loop, a population is its members alone, resumed is uninterrupted."""
+"""The trainer: one member is a plain torch loop, a population its members alone, resumed is uninterrupted."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_population_sweeps_margins_and_rates_as_if_each_were_alone(digits):
 
 
 def with_a_broken_second(source, runs):
-    """A population whose second member breaks in the first epoch, and one where none does, both trained for it."""
+    """A population whose second member breaks in the first epoch, and one where none does, both trained."""
     broken, sound = population(source, runs), population(source, runs)
     with torch.no_grad():
         broken.stack.network["0.weight"][1, 0, 0] = torch.nan

@@ -1,4 +1,4 @@
-"""Members whose training sets differ in size under shuffled batches: trained apart, with the numbers of each alone."""
+"""Members whose training sets differ in size under shuffled batches are trained apart, each as if alone."""
 
 from __future__ import annotations
 

@@ -105,20 +105,16 @@ def convnet(inputs: tuple[int, ...], hidden: tuple[int, ...], embedding_size: in
     more_shapes, more_fan_in = _layers([channels * height * width, wide, embedding_size])
 
     def forward(parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        layers = [
-            (parameters[f"conv{i}.weight"], parameters[f"conv{i}.bias"]) for i in range(len(convolutions))
-        ]
+        names = [f"conv{place}" for place in range(len(convolutions))]
+        layers = [(parameters[f"{name}.weight"], parameters[f"{name}.bias"]) for name in names]
         members = len(layers[0][1])
         x = spread(x, members)
         if not x.is_cpu:
             return _chain(parameters, _maps(x, layers), 2)
         # On a CPU each member is convolved by calls of its own, so that its numbers are those of it alone.
-        apart = zip(
-            x.split(1),
-            *(zip(*(part.split(1) for part in layer), strict=True) for layer in layers),
-            strict=True,
-        )
-        return _chain(parameters, torch.cat([_maps(images, own) for images, *own in apart]), 2)
+        own = zip(*(zip(weight.split(1), bias.split(1), strict=True) for weight, bias in layers), strict=True)
+        apart = [_maps(images, of_one) for images, of_one in zip(x.split(1), own, strict=True)]
+        return _chain(parameters, torch.cat(apart), 2)
 
     return Architecture(shapes | more_shapes, fan_in | more_fan_in, forward, stacks=False)
 

@@ -24,7 +24,7 @@ MANY = 1 << 22
 
 
 def product(first: Tensor, second: Tensor) -> Tensor:
-    """The matrix product (..., R, K) @ (..., K, C), bitwise the same for a member alone and in any population.
+    """The product (..., R, K) @ (..., K, C), bitwise the same for a member alone and in any population.
 
     >>> product(torch.ones(2, 3, 4), torch.ones(4, 1)).shape
     torch.Size([2, 3, 1])
@@ -87,7 +87,7 @@ def alike(
 
 
 def aligned(part: Tensor) -> Sequence[Tensor]:
-    """The members of ``part`` (M, R, C) as batches of one, each starting on a cache line: as they are, or copied."""
+    """The members of ``part`` (M, R, C) as batches of one that start on a cache line, copied where needed."""
     members = part.split(1)
     if on_lines(part):
         return members

@@ -33,7 +33,8 @@ def augment(images: Tensor, names: Sequence[str], generators: Sequence[np.random
     """
     if images.dim() != 5:
         raise LosscopeError(
-            f"augmentation ({', '.join(names)}) wants images; these inputs are of shape {tuple(images.shape[2:])}"
+            f"augmentation ({', '.join(names)}) wants images; "
+            f"these inputs are of shape {tuple(images.shape[2:])}"
         )
     for name in names:
         images = _flip(images, generators) if name == "flip" else _crop(images, int(name[4:]), generators)

@@ -35,7 +35,7 @@ def keep_freed_memory() -> None:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of members with one learning rate: parameters, gradients and the two moments, each a list of (P,)."""
+    """Rows (P,) of members with one learning rate: parameters, gradients and the two moments."""
 
     rate: float
     weights: list[Tensor]

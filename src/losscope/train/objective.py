@@ -1,4 +1,4 @@
-"""A registered loss as the trainer uses it, with one value per member of each hyperparameter that is swept."""
+"""A registered loss as the trainer uses it; a swept hyperparameter has one value per member."""
 
 from __future__ import annotations
 

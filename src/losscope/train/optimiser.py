@@ -75,7 +75,7 @@ class Stack:
         }
 
     def take(self, gradients: Sequence[Tensor]) -> None:
-        """Put the gradients of ``leaves`` into the buffer that the optimiser reads, where they are not there yet."""
+        """Put the gradients of ``leaves`` where the optimiser reads them, if they are not there yet."""
         for slot, gradient in zip(self._slots.values(), gradients, strict=True):
             if gradient.data_ptr() != slot.data_ptr():
                 slot.copy_(gradient)
@@ -88,8 +88,7 @@ class Stack:
 class Adam:
     """Adam (Kingma, Ba 2015) with one learning rate per member, on members' rows of the buffers.
 
-    A member whose gradient is not finite is frozen where it is, for good;
-    the others go on unchanged.
+    A member whose gradient is not finite is frozen where it is, for good; the others go on unchanged.
     """
 
     def __init__(
@@ -129,7 +128,7 @@ class Adam:
     def step(self, norm: Tensor, *, measured: bool = True) -> tuple[Tensor | None, bool]:
         """Update from the gradients; ``norm`` (M,) are their norms.
 
-        Returns the norms of the updates ‖Δθ‖ (M,), None unless ``measured``, and whether every member is alive.
+        Returns the norms of the updates ‖Δθ‖ (M,), None unless ``measured``, and whether all members live.
         """
         flat, grad = self.stack.flat, self.stack.grad
         alive = math.isfinite(norm.sum().item()) and self.frozen is None
