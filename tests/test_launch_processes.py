@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The engine ``processes``: one worker per core, one process's numbers, a death that fails one group only."""
-=======
 """The engine ``processes``: one worker per core, the numbers of one process, a death fails one group only."""
->>>>>>> wip-training
 
 from __future__ import annotations
 
