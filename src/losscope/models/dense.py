@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from losscope.pairs.products import LINE, aligned, alike, product, stackable
 
 LARGE = 1 << 16
-"""Numbers in one member's weight from which NumPy multiplies, whose library is quicker on AMD's processors."""
+"""From so many numbers in a member's weight on NumPy multiplies: its library is quicker on AMD processors."""
 
 
 class Parameters(dict[str, Tensor]):
@@ -33,9 +33,10 @@ class Parameters(dict[str, Tensor]):
 
 
 def dense(x: Tensor, parameters: Mapping[str, Tensor], name: str) -> Tensor:
-    """A linear layer of ``name.weight`` (M, in, out) and ``name.bias`` (M, 1, out): x (M, rows, in) -> (M, rows, out).
+    """A linear layer, x (M, rows, in) -> (M, rows, out).
 
-    ``x`` may also be (S, rows, in), each for M/S consecutive members; a large layer does not copy it for each.
+    Its parameters are ``name.weight`` (M, in, out) and ``name.bias`` (M, 1, out). ``x`` may also be
+    (S, rows, in), each for M/S consecutive members; a large layer does not copy it for each.
     """
     weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
     if weight.is_cpu and weight.shape[1] * weight.shape[2] >= LARGE:
@@ -91,7 +92,7 @@ class _Apart(torch.autograd.Function):
 
 
 class _Large(torch.autograd.Function):
-    """The same by NumPy; inputs that members share are not copied for each, nor is the gradient of the weight."""
+    """The same by NumPy; neither inputs that members share nor the weight's gradient are copied for each."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, slot: Tensor | None) -> Tensor:
