@@ -144,11 +144,11 @@ def subject(
         loss: ``triplet(margin=0.2)``, ``pml:…``, ``path/file.py:name``, or a callable of (embeddings,
             labels).
         protocol: whose defaults fill what is not given of our own losses.
-        trust: whether the code of a loss that is not on the list of ``losscope.losses.foreign.sources`` may run.
+        trust: whether code of a loss that is not on the list of ``losscope.losses.foreign.sources`` may run.
 
     Raises:
-        LosscopeError: an unknown loss, one that is not trusted, or one that fails on an ordinary batch of every
-            size tried.
+        LosscopeError: an unknown loss, one that is not trusted, or one that fails on an ordinary batch of
+            every size tried.
     """
     if isinstance(loss, str):
         loss = LossSpec.parse(loss)
