@@ -19,7 +19,7 @@ def test_study_files_are_read_and_say_cost_and_expectation(path):
     assert f"losscope run examples/{path.name}" in head and "# Cost:" in head and "# Expect:" in head
     study = Study.read(path)
     # Enough seeds for the family of its own comparison.
-    assert stats.plan(study.seeds, len(study.losses), 2)["enough"]
+    assert stats.plan(study.seeds, len(study.losses), 2).enough
 
 
 def test_the_ablations_are_there():

@@ -26,7 +26,8 @@ from losscope.pairs import (
     sample,
     squared_distances,
 )
-from losscope.pairs.distances import matmul, product, pull
+from losscope.pairs.distances import pull
+from losscope.pairs.products import matmul, product
 from losscope.pairs.sampling import Kind
 
 

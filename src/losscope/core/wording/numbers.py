@@ -181,7 +181,7 @@ def interval(low: Any, high: Any, digits: Digits | None = None, signed: bool = F
     if finite(low) is None or finite(high) is None:
         return ""
     ends = number(low, digits, signed, digits is not None), number(high, digits, signed, digits is not None)
-    if ends[0] == ends[1]:
+    if ends[0] == ends[1] or not any(end.strip("0.,+" + MINUS) for end in ends):
         return ""
     return " to ".join(ends) if signed or MINUS in "".join(ends) else "–".join(ends)
 
