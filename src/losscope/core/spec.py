@@ -48,7 +48,7 @@ __all__ = [
     "split_losses",
 ]
 
-NUMERICS = 3
+NUMERICS = 4
 """Raised when the numbers of an unchanged specification change; part of every run's id."""
 
 
