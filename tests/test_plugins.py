@@ -195,6 +195,8 @@ def test_a_file_takes_part_too_and_its_text_enters_the_ids_of_its_runs(tmp_path)
     assert listed["losses"][-1]["name"] == "pull"
     again = answer(losscope_in(None, "report", "out", "--plugin", "toy.py", "--json", cwd=tmp_path))
     assert again["losses"] == first["losses"]
+    table = losscope_in(None, "report", "out", "--plugin", "toy.py", "--format", "md", cwd=tmp_path)
+    assert "| mean reach |" in table.stdout, table.stderr
     without = losscope_in(None, "report", "out", cwd=tmp_path)
     assert without.returncode == 2
     assert "made with the plugins toy.py: if you trust them, give them again with --plugin" in without.stderr

@@ -64,7 +64,6 @@ def judge(
 
     load_plugins(plugin)
     refuse_unwritable(report)
-    load_plugins(plugin)
     result = judge_runs(
         runs,
         goal=goal,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from losscope.core import wording
+from losscope.core import registry, wording
 from losscope.core.quantities import GOALS, QUANTITIES
 from losscope.core.results import Comparison, LossResult, Result, SideResult
 
@@ -49,12 +49,19 @@ def present(result: Result) -> list[str]:
 
 
 def columns(result: Result, limit: int = 9) -> list[str]:
-    """The measures worth a column: the goal's, then some of geometry and greediness that there are."""
+    """The measures worth a column: the goal's, a plugin's, then some of geometry and greediness."""
     goal = result.goal
-    wanted = [goal_measure(result), *GOALS.get(goal, ()), *_AFTER_GOAL.get(goal, ()), *_DETAIL, *_ALWAYS]
+    first = [goal_measure(result), *GOALS.get(goal, ()), *_AFTER_GOAL.get(goal, ())]
+    wanted = [*first, *_of_plugins(), *_DETAIL, *_ALWAYS]
     known = present(result)
     chosen = list(dict.fromkeys(name for name in wanted if name in known and name is not None))
     return (chosen or known)[:limit]
+
+
+def _of_plugins() -> list[str]:
+    """The quantities of measures that are not the package's own: who adds one wants to see it."""
+    found = [entry for entry in registry.entries("measure").values() if not entry.own]
+    return [name for entry in found for name in entry.facts.gives]
 
 
 def digits_of(sides: Iterable[SideResult], measure: str) -> wording.Digits:

@@ -41,7 +41,13 @@ def as_tensor(array: Any) -> Tensor:
 
 
 def per_member(value: float | Tensor, dims: int, like: Tensor) -> float | Tensor:
-    """A hyperparameter of shape () or (...,), ready to meet a tensor with ``dims`` more dimensions."""
+    """A hyperparameter of shape () or (...,), ready to meet a tensor ``like`` with ``dims`` more dimensions.
+
+    >>> per_member(0.5, 2, torch.ones(3, 4, 4))
+    0.5
+    >>> per_member(torch.ones(3), 2, torch.ones(3, 4, 4)).shape
+    torch.Size([3, 1, 1])
+    """
     if not isinstance(value, Tensor):
         return value
     return value.detach().to(like).reshape(*value.shape, *[1] * (dims if value.dim() else 0))
