@@ -39,6 +39,13 @@ def test_json_is_the_serialisation_and_reads_back_equal(judged: results.Result) 
     assert back.json() == text
 
 
+def test_results_are_equal_by_their_fields(judged: results.Result) -> None:
+    """What a page draws besides the numbers is no part of the value."""
+    assert judged.evidence is not None
+    assert judged.with_evidence(None) == judged
+    assert judged.model_copy(update={"goal": "another"}) != judged
+
+
 def test_no_number_is_nan_and_no_field_is_unknown() -> None:
     with pytest.raises(ValidationError):
         results.MeasureValue(mean=math.nan, low=None, high=None, values=())

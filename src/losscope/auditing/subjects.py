@@ -21,11 +21,9 @@ from losscope.losses.foreign.building import (
     FILLED,
     ForeignLoss,
     defaults,
-    load_plain_state,
-    parts_of,
-    plain_state,
 )
 from losscope.losses.foreign.sources import permit
+from losscope.losses.foreign.state import load_plain_state, parts_of, plain_state
 from losscope.pairs import KINDS, Pairs, Relation, normalise, pair_distances, reduce
 from losscope.pairs.sampling import sample
 

@@ -421,39 +421,3 @@ def _rounds(labels: Tensor) -> list[tuple[Tensor, Tensor]]:
         has = size > first + 1
         found.append((order[has & (rank == first)], order[has & (rank == first + 1)]))
     return found
-
-
-def plain_state(module: nn.Module) -> dict[str, Any]:
-    """What a module keeps between calls beside its parameters, as tensors and plain values.
-
-    Buffers, and the numbers and tensors among its attributes (a queue's place, a moving mean), so that a
-    checkpoint that reads no pickled code can hold it.
-    """
-    kept: dict[str, Any] = {}
-    for path, part in module.named_modules():
-        own = {f"buffer/{name}": value.detach() for name, value in part._buffers.items() if value is not None}
-        own |= {
-            f"value/{name}": value.detach() if isinstance(value, Tensor) else value
-            for name, value in vars(part).items()
-            # Exact types: a numpy number is a float too, and only pickle can hold it.
-            if not name.startswith("_") and (isinstance(value, Tensor) or type(value) in (bool, int, float))
-        }
-        kept |= {f"{path}/{name}": value for name, value in own.items()}
-    return kept
-
-
-def load_plain_state(module: nn.Module, kept: dict[str, Any]) -> None:
-    """Go on from what ``plain_state`` kept."""
-    parts = dict(module.named_modules())
-    for key, value in kept.items():
-        path, kind, name = key.rsplit("/", 2)
-        part = parts[path]
-        if kind == "buffer":
-            part._buffers[name] = value.clone()
-        else:
-            setattr(part, name, value.clone() if isinstance(value, Tensor) else value)
-
-
-def parts_of(loss: ForeignLoss) -> dict[str, nn.Parameter]:
-    """The loss's own trainable parameters by name."""
-    return {name: value for name, value in loss.named_parameters() if value.requires_grad}

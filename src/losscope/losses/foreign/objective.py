@@ -14,8 +14,9 @@ from torch.func import functional_call
 
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run, seed_of
-from losscope.losses.foreign.building import ForeignLoss, load_plain_state, parts_of, plain_state
+from losscope.losses.foreign.building import ForeignLoss
 from losscope.losses.foreign.sources import origin
+from losscope.losses.foreign.state import load_plain_state, parts_of, plain_state
 from losscope.losses.objective import Hyperparameter, Objective, Traits
 from losscope.pairs import Labels, Relation, Terms
 

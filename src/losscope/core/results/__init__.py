@@ -1,0 +1,106 @@
+"""What losscope finds, as frozen, strict values: what statistics return, and what tables, pages and ``--json`` show.
+
+``--json`` is the serialisation of one of these types and nothing else. A number that does not exist is None, never
+NaN. A sentence is made from these fields in ``losscope.core.wording`` and is never read back: whatever a sentence
+depends on is a field. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from losscope.core.quantities import Better, Scale
+from losscope.core.results.audits import AuditLine, AuditResult, Exponents, ForceProfile, Growth, StepCost
+from losscope.core.results.base import SCHEMA, Document, Frozen, Number
+from losscope.core.results.benches import BenchGrowth, BenchProvenance, BenchResult, BenchRow
+from losscope.core.results.comparisons import (
+    Comparison,
+    Ground,
+    NotComparable,
+    PairVerdict,
+    PublishedValue,
+    Recommendation,
+    Result,
+    Undecided,
+)
+from losscope.core.results.documents import schemas
+from losscope.core.results.embeddings import Embedding
+from losscope.core.results.origins import DataDescription, Provenance
+from losscope.core.results.plans import CellPlan, DesignPlan, ReproductionPlan, StudyPlan
+from losscope.core.results.reproductions import (
+    ClaimReason,
+    ClaimVerdict,
+    ClaimWord,
+    Control,
+    ControlDescription,
+    Reproduction,
+    RiskRow,
+    StudyLink,
+    TuningRisk,
+)
+from losscope.core.results.sides import (
+    BaselineResult,
+    Edge,
+    Failure,
+    LossResult,
+    MeasureValue,
+    Settings,
+    SideResult,
+    Trial,
+    Tuned,
+)
+from losscope.core.results.views import EmbeddingMap, Evidence, Viewed
+
+__all__ = [
+    "SCHEMA",
+    "AuditLine",
+    "AuditResult",
+    "BaselineResult",
+    "BenchGrowth",
+    "BenchProvenance",
+    "BenchResult",
+    "BenchRow",
+    "Better",
+    "CellPlan",
+    "ClaimReason",
+    "ClaimVerdict",
+    "ClaimWord",
+    "Comparison",
+    "Control",
+    "ControlDescription",
+    "DataDescription",
+    "DesignPlan",
+    "Document",
+    "Edge",
+    "Embedding",
+    "EmbeddingMap",
+    "Evidence",
+    "Exponents",
+    "Failure",
+    "ForceProfile",
+    "Frozen",
+    "Ground",
+    "Growth",
+    "LossResult",
+    "MeasureValue",
+    "NotComparable",
+    "Number",
+    "PairVerdict",
+    "Provenance",
+    "PublishedValue",
+    "Recommendation",
+    "Reproduction",
+    "ReproductionPlan",
+    "Result",
+    "RiskRow",
+    "Scale",
+    "Settings",
+    "SideResult",
+    "StepCost",
+    "StudyLink",
+    "StudyPlan",
+    "Trial",
+    "Tuned",
+    "TuningRisk",
+    "Undecided",
+    "Viewed",
+    "schemas",
+]

@@ -1,0 +1,195 @@
+"""A comparison: the tested and described pairs, the recommendation, and the whole of it."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from losscope.core.quantities import Scale
+from losscope.core.results.base import Frozen, Number
+from losscope.core.results.origins import DataDescription, Provenance
+from losscope.core.results.sides import BaselineResult, LossResult, Settings, SideResult
+from losscope.core.results.views import Viewed
+from losscope.core.spec import Protocol
+
+PairVerdict = Literal[
+    "failed", "not_comparable", "too_few_seeds", "equivalent", "higher", "lower", "unresolved"
+]
+Undecided = Literal["corrected_p", "both_directions", "unclear_order"]
+"""Why a test that could reach the level did not: the correction, the interval, or the order of epochs."""
+Ground = Literal["train_nothing", "beats_reference", "reference_unbeaten", "open", "single", "undirected"]
+"""What a recommendation rests on; ``Recommendation`` describes each."""
+
+
+class NotComparable(Frozen):
+    """Why two sides have no verdict on a measure, or no number at all.
+
+    ``why``: ``form`` (raw values of unlike loss forms), ``hinge`` (only hinge losses have the measure), ``floor``
+    (a loss with a positive floor has none), ``no_value`` (of ``names``, or none at all), ``no_pair`` (no seed has
+    a value of both), ``splits`` (measured on two parts of the data), ``not_positive`` (a value that is not above
+    0 has no log ratio), ``unreached`` (epochs that not every run reached: compared by order),
+    ``no_correlation``. ``names``: the forms, splits or sides, in this order.
+    """
+
+    why: Literal[
+        "form",
+        "hinge",
+        "floor",
+        "no_value",
+        "no_pair",
+        "splits",
+        "not_positive",
+        "unreached",
+        "no_correlation",
+    ]
+    names: tuple[str, ...] = ()
+
+
+class Comparison(Frozen):
+    """Side a against side b on one measure; the numbers are a minus b, on the log-ratio scale log(a/b).
+
+    Attributes:
+        primary: whether this is a test of the goal's family, ``family`` its name. Others are described.
+        n: pairs with both values (unpaired: the smaller group); ``runs``, ``failed``: of a and of b.
+        missing: pairs whose runs ended without a value.
+        low, high: the interval for these data at level 1 − alpha.
+        low_data, high_data: the interval for data like these.
+        p_holm: p corrected for ``tests_in_family``.
+        p_attainable: the smallest corrected p that so many runs can reach.
+        order: of epochs that not every run reached: pairs in which a is later, b is later, and ties.
+        verdict: None for a described row.
+        better: which side is better, where the measure has a better direction and the verdict is one.
+        scope: ``these_data``, or ``data_like_these`` where the data are redrawn with each seed.
+        seeds_needed: seeds in all that would resolve it, at the next look.
+        seeds_testable: the fewest seeds that could be tested at the next look, for too few seeds.
+        reason: why there is no verdict or no number, if so; ``no_difference``: why there is no number.
+        undecided: why a test that could reach the level did not, for an unresolved row.
+        sentence: the row in words, made from the fields.
+    """
+
+    a: str
+    b: str
+    measure: str
+    scale: Scale
+    primary: bool
+    family: str | None
+    n: int
+    difference: Number | None
+    low: Number | None
+    high: Number | None
+    low_data: Number | None
+    high_data: Number | None
+    p: Number | None
+    p_holm: Number | None
+    p_attainable: Number | None
+    tests_in_family: int | None
+    look: int
+    alpha: Number
+    delta: Number
+    verdict: PairVerdict | None
+    better: Literal["a", "b"] | None
+    scope: Literal["these_data", "data_like_these"]
+    seeds_needed: int | None
+    paired: bool = True
+    runs: tuple[int, int] = (0, 0)
+    failed: tuple[int, int] = (0, 0)
+    missing: int = 0
+    mean_a: Number | None = None
+    mean_b: Number | None = None
+    sd: Number | None = None
+    smallest_p: Number = 1.0
+    order: tuple[int, int, int] | None = None
+    seeds_testable: int | None = None
+    reason: NotComparable | None = None
+    no_difference: NotComparable | None = None
+    undecided: Undecided | None = None
+    sentence: str = ""
+
+
+class Recommendation(Frozen):
+    """What to use for a goal: a loss, ``raw`` (train nothing), or None; and why, in three sentences.
+
+    Attributes:
+        measure: what decides.
+        ground: what the answer rests on. ``train_nothing``: no loss is shown to beat the raw inputs;
+            ``beats_reference``: the best of the losses shown better than the reference; ``reference_unbeaten``:
+            every other loss is shown worse; ``open``: neither holds; ``single``: one loss, held against the
+            baselines; ``undirected``: neither more nor less of the measure is better.
+        reference: the loss that the others were tested against.
+        ranking: the losses from the best mean to the worst, those without one last.
+        rests_on: the pair (a, b) of the family that the first sentence rests on.
+    """
+
+    goal: str | None
+    loss: str | None
+    sentences: tuple[str, ...] = ()
+    measure: str | None = None
+    ground: Ground | None = None
+    reference: str | None = None
+    ranking: tuple[str, ...] = ()
+    rests_on: tuple[str, str] | None = None
+
+
+class PublishedValue(Frozen):
+    """A published single value beside ours: inside the 95 % prediction interval of one further run, or by how much not."""
+
+    loss: str
+    measure: str
+    published: Number
+    mean: Number | None
+    low: Number | None
+    high: Number | None
+    inside: bool | None
+    outside_by: Number | None
+    held_out: Number | None
+    source: str
+
+
+class Result(Viewed):
+    """A comparison: data, protocol, sides, pairs, recommendation. What ``losscope compare --json`` prints.
+
+    >>> Result.model_fields["losses"].description is None
+    True
+    """
+
+    kind: ClassVar[str] = "comparison"
+    data: DataDescription
+    protocol: Protocol | None
+    seeds: tuple[int, ...]
+    goal: str
+    unpaired: bool = False
+    losses: tuple[LossResult, ...]
+    baselines: tuple[BaselineResult, ...]
+    settings: tuple[Settings, ...] = ()
+    paired: tuple[Comparison, ...]
+    recommendation: Recommendation
+    published: tuple[PublishedValue, ...] = ()
+    notes: tuple[str, ...] = ()
+    store: str | None = None
+    study: str | None = None
+    report_file: str | None = Field(default=None, alias="report")
+    provenance: Provenance = Provenance()
+
+    def side(self, name: str) -> SideResult:
+        """The loss or baseline of a name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for found in self.sides:
+            if found.name == name:
+                return found
+        raise KeyError(name)
+
+    @property
+    def sides(self) -> tuple[SideResult, ...]:
+        """The losses, then the baselines."""
+        return (*self.losses, *self.baselines)
+
+    def verdicts(self) -> tuple[Comparison, ...]:
+        """The tested pairs: the family of the goal's primary measure."""
+        return tuple(row for row in self.paired if row.primary)
+
+    def __str__(self) -> str:
+        return " ".join(self.recommendation.sentences)

@@ -1,0 +1,30 @@
+"""Every kind of document, and its JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from losscope.core.results.audits import AuditResult
+from losscope.core.results.benches import BenchResult
+from losscope.core.results.comparisons import Result
+from losscope.core.results.embeddings import Embedding
+from losscope.core.results.plans import ReproductionPlan, StudyPlan
+from losscope.core.results.reproductions import Reproduction, TuningRisk
+from losscope.core.results.stores import StoreCheck
+
+
+def schemas() -> Mapping[str, dict[str, Any]]:
+    """The JSON Schema of each document by its kind, as ``docs/schemas`` holds them."""
+    documents = (
+        Result,
+        Reproduction,
+        StudyPlan,
+        ReproductionPlan,
+        AuditResult,
+        BenchResult,
+        Embedding,
+        StoreCheck,
+        TuningRisk,
+    )
+    return {document.kind: document.model_json_schema(mode="serialization") for document in documents}

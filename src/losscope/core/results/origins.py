@@ -1,0 +1,42 @@
+"""Where numbers come from: the data as they were read, and the command, versions and machine."""
+
+from __future__ import annotations
+
+from losscope.core.results.base import Frozen, Number
+
+
+class Provenance(Frozen):
+    """Where numbers come from: the command that makes them again, versions, machine and times.
+
+    A field that differs between the runs of a study is a tuple of its values.
+    """
+
+    command: str | None = None
+    losscope: str | tuple[str, ...] | None = None
+    python: str | tuple[str, ...] | None = None
+    torch: str | tuple[str, ...] | None = None
+    numpy: str | tuple[str, ...] | None = None
+    machine: str | tuple[str, ...] | None = None
+    host: str | tuple[str, ...] | None = None
+    device: str | tuple[str, ...] | None = None
+    threads: str | tuple[str, ...] | None = None
+    runs: int | None = None
+    seconds: Number | None = None
+
+
+class DataDescription(Frozen):
+    """The data as they were read: what they are, how many, and where they come from."""
+
+    name: str
+    title: str
+    kind: str
+    described: str
+    edition: str = ""
+    classes: int | None = None
+    licence: str = ""
+    origin: str = ""
+    generated: bool = False
+    disjoint: bool = False
+    notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    digest: str | None = None

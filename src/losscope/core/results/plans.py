@@ -1,0 +1,76 @@
+"""What a study or a reproduction would cost, and what its number of seeds can show."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from losscope.core.results.base import Document, Frozen, Number
+
+
+class DesignPlan(Frozen):
+    """What a number of seeds can show: the tests of the family and the smallest corrected p that it can reach."""
+
+    tests_in_family: int
+    look: int
+    alpha: Number
+    seeds: int
+    p_attainable: Number
+    minimal_seeds: int | None
+    enough: bool
+    sentence: str
+
+
+class StudyPlan(Document):
+    """What a study would cost and could show. What ``losscope compare --dry-run --json`` prints."""
+
+    kind: ClassVar[str] = "plan"
+    data: str
+    runs: int
+    stored: int
+    populations: int
+    epochs_left: int
+    tuning_runs: int
+    tests_in_family: int
+    look: int
+    alpha: Number
+    seeds: int
+    p_attainable: Number
+    minimal_seeds: int | None
+    enough: bool
+    sentence: str
+
+
+class CellPlan(Frozen):
+    """What one cell of a reproduction will cost, and how many claims it tests at most."""
+
+    data: str
+    protocol: str
+    role: str
+    runs: int
+    seconds: Number
+    tests_in_family: int | None = None
+    reduced: str | None = None
+
+
+class ReproductionPlan(Document):
+    """What a reproduction will cost and can show. What ``losscope reproduce --dry-run --json`` prints."""
+
+    kind: ClassVar[str] = "reproduction plan"
+    paper: str
+    full: bool
+    cells: tuple[CellPlan, ...]
+    runs: int
+    runs_left: int
+    seconds: Number
+    core_seconds: Number
+    cores: int
+    notes: tuple[str, ...] = ()
+    tests_in_family: int
+    look: int
+    alpha: Number
+    seeds: int
+    p_attainable: Number
+    minimal_seeds: int | None
+    enough: bool
+    sentence: str
+    said: str

@@ -1,0 +1,109 @@
+"""What was measured of each loss, baseline or closed form, and how tuning chose its numbers."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from losscope.core.facts import Value
+from losscope.core.results.base import Frozen, Number
+from losscope.core.spec import LossSpec
+
+
+class MeasureValue(Frozen):
+    """One measure of one side: the mean over seeds, its 95 % t interval, and the value of each seed.
+
+    ``values``: one per seed in the order of the seeds, None for a run that failed or has no value. ``split``:
+    the part of the data that it is measured on.
+    """
+
+    mean: Number | None
+    low: Number | None
+    high: Number | None
+    values: tuple[Number | None, ...]
+    split: str | None = None
+    unit: str = ""
+
+
+class Failure(Frozen):
+    """A run that did not end: its seed and why."""
+
+    seed: int
+    reason: str
+
+
+class Edge(Frozen):
+    """A chosen number on the edge of what was tried: a wider search could change it."""
+
+    name: str
+    value: Value
+
+
+class Trial(Frozen):
+    """One trial of tuning: its numbers, its best epoch, and its mean validation score there (None: it failed)."""
+
+    hyperparameters: dict[str, Value]
+    reduction: str | None = None
+    learning_rate: Number | None = None
+    score: Number | None = None
+    epoch: int | None = None
+    failed: int = 0
+    runs: tuple[str, ...] = ()
+
+
+class Tuned(Frozen):
+    """What tuning chose for a loss: its numbers, the epoch, the validation score, and the edges that it lies on."""
+
+    hyperparameters: dict[str, Value]
+    reduction: str | None = None
+    learning_rate: Number | None = None
+    checkpoint: int | None = None
+    score: Number | None = None
+    trials: int = 0
+    diverged: int = 0
+    edge: tuple[Edge, ...] = ()
+
+
+class Settings(Frozen):
+    """The numbers of a loss that a verdict is conditional on.
+
+    ``loss``: the loss's label. ``name``: how sentences call it: its registered name, or the label of a foreign
+    loss. ``tuned``: None where it is not known, as for anyone's own runs.
+    """
+
+    loss: str
+    name: str
+    hyperparameters: dict[str, Value] = Field(default_factory=dict)
+    reduction: str | None = None
+    tuned: bool | None = None
+
+
+class SideResult(Frozen):
+    """What was measured of a loss, a baseline or a closed form."""
+
+    name: str
+    measures: dict[str, MeasureValue] = Field(default_factory=dict)
+    failed: int = 0
+    failures: tuple[Failure, ...] = ()
+    runs: tuple[str, ...] = ()
+
+    def mean(self, measure: str) -> float | None:
+        """The mean of a measure, None where there is none."""
+        found = self.measures.get(measure)
+        return None if found is None else found.mean
+
+    def interval(self, measure: str) -> tuple[float | None, float | None]:
+        """The ends of a measure's 95 % interval over seeds, None where there are none."""
+        found = self.measures.get(measure)
+        return (None, None) if found is None else (found.low, found.high)
+
+
+class LossResult(SideResult):
+    """A loss: its whole identity, how it was chosen, and what was measured."""
+
+    spec: LossSpec | None = None
+    tuned: Tuned | None = None
+    trials: tuple[Trial, ...] = ()
+
+
+class BaselineResult(SideResult):
+    """A side that no loss trains: ``raw``, ``untrained``, or a closed form."""

@@ -1,0 +1,103 @@
+"""Documents with a table and a page, and what a page draws besides their numbers."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import PrivateAttr
+
+from losscope.core.results.base import Document
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingMap:
+    """Embeddings on their two leading principal components.
+
+    Attributes:
+        xy: the points, (n, 2).
+        labels: their classes, (n,); −1 is the background.
+        explained: the share of the variance on each axis, (2,), where it is known.
+    """
+
+    xy: np.ndarray
+    labels: np.ndarray
+    explained: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a page draws besides the numbers of its document.
+
+    Attributes:
+        traces: one row per loss, seed, split, epoch and name with its value, in columns of these names.
+        detail: arrays of each loss by name, such as ``per_class/intra_variance`` (seeds, classes) with
+            ``per_class/label`` (classes,).
+        maps: a map of each loss's test embeddings.
+    """
+
+    traces: pd.DataFrame | None = None
+    detail: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    maps: Mapping[str, EmbeddingMap] = field(default_factory=dict)
+
+
+class Viewed(Document):
+    """A document with a table and a page.
+
+    The views are made by ``losscope.reporting``, which stands above this module: it is imported when a view is
+    asked for, and here alone.
+    """
+
+    _evidence: Evidence | None = PrivateAttr(default=None)
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """The curves, arrays and maps that the page draws besides the numbers, where there are any."""
+        return self._evidence
+
+    def with_evidence(self, evidence: Evidence | None) -> Self:
+        """The same document, its page drawn with curves, per-class arrays and maps. The JSON text is unchanged."""
+        copied = self.model_copy()
+        copied._evidence = evidence
+        return copied
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are of one type with equal fields: what ``--json`` shows, and not what the page draws besides."""
+        return type(other) is type(self) and self.__dict__ == other.__dict__
+
+    def json(self) -> str:  # type: ignore[override]
+        """The JSON text that ``--json`` prints."""
+        return self.json_text()
+
+    def table(self, format: str = "rich") -> Any:
+        """The summary as a table: ``rich`` (printable in a terminal), or text as ``text``, ``md``, ``latex``, ``csv``.
+
+        Raises:
+            LosscopeError: a format that the document does not have; the error names those that there are.
+        """
+        return _views().table(self, format)
+
+    def page(self) -> str:
+        """The page as the text of one HTML file."""
+        text: str = _views().page(self)
+        return text
+
+    def report(self, path: str | Path) -> Path:
+        """Write the page to a file, and its folder where there is none; gives the path.
+
+        Raises:
+            LosscopeError: the file cannot be written.
+        """
+        written: Path = _views().report(self, path)
+        return written
+
+
+def _views() -> Any:
+    return importlib.import_module("losscope.reporting.views")
