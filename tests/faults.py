@@ -1,4 +1,4 @@
-"""Losses with one planted fault each, and the sound one they were made from; ``losscope audit`` names the fault."""
+"""Losses with one planted fault each, and the sound one they come from; ``losscope audit`` names each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sound(embeddings: Tensor, labels: Tensor, margin: float = 0.5) -> Tensor:
 
 
 def label_blind_broadcast(embeddings: Tensor, labels: Tensor, margin: float = 0.5) -> Tensor:
-    """A (P,1) distance against a (P,) label broadcasts to P×P: the loss sees how many pairs are alike, not which."""
+    """A (P,1) distance against a (P,) label broadcasts to P×P: the loss sees only how many are alike."""
     a, b, same = pairs(embeddings, labels)
     d = (a - b).norm(dim=1, keepdim=True)
     value = same * d.square() + ~same * (margin - d).clamp_min(0).square()
@@ -43,7 +43,7 @@ def sqrt_at_zero(embeddings: Tensor, labels: Tensor, margin: float = 0.5) -> Ten
 
 
 def sqrt_on_the_diagonal(embeddings: Tensor, labels: Tensor, margin: float = 0.5) -> Tensor:
-    """The same over a B×B table, whose diagonal is 0 in every batch: masking the value does not mask the slope."""
+    """The same over a B×B table, whose diagonal is 0 in every batch: masking the value leaves the slope."""
     z = normalize(embeddings, dim=1)
     d = (z[:, None] - z[None]).square().sum(-1).sqrt()
     same = labels[:, None] == labels[None]

@@ -1,8 +1,9 @@
-"""Mutation fuzzing of every reader: ``make fuzz`` or ``python tests/fuzz.py --minutes 2 --readers npz,csv --seed 1``.
+"""Mutation fuzzing of every reader: ``make fuzz``, or ``python tests/fuzz.py --minutes 2 --readers npz,csv``.
 
-Good files of each kind are made, damaged at random, and read in a child process with bounded memory and time. A child
-may end in two ways only: a value, or a LosscopeError (one sentence). Everything else is a finding: another exception,
-more than 2 GiB, more than 10 seconds. Findings are kept with their bytes under ``--out``; the exit code is 1 if any.
+Good files of each kind are made, damaged at random, and read in a child process with bounded memory and time.
+A child may end in two ways only: a value, or a LosscopeError (one sentence). Everything else is a finding:
+another exception, more than 2 GiB, more than 10 seconds. Findings are kept with their bytes under ``--out``;
+the exit code is 1 if there are any.
 """
 
 from __future__ import annotations
@@ -258,8 +259,14 @@ def readers() -> dict[str, Reader]:
     csv, tsv, parquet, lists = table()
     judged_csv, judged_parquet = scores()
     run = stored_run()
-    toml = b'data = "digits"\nlosses = ["triplet(margin=0.2)", "contrastive"]\nseeds = 10\n[options]\nlimit = 100\n'
-    specs = b"triplet(margin=0.2, tuples='hard'),contrastive,info_nce(temperature=0.1),pml:TripletMarginLoss(margin=0.1)"
+    toml = (
+        b'data = "digits"\nlosses = ["triplet(margin=0.2)", "contrastive"]\nseeds = 10\n'
+        b"[options]\nlimit = 100\n"
+    )
+    specs = (
+        b"triplet(margin=0.2, tuples='hard'),contrastive,info_nce(temperature=0.1),"
+        b"pml:TripletMarginLoss(margin=0.1)"
+    )
     found = {
         "toml": Reader([("study.toml", toml)], study),
         "loss": Reader([("loss.txt", specs)], loss_text),

@@ -1,4 +1,4 @@
-"""The study files in ``examples``: they are read, their names exist, and each says its cost and what to expect."""
+"""The study files in ``examples``: they are read, their names exist, and each says its cost and result."""
 
 from __future__ import annotations
 

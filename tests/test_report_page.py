@@ -419,7 +419,8 @@ from losscope.reporting import Cell, Context, Grid, Section, fragment
 def seeds_used(context: Context) -> Section:
     \"\"\"How many seeds each loss had.\"\"\"
     rows = [[side.name, Cell(str(context.seeds), title="seeds")] for side in context.result.losses]
-    return Section("Seeds used", html=fragment("bullets", ["a < b"]), table=Grid("Seeds", ["loss", "n"], rows))
+    bullets = fragment("bullets", ["a < b"])
+    return Section("Seeds used", html=bullets, table=Grid("Seeds", ["loss", "n"], rows))
 
 
 @register("section", "where", order=1, of="any")
@@ -512,7 +513,8 @@ def test_torch_and_plotly_objects_stay_out():
         "from losscope.reporting import page, tables\n"
         "result = fixture.result(2); text = page.render(result, fixture.evidence(result, 2))\n"
         "tables.render(result, 'latex'); assert 'Plotly' in text\n"
-        "print([name for name in ('torch', 'matplotlib', 'plotly.graph_objs._figure') if name in sys.modules])"
+        "print([name for name in ('torch', 'matplotlib', 'plotly.graph_objs._figure')"
+        " if name in sys.modules])"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent)], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""The typed results: strict to write, tolerant to read, and their JSON Schema as the documentation holds it."""
+"""The typed results: strict to write, tolerant to read, and their JSON Schema as ``docs`` holds it."""
 
 from __future__ import annotations
 

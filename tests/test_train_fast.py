@@ -1,4 +1,4 @@
-"""What makes training fast changes no number: the fused kernel, its replacement, and torch's own Adam agree."""
+"""What makes training fast changes no number: the fused kernel, its stand-in and torch's Adam agree."""
 
 from __future__ import annotations
 

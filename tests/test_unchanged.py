@@ -1,8 +1,8 @@
 """Small studies give the numbers that they gave before the upper floors were rebuilt (commit bf27ece).
 
-``tests/golden`` holds those numbers in seven digits. What is only arithmetic on given numbers (``judge``) is compared
-closely; what is trained, within what another processor's rounding changes in two epochs. One kind of number was wrong and is mended in
-them: ``seeds_needed``, too large where the power of a test came out as NaN.
+``tests/golden`` holds those numbers in seven digits. What is only arithmetic on given numbers (``judge``) is
+compared closely; what is trained, within what another processor's rounding changes in two epochs. One kind of
+number was wrong and is mended in them: ``seeds_needed``, too large where the power of a test came out as NaN.
 """
 
 from __future__ import annotations

@@ -90,8 +90,8 @@ def read(store: Store, name: str) -> Result:
         if not absent:
             raise
         raise LosscopeError(
-            f"{error}; the study was made with the plugins {', '.join(absent)}: if you trust them, give them again "
-            f"with --plugin"
+            f"{error}; the study was made with the plugins {', '.join(absent)}: if you trust them, give them "
+            f"again with --plugin"
         ) from None
 
 

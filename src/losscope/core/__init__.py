@@ -1,1 +1,1 @@
-"""What every room stands on: errors, the registry, quantities, specifications, results and wording. Imports no torch."""
+"""What every room stands on: errors, the registry, quantities, specifications, results, wording. No torch."""

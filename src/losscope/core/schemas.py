@@ -1,4 +1,4 @@
-"""The JSON Schemas of what ``--json`` prints, written as files: ``python -m losscope.core.schemas docs/schemas``."""
+"""The JSON Schemas of ``--json``, written as files: ``python -m losscope.core.schemas docs/schemas``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Files that outlive a crash: written whole and synced, sealed with a checksum, and checked when they are read.
+"""Files that outlive a crash: written whole and synced, sealed with a checksum, and checked when read.
 
-A sealed JSON file ends with the SHA-256 of its own bytes, taken with zeros in the checksum's place, so that any
-altered byte is noticed. Nothing here imports torch.
+A sealed JSON file ends with the SHA-256 of its own bytes, taken with zeros in the checksum's place, so that
+any altered byte is noticed. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def read_bytes(path: Path) -> bytes:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a folder for one process at a time; others wait. Where the system has no locks, nothing is held."""
+    """Hold a folder for one process at a time; others wait. A system without locks holds nothing."""
     try:
         import fcntl
     except ImportError:

@@ -1,9 +1,10 @@
 """Where runs are kept: one folder a run, complete or absent.
 
-A record is plain: a specification, final measures, an epoch trace as rows, named arrays, and optionally weights and
-test embeddings. A folder is written under a temporary name, synced, and renamed, ``run.json`` last, which holds the
-SHA-256 of every file; a crash or a power cut leaves nothing half-written, and two drivers of one store do not harm
-each other. What was altered since is noticed when it is read. Nothing here imports torch.
+A record is plain: a specification, final measures, an epoch trace as rows, named arrays, and optionally
+weights and test embeddings. A folder is written under a temporary name, synced, and renamed, ``run.json``
+last, which holds the SHA-256 of every file; a crash or a power cut leaves nothing half-written, and two
+drivers of one store do not harm each other. What was altered since is noticed when it is read. Nothing here
+imports torch.
 """
 
 from __future__ import annotations
@@ -53,9 +54,10 @@ AGAIN = "run the command that made it again: it is set aside and run again"
 class Record:
     """What one run yields.
 
-    ``status``: ``complete``; ``diverged``, where the numbers of the training left the finite ones; ``failed``, where
-    the machine or the code stopped it. ``measures``: split -> name -> number, NaN where a value does not exist.
-    ``trace``: rows (split, epoch, name, value). ``arrays``: name -> array, one entry per class, query or epoch.
+    ``status``: ``complete``; ``diverged``, where the numbers of the training left the finite ones;
+    ``failed``, where the machine or the code stopped it. ``measures``: split -> name -> number, NaN where a
+    value does not exist. ``trace``: rows (split, epoch, name, value). ``arrays``: name -> array, one entry
+    per class, query or epoch.
     ``weights``: the trained parameters, ``epochs`` those after every epoch, (E, *shape).
     """
 
@@ -286,7 +288,7 @@ class Store:
         write_bytes(folder / "run.json", sealed(head))
 
     def set_damaged_aside(self, run_ids: Iterable[str]) -> list[str]:
-        """Check runs whole, and put those that were altered, cut or emptied into ``damaged/``; what was found, in words.
+        """Check runs whole, and put altered, cut or emptied ones into ``damaged/``; what was found, in words.
 
         A driver calls this before it trains, so that what is put aside is run again.
         """
@@ -376,7 +378,7 @@ class Store:
 
     @contextlib.contextmanager
     def study_lock(self, study: str) -> Iterator[None]:
-        """Hold a study's folder while its files are written: two drivers of one study write one after the other."""
+        """Hold a study's folder while its files are written: two drivers of a study write in turn."""
         with disk_errors(self.root), locked(self.root / "studies" / study):
             yield
 

@@ -1,8 +1,8 @@
-"""What losscope finds, as frozen, strict values: what statistics return, and what tables, pages and ``--json`` show.
+"""What losscope finds, as frozen, strict values, which statistics return and pages and ``--json`` show.
 
-``--json`` is the serialisation of one of these types and nothing else. A number that does not exist is None, never
-NaN. A sentence is made from these fields in ``losscope.core.wording`` and is never read back: whatever a sentence
-depends on is a field. Nothing here imports torch.
+``--json`` is the serialisation of one of these types and nothing else. A number that does not exist is None,
+never NaN. A sentence is made from these fields in ``losscope.core.wording`` and is never read back: whatever
+a sentence depends on is a field. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from losscope.core.results.sides import (
     Trial,
     Tuned,
 )
+from losscope.core.results.stores import StoreCheck, StoreProblem
 from losscope.core.results.views import EmbeddingMap, Evidence, Viewed
 
 __all__ = [
@@ -95,6 +96,8 @@ __all__ = [
     "Settings",
     "SideResult",
     "StepCost",
+    "StoreCheck",
+    "StoreProblem",
     "StudyLink",
     "StudyPlan",
     "Trial",

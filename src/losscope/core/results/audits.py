@@ -10,7 +10,7 @@ from losscope.core.results.base import Document, Frozen, Number
 
 
 class AuditLine(Frozen):
-    """One check of a loss: whether it passed (None: it does not apply, or could not tell), and what that means."""
+    """One check of a loss: whether it passed (None: it does not apply, or cannot tell) and what it means."""
 
     check: str
     passed: bool | None
@@ -31,7 +31,7 @@ class ForceProfile(Frozen):
 
 
 class StepCost(Frozen):
-    """What a step of ``size`` rows costs: seconds, the most bytes held at once, and the numbers written in all."""
+    """What a step of ``size`` rows costs: seconds, the most bytes held at once, and numbers written."""
 
     size: int
     seconds: Number

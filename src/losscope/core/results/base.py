@@ -1,4 +1,4 @@
-"""What every result is made of: frozen values whose numbers are finite, and documents that name their schema."""
+"""What every result is made of: frozen values with finite numbers, and documents that name their schema."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Document(Frozen):
         schema = found.get("schema") if isinstance(found, dict) else None
         if schema != SCHEMA:
             raise LosscopeError(
-                f"{where} has the JSON schema {schema}; this losscope reads schema {SCHEMA}: make it again with "
-                f"losscope report on the folder that its runs are in"
+                f"{where} has the JSON schema {schema}; this losscope reads schema {SCHEMA}: make it again "
+                f"with losscope report on the folder that its runs are in"
             )
         try:
             return cls.model_validate(found, extra="ignore")

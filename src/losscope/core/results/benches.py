@@ -14,7 +14,7 @@ class BenchRow(Frozen):
         work: what is measured. ``size``: anchors of the batch, or members of the population.
         side: whose implementation; ``loss``: how it names the loss; ``version``: of its library.
         seconds: the median of a step (training: of an epoch).
-        peak_bytes: the most that its process holds; ``step_bytes``: of it, beyond what was held before the step.
+        peak_bytes: the most that its process holds; ``step_bytes``: the part of it that the step added.
         ratio: its time over ours (training: over the plain loop, or over one member); ``ratio_low``,
             ``ratio_high``: a 95 % interval over rounds (training: the quartiles).
         rounds: how often it was measured.
@@ -46,7 +46,7 @@ class BenchRow(Frozen):
 
 
 class BenchGrowth(Frozen):
-    """The power of the batch size that a side's time grows with; None where fewer than two sizes were measured."""
+    """The power of the batch size that a side's time grows with; None for fewer than two sizes."""
 
     work: str
     side: str | None

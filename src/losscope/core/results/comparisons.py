@@ -25,11 +25,11 @@ Ground = Literal["train_nothing", "beats_reference", "reference_unbeaten", "open
 class NotComparable(Frozen):
     """Why two sides have no verdict on a measure, or no number at all.
 
-    ``why``: ``form`` (raw values of unlike loss forms), ``hinge`` (only hinge losses have the measure), ``floor``
-    (a loss with a positive floor has none), ``no_value`` (of ``names``, or none at all), ``no_pair`` (no seed has
-    a value of both), ``splits`` (measured on two parts of the data), ``not_positive`` (a value that is not above
-    0 has no log ratio), ``unreached`` (epochs that not every run reached: compared by order),
-    ``no_correlation``. ``names``: the forms, splits or sides, in this order.
+    ``why``: ``form`` (raw values of unlike loss forms), ``hinge`` (only hinge losses have the measure),
+    ``floor`` (a loss with a positive floor has none), ``no_value`` (of ``names``, or none at all),
+    ``no_pair`` (no seed has a value of both), ``splits`` (measured on two parts of the data),
+    ``not_positive`` (a value that is not above 0 has no log ratio), ``unreached`` (epochs that not every run
+    reached: compared by order), ``no_correlation``. ``names``: the forms, splits or sides, in this order.
     """
 
     why: Literal[
@@ -113,9 +113,9 @@ class Recommendation(Frozen):
     Attributes:
         measure: what decides.
         ground: what the answer rests on. ``train_nothing``: no loss is shown to beat the raw inputs;
-            ``beats_reference``: the best of the losses shown better than the reference; ``reference_unbeaten``:
-            every other loss is shown worse; ``open``: neither holds; ``single``: one loss, held against the
-            baselines; ``undirected``: neither more nor less of the measure is better.
+            ``beats_reference``: the best of the losses shown better than the reference;
+            ``reference_unbeaten``: every other loss is shown worse; ``open``: neither holds; ``single``: one
+            loss, held against the baselines; ``undirected``: neither more nor less of the measure is better.
         reference: the loss that the others were tested against.
         ranking: the losses from the best mean to the worst, those without one last.
         rests_on: the pair (a, b) of the family that the first sentence rests on.
@@ -132,7 +132,7 @@ class Recommendation(Frozen):
 
 
 class PublishedValue(Frozen):
-    """A published single value beside ours: inside the 95 % prediction interval of one further run, or by how much not."""
+    """A published value beside ours: whether the 95 % prediction interval of one further run holds it."""
 
     loss: str
     measure: str

@@ -10,7 +10,7 @@ from losscope.core.results.base import Document, Number
 class Embedding(Document):
     """Features of a data set by a frozen backbone. What ``losscope embed --json`` prints.
 
-    ``key``: of the features in the cache. ``cached``: whether they were there before. ``folder``: where they lie.
+    ``key``: of the features in the cache. ``cached``: whether they were there before. ``folder``: where.
     """
 
     kind: ClassVar[str] = "embedding"

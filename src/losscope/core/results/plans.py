@@ -8,7 +8,7 @@ from losscope.core.results.base import Document, Frozen, Number
 
 
 class DesignPlan(Frozen):
-    """What a number of seeds can show: the tests of the family and the smallest corrected p that it can reach."""
+    """What a number of seeds can show: the tests of the family and the smallest corrected p within reach."""
 
     tests_in_family: int
     look: int

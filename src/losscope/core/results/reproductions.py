@@ -22,9 +22,10 @@ class ClaimReason(Frozen):
 
     ``why``: ``stated`` (``text``, by the claim itself), ``not_measured``, ``failed`` (``count`` of ``total``
     runs), ``no_value`` (in ``count`` of ``total`` pairs or runs), ``not_comparable`` (``bar`` says why),
-    ``too_few_seeds``, one of ``Undecided``, ``equivalent`` (within ±``delta``), ``other_sign``, ``no_size`` (the
-    published number cannot be tested, ``bar`` says why), ``outside`` (``published`` is outside the prediction
-    interval ``low`` to ``high``) or ``too_wide`` (that interval is). The numbers are on the claim's ``scale``.
+    ``too_few_seeds``, one of ``Undecided``, ``equivalent`` (within ±``delta``), ``other_sign``, ``no_size``
+    (the published number cannot be tested, ``bar`` says why), ``outside`` (``published`` is outside the
+    prediction interval ``low`` to ``high``) or ``too_wide`` (that interval is). The numbers are on the
+    claim's ``scale``.
     """
 
     why: Literal[
@@ -59,8 +60,8 @@ class ClaimVerdict(Frozen):
     """A claim of a paper on one data set under one protocol, or on all of the paper's data (``together``).
 
     ``expected`` and ``measured``, ``low``, ``high`` are differences, or ratios where ``scale`` is ``ratio``.
-    ``beyond``: the paper makes the claim on other data. ``cells``: the paper's data sets, ``run`` those that were
-    run and ``verdict_run`` the verdict on these, for a row that sums up.
+    ``beyond``: the paper makes the claim on other data. ``cells``: the paper's data sets, ``run`` those that
+    were run and ``verdict_run`` the verdict on these, for a row that sums up.
     """
 
     id: str
@@ -149,8 +150,8 @@ class StudyLink(Frozen):
 class Reproduction(Viewed):
     """Every claim of a paper with its verdict, and the controls. What ``losscope reproduce --json`` prints.
 
-    ``data``: the paper, and what was run of it. ``losses``: those that the paper is about. ``summary``: what came out,
-    in sentences. ``descriptions``: what each of the ``controls`` shows.
+    ``data``: the paper, and what was run of it. ``losses``: those that the paper is about. ``summary``: what
+    came out, in sentences. ``descriptions``: what each of the ``controls`` shows.
     """
 
     kind: ClassVar[str] = "reproduction"
@@ -176,7 +177,7 @@ class Reproduction(Viewed):
 
 
 class RiskRow(Frozen):
-    """How many of some studies of one loss under two names told the names apart; ``rate`` with its 95 % interval."""
+    """How many studies of one loss under two names told them apart; ``rate`` with its 95 % interval."""
 
     label: str
     data: str

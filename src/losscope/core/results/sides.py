@@ -39,7 +39,7 @@ class Edge(Frozen):
 
 
 class Trial(Frozen):
-    """One trial of tuning: its numbers, its best epoch, and its mean validation score there (None: it failed)."""
+    """One trial of tuning: its numbers, its best epoch and its mean score there, None if it failed."""
 
     hyperparameters: dict[str, Value]
     reduction: str | None = None
@@ -51,7 +51,7 @@ class Trial(Frozen):
 
 
 class Tuned(Frozen):
-    """What tuning chose for a loss: its numbers, the epoch, the validation score, and the edges that it lies on."""
+    """What tuning chose for a loss: its numbers, epoch and validation score, and any edges it lies on."""
 
     hyperparameters: dict[str, Value]
     reduction: str | None = None
@@ -66,8 +66,8 @@ class Tuned(Frozen):
 class Settings(Frozen):
     """The numbers of a loss that a verdict is conditional on.
 
-    ``loss``: the loss's label. ``name``: how sentences call it: its registered name, or the label of a foreign
-    loss. ``tuned``: None where it is not known, as for anyone's own runs.
+    ``loss``: the loss's label. ``name``: how sentences call it: its registered name, or the label of a
+    foreign loss. ``tuned``: None where it is not known, as for anyone's own runs.
     """
 
     loss: str

@@ -51,8 +51,8 @@ class Evidence:
 class Viewed(Document):
     """A document with a table and a page.
 
-    The views are made by ``losscope.reporting``, which stands above this module: it is imported when a view is
-    asked for, and here alone.
+    The views are made by ``losscope.reporting``, which stands above this module: it is imported when a view
+    is asked for, and here alone.
     """
 
     _evidence: Evidence | None = PrivateAttr(default=None)
@@ -63,13 +63,13 @@ class Viewed(Document):
         return self._evidence
 
     def with_evidence(self, evidence: Evidence | None) -> Self:
-        """The same document, its page drawn with curves, per-class arrays and maps. The JSON text is unchanged."""
+        """The same document, its page drawn with curves, per-class arrays and maps; the JSON is unchanged."""
         copied = self.model_copy()
         copied._evidence = evidence
         return copied
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are of one type with equal fields: what ``--json`` shows, and not what the page draws besides."""
+        """Whether both have one type and equal fields; what only the page draws does not count."""
         return type(other) is type(self) and self.__dict__ == other.__dict__
 
     def json(self) -> str:  # type: ignore[override]
@@ -77,7 +77,7 @@ class Viewed(Document):
         return self.json_text()
 
     def table(self, format: str = "rich") -> Any:
-        """The summary as a table: ``rich`` (printable in a terminal), or text as ``text``, ``md``, ``latex``, ``csv``.
+        """The summary as a table: ``rich`` (for a terminal), or ``text``, ``md``, ``latex`` or ``csv``.
 
         Raises:
             LosscopeError: a format that the document does not have; the error names those that there are.

@@ -30,7 +30,7 @@ UNDECIDED = {
 
 @dataclass(frozen=True)
 class Clause:
-    """What is said of a comparison, in parts, so that a page can set the evidence apart; ``str`` is the whole.
+    """What is said of a comparison, in parts, so that a page can set the evidence apart; ``str`` joins them.
 
     Attributes:
         claim: what is claimed.

@@ -189,8 +189,8 @@ def resting(margin: float | None, classes: int) -> str:
 def work(runs: int, populations: int, stored: int, seconds: float, cores: int) -> str:
     """What a reproduction will cost."""
     return (
-        f"{count(runs, 'run')} in {count(populations, 'population')}, {stored:,} stored; about {duration(seconds)} on "
-        f"{count(cores, 'core')}, by this machine's measured speed."
+        f"{count(runs, 'run')} in {count(populations, 'population')}, {stored:,} stored; about "
+        f"{duration(seconds)} on {count(cores, 'core')}, by this machine's measured speed."
     )
 
 
