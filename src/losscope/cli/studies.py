@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -220,11 +221,13 @@ def reproduce(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    if paper == "aa":
-        from losscope.papers.aa import measure
+    from losscope.papers import MEASUREMENTS
 
+    if paper in MEASUREMENTS:
         refuse_unwritable(None if out is None else out / "tuning_risk.json")
-        found = measure(studies=200, write=out, say=None if json else say_aside)
+        found = importlib.import_module(MEASUREMENTS[paper]).measure(
+            studies=200, write=out, say=None if json else say_aside
+        )
         print(found.json_text() if json else found.said)
         return
     say = None if json else say_aside

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from losscope import stats
 from losscope.comparing import tuning
 from losscope.core import wording
+from losscope.core.loss_spec import UNTRAINED
 from losscope.core.results import Frozen
 from losscope.core.spec import Run
 
@@ -129,7 +130,7 @@ def _pilot(made: Plan) -> tuple[float, float]:
             population.run_epoch()
             trained += (time.perf_counter() - start) / len(own)
             count += 1
-        base = by_loss["untrained"][:1]
+        base = by_loss[UNTRAINED][:1]
         start = time.perf_counter()
         train(base, [splits[run.seed] for run in base], device=device, keep="last")
     return trained / count, time.perf_counter() - start

@@ -44,7 +44,8 @@ def judge(
         goal: which measure is primary; ``measure`` names it directly.
         reference: the loss that the others are compared with.
         unpaired: the seeds of different losses have nothing in common.
-        look: how often these runs were looked at before, plus one (DEFINITIONS 7).
+        look: how often these runs were looked at before, plus one
+                (docs/definitions.md, "Looks").
         tuned: whether each loss was tuned alike; said in the sentences otherwise.
         declare: measures of your own, as ``name:better:scale:indifference``, such as
             ``accuracy:higher:difference:0.01``.

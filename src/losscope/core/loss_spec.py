@@ -18,7 +18,10 @@ from losscope.core.calls import parse as parse_foreign
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.facts import LossFacts, Reduction, Value
 
-BASELINES = ("raw", "untrained")
+RAW, UNTRAINED = "raw", "untrained"
+BASELINES = (RAW, UNTRAINED)
+"""Sides that no loss trains: the L2-normalised inputs, and the initial network."""
+
 Tuples = Literal["all", "random", "hard", "semihard", "distance_weighted"]
 
 

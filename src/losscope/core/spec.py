@@ -21,6 +21,7 @@ from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.facts import Reduction, Value
 from losscope.core.loss_spec import (
     BASELINES,
+    RAW,
     LossSpec,
     Strict,
     Tuples,
@@ -74,7 +75,7 @@ AUGMENT = re.compile(r"flip|crop[1-9][0-9]?")
 
 
 class Protocol(Strict):
-    """How a run is trained and measured: DEFINITIONS 5, every number a field.
+    """How a run is trained and measured, every number a field (docs/definitions.md, "Protocols").
 
     ``batching``: ``balanced`` takes P classes of K samples, ``shuffled`` a permutation of the data.
     ``partners``: where a random partner comes from, the ``batch`` or the whole training ``set``.
@@ -350,7 +351,7 @@ class ResolvedStudy(Strict):
     @property
     def baselines(self) -> tuple[LossSpec, ...]:
         """What stands beside the losses without training; two modalities have no common raw space."""
-        names = [name for name in BASELINES if not (self.kind == "pair" and name == "raw")]
+        names = [name for name in BASELINES if not (self.kind == "pair" and name == RAW)]
         return tuple(LossSpec(name=name) for name in names)
 
     def resolved(self, loss: LossSpec) -> LossSpec:

@@ -3,3 +3,6 @@
 A paper is one file: a function under ``@register("paper", name)`` that returns a
 ``losscope.papers.paper.Paper``.
 """
+
+MEASUREMENTS = {"aa": "losscope.papers.aa"}
+"""What ``losscope reproduce`` measures beside the papers: name -> the module whose ``measure`` does it."""

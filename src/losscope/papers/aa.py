@@ -128,7 +128,8 @@ def _best(points: Sequence[LossSpec], scores: np.ndarray, epochs: Sequence[int])
     """The point and the epoch of the best score (points, looks); at a tie the smaller margin."""
     top = scores.max(axis=1).round(12)
     place = min(
-        range(len(points)), key=lambda one: (-top[one], float(points[one].hyperparameters.get("margin", 0.0)))
+        range(len(points)),
+        key=lambda point: (-top[point], float(points[point].hyperparameters.get("margin", 0.0))),
     )
     return points[place].model_copy(update={"checkpoint": epochs[int(scores[place].argmax())]})
 
@@ -166,7 +167,7 @@ def _verdict(values: np.ndarray) -> str:
 
 def directional(verdicts: Sequence[str]) -> int:
     """How many verdicts tell the two names apart."""
-    return sum(one in ("higher", "lower") for one in verdicts)
+    return sum(verdict in ("higher", "lower") for verdict in verdicts)
 
 
 def measure(studies: int = 200, *, write: Path | None = None, say: Say | None = None) -> TuningRisk:

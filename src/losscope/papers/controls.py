@@ -62,7 +62,7 @@ class Cells:
     def of(self, role: str, place: tuple[str, str]) -> Piece | None:
         """The cell of a role at a place."""
         return next(
-            (one for one in self.planned.pieces if one.cell.role == role and one.place == place), None
+            (piece for piece in self.planned.pieces if piece.cell.role == role and piece.place == place), None
         )
 
 

@@ -348,8 +348,8 @@ def published(data: str, protocol: str) -> list[PublishedNumber]:
     """
     return [
         number
-        for one in papers()
-        if one.own_protocol == protocol
-        for number in one.published
+        for found in papers()
+        if found.own_protocol == protocol
+        for number in found.published
         if number.data == data
     ]

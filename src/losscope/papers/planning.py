@@ -56,7 +56,9 @@ class Piece:
         """The populations of the final runs; a control has no use for baselines."""
         groups = self.plan.groups
         return (
-            groups if self.cell.role == CLAIMS else [one for one in groups if not one.runs[0].loss.baseline]
+            groups
+            if self.cell.role == CLAIMS
+            else [group for group in groups if not group.runs[0].loss.baseline]
         )
 
     @property

@@ -60,8 +60,8 @@ def seconds(
     ``groups``: each with the source of its data. What is not known yet is measured by pilots.
     """
     known: dict[str, list[float]] = store.read_json(SPEEDS) or {}
-    todo = [(one, source) for one, source in groups if not stored(one)]
-    kinds = {kind_of(one.runs[0]): (one, source) for one, source in todo}
+    todo = [(group, source) for group, source in groups if not stored(group)]
+    kinds = {kind_of(group.runs[0]): (group, source) for group, source in todo}
     lacking = [kind for kind in kinds if kind not in known]
     if lacking and say:
         say(f"Measuring this machine's speed on {len(lacking)} kinds of run.")
@@ -69,10 +69,10 @@ def seconds(
         known[kind] = list(_pilot(*kinds[kind]))
     if lacking:
         store.write_json(SPEEDS, known)
-    costs = {one.name: 0.0 for one, _ in groups}
-    for one, _ in todo:
-        epoch, measure = known[kind_of(one.runs[0])]
-        costs[one.name] = len(one.runs) * (epoch * one.runs[0].protocol.epochs + measure)
+    costs = {group.name: 0.0 for group, _ in groups}
+    for group, _ in todo:
+        epoch, measure = known[kind_of(group.runs[0])]
+        costs[group.name] = len(group.runs) * (epoch * group.runs[0].protocol.epochs + measure)
     return costs
 
 
@@ -85,7 +85,7 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
     """Seconds of one member's epoch, and of measuring one finished run, with one thread."""
     import torch
 
-    from losscope.core.spec import LossSpec
+    from losscope.core.loss_spec import UNTRAINED, LossSpec
     from losscope.train import Population, train
 
     first, clock = group.runs[0], _clock(group.where.device)
@@ -93,7 +93,7 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
     torch.set_num_threads(1)
     try:
         split = source.splits(first.seed)
-        base = first if first.loss.baseline else first.model_copy(update={"loss": LossSpec(name="untrained")})
+        base = first if first.loss.baseline else first.model_copy(update={"loss": LossSpec(name=UNTRAINED)})
         measure = 0.0
         if first.purpose == "final":
             fewer = _fewer(split)
@@ -104,7 +104,7 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
             return 0.0, measure
         runs = list(group.runs[:MEMBERS])
         splits = [source.splits(run.seed) for run in runs]
-        alike = [place for place, one in enumerate(splits) if len(one.train) == len(splits[0].train)]
+        alike = [place for place, other in enumerate(splits) if len(other.train) == len(splits[0].train)]
         runs, splits = [runs[place] for place in alike], [splits[place] for place in alike]
         population = Population(runs, splits, torch.device(group.where.device))
         step = _steps(population, clock)

@@ -216,16 +216,20 @@ def execute(groups: Sequence[Group], engine: str, activity: ACTIVITY | None = No
     ``activity(group, epochs done, epochs)`` is called as they go on. Ctrl-C keeps what is stored. The numbers
     are the same on every engine.
     """
-    todo = [one for one in groups if not all(Store(one.where.store).has(run_id) for run_id in one.ids)]
+    todo = [
+        group for group in groups if not all(Store(group.where.store).has(run_id) for run_id in group.ids)
+    ]
     if engine == "auto":
-        epochs = (len(one.runs) * one.runs[0].protocol.epochs * (1 if one.stacks else ALONE) for one in todo)
+        epochs = (
+            len(group.runs) * group.runs[0].protocol.epochs * (1 if group.stacks else ALONE) for group in todo
+        )
         long = sum(epochs) >= LONG
         engine = (
             "processes" if long and (os.cpu_count() or 1) > 1 and todo[0].where.device == "cpu" else "here"
         )
     if engine == "here" or len(todo) <= 1:
-        for one in todo:
-            run_group(one, _reporter(one, activity))
+        for group in todo:
+            run_group(group, _reporter(group, activity))
     elif engine == "processes":
         _in_processes(todo, activity)
     else:
@@ -247,9 +251,9 @@ def _worker(link: Any) -> None:
             sys.exit(1)  # the driver is gone, and with it whoever wants to know
 
     try:
-        while (one := link.recv()) is not None:
+        while (group := link.recv()) is not None:
             try:
-                run_group(one, lambda done, total: tell("epoch", (done, total)))
+                run_group(group, lambda done, total: tell("epoch", (done, total)))
                 tell("done")
             except LosscopeError as error:
                 tell("mistake", str(error))
@@ -382,16 +386,16 @@ def _on_dask(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
     )
     try:
         with Client(address or cluster) as client:
-            futures = {client.submit(run_group, one, key=one.name, retries=1): one for one in groups}
+            futures = {client.submit(run_group, group, key=group.name, retries=1): group for group in groups}
             for future in as_completed(list(futures)):
-                one = futures[future]
+                group = futures[future]
                 if future.status == "error":
                     error = future.exception()
                     if isinstance(error, LosscopeError):
                         raise error
-                    _fail(one, f"{type(error).__name__}: {error}")
+                    _fail(group, f"{type(error).__name__}: {error}")
                 if activity:
-                    activity(one, one.runs[0].protocol.epochs, one.runs[0].protocol.epochs)
+                    activity(group, group.runs[0].protocol.epochs, group.runs[0].protocol.epochs)
     finally:
         if cluster is not None:
             cluster.close()
@@ -400,10 +404,10 @@ def _on_dask(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
 def work_left(groups: Sequence[Group]) -> tuple[int, int]:
     """(epochs to run, runs stored already) of groups, for the progress bar and ``--dry-run``."""
     epochs = stored = 0
-    for one in groups:
-        store = Path(one.where.store) / "runs"
-        have = sum((store / run_id / "run.json").is_file() for run_id in one.ids)
+    for group in groups:
+        store = Path(group.where.store) / "runs"
+        have = sum((store / run_id / "run.json").is_file() for run_id in group.ids)
         stored += have
-        if have < len(one.ids):
-            epochs += 1 if one.runs[0].loss.baseline else one.runs[0].protocol.epochs
+        if have < len(group.ids):
+            epochs += 1 if group.runs[0].loss.baseline else group.runs[0].protocol.epochs
     return epochs, stored

@@ -365,7 +365,8 @@ class Store:
     def look(self, study: str, seeds: list[int]) -> int:
         """Count a look at a study's results: 1 at first, one more each time the set of seeds changes.
 
-        Adding seeds after having looked is a further test of the same hypothesis (DEFINITIONS 7).
+        Adding seeds after having looked is a further test of the same hypothesis
+        (docs/definitions.md, "Looks").
         """
         name = f"looks/{study}.json"
         with disk_errors(self.root), locked(self.root / "looks"):

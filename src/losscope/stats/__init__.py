@@ -1,4 +1,7 @@
-"""Inference over seeds, DEFINITIONS 7: tests, intervals, verdicts, recommendations. Imports no torch."""
+"""Inference over seeds: tests, intervals, verdicts and recommendations. Imports no torch.
+
+Its rules stand in docs/definitions.md, "Inference".
+"""
 
 from __future__ import annotations
 

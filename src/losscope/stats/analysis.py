@@ -135,7 +135,7 @@ def analyse(
     looks: int = 1,
     unpaired: bool = False,
 ) -> Analysis:
-    """The statistics of a comparison, DEFINITIONS 7.
+    """The statistics of a comparison (docs/definitions.md, "Inference").
 
     ``goal``: retrieval, verification, classification, detail or compactness, whose measure is the primary
     one; without one, the first goal whose measure the runs have. ``measure``: another primary measure.

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from losscope.core import wording
+from losscope.core.loss_spec import RAW
 from losscope.core.results import Comparison, Ground, Recommendation, Settings, SideResult
-from losscope.core.wording import RAW
 from losscope.stats.comparison import declared
 
 _TESTED = ("better", "worse", "equivalent", "unresolved")

@@ -1,4 +1,4 @@
-"""From evidence to one word: the verdicts of a pair and of a claim, DEFINITIONS 7."""
+"""From evidence to one word: the verdicts of a pair and of a claim (docs/definitions.md, "Inference")."""
 
 from __future__ import annotations
 

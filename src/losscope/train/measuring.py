@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from losscope.core import registry
+from losscope.core.loss_spec import RAW
 from losscope.core.spec import Run, seed_of
 from losscope.data import Part, Splits
 from losscope.measures import evaluate
@@ -37,7 +38,7 @@ def architecture(run: Run, splits: Splits) -> Architecture:
 def baseline(run: Run, splits: Splits, device: torch.device, keep: str) -> Record:
     """The record of ``raw`` (L2-normalised inputs) or ``untrained`` (the seed's initial network)."""
     record = Record(run)
-    if run.loss.name == "raw":
+    if run.loss.name == RAW:
 
         def embed(inputs: Tensor) -> Tensor:
             return normalise(inputs.flatten(1))
@@ -64,7 +65,7 @@ def baselines(runs: Sequence[Run], splits: Sequence[Splits], device: torch.devic
     """
     records: list[Record] = []
     for run, split in zip(runs, splits, strict=True):
-        fixed = run.loss.name == "raw" and split.facts.disjoint and run.protocol.geometry_split == "test"
+        fixed = run.loss.name == RAW and split.facts.disjoint and run.protocol.geometry_split == "test"
         if records and fixed and split.test is splits[0].test:
             records.append(replace(records[0], run=run))
         else:

@@ -3,7 +3,7 @@
 For terminal, page and files alike. A sentence is made from the fields of ``losscope.core.results``.
 """
 
-from losscope.core.wording.advice import RAW, answer, recommendation
+from losscope.core.wording.advice import answer, recommendation
 from losscope.core.wording.claims import claim_reason, over_data_reason
 from losscope.core.wording.comparisons import (
     UNDECIDED,
@@ -53,7 +53,6 @@ from losscope.core.wording.work import budget, duration, progress, study_plan
 __all__ = [
     "MINUS",
     "NOTHING",
-    "RAW",
     "SIGNS",
     "UNDECIDED",
     "VERDICTS",

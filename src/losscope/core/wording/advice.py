@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from losscope.core.loss_spec import RAW
 from losscope.core.results import Comparison, Recommendation, Result, Settings, SideResult
 from losscope.core.wording.comparisons import body, clause, estimate, evidence
 from losscope.core.wording.numbers import change_interval, label, listing, measure, number
 from losscope.core.wording.settings import settings_phrase
-
-RAW = "raw"
-"""The baseline that stands for training nothing."""
 
 _OPENINGS = {
     "unresolved": "",

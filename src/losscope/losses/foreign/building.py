@@ -287,7 +287,7 @@ def _construct(kind: Any, call: Call, foreign: Foreign, fill: Fill) -> tuple[Any
     try:
         made = kind(*call.arguments, **words)
     except Exception as error:
-        shape = ", ".join(str(one) for one in signature.values())
+        shape = ", ".join(str(parameter) for parameter in signature.values())
         raise LosscopeError(
             f"{foreign.text!r} cannot be made: {type(error).__name__}: {error}; "
             f"{call.name} takes ({shape or 'no arguments'})"
@@ -301,7 +301,11 @@ def defaults(item: Any) -> dict[str, Any]:
     if isinstance(item, functools.partial):
         return {**defaults(item.func), **item.keywords}
     known = inspect.signature(item).parameters if inspect.isfunction(item) else parameters_of(type(item))
-    return {name: one.default for name, one in known.items() if one.default is not one.empty}
+    return {
+        name: parameter.default
+        for name, parameter in known.items()
+        if parameter.default is not parameter.empty
+    }
 
 
 def parameters_of(kind: Any) -> dict[str, inspect.Parameter]:
@@ -311,10 +315,10 @@ def parameters_of(kind: Any) -> dict[str, inspect.Parameter]:
         if base in (nn.Module, object) or "__init__" not in vars(base):
             continue
         own = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
-        for one in own:
-            if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
-                found.setdefault(one.name, one)
-        if not any(one.kind is one.VAR_KEYWORD for one in own):
+        for parameter in own:
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                found.setdefault(parameter.name, parameter)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own):
             break
     return found
 

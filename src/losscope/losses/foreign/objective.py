@@ -47,7 +47,7 @@ class ForeignObjective(Objective):
         for seed, own in zip(self.seeds, classes, strict=True):
             with seeded(seed_of(seed, "class_vectors"), device):
                 self.modules.append(ForeignLoss(spec.name, classes=own, embedding_size=size).to(device))
-        shapes = [{name: value.shape for name, value in parts_of(one).items()} for one in self.modules]
+        shapes = [{name: value.shape for name, value in parts_of(module).items()} for module in self.modules]
         if any(shape != shapes[0] for shape in shapes):
             raise LosscopeError(
                 f"the loss {spec.name!r} has one vector per class and the seeds' training classes differ "
@@ -59,9 +59,9 @@ class ForeignObjective(Objective):
         return [
             {
                 f"loss.{name}": value.detach().cpu().float().numpy().copy()
-                for name, value in parts_of(one).items()
+                for name, value in parts_of(module).items()
             }
-            for one in self.modules
+            for module in self.modules
         ]
 
     def __call__(
@@ -86,7 +86,7 @@ class ForeignObjective(Objective):
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps: steps, and each member's queues, moving means and counts."""
-        return {"steps": self.steps, "modules": [plain_state(one) for one in self.modules]}
+        return {"steps": self.steps, "modules": [plain_state(module) for module in self.modules]}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from ``state``."""
