@@ -98,10 +98,10 @@ def compare(
 
     Paired: sign flips of the per-seed differences on the measure's scale (docs/definitions.md, "Test").
     Unpaired: shuffles of the labels of the two groups, on the same scale, and the interval that inverts them.
-    ``failed``: masks of runs that failed, for a and b. With a failure, or a pair without a value, the estimate
-    is that of the remaining runs and there is no p. For right-censored epochs with a null: the sign test on
-    order, both unreached being a tie (unpaired: label shuffles of the ranks, the unreached last), and no
-    difference or interval. Values that are not above 0 have no log ratio: no numbers and a ``reason``.
+    ``failed``: masks of runs that failed, for a and b. With a failure, or a pair without a value, the
+    estimate is that of the remaining runs and there is no p. For right-censored epochs with a null: the sign
+    test on order, both unreached being a tie (unpaired: label shuffles of the ranks, the unreached last), and
+    no difference or interval. Values that are not above 0 have no log ratio: no numbers and a ``reason``.
 
     >>> row = compare([0.91, 0.93, 0.92, 0.94, 0.92, 0.95], [0.90, 0.90, 0.90, 0.90, 0.90, 0.90],
     ...               "recall_at_1", alpha=0.04)
