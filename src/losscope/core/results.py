@@ -222,10 +222,26 @@ class MeasureValue(Frozen):
 
 
 class Failure(Frozen):
-    """A run that did not end: its seed and why."""
+    """A run that did not end: its seed and why.
+
+    ``kind``: ``diverged``, where the numbers of the training left the finite ones, which is final; ``failed``, where
+    the machine or the code stopped it: the next command tries it again.
+    """
 
     seed: int
     reason: str
+    kind: Literal["diverged", "failed"] = "failed"
+
+
+class Unfinished(Frozen):
+    """Runs that the machine or the code stopped, of those needed; ``reasons``: each once.
+
+    The same command tries them again.
+    """
+
+    failed: int
+    runs: int
+    reasons: tuple[str, ...]
 
 
 class Edge(Frozen):
@@ -454,6 +470,7 @@ class Result(Viewed):
     study: str | None = None
     report_file: str | None = Field(default=None, alias="report")
     provenance: Provenance = Provenance()
+    unfinished: Unfinished | None = None
 
     def side(self, name: str) -> SideResult:
         """The loss or baseline of a name.
@@ -632,6 +649,7 @@ class Reproduction(Viewed):
     report_file: str | None = Field(default=None, alias="report")
     ledger: str | None = None
     provenance: Provenance = Provenance()
+    unfinished: Unfinished | None = None
 
     def __str__(self) -> str:
         return " ".join(self.summary)
@@ -970,6 +988,7 @@ __all__ = [
     "Tuned",
     "TuningRisk",
     "Undecided",
+    "Unfinished",
     "Viewed",
     "schemas",
 ]
