@@ -119,9 +119,7 @@ def many_threads():
     torch.set_num_threads(before)
 
 
-def test_a_convolutional_net_has_one_set_of_numbers_here_in_processes_and_resumed(
-    tmp_path, many_threads
-):
+def test_a_convolutional_net_has_one_set_of_numbers_here_in_processes_and_resumed(tmp_path, many_threads):
     draw = np.random.default_rng(0)
     images, labels = draw.integers(0, 255, (240, 16, 16), dtype=np.uint8), np.arange(240) % 4
     np.savez(tmp_path / "pictures.npz", images=images, labels=labels)

@@ -147,8 +147,7 @@ def test_what_ended_processes_left_is_swept_and_what_others_write_is_not(tmp_pat
     other = tmp_path / "runs" / f".abc.{ended.stdout.strip()}-{elsewhere}0000.part"
     gone.mkdir(), mine.mkdir(), other.mkdir()
     (gone / "run.json").write_text("{")
-    page = gone.with_name(gone.name.replace("abc", "study.json"))
-    page = tmp_path / "studies" / "s" / page.name
+    page = tmp_path / "studies" / "s" / gone.name.replace(".abc.", ".study.json.")
     page.parent.mkdir(parents=True)
     page.write_text("{")
     assert upkeep.gc(tmp_path) == [gone, page] and gone.exists()

@@ -153,7 +153,9 @@ def _with_runs(side: Kind, runs_of: Mapping[str, Sequence[Stored]]) -> Kind:
     """A side with the ids of its runs, and its failures with their reasons."""
     own = runs_of.get(side.name, ())
     failures = tuple(
-        Failure(seed=run.run.seed, reason=run.failed, kind="diverged" if run.status == "diverged" else "failed")
+        Failure(
+            seed=run.run.seed, reason=run.failed, kind="diverged" if run.status == "diverged" else "failed"
+        )
         for run in own
         if run.failed is not None
     )
