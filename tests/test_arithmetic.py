@@ -18,7 +18,6 @@ from losscope.pairs import products
 from losscope.pairs.products import alike, product
 from losscope.run import launch
 from losscope.run.store import Store
-from losscope.train import population
 
 HERE = Path(__file__).parent
 POPULATIONS = [
@@ -120,9 +119,7 @@ def many_threads():
     torch.set_num_threads(before)
 
 
-def test_a_convolutional_net_has_one_set_of_numbers_here_in_processes_and_resumed(
-    tmp_path, monkeypatch, many_threads
-):
+def test_a_convolutional_net_has_one_set_of_numbers_here_in_processes_and_resumed(tmp_path, many_threads):
     draw = np.random.default_rng(0)
     images, labels = draw.integers(0, 255, (240, 16, 16), dtype=np.uint8), np.arange(240) % 4
     np.savez(tmp_path / "pictures.npz", images=images, labels=labels)
@@ -145,7 +142,6 @@ def test_a_convolutional_net_has_one_set_of_numbers_here_in_processes_and_resume
     resumed = planned("resumed")
     assert not resumed.groups[-1].stacks
     assert "convnet" in {run.protocol.model for run in resumed.groups[-1].runs}
-    monkeypatch.setattr(population, "CHECKPOINT_SECONDS", 0)
 
     def interrupt(done, total):
         raise KeyboardInterrupt

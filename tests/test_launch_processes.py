@@ -49,7 +49,8 @@ def test_processes_give_the_numbers_of_one_process_and_survive_a_death(tmp_path)
     runs = store.many(made.ids)
     assert len(runs) == len(made.ids) == 10
     dead = [one for one in runs if one.run.loss.name == "fatal"]
-    assert [one.failed for one in dead] == ["its process ended with exit code 9"] * 2
+    assert [one.failed for one in dead] == ["it ended 3 processes: the last with exit code 9"] * 2
+    assert [store.has(one.id) for one in dead] == [False] * 2, "they are tried again"
     here = planned(tmp_path / "b")
     launch.execute(here.groups, "here")
     for one in Store(tmp_path / "b").many(here.ids):

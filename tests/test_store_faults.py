@@ -138,16 +138,25 @@ def test_folders_have_ordinary_permissions(tmp_path: Path) -> None:
 
 def test_what_ended_processes_left_is_swept_and_what_others_write_is_not(tmp_path: Path) -> None:
     store = Store(tmp_path)
+    elsewhere = "0000" if files._MACHINE != "0000" else "0001"
     ended = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
     )
-    gone = tmp_path / "runs" / f".abc.{ended.stdout.strip()}-0123abcd.part"
-    mine = tmp_path / "runs" / f".abc.{os.getpid()}-0123abcd.part"
-    gone.mkdir(), mine.mkdir()
+    gone = tmp_path / "runs" / f".abc.{ended.stdout.strip()}-{files._MACHINE}abcd.part"
+    mine = tmp_path / "runs" / f".abc.{os.getpid()}-{files._MACHINE}abcd.part"
+    other = tmp_path / "runs" / f".abc.{ended.stdout.strip()}-{elsewhere}0000.part"
+    gone.mkdir(), mine.mkdir(), other.mkdir()
     (gone / "run.json").write_text("{")
-    assert upkeep.gc(tmp_path) == [gone] and gone.exists()
+    page = tmp_path / "studies" / "s" / gone.name.replace(".abc.", ".study.json.")
+    page.parent.mkdir(parents=True)
+    page.write_text("{")
+    assert upkeep.gc(tmp_path) == [gone, page] and gone.exists()
     store.sweep()
-    assert not gone.exists() and mine.exists()
+    assert not gone.exists() and not page.exists() and mine.exists()
+    assert other.exists(), "it may be written at this moment by a process of another machine"
+    os.utime(other, (0, 0))
+    store.sweep()
+    assert not other.exists()
 
 
 class Disk:
@@ -333,7 +342,7 @@ def losscope(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_store_commands(tmp_path: Path) -> None:
     Store(tmp_path / "a").add("abc", record())
-    (tmp_path / "a" / "runs" / ".abc.999999999-0123abcd.part").mkdir()
+    (tmp_path / "a" / "runs" / f".abc.999999999-{files._MACHINE}abcd.part").mkdir()
     found = losscope("store", "check", str(tmp_path / "a"))
     assert (
         found.returncode == 1 and "1 run: 1 complete." in found.stdout and "losscope store gc" in found.stdout

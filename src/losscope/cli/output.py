@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from losscope.core.results import Result, StudyPlan
+    from losscope.core.results import Result, StudyPlan, Unfinished
 
 
 def print_plan(planned: StudyPlan) -> None:
@@ -40,6 +40,15 @@ def print_result(result: Result, json: bool) -> None:
         console.print(note, markup=False, highlight=False, style="dim")
     if result.report_file:
         console.print(f"\nPage: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
+
+
+def exit_if_unfinished(found: Unfinished | None) -> None:
+    """End with exit code 1, and say why, where the machine or the code stopped a run that was needed."""
+    if found is not None:
+        from losscope.core import wording
+
+        say_aside(f"losscope: {wording.unfinished(found)}")
+        sys.exit(1)
 
 
 def refuse_unwritable(path: Path | None) -> None:

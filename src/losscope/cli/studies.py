@@ -27,6 +27,7 @@ from losscope.cli.options import (
 )
 from losscope.cli.output import (
     Activity,
+    exit_if_unfinished,
     print_plan,
     print_result,
     refuse_unwritable,
@@ -161,6 +162,7 @@ def carry_out(study: Study, *, json: bool, dry_run: bool) -> None:
     with Activity(quiet=json) as (say, activity):
         result = comparing.run(study, say=say, activity=activity)
     print_result(result, json)
+    exit_if_unfinished(result.unfinished)
 
 
 @app.command
@@ -265,6 +267,7 @@ def reproduce(
     else:
         terminal().print(result.table())
         print(f"\nPage: {result.report_file}\nLedger: {result.ledger}")
+    exit_if_unfinished(result.unfinished)
 
 
 @app.command

@@ -17,6 +17,7 @@ from losscope.core import wording
 from losscope.core.loss_spec import UNTRAINED
 from losscope.core.results import Frozen
 from losscope.core.spec import Run
+from losscope.run.files import Damaged
 
 if TYPE_CHECKING:
     from losscope.comparing.planning import Plan
@@ -65,7 +66,10 @@ def fit(made: Plan, started: float) -> tuple[Plan, Cut]:
     given = made.study.given
     assert given.budget is not None
     name = f"studies/{made.name}/budget.json"
-    kept = made.store.read_json(name)
+    try:
+        kept = made.store.read_json(name)
+    except Damaged:  # what fits is found again
+        kept = None
     if kept is None:
         cut = _choose(made, given.budget, given.budget - (time.monotonic() - started))
         made.store.write_json(name, cut.model_dump(mode="json"))

@@ -90,7 +90,12 @@ class Plan:
         )
         return launch.group(runs, ids, where)
 
-    def tuned(self, activity: launch.ACTIVITY | None = None, points: int | None = None) -> Plan:
+    def tuned(
+        self,
+        activity: launch.ACTIVITY | None = None,
+        points: int | None = None,
+        say: Say | None = None,
+    ) -> Plan:
         """The plan with each loss at its best trial; the plan itself if the study does not tune.
 
         Trials that are not stored are trained now: ``points`` of each loss's space at most.
@@ -104,6 +109,7 @@ class Plan:
             group=self.group,
             points=points,
             activity=activity,
+            say=say,
         )
         return dataclasses.replace(self, choices=choices)
 

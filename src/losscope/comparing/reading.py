@@ -127,6 +127,7 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         study=name,
         report=str(folder / "report.html"),
         provenance=provenance_of(stored, command=f"losscope run {folder / 'study.toml'}"),
+        unfinished=store.unfinished([*kept.trials, *kept.runs]),
     )
     return result.with_evidence(evidence_of({label: runs_of.get(label, []) for label in chosen}))
 
@@ -151,7 +152,13 @@ def _by_label(stored: Sequence[Stored], labels: Mapping[str, list[str]]) -> dict
 def _with_runs(side: Kind, runs_of: Mapping[str, Sequence[Stored]]) -> Kind:
     """A side with the ids of its runs, and its failures with their reasons."""
     own = runs_of.get(side.name, ())
-    failures = tuple(Failure(seed=run.run.seed, reason=run.failed) for run in own if run.failed is not None)
+    failures = tuple(
+        Failure(
+            seed=run.run.seed, reason=run.failed, kind="diverged" if run.status == "diverged" else "failed"
+        )
+        for run in own
+        if run.failed is not None
+    )
     return side.model_copy(update={"runs": tuple(run.id for run in own), "failures": failures})
 
 

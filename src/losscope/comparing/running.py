@@ -62,13 +62,17 @@ def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | Non
         made, cut = budget.fit(made, started)
         points, notes = cut.points or None, [cut.sentence]
     with launch.crew():
-        made = made.tuned(activity, points)
-        launch.execute(made.groups, study.engine, activity)
+        made = made.tuned(activity, points, say)
+        launch.execute(made.groups, study.engine, activity, say)
     return conclude(made, say, notes)
 
 
 def conclude(made: Plan, say: Say | None = None, notes: Sequence[str] = ()) -> Result:
-    """Count the look, write the study's folder, and read the result from the store."""
+    """Count the look, write the study's folder, and read the result from the store.
+
+    The result is that of the seeds asked for. The folder goes on naming the runs that commands before asked for, such
+    as of more seeds, so that nothing is forgotten: the command with those seeds trains none of them again.
+    """
     look = made.store.look(made.name, list(made.study.seeds))
     kept = StoredStudy(
         name=made.name,
@@ -83,8 +87,7 @@ def conclude(made: Plan, say: Say | None = None, notes: Sequence[str] = ()) -> R
     with made.store.study_lock(made.name):
         kept.write(made.store)
         result = read(made.store, made.name)
-        assert result.report_file is not None
-        result.report(result.report_file)
+        made.store.write_text(f"studies/{made.name}/report.html", result.page())
         made.store.write_json(f"studies/{made.name}/result.json", result.model_dump(mode="json"))
     if say:
         for note in result.notes:

@@ -35,21 +35,42 @@ class Choice(Frozen):
 
 
 class StoredStudy(Document):
-    """A finished study as its folder keeps it; the numbers are in the runs that it names."""
+    """A finished study as its folder keeps it; the numbers are in the runs that it names.
+
+    ``runs``: those that the last command asked for, such as of fewer seeds. ``earlier``: those that only commands
+    before it asked for; the folder goes on naming them.
+    """
 
     kind: ClassVar[str] = "study"
     name: str
     time: float
     study: Study
     runs: tuple[str, ...]
+    earlier: tuple[str, ...] = ()
     look: int
     notes: tuple[str, ...] = ()
     losses: tuple[Choice, ...]
     data: DataDescription
 
+    @property
+    def trials(self) -> tuple[str, ...]:
+        """The runs of tuning."""
+        return tuple(run_id for loss in self.losses for trial in loss.trials for run_id in trial.runs)
+
     def write(self, store: Store) -> None:
-        """Write it and its settings, ``study.toml``, into the study's folder."""
-        store.write_json(f"studies/{self.name}/study.json", self.model_dump(mode="json"))
+        """Write it and its settings, ``study.toml``, into the study's folder, which only grows.
+
+        What is there is read first: the caller holds the study's lock.
+        """
+        try:
+            before = StoredStudy.read(store, self.name)
+        except LosscopeError:  # a damaged file names no runs; they are found in the store all the same
+            before = None
+        named = () if before is None else (*before.runs, *before.trials, *before.earlier)
+        own = {*self.runs, *self.trials}
+        earlier = tuple(run_id for run_id in dict.fromkeys(named) if run_id not in own)
+        kept = self.model_copy(update={"earlier": earlier})
+        store.write_json(f"studies/{self.name}/study.json", kept.model_dump(mode="json"))
         store.write_text(f"studies/{self.name}/study.toml", self.study.toml())
 
     @classmethod

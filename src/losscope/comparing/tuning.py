@@ -75,6 +75,7 @@ def tune(
     group: Callable[[Sequence[Run], Sequence[str]], list[launch.Group]],
     points: int | None = None,
     activity: launch.ACTIVITY | None = None,
+    say: launch.Say | None = None,
 ) -> tuple[Choice, ...]:
     """Choose each loss's hyperparameters, learning rate and epoch; trials are kept and found again.
 
@@ -86,7 +87,7 @@ def tune(
     runs = [run for table in tables.values() for row in table for run in row]
     if runs:
         every = [run_id for rows in ids.values() for row in rows for run_id in row]
-        launch.execute(group(runs, every), study.given.engine, activity)
+        launch.execute(group(runs, every), study.given.engine, activity, say)
     choices = []
     for given in as_given(study):
         if given.label in tables:

@@ -23,6 +23,7 @@ from losscope.papers.paper import GRID, Paper
 from losscope.papers.planning import Foreseen, Planned, Say, foresee, prepare
 from losscope.run import cost as costing
 from losscope.run import launch
+from losscope.run.files import Damaged
 
 Show = Callable[[float, float, str], None]
 
@@ -98,23 +99,25 @@ def run(planned: Planned, *, say: Say | None = None, show: Show | None = None) -
         say(foreseen.plan.sentence)
     meter = costing.Meter(foreseen.costs, planned.engine, say, show)
     with launch.crew():
-        _execute(planned, "trials", foreseen.costs, meter)
+        _execute(planned, "trials", foreseen.costs, meter, say)
         for piece in planned.pieces:
-            piece.plan = piece.plan.tuned()
-        _execute(planned, "finals", foreseen.costs, meter)
+            piece.plan = piece.plan.tuned(say=say)
+        _execute(planned, "finals", foreseen.costs, meter, say)
     result = conclude(planned)
     _log(planned, foreseen, time.time() - started)
     return result
 
 
-def _execute(planned: Planned, part: str, costs: Mapping[str, float], meter: costing.Meter) -> None:
+def _execute(
+    planned: Planned, part: str, costs: Mapping[str, float], meter: costing.Meter, say: Say | None
+) -> None:
     """All populations of one part, the longest first: the last to finish are then short."""
     groups = [group for group, _ in planned.groups(part)]
     known = {costing.kind_of(group.runs[0]): costs[group.name] for group in groups if group.name in costs}
     for group in groups:  # tuned runs were not foreseen by name, but by what they cost
         meter.costs.setdefault(group.name, known.get(costing.kind_of(group.runs[0]), 0.0))
     groups.sort(key=lambda group: -meter.costs[group.name])
-    launch.execute(groups, planned.engine, meter)
+    launch.execute(groups, planned.engine, meter, say)
 
 
 def conclude(planned: Planned) -> Reproduction:
@@ -157,6 +160,7 @@ def conclude(planned: Planned) -> Reproduction:
         report=str(folder / "report.html"),
         ledger=str(folder / "ledger.md"),
         provenance=_provenance(planned),
+        unfinished=planned.store.unfinished(_ids(planned, "trials", "finals")),
     )
     name = f"reproductions/{paper.name}"
     planned.store.write_text(f"{name}/ledger.md", result.table("md"))
@@ -191,11 +195,19 @@ def _link(evidence: Evidence, planned: Planned) -> StudyLink:
 
 
 def _provenance(planned: Planned) -> Provenance:
-    ids = dict.fromkeys(run_id for group, _ in planned.groups("finals") for run_id in group.ids)
     command = f"losscope reproduce {planned.paper.name}"
     command += f" --only {','.join(planned.only)}" if planned.only else ""
     command += " --full" if planned.full else ""
-    return reading.provenance_of(planned.store.many(ids), f"{command} --seeds {planned.seeds}")
+    return reading.provenance_of(
+        planned.store.many(_ids(planned, "finals")), f"{command} --seeds {planned.seeds}"
+    )
+
+
+def _ids(planned: Planned, *parts: str) -> list[str]:
+    """The ids of the runs of ``trials`` or ``finals``, each once."""
+    return list(
+        dict.fromkeys(run_id for part in parts for group, _ in planned.groups(part) for run_id in group.ids)
+    )
 
 
 def _log(planned: Planned, foreseen: Foreseen, seconds: float) -> None:
@@ -212,5 +224,8 @@ def _log(planned: Planned, foreseen: Foreseen, seconds: float) -> None:
         "cores": foreseen.plan.cores,
         "full": planned.full,
     }
-    kept = (planned.store.read_json(name) or {}).get("sessions", [])
+    try:
+        kept = (planned.store.read_json(name) or {}).get("sessions", [])
+    except Damaged:  # times only: the list begins again
+        kept = []
     planned.store.write_json(name, {"schema": 2, "sessions": [*kept, session]})

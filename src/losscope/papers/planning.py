@@ -22,6 +22,7 @@ from losscope.papers import paper as papers
 from losscope.papers.paper import CLAIMS, GRID, Cell, Claim, Paper, Rises
 from losscope.run import cost as costing
 from losscope.run import launch
+from losscope.run.files import Damaged
 from losscope.run.store import Store
 
 Say = planning.Say
@@ -43,10 +44,14 @@ class Piece:
     def result(self) -> Result:
         """The study's own result; its folder and page are written now if they are not there."""
         store, name = self.plan.store, self.plan.name
-        kept, found = StoredStudy.read(store, name), store.read_json(f"studies/{name}/result.json")
         page = store.root / "studies" / name / "report.html"
+        try:
+            kept, found = StoredStudy.read(store, name), store.read_json(f"studies/{name}/result.json")
+        except Damaged:  # it is written again
+            return running.conclude(self.plan)
         current = found is not None and found.get("schema") == SCHEMA and page.is_file()
-        if kept is None or kept.runs != self.plan.ids or not current:
+        # What the machine stopped then may be there now.
+        if kept is None or kept.runs != self.plan.ids or not current or found.get("unfinished"):
             return running.conclude(self.plan)
         result: Result = Result.from_json(json.dumps(found), f"the result of {name}")
         return result

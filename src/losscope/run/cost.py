@@ -18,7 +18,7 @@ import numpy as np
 
 from losscope.core.wording import work
 from losscope.run import launch
-from losscope.run.store import Store
+from losscope.run.store import Damaged, Store
 
 if TYPE_CHECKING:
     from losscope.core.spec import Run
@@ -39,9 +39,16 @@ TOLD_EVERY = 60.0
 
 
 def stored(group: launch.Group) -> bool:
-    """Whether every run of a group is stored."""
+    """Whether every run of a group is stored, done and whole."""
     store = Store(group.where.store)
-    return all(store.has(run_id) for run_id in group.ids)
+    try:
+        for run_id in group.ids:
+            if not store.has(run_id):
+                return False
+            store.get(run_id).check()
+    except Damaged:
+        return False
+    return True
 
 
 def kind_of(run: Run) -> str:
@@ -59,7 +66,10 @@ def seconds(
 
     ``groups``: each with the source of its data. What is not known yet is measured by pilots.
     """
-    known: dict[str, list[float]] = store.read_json(SPEEDS) or {}
+    try:
+        known: dict[str, list[float]] = store.read_json(SPEEDS) or {}
+    except Damaged:  # it is measured again
+        known = {}
     todo = [(group, source) for group, source in groups if not stored(group)]
     kinds = {kind_of(group.runs[0]): (group, source) for group, source in todo}
     lacking = [kind for kind in kinds if kind not in known]

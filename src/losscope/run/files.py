@@ -13,6 +13,8 @@ import json
 import math
 import os
 import re
+import socket
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +26,11 @@ from losscope.core.errors import LosscopeError
 
 _SEAL = re.compile(rb'"sha256": "([0-9a-f]{64})"\n\}\n\Z')
 _BLANK = b"0" * 64
-LITTER = re.compile(r"\.(?P<name>.+)\.(?P<pid>[0-9]+)-[0-9a-f]{8}\.part")
-"""The name of a file or folder that is not yet whole; it names the process that writes it."""
+LITTER = re.compile(r"\.(?P<name>.+)\.(?P<pid>[0-9]+)-(?P<machine>[0-9a-f]{4})[0-9a-f]{4}\.part")
+"""The name of a file or folder that is not yet whole; it names the process that writes it, and its machine."""
+_MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:4]
+_FOREIGN_AGE = 86_400.0
+"""Seconds after which what another machine left half-written is litter: its processes cannot be seen from here."""
 
 
 class Damaged(LosscopeError):
@@ -33,8 +38,8 @@ class Damaged(LosscopeError):
 
 
 def temporary(path: Path) -> Path:
-    """A name beside ``path`` for writing it: ``.<name>.<process>-<random>.part``."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
+    """A name beside ``path`` for writing it: ``.<name>.<process>-<machine><random>.part``."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{_MACHINE}{uuid.uuid4().hex[:4]}.part")
 
 
 def is_litter(path: Path) -> bool:
@@ -45,6 +50,10 @@ def is_litter(path: Path) -> bool:
     """
     found = LITTER.fullmatch(path.name)
     if found is None:
+        return False
+    if found["machine"] != _MACHINE:
+        with contextlib.suppress(OSError):
+            return time.time() - path.stat().st_mtime > _FOREIGN_AGE
         return False
     try:
         os.kill(int(found["pid"]), 0)

@@ -2,7 +2,8 @@
 
 Groups follow from the study, never from what is missing, so that a population is the same however often
 it is interrupted; only runs that are not stored yet are written. A group that raises is kept as failed
-runs with the reason, and the others go on.
+runs with the reason, and the others go on; the next command tries it again. A group whose process dies
+is tried again in a new one, and failed where that happens thrice.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ import socket
 import sys
 import time
 import traceback
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from losscope.core import registry
@@ -45,9 +45,12 @@ MOST_BASELINES = 5
 """And of a baseline's, which is measured a member at a time."""
 MEMORY_BUDGET = 2**26
 """Members × rows² of one group, at most."""
+MOST_DEATHS = 3
+"""Processes that one group may end before its runs are failed."""
 THREADS = 1
 """Threads of every run's arithmetic on the CPU."""
 ACTIVITY = Callable[["Group", int, int], None]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ def group(runs: Sequence[Run], ids: Sequence[str], where: Where) -> list[Group]:
 def run_group(group: Group, progress: Callable[[int, int], None] | None = None) -> int:
     """Train one group and store its records; returns how many of its runs are stored afterwards.
 
-    A mistake of the user's (LosscopeError) is raised; anything else is kept as the failure of the runs.
+    A mistake of the user's, or a full disk (LosscopeError), is raised; anything else, such as a lack of memory, is
+    kept as the failure of the runs.
     """
     store = Store(group.where.store)
     if all(store.has(run_id) for run_id in group.ids):
@@ -128,20 +132,22 @@ def run_group(group: Group, progress: Callable[[int, int], None] | None = None) 
     trust(run.loss.name for run in group.runs if run.loss.foreign)
     started = time.time()
     try:
-        records = _records(group, store, progress)
-    except (LosscopeError, KeyboardInterrupt):
+        _keep(group, _records(group, store, progress), started)
+    except LosscopeError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        records = [
-            Record(run, status="failed", reason=reason, provenance={"traceback": traceback.format_exc()})
-            for run in group.runs
-        ]
-    common = provenance(group, started)
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        told = {"traceback": traceback.format_exc()}
+        failed = [Record(run, status="failed", reason=reason, provenance=told) for run in group.runs]
+        _keep(group, failed, started)
+    return len(group.ids)
+
+
+def _keep(group: Group, records: Sequence[Record], started: float) -> None:
+    store, common = Store(group.where.store), provenance(group, started)
     for run_id, record in zip(group.ids, records, strict=True):
         record.provenance = {**common, **record.provenance}
         store.add(run_id, record)
-    return len(group.ids)
 
 
 def _records(group: Group, store: Store, progress: Callable[[int, int], None] | None) -> list[Record]:
@@ -209,16 +215,16 @@ def provenance(group: Group, started: float) -> dict[str, Any]:
     }
 
 
-def execute(groups: Sequence[Group], engine: str, activity: ACTIVITY | None = None) -> None:
+def execute(
+    groups: Sequence[Group], engine: str, activity: ACTIVITY | None = None, say: Say | None = None
+) -> None:
     """Run all groups on an engine: ``here``, ``processes``, ``dask``, or ``auto``.
 
     ``auto`` is processes for long work on the CPU where there are cores, else here.
-    ``activity(group, epochs done, epochs)`` is called as they go on. Ctrl-C keeps what is stored. The numbers
-    are the same on every engine.
+    ``activity(group, epochs done, epochs)`` is called as they go on, ``say`` with what was found damaged in the
+    store, which is run again. Ctrl-C keeps what is stored. The numbers are the same on every engine.
     """
-    todo = [
-        group for group in groups if not all(Store(group.where.store).has(run_id) for run_id in group.ids)
-    ]
+    todo = _todo(groups, say)
     if engine == "auto":
         epochs = (
             len(group.runs) * group.runs[0].protocol.epochs * (1 if group.stacks else ALONE) for group in todo
@@ -234,6 +240,24 @@ def execute(groups: Sequence[Group], engine: str, activity: ACTIVITY | None = No
         _in_processes(todo, activity)
     else:
         _on_dask(todo, activity)
+
+
+def _todo(groups: Sequence[Group], say: Say | None) -> list[Group]:
+    """The groups that lack a run. What ended processes left is swept, and damaged runs are set aside first."""
+    stores = {one.where.store: Store(one.where.store) for one in groups}
+    for place, store in stores.items():
+        store.sweep()
+        ids = [run_id for one in groups if one.where.store == place for run_id in one.ids]
+        for sentence in store.set_damaged_aside(ids):
+            if say:
+                say(sentence)
+    todo = [one for one in groups if not all(stores[one.where.store].has(run_id) for run_id in one.ids)]
+    names = {one.name for one in groups} - {one.name for one in todo}
+    for store in stores.values():
+        for path in (store.root / "checkpoints").glob("*.pt"):
+            if path.stem.partition("-")[0] in names:  # another driver ended these runs
+                path.unlink(missing_ok=True)
+    return todo
 
 
 def _reporter(group: Group, activity: ACTIVITY | None) -> Callable[[int, int], None] | None:
@@ -308,16 +332,20 @@ def _dismiss(workers: Sequence[_Process]) -> None:
 
 
 def _in_processes(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
-    """A process a core, each with one group after the other; one that dies fails its group only."""
     with crew():
         assert _crew is not None
         _share_out(list(groups), _crew, activity)
 
 
 def _share_out(waiting: list[Group], workers: list[_Process], activity: ACTIVITY | None) -> None:
-    """Hand groups to idle workers, started as they are needed, until all are done."""
+    """Hand groups to idle workers, started as they are needed, until all are done.
+
+    The group of a worker that dies goes to another one: the death may be no fault of the group's, such as where the
+    system ends processes for memory.
+    """
     context = multiprocessing.get_context("spawn")
     mistake: str | None = None
+    deaths: Counter[str] = Counter()
     for worker in workers:
         _hand(worker, waiting)
     try:
@@ -333,10 +361,16 @@ def _share_out(waiting: list[Group], workers: list[_Process], activity: ACTIVITY
                     kind, content = worker.link.recv()
                 except (EOFError, OSError):
                     worker.process.join()
-                    if worker.process.exitcode != 130:
-                        reason = f"its process ended with exit code {worker.process.exitcode}"
-                        _fail(worker.group, reason)
                     workers.remove(worker)
+                    deaths[worker.group.name] += 1
+                    if mistake is not None:
+                        continue
+                    if deaths[worker.group.name] < MOST_DEATHS:
+                        waiting.append(worker.group)
+                    else:
+                        _fail(
+                            worker.group, f"it ended {MOST_DEATHS} processes: {_end(worker.process.exitcode)}"
+                        )
                     continue
                 if kind == "epoch":
                     if activity:
@@ -362,6 +396,12 @@ def _hand(worker: _Process, waiting: list[Group]) -> None:
     if worker.group is not None:
         with contextlib.suppress(OSError):  # a process that has died is noticed when it is listened to
             worker.link.send(worker.group)
+
+
+def _end(code: int | None) -> str:
+    """How a process ended."""
+    names = {-number: number.name for number in signal.Signals}
+    return f"the last by {names[code]}" if code in names else f"the last with exit code {code}"
 
 
 def _fail(group: Group, reason: str) -> None:
@@ -405,8 +445,8 @@ def work_left(groups: Sequence[Group]) -> tuple[int, int]:
     """(epochs to run, runs stored already) of groups, for the progress bar and ``--dry-run``."""
     epochs = stored = 0
     for group in groups:
-        store = Path(group.where.store) / "runs"
-        have = sum((store / run_id / "run.json").is_file() for run_id in group.ids)
+        store = Store(group.where.store)
+        have = sum(store.has(run_id) for run_id in group.ids)
         stored += have
         if have < len(group.ids):
             epochs += 1 if group.runs[0].loss.baseline else group.runs[0].protocol.epochs

@@ -24,6 +24,7 @@ from typing import Any, Literal
 import numpy as np
 
 from losscope.core.errors import LosscopeError
+from losscope.core.results import Unfinished
 from losscope.core.spec import Run
 from losscope.run.files import (
     Damaged,
@@ -306,13 +307,16 @@ class Store:
 
     def sweep(self) -> None:
         """Remove what processes that have ended left half-written."""
-        for folder in (self.root / "runs", self.root / "checkpoints", self.root):
-            if folder.is_dir():
-                for path in folder.iterdir():
-                    if is_litter(path):
-                        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(
-                            missing_ok=True
-                        )
+        for path in self.litter():
+            with contextlib.suppress(OSError):  # a store that can only be read, or another driver was quicker
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def litter(self) -> list[Path]:
+        """What processes that have ended left half-written."""
+        flat = (self.root / name for name in ("", "runs", "checkpoints", "looks", "damaged"))
+        deep = (path for name in ("studies", "reproductions") for path in (self.root / name).glob("*"))
+        folders = [folder for folder in (*flat, *deep) if folder.is_dir()]
+        return [path for folder in folders for path in sorted(folder.iterdir()) if is_litter(path)]
 
     def discard(self, run_id: str) -> None:
         """Forget a run, so that it is run again."""
@@ -330,6 +334,13 @@ class Store:
             Damaged: one is there and is not what was written.
         """
         return [self.get(run_id) for run_id in run_ids if (self.root / "runs" / run_id).exists()]
+
+    def unfinished(self, run_ids: Iterable[str]) -> Unfinished | None:
+        """Those of some runs that the machine or the code stopped, None where there are none."""
+        ids = list(dict.fromkeys(run_ids))
+        failed = [run.failed for run in self.many(ids) if run.status == "failed"]
+        reasons = tuple(dict.fromkeys(reason for reason in failed if reason))
+        return Unfinished(failed=len(failed), runs=len(ids), reasons=reasons) if failed else None
 
     # Other files
 

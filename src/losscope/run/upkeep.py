@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,7 @@ from typing import Any
 
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.results import StoreCheck, StoreProblem
-from losscope.run.files import Damaged, disk_errors, is_litter, make_folder, read_bytes, unsealed
+from losscope.run.files import Damaged, disk_errors, make_folder, read_bytes, temporary, unsealed
 from losscope.run.store import SCHEMA, Store
 
 LARGEST = 2**34
@@ -93,25 +92,22 @@ def _study_problems(store: Store, study: str) -> list[StoreProblem]:
                 store.read_json(f"studies/{study}/{name}")
     if problems:
         return problems
-    runs = (store.read_json(f"studies/{study}/study.json") or {}).get("runs", [])
-    missing = [run_id for run_id in dict.fromkeys(runs) if not store.has(run_id)]
-    if missing:
-        what = f"{len(missing)} of {len(set(runs))} runs are missing, damaged or failed"
-        problems.append(StoreProblem(place=str(file.parent), what=what, remedy=remedy))
+    kept = store.read_json(f"studies/{study}/study.json") or {}
+    earlier = set(kept.get("earlier", []))
+    own = {*kept.get("runs", []), *_others(kept)} - earlier
+    before = "the earlier command of this study, with its seeds"
+    for ids, whose, how in ((own, "", remedy), (earlier, " of earlier commands", before)):
+        missing = sum(not store.has(run_id) for run_id in ids)
+        if missing:
+            what = f"{missing} of {len(ids)} runs{whose} are missing, damaged or failed"
+            problems.append(StoreProblem(place=str(file.parent), what=what, remedy=how))
     return problems
 
 
 def leftovers(store: Store) -> list[Path]:
-    """What can go without loss: half-written files of ended processes, checkpoints of runs that are done."""
-    found = []
-    for folder in (store.root, *(path for path in store.root.rglob("*") if path.is_dir())):
-        if folder.name.startswith(".") and folder != store.root:
-            continue
-        found += [path for path in folder.iterdir() if is_litter(path)]
+    """What can go without loss: half-written files of ended processes, and damaged runs that were set aside."""
     damaged = store.root / "damaged"
-    if damaged.is_dir():
-        found += sorted(damaged.iterdir())
-    return found
+    return [*store.litter(), *(sorted(damaged.iterdir()) if damaged.is_dir() else ())]
 
 
 def gc(folder: str | Path, *, yes: bool = False) -> list[Path]:
@@ -141,7 +137,7 @@ def export_runs(folder: str | Path, archive: str | Path, studies: Iterable[str] 
     if list(studies):
         ids = [run_id for name in chosen for run_id in store.read_json(f"studies/{name}/study.json")["runs"]]
         ids += [
-            run_id for name in chosen for run_id in _trials(store.read_json(f"studies/{name}/study.json"))
+            run_id for name in chosen for run_id in _others(store.read_json(f"studies/{name}/study.json"))
         ]
     else:
         ids = [path.name for path in sorted((store.root / "runs").glob("[!.]*"))]
@@ -166,8 +162,11 @@ def export_runs(folder: str | Path, archive: str | Path, studies: Iterable[str] 
     return len(runs)
 
 
-def _trials(study: dict[str, Any]) -> list[str]:
-    return [run_id for loss in study["losses"] for trial in loss["trials"] for run_id in trial["runs"]]
+def _others(study: dict[str, Any]) -> list[str]:
+    """The runs of a study's tuning, and those that only earlier commands asked for."""
+    losses = study.get("losses", [])
+    trials = [run_id for loss in losses for trial in loss["trials"] for run_id in trial["runs"]]
+    return [*trials, *study.get("earlier", [])]
 
 
 def import_runs(folder: str | Path, archive: str | Path) -> tuple[int, int]:
@@ -180,8 +179,7 @@ def import_runs(folder: str | Path, archive: str | Path) -> tuple[int, int]:
         LosscopeError: no archive, one with names that lead elsewhere, too large, or with a damaged run.
     """
     store, archive = Store(folder), Path(archive)
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=store.root) as name:
-        beside = Path(name)
+    with _folder_beside(store) as beside:
         _unpack(archive, beside)
         try:
             other = Store(beside, create=False)
@@ -205,6 +203,17 @@ def import_runs(folder: str | Path, archive: str | Path) -> tuple[int, int]:
                     make_folder(target.parent)
                     os.rename(path, target)
     return taken, there
+
+
+@contextlib.contextmanager
+def _folder_beside(store: Store) -> Iterator[Path]:
+    """A folder in the store that is gone afterwards, or swept by the next command if this process is killed."""
+    folder = temporary(store.root / "import")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unpack(archive: Path, target: Path) -> None:

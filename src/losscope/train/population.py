@@ -7,7 +7,6 @@ one thread a member's numbers are bitwise those of training it alone.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from losscope.core.spec import Run, seed_of
 from losscope.data import Splits
 from losscope.pairs import Relation, normalise
 from losscope.run.store import Record
+from losscope.train import checkpoints
 from losscope.train.batches import Batches
 from losscope.train.curves import Curves
 from losscope.train.fast import keep_freed_memory
@@ -30,8 +30,6 @@ from losscope.train.measuring import architecture, baselines, measure
 from losscope.train.objective import objective
 from losscope.train.optimiser import Adam, Stack
 from losscope.train.views import probe, validation
-
-CHECKPOINT_SECONDS = 60.0
 
 Progress = Callable[[int, int], None]
 
@@ -74,11 +72,17 @@ class Population:
         self.chosen: dict[int, Tensor] = {}
         self.history: list[Tensor] = []
         self.seconds = 0.0
+        self._said: list[str] = []
 
     @property
     def notes(self) -> Sequence[str]:
-        """Sentences about the batches that a person should read."""
-        return self.batches.notes
+        """Sentences about the batches and the training that a person should read."""
+        return [*self.batches.notes, *self._said]
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence that a person should read, once."""
+        if sentence not in self._said:
+            self._said.append(sentence)
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Inputs (M, rows, ...) -> normalised embeddings (M, rows, D), without gradient."""
@@ -157,7 +161,12 @@ class Population:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from a state that ``state`` gave."""
+        """Go on from a state that ``state`` gave; nothing is taken over of one that does not fit.
+
+        Raises:
+            ValueError: a state of another population, or an altered one.
+        """
+        checkpoints.check(self.state(), state, self.protocol.epochs)
         self.epoch = state["epoch"]
         self.stack.flat.copy_(state["flat"])
         self.adam.load(state["adam"])
@@ -190,7 +199,7 @@ def train(
         progress: called with (epochs done, epochs).
 
     Returns:
-        One record a run, in order; a member that failed has status ``failed`` and its reason.
+        One record a run, in order; a member whose numbers left the finite ones is ``diverged``, with the reason.
 
     Raises:
         LosscopeError: if a batch cannot be made from the data.
@@ -203,23 +212,18 @@ def train(
     if len(equal) > 1:
         return _apart(equal, runs, splits, checkpoint, progress, device=device, keep=keep)
     population = Population(list(runs), list(splits), where, keep)
-    _resume(population, checkpoint)
-    saved = time.monotonic()
+    kept = checkpoints.Checkpoint(population, checkpoint)
     try:
         while population.epoch < population.protocol.epochs:
             population.run_epoch()
+            kept.epoch_ended()
             if progress:
                 progress(population.epoch, population.protocol.epochs)
-            if checkpoint and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                _save(population, checkpoint)
-                saved = time.monotonic()
+        records = _finish(population, keep)
     except KeyboardInterrupt:
-        if checkpoint and population.epoch:
-            _save(population, checkpoint)
+        kept.write()
         raise
-    records = _finish(population, keep)
-    if checkpoint:
-        checkpoint.unlink(missing_ok=True)
+    kept.remove()
     return records
 
 
@@ -263,22 +267,6 @@ def _apart(
     return [records[member] for member in range(len(runs))]
 
 
-def _save(population: Population, path: Path) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save(population.state(), temporary)
-    os.replace(temporary, path)
-
-
-def _resume(population: Population, path: Path | None) -> None:
-    if path is None or not path.exists():
-        return
-    try:
-        population.load(torch.load(path, map_location=population.device, weights_only=True))
-    except Exception:
-        # A checkpoint is only a saving of time: one that cannot be read is worth starting again.
-        path.unlink(missing_ok=True)
-
-
 def _finish(population: Population, keep: str) -> list[Record]:
     """Measure every member on its splits and write its record."""
     for member, flat in population.chosen.items():
@@ -295,7 +283,7 @@ def _finish(population: Population, keep: str) -> list[Record]:
             **population.objective.provenance,
         }
         if reason is not None:
-            record.status, record.reason = "failed", reason
+            record.status, record.reason = "diverged", reason
         if reason is not None or run.purpose == "trial":
             records.append(record)
             continue

@@ -46,6 +46,7 @@ from losscope.core.results.sides import (
     SideResult,
     Trial,
     Tuned,
+    Unfinished,
 )
 from losscope.core.results.stores import StoreCheck, StoreProblem
 from losscope.core.results.views import EmbeddingMap, Evidence, Viewed
@@ -104,6 +105,7 @@ __all__ = [
     "Tuned",
     "TuningRisk",
     "Undecided",
+    "Unfinished",
     "Viewed",
     "schemas",
 ]

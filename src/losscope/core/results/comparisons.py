@@ -9,7 +9,7 @@ from pydantic import Field
 from losscope.core.quantities import Scale
 from losscope.core.results.base import Frozen, Number
 from losscope.core.results.origins import DataDescription, Provenance
-from losscope.core.results.sides import BaselineResult, LossResult, Settings, SideResult
+from losscope.core.results.sides import BaselineResult, LossResult, Settings, SideResult, Unfinished
 from losscope.core.results.views import Viewed
 from losscope.core.spec import Protocol
 
@@ -170,6 +170,7 @@ class Result(Viewed):
     study: str | None = None
     report_file: str | None = Field(default=None, alias="report")
     provenance: Provenance = Provenance()
+    unfinished: Unfinished | None = None
 
     def side(self, name: str) -> SideResult:
         """The loss or baseline of a name.

@@ -10,6 +10,7 @@ from losscope.core.quantities import Scale
 from losscope.core.results.base import Document, Frozen, Number
 from losscope.core.results.comparisons import NotComparable
 from losscope.core.results.origins import DataDescription, Provenance
+from losscope.core.results.sides import Unfinished
 from losscope.core.results.views import Viewed
 
 ClaimWord = Literal[
@@ -171,6 +172,7 @@ class Reproduction(Viewed):
     report_file: str | None = Field(default=None, alias="report")
     ledger: str | None = None
     provenance: Provenance = Provenance()
+    unfinished: Unfinished | None = None
 
     def __str__(self) -> str:
         return " ".join(self.summary)

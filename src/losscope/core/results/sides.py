@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from losscope.core.facts import Value
@@ -25,10 +27,26 @@ class MeasureValue(Frozen):
 
 
 class Failure(Frozen):
-    """A run that did not end: its seed and why."""
+    """A run that did not end: its seed and why.
+
+    ``kind``: ``diverged``, where the numbers of the training left the finite ones, which is final; ``failed``,
+    where the machine or the code stopped it: the next command tries it again.
+    """
 
     seed: int
     reason: str
+    kind: Literal["diverged", "failed"] = "failed"
+
+
+class Unfinished(Frozen):
+    """Runs that the machine or the code stopped, of those needed; ``reasons``: each once.
+
+    The same command tries them again.
+    """
+
+    failed: int
+    runs: int
+    reasons: tuple[str, ...]
 
 
 class Edge(Frozen):

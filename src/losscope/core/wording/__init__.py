@@ -48,7 +48,7 @@ from losscope.core.wording.numbers import (
     verdict,
 )
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
-from losscope.core.wording.work import budget, duration, progress, study_plan
+from losscope.core.wording.work import budget, duration, progress, study_plan, unfinished
 
 __all__ = [
     "MINUS",
@@ -98,6 +98,7 @@ __all__ = [
     "sign",
     "study_plan",
     "title",
+    "unfinished",
     "verdict",
     "why_not",
 ]

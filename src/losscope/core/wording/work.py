@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from losscope.core.results import StudyPlan
-from losscope.core.wording.numbers import count
+from losscope.core.results import StudyPlan, Unfinished
+from losscope.core.wording.numbers import count, shorten
 
 
 def duration(seconds: float) -> str:
@@ -61,3 +61,17 @@ def budget(
         said += ", no tuning"
     more = "; even this may take longer" if late else ""
     return f"Budget {seconds:g} s: {said}, expected {expected:.0f} s{more}."
+
+
+def unfinished(found: Unfinished) -> str:
+    """Which runs the machine or the code stopped, why, and what to do.
+
+    >>> unfinished(Unfinished(failed=3, runs=40, reasons=("MemoryError: no memory left",)))
+    '3 of 40 runs failed: MemoryError: no memory left; the same command tries them again'
+    """
+    reasons = [shorten(" ".join(reason.split()), 200) for reason in found.reasons[:3]]
+    more = ["…"] if len(found.reasons) > 3 else []
+    return (
+        f"{found.failed:,} of {count(found.runs, 'run')} failed: {'; '.join([*reasons, *more])}; the same command "
+        f"tries {'it' if found.failed == 1 else 'them'} again"
+    )
