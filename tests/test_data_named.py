@@ -337,7 +337,8 @@ def test_downloads_are_cached_and_checked(server, tmp_path, monkeypatch):
     sha256 = hashlib.sha256(b"some bytes").hexdigest()
     to = tmp_path / "cache" / "x" / "a.gz"
     assert (
-        download.fetch("x", [url + "gone.gz", url + "a.gz"], to, sha256, "there").read_bytes() == b"some bytes"
+        download.fetch("x", [url + "gone.gz", url + "a.gz"], to, sha256, "there").read_bytes()
+        == b"some bytes"
     )
     (folder / "a.gz").unlink()
     assert download.fetch("x", [url + "a.gz"], to, sha256, "there") == to  # not asked for again

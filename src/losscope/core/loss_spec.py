@@ -102,9 +102,10 @@ class LossSpec(Strict):
             if key not in known:
                 raise unknown(f"hyperparameter of {self.name}", key, [*known, "reduction", "tuples"])
             if key in facts.positive:
+                # No float() here: a whole number may be larger than any float.
                 number = isinstance(value, int | float) and not isinstance(value, bool)
                 require(
-                    number and 0 < value < float("inf"),
+                    number and 0 < value < float("inf"),  # type: ignore[operator]
                     f"{key} of {self.name} is {shown(value)}; it must be a finite number greater than 0",
                 )
         if self.reduction and self.reduction not in facts.reductions:
