@@ -10,6 +10,7 @@ import os
 import pickle
 import struct
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -332,24 +333,66 @@ def test_downloads_are_cached_and_checked(server, tmp_path, monkeypatch):
     folder, url = server
     monkeypatch.setattr(download, "reachable", lambda url: True)
     (folder / "a.gz").write_bytes(b"some bytes")
-    md5 = hashlib.md5(b"some bytes", usedforsecurity=False).hexdigest()
+    monkeypatch.setattr(download, "SCHEMES", ("http",))
+    sha256 = hashlib.sha256(b"some bytes").hexdigest()
     to = tmp_path / "cache" / "x" / "a.gz"
     assert (
-        download.fetch("x", [url + "gone.gz", url + "a.gz"], to, md5, "there").read_bytes() == b"some bytes"
+        download.fetch("x", [url + "gone.gz", url + "a.gz"], to, sha256, "there").read_bytes()
+        == b"some bytes"
     )
     (folder / "a.gz").unlink()
-    assert download.fetch("x", [url + "a.gz"], to, md5, "there") == to  # not asked for again
+    assert download.fetch("x", [url + "a.gz"], to, sha256, "there") == to  # not asked for again
     (folder / "b.gz").write_bytes(b"other bytes")
     with pytest.raises(LosscopeError, match="wrong checksum"):
-        download.fetch("x", [url + "b.gz"], tmp_path / "cache" / "b.gz", md5, "there")
+        download.fetch("x", [url + "b.gz"], tmp_path / "cache" / "b.gz", sha256, "there")
     assert not (tmp_path / "cache" / "b.gz").exists()
+    to.write_bytes(b"other bytes")
+    with pytest.raises(LosscopeError, match=r"wrong checksum: .*a\.gz' has SHA-256 [0-9a-f]{64}"):
+        download.fetch("x", [url + "a.gz"], to, sha256, "there")
+
+
+def test_only_https_is_asked(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(download, "reachable", lambda url: asked.append(url))
+    for url in ("http://example.org/a.gz", "ftp://example.org/a.gz", "file:///etc/passwd"):
+        with pytest.raises(LosscopeError, match="wanted: an https URL"):
+            download.fetch("x", ["https://example.org/a.gz", url], tmp_path / "a.gz", "0" * 64, "there")
+    assert not asked
+
+
+def test_what_has_another_checksum_is_never_unpacked(server, tmp_path, monkeypatch):
+    import tarfile
+
+    from losscope.data.sets import finegrained
+
+    folder, url = server
+    monkeypatch.setattr(download, "reachable", lambda url: True)
+    monkeypatch.setattr(download, "SCHEMES", ("http",))
+    given = download.fetch
+
+    def local(what, urls, *rest):
+        return given(what, [url + Path(address).name for address in urls], *rest)
+
+    def opened(*_, **__):
+        raise AssertionError("unpacked")
+
+    monkeypatch.setattr(download, "fetch", local)
+    monkeypatch.setattr(tarfile, "open", opened)
+    for name, read in (("cifar-10-python.tar.gz", images.cifar10), ("CUB_200_2011.tgz", finegrained.cub200)):
+        (folder / name).write_bytes(b"not the published archive")
+        with pytest.raises(LosscopeError, match="wrong checksum"):
+            read(None)
+    assert not list((tmp_path / "cache").rglob("*gz"))
 
 
 def test_mnist_is_downloaded_where_there_is_a_network(server, tmp_path, monkeypatch):
     folder, url = server
     sums, pixels = small_idx(folder / "files")
     monkeypatch.setattr(download, "reachable", lambda url: True)
+    monkeypatch.setattr(download, "SCHEMES", ("http",))
     monkeypatch.setitem(images.IDX_MD5, "mnist", sums)
+    packed = [(folder / "files" / f"{name}.gz").read_bytes() for name in images.IDX_FILES]
+    monkeypatch.setitem(images.IDX_SHA256, "mnist", [hashlib.sha256(raw).hexdigest() for raw in packed])
     monkeypatch.setattr(images, "MNIST_MIRRORS", (url + "files/",))
     draws = load("mnist", tmp_path).splits(0)
     assert np.array_equal(draws.test.inputs[:, 0], pixels[2])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from losscope.cli import judgements, stores, studies  # noqa: F401  (they register their commands)
 from losscope.cli.options import app
+from losscope.cli.output import say_aside
 
 __all__ = ["app", "main"]
 
@@ -18,7 +19,7 @@ def main(arguments: Iterator[str] | list[str] | None = None) -> None:
     try:
         app(arguments)
     except LosscopeError as error:
-        print(f"losscope: {error}", file=sys.stderr)
+        say_aside(f"losscope: {error}")
         sys.exit(2)
     except KeyboardInterrupt:
         print(
@@ -33,5 +34,5 @@ def main(arguments: Iterator[str] | list[str] | None = None) -> None:
         if error.filename is None:
             raise
         why = error.strerror or type(error).__name__
-        print(f"losscope: cannot use the path {str(error.filename)!r}: {why}; give another", file=sys.stderr)
+        say_aside(f"losscope: cannot use the path {str(error.filename)!r}: {why}; give another")
         sys.exit(2)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from losscope.cli.options import ANSWER, OUTPUT, TRAIN, DataRoot, Json, Plugin, Trust, app, load_plugins
-from losscope.cli.output import print_result, refuse_unwritable, say_aside, terminal
+from losscope.cli.output import print_result, put, refuse_unwritable, say_aside, terminal
 
 
 @app.command
@@ -112,7 +112,7 @@ def report(
     if format == "html":
         print_result(result, json)
     else:
-        print(result.table(format))
+        put(result.table(format))
 
 
 @app.command

@@ -133,32 +133,43 @@ class Training:
 
 def duration(text: str | None) -> float | None:
     """Seconds of ``90``, ``90s``, ``5m`` or ``1h``."""
-    from losscope.core.errors import LosscopeError
+    from losscope.core.errors import require, shown
 
     if text is None:
         return None
     number, unit = (text[:-1], text[-1]) if text[-1:] in "smh" else (text, "s")
     try:
-        return float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+        seconds = float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
     except ValueError:
-        raise LosscopeError(f"cannot read the time {text!r}; it must be such as 90s, 5m or 1h") from None
+        seconds = float("nan")
+    require(
+        0 <= seconds < float("inf"), f"cannot read the time {shown(text)}; it must be such as 90s, 5m or 1h"
+    )
+    return seconds
 
 
 def key_value(text: str) -> tuple[str, Any]:
     """``key=value`` as a key and a Python value, or its text where it is none."""
     import ast
 
-    from losscope.core.errors import LosscopeError
+    from losscope.core.bounds import LETTERS, bounded_integers
+    from losscope.core.errors import LosscopeError, require, shown
 
+    require(
+        len(text) <= LETTERS,
+        f"the option {shown(text)} is {len(text):,} letters long; at most {LETTERS:,} are read",
+    )
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise LosscopeError(
-            f"cannot read the option {text!r}; it must be key=value, such as speaker_disjoint=True"
+            f"cannot read the option {shown(text)}; it must be key=value, such as speaker_disjoint=True"
         )
     try:
-        return key, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+        read = ast.literal_eval(value)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return key, value
+    bounded_integers(read, f"the option {key}")
+    return key, read
 
 
 def load_plugins(plugin: list[str] | None) -> None:

@@ -17,7 +17,8 @@ def print_plan(planned: StudyPlan) -> None:
     """What a study would cost and could show."""
     from losscope.core import wording
 
-    print(planned.data, wording.study_plan(planned), planned.sentence, sep="\n")
+    for text in (planned.data, wording.study_plan(planned), planned.sentence):
+        put(text)
 
 
 def print_result(result: Result, json: bool) -> None:
@@ -74,18 +75,35 @@ def refuse_unwritable(path: Path | None) -> None:
 
 
 def terminal() -> Any:
-    """Rich on standard output, 100 columns wide where it is no terminal."""
+    """Rich on standard output, 100 columns wide where it is no terminal; names steer nothing."""
     import shutil
 
     from rich.console import Console
+    from rich.segment import Segment
+
+    from losscope.core.wording import printable
+
+    class Plain(Console):
+        def render(self, *given: Any, **words: Any) -> Any:
+            for text, style, control in super().render(*given, **words):
+                yield Segment(text if control else printable(text), style, control)
 
     wide = sys.stdout.isatty()
-    return Console(width=None if wide else max(100, shutil.get_terminal_size((100, 24)).columns))
+    return Plain(width=None if wide else max(100, shutil.get_terminal_size((100, 24)).columns))
+
+
+def put(text: object) -> None:
+    """A text on standard output; control characters of names in it are visible marks."""
+    from losscope.core.wording import printable
+
+    print(printable(text))
 
 
 def say_aside(text: str) -> None:
-    """A sentence for a person, on standard error."""
-    print(text, file=sys.stderr)
+    """A sentence for a person, on standard error; control characters of names in it are visible marks."""
+    from losscope.core.wording import printable
+
+    print(printable(text), file=sys.stderr)
 
 
 class Activity:

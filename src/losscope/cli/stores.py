@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from losscope.cli.options import OUTPUT, Json, app
+from losscope.cli.output import put
 
 store = App(
     name="store", help="Check a folder of runs, collect its leftovers, and move runs between folders."
@@ -36,12 +37,12 @@ def check(folder: Path, *, json: Json = False) -> None:
     else:
         kinds = ", ".join(f"{count:,} {name}" for name, count in found.statuses.items() if count)
         versions = ", ".join(f"{version} ({count:,})" for version, count in found.versions.items())
-        print(f"{wording.count(found.runs, 'run')}{f': {kinds}' if kinds else ''}.")
+        put(f"{wording.count(found.runs, 'run')}{f': {kinds}' if kinds else ''}.")
         if versions:
-            print(f"Written by losscope {versions}.")
+            put(f"Written by losscope {versions}.")
         for problem in found.problems:
-            print(f"{problem.place}: {problem.what}. To mend it: {problem.remedy}.")
-        print(
+            put(f"{problem.place}: {problem.what}. To mend it: {problem.remedy}.")
+        put(
             "Nothing is wrong." if not found.problems else f"{wording.count(len(found.problems), 'problem')}."
         )
     if found.problems:
@@ -64,11 +65,9 @@ def gc(folder: Path, *, yes: Annotated[bool, Parameter(negative="", group=OUTPUT
 
     found = collect(folder, yes=yes)
     for path in found:
-        print(path)
+        put(path)
     what = wording.count(len(found), "leftover")
-    print(
-        f"{what} removed." if yes else f"{what}; add --yes to remove {'it' if len(found) == 1 else 'them'}."
-    )
+    put(f"{what} removed." if yes else f"{what}; add --yes to remove {'it' if len(found) == 1 else 'them'}.")
 
 
 @store.command(name="export")
@@ -92,7 +91,7 @@ def export_archive(
     from losscope.core import wording
     from losscope.run.upkeep import export_runs
 
-    print(f"{wording.count(export_runs(folder, archive, study or ()), 'run')} in {archive}.")
+    put(f"{wording.count(export_runs(folder, archive, study or ()), 'run')} in {archive}.")
 
 
 @store.command(name="import")
@@ -110,4 +109,4 @@ def import_archive(folder: Path, archive: Path) -> None:
     from losscope.run.upkeep import import_runs
 
     taken, there = import_runs(folder, archive)
-    print(f"{wording.count(taken, 'run')} taken, {there:,} there already.")
+    put(f"{wording.count(taken, 'run')} taken, {there:,} there already.")

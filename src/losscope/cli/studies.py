@@ -30,6 +30,7 @@ from losscope.cli.output import (
     exit_if_unfinished,
     print_plan,
     print_result,
+    put,
     refuse_unwritable,
     row_progress,
     say_aside,
@@ -230,7 +231,7 @@ def reproduce(
         found = importlib.import_module(MEASUREMENTS[paper]).measure(
             studies=200, write=out, say=None if json else say_aside
         )
-        print(found.json_text() if json else found.said)
+        put(found.json_text() if json else found.said)
         return
     say = None if json else say_aside
     from losscope.papers import planning
@@ -263,10 +264,10 @@ def reproduce(
     if json:
         print(result.json())
     elif format == "md":
-        print(result.table("md"))
+        put(result.table("md"))
     else:
         terminal().print(result.table())
-        print(f"\nPage: {result.report_file}\nLedger: {result.ledger}")
+        put(f"\nPage: {result.report_file}\nLedger: {result.ledger}")
     exit_if_unfinished(result.unfinished)
 
 
@@ -340,10 +341,10 @@ def embed(
     if json:
         print(done.json_text())
         return
-    print(done.data)
+    put(done.data)
     for note in done.notes:
-        print(note)
+        put(note)
     how = "from the cache" if done.cached else "computed"
-    print(f"{done.rows:,} × {done.width:,} features {how} in {done.seconds:.1f} s: {done.folder}")
+    put(f"{done.rows:,} × {done.width:,} features {how} in {done.seconds:.1f} s: {done.folder}")
     if done.out:
-        print(f"Written: {done.out}; now: losscope compare {done.out}")
+        put(f"Written: {done.out}; now: losscope compare {done.out}")

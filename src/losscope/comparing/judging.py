@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import re
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,10 +15,12 @@ import numpy as np
 
 from losscope import stats
 from losscope.core import registry
-from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.bounds import INTEGER
+from losscope.core.errors import SHOWN, LosscopeError, require, unknown
 from losscope.core.quantities import GOALS, QUANTITIES, Quantity, quantity
 from losscope.core.results import DataDescription, Evidence, Provenance, Result, Settings
 from losscope.core.spec import BASELINES
+from losscope.data.readers.files import read_npz, read_table
 
 COLUMNS = ("loss", "seed", "measure", "value")
 
@@ -149,12 +150,7 @@ def _declare(text: str) -> None:
 def _from_table(path: Path) -> list[stats.Measured]:
     import pandas as pd
 
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except OSError as error:
-        raise LosscopeError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-    except Exception as error:
-        raise LosscopeError(f"{str(path)!r} is not a readable table: {error}") from None
+    frame = read_table(path)
     missing = [column for column in COLUMNS if column not in frame.columns]
     require(
         not missing,
@@ -162,15 +158,23 @@ def _from_table(path: Path) -> list[stats.Measured]:
         f"{', '.join(COLUMNS)}",
     )
     require(len(frame) > 0, f"{str(path)!r} has no rows; a row is one loss, seed, measure, value")
-    for name in frame["measure"].astype(str).unique():
+    empty = int(frame[list(COLUMNS[:3])].isna().any(axis=1).sum())
+    require(
+        not empty, f"{str(path)!r} has {empty:,} rows without a loss, a seed or a measure; wanted: all three"
+    )
+    frame = frame.assign(loss=frame["loss"].astype(str), measure=frame["measure"].astype(str))
+    for name in frame["measure"].unique():
         if name not in QUANTITIES:
             raise unknown("measure", name, QUANTITIES, f"; or declare your own with --declare {name}:higher")
     try:
-        frame = frame.assign(
-            value=pd.to_numeric(frame["value"]), seed=pd.to_numeric(frame["seed"]).astype(int)
-        )
-    except (ValueError, TypeError) as error:
-        raise LosscopeError(f"{str(path)!r}: seeds are whole numbers and values numbers: {error}") from None
+        seeds, values = pd.to_numeric(frame["seed"]), pd.to_numeric(frame["value"])
+        whole = bool(((seeds >= 0) & (seeds < INTEGER) & (seeds % 1 == 0)).all())
+    except (ValueError, TypeError, OverflowError) as error:
+        raise LosscopeError(
+            f"{str(path)!r}: seeds are whole numbers and values numbers: {str(error)[:SHOWN]}"
+        ) from None
+    require(whole, f"{str(path)!r}: seeds are whole numbers from 0 and values numbers; a seed is not")
+    frame = frame.assign(value=values, seed=seeds.astype(int))
     twice = frame.duplicated(["loss", "seed", "measure"])
     if twice.any():
         row = frame[twice].iloc[0]
@@ -249,18 +253,10 @@ def _from_embeddings(pattern: str, say: Callable[[str], None] | None) -> list[st
 
 def load_embeddings(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Read ``embeddings`` (N, D) and ``labels`` (N,) from an npz, checked; nothing is unpickled."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in ("embeddings", "labels") if name not in file.files]
-            require(
-                not missing,
-                f"{str(path)!r} has no array {', '.join(missing)}; it has {', '.join(file.files)}",
-            )
-            embeddings, labels = file["embeddings"], file["labels"]
-    except LosscopeError:
-        raise
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
-        raise LosscopeError(f"cannot read {str(path)!r} as an npz without pickled objects: {error}") from None
+    arrays = read_npz(Path(path))
+    missing = [name for name in ("embeddings", "labels") if name not in arrays]
+    require(not missing, f"{str(path)!r} has no array {', '.join(missing)}; it has {', '.join(arrays)}")
+    embeddings, labels = arrays["embeddings"], arrays["labels"]
     require(
         embeddings.ndim == 2,
         f"{str(path)!r}: embeddings have shape {embeddings.shape}; wanted (rows, dimensions)",
@@ -268,6 +264,11 @@ def load_embeddings(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     require(
         labels.shape == embeddings.shape[:1],
         f"{str(path)!r}: {labels.shape} labels for {len(embeddings)} embeddings; wanted: one label per row",
+    )
+    require(
+        embeddings.dtype.kind in "fiub" and labels.dtype.kind in "fiubUS",
+        f"{str(path)!r}: embeddings are {embeddings.dtype} and labels {labels.dtype}; wanted: numbers, and "
+        "numbers or text",
     )
     bad = int((~np.isfinite(embeddings.astype(np.float64)).all(axis=1)).sum())
     require(bad == 0, f"{str(path)!r}: {bad} of {len(embeddings)} embeddings are NaN or infinite")

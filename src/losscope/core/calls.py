@@ -11,7 +11,8 @@ import ast
 from dataclasses import dataclass, field
 from typing import Any
 
-from losscope.core.errors import LosscopeError
+from losscope.core.bounds import INTEGER, LETTERS
+from losscope.core.errors import LosscopeError, require, shown
 
 LIBRARIES = {
     "pml": "pytorch_metric_learning",
@@ -25,7 +26,7 @@ LIBRARIES = {
 KINDS = {"pytorch_metric_learning": "pml", "sentence_transformers": "sentence_transformers"}
 """What a loss of a known package is called, as a kind of foreign loss."""
 
-UNREADABLE = (SyntaxError, ValueError, TypeError, RecursionError, MemoryError)
+UNREADABLE = (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError)
 """What Python raises for a text that is no expression, or one too deep to be read."""
 
 
@@ -75,6 +76,7 @@ def named(text: str) -> Call:
     >>> named("triplet(margin=0.2, tuples=semihard)")
     Call(name='triplet', arguments=(), words={'margin': 0.2, 'tuples': 'semihard'})
     """
+    _refuse_long(text)
     try:
         call = _call(ast.parse(text, mode="eval").body, only_words=True)
         if call.arguments:
@@ -82,7 +84,7 @@ def named(text: str) -> Call:
         return call
     except UNREADABLE:
         raise LosscopeError(
-            f"cannot read the loss {text!r}; it must be a name such as 'triplet', or 'triplet(margin=0.2)' "
+            f"cannot read the loss {shown(text)}; it must be a name such as 'triplet', or 'triplet(margin=0.2)' "
             f"with named hyperparameters, or 'pml:MultiSimilarityLoss(alpha=2)'"
         ) from None
 
@@ -107,11 +109,19 @@ def parse(text: str) -> Foreign:
     calls = _calls(text, call)
     if len(calls) > (2 if kind == "pml" else 1):
         wanted = "one loss and at most one miner" if kind == "pml" else "one loss; miners go with pml: only"
-        raise LosscopeError(f"{text!r} joins {len(calls)} parts with '+'; {wanted} are wanted")
+        raise LosscopeError(f"{shown(text)} joins {len(calls)} parts with '+'; {wanted} are wanted")
     return Foreign(text, kind, package or where, calls[0], calls[1] if len(calls) == 2 else None)
 
 
+def _refuse_long(text: str) -> None:
+    require(
+        len(text) <= LETTERS,
+        f"the loss {shown(text)} is {len(text):,} letters long; at most {LETTERS:,} are read",
+    )
+
+
 def _calls(text: str, call: str) -> list[Call]:
+    _refuse_long(text)
     try:
         node = ast.parse(call.strip(), mode="eval").body
         parts: list[ast.expr] = []
@@ -121,7 +131,7 @@ def _calls(text: str, call: str) -> list[Call]:
         return [_call(part) for part in [node, *reversed(parts)]]
     except UNREADABLE:
         raise LosscopeError(
-            f"cannot read the loss {text!r}; it must be 'pml:MultiSimilarityLoss(alpha=2)', "
+            f"cannot read the loss {shown(text)}; it must be 'pml:MultiSimilarityLoss(alpha=2)', "
             f"'package.module:Class(name=literal)' or 'path/file.py:function', with literal arguments"
         ) from None
 
@@ -143,7 +153,10 @@ def _literal(node: ast.expr, only_words: bool = False) -> Any:
         return node.id
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not only_words:
         return ast.unparse(node)
-    return ast.literal_eval(node)
+    value = ast.literal_eval(node)
+    if isinstance(value, int) and abs(value) >= INTEGER:
+        raise ValueError("a whole number of more than 64 bits")
+    return value
 
 
 def nested(text: str) -> Call:

@@ -17,16 +17,38 @@ class LosscopeError(ValueError):
     """
 
 
-def unknown(kind: str, given: str, choices: Iterable[str], hint: str = "") -> LosscopeError:
-    """The error for a name that is not among the choices, the nearest first.
+SHOWN = 200
+"""Letters of what was given that an error repeats."""
+LISTED = 200
+"""Choices that an error lists."""
+
+
+def shown(value: object) -> str:
+    """What was given as an error repeats it: its ``repr``, cut in its middle where it is long.
+
+    >>> shown("a\x1b[31m"), len(shown("a" * 10**6))
+    ("'a\\\\x1b[31m'", 200)
+    """
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        # Python refuses to write a whole number of thousands of digits, and lists nested too deeply.
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}…{text[1 - SHOWN // 2 :]}"
+
+
+def unknown(kind: str, given: object, choices: Iterable[str], hint: str = "") -> LosscopeError:
+    """The error for a name that is not among the choices, the nearest first; what is no text is shown too.
 
     >>> print(unknown("loss", "tripet", ["contrastive", "triplet"]))
     unknown loss 'tripet'; did you mean 'triplet'? choices: contrastive, triplet
     """
-    names = sorted(choices)
-    near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
-    guess = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ";"
-    return LosscopeError(f"unknown {kind} {given!r}{guess} choices: {', '.join(names)}{hint}")
+    names = sorted(map(str, choices))
+    near = difflib.get_close_matches(given[:SHOWN], names, n=3, cutoff=0.5) if isinstance(given, str) else []
+    guess = f"; did you mean {' or '.join(map(shown, near))}?" if near else ";"
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    listed = f"{', '.join(names[:LISTED])}{more}"
+    return LosscopeError(f"unknown {kind} {shown(given)}{guess} choices: {listed}{hint}")
 
 
 def require(condition: bool, message: str) -> None:

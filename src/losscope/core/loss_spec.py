@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from losscope.core import registry
 from losscope.core.calls import is_foreign, named
 from losscope.core.calls import parse as parse_foreign
-from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.errors import LosscopeError, require, shown, unknown
 from losscope.core.facts import LossFacts, Reduction, Value
 
 RAW, UNTRAINED = "raw", "untrained"
@@ -35,6 +35,9 @@ class Strict(BaseModel):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True)
 
 
+MISTAKES = 10
+"""Mistakes of one value that an error tells."""
+
 Own = TypeVar("Own", bound=Strict)
 
 
@@ -47,10 +50,11 @@ def build(kind: type[Own], values: Mapping[str, Any], where: str) -> Own:
         return kind(**values)
     except ValidationError as error:
         said = "; ".join(
-            f"{'.'.join(map(str, found['loc']))} is {found['input']!r}: {found['msg']}"
-            for found in error.errors()
+            f"{'.'.join(map(str, found['loc']))} is {shown(found['input'])}: {found['msg']}"
+            for found in error.errors()[:MISTAKES]
         )
-        raise LosscopeError(f"{where}: {said}") from None
+        more = error.error_count() - MISTAKES
+        raise LosscopeError(f"{where}: {said}{f'; and {more:,} more' if more > 0 else ''}") from None
 
 
 class LossSpec(Strict):
@@ -79,7 +83,7 @@ class LossSpec(Strict):
         call = named(text)
         name, words = call.name, dict(call.words)
         if name in BASELINES:
-            require(not words, f"the baseline {name!r} has no hyperparameters; {text!r} gives some")
+            require(not words, f"the baseline {name!r} has no hyperparameters; {shown(text)} gives some")
             return cls(name=name)
         registry.entry("loss", name)
         own: dict[str, Any] = {
@@ -87,7 +91,7 @@ class LossSpec(Strict):
             for key in ("reduction", "tuples", "learning_rate", "checkpoint")
             if key in words
         }
-        spec = build(cls, {"name": name, "hyperparameters": words, **own}, f"loss {text!r}")
+        spec = build(cls, {"name": name, "hyperparameters": words, **own}, f"loss {shown(text)}")
         spec.check()
         return spec
 
@@ -101,10 +105,11 @@ class LossSpec(Strict):
             if key not in known:
                 raise unknown(f"hyperparameter of {self.name}", key, [*known, "reduction", "tuples"])
             if key in facts.positive:
+                # No float() here: a whole number may be larger than any float.
                 number = isinstance(value, int | float) and not isinstance(value, bool)
                 require(
-                    number and float(value) > 0 and float(value) < float("inf"),
-                    f"{key} of {self.name} is {value!r}; it must be a finite number greater than 0",
+                    number and 0 < value < float("inf"),  # type: ignore[operator]
+                    f"{key} of {self.name} is {shown(value)}; it must be a finite number greater than 0",
                 )
         if self.reduction and self.reduction not in facts.reductions:
             raise unknown(f"reduction of {self.name}", self.reduction, facts.reductions)

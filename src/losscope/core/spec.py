@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from losscope.core import registry
-from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.bounds import EPOCHS, LOSSES, RUNS, SEEDS, TEXT_BYTES, bounded_integers, regular
+from losscope.core.errors import SHOWN, LosscopeError, require, shown, unknown
 from losscope.core.facts import Reduction, Value
 from losscope.core.loss_spec import (
     BASELINES,
@@ -92,7 +94,7 @@ class Protocol(Strict):
     model: str
     hidden: tuple[int, ...]
     embedding_size: int = Field(gt=0)
-    epochs: int = Field(gt=0)
+    epochs: int = Field(gt=0, le=EPOCHS)
     batch_size: int = Field(gt=1)
     classes_per_batch: int = Field(default=32, gt=1)
     batching: Literal["balanced", "shuffled"]
@@ -185,11 +187,13 @@ class Study(Strict):
     """
 
     data: str = "digits"
-    losses: list[str] = Field(default_factory=lambda: ["contrastive", "triplet"], min_length=1)
-    seeds: int = Field(default=10, gt=0)
-    first_seed: int = Field(default=0, ge=0)
+    losses: list[str] = Field(
+        default_factory=lambda: ["contrastive", "triplet"], min_length=1, max_length=LOSSES
+    )
+    seeds: int = Field(default=10, gt=0, le=SEEDS)
+    first_seed: int = Field(default=0, ge=0, lt=2**62)
     protocol: str = "matched"
-    epochs: int | None = Field(default=None, gt=0)
+    epochs: int | None = Field(default=None, gt=0, le=EPOCHS)
     batch_size: int | None = Field(default=None, gt=1)
     tuples: Tuples | None = None
     embedding_size: int | None = Field(default=None, gt=0)
@@ -237,11 +241,21 @@ class Study(Strict):
         """
         path = Path(path)
         try:
+            size = regular(path).stat().st_size
+            require(
+                size <= TEXT_BYTES,
+                f"the study file {str(path)!r} has {size:,} bytes; at most {TEXT_BYTES:,} are read",
+            )
             values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except LosscopeError:
+            raise
         except OSError as error:
             raise LosscopeError(f"cannot read the study file {str(path)!r}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise LosscopeError(f"the study file {str(path)!r} is not valid TOML: {error}") from None
+        except (ValueError, RecursionError) as error:
+            # Beside TOMLDecodeError: numbers of thousands of digits, tables nested too deeply, no UTF-8.
+            said = str(error)[:SHOWN]
+            raise LosscopeError(f"the study file {str(path)!r} is not valid TOML: {said}") from None
+        bounded_integers(values, f"the study file {str(path)!r}")
         require(
             bool(values),
             f"the study file {str(path)!r} is empty; it wants keys such as data, losses and seeds",
@@ -252,7 +266,7 @@ class Study(Strict):
         )
         require(
             trust or not values.get("plugins"),
-            f"the study file {str(path)!r} would run the plugins {values.get('plugins')}; if you trust them, "
+            f"the study file {str(path)!r} would run the plugins {shown(values.get('plugins'))}; if you trust them, "
             f"say so yourself with --trust (trust=True in Python)",
         )
         return cls.of(f"study file {str(path)!r}", **values, trust=trust)
@@ -264,9 +278,15 @@ class Study(Strict):
         registry.entry("protocol", self.protocol)
         if self.goal not in GOALS:
             raise unknown("goal", self.goal, GOALS)
+        runs = self.seeds * (len(self.losses) + len(BASELINES))
+        require(
+            runs <= RUNS,
+            f"{self.seeds:,} seeds of {len(self.losses):,} losses and {len(BASELINES)} baselines are {runs:,} "
+            f"runs; a study has at most {RUNS:,}",
+        )
         specs = self.loss_specs()
         labels = [spec.label for spec in specs]
-        twice = sorted({label for label in labels if labels.count(label) > 1})
+        twice = sorted(label for label, count in Counter(labels).items() if count > 1)
         require(not twice, f"the loss {', '.join(twice)} is given twice; give each loss once")
         if self.reference is not None and self.reference not in labels:
             raise unknown("reference loss", self.reference, labels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import socket
@@ -14,7 +13,8 @@ from typing import Any
 from urllib.parse import urlparse
 from urllib.request import getproxies
 
-from losscope.core.errors import LosscopeError
+from losscope.core.bounds import gunzipped, regular
+from losscope.core.errors import LosscopeError, require
 
 
 def cache_folder() -> Path:
@@ -47,13 +47,26 @@ def reachable(url: str, seconds: float = 3.0) -> bool:
     return True
 
 
-def fetch(what: str, urls: Sequence[str], to: Path, md5: str | None, put: str) -> Path:
+SCHEMES = ("https",)
+"""How files are fetched; a checksum guards their content, and this guards who sees what is fetched."""
+
+
+def fetch(what: str, urls: Sequence[str], to: Path, sha256: str, put: str) -> Path:
     """The file ``to``, downloaded from the first URL that answers, with progress and checksum.
 
-    ``md5`` is that of the file as downloaded (None: the caller checks the uncompressed bytes). ``put``
-    ends the error sentence: where to put the file by hand.
+    ``sha256`` is that of the file as downloaded: what has another is removed, and never unpacked; a file
+    that lies there already is checked as well. ``put`` ends the error sentence: where to put the file by
+    hand.
+
+    Raises:
+        LosscopeError: a URL that is not https, no network, a wrong checksum, a full disk.
     """
+    for url in urls:
+        require(
+            urlparse(url).scheme in SCHEMES, f"{what} would be downloaded from {url!r}; wanted: an https URL"
+        )
     if to.is_file():
+        refuse_altered(to, sha256)
         return to
     live = [url for url in urls if reachable(url)]
     if not live:
@@ -69,7 +82,7 @@ def fetch(what: str, urls: Sequence[str], to: Path, md5: str | None, put: str) -
         try:
             pooch.retrieve(
                 url,
-                known_hash=f"md5:{md5}" if md5 else None,
+                known_hash=f"sha256:{sha256}",
                 fname=to.name,
                 path=to.parent,
                 downloader=pooch.HTTPDownloader(progressbar=_progress(to.name), timeout=(5, 60)),
@@ -82,6 +95,17 @@ def fetch(what: str, urls: Sequence[str], to: Path, md5: str | None, put: str) -
             reasons.append(f"{url}: wrong checksum")
     raise LosscopeError(
         f"{what} could not be downloaded ({'; '.join(reasons)}); download it by hand and put it {put}"
+    )
+
+
+def refuse_altered(path: Path, sha256: str) -> None:
+    """Raise for a downloaded file whose content is not the published one."""
+    with regular(path).open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    require(
+        found == sha256,
+        f"wrong checksum: {str(path)!r} has SHA-256 {found}, the published file has {sha256}; remove it and "
+        "download it again",
     )
 
 
@@ -129,7 +153,7 @@ def _progress(name: str) -> Any:
 def read_bytes(path: Path, md5: str | None) -> bytes:
     """The uncompressed bytes of a file (``.gz`` or plain), their md5 checked where it is known."""
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        raw = gunzipped(path) if path.suffix == ".gz" else regular(path).read_bytes()
     except FileNotFoundError:
         raise LosscopeError(f"no file {str(path)!r}") from None
     except (OSError, EOFError, zlib.error) as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from losscope.core import registry
+from losscope.core.bounds import regular
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.data.base import Draft, Source
 from losscope.data.download import cache_folder
@@ -123,6 +124,8 @@ def _loader(name: str) -> tuple[Callable[..., Draft | Source], dict[str, Any]]:
 
         return _bound(hub, name.removeprefix("hf:"))
     if (path := Path(name).expanduser()).exists():
+        if not path.is_dir():
+            regular(path)
         return _bound(by_path(path), path)
     near = difflib.get_close_matches(name, table, n=3, cutoff=0.5)
     guess = f"; did you mean {' or '.join(map(repr, near))}?" if near else ";"

@@ -246,5 +246,6 @@ def _grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _md(text: str) -> str:
+    text = wording.printable(text)
     escaped = "".join(f"\\{letter}" if letter in "\\`*_[]|#~$" else letter for letter in text)
     return " ".join(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())

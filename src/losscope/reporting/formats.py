@@ -83,6 +83,7 @@ def _md_row(cells: Iterable[str]) -> str:
 
 
 def _md(text: str) -> str:
+    text = wording.printable(text)
     escaped = "".join(f"\\{letter}" if letter in "\\`*_[]|#~$" else letter for letter in text)
     return " ".join(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
 
@@ -125,7 +126,7 @@ def tex(text: str) -> str:
     >>> print(tex("a_b & 50 % <x>"))
     a\_b \& 50 \% \textless{}x\textgreater{}
     """
-    return "".join(_TEX.get(letter, letter) for letter in text)
+    return "".join(_TEX.get(letter, letter) for letter in wording.printable(text))
 
 
 def latex(result: Result) -> str:
@@ -204,5 +205,5 @@ def long_csv(result: Result) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(LongRow._fields)
-    writer.writerows(long_rows(result))
+    writer.writerows(map(wording.cell, row) for row in long_rows(result))
     return out.getvalue()

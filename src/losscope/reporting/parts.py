@@ -245,7 +245,7 @@ def prose(sentence: str | wording.Clause) -> Markup:
 
 
 def _unbroken(text: str) -> str:
-    return text.replace(" %", "\u00a0%")
+    return wording.printable(text).replace(" %", "\u00a0%")
 
 
 @cache
@@ -254,6 +254,8 @@ def environment() -> jinja2.Environment:
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HOME),
         autoescape=True,
+        # Names may hold marks that turn the text around them; markup is our own.
+        finalize=lambda value: wording.printable(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

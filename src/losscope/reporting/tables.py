@@ -165,4 +165,4 @@ def _text(result: Result) -> str:
     console = Console(width=WIDTH, file=file, color_system=None, legacy_windows=False)
     console.print(summary(result))
     console.print(Group("", verdicts(result), "", recommendation(result)))
-    return file.getvalue()
+    return wording.printable(file.getvalue())

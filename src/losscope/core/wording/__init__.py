@@ -47,6 +47,7 @@ from losscope.core.wording.numbers import (
     title,
     verdict,
 )
+from losscope.core.wording.plain import cell, printable
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
 from losscope.core.wording.work import budget, duration, progress, study_plan, unfinished
 
@@ -62,6 +63,7 @@ __all__ = [
     "body",
     "brief",
     "budget",
+    "cell",
     "change",
     "change_interval",
     "claim_reason",
@@ -87,6 +89,7 @@ __all__ = [
     "over_data_reason",
     "p_value",
     "percent",
+    "printable",
     "progress",
     "ratio",
     "recommendation",

@@ -9,7 +9,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.data.base import TEST, TRAIN, VALIDATION, Draft, Kind
-from losscope.data.readers.files import Arrays, read_hdf5, read_npy, read_npz
+from losscope.data.readers.files import Arrays, form, read_hdf5, read_npy, read_npz
 
 INPUTS = ("features", "embeddings", "inputs", "x", "data", "vectors", "images")
 LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", "category")
@@ -81,11 +81,11 @@ def features(
 
 
 def _read(path: Path, labels: str | None) -> Arrays:
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return read_npz(path)
-    if path.suffix in (".h5", ".hdf5"):
+    if path.suffix.lower() in (".h5", ".hdf5"):
         return read_hdf5(path)
-    arrays: Arrays = {"features": read_npy(path)}
+    arrays = {"features": read_npy(path)}
     beside = [
         path.parent / f"{path.stem}_labels.npy",
         path.parent / f"{path.stem}.labels.npy",
@@ -107,7 +107,7 @@ def _modalities(arrays: Arrays, inputs: str | None, second: str | None, path: Pa
     if inputs:
         return _key(arrays, inputs, path), other
     known = sorted(
-        (name for name in arrays if MODALITY.match(name) and arrays[name].ndim > 1),
+        (name for name in arrays if MODALITY.match(name) and len(form(arrays, name)[0]) > 1),
         key=lambda name: HEARD_FIRST.index(MODALITY.match(name)[1].lower()),  # type: ignore[index]
     )
     if other is None and len(known) == 2 and _find(arrays, INPUTS[:-1]) is None:
@@ -134,7 +134,8 @@ def _find(arrays: Arrays, names: tuple[str, ...]) -> str | None:
 
 def _only_matrix(arrays: Arrays, path: Path) -> str:
     """The one array of numbers with two or more axes, where no name is known."""
-    tall = [name for name, array in arrays.items() if array.ndim > 1 and array.dtype.kind in "fiu"]
+    forms = {name: form(arrays, name) for name in arrays}
+    tall = [name for name, (shape, dtype) in forms.items() if len(shape) > 1 and dtype.kind in "fiu"]
     if len(tall) == 1:
         return tall[0]
     raise LosscopeError(

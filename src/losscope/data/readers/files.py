@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError
+from losscope.core.bounds import COLUMNS, bounded, bounded_text, regular
+from losscope.core.errors import SHOWN, LosscopeError, require
 
-Arrays = dict[str, np.ndarray]
+Arrays = Mapping[str, np.ndarray]
+WANTED_NPZ = "an .npz file of plain arrays"
 
 
 @contextmanager
@@ -44,54 +47,234 @@ def said(path: Path, wanted: str) -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip().split("\n")[0]
+    text = str(error).strip().split("\n")[0][:SHOWN]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+class Lazy(Mapping[str, np.ndarray]):
+    """Arrays of a file by name, each read when it is asked for: what nobody wants is never unpacked."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        read: Callable[[str], np.ndarray],
+        form: Callable[[str], tuple[tuple[int, ...], np.dtype]],
+    ):
+        self._names = dict.fromkeys(names)
+        self._made: dict[str, np.ndarray] = {}
+        self._from = read
+        self.form = form
+        """The shape and the type of an array, of which only the description is read."""
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._made:
+            self._made[name] = self._from(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+HEADER = 2**16
+"""Bytes of the header of an array."""
+
+
+def _header(file: Any, what: str, size: int) -> tuple[tuple[int, ...], np.dtype]:
+    """The shape and the type that an ``.npy`` file of ``size`` bytes declares.
+
+    Raises:
+        LosscopeError: it declares more values than it has bytes for.
+    """
+    version = np.lib.format.read_magic(file)
+    read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version, np.lib.format.read_array_header_2_0)
+    shape, _, dtype = read(file, max_header_size=HEADER)
+    if not dtype.hasobject:  # objects are refused by numpy, which names them
+        wanted = max(math.prod(shape), *shape, 0) * max(1, dtype.itemsize)
+        require(
+            wanted <= size and all(side >= 0 for side in shape),
+            f"{what} is of shape {shape}, {wanted:,} bytes, in a file of {size:,}; wanted: a whole file",
+        )
+    return shape, dtype
+
+
+def form(arrays: Arrays, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """The shape and the type of an array, without reading it where that can be done."""
+    return arrays.form(name) if isinstance(arrays, Lazy) else (arrays[name].shape, arrays[name].dtype)
+
+
 def read_npz(path: Path) -> Arrays:
-    """All arrays of an ``.npz`` file, without unpickling."""
-    with said(path, "an .npz file of plain arrays"), path.open("rb") as file:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
+    """The arrays of an ``.npz`` file by name, without unpickling; each is read when it is asked for.
+
+    Raises:
+        LosscopeError: no such file, one array without names, a damaged archive; and on reading an array:
+            pickled objects, damage, more than the file can hold.
+    """
+    with said(path, WANTED_NPZ), regular(path).open("rb") as file:
+        if file.read(6) == np.lib.format.MAGIC_PREFIX:
             raise LosscopeError(f"{str(path)!r} holds one array without names; wanted: an .npz file")
-        with archive:
-            return {name: archive[name] for name in archive.files}
+        with zipfile.ZipFile(file) as archive:
+            members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+
+    def described(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        info = archive.getinfo(members[name])
+        with archive.open(info) as file:
+            return _header(file, f"{name} in {str(path)!r}", info.file_size)
+
+    def form(name: str) -> tuple[tuple[int, ...], np.dtype]:
+        with said(path, WANTED_NPZ), zipfile.ZipFile(regular(path)) as archive:
+            return described(archive, name)
+
+    def read(name: str) -> np.ndarray:
+        with said(path, WANTED_NPZ), zipfile.ZipFile(regular(path)) as archive:
+            info = archive.getinfo(members[name])
+            bounded(path, info.file_size, name, size=info.compress_size)
+            described(archive, name)
+            with archive.open(info) as file:
+                return np.lib.format.read_array(file, allow_pickle=False, max_header_size=HEADER)
+
+    return Lazy(list(members), read, form)
 
 
 def read_npy(path: Path) -> np.ndarray:
     """The array of an ``.npy`` file, without unpickling."""
-    with said(path, "an .npy file of numbers"), path.open("rb") as file:
-        return np.load(file, allow_pickle=False)
+    with said(path, "an .npy file of numbers"), regular(path).open("rb") as file:
+        _header(file, repr(str(path)), path.stat().st_size)
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False, max_header_size=HEADER)
+
+
+WANTED_HDF5 = "an HDF5 file of arrays"
 
 
 def read_hdf5(path: Path) -> Arrays:
-    """All arrays of an HDF5 file, those in groups as ``group/name``; text as str."""
-    with said(path, "an HDF5 file of arrays"):
+    """The arrays of an HDF5 file, those in groups as ``group/name``; text as str; read when asked for.
+
+    Raises:
+        LosscopeError: arrays whose content lies in other files: by links, external storage, virtual arrays.
+    """
+    found: list[str] = []
+    with said(path, WANTED_HDF5):
         import h5py
 
-        found: Arrays = {}
+        def refuse_link(name: str, link: Any) -> None:
+            require(
+                not isinstance(link, h5py.ExternalLink),
+                f"{str(path)!r}: {name} is a link to another file, which is not followed; wanted: the array",
+            )
 
         def visit(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset) and item.shape:
-                found[name] = (
-                    item.asstr()[()].astype(str) if h5py.check_string_dtype(item.dtype) else item[()]
-                )
+                found.append(name)
 
-        with h5py.File(path, "r") as file:
+        with h5py.File(regular(path), "r") as file:
+            file.visititems_links(refuse_link)
             file.visititems(visit)
-        return found
+
+    def form(name: str) -> tuple[tuple[int, ...], np.dtype]:
+        with said(path, WANTED_HDF5), h5py.File(regular(path), "r") as file:
+            return file[name].shape, file[name].dtype
+
+    def read(name: str) -> np.ndarray:
+        with said(path, WANTED_HDF5), h5py.File(regular(path), "r") as file:
+            return _dataset(path, name, file[name])
+
+    return Lazy(found, read, form)
+
+
+TEXT_ROWS = 1024
+"""Rows of text that are read at a time."""
+
+
+def _dataset(path: Path, name: str, item: Any) -> np.ndarray:
+    import h5py
+
+    require(
+        not item.external and not item.is_virtual,
+        f"{str(path)!r}: the values of {name} lie in other files, which are not read; wanted: the array itself",
+    )
+    values = max(item.size, *item.shape) * max(1, item.dtype.itemsize)
+    bounded(path, values, name, size=item.id.get_storage_size())
+    if not h5py.check_string_dtype(item.dtype):
+        return item[()]
+    parts, letters = [np.empty((0, *item.shape[1:]), object)], 0
+    for start in range(0, len(item), TEXT_ROWS):
+        # One text in the file may be the value of every row.
+        parts.append(item.asstr()[start : start + TEXT_ROWS])
+        letters += sum(map(len, parts[-1].flat))
+        bounded(path, letters, name)
+    whole = np.concatenate(parts)
+    bounded_text(whole.flat, f"the values of {name} in {str(path)!r}")
+    return whole.astype(str)
 
 
 def read_table(path: Path) -> Any:
     """A pandas frame from ``.csv``, ``.tsv`` or ``.parquet``; column names without surrounding blanks."""
     with said(path, "a CSV or parquet table with a header row"):
-        import pandas as pd
-
-        if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
+        regular(path)
+        if path.suffix.lower() == ".parquet":
+            frame = _parquet(path)
         else:
-            frame = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+            import pandas as pd
+
+            separator = "\t" if path.suffix.lower() == ".tsv" else ","
+            _bounded_csv(path, separator)
+            frame = pd.read_csv(path, sep=separator)
         frame.columns = [str(name).strip() for name in frame.columns]
         if not len(frame):
             raise LosscopeError(f"{str(path)!r} has a header but no rows")
         return frame
+
+
+def _bounded_csv(path: Path, separator: str) -> None:
+    """Raise for more columns than are read, or rows so short that the frame would be mostly empty."""
+    lines, first, mark = 0, 0, separator.encode()
+    with path.open("rb") as file:
+        while block := file.read(2**22):
+            if not lines:
+                head, line, _ = block.replace(b"\r", b"\n").partition(b"\n")
+                first += head.count(mark)
+                lines += bool(line)
+            lines += block.count(b"\n") + block.count(b"\r")
+    _refuse_wide(path, first + 1)
+    bounded(path, 8 * (first + 1) * lines, f"{lines:,} rows of {first + 1:,} columns")
+
+
+BATCH = 4096
+"""Rows of a parquet file that are unpacked at a time."""
+
+
+def _parquet(path: Path) -> Any:
+    """The frame of a parquet file, if it holds no more than its size allows: equal values take no room."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        about = file.metadata
+        _refuse_wide(path, about.num_columns)
+        what, unpacked = f"{about.num_rows:,} rows", 8 * about.num_rows
+        for group in range(about.num_row_groups):
+            for column in range(about.num_columns):
+                found = about.row_group(group).column(column)
+                unpacked += max(4 * found.num_values, found.total_uncompressed_size)
+        bounded(path, unpacked, what)
+        batches, unpacked = [], 0
+        for batch in file.iter_batches(batch_size=BATCH, use_pandas_metadata=True):
+            # The numbers above are the file's own word; these are counted.
+            unpacked += batch.nbytes
+            bounded(path, unpacked, what)
+            batches.append(batch)
+        schema = batches[0].schema if batches else file.schema_arrow
+        return pa.Table.from_batches(batches, schema=schema).to_pandas()
+
+
+def _refuse_wide(path: Path, columns: int) -> None:
+    require(
+        columns <= COLUMNS,
+        f"{str(path)!r} has {columns:,} columns; at most {COLUMNS:,} are read; wide features are an .npz or "
+        ".npy file",
+    )

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from losscope.core.bounds import bounded_text, inside
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.data.base import Draft, Kind
 from losscope.data.readers.arrays import FINE, GROUPS, LABELS, ROLES, SPLITS, set_role
 from losscope.data.readers.files import read_table
-from losscope.data.readers.pictures import SUFFIXES, UNREAD, read_images, unread
+from losscope.data.readers.pictures import SUFFIXES, UNREAD, opened_picture, read_images, unread
 from losscope.data.readers.sounds import SOUNDS, read_log_mel
 
 PATHS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "audio", "audio_path")
@@ -32,6 +33,7 @@ def folder(path: Path, *, size: int | None = None, skip_bad: bool = False, rate:
     files, classes, splits = [], [], []
     for top in tops:
         for home in sorted(folder for folder in top.iterdir() if folder.is_dir()):
+            _refuse_loop(home, path)
             found = sorted(file for file in home.rglob("*") if file.suffix.lower() in (*SUFFIXES, *SOUNDS))
             files += found
             classes += [home.name] * len(found)
@@ -46,6 +48,15 @@ def folder(path: Path, *, size: int | None = None, skip_bad: bool = False, rate:
     if len(tops) > 1:
         set_role(draft, np.array(splits)[_positions(names, draft.names)])
     return draft
+
+
+def _refuse_loop(home: Path, top: Path) -> None:
+    """Raise for a class folder that is a link to a folder that it lies in: its files would be read twice."""
+    real, around = home.resolve(), top.resolve()
+    require(
+        not (home.is_symlink() and (real == around or real in around.parents)),
+        f"{str(home)!r} is a link to a folder that it lies in itself; remove the link",
+    )
 
 
 def table(
@@ -64,8 +75,8 @@ def table(
 
     Columns are found by usual names, or by the option of that name: ``labels``, ``fine`` (finer labels),
     ``group`` (splits tear none apart), ``split`` (train, validation, test), ``inputs`` (the path column, or
-    a column of lists). Paths are relative to the table's folder. Without ``inputs`` all other columns of
-    numbers are the features.
+    a column of lists). Paths are relative to the table's folder, and may not lead out of it, or absolute.
+    Without ``inputs`` all other columns of numbers are the features.
     """
     frame = read_table(path)
     columns = list(frame.columns)
@@ -82,8 +93,8 @@ def table(
     column = chosen["inputs"]
     used = {what: _values(frame, chosen[what]) for what in ("labels", "fine", "group")}
     if column is not None and isinstance(frame[column].iloc[0], str):
-        names = frame[column].to_numpy().astype(str)
-        files = [path.parent / name for name in names]
+        names = _text(frame[column].to_numpy(), f"the paths of {str(path)!r}")
+        files = [inside(path.parent, name) for name in names]
         draft = _from_files(path, files, size, skip_bad, rate, names, used)
     else:
         taken = [column for column in chosen.values() if column is not None]
@@ -128,7 +139,13 @@ def _values(frame: Any, column: str | None) -> np.ndarray | None:
         not empty, f"column {column!r} is empty in {empty:,} of {len(series):,} rows; wanted: a value in each"
     )
     values = series.to_numpy()
-    return values if values.dtype.kind in "iufb" else values.astype(str)
+    return values if values.dtype.kind in "iufb" else _text(values, f"the values of column {column!r}")
+
+
+def _text(values: np.ndarray, what: str) -> np.ndarray:
+    """A column as an array of text, where that takes no more memory than it should."""
+    bounded_text(map(str, values.tolist()), what)
+    return values.astype(str)
 
 
 def _numbers(frame: Any, column: str | None, taken: list[str], path: Path) -> tuple[np.ndarray, str]:
@@ -195,11 +212,9 @@ def _from_files(
 def _common_size(files: list[Path]) -> int:
     """The side of the first images if they are square, of one size and small, else 64."""
     try:
-        from PIL import Image
-
         sizes = set()
         for file in files[:16]:
-            with Image.open(file) as picture:
+            with opened_picture(file) as picture:
                 sizes |= set(picture.size)
     except Exception:  # read_images says which cannot be read, and that Pillow is missing
         return 64

@@ -175,7 +175,7 @@ def _undecoded(data: Any, column: str) -> list[Any]:
 
 def _pictures(values: list[Any], size: int, skip_bad: bool) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Decode {bytes, path} records; the unreadable are counted and named by row. Size UNREAD decodes none."""
-    from losscope.data.readers.pictures import UNREAD, Picture, to_array
+    from losscope.data.readers.pictures import UNREAD, Picture, opened_picture, to_array
 
     if size == UNREAD:
         rows = np.empty(len(values), object)
@@ -183,12 +183,11 @@ def _pictures(values: list[Any], size: int, skip_bad: bool) -> tuple[np.ndarray,
             path = None if value["bytes"] else Path(value["path"])
             rows[row] = Picture(f"row {row}", path, value["bytes"])
         return rows, np.arange(len(values)), []
-    from PIL import Image
-
     images, kept, bad = [], [], []
     for row, value in enumerate(values):
         try:
-            with Image.open(io.BytesIO(value["bytes"]) if value["bytes"] else value["path"]) as picture:
+            place = io.BytesIO(value["bytes"]) if value["bytes"] else Path(value["path"])
+            with opened_picture(place) as picture:
                 images.append(to_array(picture, size))
             kept.append(row)
         except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, and its own

@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from losscope.core.bounds import bounded_picture, regular
 from losscope.core.errors import LosscopeError, require
 
 UNREAD = -1
 """The size that leaves images where they are: readers then yield one ``Picture`` per row, not decoded."""
+SIDE = 4096
+"""Pixels of the side that images are scaled to, at most."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
@@ -28,10 +31,8 @@ class Picture:
 
     def open(self) -> Any:
         """The Pillow image, in RGB, cut to its box. Raises what Pillow raises for a broken file."""
-        from PIL import Image
-
         place: Any = self.path if self.content is None else io.BytesIO(self.content)
-        with Image.open(place) as opened:
+        with opened_picture(place) as opened:
             picture = opened.convert("RGB")
         return (
             picture if self.box is None else picture.crop((self.box[0] - 1, self.box[1] - 1, *self.box[2:]))
@@ -64,7 +65,10 @@ def read_images(
     """
     if size == UNREAD:
         return unread(files, boxes), np.arange(len(files)), []
-    require(size is None or size >= 1, f"size is {size}; it is the side of an image in pixels, at least 1")
+    require(
+        size is None or 1 <= size <= SIDE,
+        f"size is {size}; it is the side of an image in pixels, from 1 to {SIDE:,}",
+    )
     kept, bad, images = [], [], []
     for place, path in enumerate(files):
         try:
@@ -91,14 +95,39 @@ def read_images(
     return np.stack(images), np.array(kept), []
 
 
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+"""What is decoded, whatever a file is called: Pillow's other formats include ones that start programs."""
+
+
+def opened_picture(place: Path | io.BytesIO) -> Any:
+    """A Pillow image of one of ``FORMATS``, its size checked before anything is decoded.
+
+    Raises:
+        LosscopeError: no regular file, too many pixels.
+        Exception: what Pillow raises for a broken file.
+    """
+    from PIL import Image
+
+    if isinstance(place, Path):
+        regular(place)
+    Image.init()
+    picture = Image.open(place, formats=[name for name in FORMATS if name in Image.OPEN])
+    try:
+        bounded_picture(picture.size)
+    except LosscopeError:
+        picture.close()
+        raise
+    return picture
+
+
 def _reason(error: Exception) -> str:
+    if isinstance(error, LosscopeError):
+        return str(error)
     return "no such file" if isinstance(error, FileNotFoundError) else type(error).__name__
 
 
 def _decode(path: Path, size: int | None, box: tuple[int, int, int, int] | None, grey: bool) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(path) as opened:
+    with opened_picture(path) as opened:
         return to_array(opened, size, box, grey)
 
 
@@ -117,6 +146,7 @@ def to_array(
     if size is not None:
         scale = size / min(picture.size)
         wide, high = (max(size, round(side * scale)) for side in picture.size)
+        bounded_picture((wide, high))
         left, top = (wide - size) // 2, (high - size) // 2
         picture = picture.resize((wide, high), Image.Resampling.BICUBIC).crop(
             (left, top, left + size, top + size)

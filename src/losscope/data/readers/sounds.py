@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from losscope.core.bounds import bounded, regular
 from losscope.core.errors import LosscopeError, require
 
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 MELS, FRAMES, CHUNK = 40, 64, 512
+RATES = (1_000, 400_000)
+"""Samples per second that a recording may have, or be resampled to."""
 RANGE = 80.0
 """Decibels below a recording's loudest place that count as silence."""
 
@@ -64,6 +68,7 @@ def mel_bank(rate: int, window: int) -> np.ndarray:
 
 def read_sound(path: Path) -> tuple[np.ndarray, int]:
     """Samples in ±1 (channels averaged) and the sample rate of a file; wav by scipy, others by soundfile."""
+    size = regular(path).stat().st_size
     if path.suffix.lower() == ".wav":
         import warnings
 
@@ -71,7 +76,8 @@ def read_sound(path: Path) -> tuple[np.ndarray, int]:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # unknown chunks, such as tags
-            rate, samples = wavfile.read(path)
+            # From memory, so that a declared length beyond the file is never made room for.
+            rate, samples = wavfile.read(io.BytesIO(path.read_bytes()))
         wave = samples.astype(np.float32)
         if samples.dtype.kind in "iu":
             top = float(2 ** (8 * samples.dtype.itemsize - 1))
@@ -79,8 +85,15 @@ def read_sound(path: Path) -> tuple[np.ndarray, int]:
     else:
         import soundfile
 
+        about = soundfile.info(path)
+        bounded(path, 4 * about.frames * about.channels, "the recording", size=size)
         wave, rate = soundfile.read(path, dtype="float32")
     require(wave.size > 0, f"{str(path)!r} is empty")
+    low, high = RATES
+    require(
+        low <= rate <= high,
+        f"{str(path)!r} is said to have {rate:,} samples per second; wanted: {low:,} to {high:,}",
+    )
     return (wave if wave.ndim == 1 else wave.mean(1)).astype(np.float32), int(rate)
 
 
@@ -104,7 +117,8 @@ def read_log_mel(
     Raises LosscopeError for unreadable files (counted, the first named) unless ``skip_bad``.
     """
     require(
-        rate >= 2000, f"rate is {rate}; it is the number of samples per second to work at, at least 2,000"
+        2000 <= rate <= RATES[1],
+        f"rate is {rate}; it is the number of samples per second to work at, from 2,000 to {RATES[1]:,}",
     )
     waves, kept, bad = [], [], []
     others: dict[int, int] = {}
@@ -116,7 +130,8 @@ def read_log_mel(
                 f"reading {path.name} needs the package {error.name}: pip install 'losscope[audio]'"
             ) from None
         except Exception as error:  # scipy and soundfile share no class for a broken file
-            bad.append(f"{path.name} ({type(error).__name__})")
+            said = str(error) if isinstance(error, LosscopeError) else type(error).__name__
+            bad.append(f"{path.name} ({said})")
             continue
         if own != rate:
             others[own] = others.get(own, 0) + 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require
-from losscope.data.readers.files import read_npy, read_npz, read_table
+from losscope.data.readers.files import Arrays, read_npy, read_npz, read_table
 
 PAIR = ("i", "j", "same")
 TRIPLET = ("anchor", "positive", "negative")
@@ -51,17 +51,17 @@ def read_tuples(path: Path, form: str, names: np.ndarray | None, rows: int) -> n
 def _columns(path: Path, titles: tuple[str, ...]) -> list[np.ndarray]:
     if path.suffix in (".csv", ".tsv", ".parquet"):
         frame = read_table(path)
-        named = {str(name).lower(): frame[name].to_numpy() for name in frame.columns}
+        named: Arrays = {str(name).lower(): frame[name].to_numpy() for name in frame.columns}
     elif path.suffix == ".npz":
         named = read_npz(path)
         if len(named) == 1:
-            named = _unstacked(next(iter(named.values())), path)
+            named = _unstacked(named[next(iter(named))], path)
     elif path.suffix == ".npy":
         named = _unstacked(read_npy(path), path)
     else:
         raise LosscopeError(f"cannot read {str(path)!r}; wanted: .csv, .tsv, .parquet, .npz or .npy")
     present = [named[title] for title in titles if title in named]
-    return present if len(present) >= 2 else list(named.values())[:3]
+    return present if len(present) >= 2 else [named[title] for title in list(named)[:3]]
 
 
 def _unstacked(array: np.ndarray, path: Path) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from losscope.core.bounds import inside, regular
 from losscope.core.errors import LosscopeError, require
 from losscope.core.registry import register
 from losscope.data import download
@@ -64,7 +65,7 @@ def _fetch_cub(root: Path | None) -> Path:
         "cub200",
         ["https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"],
         download.cache_folder() / "cub200" / "CUB_200_2011.tgz",
-        "97eceeb196236b17998738112f37df78",
+        "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
         where,
     )
     with tarfile.open(archive) as packed:
@@ -84,7 +85,7 @@ def _cub_images(home: Path, size: int, skip_bad: bool) -> Draft:
         f"{str(home)!r}: images.txt and image_class_labels.txt number different images; wanted: the same "
         "images in both",
     )
-    files = [home / "images" / paths[number] for number in order]
+    files = [inside(home / "images", paths[number]) for number in order]
     images, kept, notes = read_images(files, size, skip_bad)
     species = np.array([int(labels[number]) - 1 for number in order])[kept]
     edition = "2011 edition" if len(order) == 11788 else f"edition unknown: {len(order):,} images"
@@ -106,7 +107,7 @@ def _cub_images(home: Path, size: int, skip_bad: bool) -> Draft:
 
 def _numbered_lines(path: Path, wanted: str) -> dict[str, str]:
     with said(path, wanted):
-        return dict(line.split(maxsplit=1) for line in path.read_text().splitlines() if line.strip())
+        return dict(line.split(maxsplit=1) for line in regular(path).read_text().splitlines() if line.strip())
 
 
 @register(
@@ -187,7 +188,7 @@ def _car_images(home: Path, size: int, crop: bool, skip_bad: bool, editions: dic
                 where = folder if not (home / folder / folder).is_dir() else f"{folder}/{folder}"
                 box = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
                 rows += _annotations(_mat(path)["annotations"], "fname", where, box)
-    files = [home / name for name, _, _ in rows]
+    files = [inside(home, name) for name, _, _ in rows]
     boxes = [box for _, _, box in rows] if crop else None
     images, kept, notes = read_images(files, size, skip_bad, boxes)
     models = np.array([label - 1 for _, label, _ in rows])[kept]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError
+from losscope.core.bounds import inside, regular
+from losscope.core.errors import LosscopeError, require
 from losscope.core.registry import register
 from losscope.data import download
 from losscope.data.base import TEST, TRAIN, Draft
@@ -36,6 +37,22 @@ IDX_MD5 = {
     ),
 }
 """Of the uncompressed files, in the order of IDX_FILES."""
+
+IDX_SHA256 = {
+    "mnist": (
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    ),
+    "fashion_mnist": (
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    ),
+}
+"""Of the files as the mirrors give them, packed, in the order of IDX_FILES."""
 
 MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -112,10 +129,7 @@ def fashion_mnist(root: Path | None) -> Draft:
 
     Source: Xiao, Rasul, Vollgraf 2017. Checked by the md5 of the uncompressed files.
     """
-    mirrors = (
-        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-    )
+    mirrors = ("https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",)
     folders = ("fashion_mnist", "fashion-mnist", "FashionMNIST/raw", "FashionMNIST")
     return _idx(
         root,
@@ -168,7 +182,11 @@ def _idx_path(
     where = f"in {(root or Path('DATA_ROOT')) / folders[0]}{'' if root else ' (--data-root DATA_ROOT)'}"
     to = download.cache_folder() / folders[0] / f"{file}.gz"
     return download.fetch(
-        f"{name} ({file}.gz)", [mirror + f"{file}.gz" for mirror in mirrors], to, None, where
+        f"{name} ({file}.gz)",
+        [mirror + f"{file}.gz" for mirror in mirrors],
+        to,
+        IDX_SHA256[name][IDX_FILES.index(file)],
+        where,
     )
 
 
@@ -240,7 +258,7 @@ def cifar10(root: Path | None) -> Draft:
         "cifar10",
         ["https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"],
         download.cache_folder() / "cifar10" / "cifar-10-python.tar.gz",
-        "c58f30108f718f92721af3b95e74349a",
+        "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
         where,
     )
     with tarfile.open(archive) as packed:
@@ -335,10 +353,11 @@ def tiny_imagenet(root: Path | None, *, size: int = 64, skip_bad: bool = False) 
     files = sorted(home.glob("train/*/images/*.JPEG"))
     words = [file.parent.parent.name for file in files]
     with said(home / "val" / "val_annotations.txt", "the unpacked folder tiny-imagenet-200"):
-        lines = (home / "val" / "val_annotations.txt").read_text().splitlines()
-    for line in lines:
-        name, word = line.split("\t")[:2]
-        files.append(home / "val" / "images" / name)
+        lines = regular(home / "val" / "val_annotations.txt").read_text().splitlines()
+        named = [line.split("\t", 2)[:2] for line in lines]
+        require(all(len(pair) == 2 for pair in named), "val_annotations.txt has a line without a tab")
+    for name, word in named:
+        files.append(inside(home / "val" / "images", name))
         words.append(word)
     images, kept, notes = read_images(files, size, skip_bad)
     role = np.repeat(np.array([TRAIN, TEST], np.int8), [len(files) - len(lines), len(lines)])[kept]
