@@ -112,7 +112,7 @@ def _pilot(made: Plan) -> tuple[float, float]:
     """Seconds of one member's epoch in a population of the study's size, and of measuring one run."""
     import torch
 
-    from losscope.run.launch import fixed_threads
+    from losscope.run.threads import fixed_threads
     from losscope.train import Population, train
 
     device = made.study.device

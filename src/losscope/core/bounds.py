@@ -85,7 +85,7 @@ def bounded(path: str | Path, unpacked: int, what: str = "it", size: int | None 
 
     >>> bounded("x.npz", 10**12, "features", size=2500)
     Traceback (most recent call last):
-    losscope.core.errors.LosscopeError: 'x.npz': features would unpack from 2,500 bytes to 1,000,000,000,000; ...
+    losscope.core.errors.LosscopeError: 'x.npz': features would unpack from 2,500 bytes to ...
     """
     size = Path(path).stat().st_size if size is None else size
     require(
@@ -120,7 +120,7 @@ def gunzipped(path: Path) -> bytes:
 
 
 def bounded_text(cells: Iterable[str], what: str) -> None:
-    """Raise for text that would take much more memory as an array, where every cell is as long as the longest.
+    """Raise for text that would take far more memory as an array, whose cells are all as long as the longest.
 
     >>> bounded_text(["a", "b" * 10**9], "the labels")
     Traceback (most recent call last):

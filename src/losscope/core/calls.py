@@ -84,8 +84,8 @@ def named(text: str) -> Call:
         return call
     except UNREADABLE:
         raise LosscopeError(
-            f"cannot read the loss {shown(text)}; it must be a name such as 'triplet', or 'triplet(margin=0.2)' "
-            f"with named hyperparameters, or 'pml:MultiSimilarityLoss(alpha=2)'"
+            f"cannot read the loss {shown(text)}; it must be a name such as 'triplet', or "
+            f"'triplet(margin=0.2)' with named hyperparameters, or 'pml:MultiSimilarityLoss(alpha=2)'"
         ) from None
 
 

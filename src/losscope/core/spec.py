@@ -266,8 +266,8 @@ class Study(Strict):
         )
         require(
             trust or not values.get("plugins"),
-            f"the study file {str(path)!r} would run the plugins {shown(values.get('plugins'))}; if you trust them, "
-            f"say so yourself with --trust (trust=True in Python)",
+            f"the study file {str(path)!r} would run the plugins {shown(values.get('plugins'))}; if you "
+            f"trust them, say so yourself with --trust (trust=True in Python)",
         )
         return cls.of(f"study file {str(path)!r}", **values, trust=trust)
 
@@ -281,8 +281,8 @@ class Study(Strict):
         runs = self.seeds * (len(self.losses) + len(BASELINES))
         require(
             runs <= RUNS,
-            f"{self.seeds:,} seeds of {len(self.losses):,} losses and {len(BASELINES)} baselines are {runs:,} "
-            f"runs; a study has at most {RUNS:,}",
+            f"{self.seeds:,} seeds of {len(self.losses):,} losses and {len(BASELINES)} baselines are "
+            f"{runs:,} runs; a study has at most {RUNS:,}",
         )
         specs = self.loss_specs()
         labels = [spec.label for spec in specs]

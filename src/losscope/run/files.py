@@ -27,10 +27,10 @@ from losscope.core.errors import LosscopeError
 _SEAL = re.compile(rb'"sha256": "([0-9a-f]{64})"\n\}\n\Z')
 _BLANK = b"0" * 64
 LITTER = re.compile(r"\.(?P<name>.+)\.(?P<pid>[0-9]+)-(?P<machine>[0-9a-f]{4})[0-9a-f]{4}\.part")
-"""The name of a file or folder that is not yet whole; it names the process that writes it, and its machine."""
+"""The name of a file or folder that is not yet whole: it names the writing process and its machine."""
 _MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:4]
 _FOREIGN_AGE = 86_400.0
-"""Seconds after which what another machine left half-written is litter: its processes cannot be seen from here."""
+"""Seconds after which what another machine left half-written is litter: its processes are out of sight."""
 
 
 class Damaged(LosscopeError):

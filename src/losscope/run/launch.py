@@ -30,6 +30,7 @@ from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run
 from losscope.losses.foreign.sources import trust
 from losscope.run.store import Record, Store
+from losscope.run.threads import THREADS, fixed_threads
 
 SEED_BLOCK = 10
 """Seeds of one group: blocks of this size, counted from seed 0."""
@@ -47,8 +48,6 @@ MEMORY_BUDGET = 2**26
 """Members × rows² of one group, at most."""
 MOST_DEATHS = 3
 """Processes that one group may end before its runs are failed."""
-THREADS = 1
-"""Threads of every run's arithmetic on the CPU."""
 ACTIVITY = Callable[["Group", int, int], None]
 Say = Callable[[str], None]
 
@@ -120,8 +119,8 @@ def group(runs: Sequence[Run], ids: Sequence[str], where: Where) -> list[Group]:
 def run_group(group: Group, progress: Callable[[int, int], None] | None = None) -> int:
     """Train one group and store its records; returns how many of its runs are stored afterwards.
 
-    A mistake of the user's, or a full disk (LosscopeError), is raised; anything else, such as a lack of memory, is
-    kept as the failure of the runs.
+    A mistake of the user's, or a full disk (LosscopeError), is raised; anything else, such as a lack of
+    memory, is kept as the failure of the runs.
     """
     store = Store(group.where.store)
     if all(store.has(run_id) for run_id in group.ids):
@@ -173,26 +172,6 @@ def _records(group: Group, store: Store, progress: Callable[[int, int], None] | 
         )
 
 
-@contextlib.contextmanager
-def fixed_threads() -> Iterator[None]:
-    """One thread for torch and for NumPy's products, and afterwards as many as before.
-
-    A run's numbers are those of one thread: several threads add up the gradient of a convolution in another
-    order, so numbers would depend on the machine and on the engine. Cores are used by training groups in
-    processes, side by side.
-    """
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    try:
-        with threadpool_limits(THREADS, user_api="blas"):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def provenance(group: Group, started: float) -> dict[str, Any]:
     """Versions, machine, device and times: what a number's origin needs beside its specification."""
     import numpy
@@ -221,8 +200,8 @@ def execute(
     """Run all groups on an engine: ``here``, ``processes``, ``dask``, or ``auto``.
 
     ``auto`` is processes for long work on the CPU where there are cores, else here.
-    ``activity(group, epochs done, epochs)`` is called as they go on, ``say`` with what was found damaged in the
-    store, which is run again. Ctrl-C keeps what is stored. The numbers are the same on every engine.
+    ``activity(group, epochs done, epochs)`` is called as they go on, ``say`` with what was found damaged in
+    the store, which is run again. Ctrl-C keeps what is stored. The numbers are the same on every engine.
     """
     todo = _todo(groups, say)
     if engine == "auto":
@@ -243,16 +222,18 @@ def execute(
 
 
 def _todo(groups: Sequence[Group], say: Say | None) -> list[Group]:
-    """The groups that lack a run. What ended processes left is swept, and damaged runs are set aside first."""
-    stores = {one.where.store: Store(one.where.store) for one in groups}
+    """The groups that lack a run. Litter of ended processes is swept, damaged runs are set aside first."""
+    stores = {group.where.store: Store(group.where.store) for group in groups}
     for place, store in stores.items():
         store.sweep()
-        ids = [run_id for one in groups if one.where.store == place for run_id in one.ids]
+        ids = [run_id for group in groups if group.where.store == place for run_id in group.ids]
         for sentence in store.set_damaged_aside(ids):
             if say:
                 say(sentence)
-    todo = [one for one in groups if not all(stores[one.where.store].has(run_id) for run_id in one.ids)]
-    names = {one.name for one in groups} - {one.name for one in todo}
+    todo = [
+        group for group in groups if not all(stores[group.where.store].has(run_id) for run_id in group.ids)
+    ]
+    names = {group.name for group in groups} - {group.name for group in todo}
     for store in stores.values():
         for path in (store.root / "checkpoints").glob("*.pt"):
             if path.stem.partition("-")[0] in names:  # another driver ended these runs
@@ -340,8 +321,8 @@ def _in_processes(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
 def _share_out(waiting: list[Group], workers: list[_Process], activity: ACTIVITY | None) -> None:
     """Hand groups to idle workers, started as they are needed, until all are done.
 
-    The group of a worker that dies goes to another one: the death may be no fault of the group's, such as where the
-    system ends processes for memory.
+    The group of a worker that dies goes to another one: the death may be no fault of the group's, such as
+    where the system ends processes for memory.
     """
     context = multiprocessing.get_context("spawn")
     mistake: str | None = None

@@ -105,7 +105,7 @@ def _study_problems(store: Store, study: str) -> list[StoreProblem]:
 
 
 def leftovers(store: Store) -> list[Path]:
-    """What can go without loss: half-written files of ended processes, and damaged runs that were set aside."""
+    """What can go without loss: half-written files of ended processes, and damaged runs set aside."""
     damaged = store.root / "damaged"
     return [*store.litter(), *(sorted(damaged.iterdir()) if damaged.is_dir() else ())]
 
@@ -207,7 +207,7 @@ def import_runs(folder: str | Path, archive: str | Path) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _folder_beside(store: Store) -> Iterator[Path]:
-    """A folder in the store that is gone afterwards, or swept by the next command if this process is killed."""
+    """A folder in the store that is gone afterwards, or swept by the next command after a kill."""
     folder = temporary(store.root / "import")
     folder.mkdir()
     try:

@@ -1,7 +1,7 @@
-"""The unfinished state of a population on disk: sealed, and taken over only if it is this population's, whole.
+"""The unfinished state of a population on disk: sealed, and taken over only if it is its own, and whole.
 
-A checkpoint is only a saving of time. One that was altered, cut, or written by another version, another torch or
-another kind of processor is not used: training starts again, and a note says so.
+A checkpoint is only a saving of time. One that was altered, cut, or written by another version, another torch
+or another kind of processor is not used: training starts again, and a note says so.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ import io
 import json
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from losscope.core.spec import Run
 from losscope.run.files import digest, replace_file
-
-if TYPE_CHECKING:
-    from losscope.train.population import Population
 
 FORMAT = 1
 WRITTEN_EVERY = 60.0
@@ -31,6 +30,27 @@ SHARE = 50
 """And at least so many times as long as taking the last one took."""
 
 
+class Resumable(Protocol):
+    """What is kept of a population, and what it is known by."""
+
+    @property
+    def runs(self) -> Sequence[Run]:
+        """Its members' runs, whose protocol is one."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it trains."""
+
+    def state(self) -> dict[str, Any]:
+        """All that its numbers depend on from here."""
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+
+    def note(self, sentence: str) -> None:
+        """Say something with its records."""
+
+
 class Checkpoint:
     """The checkpoint of a population that trains; ``path`` is None where none is kept.
 
@@ -38,7 +58,7 @@ class Checkpoint:
     epochs only, as bytes, and the last of these is what is written.
     """
 
-    def __init__(self, population: Population, path: Path | None):
+    def __init__(self, population: Resumable, path: Path | None):
         self.population, self.path = population, path
         self.taken: bytes | None = None
         self.next = 0.0
@@ -66,8 +86,8 @@ class Checkpoint:
             replace_file(self.path, _header(self.population, self.path, self.taken) + self.taken)
         except OSError as error:
             self.population.note(
-                f"The unfinished state could not be kept ({error.strerror}): an interruption would start this "
-                f"part again."
+                f"The unfinished state could not be kept ({error.strerror}): an interruption would "
+                f"start this part again."
             )
 
     def remove(self) -> None:
@@ -76,14 +96,14 @@ class Checkpoint:
             self.path.unlink(missing_ok=True)
 
 
-def payload(population: Population) -> bytes:
+def payload(population: Resumable) -> bytes:
     """A population's state as bytes that are read without pickle's code."""
     buffer = io.BytesIO()
     torch.save(population.state(), buffer)
     return buffer.getvalue()
 
 
-def resume(population: Population, path: Path) -> None:
+def resume(population: Resumable, path: Path) -> None:
     """Go on from a kept state, if there is one that can be used; one that cannot is removed and noted."""
     try:
         content = path.read_bytes()
@@ -98,7 +118,7 @@ def resume(population: Population, path: Path) -> None:
         if content != _header(population, path, kept) + kept:
             raise ValueError("it is altered, or of another version, torch or processor")
         state = torch.load(io.BytesIO(kept), map_location=population.device, weights_only=True)
-        check(population.state(), state, population.protocol.epochs)
+        check(population.state(), state, population.runs[0].protocol.epochs)
     except Exception as error:  # whatever a damaged file makes a reader raise
         path.unlink(missing_ok=True)
         population.note(f"An unfinished state could not be used ({error}): training started again.")
@@ -106,8 +126,8 @@ def resume(population: Population, path: Path) -> None:
     population.load(state)
 
 
-def _header(population: Population, path: Path, kept: bytes) -> bytes:
-    """The line before the payload: what the state belongs to, what its numbers depend on, and its checksum."""
+def _header(population: Resumable, path: Path, kept: bytes) -> bytes:
+    """The line before the payload: whose state it is, what its numbers depend on, and its checksum."""
     runs = json.dumps([run.model_dump(mode="json") for run in population.runs], sort_keys=True)
     told = {
         "losscope checkpoint": FORMAT,

@@ -29,8 +29,8 @@ class MeasureValue(Frozen):
 class Failure(Frozen):
     """A run that did not end: its seed and why.
 
-    ``kind``: ``diverged``, where the numbers of the training left the finite ones, which is final; ``failed``,
-    where the machine or the code stopped it: the next command tries it again.
+    ``kind``: ``diverged``, where the numbers of the training left the finite ones, which is final;
+    ``failed``, where the machine or the code stopped it: the next command tries it again.
     """
 
     seed: int

@@ -5,7 +5,10 @@ from __future__ import annotations
 import unicodedata
 
 _TURNING = {0x200B, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0x061C, 0xFEFF}
-"""Marks that turn or break what is written around them, or take no room. Joiners (U+200C, U+200D) are part of words."""
+"""Marks that turn or break the text around them, or take no room.
+
+Joiners (U+200C, U+200D) are part of words.
+"""
 
 
 def printable(text: object) -> str:

@@ -195,7 +195,8 @@ def _dataset(path: Path, name: str, item: Any) -> np.ndarray:
 
     require(
         not item.external and not item.is_virtual,
-        f"{str(path)!r}: the values of {name} lie in other files, which are not read; wanted: the array itself",
+        f"{str(path)!r}: the values of {name} lie in other files, which are not read; wanted: "
+        "the array itself",
     )
     values = max(item.size, *item.shape) * max(1, item.dtype.itemsize)
     bounded(path, values, name, size=item.id.get_storage_size())
