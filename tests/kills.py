@@ -77,13 +77,20 @@ def contents(root: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for run in store.runs():
         run.check()
-        head = {
-            key: value for key, value in run.head.items() if key not in ("provenance", "files", "sha256")
-        }
-        found[run.id] = head, sorted(run.head["files"]), run.provenance["population"], run.provenance["threads"]
+        head = {key: value for key, value in run.head.items() if key not in ("provenance", "files", "sha256")}
+        found[run.id] = (
+            head,
+            sorted(run.head["files"]),
+            run.provenance["population"],
+            run.provenance["threads"],
+        )
         trace = run.trace() if run.has_trace else None
         found[f"{run.id} trace"] = None if trace is None else trace.to_dict("list")
-        for name, arrays in (("arrays", run.arrays()), ("embeddings", run.embeddings()), ("model", model(run))):
+        for name, arrays in (
+            ("arrays", run.arrays()),
+            ("embeddings", run.embeddings()),
+            ("model", model(run)),
+        ):
             for key, value in arrays.items():
                 found[f"{run.id} {name} {key}"] = value.dtype.str, value.shape, value.tobytes()
     for path in sorted((root / "studies").glob("*/result.json")):
