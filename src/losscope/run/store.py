@@ -246,8 +246,9 @@ class Store:
                 self._fill(part, run_id, record)
                 sync_folder(part)
                 if target.exists():
-                    self._put_away(run_id)
-                with contextlib.suppress(OSError):
+                    with locked(self.root / "runs"):
+                        self._put_away(run_id)
+                with contextlib.suppress(OSError):  # another driver was quicker
                     os.rename(part, target)
                 sync_folder(target.parent)
             finally:
@@ -256,10 +257,18 @@ class Store:
                 raise OSError(errno.EACCES, "the run's folder could not be renamed into place")
 
     def _put_away(self, run_id: str) -> None:
-        """Take a failed run's folder away, and keep a damaged one beside the store's runs."""
+        """Take a failed run's folder away, and keep a damaged one beside the store's runs.
+
+        One that is done and whole stays: another driver may have written it a moment ago. The caller holds the lock of
+        the runs, so that this cannot change between the look and the move.
+        """
         target = self.root / "runs" / run_id
         try:
-            failed = self.get(run_id).status == "failed"
+            run = self.get(run_id)
+            run.check()
+            failed = run.status == "failed"
+            if not failed:
+                return
         except Damaged:
             failed = False
         aside = temporary(target)
@@ -300,7 +309,7 @@ class Store:
             try:
                 self.get(run_id).check()
             except Damaged as error:
-                with disk_errors(self.root):
+                with disk_errors(self.root), locked(self.root / "runs"):
                     self._put_away(run_id)
                 found.append(f"A damaged run was set aside and is run again: {error}.")
         return found
