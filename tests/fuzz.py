@@ -24,6 +24,7 @@ import time
 import traceback
 import warnings
 import wave
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -56,6 +57,20 @@ def as_data(path: Path) -> object:
 def array_file(path: Path) -> object:
     np.save(path.parent / "labels.npy", np.repeat(np.arange(4), 10))
     return as_data(path)
+
+
+def member(path: Path) -> object:
+    """A damaged array in an archive that is whole, so that no checksum hides the damage."""
+    whole = {"features": npy(np.zeros((40, 4), np.float32)), "labels": npy(np.repeat(np.arange(4), 10))}
+    for name in whole:
+        with zipfile.ZipFile(path.parent / f"{name}.npz", "w") as archive:
+            for other, content in whole.items():
+                archive.writestr(f"{other}.npy", path.read_bytes() if other == name else content)
+    try:
+        as_data(path.parent / "features.npz")
+    except LosscopeError:
+        pass
+    return as_data(path.parent / "labels.npz")
 
 
 def class_folder(good: list[bytes]) -> Reading:
@@ -154,8 +169,7 @@ def option(path: Path) -> object:
     from losscope.cli.options import duration, key_value
 
     text = path.read_bytes().decode("utf-8", "surrogateescape")
-    key_value(text)
-    return duration(text)
+    return key_value(text) if "=" in text else duration(text)
 
 
 def manifest(path: Path) -> object:
@@ -281,7 +295,8 @@ def idx(path: Path) -> object:
     home = path.parent / "root" / "mnist"
     home.mkdir(parents=True)
     for name, content in idx_files().items():
-        (home / name).write_bytes(path.read_bytes() if name == path.name else content)
+        (home / name).write_bytes(content)
+    (home / path.name).write_bytes(path.read_bytes())  # without .gz it is preferred
     return load("mnist", root=path.parent / "root").splits(0)
 
 
@@ -317,7 +332,14 @@ def readers() -> dict[str, Reader]:
         "csv": Reader([("t.csv", csv), ("t.tsv", tsv)], as_data),
         "parquet": Reader([("t.parquet", parquet), ("t.parquet", lists)], as_data),
         "hdf5": Reader([("f.h5", hdf5())], as_data),
-        "idx": Reader(list(idx_files().items()), idx),
+        "npz member": Reader([("f.npy", npy(x)), ("f.npy", npy(y)), ("f.npy", npy(y.astype(str)))], member),
+        "idx": Reader(
+            [
+                *idx_files().items(),
+                *((name[:-3], gzip.decompress(content)) for name, content in idx_files().items()),
+            ],
+            idx,
+        ),
         "pairs": Reader(
             [("pairs.csv", b"i,j,same\n" + b"".join(b"%d,%d,%d\n" % (i, i + 1, i % 2) for i in range(38)))],
             pairs_file,
