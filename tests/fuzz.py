@@ -8,6 +8,7 @@ more than 2 GiB, more than 10 seconds. Findings are kept with their bytes under 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import io
 import json
@@ -66,10 +67,8 @@ def member(path: Path) -> object:
         with zipfile.ZipFile(path.parent / f"{name}.npz", "w") as archive:
             for other, content in whole.items():
                 archive.writestr(f"{other}.npy", path.read_bytes() if other == name else content)
-    try:
+    with contextlib.suppress(LosscopeError):
         as_data(path.parent / "features.npz")
-    except LosscopeError:
-        pass
     return as_data(path.parent / "labels.npz")
 
 
@@ -174,7 +173,7 @@ def option(path: Path) -> object:
 
 def manifest(path: Path) -> object:
     """A table of paths, beside two folders of pictures."""
-    for number in range(8):
+    for number in range(14):
         place = path.parent / "ab"[number % 2] / f"{number}.png"
         place.parent.mkdir(exist_ok=True)
         place.write_bytes(picture("png", seed=number))
@@ -332,7 +331,7 @@ def readers() -> dict[str, Reader]:
         "csv": Reader([("t.csv", csv), ("t.tsv", tsv)], as_data),
         "parquet": Reader([("t.parquet", parquet), ("t.parquet", lists)], as_data),
         "hdf5": Reader([("f.h5", hdf5())], as_data),
-        "npz member": Reader([("f.npy", npy(x)), ("f.npy", npy(y)), ("f.npy", npy(y.astype(str)))], member),
+        "npz member": Reader([("f.npy", npy(y)), ("f.npy", npy(y.astype(str)))], member),
         "idx": Reader(
             [
                 *idx_files().items(),
@@ -353,8 +352,9 @@ def readers() -> dict[str, Reader]:
                     "m.csv",
                     b"path,label,split\n"
                     + b"".join(
-                        b"%c/%d.png,%c,%s\n" % (b"ab"[i % 2], i, b"ab"[i % 2], b"train" if i < 6 else b"test")
-                        for i in range(8)
+                        b"%c/%d.png,%c,%s\n"
+                        % (b"ab"[i % 2], i, b"ab"[i % 2], b"train" if i < 10 else b"test")
+                        for i in range(14)
                     ),
                 )
             ],
@@ -393,7 +393,7 @@ def mutated(content: bytes, draw: random.Random) -> bytes:
         at = draw.randrange(len(data))
         kind = draw.randrange(9)
         if kind == 0:
-            data[at] ^= 1 << draw.randrange(8)
+            data[at] ^= 1 << draw.randrange(14)
         elif kind == 1:
             data[at] = draw.choice((0, 1, 0x7F, 0x80, 0xFF))
         elif kind == 2:

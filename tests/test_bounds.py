@@ -374,10 +374,10 @@ def test_a_manifest_does_not_lead_out_of_its_folder(tmp_path):
         ("seeds = 100000000", "less than or equal to 10000"),
         ("epochs = 100000000", "less than or equal to 1000000"),
         (
-            "seeds = 10000\nlosses = [%s]" % ",".join(f"'triplet(margin=0.{i + 1})'" for i in range(20)),
+            f"seeds = 10000\nlosses = {[f'triplet(margin=0.{i + 1})' for i in range(20)]}",
             "220,000 runs",
         ),
-        ("losses = [%s]" % ",".join(["'triplet'"] * 2000), "at most 1000 items"),
+        (f"losses = {['triplet'] * 2000}", "at most 1000 items"),
         ("seeds = 0x" + "f" * 50_000, "whole number of 200,000 bits"),
         ("seeds = " + "9" * 50_000, "not valid TOML"),
         ("[options]\na = " + "[" * 50_000, "not valid TOML"),

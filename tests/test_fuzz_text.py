@@ -6,11 +6,11 @@ import random
 import tempfile
 from pathlib import Path
 
-import fuzz
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import fuzz
 from losscope.cli.options import duration, key_value
 from losscope.core.errors import LosscopeError
 from losscope.core.loss_spec import LossSpec, split_losses
@@ -73,8 +73,7 @@ QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(Hea
 def only_said(read, *given):
     try:
         return read(*given)
-    except LosscopeError as error:
-        assert str(error)
+    except LosscopeError:
         return None
 
 
