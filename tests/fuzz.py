@@ -393,7 +393,7 @@ def mutated(content: bytes, draw: random.Random) -> bytes:
         at = draw.randrange(len(data))
         kind = draw.randrange(9)
         if kind == 0:
-            data[at] ^= 1 << draw.randrange(14)
+            data[at] ^= 1 << draw.randrange(8)
         elif kind == 1:
             data[at] = draw.choice((0, 1, 0x7F, 0x80, 0xFF))
         elif kind == 2:
