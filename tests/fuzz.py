@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gzip
+import importlib
 import io
 import json
 import os
@@ -476,6 +477,30 @@ def attempt(reader: Reader, name: str, content: bytes) -> str:
     return said or "no word"
 
 
+def imported() -> None:
+    """Import what reading needs before the forks, so that no child pays for it."""
+    for name in (
+        "torch",
+        "pandas",
+        "pyarrow.parquet",
+        "scipy.io.wavfile",
+        "scipy.signal",
+        "scipy.sparse.csgraph",
+        "PIL.Image",
+        "h5py",
+        "soundfile",
+        "losscope.data",
+        "losscope.data.readers.folders",
+        "losscope.comparing.judging",
+        "losscope.measures",
+        "losscope.cli.options",
+        "losscope.run.upkeep",
+    ):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    sys.modules["torch"].set_num_threads(1)
+
+
 def main() -> int:
     words = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     words.add_argument("--minutes", type=float, default=2.0)
@@ -483,12 +508,10 @@ def main() -> int:
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--out", type=Path, default=Path("fuzz-findings"))
     given = words.parse_args()
-    import torch  # before the forks, so that no child pays for it
-
-    torch.set_num_threads(1)
+    imported()
     found = readers()
     chosen = given.readers.split(",") if given.readers else list(found)
-    for name in chosen:  # what the good files need is imported before the forks
+    for name in chosen:
         for file, content in found[name].seeds:
             came = attempt(found[name], file, content)
             if came != "value":

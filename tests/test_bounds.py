@@ -161,6 +161,11 @@ def test_a_parquet_of_equal_values(tmp_path):
     assert path.stat().st_size < 2**20
     with pytest.raises(LosscopeError, match=r"12,000,000 rows would unpack"):
         read_table(path)
+    values = pa.array(np.zeros(35_000_000, np.int8))
+    pq.write_table(pa.table({"list": pa.ListArray.from_arrays(pa.array([0, len(values)]), values)}), path)
+    assert path.stat().st_size < 2**20
+    with pytest.raises(LosscopeError, match=r"1 rows would unpack"):
+        read_table(path)
 
 
 @pytest.mark.parametrize("index", [None, "id"])

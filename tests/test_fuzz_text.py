@@ -133,6 +133,7 @@ def test_no_control_character_is_shown(text):
 
 @pytest.fixture(scope="module")
 def readers():
+    fuzz.imported()
     return fuzz.readers()
 
 

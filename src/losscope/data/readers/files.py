@@ -260,12 +260,17 @@ def _parquet(path: Path) -> Any:
     with pq.ParquetFile(path) as file:
         about = file.metadata
         _refuse_wide(path, about.num_columns)
-        what, unpacked = f"{about.num_rows:,} rows", 8 * about.num_rows
-        for group in range(about.num_row_groups):
-            for column in range(about.num_columns):
-                found = about.row_group(group).column(column)
-                unpacked += max(4 * found.num_values, found.total_uncompressed_size)
+        what, unpacked = f"{about.num_rows:,} rows", (8 + 4 * about.num_columns) * about.num_rows
         bounded(path, unpacked, what)
+        for leaf in range(about.num_columns):
+            # Lists may hold any number of values per row, which the metadata tell. Asking for those of a damaged
+            # column ends the process; scanning it raises before.
+            column = file.schema.column(leaf)
+            if column.max_repetition_level:
+                file.scan_contents([column.path])
+                for group in range(about.num_row_groups):
+                    unpacked += 4 * about.row_group(group).column(leaf).num_values
+                bounded(path, unpacked, what)
         batches, unpacked = [], 0
         for batch in file.iter_batches(batch_size=BATCH, use_pandas_metadata=True):
             # The numbers above are the file's own word; these are counted.
