@@ -9,7 +9,9 @@ the exit code is 1 if there are any.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
+import importlib
 import io
 import json
 import os
@@ -25,6 +27,7 @@ import time
 import traceback
 import warnings
 import wave
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -57,6 +60,18 @@ def as_data(path: Path) -> object:
 def array_file(path: Path) -> object:
     np.save(path.parent / "labels.npy", np.repeat(np.arange(4), 10))
     return as_data(path)
+
+
+def member(path: Path) -> object:
+    """A damaged array in an archive that is whole, so that no checksum hides the damage."""
+    whole = {"features": npy(np.zeros((40, 4), np.float32)), "labels": npy(np.repeat(np.arange(4), 10))}
+    for name in whole:
+        with zipfile.ZipFile(path.parent / f"{name}.npz", "w") as archive:
+            for other, content in whole.items():
+                archive.writestr(f"{other}.npy", path.read_bytes() if other == name else content)
+    with contextlib.suppress(LosscopeError):
+        as_data(path.parent / "features.npz")
+    return as_data(path.parent / "labels.npz")
 
 
 def class_folder(good: list[bytes]) -> Reading:
@@ -155,13 +170,12 @@ def option(path: Path) -> object:
     from losscope.cli.options import duration, key_value
 
     text = path.read_bytes().decode("utf-8", "surrogateescape")
-    key_value(text)
-    return duration(text)
+    return key_value(text) if "=" in text else duration(text)
 
 
 def manifest(path: Path) -> object:
     """A table of paths, beside two folders of pictures."""
-    for number in range(8):
+    for number in range(14):
         place = path.parent / "ab"[number % 2] / f"{number}.png"
         place.parent.mkdir(exist_ok=True)
         place.write_bytes(picture("png", seed=number))
@@ -282,7 +296,8 @@ def idx(path: Path) -> object:
     home = path.parent / "root" / "mnist"
     home.mkdir(parents=True)
     for name, content in idx_files().items():
-        (home / name).write_bytes(path.read_bytes() if name == path.name else content)
+        (home / name).write_bytes(content)
+    (home / path.name).write_bytes(path.read_bytes())  # without .gz it is preferred
     return load("mnist", root=path.parent / "root").splits(0)
 
 
@@ -324,7 +339,14 @@ def readers() -> dict[str, Reader]:
         "csv": Reader([("t.csv", csv), ("t.tsv", tsv)], as_data),
         "parquet": Reader([("t.parquet", parquet), ("t.parquet", lists)], as_data),
         "hdf5": Reader([("f.h5", hdf5())], as_data),
-        "idx": Reader(list(idx_files().items()), idx),
+        "npz member": Reader([("f.npy", npy(y)), ("f.npy", npy(y.astype(str)))], member),
+        "idx": Reader(
+            [
+                *idx_files().items(),
+                *((name[:-3], gzip.decompress(content)) for name, content in idx_files().items()),
+            ],
+            idx,
+        ),
         "pairs": Reader(
             [("pairs.csv", b"i,j,same\n" + b"".join(b"%d,%d,%d\n" % (i, i + 1, i % 2) for i in range(38)))],
             pairs_file,
@@ -338,8 +360,9 @@ def readers() -> dict[str, Reader]:
                     "m.csv",
                     b"path,label,split\n"
                     + b"".join(
-                        b"%c/%d.png,%c,%s\n" % (b"ab"[i % 2], i, b"ab"[i % 2], b"train" if i < 6 else b"test")
-                        for i in range(8)
+                        b"%c/%d.png,%c,%s\n"
+                        % (b"ab"[i % 2], i, b"ab"[i % 2], b"train" if i < 10 else b"test")
+                        for i in range(14)
                     ),
                 )
             ],
@@ -461,6 +484,30 @@ def attempt(reader: Reader, name: str, content: bytes) -> str:
     return said or "no word"
 
 
+def imported() -> None:
+    """Import what reading needs before the forks, so that no child pays for it."""
+    for name in (
+        "torch",
+        "pandas",
+        "pyarrow.parquet",
+        "scipy.io.wavfile",
+        "scipy.signal",
+        "scipy.sparse.csgraph",
+        "PIL.Image",
+        "h5py",
+        "soundfile",
+        "losscope.data",
+        "losscope.data.readers.folders",
+        "losscope.comparing.judging",
+        "losscope.measures",
+        "losscope.cli.options",
+        "losscope.run.upkeep",
+    ):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    sys.modules["torch"].set_num_threads(1)
+
+
 def main() -> int:
     words = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     words.add_argument("--minutes", type=float, default=2.0)
@@ -468,12 +515,10 @@ def main() -> int:
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--out", type=Path, default=Path("fuzz-findings"))
     given = words.parse_args()
-    import torch  # before the forks, so that no child pays for it
-
-    torch.set_num_threads(1)
+    imported()
     found = readers()
     chosen = given.readers.split(",") if given.readers else list(found)
-    for name in chosen:  # what the good files need is imported before the forks
+    for name in chosen:
         for file, content in found[name].seeds:
             came = attempt(found[name], file, content)
             if came != "value":

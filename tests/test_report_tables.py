@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import math
 import re
+import tempfile
 
 import pandas as pd
 import pytest
@@ -286,3 +288,55 @@ def test_a_result_gives_its_own_tables():
     assert fixture.reproduction().table("md").startswith("# A made paper")
     with pytest.raises(LosscopeError, match="format 'latex'"):
         fixture.reproduction().table("latex")
+
+
+HOSTILE = ("<script>alert(1)</script>", "\x1b[31mred", "=cmd()", "a|b", "a & b", "\u202eabc", "@x\r\n+1")
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    """A result whose losses have names that steer terminals, spreadsheets, tables and pages."""
+    import pandas as pd
+
+    from losscope.comparing.judging import judge
+
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [
+            (name, seed, "recall_at_1", 0.5 + place / 10 + seed / 1000)
+            for place, name in enumerate(HOSTILE)
+            for seed in range(8)
+        ]
+        frame = pd.DataFrame(rows, columns=["loss", "seed", "measure", "value"])
+        frame.to_parquet(f"{folder}/scores.parquet")
+        yield judge(f"{folder}/scores.parquet")
+
+
+@pytest.mark.parametrize("format", ["text", "md", "latex", "csv"])
+def test_names_steer_nothing_in_any_format(hostile, format):
+    shown = hostile.table(format)
+    assert not set(shown) & {"\x1b", "\r", "\u202e"}
+    assert r"\x1b" in shown or "x1b" in shown
+    if format == "csv":
+        cells = [cell for row in csv.reader(io.StringIO(shown)) for cell in row]
+        assert {"'=cmd()", "'@x\\r\n+1"} <= set(cells)
+        assert not any(cell[:1] in ("=", "+", "@") for cell in cells)
+    if format == "md":
+        assert "<script" not in shown and r"a\|b" in shown and "a &amp; b" in shown
+        assert all(line.count("|") - line.count(r"\|") in (0, 4, 7) for line in shown.splitlines())
+    if format == "latex":
+        assert r"a \& b" in shown and r"\textless{}script" in shown
+
+
+def test_names_steer_neither_terminal_nor_page(hostile, capsys, tmp_path):
+    from losscope.cli.output import print_result, put, say_aside
+
+    print_result(hostile, json=False)
+    put("\x1b]0;title\x07")
+    say_aside("\x9b31m\u202e")
+    seen = capsys.readouterr()
+    assert not set(seen.out + seen.err) & {"\x1b", "\x07", "\x9b", "\r", "\u202e"}
+    assert "=cmd()" in seen.out and r"\x1b]0;title\x07" in seen.out
+    page = hostile.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    body = re.sub(r"<script\b.*?</script>", "", page, flags=re.DOTALL)  # Plotly's own has control characters
+    assert "<script>alert" not in page
+    assert not set(body) & {"\x1b", "\u202e"}

@@ -7,6 +7,7 @@ that such a file is one sentence. The limits are generous for data and small aga
 from __future__ import annotations
 
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterable, Sequence
@@ -21,8 +22,10 @@ RATIO = 25
 """Above ``UNPACKED``: how many times its own size a file may unpack to. Arrays of numbers reach 2 to 10."""
 COLUMNS = 100_000
 """Columns of a table."""
-TEXT_BYTES = 2**20
+TEXT_BYTES = 2**18
 """Bytes of a study file."""
+DEPTH = 100
+"""Parts of a dotted name in a study file: reading one takes memory by their square."""
 LETTERS = 20_000
 """Letters of a loss as it is written."""
 INTEGER = 2**63
@@ -31,6 +34,10 @@ PIXELS = 2**26
 """Pixels of an image, decoded or scaled: 67 million."""
 SEEDS, EPOCHS, LOSSES, RUNS = 10_000, 1_000_000, 1_000, 100_000
 """What one study may ask for; ``RUNS`` counts losses and baselines over all seeds."""
+
+
+_QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
+_BETWEEN_NAMES = re.compile(r"[=\[\]{},\n]")
 
 
 def regular(path: str | Path) -> Path:
@@ -133,6 +140,18 @@ def bounded_text(cells: Iterable[str], what: str) -> None:
         longest <= 256 or 4 * longest * count <= UNPACKED,
         f"{what} have a value of {longest:,} letters; wanted: at most 256, or fewer rows than {count:,}",
     )
+
+
+def bounded_depth(text: str, where: str) -> None:
+    """Raise for TOML with dotted names of more than ``DEPTH`` parts.
+
+    >>> bounded_depth("a" + ".a" * 1000 + " = 1", "the study")
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: the study holds a name of 1,001 parts; at most 100 are read
+    """
+    bare = _QUOTED.sub("q", text)
+    parts = 1 + max(piece.count(".") for piece in _BETWEEN_NAMES.split(bare))
+    require(parts <= DEPTH, f"{where} holds a name of {parts:,} parts; at most {DEPTH} are read")
 
 
 def bounded_integers(value: Any, where: str) -> None:

@@ -172,6 +172,10 @@ def split_losses(text: str | Iterable[str]) -> list[str]:
     ['triplet(margin=0.2,squared=True)', 'contrastive']
     """
     if not isinstance(text, str):
+        wrong = next((part for part in text if not isinstance(part, str)), None)
+        require(
+            wrong is None, f"the loss {shown(wrong)} is no text; a loss is written as 'triplet(margin=0.2)'"
+        )
         return [loss for part in text for loss in split_losses(part)]
     parts, depth, start = [], 0, 0
     for place, letter in enumerate(text):

@@ -18,7 +18,16 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from losscope.core import registry
-from losscope.core.bounds import EPOCHS, LOSSES, RUNS, SEEDS, TEXT_BYTES, bounded_integers, regular
+from losscope.core.bounds import (
+    EPOCHS,
+    LOSSES,
+    RUNS,
+    SEEDS,
+    TEXT_BYTES,
+    bounded_depth,
+    bounded_integers,
+    regular,
+)
 from losscope.core.errors import SHOWN, LosscopeError, require, shown, unknown
 from losscope.core.facts import Reduction, Value
 from losscope.core.loss_spec import (
@@ -246,7 +255,9 @@ class Study(Strict):
                 size <= TEXT_BYTES,
                 f"the study file {str(path)!r} has {size:,} bytes; at most {TEXT_BYTES:,} are read",
             )
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            bounded_depth(text, f"the study file {str(path)!r}")
+            values = tomllib.loads(text)
         except LosscopeError:
             raise
         except OSError as error:

@@ -224,7 +224,7 @@ def breakable(name: str) -> Markup:
     >>> print(breakable("pml:Loss(a=1,<b>)"))
     pml:<wbr>Loss(<wbr>a=1,<wbr>&lt;b&gt;)
     """
-    pieces = re.split(r"(?<=[:(,+_/.])(?=[^\s\d])", str(name))
+    pieces = re.split(r"(?<=[:(,+_/.])(?=[^\s\d])", wording.printable(name))
     return Markup("<wbr>").join(pieces)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import zipfile
 import zlib
@@ -161,19 +162,24 @@ def read_hdf5(path: Path) -> Arrays:
     with said(path, WANTED_HDF5):
         import h5py
 
-        def refuse_link(name: str, link: Any) -> None:
-            require(
-                not isinstance(link, h5py.ExternalLink),
-                f"{str(path)!r}: {name} is a link to another file, which is not followed; wanted: the array",
-            )
+        outside: list[str] = []
+
+        def note_link(name: str, link: Any) -> None:
+            if isinstance(link, h5py.ExternalLink):
+                outside.append(name)
 
         def visit(name: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset) and item.shape:
                 found.append(name)
 
         with h5py.File(regular(path), "r") as file:
-            file.visititems_links(refuse_link)
+            file.visititems_links(note_link)
             file.visititems(visit)
+        require(
+            not outside,
+            f"{str(path)!r}: {', '.join(outside[:3])} is a link to another file, which is not followed; wanted: "
+            "the array itself",
+        )
 
     def form(name: str) -> tuple[tuple[int, ...], np.dtype]:
         with said(path, WANTED_HDF5), h5py.File(regular(path), "r") as file:
@@ -233,16 +239,14 @@ def read_table(path: Path) -> Any:
 
 def _bounded_csv(path: Path, separator: str) -> None:
     """Raise for more columns than are read, or rows so short that the frame would be mostly empty."""
-    lines, first, mark = 0, 0, separator.encode()
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        columns = len(next(filter(None, csv.reader(file, delimiter=separator)), []))
+    _refuse_wide(path, columns)
+    lines = 0
     with path.open("rb") as file:
         while block := file.read(2**22):
-            if not lines:
-                head, line, _ = block.replace(b"\r", b"\n").partition(b"\n")
-                first += head.count(mark)
-                lines += bool(line)
             lines += block.count(b"\n") + block.count(b"\r")
-    _refuse_wide(path, first + 1)
-    bounded(path, 8 * (first + 1) * lines, f"{lines:,} rows of {first + 1:,} columns")
+    bounded(path, 8 * columns * lines, f"{lines:,} rows of {columns:,} columns")
 
 
 BATCH = 4096
@@ -257,12 +261,17 @@ def _parquet(path: Path) -> Any:
     with pq.ParquetFile(path) as file:
         about = file.metadata
         _refuse_wide(path, about.num_columns)
-        what, unpacked = f"{about.num_rows:,} rows", 8 * about.num_rows
-        for group in range(about.num_row_groups):
-            for column in range(about.num_columns):
-                found = about.row_group(group).column(column)
-                unpacked += max(4 * found.num_values, found.total_uncompressed_size)
+        what, unpacked = f"{about.num_rows:,} rows", (8 + 4 * about.num_columns) * about.num_rows
         bounded(path, unpacked, what)
+        for leaf in range(about.num_columns):
+            # Lists may hold any number of values per row, which the metadata tell. Asking for those of a damaged
+            # column ends the process; scanning it raises before.
+            column = file.schema.column(leaf)
+            if column.max_repetition_level:
+                file.scan_contents([column.path])
+                for group in range(about.num_row_groups):
+                    unpacked += 4 * about.row_group(group).column(leaf).num_values
+                bounded(path, unpacked, what)
         batches, unpacked = [], 0
         for batch in file.iter_batches(batch_size=BATCH, use_pandas_metadata=True):
             # The numbers above are the file's own word; these are counted.
@@ -270,7 +279,9 @@ def _parquet(path: Path) -> Any:
             bounded(path, unpacked, what)
             batches.append(batch)
         schema = batches[0].schema if batches else file.schema_arrow
-        return pa.Table.from_batches(batches, schema=schema).to_pandas()
+        table = pa.Table.from_batches(batches, schema=schema)
+        table.validate(full=True)  # text that is no UTF-8 would otherwise show where it is first used
+        return table.to_pandas()
 
 
 def _refuse_wide(path: Path, columns: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from losscope.core.bounds import bounded_picture, regular
+from losscope.core.bounds import PIXELS, bounded_picture, regular
 from losscope.core.errors import LosscopeError, require
 
 UNREAD = -1
@@ -111,7 +111,11 @@ def opened_picture(place: Path | io.BytesIO) -> Any:
     if isinstance(place, Path):
         regular(place)
     Image.init()
-    picture = Image.open(place, formats=[name for name in FORMATS if name in Image.OPEN])
+    known = [name for name in FORMATS if name in Image.OPEN]
+    try:
+        picture = Image.open(place, formats=known)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise LosscopeError(f"its pixels are too many; at most {PIXELS:,} are decoded") from None
     try:
         bounded_picture(picture.size)
     except LosscopeError:
