@@ -13,7 +13,8 @@ from losscope.cli import app
 from losscope.core import registry
 from losscope.core.spec import Study
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+README_FILE = Path(__file__).parent.parent / "README.md"
+README = README_FILE.read_text(encoding="utf-8")
 
 
 def blocks(kind: str) -> list[str]:
@@ -85,3 +86,21 @@ def test_every_command_in_readme_parses(line):
     command, bound, *_ = app.parse_args(words, exit_on_error=False, print_error=False)
     assert callable(command)
     assert bound is not None
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_every_link_leads_somewhere(page):
+    where = README_FILE.parent / page
+    links = re.findall(r"\]\(([^)#:]+)(#[^)]*)?\)", where.read_text(encoding="utf-8"))
+    for link, anchor in links:
+        target = where.parent / link
+        assert target.exists(), link
+        if anchor:
+            heads = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), flags=re.M)
+            assert anchor[1:] in [head.lower().replace(" ", "-") for head in heads], anchor
+
+
+def test_a_loss_in_a_file_is_shown_with_trust():
+    lines = [line for block in blocks("") for line in block.splitlines() if re.search(r"\w\.py:\w", line)]
+    assert lines
+    assert all("--trust" in line for line in lines)

@@ -252,6 +252,48 @@ def test_a_file_is_run_once_and_again_when_it_has_changed(tmp_path):
         assert count.read_text() == "xx"
 
 
+SEEN = """
+from losscope import register
+
+
+@register("measure", "seen", needs=("reference", "fine_labels", "positive_pairs"), quantities=[
+    {"name": "longest", "definition": "d", "unit": "u", "better": "neither", "scale": "difference"}])
+def seen(embeddings, labels, *, reference, fine_labels, positive_pairs):
+    known, classes = reference
+    assert known[classes == 0].shape[-1] == embeddings.shape[-1]
+    assert fine_labels.add(labels).shape == labels.shape
+    first, second = positive_pairs
+    assert embeddings[first].shape == embeddings[second].shape
+    return {"longest": max(rows.norm(dim=-1).max() for rows in (embeddings, known))}
+"""
+
+
+def test_a_measure_is_given_what_it_needs_as_tensors(tmp_path):
+    import torch
+
+    file = tmp_path / "seen.py"
+    file.write_text(SEEN)
+    with registry.forgetting():
+        registry.load_plugin(file)
+        labels = torch.arange(6) % 2
+        values, _ = evaluate(
+            torch.eye(6),
+            labels,
+            names=["longest"],
+            reference=(5 * torch.eye(6), labels),
+            fine_labels=torch.arange(6),
+            positive_pairs=(torch.tensor([0]), torch.tensor([2])),
+        )
+    assert values["longest"].item() == 5.0
+
+
+def test_a_data_set_whose_file_has_changed_is_read_again(toy):
+    before = losscope.read("blobs").digest
+    toy.write_text(TOY.replace("default_rng(0)", "default_rng(1)"))
+    registry.load_plugin(toy)
+    assert losscope.read("blobs").digest != before
+
+
 HEAD = "from losscope.core.registry import register\n"
 LOSS = "@register('loss', 'mine', hinge=False, normalised=True, takes='pairs', form='mine'"
 MEASURE = (

@@ -58,7 +58,7 @@ def load(name_or_path: str | Path, root: str | Path | None = None, **options: An
     root = root or os.environ.get("LOSSCOPE_DATA") or None
     folder = Path(root).expanduser() if root else None
     options = {key: value for key, value in options.items() if value is not None}
-    key = (name, str(folder), repr(sorted(options.items())), _stamp(name))
+    key = (name, str(folder), repr(sorted(options.items())), _stamp(name), registry.source_of("data", name))
     if key not in _cache:
         _cache[key] = _load(name, folder, options)
         while len(_cache) > _CACHED:

@@ -36,7 +36,7 @@ def evaluate(
     not finite has NaN values.
 
     Args:
-        embeddings: (..., N, D), L2-normalised inside.
+        embeddings: (..., N, D), L2-normalised inside by our measures; a plugin's is given them as they are.
         labels: (N,) for all members, or (..., N), integers; -1 is background.
         names: measures, or values that a measure gives; None for every default measure whose needs are met.
         reference: training embeddings (R, D) or (..., R, D) and labels (R,) or (..., R), for k-NN and linear
@@ -160,10 +160,23 @@ def _measure(
             plugins.append((found, function, needs))
     values, detail = run(Space.of(rows, classes), jobs)
     for found, function, needs in plugins:
-        some, more = _answer(found, function(rows, torch.from_numpy(classes), **needs))
+        given = {name: _as_tensors(name, need) for name, need in needs.items()}
+        some, more = _answer(found, function(rows, torch.from_numpy(classes), **given))
         values |= {name: float(value) for name, value in some.items()}
         detail |= {name: np.asarray(part) for name, part in more.items()}
     return values, detail
+
+
+def _as_tensors(name: str, need: Any) -> Any:
+    """What a plugin's measure needs, as it is given the embeddings and labels: as tensors."""
+    match name, need:
+        case "reference", (rows, labels):
+            return rows, torch.from_numpy(labels)
+        case "positive_pairs", (first, second):
+            return torch.from_numpy(first), torch.from_numpy(second)
+        case _, np.ndarray():
+            return torch.from_numpy(need)
+    return need
 
 
 def _answer(found: Entry[MeasureFacts], given: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
