@@ -41,7 +41,7 @@ from losscope.core.facts import (
 
 ROOMS = {
     "loss": "losses",
-    "data": "data",
+    "data": "data/sets",
     "model": "models",
     "measure": "measures",
     "protocol": "core/protocols",

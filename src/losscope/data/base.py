@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -192,7 +193,7 @@ class Generated(Source):
 
     facts: About
     digest: str
-    draw: rules.Draw
+    draw: Callable[[int], tuple[Part, Part, Part]]
     counts: tuple[int, int, int]
     each: int
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -72,7 +72,7 @@ def finish(
     pool = dataclasses.replace(pool, rows=np.arange(len(pool)))
     disjoint = not np.isin(pool.labels[role == TEST], pool.labels[role != TEST]).any()
     facts = _facts(draft, pool, role, names, split=split, disjoint=disjoint, checksum=checksum, notes=notes)
-    options: tuple = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
+    options: tuple[Any, ...] = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
     options += () if limit_test is None else ("limit_test", limit_test)
     table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole)
     torn = _torn(draft, table)

@@ -33,7 +33,7 @@ COMMON: dict[str, Any] = {
 }
 """Options that every real data set has."""
 
-_cache: OrderedDict[tuple, Source] = OrderedDict()
+_cache: OrderedDict[tuple[Any, ...], Source] = OrderedDict()
 _CACHED = 4
 
 

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from losscope.data.base import Part
-
-    Draw = Callable[[int], tuple[Part, Part, Part]]
 
 
 def generator(seed: int, *dimensions: str | int) -> np.random.Generator:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from losscope.core.errors import LosscopeError
 
@@ -74,7 +75,7 @@ def _digest(path: str) -> str:
         raise LosscopeError(f"cannot read {path!r}: {error.strerror}") from None
 
 
-def _read(note: Path) -> dict[str, list]:
+def _read(note: Path) -> dict[str, list[Any]]:
     try:
         known = json.loads(note.read_text(encoding="utf-8"))
         return known if isinstance(known, dict) else {}
@@ -82,7 +83,7 @@ def _read(note: Path) -> dict[str, list]:
         return {}
 
 
-def _write(note: Path, known: dict[str, list]) -> None:
+def _write(note: Path, known: dict[str, list[Any]]) -> None:
     temporary = note.with_suffix(f".{os.getpid()}.tmp")
     with contextlib.suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)

@@ -131,7 +131,7 @@ def _batches(
             return error
         return backbone.prepare(content)
 
-    def submit(start: int) -> list[Future]:
+    def submit(start: int) -> list[Future[Any]]:
         return [pool.submit(prepared, row) for row in range(start, min(start + size, stop))]
 
     waiting = submit(first)

@@ -98,13 +98,15 @@ def _belongs(name: str, wanted: set[str]) -> bool:
     return kind == "count" or what == "label" or what in wanted
 
 
-def _choose(names: Iterable[str] | None, given: Mapping[str, Any]) -> tuple[list[Entry], set[str] | None]:
+def _choose(
+    names: Iterable[str] | None, given: Mapping[str, Any]
+) -> tuple[list[Entry[MeasureFacts]], set[str] | None]:
     """The measures to run and the values to return (None for all they give)."""
     table = entries("measure")
     if names is None:
         return [e for e in table.values() if e.facts.default and set(e.facts.needs) <= set(given)], None
     givers = {value: found for found in table.values() for value in found.facts.gives}
-    chosen: dict[str, Entry] = {}
+    chosen: dict[str, Entry[MeasureFacts]] = {}
     wanted: set[str] = set()
     for name in [names] if isinstance(names, str) else names:
         found = givers.get(name) or table.get(name)
@@ -147,7 +149,7 @@ def _without_background(
 
 
 def _measure(
-    loaded: list[tuple[Entry, Any]], rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]
+    loaded: list[tuple[Entry[MeasureFacts], Any]], rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]
 ) -> Measurement:
     """All measures of one member: the package's on one shared space, plugins' by the public contract."""
     jobs, plugins = [], []

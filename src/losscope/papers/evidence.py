@@ -10,6 +10,7 @@ import numpy as np
 
 from losscope import stats
 from losscope.comparing import reading
+from losscope.core.facts import Value
 from losscope.core.wording import reproductions as wording
 from losscope.papers.paper import AllOf, Asked, Claim, Compared, Direction, Rises
 from losscope.papers.planning import Piece
@@ -37,7 +38,7 @@ class Side:
     failed: tuple[bool, ...]
     values: Mapping[str, Values]
     curves: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
-    hyperparameters: Mapping[str, object] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
 
     def of(self, measure: str) -> Values:
         """The values of a measure by seed; all None where the runs do not have it."""

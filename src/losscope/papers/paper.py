@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from losscope.core import registry
 from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.facts import Value
 
 Direction = Literal["higher", "lower"]
 CLAIMS = "claims"
@@ -44,7 +45,7 @@ class Cell:
     losses: tuple[str, ...]
     role: str = CLAIMS
     name: str = ""
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, Value] = field(default_factory=dict)
     only: tuple[str, ...] = ()
     size: Size | None = None
     notes: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from losscope.core.facts import Value
 from losscope.core.registry import register
 from losscope.papers.paper import (
     CLAIMS,
@@ -338,8 +339,8 @@ def _cells(full: bool) -> Iterator[Cell]:
     for data in everything:
         yield _cell(data, "paper", full)
         yield _cell(data, "matched", full, tune_images=True)
-    subclusters: dict[str, object] = {"subclusters": 4}
-    coarse: dict[str, object] = {"train_labels": "coarse"}
+    subclusters: dict[str, Value] = {"subclusters": 4}
+    coarse: dict[str, Value] = {"train_labels": "coarse"}
     names = {"synthetic": "synthetic, sub-clusters", "cub200": "cub200, coarse labels"}
     for data, options, protocols in (
         ("synthetic", subclusters, both),

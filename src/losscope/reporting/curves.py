@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from losscope.core import wording
 from losscope.reporting.figure import (
     RULE,
     SOFT,
+    Drawn,
     Figure,
     Look,
     Palette,
@@ -117,7 +117,7 @@ def curves(
     """
     if not found:
         return None
-    data: list[dict[str, Any]] = []
+    data: list[Drawn] = []
     for name, course in found.items():
         data += band(course, palette.look(name), 0.16 if len(found) <= 4 else 0.08)
     for name, course in found.items():
@@ -149,7 +149,7 @@ def curves(
     return Figure(data, shape, title, alt, unit=shown_unit(title, unit), log=log, series=tuple(found))
 
 
-def _level(value: float, name: str) -> dict[str, Any]:
+def _level(value: float, name: str) -> Drawn:
     """A dotted level across the figure, with its name at the right."""
     return {
         "shapes": [
@@ -179,7 +179,7 @@ def _level(value: float, name: str) -> dict[str, Any]:
     }
 
 
-def band(course: Course, look: Look, opacity: float = 0.16) -> list[dict[str, Any]]:
+def band(course: Course, look: Look, opacity: float = 0.16) -> list[Drawn]:
     """The area between the smallest and the largest seed; nothing for one seed."""
     if course.seeds < 2:
         return []
@@ -198,11 +198,11 @@ def band(course: Course, look: Look, opacity: float = 0.16) -> list[dict[str, An
     ]
 
 
-def line(name: str, course: Course, look: Look) -> list[dict[str, Any]]:
+def line(name: str, course: Course, look: Look) -> list[Drawn]:
     """The mean over seeds, and a thin line for each seed that stopped before the others."""
     alone = len(course.epochs) == 1
     spread = "" if course.seeds < 2 else " (%{customdata[0]:.3~g} – %{customdata[1]:.3~g})"
-    lines: list[dict[str, Any]] = [
+    lines: list[Drawn] = [
         {
             "type": "scatter",
             "mode": "markers" if alone else "lines",

@@ -9,9 +9,9 @@ page, from Okabe and Ito's palette; past six the dash and the symbol change.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from losscope.core import wording
 
@@ -20,6 +20,10 @@ DASHES = ("solid", "dash", "dot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 GREYS = ("#8A8A8A", "#B0A890")
 INK, SOFT, RULE, PAPER = "var(--ink)", "var(--soft)", "var(--rule)", "var(--paper)"
+Plain: TypeAlias = "None | bool | int | float | str | Sequence[Plain] | Mapping[str, Plain]"
+"""What JSON holds."""
+Drawn: TypeAlias = Mapping[str, Plain]
+"""A part of Plotly's JSON: a trace, an axis, a layout."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
 
 
@@ -68,8 +72,8 @@ class Figure:
     switch of the vertical axis; ``square`` figures are as wide as high.
     """
 
-    data: list[dict[str, Any]]
-    layout: dict[str, Any]
+    data: Sequence[Drawn]
+    layout: Drawn
     title: str
     alt: str
     height: int = 250
@@ -78,7 +82,7 @@ class Figure:
     square: bool = False
     series: tuple[str, ...] = field(default=())
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> Drawn:
         """What the page's script draws."""
         return {"data": self.data, "layout": self.layout}
 
@@ -107,7 +111,7 @@ def faded(colour: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity})"
 
 
-def axis(title: str = "", **more: Any) -> dict[str, Any]:
+def axis(title: str = "", /, **more: Plain) -> Drawn:
     """An axis in the page's manner: hairlines, small ticks, no zero line unless asked for."""
     return {
         "title": {"text": plain(title), "font": {"size": 12, "color": SOFT}, "standoff": 8},
@@ -125,7 +129,7 @@ def shown_unit(title: str, unit: str) -> str:
     return "" if unit in ("share", "ratio", "index") or unit in wording.lower(title) else unit
 
 
-def span(values: Iterable[float | None], most: int = 5, zero: bool = False) -> dict[str, Any]:
+def span(values: Iterable[float | None], most: int = 5, zero: bool = False) -> Drawn:
     """Range, step and decimals of a vertical axis that holds all values, from 0 if ``zero``."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
@@ -148,7 +152,7 @@ def nice_step(rough: float) -> tuple[float, int]:
     return step, max(0, -math.floor(math.log10(step) + 1e-9) + (factor == 2.5))
 
 
-def layout(x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:
+def layout(x: Drawn, y: Drawn, **more: Plain) -> Drawn:
     """A layout in the page's manner: no box, no legend (the page has a key), transparent paper."""
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",

@@ -13,6 +13,7 @@ from losscope.reporting.figure import (
     INK,
     PAPER,
     RULE,
+    Drawn,
     Figure,
     Palette,
     axis,
@@ -88,7 +89,7 @@ def _map(loss: str, found: EmbeddingMap, names: Sequence[str] | None, reach: flo
     data = [_points(xy, labels, colours, texts)]
     if len(kinds) <= FEW_CLASSES:
         data.append(_names(xy, labels, [label for label in kinds if label >= 0], texts))
-    blank: dict[str, Any] = {
+    blank: Drawn = {
         "range": [-reach, reach],
         "showgrid": False,
         "showticklabels": False,
@@ -96,8 +97,8 @@ def _map(loss: str, found: EmbeddingMap, names: Sequence[str] | None, reach: flo
         "zerolinecolor": RULE,
         "zerolinewidth": 1,
     }
-    shape = layout(axis(**blank, constrain="domain"), axis(**blank, scaleanchor="x", constrain="domain"))
-    shape["margin"] = {"l": 2, "r": 2, "t": 2, "b": 2}
+    x, y = axis(**blank, constrain="domain"), axis(**blank, scaleanchor="x", constrain="domain")
+    shape = layout(x, y, margin={"l": 2, "r": 2, "t": 2, "b": 2})
     share = ""
     if found.explained is not None and np.size(found.explained) >= 2:
         share = f"{100 * float(np.sum(np.asarray(found.explained)[:2])):.0f} % of the variance"
@@ -110,7 +111,7 @@ def _map(loss: str, found: EmbeddingMap, names: Sequence[str] | None, reach: flo
 
 def _points(
     xy: np.ndarray, labels: np.ndarray, colours: Mapping[int, str], texts: Mapping[int, str]
-) -> dict[str, Any]:
+) -> Drawn:
     return {
         "type": "scatter",
         "mode": "markers",
@@ -122,9 +123,7 @@ def _points(
     }
 
 
-def _names(
-    xy: np.ndarray, labels: np.ndarray, kinds: Sequence[int], texts: Mapping[int, str]
-) -> dict[str, Any]:
+def _names(xy: np.ndarray, labels: np.ndarray, kinds: Sequence[int], texts: Mapping[int, str]) -> Drawn:
     """The name of each class at its mean."""
     centres = [np.nanmean(xy[labels == label], axis=0) for label in kinds]
     return {

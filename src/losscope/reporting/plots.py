@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from losscope.reporting.figure import (
     INK,
     PAPER,
     SOFT,
+    Drawn,
     Figure,
     Look,
     Palette,
@@ -38,7 +38,7 @@ def seed_lines(values: Mapping[str, Sequence[float | None]], measure: str, palet
         return None
     names = list(numbers)
     seeds = max(map(len, numbers.values()))
-    data = [
+    data: list[Drawn] = [
         {
             "type": "scatter",
             "mode": "lines",
@@ -72,7 +72,7 @@ def seed_lines(values: Mapping[str, Sequence[float | None]], measure: str, palet
     return Figure(data, layout(x, y), title, alt, 230, unit, series=tuple(names))
 
 
-def _seed_marks(name: str, place: int, column: Sequence[float | None], look: Look) -> dict[str, Any]:
+def _seed_marks(name: str, place: int, column: Sequence[float | None], look: Look) -> Drawn:
     return {
         "type": "scatter",
         "mode": "markers",
@@ -95,7 +95,7 @@ MANY_CLASSES = 30
 
 
 def class_bars(
-    detail: Mapping[str, Mapping[str, Any]], names: Sequence[str] | None, palette: Palette
+    detail: Mapping[str, Mapping[str, np.ndarray]], names: Sequence[str] | None, palette: Palette
 ) -> Figure | None:
     """Intra-class variance of every class: bars with whiskers from the smallest to the largest seed.
 
@@ -151,9 +151,9 @@ def _class_marks(
     bars: bool,
     place: float,
     losses: int,
-) -> dict[str, Any]:
+) -> Drawn:
     mean, low, high = _spread(grid)
-    whiskers = {
+    whiskers: Drawn = {
         "type": "data",
         "symmetric": False,
         "array": rounded(high - mean),
@@ -164,7 +164,7 @@ def _class_marks(
         "visible": grid.shape[0] > 1,
     }
     texts = [plain(class_name(label, names)) for label in labels]
-    common = {
+    common: Drawn = {
         "y": rounded(mean),
         "error_y": whiskers,
         "name": plain(wording.shorten(loss, 32)),
@@ -175,7 +175,7 @@ def _class_marks(
     if bars:
         return {"type": "bar", "x": list(range(len(labels))), "marker": {"color": look.colour}, **common}
     shift = 0.8 * place / max(losses, 1)
-    marker = {"color": look.colour, "symbol": look.symbol, "size": 6}
+    marker: Drawn = {"color": look.colour, "symbol": look.symbol, "size": 6}
     return {
         "type": "scatter",
         "mode": "markers",
@@ -186,7 +186,7 @@ def _class_marks(
 
 
 def _sorted_classes(found: Mapping[str, tuple[np.ndarray, np.ndarray]], palette: Palette) -> Figure:
-    data: list[dict[str, Any]] = []
+    data: list[Drawn] = []
     most = 0
     for loss, (grid, _) in found.items():
         mean, low, high = _spread(grid)
@@ -255,14 +255,14 @@ def tuning_lines(
     return Figure(data, layout(x, y), name, alt, 230, f"best at {number} {spot:g}", series=(name,))
 
 
-def _trial_lines(scored: Sequence[tuple[Trial, float]], number: str, look: Look) -> list[dict[str, Any]]:
+def _trial_lines(scored: Sequence[tuple[Trial, float]], number: str, look: Look) -> list[Drawn]:
     groups: dict[tuple[float | None, str | None], list[tuple[float, float]]] = {}
     for trial, score in scored:
         point = _number(trial, number), score
         groups.setdefault((trial.learning_rate, trial.reduction), []).append(point)
     rates = sorted({rate for rate, _ in groups if rate is not None}, reverse=True)
     reductions = list(dict.fromkeys(reduction for _, reduction in groups))
-    lines = []
+    lines: list[Drawn] = []
     for (rate, reduction), points in groups.items():
         points = sorted(points, key=lambda point: point[0])
         label = f"learning rate {rate:g}" if rate is not None else "given learning rate"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,15 @@ def _kind(feature: Any) -> str | None:
     return None
 
 
-def _choose(name, features, given, fits, option, wanted, usual=()) -> str:
+def _choose(
+    name: str,
+    features: Mapping[str, Any],
+    given: str | None,
+    fits: Callable[[Any], bool],
+    option: str,
+    wanted: str,
+    usual: Sequence[str] = (),
+) -> str:
     if given is not None:
         if given not in features:
             raise unknown(f"column in hf:{name}", given, features)

@@ -132,7 +132,7 @@ def _decode(path: Path, size: int | None, box: tuple[int, int, int, int] | None,
 
 
 def to_array(
-    picture, size: int | None, box: tuple[int, int, int, int] | None = None, grey: bool = False
+    picture: Any, size: int | None, box: tuple[int, int, int, int] | None = None, grey: bool = False
 ) -> np.ndarray:
     """A Pillow image as uint8 (channels, height, width)."""
     from PIL import Image

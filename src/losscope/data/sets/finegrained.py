@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -211,18 +212,23 @@ def _car_images(home: Path, size: int, crop: bool, skip_bad: bool, editions: dic
     )
 
 
-def _mat(path: Path) -> dict:
+def _mat(path: Path) -> dict[str, Any]:
     with said(path, "the devkit's MATLAB file"):
         from scipy.io import loadmat
 
-        return loadmat(path, squeeze_me=True, struct_as_record=True)
+        found: dict[str, Any] = loadmat(path, squeeze_me=True, struct_as_record=True)
+    return found
 
 
-def _annotations(table: np.ndarray, name: str, folder: str, box: tuple[str, ...]) -> list:
+def _annotations(
+    table: np.ndarray, name: str, folder: str, box: tuple[str, str, str, str]
+) -> list[tuple[str, int, tuple[int, int, int, int]]]:
+    """Path, class and box (left, top, right, bottom) of every image."""
     lines = []
     for row in np.ravel(table):
         path = str(row[name])
-        corners = tuple(int(row[side]) for side in box)
+        left, top, right, bottom = (int(row[side]) for side in box)
+        corners = (left, top, right, bottom)
         lines.append((f"{folder}/{path}" if folder else path, int(row["class"]), corners))
     return lines
 

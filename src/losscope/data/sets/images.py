@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -304,7 +305,13 @@ def _channels_first(arrays: Arrays, path: Path) -> np.ndarray:
     return images if images.shape[1] == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
-def _cifar(images, labels, test_images, test_labels, edition: str) -> Draft:
+def _cifar(
+    images: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    test_images: np.ndarray,
+    test_labels: np.ndarray,
+    edition: str,
+) -> Draft:
     notes = [f"CIFAR-10 is {edition}; not comparable with published numbers"] if "subset" in edition else []
     every = [*images, test_images]
     return Draft(

@@ -120,7 +120,9 @@ def _mixture(seed: int, classes: int, dimensions: int, subclusters: int) -> tupl
     return centres, factors
 
 
-def _points(mixture, each: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _points(
+    mixture: tuple[np.ndarray, np.ndarray], each: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``each`` points per class, sub-clusters by turns: points, labels, fine labels."""
     centres, factors = mixture
     classes, subclusters, dimensions = centres.shape

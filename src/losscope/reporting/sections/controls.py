@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from losscope.core import wording
 from losscope.core.registry import register
 from losscope.core.results import Control, ControlDescription
 from losscope.reporting.claim_tables import size
-from losscope.reporting.figure import RULE, Figure, Palette, axis, layout, plain, rounded, shown_unit, span
+from losscope.reporting.figure import (
+    RULE,
+    Drawn,
+    Figure,
+    Palette,
+    axis,
+    layout,
+    plain,
+    rounded,
+    shown_unit,
+    span,
+)
 from losscope.reporting.parts import Cell, Context, Grid, Section
 
 DRAWN = (
@@ -106,7 +116,7 @@ def _point(row: Control | None) -> Cell:
 
 
 def _curve(rows: Sequence[Control], measure: str, where: str, palette: Palette) -> Figure:
-    data: list[dict[str, Any]] = []
+    data: list[Drawn] = []
     ends: list[float | None] = []
     last: list[str] = []
     losses = list(dict.fromkeys(str(row.loss) for row in rows))
