@@ -11,6 +11,8 @@ from losscope.core.registry import entries, entry
 from losscope.pairs import Relation, Terms, normalise, reduce
 
 LOSSES = list(entries("loss"))
+SEVEN = ("contrastive", "triplet", "n_pair", "info_nce", "sup_con", "arcface", "center_contrastive")
+"""The losses of the definitions, of which more is asked than of any loss: an oracle, tuning, defaults."""
 SOUND = [name for name in LOSSES if not entry("loss", name).facts.faulty]
 PROXY = [name for name in LOSSES if entry("loss", name).facts.class_vectors]
 FREE = [name for name in LOSSES if name not in PROXY]

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,7 +17,10 @@ import pytest
 
 import losscope
 from losscope.cli import app
+from losscope.comparing.listing import items
 from losscope.core import registry
+from losscope.core.facts import FACTS
+from losscope.reporting import Context
 from losscope.testing import check_data, check_loss, check_measure, check_model
 
 ROOT = Path(__file__).parent.parent
@@ -135,27 +139,103 @@ def test_an_installed_package_of_these_files_takes_part(tmp_path):
     lines = "\n".join(f"{name} = {value}" for name, value in points.items())
     (info / "entry_points.txt").write_text(f"[losscope.plugins]\n{lines}\n")
 
-    def answer(words: str) -> dict:
-        path = [str(tmp_path / "site"), *filter(None, [os.environ.get("PYTHONPATH")])]
-        found = subprocess.run(
-            [sys.executable, "-m", "losscope", *words.split(), "--json"],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert found.returncode == 0, found.stderr
-        return json.loads(found.stdout)
-
     made = answer(
-        "compare rings --losses linear_pairs,triplet --model narrow --protocol brief --seeds 2 --out out"
+        "compare rings --losses linear_pairs,triplet --model narrow --protocol brief --seeds 2 --out out",
+        site.parent,
+        tmp_path,
     )
     assert [loss["name"] for loss in made["losses"]] == ["linear_pairs", "triplet"]
     assert None not in made["losses"][0]["measures"]["mean_reach"]["values"]
     assert "How far the seeds lie apart" in Path(tmp_path, made["report"]).read_text(encoding="utf-8")
-    claims = answer("reproduce spread --seeds 2 --engine here --out out")["claims"]
+    claims = answer("reproduce spread --seeds 2 --engine here --out out", site.parent, tmp_path)["claims"]
     assert {claim["id"] for claim in claims} == {"wider", "finds-neighbours"}
+
+
+def answer(words: str, first: Path, cwd: Path) -> dict:
+    """What a command prints with --json, where ``first`` is searched for packages before all else."""
+    found = subprocess.run(
+        [sys.executable, "-m", "losscope", *words.split(), "--json"],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(first), os.environ.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout)
+
+
+@pytest.fixture(scope="module")
+def with_ours(tmp_path_factory) -> Path:
+    """A copy of the package with each example as a new file in the folder of its kind."""
+    source = tmp_path_factory.mktemp("copy")
+    home = source / "losscope"
+    shutil.copytree(ROOT / "src" / "losscope", home, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, text in FILES.items():
+        place = home / registry.ROOMS[re.search(r'@register\(\s*"(\w+)"', text)[1]] / name
+        assert not place.exists()
+        place.write_text(text, encoding="utf-8")
+    return source
+
+
+def test_the_same_files_are_listed_as_ours(with_ours, tmp_path):
+    listed = answer("list", with_ours, tmp_path)
+    names = {kind: {row["name"] for row in rows} for kind, rows in listed.items()}
+    assert list(names) == [facts.listed for facts in FACTS.values()]
+    assert {kind: names[kind] - {row.name for row in rows} for kind, rows in items().kinds.items()} == {
+        "losses": {"linear_pairs"},
+        "data": {"rings"},
+        "models": {"narrow"},
+        "measures": {"mean_reach"},
+        "protocols": {"brief"},
+        "claims": {"wider", "finds-neighbours"},
+        "papers": {"spread"},
+        "sections": {"ranges"},
+    }
+
+
+def test_the_same_files_take_part_as_ours(with_ours, tmp_path):
+    made = answer(
+        "compare rings --losses linear_pairs,triplet --model narrow --protocol brief --seeds 2 --out out",
+        with_ours,
+        tmp_path,
+    )
+    own = made["losses"][0]
+    assert (own["name"], made["protocol"]["name"], made["protocol"]["model"]) == (
+        "linear_pairs",
+        "brief",
+        "narrow",
+    )
+    assert None not in own["measures"]["mean_reach"]["values"]
+    assert None not in own["measures"]["greedy_share"]["values"]
+    page = Path(tmp_path, made["report"]).read_text(encoding="utf-8")
+    assert "How far the seeds lie apart" in page
+    summary = page[page.index('id="summary"') : page.index('id="forest"')]
+    assert "mean\u00a0reach" in summary or "mean reach" in summary
+    claims = answer("reproduce spread --seeds 2 --engine here --out out", with_ours, tmp_path)["claims"]
+    assert {claim["id"] for claim in claims} == {"wider", "finds-neighbours"}
+
+
+def test_each_kind_has_the_folder_and_the_facts_that_are_told():
+    told = re.findall(r"^\| (\w+) \| `([\w/]+)` \| `(\w+)` \|$", TEXT, flags=re.M)
+    assert told == [(kind, place, FACTS[kind].__name__) for kind, place in registry.ROOMS.items()]
+    assert all((ROOT / "src" / "losscope" / place).is_dir() for _, place, _ in told)
+
+
+def test_what_a_section_is_handed_is_told():
+    told = TEXT[TEXT.index("What a `Context` has:") : TEXT.index("## Results and wording")]
+    public = {name for name in [*vars(Context), *Context.__dataclass_fields__] if not name.startswith("_")}
+    assert set(re.findall(r"`\.(\w+)", told)) == public
+
+
+def test_our_own_items_lie_in_the_folder_of_their_kind():
+    home = ROOT / "src" / "losscope"
+    for path in sorted(home.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            for call in getattr(node, "decorator_list", ()):
+                if isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] == "register":
+                    place = registry.ROOMS[ast.literal_eval(call.args[0])]
+                    assert path.is_relative_to(home / place), f"{path}: its kind has the folder {place}"
 
 
 def test_the_rooms_and_layers_are_those_of_the_code():

@@ -133,7 +133,9 @@ class TestModule:
         facts = entry("loss", name).facts
         more = {"class_vectors": loss.class_vectors} if name in PROXY else {}
         points = normalise(z) if facts.normalised else z
-        expected = reduced(name, points, Relation.from_labels(labels), **facts.defaults["matched"], **more)
+        expected = reduced(
+            name, points, Relation.from_labels(labels), **facts.defaults.get("matched", {}), **more
+        )
         assert torch.equal(loss(z, labels), expected)
         assert loss(z, labels).shape == ()
         assert len(list(loss.parameters())) == len(more)

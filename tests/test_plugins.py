@@ -330,7 +330,8 @@ WORD = "def mine(e, r, *, m=1.0): ..."
         ("@register('measure', 'mine')\n" + PLAIN, "registered without quantities"),
         (
             LOSS.replace("mine", "triplet", 1) + ")\n" + PLAIN,
-            "has the name of one in losscope.losses.tuples; give it another name",
+            "has the name of one in losscope.losses.tuples; give it another name, or, if the two are "
+            "the same, leave out the plugin",
         ),
         ("@register('section', 'mine', order='first')\ndef mine(c): ...", "section 'mine': order is 'first'"),
         (

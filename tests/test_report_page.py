@@ -105,13 +105,35 @@ def sections_of(read: Reader) -> list[str]:
 def registered(kind: str) -> list[str]:
     """The sections of a kind of page in their order, without its head."""
     entries = registry.entries("section").items()
-    order = {name: entry.facts.order for name, entry in entries if entry.facts.of in (kind, "any")}
-    return sorted(set(order) - {"verdict", "tally"}, key=order.__getitem__)
+    placed = [(entry.facts.order, name) for name, entry in entries if entry.facts.of in (kind, "any")]
+    return [name for _, name in sorted(placed) if name not in ("verdict", "tally")]
+
+
+SAME_PLACE = """
+from losscope.core.registry import register
+from losscope.reporting import Section
+
+
+@register("section", "zeta", order=20)
+def zeta(context):
+    return Section("Zeta", "zeta")
+
+
+@register("section", "alpha", order=20)
+def alpha(context):
+    return Section("Alpha", "alpha")
+"""
+
+
+def test_sections_of_one_place_stand_by_name(tmp_path):
+    (tmp_path / "same.py").write_text(SAME_PLACE)
+    with registry.forgetting():
+        registry.load_plugin(tmp_path / "same.py")
+        read = Reader(page.render(fixture.result(1, seeds=1)))
+    assert sections_of(read)[:3] == ["alpha", "summary", "zeta"]
 
 
 def test_every_registered_section_is_on_a_full_page_in_its_order(whole):
-    orders = [entry.facts.order for entry in registry.entries("section").values()]
-    assert len(set(orders)) == len(orders), "two sections have one order"
     assert sections_of(whole) == registered("comparison")
     assert whole.all("h1")[0][1].startswith("For retrieval on digits, train with triplet")
 

@@ -112,6 +112,16 @@ def test_every_sentence_says_untuned_and_ends_once():
             given(["a"], margin=1) + given(["b"], tuned=True, margin=2),
             "at margins a 1, b 2, a untuned",
         ),
+        (given(["a"]) + given(["b"], margin=1), "at margins b 1 (a has none), untuned"),
+        (
+            given(["a", "c"]) + given(["b"], temperature=1),
+            "at temperatures b τ 1 (a and c have none), untuned",
+        ),
+        (
+            given(["a"], tuned=True) + given(["b"], tuned=True, margin=1),
+            "at the tuned values b 1 (a has none)",
+        ),
+        (given(["a", "b"], tuned=True), "tuned"),
         (given(["a", "b"], tuned=True, margin=0.3, squared=True), "at the tuned values a 0.3, b 0.3"),
         (
             [Settings(loss="a(x=1)", name="a", reduction="active_mean", tuned=True)],

@@ -110,7 +110,7 @@ def named(row: Comparison) -> list[str]:
     words += ["redrawn"] if row.scope == "data_like_these" else ["these data"]
     words += [f"look {row.look}"] if row.look > 1 else []
     words += [f"{row.seeds_needed:,}"] if row.verdict == "unresolved" else []
-    words += [f"{row.seeds_testable} are needed"] if row.verdict == "too_few_seeds" else []
+    words += [f"needs at least {row.seeds_testable} seeds"] if row.verdict == "too_few_seeds" else []
     return words
 
 

@@ -143,13 +143,13 @@ def audit(
     protocol
         The protocol whose defaults stand for hyperparameters that are not given (`losscope list protocols`).
     plugin
-        A Python file that registers losses of your own.
+        A Python file that registers a loss or a protocol of your own.
     trust
         Run the code of a loss that is neither ours nor a known library's.
     plot
         Draw the force profile to this file: .html, .png, .svg or .pdf.
     strict
-        Exit with code 1 if a line failed.
+        Exit with code 1 if a line failed; without it the code is 0, whatever the card says.
     json
         Print one JSON object, and nothing else, on standard output.
     """
@@ -238,18 +238,19 @@ def bench(
 
 @app.command(name="list")
 def list_items(
-    what: Literal["losses", "data", "models", "measures", "protocols", "claims"] | None = None,
+    what: Literal["losses", "data", "models", "measures", "protocols", "claims", "papers", "sections"]
+    | None = None,
     *,
     data_root: DataRoot = None,
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """List what there is: losses, data sets, models, measures, protocols, claims.
+    """List what there is: losses, data sets, models, measures, protocols, claims, papers, page sections.
 
     Parameters
     ----------
     what
-        losses, data, models, measures, protocols or claims; all of them otherwise.
+        losses, data, models, measures, protocols, claims, papers or sections; all of them otherwise.
     data_root
         Folder with data sets, to say which are on this machine.
     plugin

@@ -113,7 +113,7 @@ class Training:
     engine
         Where runs train: auto (processes for long work), here, processes (one per core), or dask (a cluster).
     plugin
-        A Python file that registers losses, data sets or measures of your own.
+        A Python file that registers items of your own, of any kind that `losscope list` shows.
     trust
         Run the code of losses that are neither ours nor a known library's, as path/file.py:name.
     """

@@ -9,7 +9,16 @@ from typing import Any
 
 from losscope.core import registry
 from losscope.core.errors import unknown
-from losscope.core.facts import DataFacts, LossFacts, ModelFacts, ProtocolFacts, Value
+from losscope.core.facts import (
+    FACTS,
+    DataFacts,
+    LossFacts,
+    ModelFacts,
+    PaperFacts,
+    ProtocolFacts,
+    SectionFacts,
+    Value,
+)
 from losscope.core.quantities import QUANTITIES, Better, Scale
 from losscope.core.results import Frozen, Number
 from losscope.data.loading import present
@@ -72,7 +81,30 @@ class ListedClaim(Frozen):
     timing: bool = False
 
 
-Item = ListedLoss | ListedData | ListedModel | ListedProtocol | ListedMeasure | ListedClaim
+class ListedPaper(PaperFacts):
+    """A paper that can be reproduced."""
+
+    name: str
+    summary: str
+
+
+class ListedSection(SectionFacts):
+    """A section of the page."""
+
+    name: str
+    summary: str
+
+
+Item = (
+    ListedLoss
+    | ListedData
+    | ListedModel
+    | ListedMeasure
+    | ListedProtocol
+    | ListedClaim
+    | ListedPaper
+    | ListedSection
+)
 
 
 class Listing(Frozen):
@@ -84,6 +116,8 @@ class Listing(Frozen):
     measures: tuple[ListedMeasure, ...] | None = None
     protocols: tuple[ListedProtocol, ...] | None = None
     claims: tuple[ListedClaim, ...] | None = None
+    papers: tuple[ListedPaper, ...] | None = None
+    sections: tuple[ListedSection, ...] | None = None
 
     @property
     def kinds(self) -> dict[str, tuple[Item, ...]]:
@@ -106,6 +140,8 @@ COLUMNS = {
     "measures": ("name", "definition", "better", "scale", "indifference"),
     "protocols": ("name", "summary", "tunes"),
     "claims": ("name", "statement", "paper", "source"),
+    "papers": ("name", "summary", "title"),
+    "sections": ("name", "summary", "of", "order"),
 }
 
 
@@ -113,27 +149,38 @@ def items(what: str | None = None, root: str | Path | None = None) -> Listing:
     """All items of a kind, or of every kind, with what each says of itself.
 
     Args:
-        what: losses, data, models, measures, protocols or claims; all of them if not given.
+        what: losses, data, models, measures, protocols, claims, papers or sections; all if not given.
         root: the folder with data sets, to say which are on this machine.
 
     Raises:
         LosscopeError: another kind.
 
-    >>> [protocol.name for protocol in items("protocols").protocols]
-    ['matched', 'paper']
+    >>> items("protocols").protocols[0].title
+    'the matched protocol'
     """
     kinds: dict[str, Callable[[], Sequence[Item]]] = {
-        "losses": lambda: _registered("loss", ListedLoss),
+        "loss": lambda: _registered("loss", ListedLoss),
         "data": lambda: _data(root),
-        "models": lambda: _registered("model", ListedModel),
-        "measures": _measures,
-        "protocols": _protocols,
-        "claims": _claims,
+        "model": lambda: _registered("model", ListedModel),
+        "measure": _measures,
+        "protocol": lambda: _described("protocol", ListedProtocol),
+        "claim": _claims,
+        "paper": lambda: _described("paper", ListedPaper),
+        "section": lambda: _described("section", ListedSection),
     }
-    if what is not None and what not in kinds:
-        raise unknown("list", what, kinds)
-    wanted = kinds if what is None else {what: kinds[what]}
+    listed = {facts.listed: kinds[kind] for kind, facts in FACTS.items()}
+    if what is not None and what not in listed:
+        raise unknown("list", what, listed)
+    wanted = listed if what is None else {what: listed[what]}
     return Listing(**{name: tuple(found()) for name, found in wanted.items()})  # type: ignore[arg-type]
+
+
+def _described(kind: str, type_: Any) -> list[Any]:
+    """Items that have no hyperparameters."""
+    return [
+        type_(name=entry.name, summary=entry.summary, **dict(entry.facts))
+        for entry in registry.entries(kind).values()
+    ]
 
 
 def _registered(kind: str, type_: Any) -> list[Any]:
@@ -146,13 +193,6 @@ def _registered(kind: str, type_: Any) -> list[Any]:
 def _data(root: str | Path | None) -> list[ListedData]:
     return [
         row.model_copy(update={"here": present(row.name, root)}) for row in _registered("data", ListedData)
-    ]
-
-
-def _protocols() -> list[ListedProtocol]:
-    return [
-        ListedProtocol(name=entry.name, summary=entry.summary, **dict(entry.facts))
-        for entry in registry.entries("protocol").values()
     ]
 
 

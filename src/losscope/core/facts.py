@@ -45,6 +45,8 @@ class Quantity:
             quantity), ``form`` (only losses of one form can be compared), or nothing.
         label: the name as people read it; made from the name if not given.
         order: the place within the group, the smaller first; quantities of one place stand as registered.
+        column: the place among the columns of a comparison's table, the smaller first, after those of the
+            goal; None for a quantity that has none. Ours stand from 100 on.
 
     >>> Quantity("mean_norm", "mean length of the embeddings", "length", "neither", "log_ratio").label
     'mean norm'
@@ -60,6 +62,7 @@ class Quantity:
     limits: Literal["", "hinge", "form"] = ""
     label: str = ""
     order: int = 0
+    column: int | None = None
 
     def __post_init__(self) -> None:
         if math.isnan(self.delta):
@@ -73,6 +76,9 @@ class Facts(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
     noun: ClassVar[str] = "item"
+    """What a sentence calls one of them."""
+    listed: ClassVar[str] = "items"
+    """What ``losscope list`` calls them all."""
 
     def check(self, parameters: Mapping[str, Any]) -> None:
         """Raise for facts that contradict each other or the function's hyperparameters."""
@@ -103,6 +109,7 @@ class LossFacts(Facts):
     """
 
     noun: ClassVar[str] = "loss"
+    listed: ClassVar[str] = "losses"
     hinge: bool
     normalised: bool
     takes: Takes
@@ -152,6 +159,7 @@ class MeasureFacts(Facts):
     """
 
     noun: ClassVar[str] = "measure"
+    listed: ClassVar[str] = "measures"
     quantities: Annotated[tuple[Quantity, ...], Field(strict=False, min_length=1)]
     needs: Names = ()
     uses: Names = ()
@@ -193,6 +201,7 @@ class DataFacts(Facts):
     """
 
     noun: ClassVar[str] = "data set"
+    listed: ClassVar[str] = "data"
     title: str
     n: int = Field(gt=0)
     classes: int = Field(gt=0)
@@ -214,6 +223,7 @@ class ModelFacts(Facts):
     """
 
     noun: ClassVar[str] = "model"
+    listed: ClassVar[str] = "models"
     inputs: Literal["vectors", "images", "pair"]
     stacks: bool = True
     hidden: Annotated[tuple[int, ...] | None, Field(strict=False)] = None
@@ -230,6 +240,7 @@ class ProtocolFacts(Facts):
     """
 
     noun: ClassVar[str] = "protocol"
+    listed: ClassVar[str] = "protocols"
     title: str
     tunes: Names = ()
     like: str = "matched"
@@ -249,6 +260,7 @@ class ClaimFacts(Facts):
     """
 
     noun: ClassVar[str] = "claim"
+    listed: ClassVar[str] = "claims"
     paper: str
     statement: str
     source: str
@@ -261,6 +273,7 @@ class PaperFacts(Facts):
     """What a paper says of itself: its title, and where it is to be had."""
 
     noun: ClassVar[str] = "paper"
+    listed: ClassVar[str] = "papers"
     title: str
     url: str = ""
 
@@ -269,11 +282,12 @@ class SectionFacts(Facts):
     """What a section of the page says of itself.
 
     Attributes:
-        order: its place, the smaller first.
+        order: its place, the smaller first; sections of one place stand by name.
         of: on the page of what it stands.
     """
 
     noun: ClassVar[str] = "section"
+    listed: ClassVar[str] = "sections"
     of: Literal["comparison", "reproduction", "any"] = "comparison"
     order: Annotated[float, Field(strict=False)] = 100.0
 

@@ -58,6 +58,7 @@ TRAINING: tuple[Quantity, ...] = (
         scale="log_ratio",
         group="greediness",
         label="epochs to 90 % quality",
+        column=170,
     ),
     Quantity(
         name="active_ratio",
@@ -67,6 +68,7 @@ TRAINING: tuple[Quantity, ...] = (
         scale="difference",
         group="greediness",
         limits="hinge",
+        column=150,
     ),
     Quantity(
         name="active_samples",
@@ -83,6 +85,7 @@ TRAINING: tuple[Quantity, ...] = (
         better="neither",
         scale="difference",
         group="greediness",
+        column=160,
     ),
     Quantity(
         name="gradient_gini",
@@ -144,6 +147,7 @@ TRAINING: tuple[Quantity, ...] = (
         scale="log_ratio",
         group="greediness",
         limits="form",
+        column=190,
     ),
     Quantity(
         name="embedding_gradient_norm",

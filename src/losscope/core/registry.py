@@ -41,15 +41,15 @@ from losscope.core.facts import (
 
 ROOMS = {
     "loss": "losses",
-    "data": "data",
+    "data": "data/sets",
     "model": "models",
     "measure": "measures",
-    "protocol": "core/protocols.py",
+    "protocol": "core/protocols",
     "claim": "papers",
     "paper": "papers",
     "section": "reporting/sections",
 }
-"""Where each kind of item lives, inside the package."""
+"""The folder of each kind of item, inside the package. Files of its subfolders are read too."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Own = TypeVar("Own", bound=Facts)
@@ -144,7 +144,7 @@ def _add_plugin(kind: str, name: str, function: Callable[..., Any], facts: Mappi
     if taken is not None and (taken.module, taken.function) != (module, qualified):
         raise LosscopeError(
             f"the {typed.noun} {name!r} of {module} has the name of one in {taken.module}; "
-            f"give it another name"
+            f"give it another name, or, if the two are the same, leave out the plugin"
         )
     _plugins[kind, name] = Entry(kind, name, module, qualified, function.__doc__ or "", typed, words)
 
@@ -193,12 +193,11 @@ def _own(kind: str) -> dict[str, Entry[Any]]:
     """The package's own items of a kind, in the order of their files."""
     home = Path(__file__).parent.parent
     place = home / ROOMS[kind]
-    files = sorted(place.rglob("*.py")) if place.is_dir() else [place] if place.exists() else []
     found: dict[str, Entry[Any]] = {}
-    for path in files:
+    for path in sorted(place.rglob("*.py")):
         module = ".".join(["losscope", *path.relative_to(home).with_suffix("").parts])
         for node in _definitions(path):
-            for made in _entries(node, kind, module):
+            for made in _entries(node, kind, module, path):
                 if made.name in found:
                     raise LosscopeError(f"the {made.facts.noun} {made.name!r} is registered twice")
                 found[made.name] = made
@@ -217,25 +216,36 @@ def _definitions(path: Path) -> list[ast.FunctionDef | ast.ClassDef]:
     ]
 
 
-def _entries(node: ast.FunctionDef | ast.ClassDef, kind: str, module: str) -> list[Entry[Any]]:
+def _entries(node: ast.FunctionDef | ast.ClassDef, kind: str, module: str, path: Path) -> list[Entry[Any]]:
     entries = []
     for call in node.decorator_list:
-        if not (isinstance(call, ast.Call) and ast.unparse(call.func) in ("register", "registry.register")):
+        if not (isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] == "register"):
             continue
-        own, name = (ast.literal_eval(argument) for argument in call.args)
+        own, name = (_literal(argument, path) for argument in call.args)
         if own not in ROOMS:
             raise unknown("kind of item", own, ROOMS)
         if own != kind:
             continue
-        given = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
+        given = {word.arg: _literal(word.value, path) for word in call.keywords if word.arg}
         words = {}
         if isinstance(node, ast.FunctionDef):
             for word_, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
                 if default is not None:
-                    words[word_.arg] = ast.literal_eval(default)
+                    words[word_.arg] = _literal(default, path)
         facts = facts_of(kind, name, given, words)
         entries.append(Entry(kind, name, module, node.name, ast.get_docstring(node) or "", facts, words))
     return entries
+
+
+def _literal(node: ast.expr, path: Path) -> Any:
+    """The value of an expression in one of the package's own files, which are read and not run."""
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise LosscopeError(
+            f"{path}, line {node.lineno}: {ast.unparse(node)!r} is not a literal; the facts and the defaults "
+            f"of an item in the package's own files are literals, since they are read without importing them"
+        ) from None
 
 
 @overload

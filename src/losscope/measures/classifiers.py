@@ -30,6 +30,7 @@ Reference = tuple[Tensor, np.ndarray]
             "scale": "difference",
             "group": "outcome",
             "label": "k-NN accuracy",
+            "column": 180,
         },
     ],
     needs=("reference",),

@@ -34,6 +34,7 @@ SAMPLED_CLASS_PAIRS = 1_000_000
             "group": "geometry",
             "limits": "form",
             "label": "intra-class variance",
+            "column": 120,
         },
         {
             "name": "intra_variance_std",
@@ -53,6 +54,7 @@ SAMPLED_CLASS_PAIRS = 1_000_000
             "scale": "log_ratio",
             "group": "geometry",
             "label": "inter-class distance",
+            "column": 130,
         },
         {
             "name": "inter_distance_std",
@@ -72,6 +74,7 @@ SAMPLED_CLASS_PAIRS = 1_000_000
             "scale": "log_ratio",
             "group": "geometry",
             "label": "intra/inter²",
+            "column": 140,
         },
         {
             "name": "nc1",

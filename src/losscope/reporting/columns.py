@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from losscope.core import registry, wording
+from losscope.core import wording
 from losscope.core.quantities import GOALS, QUANTITIES
 from losscope.core.results import Comparison, LossResult, Result, SideResult
 
@@ -15,18 +15,7 @@ _AFTER_GOAL = {
     "detail": ("fine_variance_share", "recall_at_1"),
     "compactness": ("recall_at_1",),
 }
-_DETAIL = ("fine_recall_at_1", "fine_variance_share")
-"""Measured only where the data have finer labels than those trained on: then they are worth a column."""
-_ALWAYS = (
-    "intra_variance",
-    "inter_distance",
-    "intra_inter_ratio",
-    "active_ratio",
-    "effective_active",
-    "epochs_to_90_quality",
-    "knn_accuracy",
-    "gradient_norm",
-)
+"""What stands beside a goal's own measure."""
 
 
 def is_loss(side: SideResult) -> bool:
@@ -49,19 +38,14 @@ def present(result: Result) -> list[str]:
 
 
 def columns(result: Result, limit: int = 9) -> list[str]:
-    """The measures worth a column: the goal's, a plugin's, then some of geometry and greediness."""
+    """The measures worth a column: the goal's, then those that declare a column, in their order."""
     goal = result.goal
     first = [goal_measure(result), *GOALS.get(goal, ()), *_AFTER_GOAL.get(goal, ())]
-    wanted = [*first, *_of_plugins(), *_DETAIL, *_ALWAYS]
+    declared = {name: found.column for name, found in QUANTITIES.items() if found.column is not None}
+    wanted = [*first, *sorted(declared, key=declared.__getitem__)]
     known = present(result)
     chosen = list(dict.fromkeys(name for name in wanted if name in known and name is not None))
     return (chosen or known)[:limit]
-
-
-def _of_plugins() -> list[str]:
-    """The quantities of measures that are not the package's own: who adds one wants to see it."""
-    found = [entry for entry in registry.entries("measure").values() if not entry.own]
-    return [name for entry in found for name in entry.facts.gives]
 
 
 def digits_of(sides: Iterable[SideResult], measure: str) -> wording.Digits:

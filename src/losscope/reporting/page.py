@@ -120,13 +120,12 @@ def _plotly() -> Markup:
 
 
 def _collected(context: Context, extra: Iterable[SectionFunction | Section]) -> list[tuple[str, Section]]:
-    """(name, section) of all sections that apply, in order. A plugin's that fails says so on the page."""
+    """(name, section) of all sections that apply, by order and name. A plugin's that fails says so."""
     kind = "comparison" if isinstance(context.document, Result) else "reproduction"
     found: list[tuple[float, str, Section]] = []
-    for name, entry in registry.entries("section").items():
+    for name, entry in sorted(registry.entries("section").items()):
         if entry.facts.of in (kind, "any"):
-            own = entry.module.startswith("losscope.")
-            called = _called(name, entry.load(), context, own)
+            called = _called(name, entry.load(), context, entry.own)
             found += [(entry.facts.order, named, section) for named, section in _named(name, called)]
     for place, item in enumerate(extra):
         name = getattr(item, "__name__", f"extra-{place + 1}")

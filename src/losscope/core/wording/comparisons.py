@@ -242,7 +242,7 @@ def _few(row: Comparison) -> Clause:
     corrected = "corrected " * ((row.tests_in_family or 1) > 1)
     need = ""
     if row.seeds_testable:
-        need = f"; at the next look at least {row.seeds_testable} are needed"
+        need = f"; a further look is tested more strictly and needs at least {row.seeds_testable} seeds"
     if row.seeds_needed and row.sd is not None:
         size = indifference(row.delta, row.scale)
         need += f"{', and' if need else ';'} {row.seeds_needed:,} would show a difference of {size}"

@@ -17,18 +17,24 @@ def settings_phrase(settings: Sequence[Settings]) -> str:
     ('at margins triplet 0.1, untuned', 'untuned')
     >>> settings_phrase([given[0].model_copy(update={"tuned": True})]), settings_phrase([])
     ('at the tuned values triplet 0.1', '')
+    >>> settings_phrase([*given, Settings(loss="mine", name="mine", tuned=False)])
+    'at margins triplet 0.1 (mine has none), untuned'
     """
     known = [each for each in settings if each.tuned is not None]
     if not known:
         return ""
-    listed = settings_listing(known)
+    numbered = [each for each in known if _numbers(each)]
+    listed = settings_listing(numbered)
+    bare = [each.name for each in known if not _numbers(each)]
+    if numbered and bare:
+        listed += f" ({listing(bare)} {'has' if len(bare) == 1 else 'have'} none)"
     untuned = [each.loss for each in known if each.tuned is False]
     if not untuned:
-        return f"at the tuned values {listed}"
+        return f"at the tuned values {listed}" if numbered else "tuned"
     which = "untuned" if len(untuned) == len(known) else f"{listing(untuned)} untuned"
-    if not any(_numbers(each) for each in known):
+    if not numbered:
         return which
-    kind = "temperatures" if all("temperature" in each.hyperparameters for each in known) else "margins"
+    kind = "temperatures" if all("temperature" in each.hyperparameters for each in numbered) else "margins"
     return f"at {kind} {listed}, {which}"
 
 
