@@ -259,8 +259,8 @@ class Store:
     def _put_away(self, run_id: str) -> None:
         """Take a failed run's folder away, and keep a damaged one beside the store's runs.
 
-        One that is done and whole stays: another driver may have written it a moment ago. The caller holds the lock of
-        the runs, so that this cannot change between the look and the move.
+        One that is done and whole stays: another driver may have written it a moment ago. The caller holds
+        the lock of the runs, so that this cannot change between the look and the move.
         """
         target = self.root / "runs" / run_id
         try:

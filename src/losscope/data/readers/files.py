@@ -177,8 +177,8 @@ def read_hdf5(path: Path) -> Arrays:
             file.visititems(visit)
         require(
             not outside,
-            f"{str(path)!r}: {', '.join(outside[:3])} is a link to another file, which is not followed; wanted: "
-            "the array itself",
+            f"{str(path)!r}: {', '.join(outside[:3])} is a link to another file, which is not followed; "
+            "wanted: the array itself",
         )
 
     def form(name: str) -> tuple[tuple[int, ...], np.dtype]:
@@ -264,8 +264,8 @@ def _parquet(path: Path) -> Any:
         what, unpacked = f"{about.num_rows:,} rows", (8 + 4 * about.num_columns) * about.num_rows
         bounded(path, unpacked, what)
         for leaf in range(about.num_columns):
-            # Lists may hold any number of values per row, which the metadata tell. Asking for those of a damaged
-            # column ends the process; scanning it raises before.
+            # Lists may hold any number of values per row, which the metadata tell. Asking for those of a
+            # damaged column ends the process; scanning it raises before.
             column = file.schema.column(leaf)
             if column.max_repetition_level:
                 file.scan_contents([column.path])
