@@ -67,6 +67,16 @@ def test_an_npy_that_declares_more_than_it_holds(tmp_path):
             read_npy(path)
 
 
+@pytest.mark.parametrize("kind", ["<U2", ">U2"])
+def test_text_of_letters_that_do_not_exist(tmp_path, kind):
+    path = tmp_path / "f.npy"
+    np.save(path, np.array(["é", "ab"], kind))
+    assert read_npy(path).tolist() == ["é", "ab"]
+    path.write_bytes(path.read_bytes()[:-4] + b"\xff\xff\xff\xff")
+    with pytest.raises(LosscopeError, match="letters that do not exist"):
+        read_npy(path)
+
+
 def test_an_npz_that_unpacks_to_gigabytes(tmp_path):
     path = tmp_path / "f.npz"
     with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -103,6 +104,18 @@ def _header(file: Any, what: str, size: int) -> tuple[tuple[int, ...], np.dtype]
     return shape, dtype
 
 
+def _array(file: Any, what: str) -> np.ndarray:
+    """The array of an open ``.npy`` file; text holds letters that there are."""
+    array = np.lib.format.read_array(file, allow_pickle=False, max_header_size=HEADER)
+    if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
+        native = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)).reshape(-1)
+        require(
+            int(native.view(np.uint32).max()) <= sys.maxunicode,
+            f"{what} is damaged: it holds text of letters that do not exist; wanted: text",
+        )
+    return array
+
+
 def form(arrays: Arrays, name: str) -> tuple[tuple[int, ...], np.dtype]:
     """The shape and the type of an array, without reading it where that can be done."""
     return arrays.form(name) if isinstance(arrays, Lazy) else (arrays[name].shape, arrays[name].dtype)
@@ -136,7 +149,7 @@ def read_npz(path: Path) -> Arrays:
             bounded(path, info.file_size, name, size=info.compress_size)
             described(archive, name)
             with archive.open(info) as file:
-                return np.lib.format.read_array(file, allow_pickle=False, max_header_size=HEADER)
+                return _array(file, f"{name} in {str(path)!r}")
 
     return Lazy(list(members), read, form)
 
@@ -146,7 +159,7 @@ def read_npy(path: Path) -> np.ndarray:
     with said(path, "an .npy file of numbers"), regular(path).open("rb") as file:
         _header(file, repr(str(path)), path.stat().st_size)
         file.seek(0)
-        return np.lib.format.read_array(file, allow_pickle=False, max_header_size=HEADER)
+        return _array(file, repr(str(path)))
 
 
 WANTED_HDF5 = "an HDF5 file of arrays"
