@@ -1,7 +1,8 @@
 """kill -9 at random moments of a small study: ``python tests/kills.py --engine here --times 100``.
 
-Each time a driver (or one of its workers) is killed, the store is checked, the same command is run again, and the
-store is compared with that of an uninterrupted run: ids, heads without times and origins, every array and trace.
+Each time a driver (or one of its workers) is killed, the store is checked, the same command is run again,
+and the store is compared with that of an uninterrupted run: ids, heads without times and origins, every
+array and trace.
 """
 
 from __future__ import annotations
@@ -168,7 +169,7 @@ def trial(
 def trials(
     engine: str, times: int, seconds: float = 1e9, seed: int = 0, victim: str = "driver"
 ) -> Counter[str]:
-    """Killings at random moments, as many as are asked for and the time allows, each with what became of it."""
+    """Killings at random moments, as many as the time allows, and what became of them."""
     torch.set_num_threads(1)
     load("synthetic", **DATA)
     kill = kill_driver if victim == "driver" else kill_worker

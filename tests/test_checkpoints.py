@@ -1,4 +1,4 @@
-"""An interrupted population goes on to the numbers of an uninterrupted one, or starts again; never to others."""
+"""An interrupted population goes on to the numbers of an uninterrupted one, or starts again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands under fault: killed, out of memory, on a full disk, side by side, on a moved store. The next one completes."""
+"""Commands under fault: killed, out of memory, on a full disk, side by side, on a moved store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import pytest
 
 from losscope.comparing import load, running
 from losscope.core import registry
-from losscope.core.errors import LosscopeError
 from losscope.core.spec import Study
 from losscope.run import upkeep
 from losscope.run.store import Store
@@ -282,11 +281,7 @@ def test_a_full_disk_is_one_sentence_and_the_same_command_completes(tmp_path: Pa
 
 
 def problems(out: Path) -> tuple[Any, ...]:
-    try:
-        return upkeep.check(out).problems
-    except LosscopeError as error:
-        assert "store.json" in str(error)
-        return ()
+    return upkeep.check(out).problems if (out / "store.json").exists() else ()
 
 
 def test_a_store_that_can_only_be_read_is_reported(tmp_path: Path, tmpfs: Path) -> None:

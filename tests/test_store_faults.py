@@ -1,4 +1,4 @@
-"""The store under fault: altered bytes, power cuts, ended processes, hostile archives. Nothing wrong is read as right."""
+"""The store under fault: altered bytes, power cuts, ended processes, hostile archives."""
 
 from __future__ import annotations
 

@@ -70,8 +70,9 @@ def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | Non
 def conclude(made: Plan, say: Say | None = None, notes: Sequence[str] = ()) -> Result:
     """Count the look, write the study's folder, and read the result from the store.
 
-    The result is that of the seeds asked for. The folder goes on naming the runs that commands before asked for, such
-    as of more seeds, so that nothing is forgotten: the command with those seeds trains none of them again.
+    The result is that of the seeds asked for. The folder goes on naming the runs that commands before asked
+    for, such as of more seeds, so that nothing is forgotten: the command with those seeds trains none of
+    them again.
     """
     look = made.store.look(made.name, list(made.study.seeds))
     kept = StoredStudy(

@@ -37,8 +37,8 @@ class Choice(Frozen):
 class StoredStudy(Document):
     """A finished study as its folder keeps it; the numbers are in the runs that it names.
 
-    ``runs``: those that the last command asked for, such as of fewer seeds. ``earlier``: those that only commands
-    before it asked for; the folder goes on naming them.
+    ``runs``: those that the last command asked for, such as of fewer seeds. ``earlier``: those that only
+    commands before it asked for; the folder goes on naming them.
     """
 
     kind: ClassVar[str] = "study"

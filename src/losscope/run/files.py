@@ -1,7 +1,7 @@
-"""Files that outlive a crash: written whole and synced, sealed with a checksum, and checked when they are read.
+"""Files that outlive a crash: written whole and synced, sealed with a checksum, and checked when read.
 
-A sealed JSON file ends with the SHA-256 of its own bytes, taken with zeros in the checksum's place, so that any
-altered byte is noticed. Nothing here imports torch.
+A sealed JSON file ends with the SHA-256 of its own bytes, taken with zeros in the checksum's place, so that
+any altered byte is noticed. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from losscope.core.errors import LosscopeError
 _SEAL = re.compile(rb'"sha256": "([0-9a-f]{64})"\n\}\n\Z')
 _BLANK = b"0" * 64
 LITTER = re.compile(r"\.(?P<name>.+)\.(?P<pid>[0-9]+)-(?P<machine>[0-9a-f]{4})[0-9a-f]{4}\.part")
-"""The name of a file or folder that is not yet whole; it names the process that writes it, and its machine."""
+"""The name of a file or folder that is not yet whole; it names its process and machine."""
 _MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:4]
 _FOREIGN_AGE = 86_400.0
-"""Seconds after which what another machine left half-written is litter: its processes cannot be seen from here."""
+"""Seconds after which what another machine left is litter: its processes cannot be seen from here."""
 
 
 class Damaged(LosscopeError):
@@ -198,7 +198,7 @@ def read_bytes(path: Path) -> bytes:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a folder for one process at a time; others wait. Where the system has no locks, nothing is held."""
+    """Hold a folder for one process at a time; others wait. A system without locks holds nothing."""
     try:
         import fcntl
     except ImportError:

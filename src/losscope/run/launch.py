@@ -120,8 +120,8 @@ def group(runs: Sequence[Run], ids: Sequence[str], where: Where) -> list[Group]:
 def run_group(group: Group, progress: Callable[[int, int], None] | None = None) -> int:
     """Train one group and store its records; returns how many of its runs are stored afterwards.
 
-    A mistake of the user's, or a full disk (LosscopeError), is raised; anything else, such as a lack of memory, is
-    kept as the failure of the runs.
+    A mistake of the user's, or a full disk (LosscopeError), is raised; anything else, such as a lack of
+    memory, is kept as the failure of the runs.
     """
     store = Store(group.where.store)
     if all(store.has(run_id) for run_id in group.ids):
@@ -220,9 +220,9 @@ def execute(
 ) -> None:
     """Run all groups on an engine: ``here``, ``processes``, ``dask``, or ``auto``.
 
-    ``auto`` is processes for long work on the CPU where there are cores, else here.
-    ``activity(group, epochs done, epochs)`` is called as they go on, ``say`` with what was found damaged in the
-    store, which is run again. Ctrl-C keeps what is stored. The numbers are the same on every engine.
+    ``auto`` is processes for long work on the CPU where there are cores, else here. ``activity(group,
+    epochs done, epochs)`` is called as they go on, ``say`` with what was found damaged in the store, which
+    is run again. Ctrl-C keeps what is stored. The numbers are the same on every engine.
     """
     todo = _todo(groups, say)
     if engine == "auto":
@@ -241,7 +241,7 @@ def execute(
 
 
 def _todo(groups: Sequence[Group], say: Say | None) -> list[Group]:
-    """The groups that lack a run. What ended processes left is swept, and damaged runs are set aside first."""
+    """The groups that lack a run, once leftovers are swept and damaged runs are set aside."""
     stores = {one.where.store: Store(one.where.store) for one in groups}
     for place, store in stores.items():
         store.sweep()
@@ -311,8 +311,7 @@ def crew() -> Iterator[None]:
     """Keep worker processes, and the data that they have loaded, between the calls of ``execute`` inside."""
     global _crew
     if _crew is not None:
-        yield
-        return
+        return (yield)
     _crew = []
     try:
         yield
@@ -338,8 +337,8 @@ def _in_processes(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
 def _share_out(waiting: list[Group], workers: list[_Process], activity: ACTIVITY | None) -> None:
     """Hand groups to idle workers, started as they are needed, until all are done.
 
-    The group of a worker that dies goes to another one: the death may be no fault of the group's, such as where the
-    system ends processes for memory.
+    The group of a worker that dies goes to another one: the death may be no fault of the group's, such as
+    where the system ends processes for memory.
     """
     context = multiprocessing.get_context("spawn")
     mistake: str | None = None
@@ -367,7 +366,8 @@ def _share_out(waiting: list[Group], workers: list[_Process], activity: ACTIVITY
                         waiting.append(worker.group)
                     else:
                         _fail(
-                            worker.group, f"it ended {MOST_DEATHS} processes: {_end(worker.process.exitcode)}"
+                            worker.group,
+                            f"it ended {MOST_DEATHS} processes: {_end(worker.process.exitcode or 0)}",
                         )
                     continue
                 if kind == "epoch":
@@ -396,10 +396,10 @@ def _hand(worker: _Process, waiting: list[Group]) -> None:
             worker.link.send(worker.group)
 
 
-def _end(code: int | None) -> str:
+def _end(code: int) -> str:
     """How a process ended."""
-    names = {-number: number.name for number in signal.Signals}
-    return f"the last by {names[code]}" if code in names else f"the last with exit code {code}"
+    names = {-number: f"by {number.name}" for number in signal.Signals}
+    return f"the last {names.get(code, f'with exit code {code}')}"
 
 
 def _fail(group: Group, reason: str) -> None:

@@ -1,9 +1,10 @@
 """Where runs are kept: one folder a run, complete or absent.
 
-A record is plain: a specification, final measures, an epoch trace as rows, named arrays, and optionally weights and
-test embeddings. A folder is written under a temporary name, synced, and renamed, ``run.json`` last, which holds the
-SHA-256 of every file; a crash or a power cut leaves nothing half-written, and two drivers of one store do not harm
-each other. What was altered since is noticed when it is read. Nothing here imports torch.
+A record is plain: a specification, final measures, an epoch trace as rows, named arrays, and optionally
+weights and test embeddings. A folder is written under a temporary name, synced, and renamed, ``run.json``
+last, which holds the SHA-256 of every file; a crash or a power cut leaves nothing half-written, and two
+drivers of one store do not harm each other. What was altered since is noticed when it is read. Nothing here
+imports torch.
 """
 
 from __future__ import annotations
@@ -54,10 +55,11 @@ AGAIN = "run the command that made it again: it is set aside and run again"
 class Record:
     """What one run yields.
 
-    ``status``: ``complete``; ``diverged``, where the numbers of the training left the finite ones; ``failed``, where
-    the machine or the code stopped it. ``measures``: split -> name -> number, NaN where a value does not exist.
-    ``trace``: rows (split, epoch, name, value). ``arrays``: name -> array, one entry per class, query or epoch.
-    ``weights``: the trained parameters, ``epochs`` those after every epoch, (E, *shape).
+    ``status``: ``complete``; ``diverged``, where the numbers of the training left the finite ones;
+    ``failed``, where the machine or the code stopped it. ``measures``: split -> name -> number, NaN where a
+    value does not exist. ``trace``: rows (split, epoch, name, value). ``arrays``: name -> array, one entry
+    per class, query or epoch. ``weights``: the trained parameters, ``epochs`` those after every epoch, (E,
+    *shape).
     """
 
     run: Run
@@ -257,8 +259,8 @@ class Store:
     def _put_away(self, run_id: str) -> None:
         """Take a failed run's folder away, and keep a damaged one beside the store's runs.
 
-        One that is done and whole stays: another driver may have written it a moment ago. The caller holds the lock of
-        the runs, so that this cannot change between the look and the move.
+        One that is done and whole stays: another driver may have written it a moment ago. The caller holds
+        the lock of the runs, so that this cannot change between the look and the move.
         """
         target = self.root / "runs" / run_id
         try:
@@ -296,7 +298,7 @@ class Store:
         write_bytes(folder / "run.json", sealed(head))
 
     def set_damaged_aside(self, run_ids: Iterable[str]) -> list[str]:
-        """Check runs whole, and put those that were altered, cut or emptied into ``damaged/``; what was found, in words.
+        """Check runs whole, and put the damaged ones into ``damaged/``; what was found, in words.
 
         A driver calls this before it trains, so that what is put aside is run again.
         """
@@ -396,7 +398,7 @@ class Store:
 
     @contextlib.contextmanager
     def study_lock(self, study: str) -> Iterator[None]:
-        """Hold a study's folder while its files are written: two drivers of one study write one after the other."""
+        """Hold a study's folder while its files are written: two drivers write one after the other."""
         with disk_errors(self.root), locked(self.root / "studies" / study):
             yield
 

@@ -1,7 +1,8 @@
 """Looking after a store: what is altered or missing, what is left over, and runs as one archive for others.
 
-``check`` only reads. ``gc`` removes leftovers and says what it would remove unless it is told to. ``export_runs`` and
-``import_runs`` move chosen runs between stores; an archive is checked whole before anything of it is taken over.
+``check`` only reads. ``gc`` removes leftovers and says what it would remove unless it is told to.
+``export_runs`` and ``import_runs`` move chosen runs between stores; an archive is checked whole before
+anything of it is taken over.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def _study_problems(store: Store, study: str) -> list[StoreProblem]:
 
 
 def leftovers(store: Store) -> list[Path]:
-    """What can go without loss: half-written files of ended processes, and damaged runs that were set aside."""
+    """What can go without loss: half-written files of ended processes, damaged runs set aside."""
     damaged = store.root / "damaged"
     return [*store.litter(), *(sorted(damaged.iterdir()) if damaged.is_dir() else ())]
 
@@ -121,7 +122,7 @@ def gc(folder: str | Path, *, yes: bool = False) -> list[Path]:
 
 
 def export_runs(folder: str | Path, archive: str | Path, studies: Iterable[str] = ()) -> int:
-    """Write the runs of some studies (all, where none is named), with these studies, as one zip; how many runs.
+    """Write the runs of some studies, or of all, with these studies, as one zip; gives the number of runs.
 
     Raises:
         LosscopeError: an unknown study, a damaged run, an archive that cannot be written or is there already.
@@ -206,7 +207,7 @@ def import_runs(folder: str | Path, archive: str | Path) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _folder_beside(store: Store) -> Iterator[Path]:
-    """A folder in the store that is gone afterwards, or swept by the next command if this process is killed."""
+    """A folder in the store that is gone afterwards, or is swept by the next command."""
     folder = temporary(store.root / "import")
     folder.mkdir()
     try:
@@ -223,8 +224,8 @@ def _unpack(archive: Path, target: Path) -> None:
             size = sum(member.file_size for member in members)
             require(
                 size <= LARGEST and len(members) <= MOST_FILES,
-                f"the archive {str(archive)!r} unpacks to {size:,} bytes in {len(members):,} files; up to {LARGEST:,} bytes "
-                f"and {MOST_FILES:,} files are read",
+                f"the archive {str(archive)!r} unpacks to {size:,} bytes in {len(members):,} files; up to "
+                f"{LARGEST:,} bytes and {MOST_FILES:,} files are read",
             )
             for member in members:
                 place = PurePosixPath(member.filename)
@@ -237,7 +238,8 @@ def _unpack(archive: Path, target: Path) -> None:
                     and not any(part.startswith(".") for part in place.parts)
                     and "\\" not in member.filename
                     and (member.external_attr >> 28) != 0xA,
-                    f"the archive {str(archive)!r} holds {member.filename!r}, which losscope store export does not write",
+                    f"the archive {str(archive)!r} holds {member.filename!r}, which losscope store "
+                    f"export does not write",
                 )
             for member in members:
                 path = target / member.filename

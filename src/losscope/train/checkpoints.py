@@ -1,7 +1,7 @@
-"""The unfinished state of a population on disk: sealed, and taken over only if it is this population's, whole.
+"""The unfinished state of a population on disk: sealed, and taken over only if whole and this one's.
 
-A checkpoint is only a saving of time. One that was altered, cut, or written by another version, another torch or
-another kind of processor is not used: training starts again, and a note says so.
+A checkpoint is only a saving of time. One that was altered, cut, or written by another version, another
+torch or another kind of processor is not used: training starts again, and a note says so.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Checkpoint:
             replace_file(self.path, _header(self.population, self.path, self.taken) + self.taken)
         except OSError as error:
             self.population.note(
-                f"The unfinished state could not be kept ({error.strerror}): an interruption would start this "
-                f"part again."
+                f"The unfinished state could not be kept ({error.strerror}): an interruption "
+                f"would start this part again."
             )
 
     def remove(self) -> None:
@@ -107,7 +107,7 @@ def resume(population: Population, path: Path) -> None:
 
 
 def _header(population: Population, path: Path, kept: bytes) -> bytes:
-    """The line before the payload: what the state belongs to, what its numbers depend on, and its checksum."""
+    """The line before the payload: whose state it is, what its numbers depend on, and its checksum."""
     runs = json.dumps([run.model_dump(mode="json") for run in population.runs], sort_keys=True)
     told = {
         "losscope checkpoint": FORMAT,

@@ -199,7 +199,8 @@ def train(
         progress: called with (epochs done, epochs).
 
     Returns:
-        One record a run, in order; a member whose numbers left the finite ones is ``diverged``, with the reason.
+        One record a run, in order; a member whose numbers left the finite ones is ``diverged``, with the
+        reason.
 
     Raises:
         LosscopeError: if a batch cannot be made from the data.

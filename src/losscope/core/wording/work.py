@@ -72,6 +72,6 @@ def unfinished(found: Unfinished) -> str:
     reasons = [shorten(" ".join(reason.split()), 200) for reason in found.reasons[:3]]
     more = ["…"] if len(found.reasons) > 3 else []
     return (
-        f"{found.failed:,} of {count(found.runs, 'run')} failed: {'; '.join([*reasons, *more])}; the same command "
-        f"tries {'it' if found.failed == 1 else 'them'} again"
+        f"{found.failed:,} of {count(found.runs, 'run')} failed: {'; '.join([*reasons, *more])}; "
+        f"the same command tries {'it' if found.failed == 1 else 'them'} again"
     )
