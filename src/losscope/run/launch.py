@@ -294,8 +294,7 @@ def crew() -> Iterator[None]:
     """Keep worker processes, and the data that they have loaded, between the calls of ``execute`` inside."""
     global _crew
     if _crew is not None:
-        yield
-        return
+        return (yield)
     _crew = []
     try:
         yield
@@ -350,7 +349,8 @@ def _share_out(waiting: list[Group], workers: list[_Process], activity: ACTIVITY
                         waiting.append(worker.group)
                     else:
                         _fail(
-                            worker.group, f"it ended {MOST_DEATHS} processes: {_end(worker.process.exitcode)}"
+                            worker.group,
+                            f"it ended {MOST_DEATHS} processes: {_end(worker.process.exitcode or 0)}",
                         )
                     continue
                 if kind == "epoch":
@@ -379,10 +379,10 @@ def _hand(worker: _Process, waiting: list[Group]) -> None:
             worker.link.send(worker.group)
 
 
-def _end(code: int | None) -> str:
+def _end(code: int) -> str:
     """How a process ended."""
-    names = {-number: number.name for number in signal.Signals}
-    return f"the last by {names[code]}" if code in names else f"the last with exit code {code}"
+    names = {-number: f"by {number.name}" for number in signal.Signals}
+    return f"the last {names.get(code, f'with exit code {code}')}"
 
 
 def _fail(group: Group, reason: str) -> None:
