@@ -12,13 +12,16 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
 import losscope
 from losscope.cli import app
-from losscope.comparing.listing import items
+from losscope.cli.judgements import list_items
+from losscope.comparing.listing import Listing, items
 from losscope.core import registry
+from losscope.core.errors import LosscopeError
 from losscope.core.facts import FACTS
 from losscope.reporting import Context
 from losscope.testing import check_data, check_loss, check_measure, check_model
@@ -220,6 +223,21 @@ def test_each_kind_has_the_folder_and_the_facts_that_are_told():
     told = re.findall(r"^\| (\w+) \| `([\w/]+)` \| `(\w+)` \|$", TEXT, flags=re.M)
     assert told == [(kind, place, FACTS[kind].__name__) for kind, place in registry.ROOMS.items()]
     assert all((ROOT / "src" / "losscope" / place).is_dir() for _, place, _ in told)
+
+
+def test_the_command_line_offers_every_kind():
+    (choices, _) = get_args(get_type_hints(list_items)["what"])
+    assert list(get_args(choices)) == [facts.listed for facts in FACTS.values()] == list(Listing.model_fields)
+
+
+def test_a_fact_of_ours_that_is_no_literal_is_one_sentence_with_its_place(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        'UNIT = "length"\n\n\n@register("section", "mine",\n    order=UNIT)\ndef mine(context): ...\n'
+    )
+    (node,) = registry._definitions(file)
+    with pytest.raises(LosscopeError, match=r"mine\.py, line 5: 'PLACE' is not a literal; the facts"):
+        registry._entries(node, "section", "losscope.mine", file)
 
 
 def test_what_a_section_is_handed_is_told():

@@ -155,8 +155,8 @@ def items(what: str | None = None, root: str | Path | None = None) -> Listing:
     Raises:
         LosscopeError: another kind.
 
-    >>> items("protocols").protocols[0].title
-    'the matched protocol'
+    >>> [found.title for found in items("protocols").protocols if found.name == "matched"]
+    ['the matched protocol']
     """
     kinds: dict[str, Callable[[], Sequence[Item]]] = {
         "loss": lambda: _registered("loss", ListedLoss),
