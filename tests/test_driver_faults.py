@@ -1,4 +1,4 @@
-"""Commands under fault: killed, no memory, a full disk, two at once, a moved store. The next one ends well."""
+"""Commands under fault: killed, without memory, on a full disk, two at once. The next one ends well."""
 
 from __future__ import annotations
 
