@@ -1,9 +1,8 @@
 """Runs groups of runs: here, in processes, or on Dask. A group is trained as one population.
 
 Groups follow from the study, never from what is missing, so that a population is the same however often
-it is interrupted; only runs that are not stored yet are written. A group that raises is kept as failed
-runs with the reason, and the others go on; the next command tries it again. A group whose process dies
-is tried again in a new one, and failed where that happens thrice.
+it is interrupted. A group that raises is kept as failed runs with the reason; the next command tries it
+again. A group whose process dies is tried again in a new one, and failed where that happens thrice.
 """
 
 from __future__ import annotations
