@@ -232,9 +232,7 @@ def test_the_command_line_offers_every_kind():
 
 def test_a_fact_of_ours_that_is_no_literal_is_one_sentence_with_its_place(tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text(
-        'UNIT = "length"\n\n\n@register("section", "mine",\n    order=UNIT)\ndef mine(context): ...\n'
-    )
+    file.write_text('PLACE = 3\n\n\n@register("section", "mine",\n    order=PLACE)\ndef mine(context): ...\n')
     (node,) = registry._definitions(file)
     with pytest.raises(LosscopeError, match=r"mine\.py, line 5: 'PLACE' is not a literal; the facts"):
         registry._entries(node, "section", "losscope.mine", file)

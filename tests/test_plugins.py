@@ -45,7 +45,7 @@ def pull_force(distances, relation, *, power=2.0, **_):
 
 @register("measure", "lengths", quantities=[
     {"name": "mean_reach", "definition": "mean largest coordinate", "unit": "length", "better": "higher",
-     "scale": "difference", "delta": 0.02, "label": "mean reach"}])
+     "scale": "difference", "delta": 0.02, "label": "mean reach", "column": 10}])
 def lengths(embeddings, labels):
     """How far the embeddings reach along one axis."""
     return {"mean_reach": embeddings.abs().amax(-1).mean()}

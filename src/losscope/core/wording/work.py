@@ -69,7 +69,7 @@ def unfinished(found: Unfinished) -> str:
     >>> unfinished(Unfinished(failed=3, runs=40, reasons=("MemoryError: no memory left",)))
     '3 of 40 runs failed: MemoryError: no memory left; the same command tries them again'
     """
-    reasons = [shorten(" ".join(reason.split()), 200) for reason in found.reasons[:3]]
+    reasons = [shorten(" ".join(text.split()), 200) for text in found.reasons[:3]]
     more = ["…"] if len(found.reasons) > 3 else []
     return (
         f"{found.failed:,} of {count(found.runs, 'run')} failed: {'; '.join([*reasons, *more])}; "
