@@ -92,8 +92,8 @@ def _tied_votes_won(
     tied_row, column = np.nonzero(last)
     tied_class = tied_row * classes + codes[column]
     # Votes times the size of the group at the last place are whole numbers, so equal ones are equal.
-    votes = np.bincount(of_class, last.sum(1)[row], minlength=len(rows) * classes)
-    votes += np.bincount(tied_class, left[tied_row], minlength=len(rows) * classes)
+    weights = np.concatenate([last.sum(1)[row], left[tied_row]])
+    votes = np.bincount(np.concatenate([of_class, tied_class]), weights, minlength=len(rows) * classes)
     nearness = np.full(len(votes), columns.shape[1])
     np.minimum.at(nearness, tied_class, begins[tied_row, -1])
     np.minimum.at(nearness, of_class, begins[row, place])
