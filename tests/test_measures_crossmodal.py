@@ -54,9 +54,9 @@ def test_retrieval_across_agrees_with_a_naive_ranking(seed, rows, classes, dupli
     if duplicates:
         points = points[torch.arange(rows) % 3]
     values, detail = evaluate(points, labels, names=["cross_modal"], modality=modality)
-    for name, expected in naive(unit(points), labels.numpy(), modality.numpy()).items():
-        np.testing.assert_allclose(detail[f"per_query/{name}"].numpy(), expected, rtol=1e-12, err_msg=name)
-        mean = np.nanmean(expected) if not np.isnan(expected).all() else math.nan
+    for name, theirs in naive(unit(points), labels.numpy(), modality.numpy()).items():
+        np.testing.assert_allclose(detail[f"per_query/{name}"].numpy(), theirs, rtol=1e-12, err_msg=name)
+        mean = np.nanmean(theirs) if not np.isnan(theirs).all() else math.nan
         assert float(values[name]) == pytest.approx(mean, nan_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Retrieval against naive rankings and pytorch-metric-learning, and what is left out. Ties: test_measures_ties."""
+"""Retrieval against naive rankings and pytorch-metric-learning, and what is left out."""
 
 from __future__ import annotations
 

@@ -53,7 +53,18 @@ def degenerate(kind: str, rows: int, seed: int = 0) -> torch.Tensor:
     }[kind]
 
 
-KINDS = ("identical", "zero", "some zero", "orthogonal", "opposite", "binary", "int8", "scaled", "few", "drawn")
+KINDS = (
+    "identical",
+    "zero",
+    "some zero",
+    "orthogonal",
+    "opposite",
+    "binary",
+    "int8",
+    "scaled",
+    "few",
+    "drawn",
+)
 
 
 @pytest.mark.parametrize("order", ["as given", "reversed", "shuffled"])
@@ -224,7 +235,7 @@ def test_chunks_change_nothing(kind, monkeypatch):
 
 
 def test_every_item_twice_leaves_recall_to_the_copies():
-    """A copy is the one nearest item, so Recall@1 is 1; and R-precision counts it and then pairs of equals."""
+    """A copy is the one nearest item, so Recall@1 is 1; pairs of equals are of one class."""
     draw = np.random.default_rng(3)
     points = torch.from_numpy(draw.standard_normal((50, 8)))
     labels = torch.arange(50) % 10
@@ -259,7 +270,9 @@ def test_distances_at_the_edge_of_a_bucket_are_counted():
 
 def test_classes_whose_votes_tie_at_one_distance_share_the_query():
     reference = torch.eye(4), torch.tensor([0, 1, 2, 2])
-    values, _ = evaluate(torch.ones(3, 4), torch.tensor([0, 1, 2]), names=["knn_accuracy"], reference=reference)
+    values, _ = evaluate(
+        torch.ones(3, 4), torch.tensor([0, 1, 2]), names=["knn_accuracy"], reference=reference
+    )
     assert float(values["knn_accuracy"]) == pytest.approx(1 / 3)
     even = torch.eye(4), torch.tensor([0, 1, 0, 1])
     values, _ = evaluate(torch.ones(2, 4), torch.tensor([0, 1]), names=["knn_accuracy"], reference=even)

@@ -62,7 +62,7 @@ def knn_accuracy(space: Space, *, reference: Reference) -> Measurement:
 
 
 def _votes_won(squared: Tensor, codes: np.ndarray, asking: np.ndarray) -> np.ndarray:
-    """(Q,) the share of each query that its own class ``asking`` (Q,) wins; ``codes`` (R,) of the reference."""
+    """(Q,) the share of each query that its class ``asking`` (Q,) wins; ``codes`` (R,) of the reference."""
     count = min(NEIGHBOURS, len(codes))
     nearest = ranked(squared, count)
     votes = codes[nearest.columns]
@@ -79,28 +79,27 @@ def _tied_votes_won(
     squared: Tensor, nearest: Ranked, rows: np.ndarray, codes: np.ndarray, asking: np.ndarray
 ) -> np.ndarray:
     """(T,) the same of the queries ``rows`` (T,), which have ties among the places that vote."""
-    last = tied_with(squared[torch.from_numpy(rows).to(squared.device)], nearest.columns[rows, -1])
     columns, classes = nearest.columns[rows], int(codes.max()) + 1
-    before = ~np.take_along_axis(last, columns, axis=1)
+    count = columns.shape[1]
+    last = tied_with(squared[torch.from_numpy(rows).to(squared.device)], columns[:, -1])
     # The place at which each item's tied group begins, as a measure of how near it is.
-    begins = np.arange(columns.shape[1]) * np.ones((len(rows), 1), np.int64)
-    for place in range(1, columns.shape[1]):
+    begins = np.tile(np.arange(count), (len(rows), 1))
+    for place in range(1, count):
         begins[:, place] = np.where(nearest.tied[rows, place - 1], begins[:, place - 1], place)
-    row, place = np.nonzero(before)
-    of_class = row * classes + codes[columns[row, place]]
-    left = columns.shape[1] - before.sum(1)
+    before = ~np.take_along_axis(last, columns, axis=1)
+    row, places = np.nonzero(before)
     tied_row, column = np.nonzero(last)
-    tied_class = tied_row * classes + codes[column]
+    voter = np.concatenate([row * classes + codes[columns[row, places]], tied_row * classes + codes[column]])
+    near = np.concatenate([begins[row, places], begins[tied_row, -1]])
     # Votes times the size of the group at the last place are whole numbers, so equal ones are equal.
+    left = count - before.sum(1)
     weights = np.concatenate([last.sum(1)[row], left[tied_row]])
-    votes = np.bincount(np.concatenate([of_class, tied_class]), weights, minlength=len(rows) * classes)
-    nearness = np.full(len(votes), columns.shape[1])
-    np.minimum.at(nearness, tied_class, begins[tied_row, -1])
-    np.minimum.at(nearness, of_class, begins[row, place])
-    votes, nearness = votes.reshape(len(rows), -1), nearness.reshape(len(rows), -1)
-    winners = votes == votes.max(1, keepdims=True)
-    nearness = np.where(winners, nearness, columns.shape[1])
-    winners &= nearness == nearness.min(1, keepdims=True)
+    votes = np.bincount(voter, weights, minlength=len(rows) * classes).reshape(-1, classes)
+    nearness = np.full(votes.size, count)
+    np.minimum.at(nearness, voter, near)
+    most = votes == votes.max(1, keepdims=True)
+    nearness = np.where(most, nearness.reshape(votes.shape), count)
+    winners = most & (nearness == nearness.min(1, keepdims=True))
     return np.where(asking >= 0, winners[np.arange(len(rows)), asking], False) / winners.sum(1)
 
 
@@ -175,8 +174,8 @@ def linear_accuracy(space: Space, *, reference: Reference) -> Measurement:
 def nmi(space: Space, *, seed: int = 0) -> Measurement:
     """Normalised mutual information of k-means clusters and classes (arithmetic mean of the entropies).
 
-    k is the number of classes, the best of 10 starts drawn with ``seed`` counts. The rows are sorted by content
-    first, so that their order does not choose the starts. Measured only when named.
+    k is the number of classes, the best of 10 starts drawn with ``seed`` counts. The rows are sorted by
+    content first, so that their order does not choose the starts. Measured only when named.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning

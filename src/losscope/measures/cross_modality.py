@@ -82,7 +82,8 @@ def cross_modal(space: Space, *, modality: np.ndarray) -> Measurement:
 
     ``map``: mean over queries of average precision over the whole gallery, the mean over its relevant items
     of the precision at their rank; ``recall_at_k``: share of queries with an item of their class among the k
-    nearest; both are means over all orders of equally near items. Queries without any such item in the gallery are left out (NaN in the per-query detail).
+    nearest; both are means over all orders of equally near items. Queries without any such item
+    in the gallery are left out (NaN in the per-query detail).
     """
     side = _sides(space, modality)
     values: dict[str, float] = {}

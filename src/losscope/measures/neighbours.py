@@ -1,18 +1,18 @@
 """Distances of all pairs in chunks, exact nearest neighbours, and which of them are equally near.
 
-Every measure that ranks uses this file, so that what is tied is the same everywhere. Distances are computed in
-float64 from L2-normalised rows, which leaves an error near 1e-15 where float32 leaves 1e-7. What is equal is
+Every measure that ranks uses this file, so that what is tied is the same everywhere. Distances are computed
+in float64 from L2-normalised rows, which leaves an error near 1e-15 where float32 leaves 1e-7. What is equal is
 defined, not left to rounding:
 
 - two items tie for a query if their squared distances fall into one bucket: they are rounded to the nearest
   multiple of 4·2⁻²⁰ (3.8e-6), so that exact values such as 0, 1 and 2 lie in the middle of a bucket;
 - bitwise equal gallery rows are at bitwise equal distances of every query;
 - squared distances below 1e-13 (distances below 3e-7, five units in the last place of float32 inputs) are 0;
-- a squared distance within 2⁻⁴⁰ (9e-13) of a bucket's edge could fall on either side on another processor; such
-  distances are counted.
+- a squared distance within 2⁻⁴⁰ (9e-13) of a bucket's edge could fall on either side on another processor;
+  such distances are counted.
 
-The order is made by sorting one int64 per pair: the squared distance in fixed point, its bucket in the highest
-bits, with the number of the column in the lowest 20.
+The order is made by sorting one int64 per pair: the squared distance in fixed point, its bucket in the
+highest bits, with the number of the column in the lowest 20.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def _odd(count: int) -> np.ndarray:
 class Ranked:
     """The K nearest columns of each query, nearest first.
 
-    ``columns`` (Q, K); ``tied`` (Q, K) whether the item at a place ties with the next one, which may be the first
-    beyond the K; ``edges``: how many of the K·Q distances lie within rounding error of a bucket's edge.
+    ``columns`` (Q, K); ``tied`` (Q, K) whether the item at a place ties with the next one, which may be the
+    first beyond the K; ``edges``: how many of the K·Q distances lie within rounding error of a bucket's edge.
     """
 
     columns: np.ndarray
@@ -152,7 +152,7 @@ def ranked(squared: Tensor, count: int, own: Tensor | None = None) -> Ranked:
     np.less(table[:, 1:] ^ table[:, :-1], 1 << BUCKET, out=tied[:, : further - 1])
     table = table[:, :count]
     # The first and the last step of a bucket are next to its edges.
-    edges = np.count_nonzero((table + (1 << shift)) & ((1 << BUCKET) - 1) < 2 << shift)
+    edges = int(np.count_nonzero((table + (1 << shift)) & ((1 << BUCKET) - 1) < 2 << shift))
     return Ranked(table & ((1 << shift) - 1), tied, edges)
 
 
@@ -171,10 +171,10 @@ def _index_bits(columns: int) -> int:
 
 
 def _fixed_point(squared: Tensor, shift: int) -> Tensor:
-    """(Q, G) int64: the squared distance plus half a bucket in units of 2^(shift - 60), above ``shift`` zero bits.
+    """(Q, G) int64: the squared distance plus half a bucket, in units of 2^(shift - 60), above ``shift`` zeros.
 
-    Adding a power of two whose last bit has that weight rounds to it and leaves the digits as the mantissa; the
-    exponent is shifted out.
+    Adding a power of two whose last bit has that weight rounds to it and leaves the digits as the mantissa;
+    the exponent is shifted out.
     """
     return (squared + (2.0 ** (shift - 8) + STEP / 2)).view(torch.int64).bitwise_left_shift_(shift)
 

@@ -1,8 +1,8 @@
 """Retrieval measures: how well a query's nearest neighbours are of its class.
 
 Sources: Recall@k, Jégou et al. 2011 and Oh Song et al. 2016; R-precision and MAP@R, Musgrave, Belongie and
-Lim 2020, "A Metric Learning Reality Check", section 3.2; hubness, Radovanović et al. 2010. Equally near items:
-``losscope.measures.ties``.
+Lim 2020, "A Metric Learning Reality Check", section 3.2; hubness, Radovanović et al. 2010. Equally near
+items: ``losscope.measures.ties``.
 """
 
 from __future__ import annotations
@@ -104,16 +104,16 @@ def retrieval(
     """Leave-one-out retrieval: every item is a query, all others the gallery.
 
     R of a query is the number of other items of its class; a query with R = 0 is left out of every mean, is
-    NaN in the per-query detail, and counted in ``count/lone_queries``. Every value but hubness is its mean over
-    all orders of equally near items; ``count/tied_queries`` says for how many queries that mattered, and
+    NaN in the per-query detail, and counted in ``count/lone_queries``. Every value but hubness is its mean
+    over all orders of equally near items; ``count/tied_queries`` says for how many queries that mattered, and
     ``count/edge_distances`` how many of the ranked distances, within rounding error, could have been tied to
     others or not (see ``losscope.measures.neighbours``).
 
     ``recall_at_k``: share of queries with an item of their class among the k nearest; ``r_precision``: share
     of the R nearest that are of the class; ``map_at_r``: mean over ranks j ≤ R of the precision at j where
     the item at j is of the class, 0 elsewhere; ``hubness``: skewness over all items of how often one is among
-    the 10 nearest of the others (items tied for the last of the 10 places share them evenly); ``fine_recall_at_1`` (with ``fine_labels``, (N,)): Recall@1 where an item
-    counts if it has the query's label and its fine label. R-precision and MAP@R, which sort R neighbours, are
+    the 10 nearest of the others (items tied for the last of the 10 places share them evenly);
+    ``fine_recall_at_1`` (with ``fine_labels``, (N,)): Recall@1 where an item counts if it has the query's label and its fine label. R-precision and MAP@R, which sort R neighbours, are
     left out where ``wanted`` names neither.
     """
     count = len(space)
@@ -180,10 +180,11 @@ def _tied_at(
 
 
 def _occurrences(nearest: Ranked, squared: Tensor, own: Tensor) -> np.ndarray:
-    """(G,) how often each item is among the ``OCCURRENCE`` nearest; those tied for the last places share them."""
+    """(G,) how often each item is among the ``OCCURRENCE`` nearest; items tied at the last place share it."""
     columns, total = nearest.columns[:, :OCCURRENCE], squared.shape[1]
     counts = np.bincount(columns.ravel(), minlength=total).astype(np.float64)
-    across = np.flatnonzero(nearest.tied[:, OCCURRENCE - 1]) if columns.shape[1] == OCCURRENCE else []
+    # With fewer columns all of them are among the nearest.
+    across = np.flatnonzero(nearest.tied[:, OCCURRENCE - 1 :][:, :1])
     if len(across):
         group = _tied_at(nearest, across, OCCURRENCE - 1, squared, own)
         inside = np.take_along_axis(group, columns[across], axis=1)
@@ -193,7 +194,7 @@ def _occurrences(nearest: Ranked, squared: Tensor, own: Tensor) -> np.ndarray:
 
 
 def _share_at_1(nearest: Ranked, chunk: Chunk, own: Tensor, fine: np.ndarray) -> np.ndarray:
-    """(Q,) the share of the nearest item, or of all that are equally near, that has the query's fine class."""
+    """(Q,) the share of the nearest items, one or several, that have the query's fine class."""
     asking = fine[chunk.start : chunk.stop, None]
     found = (fine[nearest.columns[:, :1]] == asking)[:, 0].astype(np.float64)
     rows = np.flatnonzero(nearest.tied[:, 0])

@@ -1,8 +1,8 @@
 """Retrieval measures as their expectation over all orders of equally near items, in closed form.
 
 The order of tied items is arbitrary, so a measure is its mean over all of their orders, each equally likely
-(McSherry and Najork 2008, "Computing Information Retrieval Performance Measures Efficiently in the Presence of
-Tied Scores"). In a tied group of n items, r of them relevant, that begins after H relevant ones:
+(McSherry and Najork 2008, "Computing Information Retrieval Performance Measures Efficiently in the Presence
+of Tied Scores"). In a tied group of n items, r of them relevant, that begins after H relevant ones:
 
 - each place of the group is relevant with probability r/n;
 - if the place with j places of the group before it is, H + 1 + j (r-1)/(n-1) relevant items stand up to and
@@ -21,16 +21,16 @@ from dataclasses import dataclass
 import numpy as np
 
 Beyond = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""From row numbers (T,) to the sizes (T,) and the relevant items (T,) of the whole group at the last place."""
+"""From row numbers (T,) to sizes (T,) and relevant items (T,) of the whole group at the last place."""
 
 
 @dataclass(frozen=True)
 class Ranking:
     """Which places of each query's ranking are relevant, and the mixed groups of tied items among them.
 
-    ``hits`` (Q, K) for one of the possible orders; ``so_far`` (Q, K) relevant items up to and with each place.
-    Of each mixed group: ``row`` its query, ``start`` how many places are before it, ``size`` n, ``relevant`` r,
-    ``before`` H. A group may end beyond the K places.
+    ``hits`` (Q, K) for one of the possible orders; ``so_far`` (Q, K) relevant items up to and with each
+    place. Of each mixed group: ``row`` its query, ``start`` how many places are before it, ``size`` n,
+    ``relevant`` r, ``before`` H. A group may end beyond the K places.
     """
 
     hits: np.ndarray
@@ -76,7 +76,7 @@ def recall(ranking: Ranking, k: int) -> np.ndarray:
     >>> recall(two_of_three, 1).round(3), recall(two_of_three, 2).round(3)
     (array([0.333]), array([0.667]))
     """
-    found = ranking.hits[:, :k].any(1).astype(np.float64)
+    found: np.ndarray = ranking.hits[:, :k].any(1).astype(np.float64)
     across = np.flatnonzero((ranking.start < k) & (ranking.start + ranking.size > k))
     size, relevant = ranking.size[across], ranking.relevant[across]
     none = np.where(ranking.before[across] > 0, 0.0, 1.0)
@@ -88,8 +88,9 @@ def recall(ranking: Ranking, k: int) -> np.ndarray:
 
 
 def precision_at_r(ranking: Ranking, total: np.ndarray) -> np.ndarray:
-    """(Q,) the mean share of relevant items among the R nearest; ``total`` (Q,) is R, at most K; 0 where R is 0."""
-    found = np.where(total > 0, ranking.so_far[np.arange(len(total)), total - 1], 0.0)
+    """(Q,) the mean share of relevant items among the R nearest, 0 where R is 0; ``total`` (Q,) is R ≤ K."""
+    found = ranking.so_far[np.arange(len(total)), total - 1].astype(np.float64)
+    found[total == 0] = 0.0
     limit = total[ranking.row]
     across = (ranking.start < limit) & (ranking.start + ranking.size > limit)
     row, inside = ranking.row[across], (limit - ranking.start)[across]
@@ -98,7 +99,7 @@ def precision_at_r(ranking: Ranking, total: np.ndarray) -> np.ndarray:
 
 
 def average_precision(ranking: Ranking, total: np.ndarray, limit: np.ndarray | None = None) -> np.ndarray:
-    """(Q,) the mean of Σ over relevant places of the precision there / ``total``; 0 where ``total`` is 0.
+    """(Q,) the mean of Σ over relevant places of the precision there, over ``total``; 0 where that is 0.
 
     Args:
         ranking: the ranking of Q queries.
