@@ -1,8 +1,8 @@
 """Distances of all pairs in chunks, exact nearest neighbours, and which of them are equally near.
 
 Every measure that ranks uses this file, so that what is tied is the same everywhere. Distances are computed
-in float64 from L2-normalised rows, which leaves an error near 1e-15 where float32 leaves 1e-7. What is equal is
-defined, not left to rounding:
+in float64 from L2-normalised rows, which leaves an error near 1e-15 where float32 leaves 1e-7. What is equal
+is defined, not left to rounding:
 
 - two items tie for a query if their squared distances fall into one bucket: they are rounded to the nearest
   multiple of 4·2⁻²⁰ (3.8e-6), so that exact values such as 0, 1 and 2 lie in the middle of a bucket;
@@ -171,7 +171,7 @@ def _index_bits(columns: int) -> int:
 
 
 def _fixed_point(squared: Tensor, shift: int) -> Tensor:
-    """(Q, G) int64: the squared distance plus half a bucket, in units of 2^(shift - 60), above ``shift`` zeros.
+    """(Q, G) int64: squared distance plus half a bucket, in units of 2^(shift - 60), then ``shift`` zeros.
 
     Adding a power of two whose last bit has that weight rounds to it and leaves the digits as the mantissa;
     the exponent is shifted out.

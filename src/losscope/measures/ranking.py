@@ -113,8 +113,9 @@ def retrieval(
     of the R nearest that are of the class; ``map_at_r``: mean over ranks j ≤ R of the precision at j where
     the item at j is of the class, 0 elsewhere; ``hubness``: skewness over all items of how often one is among
     the 10 nearest of the others (items tied for the last of the 10 places share them evenly);
-    ``fine_recall_at_1`` (with ``fine_labels``, (N,)): Recall@1 where an item counts if it has the query's label and its fine label. R-precision and MAP@R, which sort R neighbours, are
-    left out where ``wanted`` names neither.
+    ``fine_recall_at_1`` (with ``fine_labels``, (N,)): Recall@1 where an item counts if it has the
+    query's label and its fine label. R-precision and MAP@R, which sort R neighbours, are left out where
+    ``wanted`` names neither.
     """
     count = len(space)
     classes = in_input_order(space, space.codes)

@@ -76,7 +76,7 @@ def recall(ranking: Ranking, k: int) -> np.ndarray:
     >>> recall(two_of_three, 1).round(3), recall(two_of_three, 2).round(3)
     (array([0.333]), array([0.667]))
     """
-    found: np.ndarray = ranking.hits[:, :k].any(1).astype(np.float64)
+    found = np.asarray(ranking.hits[:, :k].any(1), np.float64)
     across = np.flatnonzero((ranking.start < k) & (ranking.start + ranking.size > k))
     size, relevant = ranking.size[across], ranking.relevant[across]
     none = np.where(ranking.before[across] > 0, 0.0, 1.0)
