@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score
 
 from losscope.core.errors import LosscopeError
 from losscope.measures import evaluate, neighbours
+from tie_oracles import AveragePrecision, Recall, expected, tied_groups
 
 WAYS = {"audio_to_visual": (0, 1), "visual_to_audio": (1, 0)}
 
@@ -35,15 +36,15 @@ def naive(rows: np.ndarray, labels: np.ndarray, modality: np.ndarray) -> dict[st
     for way, (asking, asked) in WAYS.items():
         for name in ("map", "recall_at_1", "recall_at_10"):
             found[f"{name}_{way}"] = np.full(len(rows), math.nan)
-        for query in np.flatnonzero(modality == asking):
-            gallery = [j for j in range(len(rows)) if modality[j] == asked]
-            gallery.sort(key=lambda j: (float(np.linalg.norm(rows[query] - rows[j])), j))
-            hits = [bool(labels[j] == labels[query]) for j in gallery]
-            if any(hits):
-                precision = [sum(hits[: r + 1]) / (r + 1) for r in range(len(hits)) if hits[r]]
-                found[f"map_{way}"][query] = sum(precision) / len(precision)
-                found[f"recall_at_1_{way}"][query] = hits[0]
-                found[f"recall_at_10_{way}"][query] = any(hits[:10])
+        queries, gallery = np.flatnonzero(modality == asking), np.flatnonzero(modality == asked)
+        for query, groups in zip(queries, tied_groups(rows[queries], rows[gallery]), strict=True):
+            hits = [[bool(labels[gallery[j]] == labels[query]) for j in group] for group in groups]
+            relevant = sum(map(sum, hits))
+            if relevant:
+                everywhere = AveragePrecision(len(gallery))
+                found[f"map_{way}"][query] = expected(hits, everywhere) / relevant
+                found[f"recall_at_1_{way}"][query] = expected(hits, Recall(1))
+                found[f"recall_at_10_{way}"][query] = expected(hits, Recall(10))
     return found
 
 
@@ -53,9 +54,9 @@ def test_retrieval_across_agrees_with_a_naive_ranking(seed, rows, classes, dupli
     if duplicates:
         points = points[torch.arange(rows) % 3]
     values, detail = evaluate(points, labels, names=["cross_modal"], modality=modality)
-    for name, expected in naive(unit(points), labels.numpy(), modality.numpy()).items():
-        np.testing.assert_allclose(detail[f"per_query/{name}"].numpy(), expected, rtol=1e-12, err_msg=name)
-        mean = np.nanmean(expected) if not np.isnan(expected).all() else math.nan
+    for name, theirs in naive(unit(points), labels.numpy(), modality.numpy()).items():
+        np.testing.assert_allclose(detail[f"per_query/{name}"].numpy(), theirs, rtol=1e-12, err_msg=name)
+        mean = np.nanmean(theirs) if not np.isnan(theirs).all() else math.nan
         assert float(values[name]) == pytest.approx(mean, nan_ok=True)
 
 

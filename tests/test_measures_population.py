@@ -196,7 +196,8 @@ def test_names_choose_values_or_whole_measures():
     points, labels = points_of(20, 8)
     one, detail = evaluate(points, labels, names=["map_at_r"])
     assert set(one) == {"map_at_r"}
-    assert set(detail) == {"per_query/map_at_r", "per_query/label", "count/lone_queries", "count/background"}
+    counts = {"count/lone_queries", "count/tied_queries", "count/edge_distances", "count/background"}
+    assert set(detail) == {"per_query/map_at_r", "per_query/label", *counts}
     assert torch.equal(one["map_at_r"], evaluate(points, labels)[0]["map_at_r"])
     shallow, detail = evaluate(points, labels, names=["hubness", "recall_at_5"])
     assert set(shallow) == {"hubness", "recall_at_5"}

@@ -1,4 +1,4 @@
-"""Retrieval against naive rankings and pytorch-metric-learning, its ties, and what is left out."""
+"""Retrieval against naive rankings and pytorch-metric-learning, and what is left out."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from scipy.stats import skew
 
 from losscope.measures import evaluate, neighbours
 from losscope.measures.ranking import map_at_r_fast
+from tie_oracles import AveragePrecision, Precision, Recall, expected, tied_groups
 
 NAMES = ("recall_at_1", "recall_at_5", "recall_at_10", "r_precision", "map_at_r")
 
@@ -25,38 +26,37 @@ def clustered(seed: int, rows: int, width: int, classes: int) -> tuple[torch.Ten
     return torch.from_numpy(points).float(), torch.from_numpy(labels)
 
 
-def ranked(points: np.ndarray, query: int) -> list[int]:
-    """All other rows, nearest first, equally near ones by index."""
-    unit = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-300)
-    distances = [float(np.linalg.norm(unit[query] - row)) for row in unit]
-    return sorted((j for j in range(len(points)) if j != query), key=lambda j: (distances[j], j))
-
-
-def naive(points: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {name: [] for name in NAMES}
-    for query in range(len(points)):
-        hits = [bool(labels[j] == labels[query]) for j in ranked(points, query)]
-        relevant = sum(hits)
-        for k in (1, 5, 10):
-            found[f"recall_at_{k}"].append(float(any(hits[:k])) if relevant else math.nan)
-        precision = [sum(hits[: j + 1]) / (j + 1) for j in range(len(hits))]
-        found["r_precision"].append(sum(hits[:relevant]) / relevant if relevant else math.nan)
-        found["map_at_r"].append(
-            sum(precision[j] for j in range(relevant) if hits[j]) / relevant if relevant else math.nan
-        )
+def naive(points: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Each measure of each query by the mean over all orders of its tied items."""
+    found = {name: np.full(len(points), math.nan) for name in NAMES}
+    for query, groups in enumerate(tied_groups(points, points, leave_out=True)):
+        hits = [[bool(labels[j] == labels[query]) for j in group] for group in groups]
+        relevant = sum(map(sum, hits))
+        if relevant:
+            for k in (1, 5, 10):
+                found[f"recall_at_{k}"][query] = expected(hits, Recall(k))
+            found["r_precision"][query] = expected(hits, Precision(relevant)) / relevant
+            found["map_at_r"][query] = expected(hits, AveragePrecision(relevant)) / relevant
     return found
+
+
+def nearest_of(points: torch.Tensor, query: int) -> list[int]:
+    """All other rows of points without ties, nearest first."""
+    groups = tied_groups(points.double().numpy(), points.double().numpy(), leave_out=True)[query]
+    assert all(len(group) == 1 for group in groups)
+    return [group[0] for group in groups]
 
 
 def assert_agrees(points: torch.Tensor, labels: torch.Tensor) -> None:
     values, detail = evaluate(points, labels, names=["retrieval"], background="class")
-    expected = naive(points.double().numpy(), labels.numpy())
+    theirs = naive(points.double().numpy(), labels.numpy())
     for name in NAMES:
-        per_query = np.array(expected[name])
+        per_query = theirs[name]
         np.testing.assert_allclose(detail[f"per_query/{name}"].numpy(), per_query, rtol=1e-12, err_msg=name)
         counted = per_query[~np.isnan(per_query)]
         mean = counted.mean() if len(counted) else math.nan
         assert float(values[name]) == pytest.approx(mean, nan_ok=True)
-    assert detail["count/lone_queries"].item() == int(np.isnan(expected["map_at_r"]).sum())
+    assert detail["count/lone_queries"].item() == int(np.isnan(theirs["map_at_r"]).sum())
     assert torch.equal(detail["per_query/label"], labels)
     fast = map_at_r_fast(points, labels)
     torch.testing.assert_close(fast, values["map_at_r"], rtol=1e-12, atol=0, equal_nan=True)
@@ -67,8 +67,8 @@ def test_it_agrees_with_a_naive_ranking(seed, rows, width, classes):
     assert_agrees(*clustered(seed, rows, width, classes))
 
 
-@given(st.integers(0, 10_000), st.integers(2, 60))
-def test_duplicates_are_ranked_by_index(seed, rows):
+@given(st.integers(0, 10_000), st.integers(2, 40))
+def test_duplicates_are_ranked_in_all_orders(seed, rows):
     """Rows drawn from few points: every ranking is full of exact ties between and within classes."""
     draw = np.random.default_rng(seed)
     few = draw.standard_normal((6, 5)).astype(np.float32)
@@ -76,7 +76,7 @@ def test_duplicates_are_ranked_by_index(seed, rows):
     assert_agrees(points, torch.from_numpy(draw.integers(3, size=rows)))
 
 
-def test_duplicates_are_ranked_by_index_in_every_part_of_a_large_table():
+def test_duplicates_are_tied_in_every_part_of_a_large_table():
     points, _ = clustered(1, 40, 33, 1)
     order = torch.randperm(1201, generator=torch.Generator().manual_seed(0)) % 40
     gallery = neighbours.Gallery.of(neighbours.unit(points[order]))
@@ -85,22 +85,10 @@ def test_duplicates_are_ranked_by_index_in_every_part_of_a_large_table():
         copies = torch.nonzero(order == original)[:, 0]
         assert (squared[:, copies] == squared[:, copies[:1]]).all()
         assert (squared[copies][:, copies] == 0).all()
-    nearest = neighbours.ordered(squared, 30, torch.arange(1201))
+    nearest = neighbours.ranked(squared, 30)
     for query in range(0, 1201, 97):
-        assert nearest[query].tolist() == torch.nonzero(order == order[query])[:30, 0].tolist()
-
-
-def test_collapsed_embeddings_are_ranked_by_index_alone():
-    points = torch.ones(30, 4)
-    assert_agrees(points, torch.arange(30) % 3)
-    assert_agrees(torch.zeros(30, 4), torch.arange(30) % 3)
-
-
-def test_near_duplicates_keep_their_true_order():
-    """Distances of 1e-4 to 1e-6, which float32 products would shuffle."""
-    angles = torch.cumsum(torch.linspace(1e-6, 1e-4, 60, dtype=torch.float64), 0)
-    points = torch.stack([angles.cos(), angles.sin()], dim=1)
-    assert_agrees(points, torch.arange(60) // 5)
+        assert set(nearest.columns[query]) <= set(torch.nonzero(order == order[query])[:, 0].tolist())
+        assert nearest.tied[query, :-1].all()
 
 
 def test_lone_classes_are_left_out_and_counted():
@@ -128,28 +116,32 @@ def test_chunks_and_partial_sorts_change_nothing(monkeypatch, rows):
 
 
 @pytest.mark.parametrize("arranged", ["drawn", "ascending", "descending", "equal", "periodic"])
-@pytest.mark.parametrize("count", [1, 10, 40, 700, 1500])
-def test_every_way_to_sort_gives_the_stable_order(count, arranged):
+@pytest.mark.parametrize("count", [1, 10, 40, 700, 1499, 1500])
+def test_every_way_to_sort_gives_the_order_and_its_ties(count, arranged):
     draw = torch.Generator().manual_seed(count)
     squared = torch.randint(0, 50, (9, 1500), generator=draw).double() / 16
     if arranged == "periodic":
         # The nearest all in one of the blocks of columns whose minima are taken.
-        squared = (torch.arange(1500) % 128).double().expand(9, -1).clone()
+        squared = (torch.arange(1500) % 128).double().expand(9, -1).clone() / 32
     elif arranged != "drawn":
         squared = squared.sort(1, descending=arranged == "descending").values
         squared = squared * (arranged != "equal")
-    index = torch.randperm(1500, generator=draw)
-    expected = torch.empty(9, 1500, dtype=torch.int64)
-    for row in range(9):
-        expected[row] = torch.tensor(sorted(range(1500), key=lambda j: (squared[row, j], index[j])))
-    assert torch.equal(neighbours.ordered(squared, count, index), index[expected][:, :count])
+    nearest = neighbours.ranked(squared, count)
+    ascending = squared.sort(1).values
+    assert torch.equal(squared.gather(1, torch.from_numpy(nearest.columns)), ascending[:, :count])
+    after = torch.cat([ascending[:, 1:], torch.full((9, 1), torch.inf, dtype=torch.float64)], dim=1)
+    np.testing.assert_array_equal(nearest.tied, (ascending == after)[:, :count].numpy())
+    assert all(len(set(row)) == count for row in nearest.columns.tolist())
+    own = torch.arange(9) * 7
+    without = neighbours.ranked(squared, min(count, 1499), own)
+    assert not (torch.from_numpy(without.columns) == own[:, None]).any()
 
 
 def test_hubness_is_the_skewness_of_ten_occurrence():
     points, labels = clustered(5, 50, 3, 4)
     occurrence = np.zeros(50)
     for query in range(50):
-        occurrence[ranked(points.double().numpy(), query)[:10]] += 1
+        occurrence[nearest_of(points, query)[:10]] += 1
     values, _ = evaluate(points, labels, names=["hubness"])
     assert set(values) == {"hubness"}
     assert float(values["hubness"]) == pytest.approx(skew(occurrence))
@@ -162,7 +154,7 @@ def test_fine_recall_wants_label_and_fine_label():
     values, detail = evaluate(points, labels, names=["fine_recall_at_1"], fine_labels=fine)
     pairs = list(zip(labels.tolist(), fine.tolist()))
     expected = [
-        float(pairs[ranked(points.double().numpy(), query)[0]] == pairs[query])
+        float(pairs[nearest_of(points, query)[0]] == pairs[query])
         if pairs.count(pairs[query]) > 1
         else math.nan
         for query in range(40)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from losscope.core.registry import register
-from losscope.measures.neighbours import Gallery, ordered, unit
+from losscope.measures.neighbours import Gallery, Ranked, ranked, tied_with, unit
 from losscope.measures.ranking import in_input_order
 from losscope.measures.space import NULL, Measurement, Space, measured
 
@@ -40,26 +40,68 @@ def knn_accuracy(space: Space, *, reference: Reference) -> Measurement:
     """Accuracy of 5-nearest-neighbour classification, Cover and Hart 1967.
 
     ``reference`` holds the training embeddings (R, D) and labels (R,). The majority class among the 5
-    nearest wins, of equal majorities the one with the nearest member; equally near items are ranked by row
-    index. An item whose class the reference lacks counts as wrong; null if it lacks all (class-disjoint).
+    nearest wins, of equal majorities the one with the nearest member. Items that tie for the last of the 5
+    places share what is left of them evenly; classes whose votes and nearest members tie share the query. An
+    item whose class the reference lacks counts as wrong; null if it lacks all (class-disjoint).
     """
     rows, labels = unit(reference[0]), reference[1]
     if disjoint(space, reference):
         return {"knn_accuracy": NULL}, {}
-    count = min(NEIGHBOURS, len(rows))
-    index = torch.arange(len(rows), device=rows.device)
-    voted = np.empty(len(space), labels.dtype)
+    known, codes = np.unique(labels, return_inverse=True)
+    place = np.searchsorted(known, space.labels)
+    present = known[np.minimum(place, len(known) - 1)] == space.labels
+    asking = np.where(present, place, -1)[space.codes]
+    shares = np.empty(len(space))
     for part, squared in Gallery.of(rows).tables(space.rows):
-        votes = labels[ordered(squared, count, index).cpu().numpy()]
-        support = (votes[:, :, None] == votes[:, None, :]).sum(2)
-        # argmax takes the first of equal ones: the nearest.
-        voted[part] = votes[np.arange(len(votes)), support.argmax(1)]
-    correct = space.per_query((voted == space.labels[space.codes]).astype(np.float64))
+        shares[part] = _votes_won(squared, codes, asking[part])
+    correct = space.per_query(shares)
     detail = {
         "per_query/knn_accuracy": correct,
         "per_query/label": space.labels[in_input_order(space, space.codes)].astype(np.int64),
     }
     return {"knn_accuracy": float(correct.mean())}, detail
+
+
+def _votes_won(squared: Tensor, codes: np.ndarray, asking: np.ndarray) -> np.ndarray:
+    """(Q,) the share of each query that its class ``asking`` (Q,) wins; ``codes`` (R,) of the reference."""
+    count = min(NEIGHBOURS, len(codes))
+    nearest = ranked(squared, count)
+    votes = codes[nearest.columns]
+    support = (votes[:, :, None] == votes[:, None, :]).sum(2)
+    # argmax takes the first of equal ones: the nearest.
+    won = (votes[np.arange(len(votes)), support.argmax(1)] == asking).astype(np.float64)
+    rows = np.flatnonzero(nearest.tied.any(1))
+    if len(rows):
+        won[rows] = _tied_votes_won(squared, nearest, rows, codes, asking[rows])
+    return won
+
+
+def _tied_votes_won(
+    squared: Tensor, nearest: Ranked, rows: np.ndarray, codes: np.ndarray, asking: np.ndarray
+) -> np.ndarray:
+    """(T,) the same of the queries ``rows`` (T,), which have ties among the places that vote."""
+    columns, classes = nearest.columns[rows], int(codes.max()) + 1
+    count = columns.shape[1]
+    last = tied_with(squared[torch.from_numpy(rows).to(squared.device)], columns[:, -1])
+    # The place at which each item's tied group begins, as a measure of how near it is.
+    begins = np.tile(np.arange(count), (len(rows), 1))
+    for place in range(1, count):
+        begins[:, place] = np.where(nearest.tied[rows, place - 1], begins[:, place - 1], place)
+    before = ~np.take_along_axis(last, columns, axis=1)
+    row, places = np.nonzero(before)
+    tied_row, column = np.nonzero(last)
+    voter = np.concatenate([row * classes + codes[columns[row, places]], tied_row * classes + codes[column]])
+    near = np.concatenate([begins[row, places], begins[tied_row, -1]])
+    # Votes times the size of the group at the last place are whole numbers, so equal ones are equal.
+    left = count - before.sum(1)
+    weights = np.concatenate([last.sum(1)[row], left[tied_row]])
+    votes = np.bincount(voter, weights, minlength=len(rows) * classes).reshape(-1, classes)
+    nearness = np.full(votes.size, count)
+    np.minimum.at(nearness, voter, near)
+    most = votes == votes.max(1, keepdims=True)
+    nearness = np.where(most, nearness.reshape(votes.shape), count)
+    winners = most & (nearness == nearness.min(1, keepdims=True))
+    return np.where(asking >= 0, winners[np.arange(len(rows)), asking], False) / winners.sum(1)
 
 
 def disjoint(space: Space, reference: Reference) -> bool:
@@ -133,18 +175,18 @@ def linear_accuracy(space: Space, *, reference: Reference) -> Measurement:
 def nmi(space: Space, *, seed: int = 0) -> Measurement:
     """Normalised mutual information of k-means clusters and classes (arithmetic mean of the entropies).
 
-    k is the number of classes, the best of 10 starts drawn with ``seed`` counts. Measured only when named.
+    k is the number of classes, the best of 10 starts drawn with ``seed`` counts. The rows are sorted by
+    content first, so that their order does not choose the starts. Measured only when named.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import normalized_mutual_info_score
 
-    # In the order of the input, so that the starts do not depend on how labels sort.
-    rows = torch.empty_like(space.rows)
-    rows[torch.from_numpy(space.order).to(rows.device)] = space.rows
+    rows = space.rows.cpu().numpy()
+    order = np.lexsort(rows.T[::-1])
     model = KMeans(n_clusters=len(space.labels), n_init=10, random_state=seed)
     with warnings.catch_warnings():
         # Fewer distinct points than classes, as after a collapse, is an answer and not a mistake.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        clusters = model.fit_predict(rows.cpu().numpy())
-    return {"nmi": float(normalized_mutual_info_score(in_input_order(space, space.codes), clusters))}, {}
+        clusters = model.fit_predict(rows[order])
+    return {"nmi": float(normalized_mutual_info_score(space.codes[order], clusters))}, {}

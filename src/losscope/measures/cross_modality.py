@@ -10,7 +10,8 @@ import torch
 
 from losscope.core.errors import LosscopeError
 from losscope.core.registry import register
-from losscope.measures.neighbours import Gallery, ordered
+from losscope.measures import ties
+from losscope.measures.neighbours import Gallery, ranked
 from losscope.measures.ranking import group_means, in_input_order, mean_of_queries
 from losscope.measures.space import NULL, Measurement, Space, measured
 
@@ -81,17 +82,24 @@ def cross_modal(space: Space, *, modality: np.ndarray) -> Measurement:
 
     ``map``: mean over queries of average precision over the whole gallery, the mean over its relevant items
     of the precision at their rank; ``recall_at_k``: share of queries with an item of their class among the k
-    nearest. Queries without any such item in the gallery are left out (NaN in the per-query detail).
+    nearest; both are means over all orders of equally near items. Queries without any such item
+    in the gallery are left out (NaN in the per-query detail).
     """
     side = _sides(space, modality)
     values: dict[str, float] = {}
     classes = in_input_order(space, space.codes)
     detail = {"per_query/label": space.labels[classes].astype(np.int64)}
+    tied, edges = np.zeros(1, np.int64), np.zeros(1, np.int64)
     for way, (asking, asked) in WAYS.items():
-        found = _one_way(space, np.flatnonzero(side == asking), np.flatnonzero(side == asked))
+        found, own_tied, own_edges = _one_way(
+            space, np.flatnonzero(side == asking), np.flatnonzero(side == asked)
+        )
+        tied += own_tied
+        edges += own_edges
         for name, per_query in found.items():
             detail[f"per_query/{name}_{way}"] = space.per_query(per_query)
             values[f"{name}_{way}"] = mean_of_queries(detail[f"per_query/{name}_{way}"])
+    detail["count/tied_cross_queries"], detail["count/edge_cross_distances"] = tied, edges
     return values, detail
 
 
@@ -102,23 +110,25 @@ def _sides(space: Space, modality: np.ndarray) -> np.ndarray:
     return modality[space.order]
 
 
-def _one_way(space: Space, asking: np.ndarray, asked: np.ndarray) -> dict[str, np.ndarray]:
-    # Equally near items rank by their place in the input, so the gallery's columns are numbered by it.
-    index = torch.from_numpy(np.argsort(np.argsort(space.order[asked]))).to(space.rows.device)
-    by_index = space.codes[asked][np.argsort(space.order[asked])]
+def _one_way(space: Space, asking: np.ndarray, asked: np.ndarray) -> tuple[dict[str, np.ndarray], int, int]:
+    """The values per query, how many queries have ties that matter, and the distances at edges of buckets."""
+    codes = space.codes[asked]
     found = {name: np.full(len(space), NULL) for name in ("map", *(f"recall_at_{k}" for k in RECALLS))}
-    relevant = np.bincount(space.codes[asked], minlength=len(space.labels))[space.codes[asking]]
-    ranks = np.arange(1, len(asked) + 1)
-    gallery = Gallery.of(space.rows[asked])
-    for part, squared in gallery.tables(space.rows[asking]):
-        hits = by_index[ordered(squared, len(asked), index).cpu().numpy()] == space.codes[asking[part], None]
-        precision = np.cumsum(hits, axis=1, dtype=np.int32) * hits / ranks
-        found["map"][asking[part]] = precision.sum(1) / np.maximum(relevant[part], 1)
+    relevant = np.bincount(codes, minlength=len(space.labels))[space.codes[asking]]
+    tied = edges = 0
+    for part, squared in Gallery.of(space.rows[asked]).tables(space.rows[asking]):
+        queries = asking[part]
+        nearest = ranked(squared, len(asked))
+        hits = codes[nearest.columns] == space.codes[queries, None]
+        ranking = ties.Ranking.of(hits, nearest.tied)
+        found["map"][queries] = ties.average_precision(ranking, relevant[part])
         for k in RECALLS:
-            found[f"recall_at_{k}"][asking[part]] = hits[:, :k].any(1)
+            found[f"recall_at_{k}"][queries] = ties.recall(ranking, k)
+        tied += len(np.unique(ranking.row))
+        edges += nearest.edges
     for per_query in found.values():
         per_query[asking[relevant == 0]] = NULL
-    return found
+    return found, tied, edges
 
 
 @register(

@@ -1,16 +1,18 @@
-"""Distances of all pairs in chunks, and exact nearest neighbours in one defined order.
+"""Distances of all pairs in chunks, exact nearest neighbours, and which of them are equally near.
 
-The order is by distance, equal distances by row index. Every measure that ranks uses this file, so that
-ties are broken the same way everywhere. Distances are computed in float64 from L2-normalised rows, which
-leaves an error near 1e-16 where float32 leaves 1e-7 and would shuffle the neighbours of collapsed
-embeddings. What is equal is defined, not left to rounding:
+Every measure that ranks uses this file, so that what is tied is the same everywhere. Distances are computed
+in float64 from L2-normalised rows, which leaves an error near 1e-15 where float32 leaves 1e-7. What is equal
+is defined, not left to rounding:
 
+- two items tie for a query if their squared distances fall into one bucket: they are rounded to the nearest
+  multiple of 4·2⁻²⁰ (3.8e-6), so that exact values such as 0, 1 and 2 lie in the middle of a bucket;
 - bitwise equal gallery rows are at bitwise equal distances of every query;
 - squared distances below 1e-13 (distances below 3e-7, five units in the last place of float32 inputs) are 0;
-- squared distances are compared to 32 bits of mantissa (relative 2e-10).
+- a squared distance within 2⁻⁴⁰ (9e-13) of a bucket's edge could fall on either side on another processor;
+  such distances are counted.
 
-The order is made by sorting one int64 per pair: the bits of the squared distance (which order as the
-non-negative number does) with the lowest 20 replaced by the row index.
+The order is made by sorting one int64 per pair: the squared distance in fixed point, its bucket in the
+highest bits, with the number of the column in the lowest 20.
 """
 
 from __future__ import annotations
@@ -31,6 +33,15 @@ CHUNK_PAIRS = 2_000_000
 
 FEW = 256
 """Sorting up to so many columns is quicker than first parting off the nearest."""
+
+TIE_BITS = 20
+"""Squared distances, 4 at most, are rounded to so many bits below 4."""
+
+STEP = 4.0 / 2**TIE_BITS
+"""Width of a bucket of equal squared distances."""
+
+BUCKET = 62 - TIE_BITS
+"""The bit of a key at which the number of its bucket begins."""
 
 INDEX_BITS = 20
 LARGEST = np.iinfo(np.int64).max
@@ -101,29 +112,71 @@ def _odd(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(-(2**62), 2**62, count) * 2 + 1
 
 
-def ordered(squared: Tensor, count: int, index: Tensor, own: Tensor | None = None) -> Tensor:
-    """The ``count`` nearest gallery rows of each query, nearest first, equally near ones by index.
+@dataclass(frozen=True)
+class Ranked:
+    """The K nearest columns of each query, nearest first.
+
+    ``columns`` (Q, K); ``tied`` (Q, K) whether the item at a place ties with the next one, which may be the
+    first beyond the K; ``edges``: how many of the K·Q distances lie within rounding error of a bucket's edge.
+    """
+
+    columns: np.ndarray
+    tied: np.ndarray
+    edges: int
+
+
+def ranked(squared: Tensor, count: int, own: Tensor | None = None) -> Ranked:
+    """Rank the ``count`` nearest gallery rows of each query.
 
     Args:
-        squared: (Q, G) squared distances ≥ 0 in float64.
+        squared: (Q, G) squared distances, 0 to 4, in float64.
         count: how many, at most G, or G - 1 with ``own``.
-        index: (G,) the index of each column: unique, in 0..G-1, and what is returned.
         own: (Q,) the column of each query itself, which is left out.
-
-    Returns:
-        (Q, count) int64 indices.
     """
-    low = (1 << max(INDEX_BITS, (squared.shape[1] - 1).bit_length())) - 1
-    keys = squared.view(torch.int64) & ~low
-    keys |= index
+    columns = squared.shape[1]
+    shift = _index_bits(columns)
+    # One more than wanted, to see whether the last wanted one is tied.
+    further = min(count + 1, columns - (own is not None))
+    keys = _fixed_point(squared, shift)
+    keys |= torch.arange(columns, device=keys.device)
     if own is not None:
         keys.scatter_(1, own[:, None], LARGEST)
     if keys.device.type != "cpu":
-        return keys.topk(count, dim=1, largest=False, sorted=True).values & low
-    table = keys.numpy()
-    if table.shape[1] > FEW:
-        table = _nearest(table, count)
-    return torch.from_numpy(np.sort(table, axis=1)[:, :count] & low)
+        table = keys.topk(further, dim=1, largest=False, sorted=True).values.cpu().numpy()
+    else:
+        table = keys.numpy()
+        if columns > FEW:
+            table = _nearest(table, further)
+        table = np.sort(table, axis=1)[:, :further]
+    tied = np.zeros((len(table), count), bool)
+    np.less(table[:, 1:] ^ table[:, :-1], 1 << BUCKET, out=tied[:, : further - 1])
+    table = table[:, :count]
+    # The first and the last step of a bucket are next to its edges.
+    edges = int(np.count_nonzero((table + (1 << shift)) & ((1 << BUCKET) - 1) < 2 << shift))
+    return Ranked(table & ((1 << shift) - 1), tied, edges)
+
+
+def tied_with(squared: Tensor, columns: np.ndarray, own: Tensor | None = None) -> np.ndarray:
+    """(Q, G) which items tie with the one in column ``columns`` (Q,), itself among them, ``own`` (Q,) not."""
+    shift = _index_bits(squared.shape[1])
+    buckets = _fixed_point(squared, shift) >> BUCKET
+    same = buckets == buckets.gather(1, torch.from_numpy(columns).to(buckets.device)[:, None])
+    if own is not None:
+        same.scatter_(1, own[:, None], False)
+    return same.cpu().numpy()
+
+
+def _index_bits(columns: int) -> int:
+    return max(INDEX_BITS, (columns - 1).bit_length())
+
+
+def _fixed_point(squared: Tensor, shift: int) -> Tensor:
+    """(Q, G) int64: squared distance plus half a bucket, in units of 2^(shift - 60), then ``shift`` zeros.
+
+    Adding a power of two whose last bit has that weight rounds to it and leaves the digits as the mantissa;
+    the exponent is shifted out.
+    """
+    return (squared + (2.0 ** (shift - 8) + STEP / 2)).view(torch.int64).bitwise_left_shift_(shift)
 
 
 def _nearest(keys: np.ndarray, count: int) -> np.ndarray:

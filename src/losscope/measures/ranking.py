@@ -1,7 +1,8 @@
 """Retrieval measures: how well a query's nearest neighbours are of its class.
 
 Sources: Recall@k, Jégou et al. 2011 and Oh Song et al. 2016; R-precision and MAP@R, Musgrave, Belongie and
-Lim 2020, "A Metric Learning Reality Check", section 3.2; hubness, Radovanović et al. 2010.
+Lim 2020, "A Metric Learning Reality Check", section 3.2; hubness, Radovanović et al. 2010. Equally near
+items: ``losscope.measures.ties``.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import torch
 from torch import Tensor
 
 from losscope.core.registry import register
-from losscope.measures.neighbours import Gallery, ordered, unit
-from losscope.measures.space import NULL, Measurement, Space, Stream, measured
+from losscope.measures import ties
+from losscope.measures.neighbours import Gallery, Ranked, ranked, tied_with, unit
+from losscope.measures.space import NULL, Chunk, Measurement, Space, Stream, measured
+from losscope.measures.ties import Ranking
 
 RECALLS = (1, 5, 10)
 DEEP = ("r_precision", "map_at_r")
@@ -102,52 +105,105 @@ def retrieval(
     """Leave-one-out retrieval: every item is a query, all others the gallery.
 
     R of a query is the number of other items of its class; a query with R = 0 is left out of every mean, is
-    NaN in the per-query detail, and counted in ``count/lone_queries``. Equally near items are ranked by
-    row index (see ``losscope.measures.neighbours``).
+    NaN in the per-query detail, and counted in ``count/lone_queries``. Every value but hubness is its mean
+    over all orders of equally near items; ``count/tied_queries`` says for how many queries that mattered, and
+    ``count/edge_distances`` how many of the ranked distances, within rounding error, could have been tied to
+    others or not (see ``losscope.measures.neighbours``).
 
     ``recall_at_k``: share of queries with an item of their class among the k nearest; ``r_precision``: share
     of the R nearest that are of the class; ``map_at_r``: mean over ranks j ≤ R of the precision at j where
     the item at j is of the class, 0 elsewhere; ``hubness``: skewness over all items of how often one is among
-    the 10 nearest of the others; ``fine_recall_at_1`` (with ``fine_labels``, (N,)): Recall@1 where an item
-    counts if it has the query's label and its fine label. R-precision and MAP@R, which sort R neighbours, are
-    left out where ``wanted`` names neither.
+    the 10 nearest of the others (items tied for the last of the 10 places share them evenly);
+    ``fine_recall_at_1`` (with ``fine_labels``, (N,)): Recall@1 where an item counts if it has the
+    query's label and its fine label. R-precision and MAP@R, which sort R neighbours, are left out where
+    ``wanted`` names neither.
     """
     count = len(space)
     classes = in_input_order(space, space.codes)
     relevant = space.sizes[space.codes] - 1
     deep = wanted is None or not wanted.isdisjoint(DEEP)
     depth = min(count - 1, max(int(relevant.max()) if deep else 0, OCCURRENCE))
-    fine = None if fine_labels is None else fine_classes(classes, fine_labels)
+    fine = None if fine_labels is None else fine_classes(classes, fine_labels)[space.order]
     found = {f"recall_at_{k}": np.full(count, NULL) for k in RECALLS}
     found |= {name: np.full(count, NULL) for name in DEEP if deep}
-    nearest_one = np.zeros(count, np.int64)
-    occurrences = np.zeros(count, np.int64)
-    index = torch.from_numpy(space.order).to(space.rows.device)
+    found |= {"fine_recall_at_1": np.full(count, NULL)} if fine is not None else {}
+    occurrences, tied, edges = np.zeros(count), 0, 0
     while (chunk := (yield)) is not None:
         rows = slice(chunk.start, chunk.stop)
         if depth < 1:
             continue
-        own = torch.arange(chunk.start, chunk.stop, device=index.device)
-        nearest = ordered(chunk.squared, depth, index, own).cpu().numpy()
-        hits = classes[nearest] == space.codes[rows, None]
-        occurrences += np.bincount(nearest[:, :OCCURRENCE].ravel(), minlength=count)
-        nearest_one[rows] = nearest[:, 0]
+        own = torch.arange(chunk.start, chunk.stop, device=chunk.squared.device)
+        nearest = ranked(chunk.squared, depth, own)
+        ranking = _ranking(nearest, chunk.squared, own, space.codes, space.codes[rows])
+        places = np.maximum(relevant[rows], RECALLS[-1]) if deep else np.full(len(own), RECALLS[-1])
+        tied += len(np.unique(ranking.row[ranking.start < places[ranking.row]]))
+        edges += nearest.edges
+        occurrences += _occurrences(nearest, chunk.squared, own)
         for k in RECALLS:
-            found[f"recall_at_{k}"][rows] = hits[:, :k].any(1)
+            found[f"recall_at_{k}"][rows] = ties.recall(ranking, k)
         if deep:
-            found["r_precision"][rows], found["map_at_r"][rows] = precisions_at_r(hits, relevant[rows])
+            found["r_precision"][rows] = ties.precision_at_r(ranking, relevant[rows])
+            found["map_at_r"][rows] = ties.average_precision(ranking, relevant[rows], relevant[rows])
+        if fine is not None:
+            found["fine_recall_at_1"][rows] = _share_at_1(nearest, chunk, own, fine)
     detail = {}
     for name, per_query in found.items():
-        per_query[relevant == 0] = NULL
+        alone = relevant == 0 if fine is None or name != "fine_recall_at_1" else others_of_class(fine) == 0
+        per_query[alone] = NULL
         detail[f"per_query/{name}"] = space.per_query(per_query)
     values = {name: mean_of_queries(detail[f"per_query/{name}"]) for name in found}
     values["hubness"] = skewness(occurrences) if depth > 0 else NULL
-    if fine is not None:
-        detail["per_query/fine_recall_at_1"] = _fine_recall(space.per_query(nearest_one), fine)
-        values["fine_recall_at_1"] = mean_of_queries(detail["per_query/fine_recall_at_1"])
     detail["per_query/label"] = space.labels[classes].astype(np.int64)
     detail["count/lone_queries"] = np.array([(relevant == 0).sum()])
+    detail["count/tied_queries"] = np.array([tied])
+    detail["count/edge_distances"] = np.array([edges])
     return values, detail
+
+
+def _ranking(
+    nearest: Ranked, squared: Tensor, own: Tensor | None, codes: np.ndarray, asking: np.ndarray
+) -> Ranking:
+    """Which neighbours are of the queries' classes ``asking`` (Q,), where ``codes`` (G,) are the columns'."""
+
+    def beyond(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        group = _tied_at(nearest, rows, -1, squared, own)
+        return group.sum(1), (group & (codes == asking[rows, None])).sum(1)
+
+    return Ranking.of(codes[nearest.columns] == asking[:, None], nearest.tied, beyond)
+
+
+def _tied_at(
+    nearest: Ranked, rows: np.ndarray, place: int, squared: Tensor, own: Tensor | None
+) -> np.ndarray:
+    """(T, G) the items that tie, for each of the ``rows`` (T,), with the one at that place."""
+    index = torch.from_numpy(rows).to(squared.device)
+    columns = np.ascontiguousarray(nearest.columns[rows, place])
+    return tied_with(squared[index], columns, None if own is None else own[index])
+
+
+def _occurrences(nearest: Ranked, squared: Tensor, own: Tensor) -> np.ndarray:
+    """(G,) how often each item is among the ``OCCURRENCE`` nearest; items tied at the last place share it."""
+    columns, total = nearest.columns[:, :OCCURRENCE], squared.shape[1]
+    counts = np.bincount(columns.ravel(), minlength=total).astype(np.float64)
+    # With fewer columns all of them are among the nearest.
+    across = np.flatnonzero(nearest.tied[:, OCCURRENCE - 1 :][:, :1])
+    if len(across):
+        group = _tied_at(nearest, across, OCCURRENCE - 1, squared, own)
+        inside = np.take_along_axis(group, columns[across], axis=1)
+        counts -= np.bincount(columns[across][inside], minlength=total)
+        counts += (inside.sum(1) / group.sum(1)) @ group
+    return counts
+
+
+def _share_at_1(nearest: Ranked, chunk: Chunk, own: Tensor, fine: np.ndarray) -> np.ndarray:
+    """(Q,) the share of the nearest items, one or several, that have the query's fine class."""
+    asking = fine[chunk.start : chunk.stop, None]
+    found = (fine[nearest.columns[:, :1]] == asking)[:, 0].astype(np.float64)
+    rows = np.flatnonzero(nearest.tied[:, 0])
+    if len(rows):
+        group = _tied_at(nearest, rows, 0, chunk.squared, own)
+        found[rows] = (group & (fine == asking[rows])).sum(1) / group.sum(1)
+    return found
 
 
 def in_input_order(space: Space, codes: np.ndarray) -> np.ndarray:
@@ -161,12 +217,6 @@ def fine_classes(classes: np.ndarray, fine_labels: np.ndarray) -> np.ndarray:
     return np.unique(classes.astype(np.int64) * (int(fine.max()) + 1) + fine, return_inverse=True)[1]
 
 
-def _fine_recall(nearest: np.ndarray, fine: np.ndarray) -> np.ndarray:
-    recall = (fine[nearest] == fine).astype(np.float64)
-    recall[others_of_class(fine) == 0] = NULL
-    return recall
-
-
 def mean_of_queries(values: np.ndarray) -> float:
     """The mean over the queries that count, NaN if none does."""
     counted = values[~np.isnan(values)]
@@ -174,35 +224,20 @@ def mean_of_queries(values: np.ndarray) -> float:
 
 
 def skewness(counts: np.ndarray) -> float:
-    """Third standardised moment, dividing by n; NaN where all are equal.
+    """Third standardised moment, dividing by n; NaN where all are equal but for rounding.
 
     >>> round(skewness(np.array([0, 0, 0, 4])), 4)
     1.1547
     """
     centred = counts - counts.mean()
     spread = np.sqrt((centred**2).mean())
-    return float((centred**3).mean() / spread**3) if spread > 0 else NULL
+    return float((centred**3).mean() / spread**3) if spread > 1e-9 * abs(counts.mean()) else NULL
 
 
 def others_of_class(classes: np.ndarray) -> np.ndarray:
     """(N,) how many other items share each item's class: R of leave-one-out retrieval."""
     _, group, sizes = np.unique(classes, return_inverse=True, return_counts=True)
     return sizes[group] - 1
-
-
-def precisions_at_r(hits: np.ndarray, relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """R-precision and MAP@R of each query, 0 where R is 0.
-
-    Args:
-        hits: (Q, K) whether the neighbour at each rank is of the query's class, K ≥ max R.
-        relevant: (Q,) R of each query.
-    """
-    deepest = int(relevant.max(initial=0))
-    ranks = np.arange(1, deepest + 1)
-    counted = hits[:, :deepest] & (ranks <= relevant[:, None])
-    so_far = np.cumsum(counted, axis=1, dtype=np.int32)
-    some = np.maximum(relevant, 1)
-    return counted.sum(1) / some, (so_far * counted / ranks).sum(1) / some
 
 
 def map_at_r_fast(embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -239,15 +274,14 @@ def _maps_at_r(members: Tensor, classes: np.ndarray) -> np.ndarray:
     finite = points.sum((1, 2)).isfinite().tolist()
     if not all(finite):
         points.nan_to_num_()
-    tables = [Gallery.of(rows).squared_distances(rows) for rows in points]
-    squared = tables[0] if lead == 1 else torch.cat(tables)
-    index = torch.arange(count, device=squared.device)
-    nearest = ordered(squared, deepest, index, index.repeat(lead)).cpu().numpy().reshape(lead, count, deepest)
     scores = np.full(lead, NULL)
-    for member, (own, others) in enumerate(zip(classes, relevant, strict=True)):
-        if finite[member] and others.any():
-            hits = own[nearest[member]] == own[:, None]
-            scores[member] = precisions_at_r(hits, others)[1][others > 0].mean()
+    own = torch.arange(count, device=points.device)
+    for member, (rows, codes, others) in enumerate(zip(points, classes, relevant, strict=True)):
+        if not (finite[member] and others.any()):
+            continue
+        squared = Gallery.of(rows).squared_distances(rows)
+        ranking = _ranking(ranked(squared, int(others.max()), own), squared, own, codes, codes)
+        scores[member] = ties.average_precision(ranking, others, others)[others > 0].mean()
     return scores
 
 
