@@ -100,6 +100,25 @@ def test_a_diverged_run_is_final_and_a_failed_one_is_tried_again(tmp_path: Path)
     assert not (tmp_path / "damaged").exists()
 
 
+def test_a_failed_run_that_another_driver_writes_in_between_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = record()
+    failed.status, failed.reason = "failed", "MemoryError"
+    sync = store_module.sync_folder
+
+    def quicker(folder: Path) -> None:
+        sync(folder)
+        if folder.name.endswith(".part"):
+            monkeypatch.undo()
+            Store(tmp_path).add("abc", failed)
+
+    monkeypatch.setattr(store_module, "sync_folder", quicker)
+    store = Store(tmp_path)
+    store.add("abc", record())
+    assert store.get("abc").status == "complete"
+
+
 def test_the_first_stores_are_still_read(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.add("abc", record())

@@ -245,16 +245,25 @@ class Store:
                 part.mkdir()
                 self._fill(part, run_id, record)
                 sync_folder(part)
-                if target.exists():
-                    with locked(self.root / "runs"):
-                        self._put_away(run_id)
-                with contextlib.suppress(OSError):  # another driver was quicker
-                    os.rename(part, target)
-                sync_folder(target.parent)
+                self.put_in_place(run_id, part)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
-            if not target.is_dir():
-                raise OSError(errno.EACCES, "the run's folder could not be renamed into place")
+
+    def put_in_place(self, run_id: str, folder: Path) -> bool:
+        """Rename a whole run's folder into its place, and whether it was; one that is done stays.
+
+        Look and rename are under one lock: what another driver put there in between is judged too.
+        """
+        target = self.root / "runs" / run_id
+        with locked(self.root / "runs"):
+            if target.exists():
+                self._put_away(run_id)
+            with contextlib.suppress(OSError):  # one that is done stays in the way
+                os.rename(folder, target)
+            sync_folder(target.parent)
+        if not target.is_dir():
+            raise OSError(errno.EACCES, "the run's folder could not be renamed into place")
+        return not folder.exists()
 
     def _put_away(self, run_id: str) -> None:
         """Take a failed run's folder away, and keep a damaged one beside the store's runs.
