@@ -328,6 +328,38 @@ def test_runs_go_to_another_store_and_come_back_equal(tmp_path: Path) -> None:
         upkeep.export_runs(tmp_path / "a", tmp_path / "all.zip")
 
 
+def test_looks_go_with_an_archive_and_the_longer_history_stays(tmp_path: Path) -> None:
+    store = Store(tmp_path / "a")
+    store.add("abc", record())
+    store.write_json("studies/s/study.json", {"schema": 2, "runs": ["abc"], "losses": []})
+    store.write_text("studies/s/report.html", "<script>")
+    store.look("s", [0]), store.look("s", [0, 1])
+    upkeep.export_runs(tmp_path / "a", tmp_path / "two.zip", ["s"])
+    upkeep.import_runs(tmp_path / "b", tmp_path / "two.zip")
+    other = Store(tmp_path / "b")
+    assert [path.name for path in (tmp_path / "b" / "studies" / "s").iterdir()] == ["study.json"]
+    assert other.look("s", [0, 1, 2]) == 3
+    upkeep.import_runs(tmp_path / "b", tmp_path / "two.zip")
+    assert other.look("s", [0, 1, 2]) == 3
+    assert upkeep.check(tmp_path / "b").problems == ()
+
+
+def test_heads_and_studies_that_no_store_writes_are_refused(tmp_path: Path) -> None:
+    for number, (name, content) in enumerate(
+        {
+            "runs/x/run.json": '{"id": "x", "status": "complete"}',
+            "studies/s/study.json": "{",
+            "looks/s.json": '{"looks": 3}',
+        }.items()
+    ):
+        with zipfile.ZipFile(tmp_path / f"{number}.zip", "w") as file:
+            file.writestr("store.json", '{"schema": 1}')
+            file.writestr(name, content)
+        with pytest.raises(LosscopeError, match="is damaged"):
+            upkeep.import_runs(tmp_path / "b", tmp_path / f"{number}.zip")
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == ["runs", "store.json"]
+
+
 @pytest.mark.parametrize(
     "name", ["../evil", "/evil", "runs/../../evil", "runs/a/.hidden", "other/a/b", "runs\\a\\b"]
 )
