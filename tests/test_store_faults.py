@@ -307,6 +307,17 @@ def test_check_says_what_is_wrong_and_what_mends_it(tmp_path: Path) -> None:
     assert "1 of 3 runs" in found.problems[1].what and "losscope run" in found.problems[1].remedy
 
 
+@pytest.mark.parametrize(
+    "name", ["looks/s.json", "studies/s/budget.json", "speeds.json", "reproductions/p/result.json"]
+)
+def test_check_reads_the_files_beside_runs_and_studies(tmp_path: Path, name: str) -> None:
+    store = Store(tmp_path)
+    store.write_json(name, {"schema": 2, "looks": []})
+    assert upkeep.check(tmp_path).problems == ()
+    (tmp_path / name).write_text("{")
+    assert [problem.place for problem in upkeep.check(tmp_path).problems] == [str(tmp_path / name)]
+
+
 def test_runs_go_to_another_store_and_come_back_equal(tmp_path: Path) -> None:
     store = Store(tmp_path / "a")
     for seed in range(3):

@@ -61,6 +61,9 @@ def check(folder: str | Path) -> StoreCheck:
             run.arrays(), run.embeddings()
     for study in _studies(store):
         problems += _study_problems(store, study)
+    for name, remedy in _other_files(store):
+        with _reading(store.root / name, remedy, problems):
+            store.looks(Path(name).stem) if name.startswith("looks/") else store.read_json(name)
     problems += [
         StoreProblem(
             place=str(path),
@@ -82,12 +85,29 @@ def check(folder: str | Path) -> StoreCheck:
 def _reading(place: Path, remedy: str, problems: list[StoreProblem]) -> Iterator[None]:
     try:
         yield
-    except Damaged as error:
+    except LosscopeError as error:
         problems.append(StoreProblem(place=str(place), what=str(error), remedy=remedy))
 
 
 def _studies(store: Store) -> list[str]:
     return sorted(path.parent.name for path in (store.root / "studies").glob("*/study.json"))
+
+
+def _other_files(store: Store) -> list[tuple[str, str]]:
+    """The JSON files of a store beside its runs and studies' own, each with what mends it."""
+    again = "delete it: the next command that needs it makes it again"
+    counted = "take it from a copy of the store; if it is deleted, looks are counted from 1 again"
+    remedies = {
+        "speeds.json": again,
+        "studies/*/budget.json": again,
+        "reproductions/*/*.json": "run losscope reproduce again with this folder",
+        "looks/[!.]*.json": counted,
+    }
+    return [
+        (path.relative_to(store.root).as_posix(), remedy)
+        for pattern, remedy in remedies.items()
+        for path in sorted(store.root.glob(pattern))
+    ]
 
 
 def _study_problems(store: Store, study: str) -> list[StoreProblem]:
