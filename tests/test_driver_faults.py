@@ -195,6 +195,20 @@ def test_a_damaged_look_is_told_before_anything_is_trained(tmp_path: Path) -> No
     assert list((tmp_path / "a" / "runs").iterdir()) == []
 
 
+def test_a_damaged_study_is_passed_over_unless_it_is_the_one_asked_for(tmp_path: Path) -> None:
+    result = running.run(study(tmp_path / "a"))
+    other = tmp_path / "a" / "studies" / "other"
+    other.mkdir()
+    (other / "study.json").write_text("{")
+    found = load(tmp_path / "a")
+    assert found.study == result.study and any("passed over" in note for note in found.notes)
+    with pytest.raises(LosscopeError, match="is damaged"):
+        load(tmp_path / "a", "other")
+    shutil.rmtree(tmp_path / "a" / "studies" / str(result.study))
+    with pytest.raises(LosscopeError, match="is damaged"):
+        load(tmp_path / "a")
+
+
 def test_a_study_with_fewer_seeds_forgets_no_run(tmp_path: Path) -> None:
     wide = running.run(study(tmp_path / "a", seeds=3))
     narrow = running.run(study(tmp_path / "a", seeds=2))
