@@ -209,6 +209,14 @@ def test_a_damaged_study_is_passed_over_unless_it_is_the_one_asked_for(tmp_path:
         load(tmp_path / "a")
 
 
+def test_a_budget_of_another_version_is_chosen_again(tmp_path: Path) -> None:
+    result = running.run(study(tmp_path / "a", budget=60.0))
+    store, name = Store(tmp_path / "a"), f"studies/{result.study}/budget.json"
+    store.write_json(name, {"schema": 2, "epochs": 2, "rungs": []})
+    running.run(study(tmp_path / "a", budget=60.0))
+    assert set(store.read_json(name)) == {"epochs", "points", "seeds", "expected", "sentence"}
+
+
 def test_a_study_with_fewer_seeds_forgets_no_run(tmp_path: Path) -> None:
     wide = running.run(study(tmp_path / "a", seeds=3))
     narrow = running.run(study(tmp_path / "a", seeds=2))
