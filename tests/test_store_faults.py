@@ -77,6 +77,11 @@ def test_a_damaged_run_is_set_aside_and_run_again(tmp_path: Path, name: str) -> 
     read_all(store)
 
 
+def test_the_key_of_the_checksum_is_refused() -> None:
+    with pytest.raises(ValueError, match="sha256"):
+        files.sealed({"sha256": "mine"})
+
+
 def test_an_altered_study_or_look_is_noticed(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write_json("studies/one/study.json", {"schema": 2, "margin": 0.25})
