@@ -183,6 +183,15 @@ def test_what_ended_processes_left_is_swept_and_what_others_write_is_not(tmp_pat
     assert not other.exists()
 
 
+def test_an_old_checkpoint_is_a_leftover_and_a_new_one_is_not(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    old, new = store.checkpoint("old"), store.checkpoint("new")
+    old.write_bytes(b"x"), new.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    assert upkeep.gc(tmp_path, yes=True) == [old]
+    assert new.exists() and not old.exists()
+
+
 class Disk:
     """What is on the disk after a power cut: synced content under synced names, and a draw of the rest."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -33,6 +34,8 @@ from losscope.run.store import SCHEMA, Store
 LARGEST = 2**34
 """Bytes that an archive may unpack to."""
 MOST_FILES = 2_000_000
+CHECKPOINT_AGE = 30 * 86_400.0
+"""Seconds after which the unfinished state of a group is a leftover."""
 
 
 def check(folder: str | Path) -> StoreCheck:
@@ -134,9 +137,14 @@ def _study_problems(store: Store, study: str) -> list[StoreProblem]:
 
 
 def leftovers(store: Store) -> list[Path]:
-    """What can go without loss: half-written files of ended processes, and damaged runs set aside."""
+    """What can go: half-written files of ended processes, damaged runs set aside, and old checkpoints.
+
+    A checkpoint is named by its group: where the group does not form again, nothing else removes it.
+    """
     damaged = store.root / "damaged"
-    return [*store.litter(), *(sorted(damaged.iterdir()) if damaged.is_dir() else ())]
+    old = time.time() - CHECKPOINT_AGE
+    kept = [path for path in sorted((store.root / "checkpoints").glob("*.pt")) if path.stat().st_mtime < old]
+    return [*store.litter(), *(sorted(damaged.iterdir()) if damaged.is_dir() else ()), *kept]
 
 
 def gc(folder: str | Path, *, yes: bool = False) -> list[Path]:
