@@ -11,6 +11,7 @@ import torch
 
 from losscope.core.spec import Study
 from losscope.data import Source, load
+from losscope.losses.foreign.state import load_plain_state, plain_state
 from losscope.run import files
 from losscope.run.store import Record
 from losscope.train import Population, checkpoints, train
@@ -172,6 +173,34 @@ def test_nothing_of_a_state_that_does_not_fit_is_taken_over(source: Source) -> N
         with pytest.raises((ValueError, KeyError, TypeError)):
             fresh.load(altered)  # type: ignore[arg-type]
         assert checkpoints.payload(fresh) == before
+
+
+def test_a_state_that_is_refused_half_way_starts_again_on_a_fresh_population(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = runs_of()
+    whole = train(runs, splits_of(source, runs))
+    path = tmp_path / "group.pt"
+    interrupted(source, runs, path, 2)
+    load_state = Population.load
+
+    def refuse(self: Population, state: dict[str, Any]) -> None:
+        load_state(self, state)
+        raise KeyError("tail")
+
+    monkeypatch.setattr(Population, "load", refuse)
+    records, seen = epochs_seen(source, runs, path)
+    assert seen == [1, 2, 3, 4] and numbers(records) == numbers(whole)
+    assert any("tail" in note and "started again" in note for note in records[0].provenance["notes"])
+
+
+def test_a_part_that_a_loss_made_while_it_trained_is_refused_before_anything_is_loaded() -> None:
+    made, fresh = torch.nn.Module(), torch.nn.Module()
+    made.count, made.tail = 3, torch.nn.BatchNorm1d(2)
+    fresh.count = 0
+    with pytest.raises(ValueError, match="made parts"):
+        load_plain_state(fresh, plain_state(made))
+    assert fresh.count == 0
 
 
 def test_a_disk_that_refuses_a_checkpoint_does_not_stop_the_training(

@@ -15,6 +15,7 @@ import pytest
 
 from losscope.comparing import load, running
 from losscope.core import registry
+from losscope.core.errors import LosscopeError
 from losscope.core.spec import Study
 from losscope.run import upkeep
 from losscope.run.store import Store
@@ -183,6 +184,37 @@ def test_a_damaged_file_of_a_study_is_written_again(tmp_path: Path, name: str) -
     assert [problem.place for problem in upkeep.check(tmp_path / "a").problems] == [str(file)]
     running.run(study(tmp_path / "a"))
     assert upkeep.check(tmp_path / "a").problems == ()
+
+
+def test_a_damaged_look_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    name = running.run(study(tmp_path / "a")).study
+    shutil.rmtree(tmp_path / "a" / "runs")
+    (tmp_path / "a" / "looks" / f"{name}.json").write_text("{")
+    with pytest.raises(LosscopeError, match="is damaged"):
+        running.run(study(tmp_path / "a"))
+    assert list((tmp_path / "a" / "runs").iterdir()) == []
+
+
+def test_a_damaged_study_is_passed_over_unless_it_is_the_one_asked_for(tmp_path: Path) -> None:
+    result = running.run(study(tmp_path / "a"))
+    other = tmp_path / "a" / "studies" / "other"
+    other.mkdir()
+    (other / "study.json").write_text("{")
+    found = load(tmp_path / "a")
+    assert found.study == result.study and any("passed over" in note for note in found.notes)
+    with pytest.raises(LosscopeError, match="is damaged"):
+        load(tmp_path / "a", "other")
+    shutil.rmtree(tmp_path / "a" / "studies" / str(result.study))
+    with pytest.raises(LosscopeError, match="is damaged"):
+        load(tmp_path / "a")
+
+
+def test_a_budget_of_another_version_is_chosen_again(tmp_path: Path) -> None:
+    result = running.run(study(tmp_path / "a", budget=60.0))
+    store, name = Store(tmp_path / "a"), f"studies/{result.study}/budget.json"
+    store.write_json(name, {"schema": 2, "epochs": 2, "rungs": []})
+    running.run(study(tmp_path / "a", budget=60.0))
+    assert set(store.read_json(name)) == {"epochs", "points", "seeds", "expected", "sentence"}
 
 
 def test_a_study_with_fewer_seeds_forgets_no_run(tmp_path: Path) -> None:

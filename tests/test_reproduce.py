@@ -318,6 +318,7 @@ def test_the_ledger_as_table_markdown_and_page(done):
     ):
         assert words in page
     assert Reproduction.from_json((folder / "result.json").read_text()) == result
+    assert '"sha256"' in (folder / "result.json").read_text(), "it is sealed"
     assert (out / "studies" / str(result.studies[0].study) / "report.html").is_file()
 
 

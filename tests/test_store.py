@@ -58,7 +58,8 @@ def test_a_run_that_is_there_is_kept_and_two_writers_do_no_harm(tmp_path):
     before = (tmp_path / "runs" / "abc" / "run.json").read_text()
     store.add("abc", record(1))
     assert (tmp_path / "runs" / "abc" / "run.json").read_text() == before
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["abc"]
+    assert [path.name for path in (tmp_path / "runs").glob("[!.]*")] == ["abc"]
+    assert not list((tmp_path / "runs").glob("*.part"))
 
 
 def test_a_half_written_run_is_absent(tmp_path):

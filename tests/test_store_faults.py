@@ -77,6 +77,11 @@ def test_a_damaged_run_is_set_aside_and_run_again(tmp_path: Path, name: str) -> 
     read_all(store)
 
 
+def test_the_key_of_the_checksum_is_refused() -> None:
+    with pytest.raises(ValueError, match="sha256"):
+        files.sealed({"sha256": "mine"})
+
+
 def test_an_altered_study_or_look_is_noticed(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write_json("studies/one/study.json", {"schema": 2, "margin": 0.25})
@@ -98,6 +103,25 @@ def test_a_diverged_run_is_final_and_a_failed_one_is_tried_again(tmp_path: Path)
     store.add("f", record(0))
     assert store.has("f") and store.get("f").failed is None
     assert not (tmp_path / "damaged").exists()
+
+
+def test_a_failed_run_that_another_driver_writes_in_between_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = record()
+    failed.status, failed.reason = "failed", "MemoryError"
+    sync = store_module.sync_folder
+
+    def quicker(folder: Path) -> None:
+        sync(folder)
+        if folder.name.endswith(".part"):
+            monkeypatch.undo()
+            Store(tmp_path).add("abc", failed)
+
+    monkeypatch.setattr(store_module, "sync_folder", quicker)
+    store = Store(tmp_path)
+    store.add("abc", record())
+    assert store.get("abc").status == "complete"
 
 
 def test_the_first_stores_are_still_read(tmp_path: Path) -> None:
@@ -157,6 +181,15 @@ def test_what_ended_processes_left_is_swept_and_what_others_write_is_not(tmp_pat
     os.utime(other, (0, 0))
     store.sweep()
     assert not other.exists()
+
+
+def test_an_old_checkpoint_is_a_leftover_and_a_new_one_is_not(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    old, new = store.checkpoint("old"), store.checkpoint("new")
+    old.write_bytes(b"x"), new.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    assert upkeep.gc(tmp_path, yes=True) == [old]
+    assert new.exists() and not old.exists()
 
 
 class Disk:
@@ -288,6 +321,17 @@ def test_check_says_what_is_wrong_and_what_mends_it(tmp_path: Path) -> None:
     assert "1 of 3 runs" in found.problems[1].what and "losscope run" in found.problems[1].remedy
 
 
+@pytest.mark.parametrize(
+    "name", ["looks/s.json", "studies/s/budget.json", "speeds.json", "reproductions/p/result.json"]
+)
+def test_check_reads_the_files_beside_runs_and_studies(tmp_path: Path, name: str) -> None:
+    store = Store(tmp_path)
+    store.write_json(name, {"schema": 2, "looks": []})
+    assert upkeep.check(tmp_path).problems == ()
+    (tmp_path / name).write_text("{")
+    assert [problem.place for problem in upkeep.check(tmp_path).problems] == [str(tmp_path / name)]
+
+
 def test_runs_go_to_another_store_and_come_back_equal(tmp_path: Path) -> None:
     store = Store(tmp_path / "a")
     for seed in range(3):
@@ -307,6 +351,38 @@ def test_runs_go_to_another_store_and_come_back_equal(tmp_path: Path) -> None:
         upkeep.export_runs(tmp_path / "a", tmp_path / "x.zip", ["x"])
     with pytest.raises(LosscopeError, match="there already"):
         upkeep.export_runs(tmp_path / "a", tmp_path / "all.zip")
+
+
+def test_looks_go_with_an_archive_and_the_longer_history_stays(tmp_path: Path) -> None:
+    store = Store(tmp_path / "a")
+    store.add("abc", record())
+    store.write_json("studies/s/study.json", {"schema": 2, "runs": ["abc"], "losses": []})
+    store.write_text("studies/s/report.html", "<script>")
+    store.look("s", [0]), store.look("s", [0, 1])
+    upkeep.export_runs(tmp_path / "a", tmp_path / "two.zip", ["s"])
+    upkeep.import_runs(tmp_path / "b", tmp_path / "two.zip")
+    other = Store(tmp_path / "b")
+    assert [path.name for path in (tmp_path / "b" / "studies" / "s").iterdir()] == ["study.json"]
+    assert other.look("s", [0, 1, 2]) == 3
+    upkeep.import_runs(tmp_path / "b", tmp_path / "two.zip")
+    assert other.look("s", [0, 1, 2]) == 3
+    assert upkeep.check(tmp_path / "b").problems == ()
+
+
+def test_heads_and_studies_that_no_store_writes_are_refused(tmp_path: Path) -> None:
+    for number, (name, content) in enumerate(
+        {
+            "runs/x/run.json": '{"id": "x", "status": "complete"}',
+            "studies/s/study.json": "{",
+            "looks/s.json": '{"looks": 3}',
+        }.items()
+    ):
+        with zipfile.ZipFile(tmp_path / f"{number}.zip", "w") as file:
+            file.writestr("store.json", '{"schema": 1}')
+            file.writestr(name, content)
+        with pytest.raises(LosscopeError, match="is damaged"):
+            upkeep.import_runs(tmp_path / "b", tmp_path / f"{number}.zip")
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == ["runs", "store.json"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from losscope import stats
 from losscope.comparing import tuning
 from losscope.core import wording
@@ -66,15 +68,15 @@ def fit(made: Plan, started: float) -> tuple[Plan, Cut]:
     given = made.study.given
     assert given.budget is not None
     name = f"studies/{made.name}/budget.json"
+    cut = None
     try:
         kept = made.store.read_json(name)
-    except Damaged:  # what fits is found again
-        kept = None
-    if kept is None:
+        cut = None if kept is None else Cut.model_validate(kept)
+    except (Damaged, ValidationError):  # altered, or of another version: what fits is found again
+        pass
+    if cut is None:
         cut = _choose(made, given.budget, given.budget - (time.monotonic() - started))
         made.store.write_json(name, cut.model_dump(mode="json"))
-    else:
-        cut = Cut.model_validate(kept)
     change = {"epochs": cut.epochs, "seeds": cut.seeds, "tune": bool(cut.points) and made.tunes}
     return made.changed(given.model_copy(update=change)), cut
 

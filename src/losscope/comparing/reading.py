@@ -38,8 +38,8 @@ def load(folder: str | Path, study: str | None = None) -> Result:
     Traceback (most recent call last):
     losscope.core.errors.LosscopeError: 'absent' holds no losscope runs (there is no store.json); ...
     """
-    store, name = _find(Path(folder), study)
-    return read(store, name)
+    store, name, notes = _find(Path(folder), study)
+    return read(store, name, notes)
 
 
 def report(folder: str | Path, study: str | None = None) -> Result:
@@ -55,8 +55,8 @@ def report(folder: str | Path, study: str | None = None) -> Result:
     return result
 
 
-def _find(path: Path, study: str | None) -> tuple[Store, str]:
-    """The store of a folder, and the study that is meant."""
+def _find(path: Path, study: str | None) -> tuple[Store, str, list[str]]:
+    """The store of a folder, the study that is meant, and a sentence for each that cannot be read."""
     if study is None and (path / "study.json").is_file() and path.parent.name == "studies":
         study, path = path.name, path.parent.parent
     store = Store(path, create=False)
@@ -68,13 +68,22 @@ def _find(path: Path, study: str | None) -> tuple[Store, str]:
     if study is not None:
         if study not in names:
             raise unknown("study", study, names)
-        return store, study
-    times = {name: (store.read_json(f"studies/{name}/study.json") or {}).get("time", 0.0) for name in names}
-    return store, max(names, key=lambda name: times[name])
+        return store, study, []
+    times: dict[str, float] = {}
+    damaged: list[LosscopeError] = []
+    for name in names:
+        try:
+            times[name] = (store.read_json(f"studies/{name}/study.json") or {}).get("time", 0.0)
+        except LosscopeError as error:
+            damaged.append(error)
+    if not times:
+        raise damaged[0]
+    notes = [f"A study that cannot be read was passed over: {error}." for error in damaged]
+    return store, max(times, key=lambda name: times[name]), notes
 
 
-def read(store: Store, name: str) -> Result:
-    """The result of a study from its store alone; imports no torch.
+def read(store: Store, name: str, notes: Sequence[str] = ()) -> Result:
+    """The result of a study from its store alone, with these notes added; imports no torch.
 
     Raises:
         LosscopeError: the store has no such study, or its files cannot be read.
@@ -82,6 +91,7 @@ def read(store: Store, name: str) -> Result:
     kept = StoredStudy.read(store, name)
     if kept is None:
         raise LosscopeError(f"the store {str(store.root)!r} has no study {name!r}")
+    kept = kept.model_copy(update={"notes": (*kept.notes, *notes)})
     try:
         return _read(store, name, kept)
     except LosscopeError as error:

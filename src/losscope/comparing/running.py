@@ -53,6 +53,7 @@ def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | Non
     """Run a study, what is stored already excepted, and return its result."""
     started = time.monotonic()
     made = plan(study, say)
+    made.store.looks(made.name)  # a damaged count is told before anything is trained
     if say:
         say(made.source.describe())
         for note in made.source.facts.notes:

@@ -165,7 +165,7 @@ def conclude(planned: Planned) -> Reproduction:
     name = f"reproductions/{paper.name}"
     planned.store.write_text(f"{name}/ledger.md", result.table("md"))
     planned.store.write_text(f"{name}/report.html", result.page())
-    planned.store.write_text(f"{name}/result.json", result.json_text())
+    planned.store.write_json(f"{name}/result.json", result.model_dump(mode="json"))
     return result
 
 

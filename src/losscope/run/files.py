@@ -150,7 +150,12 @@ def sealed(value: dict[str, Any]) -> bytes:
 
     >>> unsealed(sealed({"a": 1}), "here")
     {'a': 1}
+
+    Raises:
+        ValueError: the object has a key ``sha256``, which is the checksum's.
     """
+    if "sha256" in value:
+        raise ValueError("a sealed object has no key 'sha256' of its own: it is the checksum's")
     text = json.dumps(
         {**plain(value), "sha256": _BLANK.decode()}, indent=1, ensure_ascii=False, allow_nan=False
     )

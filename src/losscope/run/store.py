@@ -16,10 +16,10 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -42,36 +42,12 @@ from losscope.run.files import (
     unsealed,
     write_bytes,
 )
+from losscope.run.record import Record, Status, contents
 
 SCHEMA = 2
-TRACE_COLUMNS = ("split", "epoch", "name", "value")
-Status = Literal["complete", "diverged", "failed"]
 FINAL = ("complete", "diverged")
 """A run with one of these is done for good. One that ``failed``, by the machine's fault, is tried again."""
 AGAIN = "run the command that made it again: it is set aside and run again"
-
-
-@dataclass
-class Record:
-    """What one run yields.
-
-    ``status``: ``complete``; ``diverged``, where the numbers of the training left the finite ones;
-    ``failed``, where the machine or the code stopped it. ``measures``: split -> name -> number, NaN where a
-    value does not exist. ``trace``: rows (split, epoch, name, value). ``arrays``: name -> array, one entry
-    per class, query or epoch.
-    ``weights``: the trained parameters, ``epochs`` those after every epoch, (E, *shape).
-    """
-
-    run: Run
-    status: Status = "complete"
-    reason: str | None = None
-    measures: dict[str, dict[str, float]] = field(default_factory=dict)
-    trace: list[tuple[str, int, str, float]] = field(default_factory=list)
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    weights: dict[str, np.ndarray] | None = None
-    epochs: dict[str, np.ndarray] | None = None
-    embeddings: dict[str, np.ndarray] | None = None
-    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -230,7 +206,13 @@ class Store:
         """
         path = self.root / "runs" / run_id
         head = unsealed(read_bytes(path / "run.json"), repr(str(path / "run.json")))
-        if not isinstance(head, dict) or head.get("id") != run_id or head.get("status") is None:
+        if (
+            not isinstance(head, dict)
+            or head.get("id") != run_id
+            or head.get("status") not in ("complete", "diverged", "failed")
+            or type(head.get("schema")) is not int
+            or not isinstance(head.get("spec"), dict)
+        ):
             raise Damaged(f"{str(path / 'run.json')!r} is not the head of the run {run_id}; {AGAIN}")
         return Stored(path, head)
 
@@ -245,16 +227,25 @@ class Store:
                 part.mkdir()
                 self._fill(part, run_id, record)
                 sync_folder(part)
-                if target.exists():
-                    with locked(self.root / "runs"):
-                        self._put_away(run_id)
-                with contextlib.suppress(OSError):  # another driver was quicker
-                    os.rename(part, target)
-                sync_folder(target.parent)
+                self.put_in_place(run_id, part)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
-            if not target.is_dir():
-                raise OSError(errno.EACCES, "the run's folder could not be renamed into place")
+
+    def put_in_place(self, run_id: str, folder: Path) -> bool:
+        """Rename a whole run's folder into its place, and whether it was; one that is done stays.
+
+        Look and rename are under one lock: what another driver put there in between is judged too.
+        """
+        target = self.root / "runs" / run_id
+        with locked(self.root / "runs"):
+            if target.exists():
+                self._put_away(run_id)
+            with contextlib.suppress(OSError):  # one that is done stays in the way
+                os.rename(folder, target)
+            sync_folder(target.parent)
+        if not target.is_dir():
+            raise OSError(errno.EACCES, "the run's folder could not be renamed into place")
+        return not folder.exists()
 
     def _put_away(self, run_id: str) -> None:
         """Take a failed run's folder away, and keep a damaged one beside the store's runs.
@@ -282,7 +273,7 @@ class Store:
 
     def _fill(self, folder: Path, run_id: str, record: Record) -> None:
         files = {}
-        for name, content in _contents(record):
+        for name, content in contents(record):
             write_bytes(folder / name, content)
             files[name] = {"bytes": len(content), "sha256": digest(content)}
         head = {
@@ -388,47 +379,36 @@ class Store:
         Adding seeds after having looked is a further test of the same hypothesis
         (docs/definitions.md, "Looks").
         """
-        name = f"looks/{study}.json"
         with disk_errors(self.root), locked(self.root / "looks"):
-            found = self.read_json(name) or {"looks": []}
-            looks = found if isinstance(found, list) else found["looks"]  # a bare list is schema 1's
+            looks = self.looks(study)
             if not looks or looks[-1]["seeds"] != seeds:
                 looks.append({"seeds": seeds, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
-                self.write_json(name, {"schema": SCHEMA, "looks": looks})
+                self.write_json(f"looks/{study}.json", {"schema": SCHEMA, "looks": looks})
         return len(looks)
+
+    def looks(self, study: str) -> list[dict[str, Any]]:
+        """The looks at a study's results so far, each with its seeds and time; none is counted.
+
+        Raises:
+            Damaged: the file is not what was written.
+        """
+        found = self.read_json(f"looks/{study}.json")
+        looks = found.get("looks") if isinstance(found, dict) else found or []  # a bare list is schema 1's
+        if not isinstance(looks, list) or not all(isinstance(x, dict) and "seeds" in x for x in looks):
+            raise Damaged(f"'looks/{study}.json' in {str(self.root)!r} is not a list of looks")
+        return looks
+
+    def take_looks(self, study: str, looks: list[dict[str, Any]]) -> None:
+        """Take over the looks that another store counted at a study, where they are more than here."""
+        with disk_errors(self.root), locked(self.root / "looks"):
+            if len(looks) > len(self.looks(study)):
+                self.write_json(f"looks/{study}.json", {"schema": SCHEMA, "looks": looks})
 
     @contextlib.contextmanager
     def study_lock(self, study: str) -> Iterator[None]:
         """Hold a study's folder while its files are written: two drivers of a study write in turn."""
         with disk_errors(self.root), locked(self.root / "studies" / study):
             yield
-
-
-def _contents(record: Record) -> Iterator[tuple[str, bytes]]:
-    """The files of a record, each with its bytes."""
-    if record.trace:
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        columns = dict(zip(TRACE_COLUMNS, zip(*record.trace, strict=True), strict=True))
-        types = (pa.string(), pa.int32(), pa.string(), pa.float64())
-        table = pa.table(columns, schema=pa.schema(zip(TRACE_COLUMNS, types, strict=True)))
-        buffer = io.BytesIO()
-        parquet.write_table(table, buffer)
-        yield "trace.parquet", buffer.getvalue()
-    if record.arrays:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **record.arrays)  # type: ignore[arg-type]
-        yield "arrays.npz", buffer.getvalue()
-    if record.embeddings is not None:
-        buffer = io.BytesIO()
-        np.savez(buffer, **record.embeddings)  # type: ignore[arg-type]
-        yield "test.npz", buffer.getvalue()
-    for name, tensors in (("model", record.weights), ("epochs", record.epochs)):
-        if tensors is not None:
-            from safetensors.numpy import save
-
-            yield f"{name}.safetensors", save(tensors)
 
 
 __all__ = ["SCHEMA", "Damaged", "Record", "Store", "Stored", "plain"]

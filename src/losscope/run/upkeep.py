@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,12 +19,23 @@ from typing import Any
 
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.results import StoreCheck, StoreProblem
-from losscope.run.files import Damaged, disk_errors, make_folder, read_bytes, temporary, unsealed
+from losscope.run.files import (
+    Damaged,
+    disk_errors,
+    locked,
+    make_folder,
+    read_bytes,
+    sync_folder,
+    temporary,
+    unsealed,
+)
 from losscope.run.store import SCHEMA, Store
 
 LARGEST = 2**34
 """Bytes that an archive may unpack to."""
 MOST_FILES = 2_000_000
+CHECKPOINT_AGE = 30 * 86_400.0
+"""Seconds after which the unfinished state of a group is a leftover."""
 
 
 def check(folder: str | Path) -> StoreCheck:
@@ -52,6 +64,9 @@ def check(folder: str | Path) -> StoreCheck:
             run.arrays(), run.embeddings()
     for study in _studies(store):
         problems += _study_problems(store, study)
+    for name, remedy in _other_files(store):
+        with _reading(store.root / name, remedy, problems):
+            store.looks(Path(name).stem) if name.startswith("looks/") else store.read_json(name)
     problems += [
         StoreProblem(
             place=str(path),
@@ -73,12 +88,29 @@ def check(folder: str | Path) -> StoreCheck:
 def _reading(place: Path, remedy: str, problems: list[StoreProblem]) -> Iterator[None]:
     try:
         yield
-    except Damaged as error:
+    except LosscopeError as error:
         problems.append(StoreProblem(place=str(place), what=str(error), remedy=remedy))
 
 
 def _studies(store: Store) -> list[str]:
     return sorted(path.parent.name for path in (store.root / "studies").glob("*/study.json"))
+
+
+def _other_files(store: Store) -> list[tuple[str, str]]:
+    """The JSON files of a store beside its runs and studies' own, each with what mends it."""
+    again = "delete it: the next command that needs it makes it again"
+    counted = "take it from a copy of the store; if it is deleted, looks are counted from 1 again"
+    remedies = {
+        "speeds.json": again,
+        "studies/*/budget.json": again,
+        "reproductions/*/*.json": "run losscope reproduce again with this folder",
+        "looks/[!.]*.json": counted,
+    }
+    return [
+        (path.relative_to(store.root).as_posix(), remedy)
+        for pattern, remedy in remedies.items()
+        for path in sorted(store.root.glob(pattern))
+    ]
 
 
 def _study_problems(store: Store, study: str) -> list[StoreProblem]:
@@ -105,9 +137,14 @@ def _study_problems(store: Store, study: str) -> list[StoreProblem]:
 
 
 def leftovers(store: Store) -> list[Path]:
-    """What can go without loss: half-written files of ended processes, and damaged runs set aside."""
+    """What can go: half-written files of ended processes, damaged runs set aside, and old checkpoints.
+
+    A checkpoint is named by its group: where the group does not form again, nothing else removes it.
+    """
     damaged = store.root / "damaged"
-    return [*store.litter(), *(sorted(damaged.iterdir()) if damaged.is_dir() else ())]
+    old = time.time() - CHECKPOINT_AGE
+    kept = [path for path in sorted((store.root / "checkpoints").glob("*.pt")) if path.stat().st_mtime < old]
+    return [*store.litter(), *(sorted(damaged.iterdir()) if damaged.is_dir() else ()), *kept]
 
 
 def gc(folder: str | Path, *, yes: bool = False) -> list[Path]:
@@ -144,7 +181,10 @@ def export_runs(folder: str | Path, archive: str | Path, studies: Iterable[str] 
     runs = store.many(dict.fromkeys(ids))
     for run in runs:
         run.check()
-    part = archive.with_name(f".{archive.name}.{os.getpid()}.part")
+    looks = sorted((store.root / "looks").glob("[!.]*.json"))
+    if list(studies):
+        looks = [path for path in looks if path.stem in chosen]
+    part = temporary(archive)
     with disk_errors(archive.parent):
         try:
             with zipfile.ZipFile(part, "x", zipfile.ZIP_STORED) as file:
@@ -152,6 +192,7 @@ def export_runs(folder: str | Path, archive: str | Path, studies: Iterable[str] 
                     store.root / "store.json",
                     *(run.path for run in runs),
                     *(store.root / "studies" / name for name in chosen),
+                    *looks,
                 ]:
                     for member in sorted(path.iterdir()) if path.is_dir() else [path]:
                         if member.is_file() and not member.name.startswith("."):
@@ -185,24 +226,36 @@ def import_runs(folder: str | Path, archive: str | Path) -> tuple[int, int]:
             other = Store(beside, create=False)
             for path in sorted((beside / "runs").glob("*")):
                 other.get(path.name).check()
+            for path in sorted((beside / "studies").glob("*")):
+                if not isinstance(other.read_json(f"studies/{path.name}/study.json"), dict):
+                    raise Damaged(f"the study {path.name!r} has no study.json that can be read")
+            looks = {path.stem: other.looks(path.stem) for path in sorted((beside / "looks").glob("*.json"))}
         except Damaged as error:
             raise LosscopeError(f"the archive {str(archive)!r} is damaged: {error}") from None
         taken = there = 0
         with disk_errors(store.root):
             for path in sorted((beside / "runs").glob("*")):
-                if store.has(path.name):
-                    there += 1
-                else:
-                    store.set_damaged_aside([path.name])
-                    store.discard(path.name)
-                    os.rename(path, store.root / "runs" / path.name)
-                    taken += 1
+                sync_folder(path)
+                put = store.put_in_place(path.name, path)
+                taken, there = taken + put, there + (not put)
             for path in sorted((beside / "studies").glob("*")):
-                target = store.root / "studies" / path.name
-                if not target.exists():
-                    make_folder(target.parent)
-                    os.rename(path, target)
+                (path / "report.html").unlink(missing_ok=True)  # a page can hold anything; report makes it
+                sync_folder(path)
+                _take_study(store, path)
+            for name, history in looks.items():
+                store.take_looks(name, history)
     return taken, there
+
+
+def _take_study(store: Store, folder: Path) -> None:
+    """Move a study's folder into the store, unless the store has the study."""
+    target = store.root / "studies" / folder.name
+    make_folder(target.parent)
+    with locked(store.root / "studies"):
+        if not target.exists():
+            with contextlib.suppress(OSError):  # a driver made it this moment
+                os.rename(folder, target)
+            sync_folder(target.parent)
 
 
 @contextlib.contextmanager
@@ -229,8 +282,10 @@ def _unpack(archive: Path, target: Path) -> None:
             )
             for member in members:
                 place = PurePosixPath(member.filename)
-                good = place.parts == ("store.json",) or (
-                    len(place.parts) == 3 and place.parts[0] in ("runs", "studies")
+                good = (
+                    place.parts == ("store.json",)
+                    or (len(place.parts) == 3 and place.parts[0] in ("runs", "studies"))
+                    or (len(place.parts) == 2 and place.parts[0] == "looks" and place.suffix == ".json")
                 )
                 require(
                     good
@@ -250,6 +305,8 @@ def _unpack(archive: Path, target: Path) -> None:
                         left -= len(block)
                         require(left >= 0, f"{member.filename!r} in {str(archive)!r} is longer than it says")
                         sink.write(block)
+                    sink.flush()
+                    os.fsync(sink.fileno())
     except LosscopeError:
         raise
     except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:

@@ -30,6 +30,10 @@ SHARE = 50
 """And at least so many times as long as taking the last one took."""
 
 
+class HalfLoaded(Exception):
+    """A state was refused while it was taken over: the population must be made again."""
+
+
 class Resumable(Protocol):
     """What is kept of a population, and what it is known by."""
 
@@ -104,7 +108,11 @@ def payload(population: Resumable) -> bytes:
 
 
 def resume(population: Resumable, path: Path) -> None:
-    """Go on from a kept state, if there is one that can be used; one that cannot is removed and noted."""
+    """Go on from a kept state, if there is one that can be used; one that cannot is removed and noted.
+
+    Raises:
+        HalfLoaded: it was refused when a part of it was taken over already.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -121,9 +129,17 @@ def resume(population: Resumable, path: Path) -> None:
         check(population.state(), state, population.runs[0].protocol.epochs)
     except Exception as error:  # whatever a damaged file makes a reader raise
         path.unlink(missing_ok=True)
-        population.note(f"An unfinished state could not be used ({error}): training started again.")
+        population.note(_unused(error))
         return
-    population.load(state)
+    try:
+        population.load(state)
+    except Exception as error:  # a loss of another library, whose parts are its own
+        path.unlink(missing_ok=True)
+        raise HalfLoaded(_unused(error)) from None
+
+
+def _unused(error: Exception) -> str:
+    return f"An unfinished state could not be used ({error}): training started again."
 
 
 def _header(population: Resumable, path: Path, kept: bytes) -> bytes:

@@ -213,7 +213,12 @@ def train(
     if len(equal) > 1:
         return _apart(equal, runs, splits, checkpoint, progress, device=device, keep=keep)
     population = Population(list(runs), list(splits), where, keep)
-    kept = checkpoints.Checkpoint(population, checkpoint)
+    try:
+        kept = checkpoints.Checkpoint(population, checkpoint)
+    except checkpoints.HalfLoaded as refused:
+        population = Population(list(runs), list(splits), where, keep)
+        population.note(str(refused))
+        kept = checkpoints.Checkpoint(population, checkpoint)
     try:
         while population.epoch < population.protocol.epochs:
             population.run_epoch()

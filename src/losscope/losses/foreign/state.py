@@ -27,8 +27,15 @@ def plain_state(module: nn.Module) -> dict[str, Any]:
 
 
 def load_plain_state(module: nn.Module, kept: dict[str, Any]) -> None:
-    """Go on from what ``plain_state`` kept."""
+    """Go on from what ``plain_state`` kept.
+
+    Raises:
+        ValueError: it holds a part that the module has not, such as one made while it trained.
+    """
     parts = dict(module.named_modules())
+    for key in kept:
+        if key.rsplit("/", 2)[0] not in parts:
+            raise ValueError("it does not fit: the loss made parts while it trained")
     for key, value in kept.items():
         path, kind, name = key.rsplit("/", 2)
         part = parts[path]

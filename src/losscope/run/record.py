@@ -1,0 +1,65 @@
+"""What one run yields, and the files that it is kept in. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from losscope.core.spec import Run
+
+TRACE_COLUMNS = ("split", "epoch", "name", "value")
+Status = Literal["complete", "diverged", "failed"]
+
+
+@dataclass
+class Record:
+    """What one run yields.
+
+    ``status``: ``complete``; ``diverged``, where the numbers of the training left the finite ones;
+    ``failed``, where the machine or the code stopped it. ``measures``: split -> name -> number, NaN where a
+    value does not exist. ``trace``: rows (split, epoch, name, value). ``arrays``: name -> array, one entry
+    per class, query or epoch.
+    ``weights``: the trained parameters, ``epochs`` those after every epoch, (E, *shape).
+    """
+
+    run: Run
+    status: Status = "complete"
+    reason: str | None = None
+    measures: dict[str, dict[str, float]] = field(default_factory=dict)
+    trace: list[tuple[str, int, str, float]] = field(default_factory=list)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    weights: dict[str, np.ndarray] | None = None
+    epochs: dict[str, np.ndarray] | None = None
+    embeddings: dict[str, np.ndarray] | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def contents(record: Record) -> Iterator[tuple[str, bytes]]:
+    """The files of a record, each with its bytes."""
+    if record.trace:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        columns = dict(zip(TRACE_COLUMNS, zip(*record.trace, strict=True), strict=True))
+        types = (pa.string(), pa.int32(), pa.string(), pa.float64())
+        table = pa.table(columns, schema=pa.schema(zip(TRACE_COLUMNS, types, strict=True)))
+        buffer = io.BytesIO()
+        parquet.write_table(table, buffer)
+        yield "trace.parquet", buffer.getvalue()
+    if record.arrays:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **record.arrays)  # type: ignore[arg-type]
+        yield "arrays.npz", buffer.getvalue()
+    if record.embeddings is not None:
+        buffer = io.BytesIO()
+        np.savez(buffer, **record.embeddings)  # type: ignore[arg-type]
+        yield "test.npz", buffer.getvalue()
+    for name, tensors in (("model", record.weights), ("epochs", record.epochs)):
+        if tensors is not None:
+            from safetensors.numpy import save
+
+            yield f"{name}.safetensors", save(tensors)
