@@ -87,6 +87,7 @@ class Plan:
             device=self.study.device,
             keep=given.keep,
             plugins=tuple(given.plugins),
+            digests=tuple(registry.plugin_digest(plugin) for plugin in given.plugins),
         )
         return launch.group(runs, ids, where)
 
