@@ -64,7 +64,7 @@ class Plan:
         """The populations of the final runs."""
         return self.group(self.runs, self.ids)
 
-    @property
+    @cached_property
     def trial_groups(self) -> list[launch.Group]:
         """The populations of tuning; none if this study does not tune."""
         if not self.tunes:
