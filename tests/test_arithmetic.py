@@ -110,6 +110,18 @@ def test_members_that_start_between_cache_lines_are_multiplied_from_copies():
         assert torch.equal(product(first, second)[member], alone[0])
 
 
+def test_a_member_between_cache_lines_is_copied_alone_as_in_a_population():
+    draw = torch.Generator().manual_seed(0)
+    first = torch.randn(3 * 35 + 1, generator=draw)[1:].view(3, 7, 5)
+    second = torch.randn(3, 5, 9, generator=draw)
+    assert not products.on_lines(first[:1])
+    assert not products.stackable(first[:1], second[:1])
+    assert not layers._stackable(first[:1], second[:1])
+    for member in range(3):
+        alone = product(first[member : member + 1], second[member : member + 1])
+        assert torch.equal(product(first, second)[member], alone[0])
+
+
 @pytest.fixture
 def many_threads():
     """As many threads as a machine of several cores would use, where the tests use one."""

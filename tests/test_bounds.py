@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import resource
+import shutil
 import socket
 import struct
 import time
@@ -19,7 +20,9 @@ import pytest
 
 from losscope.comparing.judging import judge, load_embeddings
 from losscope.core import bounds
+from losscope.core.bounds import bounded_depth
 from losscope.core.errors import LosscopeError, shown, unknown
+from losscope.core.quantities import QUANTITIES
 from losscope.core.spec import Study
 from losscope.data import load
 from losscope.data.download import read_bytes
@@ -230,6 +233,59 @@ def test_scores_without_names_and_with_strange_seeds(tmp_path):
     np.savez(tmp_path / "e.npz", embeddings=np.array([["a", "b"]]), labels=[0])
     with pytest.raises(LosscopeError, match="embeddings are <U1"):
         load_embeddings(tmp_path / "e.npz")
+
+
+def scores(folder, measure, better=1.0):
+    rows = [
+        f"{loss},{seed},{measure},{better * value + seed / 1000}"
+        for loss, value in (("a", 0.9), ("b", 0.5))
+        for seed in range(8)
+    ]
+    (folder / "scores.csv").write_text("\n".join(["loss,seed,measure,value", *rows]))
+    return str(folder / "scores.csv")
+
+
+def test_declared_measures_are_the_users_own_and_last_until_the_next_call(tmp_path):
+    own = scores(tmp_path, "agreement")
+    assert judge(own, declare=["agreement:higher"], measure="agreement").verdicts()
+    assert "agreement" in QUANTITIES, "the result is shown by it"
+    with pytest.raises(LosscopeError, match="unknown measure 'agreement'"):
+        judge(own)
+    assert "agreement" not in QUANTITIES
+    before = QUANTITIES["recall_at_1"]
+    with pytest.raises(LosscopeError, match="'recall_at_1' is one of ours: higher is better"):
+        judge(own, declare=["agreement:higher", "recall_at_1:lower"])
+    assert "agreement" not in QUANTITIES and QUANTITIES["recall_at_1"] == before
+    with pytest.raises(LosscopeError, match="declared twice"):
+        judge(own, declare=["agreement:higher", "agreement:lower"])
+
+
+def test_a_pattern_names_each_loss_and_seed_once(tmp_path):
+    folder = tmp_path / "runs[1]"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for name in ("a-1", "a-2", "b-1", "b-2"):
+        np.savez(folder / f"{name}.npz", embeddings=draw.normal(size=(24, 4)), labels=np.arange(24) % 3)
+    assert len(judge(f"{folder}/{{loss}}-{{seed}}.npz").losses) == 2
+    shutil.copy(folder / "a-1.npz", folder / "a-01.npz")
+    with pytest.raises(LosscopeError, match=r"a-01.npz' and '.*a-1.npz' are both seed 1 of a"):
+        judge(f"{folder}/{{loss}}-{{seed}}.npz")
+    with pytest.raises(LosscopeError, match=r"has \{loss\} 2 times"):
+        judge(f"{folder}/{{loss}}/{{loss}}-{{seed}}.npz")
+
+
+def test_a_gzip_of_very_many_members(tmp_path):
+    path = tmp_path / "many.gz"
+    path.write_bytes(gzip.compress(b"x") * 50_000)
+    started = time.process_time()
+    assert read_bytes(path, None) == b"x" * 50_000
+    assert time.process_time() - started < 10, "a copy of the rest for each member takes over a minute"
+
+
+def test_a_comment_with_many_dots_is_no_long_name(tmp_path):
+    bounded_depth('note = "a # b"  # ' + "." * 300 + "\n# " + "." * 300, "the study")
+    with pytest.raises(LosscopeError, match="a name of 301 parts"):
+        bounded_depth('x = "#"\na' + ".a" * 300 + " = 1", "the study")
 
 
 # What is no file

@@ -134,6 +134,20 @@ def test_a_run_that_the_machine_stopped_is_said_and_tried_again(tmp_path: Path, 
     assert numbers(tmp_path / "a") == numbers(tmp_path / "b")
 
 
+def test_tuning_chooses_nothing_without_the_trials_that_the_machine_stopped(
+    tmp_path: Path, flaky: Path
+) -> None:
+    own = {"losses": ["flaky"], "plugins": [str(tmp_path / "plugin.py")], "tune": True, "trust": True}
+    flaky.write_text("memory")
+    with pytest.raises(LosscopeError, match="tuning stopped before a choice: 4 of 4 runs failed"):
+        running.run(study(tmp_path / "a", **own))
+    assert not list((tmp_path / "a" / "studies").glob("*/study.json"))
+    flaky.write_text("")
+    assert running.run(study(tmp_path / "a", **own)).unfinished is None
+    flaky.write_text("diverge")
+    assert running.run(study(tmp_path / "b", **own)).unfinished is None
+
+
 def test_a_run_that_diverged_is_final_and_no_fault_of_the_machine(tmp_path: Path, flaky: Path) -> None:
     more = ["--losses", "flaky,triplet", "--plugin", str(tmp_path / "plugin.py")]
     flaky.write_text("diverge")

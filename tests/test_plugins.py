@@ -14,8 +14,39 @@ import losscope
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.quantities import QUANTITIES, quantity
+from losscope.core.spec import Study
 from losscope.measures import evaluate
+from losscope.run.launch import Group, Where, run_group
 from losscope.testing import check_data, check_loss, check_measure, check_model
+
+RESTORED = """
+from losscope.core.registry import force_of, register
+
+@register("loss", "restored", hinge=False, normalised=True, takes="pairs", form="other")
+def restored(embeddings, relation):
+    "A loss."
+
+@force_of("restored")
+def force(distances, relation, **words):
+    return distances
+"""
+
+
+def test_a_file_that_was_broken_for_a_while_has_its_items_again(tmp_path):
+    file = tmp_path / "restored.py"
+    with registry.forgetting():
+        file.write_text(RESTORED)
+        registry.load_plugin(file)
+        assert registry.entry("loss", "restored").force() is not None
+        file.write_text(RESTORED + "1 / 0")
+        with pytest.raises(LosscopeError, match="ZeroDivisionError"):
+            registry.load_plugin(file)
+        assert not [key for key in registry._forces if key[1] == "restored"]
+        file.write_text(RESTORED)
+        registry.load_plugin(file)
+        assert registry.entry("loss", "restored").force() is not None
+    assert not [key for key in registry._forces if key[1] == "restored"]
+
 
 TOY = '''
 """One item of each kind."""
@@ -398,3 +429,31 @@ def test_a_measure_may_give_detail_and_is_measured_by_name(toy):
 
     values, _ = evaluate(torch.eye(4), torch.tensor([0, 0, 1, 1]), names=["mean_reach"])
     assert values["mean_reach"].item() == pytest.approx(1.0)
+
+
+def test_what_ran_is_the_source_though_the_file_changes_and_a_worker_refuses_another_text(tmp_path):
+    file = tmp_path / "restored.py"
+    with registry.forgetting():
+        text = "# -*- coding: latin-1 -*-\n# é\n" + RESTORED
+        file.write_bytes(text.encode("latin-1"))
+        study = Study.of(
+            data="synthetic",
+            losses=["restored"],
+            plugins=[str(file)],
+            trust=True,
+            tune=False,
+            seeds=2,
+            out=str(tmp_path / "out"),
+        )
+        groups = [
+            Group((run,), ("x",), Where(str(tmp_path / "out"), None, "cpu", "none", (str(file),), (digest,)))
+            for run in study.resolve("vectors", "cpu").runs()
+            for digest in [registry.plugin_digest(file)]
+        ]
+        file.write_text(RESTORED + "# changed")
+        assert registry.source_of("loss", "restored") == text
+        with pytest.raises(LosscopeError, match="was changed after the command began"):
+            run_group(groups[0])
+        file.write_bytes(b"\xff\xfe\xff")
+        with pytest.raises(LosscopeError, match="cannot read the Python file"):
+            registry.load_plugin(file)

@@ -283,3 +283,7 @@ def test_the_ids_of_runs_are_what_they_were(monkeypatch):
         "b36ca2266fca28e96b08",
         "06567b793ad93e9d4b69",
     ]
+
+
+def test_a_folder_may_be_given_as_a_path(tmp_path):
+    assert Study.of(data="digits", out=tmp_path).out == str(tmp_path)

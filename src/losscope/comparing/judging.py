@@ -49,7 +49,7 @@ def judge(
                 (docs/definitions.md, "Looks").
         tuned: whether each loss was tuned alike; said in the sentences otherwise.
         declare: measures of your own, as ``name:better:scale:indifference``, such as
-            ``accuracy:higher:difference:0.01``.
+            ``accuracy:higher:difference:0.01``; known until the next call, never one of the package's names.
 
     Raises:
         LosscopeError: an unreadable file, a missing column, an unknown measure, seeds that do not pair.
@@ -64,8 +64,24 @@ def judge(
     >>> len(result.verdicts())
     1
     """
-    for text in declare:
-        _declare(text)
+    try:
+        _declare(declare)
+        return _judged(runs, goal, measure, reference, unpaired, look, tuned, say)
+    except BaseException:
+        _forget()
+        raise
+
+
+def _judged(
+    runs: str,
+    goal: str,
+    measure: str | None,
+    reference: str | None,
+    unpaired: bool,
+    look: int,
+    tuned: bool,
+    say: Callable[[str], None] | None,
+) -> Result:
     if goal not in GOALS:
         raise unknown("goal", goal, GOALS)
     require(look >= 1, f"look is {look}; it must be at least 1")
@@ -130,7 +146,34 @@ def _primary(measured: Sequence[stats.Measured], goal: str) -> str:
     return known[0]
 
 
-def _declare(text: str) -> None:
+_known: list[str] = []
+"""The names that the last call declared, known until the next one: its result is shown by them."""
+
+
+def _declare(texts: Sequence[str]) -> None:
+    """Know the user's own measures, and none of the calls before."""
+    _forget()
+    for found in map(_declaration, texts):
+        if found.name in QUANTITIES:
+            kind = "declared twice" if found.name in _known else "one of ours"
+            raise LosscopeError(
+                f"the measure {found.name!r} is {kind}: {_orientation(QUANTITIES[found.name])}; "
+                f"declare yours under another name"
+            )
+        QUANTITIES[found.name] = found
+        _known.append(found.name)
+
+
+def _forget() -> None:
+    while _known:
+        del QUANTITIES[_known.pop()]
+
+
+def _orientation(found: Quantity) -> str:
+    return "neither way is better" if found.better == "neither" else f"{found.better} is better"
+
+
+def _declaration(text: str) -> Quantity:
     parts = text.split(":")
     choices = {"better": ("higher", "lower", "neither"), "scale": ("difference", "log_ratio")}
     try:
@@ -144,7 +187,7 @@ def _declare(text: str) -> None:
             f"better one of {', '.join(choices['better'])} and scale one of {', '.join(choices['scale'])}, "
             f"such as 'accuracy:higher:difference:0.01'"
         ) from None
-    QUANTITIES[name] = Quantity(name, "declared by the user", "", better, scale, size, "outcome")  # type: ignore[arg-type]
+    return Quantity(name, "declared by the user", "", better, scale, size, "outcome")  # type: ignore[arg-type]
 
 
 def _from_table(path: Path) -> list[stats.Measured]:
@@ -223,14 +266,25 @@ def _from_embeddings(pattern: str, say: Callable[[str], None] | None) -> list[st
             part in pattern,
             f"the pattern {pattern!r} has no {part}; it must be such as 'runs/{{loss}}/{{seed}}.npz'",
         )
+        require(
+            pattern.count(part) == 1,
+            f"the pattern {pattern!r} has {part} {pattern.count(part)} times; wanted: once",
+        )
     escaped = (
         re.escape(pattern).replace(r"\{loss\}", "(?P<loss>[^/]+)").replace(r"\{seed\}", "(?P<seed>[0-9]+)")
     )
-    files = {}
-    for path in sorted(glob.glob(pattern.replace("{loss}", "*").replace("{seed}", "*"))):
+    files: dict[tuple[str, int], str] = {}
+    # Of a pattern only the two names are open: any other character stands for itself.
+    wild = glob.escape(pattern).replace("{loss}", "*").replace("{seed}", "*")
+    for path in sorted(glob.glob(wild)):
         match = re.fullmatch(escaped, path)
         if match:
-            files[match["loss"], int(match["seed"])] = path
+            other = files.setdefault((match["loss"], int(match["seed"])), path)
+            require(
+                other == path,
+                f"{other!r} and {path!r} are both seed {int(match['seed'])} of {match['loss']}; "
+                f"wanted: one file each",
+            )
     require(
         bool(files), f"no file matches {pattern!r}; {{loss}} stands for a name, {{seed}} for a whole number"
     )

@@ -64,7 +64,7 @@ class Plan:
         """The populations of the final runs."""
         return self.group(self.runs, self.ids)
 
-    @property
+    @cached_property
     def trial_groups(self) -> list[launch.Group]:
         """The populations of tuning; none if this study does not tune."""
         if not self.tunes:
@@ -87,6 +87,7 @@ class Plan:
             device=self.study.device,
             keep=given.keep,
             plugins=tuple(given.plugins),
+            digests=tuple(registry.plugin_digest(plugin) for plugin in given.plugins),
         )
         return launch.group(runs, ids, where)
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from losscope.comparing.stored import Choice
+from losscope.core import wording
+from losscope.core.errors import LosscopeError
 from losscope.core.results import Edge, Trial, Tuned
 from losscope.core.spec import LossSpec, ResolvedStudy, Run
 from losscope.run import launch
@@ -79,8 +81,11 @@ def tune(
 ) -> tuple[Choice, ...]:
     """Choose each loss's hyperparameters, learning rate and epoch; trials are kept and found again.
 
-    A diverged trial counts as a trial and is never chosen. A loss whose trials all failed is taken at the
+    A diverged trial counts as a trial and is never chosen. A loss whose trials all diverged is taken at the
     protocol's numbers.
+
+    Raises:
+        LosscopeError: the machine stopped a trial. Nothing is chosen without it; the next call tries it.
     """
     tables = {label: trial_runs(study, trials) for label, trials in grids(study, points).items()}
     ids = {label: [tuple(identify(run) for run in row) for row in table] for label, table in tables.items()}
@@ -88,6 +93,8 @@ def tune(
     if runs:
         every = [run_id for rows in ids.values() for row in rows for run_id in row]
         launch.execute(group(runs, every), study.given.engine, activity, say)
+        if (unfinished := store.unfinished(every)) is not None:
+            raise LosscopeError(f"tuning stopped before a choice: {wording.unfinished(unfinished)}")
     choices = []
     for given in as_given(study):
         if given.label in tables:

@@ -6,6 +6,7 @@ that such a file is one sentence. The limits are generous for data and small aga
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import stat
@@ -36,7 +37,7 @@ SEEDS, EPOCHS, LOSSES, RUNS = 10_000, 1_000_000, 1_000, 100_000
 """What one study may ask for; ``RUNS`` counts losses and baselines over all seeds."""
 
 
-_QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
+_QUOTED_OR_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*')
 _BETWEEN_NAMES = re.compile(r"[=\[\]{},\n]")
 
 
@@ -109,20 +110,17 @@ def gunzipped(path: Path) -> bytes:
         LosscopeError: it unpacks to more.
         zlib.error, EOFError: it is damaged, or ends early.
     """
-    packed = regular(path).read_bytes()
-    most, parts, total = allowed(len(packed)), [], 0
-    while packed:
-        unpacker = zlib.decompressobj(wbits=31)
-        while not unpacker.eof:
-            part = unpacker.decompress(packed, 2**24)
-            packed = unpacker.unconsumed_tail
-            total += len(part)
-            if total > most:
-                bounded(path, total, "it")
-            parts.append(part)
-            if not part and not packed and not unpacker.eof:
-                raise EOFError("the compressed bytes end early")
-        packed = unpacker.unused_data.lstrip(b"\0")
+    most, parts, total = allowed(regular(path).stat().st_size), [], 0
+    # The module reads member after member; what is left over is never copied for each of them.
+    with gzip.open(path) as stream:
+        try:
+            while part := stream.read(2**20):
+                total += len(part)
+                if total > most:
+                    bounded(path, total, "it")
+                parts.append(part)
+        except gzip.BadGzipFile as error:
+            raise zlib.error(str(error)) from None
     return b"".join(parts)
 
 
@@ -149,7 +147,7 @@ def bounded_depth(text: str, where: str) -> None:
     Traceback (most recent call last):
     losscope.core.errors.LosscopeError: the study holds a name of 1,001 parts; at most 100 are read
     """
-    bare = _QUOTED.sub("q", text)
+    bare = _QUOTED_OR_COMMENT.sub(lambda found: "" if found[0].startswith("#") else "q", text)
     parts = 1 + max(piece.count(".") for piece in _BETWEEN_NAMES.split(bare))
     require(parts <= DEPTH, f"{where} holds a name of {parts:,} parts; at most {DEPTH} are read")
 

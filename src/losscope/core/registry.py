@@ -15,6 +15,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import sys
+import tokenize
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -165,11 +166,11 @@ def _check_call(facts: Facts, name: str, signature: inspect.Signature, places: t
 @contextmanager
 def forgetting() -> Iterator[None]:
     """Forget afterwards what is registered inside: for tests and examples."""
-    items, sources = dict(_plugins), dict(_plugin_sources)
+    items, sources, forces = dict(_plugins), dict(_plugin_sources), dict(_forces)
     try:
         yield
     finally:
-        for table, before in ((_plugins, items), (_plugin_sources, sources)):
+        for table, before in ((_plugins, items), (_plugin_sources, sources), (_forces, forces)):
             table.clear()
             table.update(before)  # type: ignore[arg-type]
 
@@ -315,8 +316,24 @@ def source_of(kind: str, name: str) -> str | None:
     found = _plugins.get((kind, name))
     if found is None:
         return None
-    file = sys.modules[found.module].__file__
-    return Path(file).read_text(encoding="utf-8") if file else None
+    module = sys.modules[found.module]
+    for text, loaded in _plugin_sources.values():  # what ran, whatever the file holds by now
+        if loaded is module:
+            return text
+    return python_text(Path(module.__file__)) if module.__file__ else None
+
+
+def python_text(path: Path) -> str:
+    """The text of a Python file, in the encoding that it declares.
+
+    Raises:
+        LosscopeError: it cannot be read, or is no text of its encoding.
+    """
+    try:
+        with tokenize.open(path) as file:
+            return file.read()
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+        raise LosscopeError(f"cannot read the Python file {str(path)!r}: {error}") from None
 
 
 def sources_of_run(loss: str, model: str) -> str:
@@ -342,7 +359,7 @@ def load_plugin(path: str | Path) -> ModuleType:
         raise LosscopeError(
             f"no plugin file {str(path)!r}; --plugin wants a Python file that registers items"
         )
-    where, text = path.resolve(), path.read_text(encoding="utf-8")
+    where, text = path.resolve(), python_text(path)
     known = _plugin_sources.get(where)
     if known is not None and known[0] == text:
         return known[1]
@@ -353,16 +370,22 @@ def load_plugin(path: str | Path) -> ModuleType:
             f"the plugin {str(path)!r} is not a Python file; --plugin wants one, ending in .py"
         )
     module = importlib.util.module_from_spec(spec)
+    _plugin_sources.pop(where, None)  # should it fail now, the same text as before is run again
     _forget_module(name)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(text, str(where), "exec"), module.__dict__)  # this text, and no cached code of another
     except Exception as error:
         _forget_module(name)
         said = str(error) if isinstance(error, LosscopeError) else f"{type(error).__name__}: {error}"
         raise LosscopeError(f"the plugin {str(path)!r} failed: {said}") from error
     _plugin_sources[where] = text, module
     return module
+
+
+def plugin_digest(path: str | Path) -> str:
+    """The checksum of the text of a plugin as it ran in this process."""
+    return hashlib.sha256(_plugin_sources[Path(path).resolve()][0].encode()).hexdigest()
 
 
 def has_plugin(path: str | Path) -> bool:
@@ -395,3 +418,5 @@ def load_installed() -> dict[str, str]:
 def _forget_module(module: str) -> None:
     for key in [key for key, found in _plugins.items() if found.module == module]:
         del _plugins[key]
+    for key in [key for key in _forces if key[0] == module]:
+        del _forces[key]

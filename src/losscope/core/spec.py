@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from collections import Counter
@@ -227,6 +228,11 @@ class Study(Strict):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return split_losses(value) if isinstance(value, str | list | tuple) else value
+
+    @field_validator("data", "data_root", "out", "backbone", mode="before")
+    @classmethod
+    def _path(cls, value: Any) -> Any:
+        return os.fspath(value) if isinstance(value, os.PathLike) else value
 
     @field_validator("data", "data_root", "out", "backbone")
     @classmethod

@@ -57,10 +57,8 @@ def spread(x: Tensor, members: int) -> Tensor:
 
 def _stackable(x: Tensor, weight: Tensor) -> bool:
     """Whether one call for all members gives the bits of a call for each, forward and backward."""
-    if len(x) == 1:
-        return True
-    if not stackable(x, weight):
-        return False
+    if len(x) == 1 or not stackable(x, weight):
+        return stackable(x, weight)
     members, rows, wide, narrow = *x.shape, weight.shape[2]
     if rows * narrow * x.element_size() % LINE:
         return False  # the gradients of the outputs then do not all start on a cache line

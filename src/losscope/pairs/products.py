@@ -45,7 +45,7 @@ def product(first: Tensor, second: Tensor) -> Tensor:
 def stackable(first: Tensor, second: Tensor) -> bool:
     """Whether one call multiplies all members (M, R, K) @ (M, K, C) as calls of their own would."""
     if len(first) == 1:
-        return True
+        return on_lines(first) and on_lines(second)
     rows, inner, columns = *first.shape[1:], second.shape[2]
     if rows * inner * columns >= MANY or not (on_lines(first) and on_lines(second)):
         return False

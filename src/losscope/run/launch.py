@@ -56,7 +56,7 @@ class Where:
     """Where runs are kept and computed.
 
     The store's folder, the folder of data sets, the device, what of a run is kept besides its numbers
-    (``none``, ``last``, ``all``), and the plugins that a worker loads first.
+    (``none``, ``last``, ``all``), and the plugins that a worker loads first, with their texts' checksums.
     """
 
     store: str
@@ -64,6 +64,7 @@ class Where:
     device: str
     keep: str
     plugins: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,10 @@ def run_group(group: Group, progress: Callable[[int, int], None] | None = None) 
     store = Store(group.where.store)
     if all(store.has(run_id) for run_id in group.ids):
         return len(group.ids)
-    for plugin in group.where.plugins:
+    for plugin, digest in zip(group.where.plugins, group.where.digests, strict=True):
         registry.load_plugin(plugin)
+        if registry.plugin_digest(plugin) != digest:
+            raise LosscopeError(f"the plugin {plugin!r} was changed after the command began; start it again")
     # A group is only ever made of a study whose losses were permitted, perhaps in another process.
     trust(run.loss.name for run in group.runs if run.loss.foreign)
     started = time.time()
@@ -361,8 +364,9 @@ def _share_out(waiting: list[Group], workers: list[_Process], activity: ACTIVITY
                 _hand(worker, waiting)
     except KeyboardInterrupt:
         for worker in workers:
-            if worker.group and worker.process.pid:
-                os.kill(worker.process.pid, signal.SIGINT)
+            if worker.group and worker.process.is_alive():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker.process.pid, signal.SIGINT)
         for worker in workers:
             worker.process.join(PATIENCE if worker.group else 0)
         raise

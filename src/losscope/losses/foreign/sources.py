@@ -17,6 +17,7 @@ from pathlib import Path
 
 from losscope.core.calls import Foreign, is_foreign, parse
 from losscope.core.errors import LosscopeError
+from losscope.core.registry import python_text
 
 LISTED = {
     "pml": "pytorch_metric_learning",
@@ -103,11 +104,11 @@ def source(text: str) -> str:
     """
     foreign = parse(text)
     if foreign.kind == "file":
-        return file_of(foreign).read_text(encoding="utf-8")
+        return python_text(file_of(foreign))
     if foreign.kind != "module":
         return f"{foreign.where}=={version(foreign.where)}"
     origin = _file_of_module(foreign.where, text)
-    return foreign.where if origin is None else origin.read_text(encoding="utf-8")
+    return foreign.where if origin is None else python_text(origin)
 
 
 def _file_of_module(name: str, text: str) -> Path | None:
