@@ -4,13 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: compare test lint format lock fuzz dist sbom vulnerabilities release-check clean
+.PHONY: compare test coverage lint format lock fuzz dist sbom vulnerabilities release-check clean
 
 compare: $(VENV)/.core
 	$(BIN)/losscope compare
 
 test: $(VENV)/.test lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --doctest-modules tests src
+
+# The share of lines that the tests run, in per cent.
+coverage: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov=losscope --cov-report= tests
+	$(BIN)/coverage report --format=total
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check src tests
