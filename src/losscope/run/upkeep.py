@@ -117,7 +117,7 @@ def _study_problems(store: Store, study: str) -> list[StoreProblem]:
     """What a study lacks: its files whole, its runs there and done."""
     problems: list[StoreProblem] = []
     file = store.root / "studies" / study / "study.toml"
-    remedy = f"losscope run {file}"
+    remedy = f"losscope run {file} --out {store.root}"
     for name in ("study.json", "result.json"):
         with _reading(store.root / "studies" / study / name, remedy, problems):
             if (store.root / "studies" / study / name).is_file():
