@@ -328,7 +328,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path):
         time.sleep(0.05)
     time.sleep(2)
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=60)
+    _, said = running.communicate(timeout=180)
     assert running.returncode == 130
     assert "goes on from here" in said.decode()
     assert list((tmp_path / "checkpoints").glob("*.pt")), "the unfinished population is kept"
