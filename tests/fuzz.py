@@ -497,7 +497,7 @@ def imported() -> None:
         "h5py",
         "soundfile",
         "losscope.data",
-        "losscope.data.readers.folders",
+        "losscope.data.readers.paths",
         "losscope.comparing.judging",
         "losscope.measures",
         "losscope.cli.options",

@@ -16,7 +16,8 @@ from losscope.core.errors import LosscopeError
 from losscope.core.registry import entries
 from losscope.data import Draft, Part, load, present, splits
 from losscope.data.base import TEST, TRAIN, fingerprint
-from losscope.data.finish import check_finite, finish, numbered
+from losscope.data.finish import check_finite, finish
+from losscope.data.labels import numbered
 from losscope.data.sets import synthetic
 
 labels_of = hnp.arrays(np.int64, st.integers(1, 60), elements=st.integers(0, 6))

@@ -80,6 +80,24 @@ class Part:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """What a reader did not take: how many, of what (in the plural), and why.
+
+    >>> LeftOut(3, "rows", "without a label").said
+    '3 rows without a label'
+    """
+
+    count: int
+    what: str
+    why: str
+
+    @property
+    def said(self) -> str:
+        """As a person reads it."""
+        return f"{self.count:,} {self.what} {self.why}"
+
+
+@dataclass(frozen=True)
 class About:
     """What is known of a data set once it is read; what is known of it before stands at its registration.
 
@@ -87,8 +105,9 @@ class About:
     generated); ``shape`` is one input's, ``second_shape`` one second-modality input's. ``mean`` and
     ``std`` are per channel of the training rows of uint8 images, on the scale pixel / 255, ``second_mean``
     and ``second_std`` those of the second modality; empty for all else, where nothing is to be normalised.
-    ``split`` says in words how the parts are made. ``notes`` are sentences
-    a user must be told. ``checksum`` is the SHA-256 of the uncompressed bytes of all arrays.
+    ``split`` says in words how the parts are made. ``left_out`` counts all that lay in the source and was
+    not taken. ``notes`` are sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed
+    bytes of all arrays.
     """
 
     name: str
@@ -113,6 +132,7 @@ class About:
     std: tuple[float, ...] = ()
     second_mean: tuple[float, ...] = ()
     second_std: tuple[float, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -180,10 +200,11 @@ class Source(ABC):
             shape = f"{first} {shape} and {second} {'×'.join(map(str, facts.second_shape))}"
         train, validation, test = self.sizes()
         edition = f" ({facts.edition})" if facts.edition else ""
+        without = "; left out: " + ", ".join(part.said for part in facts.left_out) if facts.left_out else ""
         return (
             f"{facts.name}{edition}: {facts.rows:,} {what[facts.kind]} of {shape} in {facts.classes:,} "
             f"classes ({each} each); {train:,} train, {validation:,} validation, {test:,} test: "
-            f"{facts.split}"
+            f"{facts.split}{without}"
         )
 
 
@@ -274,6 +295,7 @@ class Draft:
     ``role`` int8 (N,) gives each row's part, or None: a fixed stratified test split is made. ``level``
     says which labels are trained on where there are two and the user does not say. ``disjoint``: the
     split, given by ``role``, is of classes at the finest level. ``by_group``: splits tear no group apart.
+    ``left_out`` counts what the reader did not take; ``notes`` are sentences on how the rest was understood.
     Without labels, ``no_labels`` is the sentence for a user who gives no explicit tuples either.
     """
 
@@ -300,6 +322,7 @@ class Draft:
     fine_names: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     no_labels: str = ""
+    left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from losscope.core.errors import LosscopeError, require
 from losscope.data import splits as rules
 from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, Part, Table, fingerprint
+from losscope.data.labels import numbered
 from losscope.data.readers.tuples import holding_units, implied_labels, read_tuples
 
 TEST_SHARE = 0.3
@@ -171,6 +172,7 @@ def _facts(
         std=std,
         second_mean=second_mean,
         second_std=second_std,
+        left_out=tuple(draft.left_out),
         notes=tuple(notes),
     )
 
@@ -222,37 +224,6 @@ def check_finite(name: str, array: np.ndarray) -> None:
             f"{name} has {int(bad.sum()):,} values that are NaN or infinite, in {len(rows):,} of "
             f"{len(flat):,} rows (rows {first}, counted from 0); wanted: finite numbers"
         )
-
-
-def numbered(values: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels of any kind as int64 positions in a tuple of names; -1 among integers stays background.
-
-    >>> numbered(np.array([7, 3, -1, 7]), ())
-    (array([ 1,  0, -1,  1]), ('3', '7'))
-    """
-    values = np.asarray(values)
-    require(values.ndim == 1, f"the labels are of shape {values.shape}; wanted: (rows,)")
-    if values.dtype.kind == "f":
-        require(
-            bool(np.all(np.isfinite(values)) and np.all(values == np.round(values))),
-            f"{int((~np.isfinite(values)).sum()):,} labels are missing, and others may have a fraction; "
-            "wanted: whole numbers or names",
-        )
-        values = values.astype(np.int64)
-    if names:
-        values = values.astype(np.int64)
-        require(
-            bool(np.all((values >= -1) & (values < len(names)))),
-            f"labels go from {values.min()} to {values.max()} but there are {len(names)} class names; "
-            f"wanted: 0 to {len(names) - 1}, or -1 for background",
-        )
-        return values, tuple(names)
-    if values.dtype.kind in "iub":
-        values = values.astype(np.int64)
-        known = np.unique(values[values != -1])
-        return np.where(values == -1, -1, np.searchsorted(known, values)), tuple(map(str, known))
-    known, place = np.unique(values.astype(str), return_inverse=True)
-    return place.astype(np.int64), tuple(map(str, known))
 
 
 UNSEEN = "test of unseen classes, fixed, because most classes have fewer than 4 rows"

@@ -20,7 +20,7 @@ from losscope.core.errors import LosscopeError, require, unknown
 from losscope.data.base import Draft, Source
 from losscope.data.download import cache_folder
 from losscope.data.finish import finish
-from losscope.data.readers.folders import by_path
+from losscope.data.readers.paths import by_path
 from losscope.data.readers.pictures import UNREAD
 
 COMMON: dict[str, Any] = {

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from losscope.core.bounds import COLUMNS, bounded, bounded_text, regular
-from losscope.core.errors import SHOWN, LosscopeError, require
+from losscope.core.errors import SHOWN, LosscopeError, require, unknown
 
 Arrays = Mapping[str, np.ndarray]
 WANTED_NPZ = "an .npz file of plain arrays"
@@ -119,6 +119,19 @@ def _array(file: Any, what: str) -> np.ndarray:
 def form(arrays: Arrays, name: str) -> tuple[tuple[int, ...], np.dtype]:
     """The shape and the type of an array, without reading it where that can be done."""
     return arrays.form(name) if isinstance(arrays, Lazy) else (arrays[name].shape, arrays[name].dtype)
+
+
+def key_of(arrays: Arrays, name: str, path: Path) -> str:
+    """The name, if the file has an array of it; raises LosscopeError otherwise."""
+    if name not in arrays:
+        raise unknown(f"array in {str(path)!r}", name, arrays)
+    return name
+
+
+def found(arrays: Arrays, names: tuple[str, ...]) -> str | None:
+    """The array that has one of the names, whatever the case; the first of ``names`` wins."""
+    lower = {name.lower(): name for name in arrays}
+    return next((lower[title] for title in names if title in lower), None)
 
 
 def read_npz(path: Path) -> Arrays:

@@ -14,7 +14,8 @@ import numpy as np
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.data.base import Draft
 from losscope.data.download import reachable
-from losscope.data.readers.arrays import LABELS, ROLES, set_role
+from losscope.data.readers.arrays import LABELS
+from losscope.data.roles import ROLES, set_role
 
 
 def hub(
