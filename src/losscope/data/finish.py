@@ -89,9 +89,11 @@ def _add_tuples(draft: Draft, pairs: str | None, triplets: str | None) -> None:
     """Read explicit tuples, and make labels of them where the data have none."""
     rows = len(draft.inputs)
     if pairs is not None:
-        draft.pairs = read_tuples(Path(pairs), "pairs", draft.names, rows)
+        draft.pairs, notes = read_tuples(Path(pairs), "pairs", draft.names, rows)
+        draft.notes += notes
     if triplets is not None:
-        draft.triplets = read_tuples(Path(triplets), "triplets", draft.names, rows)
+        draft.triplets, notes = read_tuples(Path(triplets), "triplets", draft.names, rows)
+        draft.notes += notes
     if draft.labels is None:
         require(draft.pairs is not None or draft.triplets is not None, draft.no_labels)
         draft.labels, notes = implied_labels(draft.pairs, draft.triplets, rows)

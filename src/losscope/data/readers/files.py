@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import numpy as np
 
 from losscope.core.bounds import COLUMNS, bounded, bounded_text, regular
 from losscope.core.errors import SHOWN, LosscopeError, require, unknown
+from losscope.data.readers.delimited import read_delimited, unpacked_suffix
+from losscope.data.readers.json_rows import read_json
 
 Arrays = Mapping[str, np.ndarray]
 WANTED_NPZ = "an .npz file of plain arrays"
@@ -145,7 +147,12 @@ def read_npz(path: Path) -> Arrays:
         if file.read(6) == np.lib.format.MAGIC_PREFIX:
             raise LosscopeError(f"{str(path)!r} holds one array without names; wanted: an .npz file")
         with zipfile.ZipFile(file) as archive:
-            members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+            members = {name.removesuffix(".npy"): name for name in archive.namelist() if _is_array(name)}
+            others = sorted(set(archive.namelist()) - set(members.values()))
+        if not members and others:
+            raise LosscopeError(
+                f"{str(path)!r} is an archive without arrays ({', '.join(others[:4])}); wanted: {WANTED_NPZ}"
+            )
 
     def described(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
         info = archive.getinfo(members[name])
@@ -165,6 +172,11 @@ def read_npz(path: Path) -> Arrays:
                 return _array(file, f"{name} in {str(path)!r}")
 
     return Lazy(list(members), read, form)
+
+
+def _is_array(name: str) -> bool:
+    """Whether a member of an archive is an array, and none of the copies that macOS adds."""
+    return name.endswith(".npy") and not name.startswith("__MACOSX/") and not Path(name).name.startswith("._")
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -245,34 +257,73 @@ def _dataset(path: Path, name: str, item: Any) -> np.ndarray:
     return whole.astype(str)
 
 
-def read_table(path: Path) -> Any:
-    """A pandas frame from ``.csv``, ``.tsv`` or ``.parquet``; column names without surrounding blanks."""
-    with said(path, "a CSV or parquet table with a header row"):
-        regular(path)
-        if path.suffix.lower() == ".parquet":
-            frame = _parquet(path)
-        else:
-            import pandas as pd
+@dataclass(frozen=True)
+class OpenTable:
+    """A table as a pandas frame, and sentences on how its file was read. ``header``: its columns have names."""
 
-            separator = "\t" if path.suffix.lower() == ".tsv" else ","
-            _bounded_csv(path, separator)
-            frame = pd.read_csv(path, sep=separator)
-        frame.columns = [str(name).strip() for name in frame.columns]
+    frame: Any
+    notes: tuple[str, ...] = ()
+    header: bool = True
+
+
+TABLES = (".csv", ".tsv", ".txt", ".parquet", ".jsonl", ".ndjson", ".json")
+"""Suffixes of tables, in any case; text also compressed."""
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path is read as a table, by its suffix.
+
+    >>> is_table(Path("Scores.CSV.gz")), is_table(Path("features.npz"))
+    (True, False)
+    """
+    return unpacked_suffix(path) in TABLES
+
+
+def open_table(path: Path, text: Collection[str] = (), encoding: str | None = None) -> OpenTable:
+    """A table from CSV or other delimited text, JSON lines or parquet; names without surrounding blanks.
+
+    Delimiter, encoding, header row and compression are found, and said in the notes. Columns named in
+    ``text`` (lower case) keep the cells of a text table as they are written: "01" stays apart from "1".
+
+    Raises LosscopeError for what is no table, damage, rows longer than the header, and no rows.
+    """
+    with said(path, "a CSV, JSON lines or parquet table with a header row"):
+        regular(path)
+        with path.open("rb") as file:
+            parquet = file.read(4) == b"PAR1"
+        header, notes = True, list[str]()
+        if parquet or path.suffix.lower() == ".parquet":
+            frame = _parquet(path)
+            if path.suffix.lower() != ".parquet":
+                notes.append("the file is a parquet table, whatever its suffix")
+        elif unpacked_suffix(path) in (".jsonl", ".ndjson", ".json"):
+            frame = read_json(path, encoding)
+        else:
+            frame, form = read_delimited(path, text, encoding)
+            header, notes = form.header, [*form.notes]
+        frame.columns = _single([str(name).strip() for name in frame.columns], notes)
         if not len(frame):
             raise LosscopeError(f"{str(path)!r} has a header but no rows")
-        return frame
+        return OpenTable(frame, tuple(notes), header)
 
 
-def _bounded_csv(path: Path, separator: str) -> None:
-    """Raise for more columns than are read, or rows so short that the frame would be mostly empty."""
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        columns = len(next(filter(None, csv.reader(file, delimiter=separator)), []))
-    _refuse_wide(path, columns)
-    lines = 0
-    with path.open("rb") as file:
-        while block := file.read(2**22):
-            lines += block.count(b"\n") + block.count(b"\r")
-    bounded(path, 8 * columns * lines, f"{lines:,} rows of {columns:,} columns")
+def read_table(path: Path, text: Collection[str] = ()) -> Any:
+    """The pandas frame of ``open_table``."""
+    return open_table(path, text).frame
+
+
+def _single(names: list[str], notes: list[str]) -> list[str]:
+    """Names of which none stands twice: the later ones get a number, which is noted."""
+    made: dict[str, None] = {}
+    for name in names:
+        count, own = 0, name
+        while own in made:
+            count += 1
+            own = f"{name}.{count}"
+        if count == 1:
+            notes.append(f"several columns are called {name!r}; the later ones are {name}.1 and so on")
+        made[own] = None
+    return list(made)
 
 
 BATCH = 4096

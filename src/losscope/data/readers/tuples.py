@@ -3,84 +3,99 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require
-from losscope.data.readers.files import Arrays, read_npy, read_npz, read_table
+from losscope.data.readers.files import Arrays, is_table, open_table, read_npy, read_npz
+from losscope.data.readers.tuple_columns import pair_columns, told_same, triplet_columns
 
-PAIR = ("i", "j", "same")
-TRIPLET = ("anchor", "positive", "negative")
+class ReadTuples(NamedTuple):
+    """Explicit tuples (P, 3) as positions, int64, and sentences on how their file was understood."""
+
+    values: np.ndarray
+    notes: list[str]
 
 
-def read_tuples(path: Path, form: str, names: np.ndarray | None, rows: int) -> np.ndarray:
+def read_tuples(path: Path, form: str, names: np.ndarray | None, rows: int) -> ReadTuples:
     """Explicit pairs (P, 3) = (i, j, same) or triplets (P, 3) = (anchor, positive, negative), int64.
 
-    ``form`` is "pairs" or "triplets". The file is a CSV or parquet table, an npz, or an npy array (P, 3);
-    columns named i, j, same or anchor, positive, negative are found by name, others taken in order. Rows
-    are given by position from 0, or by name where the data have ``names``. Pairs without a third column
-    are all positive.
+    ``form`` is "pairs" or "triplets". The file is a table (with a header row or without), an npz, or an npy
+    array (P, 3). Columns are found by their names, others are taken in order; both is said in the notes.
+    Rows are given by position from 0, or by name where the data have ``names``. The third column of pairs
+    says same (1) or different (0) whatever its name; pairs without one are all positive.
 
-    Raises LosscopeError for too few columns, unknown names, positions outside of the data, and a third
-    column that is not 0 or 1.
+    Raises LosscopeError for too few columns, columns that leave open what they are, unknown names,
+    positions outside of the data, a third column that is not 0 or 1, pairs that are same and different, and
+    triplets whose negative is their anchor or positive.
     """
-    titles = PAIR if form == "pairs" else TRIPLET
-    columns = _columns(path, titles)
-    wanted = f"columns {', '.join(titles)}"
-    require(
-        len(columns) >= (2 if form == "pairs" else 3),
-        f"{str(path)!r} has {len(columns)} columns; wanted: {wanted}",
-    )
-    count = 2 if form == "pairs" else 3
-    found = [_positions(column, names, rows, path) for column in columns[:count]]
+    where = repr(str(path))
+    columns, notes = _columns(path)
+    found = pair_columns(columns, where) if form == "pairs" else triplet_columns(columns, where)
+    notes += found.notes
+    values = [_positions(columns[name], names, rows, where) for name in found.rows]
+    require(len(values[0]) > 0, f"{where} has no {form}")
     if form == "pairs":
-        same = columns[2] if len(columns) > 2 else np.ones(len(columns[0]), np.int64)
-        try:
-            numbers = np.asarray(same).astype(np.float64)
-        except ValueError:
-            numbers = np.full(len(same), np.nan)
-        require(
-            bool(np.isin(numbers, (0, 1)).all()),
-            f"{str(path)!r}: the third column must be 1 (same) or 0 (different) in every row",
-        )
-        found.append(numbers.astype(np.int64))
-    require(len(found[0]) > 0, f"{str(path)!r} has no {form}")
-    return np.stack(found, 1)
+        same = np.ones(len(values[0]), np.int64)
+        if found.same is not None:
+            same, more = told_same(columns[found.same], found.inverted, found.same, where)
+            notes += more
+        values.append(same)
+    tuples = np.stack(values, 1)
+    notes += _checked_pairs(tuples, where) if form == "pairs" else _checked_triplets(tuples, where)
+    return ReadTuples(tuples, notes)
 
 
-def _columns(path: Path, titles: tuple[str, ...]) -> list[np.ndarray]:
-    if path.suffix in (".csv", ".tsv", ".parquet"):
-        frame = read_table(path)
-        named: Arrays = {str(name).lower(): frame[name].to_numpy() for name in frame.columns}
-    elif path.suffix == ".npz":
-        named = read_npz(path)
-        if len(named) == 1:
-            named = _unstacked(named[next(iter(named))], path)
-    elif path.suffix == ".npy":
-        named = _unstacked(read_npy(path), path)
-    else:
-        raise LosscopeError(f"cannot read {str(path)!r}; wanted: .csv, .tsv, .parquet, .npz or .npy")
-    present = [named[title] for title in titles if title in named]
-    return present if len(present) >= 2 else [named[title] for title in list(named)[:3]]
+def _columns(path: Path) -> tuple[Arrays, list[str]]:
+    """The columns of a file by name in lower case, and how it was read."""
+    suffix = path.suffix.lower()
+    if is_table(path):
+        opened = open_table(path)
+        return {str(name).lower(): opened.frame[name].to_numpy() for name in opened.frame.columns}, [
+            *opened.notes
+        ]
+    if suffix == ".npz":
+        arrays = read_npz(path)
+        if len(arrays) == 1:
+            return _unstacked(arrays[next(iter(arrays))], path), []
+        return {name.lower(): array for name, array in arrays.items()}, []
+    if suffix == ".npy":
+        return _unstacked(read_npy(path), path), []
+    raise LosscopeError(
+        f"cannot read {str(path)!r}; wanted: .csv, .tsv, .jsonl, .parquet, .npz or .npy"
+    )
 
 
 def _unstacked(array: np.ndarray, path: Path) -> dict[str, np.ndarray]:
+    if array.dtype.names and array.ndim == 1:
+        return {name.lower(): array[name] for name in array.dtype.names}
     require(array.ndim == 2, f"{str(path)!r} is of shape {array.shape}; wanted: (tuples, 3)")
     return {str(place): np.asarray(array[:, place]) for place in range(array.shape[1])}
 
 
-def _positions(column: np.ndarray, names: np.ndarray | None, rows: int, path: Path) -> np.ndarray:
+def _positions(column: np.ndarray, names: np.ndarray | None, rows: int, where: str) -> np.ndarray:
+    if column.dtype.kind == "f":
+        whole = np.isfinite(column) & (column == np.round(column))
+        require(
+            bool(whole.all()),
+            f"{where}: {int((~whole).sum()):,} of {len(column):,} rows are no whole number or empty; wanted: "
+            "positions from 0",
+        )
+        column = column.astype(np.int64)
     if column.dtype.kind in "iu":
         outside = (column < 0) | (column >= rows)
+        from_one = outside.any() and column.min() == 1 and column.max() == rows
         require(
             not outside.any(),
-            f"{str(path)!r} names {int(outside.sum()):,} rows outside of 0…{rows - 1:,} "
-            f"(such as {column[outside][:1]})",
+            f"{where} names {int(outside.sum()):,} rows outside of 0…{rows - 1:,} (such as "
+            f"{column[outside][:1]})"
+            + ("; they seem to be counted from 1; wanted: positions from 0" if from_one else ""),
         )
         return column.astype(np.int64)
     require(
         names is not None,
-        f"{str(path)!r} gives rows by name, but the data have no names; wanted: positions from 0",
+        f"{where} gives rows by name, but the data have no names; wanted: positions from 0",
     )
     assert names is not None
     order = np.argsort(names.astype(str))
@@ -89,10 +104,45 @@ def _positions(column: np.ndarray, names: np.ndarray | None, rows: int, path: Pa
     missing = known[place] != text
     require(
         not missing.any(),
-        f"{str(path)!r} names {int(missing.sum()):,} rows that the data do not have (such as "
-        f"{text[missing][:1]})",
+        f"{where} names {int(missing.sum()):,} rows that the data do not have (such as {text[missing][:1]})",
+    )
+    twice = np.isin(text, known[1:][known[1:] == known[:-1]])
+    require(
+        not twice.any(),
+        f"{where} names {int(twice.sum()):,} rows by a name that several rows of the data have (such as "
+        f"{text[twice][:1]}); wanted: positions from 0",
     )
     return order[place].astype(np.int64)
+
+
+def _checked_pairs(pairs: np.ndarray, where: str) -> list[str]:
+    """Raise for pairs that are said to be same and different; say how many are repeated or of one row."""
+    ends = np.sort(pairs[:, :2], 1)
+    both = len(np.unique(np.column_stack([ends, pairs[:, 2]]), axis=0)) - len(np.unique(ends, axis=0))
+    require(
+        both == 0,
+        f"{where} gives {both:,} pairs both as same and as different; wanted: one answer for each pair",
+    )
+    itself = ends[:, 0] == ends[:, 1]
+    unlike = int((itself & (pairs[:, 2] == 0)).sum())
+    require(unlike == 0, f"{where} says of {unlike:,} rows that they differ from themselves; wanted: two rows")
+    notes = [f"{where}: {int(itself.sum()):,} pairs join a row with itself"] if itself.any() else []
+    repeated = len(ends) - len(np.unique(ends, axis=0))
+    return notes + ([f"{where}: {repeated:,} pairs are repeated, and count as often"] if repeated else [])
+
+
+def _checked_triplets(triplets: np.ndarray, where: str) -> list[str]:
+    """Raise where the negative is the anchor or the positive; say how many are repeated or of one row."""
+    anchor, positive, negative = triplets.T
+    wrong = int(((negative == anchor) | (negative == positive)).sum())
+    require(
+        wrong == 0,
+        f"{where} has {wrong:,} triplets whose negative is their own anchor or positive; wanted: three rows",
+    )
+    itself = int((anchor == positive).sum())
+    notes = [f"{where}: {itself:,} triplets have their anchor as positive"] if itself else []
+    repeated = len(triplets) - len(np.unique(triplets, axis=0))
+    return notes + ([f"{where}: {repeated:,} triplets are repeated, and count as often"] if repeated else [])
 
 
 def components(links: np.ndarray, rows: int) -> np.ndarray:
