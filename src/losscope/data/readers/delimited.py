@@ -9,6 +9,7 @@ import io
 import lzma
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,11 +230,13 @@ def _form(path: Path, file: BinaryIO, encoding: str | None) -> Form:
         notes.append("there is no header row: columns are numbered from 0")
     names = rows[0] if rows and header else [str(place) for place in range(len(rows[0]) if rows else 0)]
     stems = [name.strip() for name in names]
-    for name in dict.fromkeys(name for name in stems if name and stems.count(name) > 1):
-        notes.append(f"{stems.count(name)} columns are called {name!r}; the later ones are {name}.1 and so on")
+    for name, count in Counter(stems).items():
+        if not name or count == 1:
+            continue
+        notes.append(f"{count} columns are called {name!r}; the later ones are {name}.1 and so on")
         require(
             name.lower() not in ("label", "labels", "class", "target", "y", "split"),
-            f"{str(path)!r} has {stems.count(name)} columns called {name!r}; wanted: one of that name",
+            f"{str(path)!r} has {count} columns called {name!r}; wanted: one of that name",
         )
     return Form(told, delimiter, header, skipped, tuple(stems), tuple(notes))
 

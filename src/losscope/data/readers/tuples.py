@@ -27,8 +27,7 @@ def read_tuples(path: Path, form: str, names: np.ndarray | None, rows: int) -> R
     says same (1) or different (0) whatever its name; pairs without one are all positive.
 
     Raises LosscopeError for too few columns, columns that leave open what they are, unknown names,
-    positions outside of the data, a third column that is not 0 or 1, pairs that are same and different, and
-    triplets whose negative is their anchor or positive.
+    positions outside of the data, a third column that is not 0 or 1, and pairs that are same and different.
     """
     where = repr(str(path))
     columns, notes = _columns(path)
@@ -132,15 +131,13 @@ def _checked_pairs(pairs: np.ndarray, where: str) -> list[str]:
 
 
 def _checked_triplets(triplets: np.ndarray, where: str) -> list[str]:
-    """Raise where the negative is the anchor or the positive; say how many are repeated or of one row."""
+    """How many triplets are repeated, or name a row twice."""
     anchor, positive, negative = triplets.T
     wrong = int(((negative == anchor) | (negative == positive)).sum())
-    require(
-        wrong == 0,
-        f"{where} has {wrong:,} triplets whose negative is their own anchor or positive; wanted: three rows",
-    )
     itself = int((anchor == positive).sum())
     notes = [f"{where}: {itself:,} triplets have their anchor as positive"] if itself else []
+    if wrong:
+        notes.append(f"{where}: {wrong:,} triplets have their own anchor or positive as negative")
     repeated = len(triplets) - len(np.unique(triplets, axis=0))
     return notes + ([f"{where}: {repeated:,} triplets are repeated, and count as often"] if repeated else [])
 
