@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
 
 from losscope.core.errors import require
@@ -19,25 +22,68 @@ ROLES = {
     "testing": TEST,
     "eval": TEST,
     "query": TEST,
+    "tr": TRAIN,
+    "vali": VALIDATION,
+    "tst": TEST,
+    "te": TEST,
+    "evaluation": TEST,
+    "holdout": TEST,
+    "hold-out": TEST,
+    "hold_out": TEST,
+    "heldout": TEST,
+    "held-out": TEST,
 }
+YES, NO = ("1", "1.0", "true"), ("0", "0.0", "false")
+YEAR = re.compile(r"^([a-z]{2,})[-_ ]?(19|20)\d\d$")
 
 
-def set_role(draft: Draft, split: np.ndarray) -> None:
-    """Set a draft's parts from words or from booleans (true is test); detect a class-disjoint split."""
-    split = np.asarray(split)
-    if split.dtype.kind in "iuf" and np.isin(split, (0, 1)).all():
-        split = split.astype(bool)
-    if split.dtype.kind == "b":
-        draft.role = np.where(split, TEST, TRAIN).astype(np.int8)
+def role_of(word: str) -> int | None:
+    """The part that a word names, whatever its case, blanks around it and year; None for none.
+
+    >>> role_of(" Val "), role_of("train2017") == TRAIN, role_of("later")
+    (1, True, None)
+    """
+    word = word.strip().lower()
+    year = YEAR.match(word)
+    return ROLES.get(year[1] if year else word)
+
+
+def is_split(column: Any) -> bool:
+    """Whether a column (a pandas series) of a name that may mean something else tells the parts."""
+    words = {str(word).strip().lower() for word in column.dropna().unique()[:100]}
+    named = {role_of(word) for word in words}
+    return 0 < len(words) and (words <= {*YES, *NO} or (None not in named and len(named) > 1))
+
+
+def set_role(draft: Draft, split: np.ndarray, column: str = "") -> None:
+    """Set a draft's parts from words or from booleans (true is test); detect a class-disjoint split.
+
+    ``column`` is the name it has: true in ``is_train`` is training, in ``is_val`` validation. Where there are
+    validation rows and no test rows, these are the test part, which is noted.
+
+    Raises LosscopeError for words that name no part.
+    """
+    words = np.char.strip(np.char.lower(np.asarray(split).astype(str)))
+    if np.isin(words, (*YES, *NO)).all():
+        role = {"is_train": TRAIN, "is_training": TRAIN, "is_val": VALIDATION, "is_validation": VALIDATION}
+        true = role.get(column.lower(), TEST)
+        draft.role = np.where(np.isin(words, YES), true, TEST if true == TRAIN else TRAIN).astype(np.int8)
     else:
-        words = np.char.lower(split.astype(str))
-        strange = sorted(set(words.tolist()) - ROLES.keys())
+        parts = {word: role_of(word) for word in np.unique(words).tolist()}
+        strange = [word for word, part in parts.items() if part is None]
         require(
             not strange,
             f"{draft.name}: unknown split {', '.join(map(repr, strange[:3]))}; choices: train, validation, "
             "test",
         )
-        draft.role = np.array([ROLES[word] for word in words], np.int8)
+        draft.role = np.array([parts[word] for word in words.tolist()], np.int8)
+    if np.any(draft.role == VALIDATION) and np.any(draft.role == TRAIN) and not np.any(draft.role == TEST):
+        count = int((draft.role == VALIDATION).sum())
+        draft.role = np.where(draft.role == VALIDATION, TEST, draft.role).astype(np.int8)
+        draft.notes.append(
+            f"the split has no test rows: its {count:,} validation rows are the test part, and validation is "
+            "taken from the training rows by seed"
+        )
     draft.split = "split as given" + ("" if np.any(draft.role == VALIDATION) else ", validation by seed")
     if draft.labels is not None and len(draft.labels) == len(draft.role):
         test, rest = np.unique(draft.labels[draft.role == TEST]), np.unique(draft.labels[draft.role != TEST])

@@ -51,7 +51,9 @@ def features(
     arrays = _read(path, labels)
     first, other = _modalities(arrays, inputs, second, path)
     class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else ()
-    values, kind, notes = as_rows(arrays[first], first)
+    numbers, written = numbers_of(arrays[first], first, path)
+    values, kind, notes = as_rows(numbers, first)
+    notes = [*notes, *written]
     draft = Draft(
         path.name,
         f"{first} of {path.name}",
@@ -83,6 +85,10 @@ def _read(path: Path, labels: str | None) -> Arrays:
         return read_npz(path)
     if path.suffix.lower() in (".h5", ".hdf5"):
         return read_hdf5(path)
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == b"PK\x03\x04":  # an .npz file under another name
+        return read_npz(path)
     arrays = {"features": read_npy(path)}
     beside = [
         path.parent / f"{path.stem}_labels.npy",
@@ -97,6 +103,35 @@ def _read(path: Path, labels: str | None) -> Arrays:
         if labels:
             arrays[labels] = arrays["labels"]
     return arrays
+
+
+def numbers_of(array: np.ndarray, name: str, path: Path) -> tuple[np.ndarray, list[str]]:
+    """An array of numbers, those written as text too, which is noted.
+
+    Raises LosscopeError for other types, with what they are likely to be and how to save them.
+    """
+    if array.dtype.kind in "fiub":
+        return array, []
+    if array.dtype.kind in "US":
+        try:
+            return array.astype(np.float64), [f"{name} is text, read as numbers"]
+        except ValueError:
+            pass
+    raw = {2: "bfloat16", 1: "float8"}.get(array.dtype.itemsize, "")
+    what = {
+        "c": "complex; wanted: real numbers (np.abs, or real and imaginary parts side by side)",
+        "M": "dates; wanted: numbers",
+        "m": "spans of time; wanted: numbers",
+        "U": "text; wanted: numbers",
+        "S": "text; wanted: numbers",
+    }.get(array.dtype.kind, "")
+    if array.dtype.names:
+        what = f"of the fields {', '.join(array.dtype.names[:4])}; wanted: a plain array of numbers"
+    elif array.dtype.kind == "V":
+        what = (
+            f"raw bytes{f' (of {raw}?)' if raw else ''}; wanted: numbers, such as float32 (x.float().numpy())"
+        )
+    raise LosscopeError(f"{str(path)!r}: {name} is {what or f'of type {array.dtype}; wanted: numbers'}")
 
 
 def _modalities(arrays: Arrays, inputs: str | None, second: str | None, path: Path) -> tuple[str, str | None]:

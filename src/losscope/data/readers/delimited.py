@@ -176,7 +176,11 @@ def _cleaned(frame: Any, form: Form, notes: list[str]) -> tuple[Any, Form]:
         column = frame.iloc[:, place]
         if column.dtype.kind in "iufb":
             continue
-        cells = column.str.strip() if column.map(lambda cell: isinstance(cell, str) or cell != cell).all() else column
+        cells = (
+            column.str.strip()
+            if column.map(lambda cell: isinstance(cell, str) or cell != cell).all()
+            else column
+        )
         stripped += int((cells.notna() & (cells != column)).sum())
         column = cells.mask(cells == "")
         words = column.isin(MISSING)
@@ -258,7 +262,11 @@ def _encoding(start: bytes) -> str:
             return name
     some = start[:4096]
     for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
-        if len(some) > 8 and some[offset::2].count(0) > 0.4 * len(some) / 2 and some[1 - offset :: 2].count(0) == 0:
+        if (
+            len(some) > 8
+            and some[offset::2].count(0) > 0.4 * len(some) / 2
+            and some[1 - offset :: 2].count(0) == 0
+        ):
             return name
     return "utf-8"
 
@@ -303,7 +311,9 @@ def _comments(lines: Sequence[str], delimiter: str) -> int:
         return 0
     last, first = _rows(lines[count - 1 :], delimiter)[:1], _rows(lines[count:], delimiter)[:1]
     header = bool(last and first) and len(last[0]) == len(first[0]) > 1
-    return count - 1 if header and not _is_header([first[0], *_rows(lines[count + 1 :], delimiter)]) else count
+    return (
+        count - 1 if header and not _is_header([first[0], *_rows(lines[count + 1 :], delimiter)]) else count
+    )
 
 
 def _number(cell: str) -> float | None:

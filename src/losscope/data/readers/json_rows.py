@@ -32,7 +32,9 @@ def read_json(path: Path, encoding: str | None) -> Any:
         )
         bounded_integers(whole, repr(str(path)))
         return pd.DataFrame({str(name): pd.Series(values) for name, values in whole.items()})
-    rows = whole if isinstance(whole, list) else [_row(path, line, place) for place, line in enumerate(lines, 1)]
+    rows = (
+        whole if isinstance(whole, list) else [_row(path, line, place) for place, line in enumerate(lines, 1)]
+    )
     for place, row in enumerate(rows, 1):
         require(
             isinstance(row, dict),
@@ -44,7 +46,9 @@ def read_json(path: Path, encoding: str | None) -> Any:
         f"{str(path)!r} has {len(names):,} columns; at most {COLUMNS:,} are read; wide features are an .npz or "
         ".npy file",
     )
-    bounded(path, 8 * len(names) * len(rows), f"{len(rows):,} rows of {len(names):,} columns", size=len(content))
+    bounded(
+        path, 8 * len(names) * len(rows), f"{len(rows):,} rows of {len(names):,} columns", size=len(content)
+    )
     bounded_integers(rows, repr(str(path)))
     return pd.DataFrame({name: pd.Series([row.get(name) for row in rows]) for name in names})
 

@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 from losscope.core.bounds import bounded_text, inside
-from losscope.core.errors import require, unknown
+from losscope.core.errors import require
 from losscope.data.base import Draft
 from losscope.data.readers.arrays import FINE, GROUPS, LABELS, SPLITS
-from losscope.data.readers.files import read_table
+from losscope.data.readers.cells import as_numbers, as_vectors, restored
+from losscope.data.readers.columns import MAYBE_SPLITS, PATHS, Columns, decide
+from losscope.data.readers.files import open_table
 from losscope.data.readers.folders import from_files, positions
 from losscope.data.roles import set_role
-
-PATHS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "audio", "audio_path")
-NOT_FEATURES = ("id", "index", "unnamed: 0", "name", "row")
 
 
 def table(
@@ -27,38 +26,49 @@ def table(
     fine: str | None = None,
     group: str | None = None,
     split: str | None = None,
+    encoding: str | None = None,
     size: int | None = None,
     skip_bad: bool = False,
     rate: int = 16000,
 ) -> Draft:
-    """A CSV or parquet table: a manifest of files (a path column), or features (numbers, or lists of them).
+    """A CSV, JSON lines or parquet table: a manifest of files (a path column), or features.
 
-    Columns are found by usual names, or by the option of that name: ``labels``, ``fine`` (finer labels),
-    ``group`` (splits tear none apart), ``split`` (train, validation, test), ``inputs`` (the path column, or
-    a column of lists). Paths are relative to the table's folder, and may not lead out of it, or absolute.
-    Without ``inputs`` all other columns of numbers are the features.
+    Columns are found by usual names, types and content, or by the option of that name: ``labels``, ``fine``
+    (finer labels), ``group`` (splits tear none apart), ``split`` (train, validation, test), ``inputs`` (the
+    path column, a column of vectors, or columns of numbers: ``f0,f1`` or ``f*``). Paths are relative to the
+    table's folder, and may not lead out of it, or absolute. Without ``inputs`` a column of vectors is the
+    features, else all columns of numbers that are no id, index, fold or copy of the label. ``encoding`` is
+    that of a text table. The notes say what each column was taken for, ``left_out`` what was not taken.
     """
-    frame = read_table(path)
-    columns = list(frame.columns)
-    chosen: dict[str, str | None] = {
-        what: _column(columns, given, usual, path)
-        for what, given, usual in (
-            ("labels", labels, LABELS),
-            ("fine", fine, FINE),
-            ("group", group, GROUPS),
-            ("split", split, SPLITS),
-            ("inputs", inputs, (*PATHS, "embedding", "embeddings", "features", "vector")),
-        )
+    given = [name.lower() for name in (labels, fine, group, split) if name is not None]
+    as_text = {*LABELS, *FINE, *GROUPS, *SPLITS, *MAYBE_SPLITS, *PATHS, *given}
+    opened = open_table(path, as_text, encoding)
+    frame, where = _with_index(opened.frame), repr(str(path))
+    for name in frame.columns:
+        if name.lower() in as_text:
+            frame[name] = restored(frame[name])
+    columns = decide(
+        frame,
+        where,
+        inputs=inputs,
+        labels=labels,
+        fine=fine,
+        group=group,
+        split=split,
+        header=opened.header,
+    )
+    used = {
+        what: _values(frame, name)
+        for what, name in (("labels", columns.label), ("fine", columns.fine), ("group", columns.group))
     }
-    column = chosen["inputs"]
-    used = {what: _values(frame, chosen[what]) for what in ("labels", "fine", "group")}
-    if column is not None and isinstance(frame[column].iloc[0], str):
-        names = _text(frame[column].to_numpy(), f"the paths of {str(path)!r}")
+    names = None
+    if columns.kind == "path":
+        names = _text(frame[columns.inputs[0]].to_numpy(), f"the paths of {where}")
         files = [inside(path.parent, name) for name in names]
         draft = from_files(path, files, size, skip_bad, rate, names, used)
+        draft.notes += [*opened.notes, *columns.notes[1:]]
     else:
-        taken = [column for column in chosen.values() if column is not None]
-        values, which = _numbers(frame, column, taken, path)
+        values, how = _features(frame, columns, where)
         draft = Draft(
             path.name,
             f"features of {path.name}",
@@ -68,26 +78,35 @@ def table(
             fine_labels=used["fine"],
             groups=used["group"],
             origin=str(path),
-            notes=[which] if which else [],
+            notes=[*(columns.notes if columns.kind == "numbers" else columns.notes[1:]), *how, *opened.notes],
         )
+    draft.left_out += columns.left_out
     draft.by_group = group is not None
     draft.no_labels = (
-        f"{str(path)!r} has no label column; wanted: a column named label, or option labels, or --pairs or "
-        f"--triplets; it has {', '.join(columns[:8])}{', …' if len(columns) > 8 else ''}"
+        f"{where} has no label column; wanted: a column named label, or option labels, or --pairs or "
+        f"--triplets; it has {', '.join(frame.columns[:8])}{', …' if len(frame.columns) > 8 else ''}"
     )
-    if chosen["split"] is not None:
-        every = frame[chosen["split"]].to_numpy()
-        set_role(draft, every if draft.names is None else every[positions(names, draft.names)])
+    if columns.split is not None:
+        every = frame[columns.split]
+        empty = int(every.isna().sum())
+        require(
+            not empty,
+            f"column {columns.split!r} is empty in {empty:,} of {len(every):,} rows; wanted: train, validation "
+            "or test in each",
+        )
+        role = every.to_numpy()
+        set_role(draft, role if names is None else role[positions(names, draft.names)], columns.split)
     return draft
 
 
-def _column(columns: list[str], given: str | None, usual: tuple[str, ...], path: Path) -> str | None:
-    if given is not None:
-        if given not in columns:
-            raise unknown(f"column in {str(path)!r}", given, columns)
-        return given
-    lower = {name.lower(): name for name in columns}
-    return next((lower[word] for word in usual if word in lower), None)
+def _with_index(frame: Any) -> Any:
+    """A frame whose index has names has it as columns: parquet keeps what pandas had as its index."""
+    named = [name for name in frame.index.names if name is not None and str(name) not in frame.columns]
+    if not named:
+        return frame.reset_index(drop=True)
+    frame = frame.reset_index()
+    frame.columns = [str(name) for name in frame.columns]
+    return frame
 
 
 def _values(frame: Any, column: str | None) -> np.ndarray | None:
@@ -98,7 +117,10 @@ def _values(frame: Any, column: str | None) -> np.ndarray | None:
     require(
         not empty, f"column {column!r} is empty in {empty:,} of {len(series):,} rows; wanted: a value in each"
     )
-    values = series.to_numpy()
+    values = np.asarray(series.to_numpy())
+    if values.dtype.kind == "O" and all(isinstance(value, int) for value in values[:1000].tolist()):
+        numbers = as_numbers(series).values
+        values = values if numbers is None else series.to_numpy("int64")
     return values if values.dtype.kind in "iufb" else _text(values, f"the values of column {column!r}")
 
 
@@ -108,27 +130,18 @@ def _text(values: np.ndarray, what: str) -> np.ndarray:
     return values.astype(str)
 
 
-def _numbers(frame: Any, column: str | None, taken: list[str], path: Path) -> tuple[np.ndarray, str]:
-    """Features (N, D) from a column of lists, or from all columns of numbers; and which they are."""
-    if column is not None:
-        try:
-            values = np.array([np.asarray(row, np.float32) for row in frame[column]])
-        except (ValueError, TypeError):
-            values = np.empty(0)
-        require(
-            values.ndim == 2,
-            f"column {column!r} of {str(path)!r} does not hold lists of one length; wanted: as many numbers "
-            "in every row",
-        )
-        return values, ""
-    numeric = frame.select_dtypes("number")
-    keep = [
-        column for column in numeric.columns if column not in taken and column.lower() not in NOT_FEATURES
-    ]
+def _features(frame: Any, columns: Columns, where: str) -> tuple[np.ndarray, list[str]]:
+    """Features (N, D), float32, from a column of vectors, or from all columns of numbers; and notes."""
+    if columns.kind == "vectors":
+        name = columns.inputs[0]
+        values, how = as_vectors(frame[name], name, where)
+        return values, [f"the features are column {name}{f': {how}' if how else ''}"]
     require(
-        bool(keep),
-        f"{str(path)!r} has neither a path column ({', '.join(PATHS[:4])}) nor columns of numbers; "
-        f"it has {', '.join(map(str, frame.columns[:8]))}",
+        bool(columns.inputs),
+        f"{where} has neither a path column ({', '.join(PATHS[:4])}) nor columns of numbers; "
+        f"it has {', '.join(map(str, frame.columns[:8]))}"
+        + "".join(f"; left out: {part.said}" for part in columns.left_out),
     )
-    which = f"the features are {len(keep):,} columns, {keep[0]}" + (f" … {keep[-1]}" if len(keep) > 1 else "")
-    return numeric[keep].to_numpy(np.float32), which
+    with np.errstate(over="ignore"):
+        made = [np.asarray(as_numbers(frame[name]).values, np.float32) for name in columns.inputs]
+    return np.stack(made, 1), []

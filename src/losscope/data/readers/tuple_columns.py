@@ -16,7 +16,9 @@ SAME = (
     "similar is_similar similarity duplicate is_duplicate relevant relevance gold truth class value score"
 ).split()
 """Names of the third column of pairs, where 1 is the same class."""
-DIFFERENT = "different is_different differs diff dissimilar is_dissimilar negative is_negative distance".split()
+DIFFERENT = (
+    "different is_different differs diff dissimilar is_dissimilar negative is_negative distance".split()
+)
 """Names of the third column where 1 is another class."""
 ORDERED = (
     ("anchor", "a", "anc", "anchors", "query", "q", "anchor_id", "anchor_idx", "i"),

@@ -11,6 +11,7 @@ from losscope.core.errors import LosscopeError, require
 from losscope.data.readers.files import Arrays, is_table, open_table, read_npy, read_npz
 from losscope.data.readers.tuple_columns import pair_columns, told_same, triplet_columns
 
+
 class ReadTuples(NamedTuple):
     """Explicit tuples (P, 3) as positions, int64, and sentences on how their file was understood."""
 
@@ -61,9 +62,7 @@ def _columns(path: Path) -> tuple[Arrays, list[str]]:
         return {name.lower(): array for name, array in arrays.items()}, []
     if suffix == ".npy":
         return _unstacked(read_npy(path), path), []
-    raise LosscopeError(
-        f"cannot read {str(path)!r}; wanted: .csv, .tsv, .jsonl, .parquet, .npz or .npy"
-    )
+    raise LosscopeError(f"cannot read {str(path)!r}; wanted: .csv, .tsv, .jsonl, .parquet, .npz or .npy")
 
 
 def _unstacked(array: np.ndarray, path: Path) -> dict[str, np.ndarray]:
@@ -124,7 +123,9 @@ def _checked_pairs(pairs: np.ndarray, where: str) -> list[str]:
     )
     itself = ends[:, 0] == ends[:, 1]
     unlike = int((itself & (pairs[:, 2] == 0)).sum())
-    require(unlike == 0, f"{where} says of {unlike:,} rows that they differ from themselves; wanted: two rows")
+    require(
+        unlike == 0, f"{where} says of {unlike:,} rows that they differ from themselves; wanted: two rows"
+    )
     notes = [f"{where}: {int(itself.sum()):,} pairs join a row with itself"] if itself.any() else []
     repeated = len(ends) - len(np.unique(ends, axis=0))
     return notes + ([f"{where}: {repeated:,} pairs are repeated, and count as often"] if repeated else [])
