@@ -52,7 +52,7 @@ def is_split(column: Any) -> bool:
     """Whether a column (a pandas series) of a name that may mean something else tells the parts."""
     words = {str(word).strip().lower() for word in column.dropna().unique()[:100]}
     named = {role_of(word) for word in words}
-    return 0 < len(words) and (words <= {*YES, *NO} or (None not in named and len(named) > 1))
+    return len(words) > 0 and (words <= {*YES, *NO} or (None not in named and len(named) > 1))
 
 
 def set_role(draft: Draft, split: np.ndarray, column: str = "") -> None:
@@ -77,6 +77,12 @@ def set_role(draft: Draft, split: np.ndarray, column: str = "") -> None:
             "test",
         )
         draft.role = np.array([parts[word] for word in words.tolist()], np.int8)
+    parts_found = set(draft.role.tolist())
+    require(
+        len(parts_found) != 1,
+        f"{draft.name}: the split says {str(words[0])!r} of every row; wanted: training and test rows (words train, "
+        "validation, test), or no such column: then a test part is made",
+    )
     if np.any(draft.role == VALIDATION) and np.any(draft.role == TRAIN) and not np.any(draft.role == TEST):
         count = int((draft.role == VALIDATION).sum())
         draft.role = np.where(draft.role == VALIDATION, TEST, draft.role).astype(np.int8)

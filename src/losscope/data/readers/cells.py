@@ -10,7 +10,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require
 
-THOUSANDS = re.compile(r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$")
+THOUSANDS = re.compile(r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$")
 COMMA = re.compile(r"^[+-]?\d*,\d+(e[+-]?\d+)?$", re.IGNORECASE)
 WRAPPED = re.compile(
     r"^\s*(?:np\.)?(?:array|tensor)?\s*\(?\s*[\[(]?(.*?)[\])]?\s*(?:,\s*dtype=[\w.]+)?\s*\)?\s*$", re.DOTALL

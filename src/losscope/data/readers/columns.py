@@ -59,6 +59,8 @@ class _Choice:
     taken: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    changed: dict[str, list[str]] = field(default_factory=dict)
+    """Columns by how their cells were made numbers."""
 
     @property
     def columns(self) -> list[str]:
@@ -118,7 +120,7 @@ def decide(
         choice.taken.get("group"),
         choice.taken.get("split"),
         left_out,
-        (*notes, *([f"columns by their use: {said}"] if said else []), *choice.notes),
+        (*notes, *([f"columns by their use: {said}"] if said else []), *choice.notes, *_changes(choice, chosen)),
     )
 
 
@@ -243,7 +245,7 @@ def _usable(choice: _Choice, name: str, refuse: bool = False) -> bool:
         choice.reasons[name] = "by its name no feature"
         return False
     if found.how:
-        choice.notes.append(f"column {name}: {found.how}")
+        choice.changed.setdefault(found.how, []).append(name)
     return True
 
 
@@ -277,6 +279,17 @@ def _without_copies(choice: _Choice, kept: list[str]) -> list[str]:
         return kept
     choice.reasons |= copies
     return left
+
+
+def _changes(choice: _Choice, chosen: list[str]) -> list[str]:
+    """How the cells of which columns were made numbers, in a sentence for each way."""
+    said = []
+    for how, names in choice.changed.items():
+        kept = [name for name in names if name in chosen]
+        more = ", …" if len(kept) > TOLD else ""
+        if kept:
+            said.append(f"{how}: column{'s' if len(kept) > 1 else ''} {', '.join(kept[:TOLD])}{more}")
+    return said
 
 
 def _counts(column: Any) -> bool:

@@ -11,7 +11,7 @@ import math
 import zipfile
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,13 +33,17 @@ FALLBACK = "cp1252"
 
 @dataclass(frozen=True)
 class Form:
-    """How a text table is written. ``skipped`` lines stand before its header; ``names`` are its columns."""
+    """How a text table is written.
+
+    ``skipped`` lines stand before its header; ``names`` are its columns; the first row has ``width`` cells.
+    """
 
     encoding: str
     delimiter: str
     header: bool
     skipped: int
     names: tuple[str, ...]
+    width: int
     notes: tuple[str, ...]
 
 
@@ -110,6 +114,7 @@ def read_delimited(path: Path, text: Collection[str], encoding: str | None) -> t
 
     with unpacked(path) as file:
         form = _form(path, file, encoding)
+        _refuse_long_rows(path, form)
         _refuse_wide(path, file, form)
 
         def read(encoding: str) -> Any:
@@ -146,19 +151,15 @@ def read_delimited(path: Path, text: Collection[str], encoding: str | None) -> t
             notes.append("the text is not in UTF-8 and is read as Latin-1 (option encoding names another)")
         except pd.errors.EmptyDataError:
             raise LosscopeError(f"{str(path)!r} is empty; wanted: a header row and rows") from None
-    _refuse_long_rows(path, frame, form)
     return _cleaned(frame, form, notes)
 
 
-def _refuse_long_rows(path: Path, frame: Any, form: Form) -> None:
+def _refuse_long_rows(path: Path, form: Form) -> None:
     """Raise where rows have more cells than the header: pandas would take the first ones for an index."""
-    import pandas as pd
-
-    extra = 0 if isinstance(frame.index, pd.RangeIndex) else frame.index.nlevels
-    if extra:
-        named = len(frame.columns)
+    named = len(form.names)
+    if form.width > named:
         raise LosscopeError(
-            f"the rows of {str(path)!r} have {named + extra} cells, but its header names {named} columns "
+            f"the rows of {str(path)!r} have {form.width} cells, but its header names {named} columns "
             f"({', '.join(form.names[:4])}{', …' if named > 4 else ''}); wanted: one name for each column "
             "(an index needs a name too, or leave it out: to_csv(index=False), write.csv(row.names=FALSE))"
         )
@@ -191,7 +192,7 @@ def _cleaned(frame: Any, form: Form, notes: list[str]) -> tuple[Any, Form]:
         frame.isetitem(place, column)
     if stripped:
         notes.append(f"blanks around {stripped:,} cells are stripped")
-    return frame, Form(form.encoding, form.delimiter, form.header, form.skipped, form.names, tuple(notes))
+    return frame, replace(form, notes=tuple(notes))
 
 
 def _form(path: Path, file: BinaryIO, encoding: str | None) -> Form:
@@ -242,7 +243,8 @@ def _form(path: Path, file: BinaryIO, encoding: str | None) -> Form:
             name.lower() not in ("label", "labels", "class", "target", "y", "split"),
             f"{str(path)!r} has {count} columns called {name!r}; wanted: one of that name",
         )
-    return Form(told, delimiter, header, skipped, tuple(stems), tuple(notes))
+    width = len(rows[1]) if header and len(rows) > 1 else len(names)
+    return Form(told, delimiter, header, skipped, tuple(stems), width, tuple(notes))
 
 
 def _raw_names(form: Form) -> Sequence[Any]:
