@@ -120,7 +120,12 @@ def decide(
         choice.taken.get("group"),
         choice.taken.get("split"),
         left_out,
-        (*notes, *([f"columns by their use: {said}"] if said else []), *choice.notes, *_changes(choice, chosen)),
+        (
+            *notes,
+            *([f"columns by their use: {said}"] if said else []),
+            *choice.notes,
+            *_changes(choice, chosen),
+        ),
     )
 
 
