@@ -1,4 +1,4 @@
-"""Files of pairs and triplets: columns by their names, same and different as people write them, or a sentence."""
+"""Files of pairs and triplets: columns by their names, answers as people write them, or a sentence."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TRIPLETS = pd.DataFrame(
 
 @dataclass(frozen=True)
 class Tuples:
-    """A file of tuples, what the starting commit made of it, and a part of the refusal; "" where it is read."""
+    """A file of tuples, what the starting commit made of it, and a part of the refusal, if it is one."""
 
     id: str
     name: str

@@ -102,7 +102,9 @@ def tabled(draw: Any, folder: Path, array: np.ndarray, own: list[Any]) -> Path:
         lists.to_parquet(folder / "t.parquet")
         return folder / "t.parquet"
     if form == "jsonl":
-        (folder / "t.jsonl").write_text(frame.to_json(orient="records", lines=True, double_precision=15))
+        (folder / "t.jsonl").write_text(
+            frame.to_json(orient="records", lines=True, double_precision=15, date_format="iso")
+        )
         return folder / "t.jsonl"
     path = folder / ("t.tsv" if form == "tsv" else "t.csv.gz" if form == "csv.gz" else "t.csv")
     separator = "\t" if form == "tsv" else draw(st.sampled_from(",,,;|\t"))

@@ -48,11 +48,16 @@ def role_of(word: str) -> int | None:
     return ROLES.get(year[1] if year else word)
 
 
-def is_split(column: Any) -> bool:
-    """Whether a column (a pandas series) of a name that may mean something else tells the parts."""
+def is_split(column: Any, name: str) -> bool:
+    """Whether a column (a pandas series) of a name that may mean something else tells the parts.
+
+    Booleans do where the name says of what (``is_train``); others may be a feature.
+    """
     words = {str(word).strip().lower() for word in column.dropna().unique()[:100]}
     named = {role_of(word) for word in words}
-    return len(words) > 0 and (words <= {*YES, *NO} or (None not in named and len(named) > 1))
+    return len(words) > 0 and (
+        (name.lower().startswith("is_") and words <= {*YES, *NO}) or (None not in named and len(named) > 1)
+    )
 
 
 def set_role(draft: Draft, split: np.ndarray, column: str = "") -> None:
@@ -80,7 +85,8 @@ def set_role(draft: Draft, split: np.ndarray, column: str = "") -> None:
     parts_found = set(draft.role.tolist())
     require(
         len(parts_found) != 1,
-        f"{draft.name}: the split says {str(words[0])!r} of every row; wanted: training and test rows (words train, "
+        f"{draft.name}: the split says {str(words[0])!r} of every row; wanted: training "
+        "and test rows (words train, "
         "validation, test), or no such column: then a test part is made",
     )
     if np.any(draft.role == VALIDATION) and np.any(draft.role == TRAIN) and not np.any(draft.role == TEST):

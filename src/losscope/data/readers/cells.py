@@ -78,18 +78,18 @@ def _from_text(column: Any, filled: Any) -> Numbers:
     cells, how = filled.str.strip(), []
     if cells.str.endswith("%").all():
         cells, how = cells.str[:-1].str.strip(), ["percent signs dropped"]
+    points = cells.str.contains(".", regex=False)
     commas = cells[cells.str.contains(",", regex=False)]
     if len(commas) and commas.map(lambda cell: bool(THOUSANDS.match(cell))).all():
         # '1,234' beside '12' may be either; only where another cell tells is it read.
         plain = commas.str.count(",").eq(1) & ~commas.str.contains(".", regex=False)
-        if plain.all() and not cells.str.contains(".", regex=False).any():
+        if plain.all() and not points.any():
             return Numbers(
                 None, f"numbers such as {commas.iloc[0]!r}, whose comma may be of thousands or decimals"
             )
         cells, how = cells.str.replace(",", ""), [*how, "commas of thousands dropped"]
-    elif len(commas) and commas.map(lambda cell: bool(COMMA.match(cell))).all():
-        if not cells.str.contains(".", regex=False).any():
-            cells, how = cells.str.replace(",", "."), [*how, "decimal commas"]
+    elif len(commas) and commas.map(lambda cell: bool(COMMA.match(cell))).all() and not points.any():
+        cells, how = cells.str.replace(",", "."), [*how, "decimal commas"]
     numbers = pd.to_numeric(cells, errors="coerce").astype("float64")
     bad = numbers.isna()
     if not bad.any():
@@ -167,7 +167,8 @@ def as_vectors(column: Any, name: str, where: str) -> tuple[np.ndarray, str]:
         )
     if isinstance(first, dict):
         raise LosscopeError(
-            f"column {name!r} of {where} holds objects of {', '.join(map(str, list(first)[:4]))}; wanted: a column "
+            f"column {name!r} of {where} holds objects of "
+            f"{', '.join(map(str, list(first)[:4]))}; wanted: a column "
             "of paths, or of lists of numbers"
         )
     how = ""
@@ -175,12 +176,14 @@ def as_vectors(column: Any, name: str, where: str) -> tuple[np.ndarray, str]:
         short = sum("..." in cell or "…" in cell for cell in column if isinstance(cell, str))
         require(
             not short,
-            f"column {name!r} of {where} holds vectors that were shortened as they were printed, with '...', in "
+            f"column {name!r} of {where} holds vectors that were shortened as they were "
+            "printed, with '...', in "
             f"{short:,} rows; wanted: all numbers (save with .tolist())",
         )
         if BASE64.match(first):
             raise LosscopeError(
-                f"column {name!r} of {where} holds text in base64, whose type is not told; wanted: lists of numbers"
+                f"column {name!r} of {where} holds text in base64, whose type is not told; "
+                "wanted: lists of numbers"
             )
         column, how = column.map(_parsed), "vectors written as text"
     try:

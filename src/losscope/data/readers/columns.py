@@ -1,4 +1,4 @@
-"""Which columns of a table are what: features, label, finer label, group, split; by name, type and content."""
+"""Which columns of a table are what: features, label, finer label, group, split; by name and content."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ OPEN = ("y", "targets", "target")
 """Names of labels that may also be a coordinate or a value to predict."""
 MAYBE_SPLITS = ("subset", "partition", "set", "phase", "is_train", "is_training", "is_val", "is_validation")
 NOT_FEATURES = re.compile(
-    r"^(id|index|name|row|level_\d+|unnamed: \d+(\.\d+)?|.*[_ ]?(uuid|guid|md5|sha256)|.+[_ ](id|idx|index|key)|.+ID|"
+    r"^(id|index|name|row|level_\d+|unnamed: \d+(\.\d+)?|(.*_)?(uuid|guid|md5|sha256)|.+[_ ](id|idx)|[a-z]+ID|"
     r"k?folds?|cv_fold|timestamps?|.*_timestamp|date|datetime|unix_?time|created_at|updated_at|"
-    r"is_(query|gallery|train|training|test|val|validation)|camera(_id)?|cam(_id)?|split|subset|partition|phase)$"
+    r"is_(query|gallery|train|training|test|val|validation)|camera|split)$"
 )
 TOLD = 8
 """Columns that a sentence lists."""
@@ -106,7 +106,9 @@ def decide(
         ):
             choice.taken[what] = found[0]
     if "split" not in choice.taken:
-        fits = [name for name in choice.named(MAYBE_SPLITS) if name not in asked and is_split(frame[name])]
+        fits = [
+            name for name in choice.named(MAYBE_SPLITS) if name not in asked and is_split(frame[name], name)
+        ]
         if fits:
             choice.taken["split"] = fits[0]
     kind, chosen = _inputs(choice, asked)
@@ -155,7 +157,8 @@ def _label(choice: _Choice, header: bool) -> None:
                 choice.reasons[name] = "the label again"
             elif _could_be_label(choice, name):
                 raise LosscopeError(
-                    f"{choice.where} has columns {sure[0]} and {name}, and either may be the label; wanted: name it "
+                    f"{choice.where} has columns {sure[0]} and {name}, and either may be the label; "
+                    "wanted: name it "
                     f"by option labels (-o labels={sure[0]} or -o labels={name})"
                 )
             else:
@@ -230,7 +233,8 @@ def _inputs(choice: _Choice, asked: list[str]) -> tuple[str, list[str]]:
         lists = [name for name in free if frame[name].dtype.kind not in "iufbMm" and kind(frame[name])]
         require(
             len(lists) < 2,
-            f"{choice.where} has {len(lists)} columns of vectors ({', '.join(lists[:TOLD])}); wanted: name one by "
+            f"{choice.where} has {len(lists)} columns of vectors ({', '.join(lists[:TOLD])}); "
+            "wanted: name one by "
             f"option inputs (-o inputs={lists[0] if lists else ''})",
         )
         if lists:
@@ -258,7 +262,7 @@ def _without_copies(choice: _Choice, kept: list[str]) -> list[str]:
     """The columns that do not tell the label: one value for each class, or the class's own indicator."""
     label = choice.taken.get("label")
     counting = [name for name in kept if _counts(choice.frame[name])]
-    copies: dict[str, str] = {name: "counts the rows" for name in counting}
+    copies: dict[str, str] = dict.fromkeys(counting, "counts the rows")
     if label is not None and choice.frame[label].notna().all():
         names, place = np.unique(choice.frame[label].astype(str).to_numpy(), return_inverse=True)
         indicators: dict[str, int] = {}

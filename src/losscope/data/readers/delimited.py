@@ -139,7 +139,8 @@ def read_delimited(path: Path, text: Collection[str], encoding: str | None) -> t
         except UnicodeDecodeError:
             if encoding is not None or form.encoding != "utf-8":
                 raise LosscopeError(
-                    f"{str(path)!r} is not in the encoding {form.encoding}; wanted: name it by option encoding"
+                    f"{str(path)!r} is not in the encoding {form.encoding}; wanted: name it by option "
+                    "encoding"
                 ) from None
             try:
                 frame = read(FALLBACK)
@@ -173,7 +174,7 @@ def _cleaned(frame: Any, form: Form, notes: list[str]) -> tuple[Any, Form]:
     if form.header and len(frame.columns) and frame.columns[0].startswith("#"):
         frame = frame.rename(columns={frame.columns[0]: frame.columns[0].lstrip("# ")})
     stripped = 0
-    for place, name in enumerate(frame.columns):
+    for place in range(frame.shape[1]):
         column = frame.iloc[:, place]
         if column.dtype.kind in "iufb":
             continue

@@ -259,7 +259,7 @@ def _dataset(path: Path, name: str, item: Any) -> np.ndarray:
 
 @dataclass(frozen=True)
 class OpenTable:
-    """A table as a pandas frame, and sentences on how its file was read. ``header``: its columns have names."""
+    """A table as a pandas frame, sentences on how it was read, and whether its columns have names."""
 
     frame: Any
     notes: tuple[str, ...] = ()

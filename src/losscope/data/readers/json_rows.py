@@ -27,7 +27,8 @@ def read_json(path: Path, encoding: str | None) -> Any:
         lengths = {len(value) for value in whole.values() if isinstance(value, list)}
         require(
             len(lengths) == 1 and all(isinstance(value, list) for value in whole.values()),
-            f"{str(path)!r} is one JSON object; wanted: one object for each line, a list of objects, or lists "
+            f"{str(path)!r} is one JSON object; wanted: one object for each line, a list of "
+            "objects, or lists "
             "of one length by column",
         )
         bounded_integers(whole, repr(str(path)))
@@ -38,12 +39,14 @@ def read_json(path: Path, encoding: str | None) -> Any:
     for place, row in enumerate(rows, 1):
         require(
             isinstance(row, dict),
-            f"{str(path)!r}: row {place:,} is {json.dumps(row)[:40]}; wanted: an object with a name for each value",
+            f"{str(path)!r}: row {place:,} is {json.dumps(row)[:40]}; wanted: an object with "
+            "a name for each value",
         )
     names = dict.fromkeys(name for row in rows for name in row)
     require(
         len(names) <= COLUMNS,
-        f"{str(path)!r} has {len(names):,} columns; at most {COLUMNS:,} are read; wide features are an .npz or "
+        f"{str(path)!r} has {len(names):,} columns; at most {COLUMNS:,} are read; wide "
+        "features are an .npz or "
         ".npy file",
     )
     bounded(

@@ -91,7 +91,8 @@ def table(
         empty = int(every.isna().sum())
         require(
             not empty,
-            f"column {columns.split!r} is empty in {empty:,} of {len(every):,} rows; wanted: train, validation "
+            f"column {columns.split!r} is empty in {empty:,} of {len(every):,} rows; wanted: "
+            "train, validation "
             "or test in each",
         )
         role = every.to_numpy()

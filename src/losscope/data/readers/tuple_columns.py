@@ -1,4 +1,4 @@
-"""Which columns of a file of pairs or triplets mean what: by their names, else by their order, always said."""
+"""Which columns of a file of pairs or triplets mean what: by their names, else by their order."""
 
 from __future__ import annotations
 
@@ -11,14 +11,45 @@ import numpy as np
 from losscope.core.errors import LosscopeError, require
 
 Columns = Mapping[str, np.ndarray]
-SAME = (
-    "same is_same same_class target targets label labels y match is_match matching positive is_positive "
-    "similar is_similar similarity duplicate is_duplicate relevant relevance gold truth class value score"
-).split()
+SAME = [
+    "same",
+    "is_same",
+    "same_class",
+    "target",
+    "targets",
+    "label",
+    "labels",
+    "y",
+    "match",
+    "is_match",
+    "matching",
+    "positive",
+    "is_positive",
+    "similar",
+    "is_similar",
+    "similarity",
+    "duplicate",
+    "is_duplicate",
+    "relevant",
+    "relevance",
+    "gold",
+    "truth",
+    "class",
+    "value",
+    "score",
+]
 """Names of the third column of pairs, where 1 is the same class."""
-DIFFERENT = (
-    "different is_different differs diff dissimilar is_dissimilar negative is_negative distance".split()
-)
+DIFFERENT = [
+    "different",
+    "is_different",
+    "differs",
+    "diff",
+    "dissimilar",
+    "is_dissimilar",
+    "negative",
+    "is_negative",
+    "distance",
+]
 """Names of the third column where 1 is another class."""
 ORDERED = (
     ("anchor", "a", "anc", "anchors", "query", "q", "anchor_id", "anchor_idx", "i"),
@@ -28,11 +59,33 @@ ORDERED = (
 """Names of the columns of triplets."""
 ENDS = tuple(
     tuple(pair.split("/"))
-    for pair in (
-        "i/j a/b first/second left/right u/v x1/x2 s1/s2 id1/id2 id_1/id_2 idx1/idx2 idx_1/idx_2 row1/row2 "
-        "item1/item2 file1/file2 path1/path2 image1/image2 img1/img2 name1/name2 anchor/other query/item "
-        "index1/index2 index_1/index_2 item_1/item_2 image_1/image_2 anchor/positive"
-    ).split()
+    for pair in [
+        "i/j",
+        "a/b",
+        "first/second",
+        "left/right",
+        "u/v",
+        "x1/x2",
+        "s1/s2",
+        "id1/id2",
+        "id_1/id_2",
+        "idx1/idx2",
+        "idx_1/idx_2",
+        "row1/row2",
+        "item1/item2",
+        "file1/file2",
+        "path1/path2",
+        "image1/image2",
+        "img1/img2",
+        "name1/name2",
+        "anchor/other",
+        "query/item",
+        "index1/index2",
+        "index_1/index_2",
+        "item_1/item_2",
+        "image_1/image_2",
+        "anchor/positive",
+    ]
 )
 """Names of the two rows of a pair."""
 COUNTER = re.compile(r"^(unnamed: \d+|index|level_0|)$")
@@ -70,7 +123,8 @@ def pair_columns(columns: Columns, where: str) -> TupleColumns:
         named = ["same"]
     require(
         len(named) < 2 or len(kept) == 3,
-        f"{where} has several columns that may say same or different: {', '.join(named)}; wanted: one, called "
+        f"{where} has several columns that may say same or different: {', '.join(named)}; "
+        "wanted: one, called "
         "same",
     )
     third = named[0] if len(named) == 1 else None
@@ -83,7 +137,8 @@ def pair_columns(columns: Columns, where: str) -> TupleColumns:
         third = rest[0]
     elif ends is None or (third is None and rest):
         raise LosscopeError(
-            f"{where} has columns {', '.join(kept[:8])}, and it is not clear which are the two rows and which "
+            f"{where} has columns {', '.join(kept[:8])}, and it is not clear which are the "
+            "two rows and which "
             "says same or different; wanted: columns i, j, same"
         )
     assert ends is not None
@@ -102,8 +157,7 @@ def triplet_columns(columns: Columns, where: str) -> TupleColumns:
 
     Raises LosscopeError for fewer than three, and for more of unknown names.
 
-    >>> found = triplet_columns({"": np.arange(2), "a": np.ones(2), "p": np.ones(2), "n": np.ones(2)}, "t.csv")
-    >>> found.rows
+    >>> triplet_columns(dict.fromkeys("npa", np.ones(2)), "t.csv").rows
     ('a', 'p', 'n')
     """
     kept, notes = _without_counter(columns, 3)
@@ -120,7 +174,8 @@ def triplet_columns(columns: Columns, where: str) -> TupleColumns:
         # Two columns named as a pair's and a third that says same are no triplet.
         require(
             not set(kept) & {"same", "is_same", "target", "label"},
-            f"{where} has columns {', '.join(kept)}, which are pairs; wanted: {wanted}, or give it by --pairs",
+            f"{where} has columns {', '.join(kept)}, which are pairs; wanted: {wanted}, or "
+            "give it by --pairs",
         )
         chosen = tuple(kept)
     notes.append(f"{where}: anchor, positive and negative are {', '.join(chosen)}")
