@@ -193,7 +193,7 @@ def _declaration(text: str) -> Quantity:
 def _from_table(path: Path) -> list[stats.Measured]:
     import pandas as pd
 
-    frame = read_table(path)
+    frame = read_table(path, text=("loss", "measure"))
     missing = [column for column in COLUMNS if column not in frame.columns]
     require(
         not missing,

@@ -24,8 +24,8 @@ OPEN = ("y", "targets", "target")
 """Names of labels that may also be a coordinate or a value to predict."""
 MAYBE_SPLITS = ("subset", "partition", "set", "phase", "is_train", "is_training", "is_val", "is_validation")
 NOT_FEATURES = re.compile(
-    r"^(id|index|name|row|level_\d+|unnamed: \d+(\.\d+)?|(.*_)?(uuid|guid|md5|sha256)|.+[_ ](id|idx)|[a-z]+ID|"
-    r"k?folds?|cv_fold|timestamps?|.*_timestamp|date|datetime|unix_?time|created_at|updated_at|"
+    r"^(id|index|name|row|level_\d+|unnamed: \d+(\.\d+)?|(.*_)?(uuid|guid|md5|sha256)|.+[_ ](id|idx)|"
+    r"[a-z]+ID|k?folds?|cv_fold|timestamps?|.*_timestamp|date|datetime|unix_?time|created_at|updated_at|"
     r"is_(query|gallery|train|training|test|val|validation)|camera|split)$"
 )
 TOLD = 8
