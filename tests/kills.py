@@ -183,7 +183,7 @@ def trial(
 
 
 def recovered(root: Path, engine: str, whole: dict[str, Any]) -> tuple[int, int]:
-    """Check a store that was left behind, run the same command again, compare; its (runs, leftovers) before."""
+    """Check a store that was left behind, run the command again, compare; its runs and leftovers before."""
     left = checked(root)
     stored = len(list(root.glob("runs/[!.]*")))
     again = ended(driver(root, engine))

@@ -70,12 +70,24 @@ def test_a_damaged_run_is_set_aside_and_run_again(tmp_path: Path, name: str) -> 
     store.add("def", record(1))
     path = tmp_path / "runs" / "abc" / name
     path.write_bytes(path.read_bytes()[:-3])
-    said = store.set_damaged_aside(["abc", "def", "not there"])
+    said = store.set_damaged_aside(dict.fromkeys(("abc", "def", "not there")))
     assert len(said) == 1 and "set aside and is run again" in said[0]
     assert not store.has("abc") and store.has("def")
     assert len(list((tmp_path / "damaged").iterdir())) == 1
     store.add("abc", record())
     read_all(store)
+
+
+def test_a_run_of_another_specification_is_never_taken_for_the_one_asked_for(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.add("abc", record(0))
+    mine = record(0).run
+    assert store.set_damaged_aside({"abc": mine}) == []
+    assert store.has("abc")
+    (said,) = store.set_damaged_aside({"abc": mine.model_copy(update={"seed": 5})})
+    assert "another specification" in said
+    assert not store.has("abc")
+    assert len(list((tmp_path / "damaged").iterdir())) == 1
 
 
 def test_the_key_of_the_checksum_is_refused() -> None:
@@ -219,7 +231,7 @@ def test_a_power_cut_loses_no_complete_run_and_leaves_none_in_part(
                 assert again.has(run_id), f"{run_id} was stored before event {cut} and is lost"
             if (target / "runs" / run_id).exists() and again.has(run_id):
                 read_all(again, run_id)
-            again.set_damaged_aside([run_id])
+            again.set_damaged_aside({run_id: None})
             again.add(run_id, record(seed))
             read_all(again, run_id)
         shutil.rmtree(target)
