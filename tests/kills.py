@@ -40,8 +40,32 @@ def study(out: Path, engine: str, **more: Any) -> Study:
     return Study.of(data="synthetic", options=DATA, protocol="paper", out=str(out), engine=engine, **words)
 
 
-def driver(out: Path, engine: str, **more: Any) -> int:
-    """Start a driver of the study in a process of its own; its id."""
+WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
+CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+
+def stop_at(root: Path, number: int) -> None:
+    """Kill this process before its event of that number: a name or a file under ``root`` is to change."""
+    count, inside = 0, str(root.resolve())
+
+    def hook(event: str, words: tuple[Any, ...]) -> None:
+        nonlocal count
+        if event == "open":
+            if not (isinstance(words[2], int) and words[2] & CHANGES):
+                return
+        elif event not in WRITES:
+            return
+        if not any(isinstance(word, str | Path) and str(word).startswith(inside) for word in words[:2]):
+            return
+        count += 1
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def driver(out: Path, engine: str, stop: int | None = None, **more: Any) -> int:
+    """Start a driver of the study in a process of its own; its id. It ends before its event ``stop``."""
     child = os.fork()
     if child:
         return child
@@ -49,6 +73,8 @@ def driver(out: Path, engine: str, **more: Any) -> int:
     try:
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
+        if stop is not None:
+            stop_at(out, stop)
         result = running.run(study(out, engine, **more))
         code = 0 if result.unfinished is None else 3
     except BaseException:
@@ -150,6 +176,14 @@ def trial(
     child = driver(root, engine)
     kill(child, moment)
     code = ended(child)
+    stored, left = recovered(root, engine, whole)
+    if code == 0:
+        return "ended before it was killed" if kill is kill_driver else "ended all the same"
+    return f"killed with {'some' if stored else 'no'} runs stored{', leftovers' if left else ''}"
+
+
+def recovered(root: Path, engine: str, whole: dict[str, Any]) -> tuple[int, int]:
+    """Check a store that was left behind, run the command again, compare; its runs and leftovers before."""
     left = checked(root)
     stored = len(list(root.glob("runs/[!.]*")))
     again = ended(driver(root, engine))
@@ -161,9 +195,30 @@ def trial(
     assert not litter(root), litter(root)
     checked_again = checked(root)
     assert not checked_again
-    if code == 0:
-        return "ended before it was killed" if kill is kill_driver else "ended all the same"
-    return f"killed with {'some' if stored else 'no'} runs stored{', leftovers' if left else ''}"
+    return stored, left
+
+
+def every_event(engine: str, step: int = 1) -> Counter[str]:
+    """The driver killed before each event of the file system, or each ``step``-th, with what became of it."""
+    torch.set_num_threads(1)
+    load("synthetic", **DATA)
+    counts = Counter[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        assert ended(driver(place / "whole", engine)) == 0
+        whole = contents(place / "whole")
+        number = 1
+        while True:
+            root = place / str(number)
+            code = ended(driver(root, engine, stop=number))
+            stored, left = recovered(root, engine, whole)
+            shutil.rmtree(root)
+            if code == 0:
+                return counts
+            counts[
+                f"killed with {'some' if stored else 'no'} runs stored{', leftovers' if left else ''}"
+            ] += 1
+            number += step
 
 
 def trials(
@@ -198,11 +253,15 @@ def main() -> None:
     words.add_argument("--engine", choices=["here", "processes"], default="here")
     words.add_argument("--victim", choices=["driver", "worker"], default="driver")
     words.add_argument("--times", type=int, default=100)
+    words.add_argument("--events", type=int, help="kill before every so many events instead of at random")
     words.add_argument("--seconds", type=float, default=1e9)
     words.add_argument("--seed", type=int, default=0)
     given = words.parse_args()
     try:
-        counts = trials(given.engine, given.times, given.seconds, given.seed, given.victim)
+        if given.events:
+            counts = every_event(given.engine, given.events)
+        else:
+            counts = trials(given.engine, given.times, given.seconds, given.seed, given.victim)
     except (AssertionError, LosscopeError) as error:
         sys.exit(f"lost or altered: {error}")
     print(f"{given.engine}, the {given.victim} killed {sum(counts.values())} times: {dict(counts)}")

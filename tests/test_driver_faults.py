@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+import kills
+from disks import Disk
 from losscope.comparing import load, running
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
@@ -113,6 +116,46 @@ def test_a_driver_killed_at_any_moment_loses_and_alters_nothing(engine: str, vic
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert f"killed {times} times" in done.stdout
+
+
+@pytest.mark.parametrize("step", [41, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_driver_killed_before_any_event_of_the_file_system_loses_and_alters_nothing(step: int) -> None:
+    done = subprocess.run(
+        [sys.executable, str(HERE / "kills.py"), "--engine", "here", "--events", str(step)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "some runs stored" in done.stdout and "no runs stored" in done.stdout
+
+
+@pytest.mark.parametrize("cuts", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_study_goes_on_after_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuts: int
+) -> None:
+    whole = tmp_path / "whole"
+    disk = Disk(whole, monkeypatch)
+    running.run(kills.study(whole, "here"))
+    monkeypatch.undo()
+    expected, draw = kills.contents(whole), random.Random(cuts)
+    moved = [place for place, event in enumerate(disk.events) if event[0] == "rename"]
+    stored = {event[2].name: place for place, event in enumerate(disk.events) if event[0] == "rename"}
+    assert len(moved) > 10
+    for number, cut in enumerate(draw.sample(range(1, len(disk.events)), cuts)):
+        root = tmp_path / str(number)
+        (root / "runs").mkdir(parents=True)
+        disk.after(cut, draw, root)
+        again = Store(root)
+        synced = [place for place, event in enumerate(disk.events[:cut]) if event[0] == "sync"]
+        for run in Store(whole, create=False).runs():
+            if any(place > stored[run.id] for place in synced if disk.events[place][1] == run.path.parent):
+                assert again.has(run.id), f"{run.id} was stored before event {cut} and is lost"
+        running.run(kills.study(root, "here"))
+        found = kills.contents(root)
+        assert found.keys() == expected.keys()
+        assert [key for key in expected if repr(found[key]) != repr(expected[key])] == []
+        shutil.rmtree(root)
 
 
 def test_a_run_that_the_machine_stopped_is_said_and_tried_again(tmp_path: Path, flaky: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from disks import Disk
 from losscope.core.errors import LosscopeError
 from losscope.run import files, upkeep
 from losscope.run import store as store_module
@@ -69,12 +70,24 @@ def test_a_damaged_run_is_set_aside_and_run_again(tmp_path: Path, name: str) -> 
     store.add("def", record(1))
     path = tmp_path / "runs" / "abc" / name
     path.write_bytes(path.read_bytes()[:-3])
-    said = store.set_damaged_aside(["abc", "def", "not there"])
+    said = store.set_damaged_aside(dict.fromkeys(("abc", "def", "not there")))
     assert len(said) == 1 and "set aside and is run again" in said[0]
     assert not store.has("abc") and store.has("def")
     assert len(list((tmp_path / "damaged").iterdir())) == 1
     store.add("abc", record())
     read_all(store)
+
+
+def test_a_run_of_another_specification_is_never_taken_for_the_one_asked_for(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.add("abc", record(0))
+    mine = record(0).run
+    assert store.set_damaged_aside({"abc": mine}) == []
+    assert store.has("abc")
+    (said,) = store.set_damaged_aside({"abc": mine.model_copy(update={"seed": 5})})
+    assert "another specification" in said
+    assert not store.has("abc")
+    assert len(list((tmp_path / "damaged").iterdir())) == 1
 
 
 def test_the_key_of_the_checksum_is_refused() -> None:
@@ -192,65 +205,6 @@ def test_an_old_checkpoint_is_a_leftover_and_a_new_one_is_not(tmp_path: Path) ->
     assert new.exists() and not old.exists()
 
 
-class Disk:
-    """What is on the disk after a power cut: synced content under synced names, and a draw of the rest."""
-
-    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch):
-        self.root, self.events = root, []
-        write, sync = files.write_bytes, files.sync_folder
-        rename, replace = os.rename, os.replace
-
-        def writes(path: Path, content: bytes) -> None:
-            write(path, content)
-            self.events.append(("write", path, content))
-
-        def renames(a: Path, b: Path) -> None:
-            rename(a, b)
-            self.events.append(("rename", Path(a), Path(b)))
-
-        def replaces(a: Path, b: Path) -> None:
-            replace(a, b)
-            self.events.append(("rename", Path(a), Path(b)))
-
-        def syncs(folder: Path) -> None:
-            sync(folder)
-            self.events.append(("sync", folder, None))
-
-        for module in (files, store_module):
-            monkeypatch.setattr(module, "write_bytes", writes)
-            monkeypatch.setattr(module, "sync_folder", syncs)
-        monkeypatch.setattr(files.os, "rename", renames)
-        monkeypatch.setattr(files.os, "replace", replaces)
-
-    def after(self, count: int, draw: random.Random, target: Path) -> None:
-        """The folder as it may be after ``count`` events: a name that was not synced is there or not."""
-        events = self.events[:count]
-        synced: dict[Path, int] = {}
-        for place, (kind, path, _) in enumerate(events):
-            if kind == "sync":
-                synced[Path(path)] = place
-        names: dict[Path, bytes] = {}
-        for place, (kind, path, more) in enumerate(events):
-            if kind == "write":
-                names[path] = more
-            elif kind == "rename":
-                lasts = synced.get(more.parent, -1) > place or draw.random() < 0.5
-                moved = {
-                    name: names.pop(name) for name in list(names) if name == path or path in name.parents
-                }
-                if lasts:
-                    names |= {
-                        more / name.relative_to(path) if name != path else more: c
-                        for name, c in moved.items()
-                    }
-                elif draw.random() < 0.5:
-                    names |= moved
-        for name, content in names.items():
-            place = target / name.relative_to(self.root)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content)
-
-
 def test_a_power_cut_loses_no_complete_run_and_leaves_none_in_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,7 +231,7 @@ def test_a_power_cut_loses_no_complete_run_and_leaves_none_in_part(
                 assert again.has(run_id), f"{run_id} was stored before event {cut} and is lost"
             if (target / "runs" / run_id).exists() and again.has(run_id):
                 read_all(again, run_id)
-            again.set_damaged_aside([run_id])
+            again.set_damaged_aside({run_id: None})
             again.add(run_id, record(seed))
             read_all(again, run_id)
         shutil.rmtree(target)

@@ -228,8 +228,9 @@ def _todo(groups: Sequence[Group], say: Say | None) -> list[Group]:
     stores = {group.where.store: Store(group.where.store) for group in groups}
     for place, store in stores.items():
         store.sweep()
-        ids = [run_id for group in groups if group.where.store == place for run_id in group.ids]
-        for sentence in store.set_damaged_aside(ids):
+        mine = [group for group in groups if group.where.store == place]
+        runs = {run_id: run for group in mine for run_id, run in zip(group.ids, group.runs, strict=True)}
+        for sentence in store.set_damaged_aside(runs):
             if say:
                 say(sentence)
     todo = [

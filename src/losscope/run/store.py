@@ -15,13 +15,14 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from losscope.core.errors import LosscopeError
 from losscope.core.results import Unfinished
@@ -120,6 +121,13 @@ class Stored:
         if kept is not None and (len(content) != kept["bytes"] or digest(content) != kept["sha256"]):
             raise Damaged(f"{str(self.path / name)!r} has been altered since it was written; {AGAIN}")
         return content
+
+    def answers(self, run: Run) -> bool:
+        """Whether this is what was stored for that specification."""
+        try:
+            return Run.model_validate(self.head["spec"]).canonical() == run.canonical()
+        except ValidationError:
+            return False
 
     def check(self) -> None:
         """Read every file of the run.
@@ -247,8 +255,8 @@ class Store:
             raise OSError(errno.EACCES, "the run's folder could not be renamed into place")
         return not folder.exists()
 
-    def _put_away(self, run_id: str) -> None:
-        """Take a failed run's folder away, and keep a damaged one beside the store's runs.
+    def _put_away(self, run_id: str, wanted: Run | None = None) -> None:
+        """Take a failed run's folder away, and keep a damaged one, or another's, beside the store's runs.
 
         One that is done and whole stays: another driver may have written it a moment ago. The caller holds
         the lock of the runs, so that this cannot change between the look and the move.
@@ -258,7 +266,7 @@ class Store:
             run = self.get(run_id)
             run.check()
             failed = run.status == "failed"
-            if not failed:
+            if not failed and (wanted is None or run.answers(wanted)):
                 return
         except Damaged:
             failed = False
@@ -288,20 +296,24 @@ class Store:
         }
         write_bytes(folder / "run.json", sealed(head))
 
-    def set_damaged_aside(self, run_ids: Iterable[str]) -> list[str]:
+    def set_damaged_aside(self, wanted: Mapping[str, Run | None]) -> list[str]:
         """Check runs whole, and put altered, cut or emptied ones into ``damaged/``; what was found, in words.
 
-        A driver calls this before it trains, so that what is put aside is run again.
+        ``wanted``: what each run is to answer, where that is known: one that answers another question is put
+        aside too. A driver calls this before it trains, so that what is put aside is run again.
         """
         found = []
-        for run_id in dict.fromkeys(run_ids):
+        for run_id, run in wanted.items():
             if not (self.root / "runs" / run_id).exists():
                 continue
             try:
-                self.get(run_id).check()
+                stored = self.get(run_id)
+                stored.check()
+                if run is not None and not stored.answers(run):
+                    raise Damaged(f"{str(stored.path / 'run.json')!r} is a run of another specification")
             except Damaged as error:
                 with disk_errors(self.root), locked(self.root / "runs"):
-                    self._put_away(run_id)
+                    self._put_away(run_id, run)
                 found.append(f"A damaged run was set aside and is run again: {error}.")
         return found
 
