@@ -323,6 +323,21 @@ def test_two_drivers_at_once_make_one_store(tmp_path: Path) -> None:
     assert not [*(tmp_path / "a").rglob("*.pt"), *(tmp_path / "a").rglob("*.part")]
 
 
+def test_a_study_whose_runs_are_gone_says_which_command_makes_them(tmp_path: Path) -> None:
+    result = running.run(study(tmp_path))
+    shutil.rmtree(tmp_path / "runs" / result.losses[0].runs[0])
+    with pytest.raises(LosscopeError, match=r"1 of \d+ runs .* are not in .*; run losscope run .*study.toml"):
+        load(tmp_path)
+
+
+def test_a_damaged_run_that_was_set_aside_is_called_so(tmp_path: Path) -> None:
+    result = running.run(study(tmp_path))
+    (tmp_path / "runs" / result.losses[0].runs[0] / "arrays.npz").write_bytes(b"")
+    running.run(study(tmp_path))
+    (problem,) = upkeep.check(tmp_path).problems
+    assert "damaged run that was set aside" in problem.what
+
+
 def test_a_moved_store_goes_on(tmp_path: Path) -> None:
     running.run(study(tmp_path / "a"))
     before = numbers(tmp_path / "a")

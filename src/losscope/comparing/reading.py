@@ -107,6 +107,13 @@ def read(store: Store, name: str, notes: Sequence[str] = ()) -> Result:
 
 def _read(store: Store, name: str, kept: StoredStudy) -> Result:
     stored = store.many(dict.fromkeys(kept.runs))
+    absent = len(set(kept.runs)) - len(stored)
+    require(
+        not absent,
+        f"{absent:,} of {len(set(kept.runs)):,} runs of the study {name!r} are not in {str(store.root)!r}; "
+        f"run losscope run {store.root / 'studies' / name / 'study.toml'} --out {store.root} again, which "
+        "makes them",
+    )
     labels = _labels(kept.losses)
     settings = tuple(choice.settings for choice in kept.losses)
     analysis = stats.analyse(

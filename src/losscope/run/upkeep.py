@@ -68,11 +68,7 @@ def check(folder: str | Path) -> StoreCheck:
         with _reading(store.root / name, remedy, problems):
             store.looks(Path(name).stem) if name.startswith("looks/") else store.read_json(name)
     problems += [
-        StoreProblem(
-            place=str(path),
-            what="left half-written by a process that has ended",
-            remedy="losscope store gc --yes",
-        )
+        StoreProblem(place=str(path), what=_left(path), remedy="losscope store gc --yes")
         for path in leftovers(store)
     ]
     return StoreCheck(
@@ -82,6 +78,15 @@ def check(folder: str | Path) -> StoreCheck:
         versions=dict(versions),
         problems=tuple(problems),
     )
+
+
+def _left(path: Path) -> str:
+    """Why a leftover is there."""
+    if path.parent.name == "damaged":
+        return "a damaged run that was set aside; the command that made it has run it again or will"
+    if path.suffix == ".pt":
+        return f"the unfinished state of runs that nobody went on with for {CHECKPOINT_AGE / 86_400:.0f} days"
+    return "left half-written by a process that has ended"
 
 
 @contextlib.contextmanager
