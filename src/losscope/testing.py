@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from losscope.core import registry
-from losscope.core.facts import LossFacts
+from losscope.core.facts import LossFacts, MeasureFacts
+from losscope.core.queries import Roles
 from losscope.data import Part, load
 from losscope.measures import evaluate
 from losscope.pairs import Relation, Terms, normalise, reduce
@@ -238,7 +239,13 @@ def check_measure(name: str) -> None:
     found = registry.entry("measure", name)
     facts, said = found.facts, f"the measure {name!r}"
     _hold(bool(found.summary), f"{said} has no docstring")
-    rows = 36
+    for roles in {"roles" in facts.needs, "roles" in (*facts.needs, *facts.uses)}:
+        _check_values(name, facts, roles)
+
+
+def _check_values(name: str, facts: MeasureFacts, roles: bool) -> None:
+    """Hold a measure's values against their contract, with queries and a gallery or without."""
+    said, rows = f"the measure {name!r}", 36
     labels = torch.arange(rows) % 3
     points = torch.randn(3, 4, generator=_seeded(1))[labels] + torch.randn(
         2, 3, rows, 4, generator=_seeded(2)
@@ -248,8 +255,10 @@ def check_measure(name: str) -> None:
         "fine_labels": torch.randint(3, (rows,), generator=_seeded(3)),
         "modality": torch.arange(rows) % 2,
         "positive_pairs": (torch.arange(5), torch.arange(5) + 7),
+        "roles": Roles(np.arange(rows) % 3 > 1, np.arange(rows) % 2 > 0),
     }
-    needs: dict[str, Any] = {key: value for key, value in known.items() if key in (*facts.needs, *facts.uses)}
+    taken = {*facts.needs, *facts.uses} - (set() if roles else {"roles"})
+    needs: dict[str, Any] = {key: value for key, value in known.items() if key in taken}
     values, detail = evaluate(points, labels, names=[name], **needs)
     _hold(set(values) == set(facts.gives), f"{said} gave {sorted(values)}; it declares {sorted(facts.gives)}")
     alone, own = evaluate(points[1, 2], labels, names=[name], **needs)
@@ -267,6 +276,8 @@ def check_measure(name: str) -> None:
     moved = {
         key: value[order] if key in ("fine_labels", "modality") else value for key, value in needs.items()
     }
+    if "roles" in moved:
+        moved["roles"] = moved["roles"].take(order.numpy())
     if "positive_pairs" in moved:
         moved["positive_pairs"] = tuple(place[side] for side in moved["positive_pairs"])
     turned, _ = evaluate(points[1, 2][order], labels[order], names=[name], **moved)

@@ -22,6 +22,7 @@ def judge(
     unpaired: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     look: Annotated[int, Parameter(group=ANSWER)] = 1,
     untuned: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
+    same_camera: Annotated[Literal["keep", "junk", "skip"] | None, Parameter(group=ANSWER)] = None,
     declare: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
     plugin: Plugin = None,
     report: Annotated[Path | None, Parameter(name="--report", group=OUTPUT)] = None,
@@ -51,6 +52,9 @@ def judge(
         Which look at these runs this is, 1 for the first; each further look is tested more strictly.
     untuned
         Say in every sentence that the losses were not tuned.
+    same_camera
+        Where files name queries, gallery and cameras: junk leaves items of the query's class and camera out,
+        skip all items of its camera; keep ranks them.
     declare
         A measure of your own as name:better[:scale[:indifference]], such as accuracy:higher.
     plugin
@@ -72,6 +76,7 @@ def judge(
         unpaired=unpaired,
         look=look,
         tuned=not untuned,
+        same_camera=same_camera,
         declare=declare or (),
         say=None if json else say_aside,
     )

@@ -20,7 +20,9 @@ from losscope.core.errors import SHOWN, LosscopeError, require, unknown
 from losscope.core.quantities import GOALS, QUANTITIES, Quantity, quantity
 from losscope.core.results import DataDescription, Evidence, Provenance, Result, Settings
 from losscope.core.spec import BASELINES
+from losscope.data.labels import numbered
 from losscope.data.readers.files import read_npz, read_table
+from losscope.data.readers.gallery import joined, roles_of
 
 COLUMNS = ("loss", "seed", "measure", "value")
 
@@ -34,6 +36,7 @@ def judge(
     unpaired: bool = False,
     look: int = 1,
     tuned: bool = True,
+    same_camera: str | None = None,
     declare: Sequence[str] = (),
     say: Callable[[str], None] | None = None,
 ) -> Result:
@@ -48,6 +51,8 @@ def judge(
         look: how often these runs were looked at before, plus one
                 (docs/definitions.md, "Looks").
         tuned: whether each loss was tuned alike; said in the sentences otherwise.
+        same_camera: where the files name queries, gallery and cameras, whether a query may find items of its
+            camera: keep (yes), junk (not those of its class), skip (none); the files may say it themselves.
         declare: measures of your own, as ``name:better:scale:indifference``, such as
             ``accuracy:higher:difference:0.01``; known until the next call, never one of the package's names.
 
@@ -66,7 +71,7 @@ def judge(
     """
     try:
         _declare(declare)
-        return _judged(runs, goal, measure, reference, unpaired, look, tuned, say)
+        return _judged(runs, goal, measure, reference, unpaired, look, tuned, same_camera, say)
     except BaseException:
         _forget()
         raise
@@ -80,13 +85,14 @@ def _judged(
     unpaired: bool,
     look: int,
     tuned: bool,
+    same_camera: str | None,
     say: Callable[[str], None] | None,
 ) -> Result:
     if goal not in GOALS:
         raise unknown("goal", goal, GOALS)
     require(look >= 1, f"look is {look}; it must be at least 1")
     pattern = "{" in runs
-    measured = _from_embeddings(runs, say) if pattern else _from_table(Path(runs))
+    measured = _from_embeddings(runs, same_camera, say) if pattern else _from_table(Path(runs))
     names = list(dict.fromkeys(run.loss for run in measured))
     require(
         len(names) >= 2,
@@ -260,7 +266,9 @@ def _measured(
     )
 
 
-def _from_embeddings(pattern: str, say: Callable[[str], None] | None) -> list[stats.Measured]:
+def _from_embeddings(
+    pattern: str, same_camera: str | None, say: Callable[[str], None] | None
+) -> list[stats.Measured]:
     for part in ("{loss}", "{seed}"):
         require(
             part in pattern,
@@ -296,7 +304,8 @@ def _from_embeddings(pattern: str, say: Callable[[str], None] | None) -> list[st
     measured = []
     for place, ((loss, seed), path) in enumerate(sorted(files.items())):
         embeddings, labels = load_embeddings(path)
-        values, detail = evaluate(torch.from_numpy(embeddings), torch.from_numpy(labels), seed=0)
+        labels, roles = roles_of(joined(read_npz(Path(path)), Path(path)), labels, path, same_camera)
+        values, detail = evaluate(torch.from_numpy(embeddings), torch.from_numpy(labels), roles=roles, seed=0)
         numbers = {name: None if not np.isfinite(float(v)) else float(v) for name, v in values.items()}
         arrays = {name: value.numpy() for name, value in detail.items()}
         measured.append(_measured(loss, seed, numbers, dict.fromkeys(numbers, "test"), arrays))
@@ -307,7 +316,9 @@ def _from_embeddings(pattern: str, say: Callable[[str], None] | None) -> list[st
 
 def load_embeddings(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Read ``embeddings`` (N, D) and ``labels`` (N,) from an npz, checked; nothing is unpickled."""
-    arrays = read_npz(Path(path))
+    arrays = joined(read_npz(Path(path)), Path(path))
+    if "embeddings" not in arrays and "features" in arrays and "role" in arrays:
+        arrays = {**arrays, "embeddings": arrays["features"]}
     missing = [name for name in ("embeddings", "labels") if name not in arrays]
     require(not missing, f"{str(path)!r} has no array {', '.join(missing)}; it has {', '.join(arrays)}")
     embeddings, labels = arrays["embeddings"], arrays["labels"]
@@ -326,7 +337,7 @@ def load_embeddings(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     )
     bad = int((~np.isfinite(embeddings.astype(np.float64)).all(axis=1)).sum())
     require(bad == 0, f"{str(path)!r}: {bad} of {len(embeddings)} embeddings are NaN or infinite")
-    return embeddings.astype(np.float32), np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    return embeddings.astype(np.float32), numbered(labels, ())[0]
 
 
 def _detail(measured: Sequence[stats.Measured]) -> dict[str, dict[str, np.ndarray]]:

@@ -169,6 +169,7 @@ class MeasureFacts(Facts):
         "fine_labels",
         "modality",
         "positive_pairs",
+        "roles",
         "seed",
         "wanted",
     )

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require
+from losscope.core.queries import Roles, Searched
 from losscope.core.results import DataDescription
 from losscope.data import splits as rules
 
@@ -36,7 +37,8 @@ class Part:
     other modality, as ``inputs``: row i of both is one pair. ``names`` (N,) are file names where there are
     any. ``rows`` (N,) are positions in the source, None for generated data. ``pairs`` int64 (P, 3) are
     explicit (i, j, same) and ``triplets`` (T, 3) explicit (anchor, positive, negative), as positions in
-    this part.
+    this part. ``retrieval`` says which rows are queries and which the gallery; None: each row searches all
+    others.
     >>> part = Part(np.zeros((3, 2), np.float32), np.array([0, 0, 1]))
     >>> len(part), len(part.take([0, 2]))
     (3, 2)
@@ -51,9 +53,10 @@ class Part:
     rows: np.ndarray | None = None
     pairs: np.ndarray | None = None
     triplets: np.ndarray | None = None
+    retrieval: Roles | None = None
 
     def __post_init__(self) -> None:
-        for name in ("inputs", "fine_labels", "groups", "second", "names", "rows"):
+        for name in ("inputs", "fine_labels", "groups", "second", "names", "rows", "retrieval"):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.labels):
                 raise LosscopeError(
@@ -76,6 +79,7 @@ class Part:
             rows=where,
             pairs=rules.remap(self.pairs, rows, len(self), columns=2),
             triplets=rules.remap(self.triplets, rows, len(self), columns=3),
+            retrieval=None if self.retrieval is None else self.retrieval.take(rows),
         )
 
 
@@ -106,8 +110,8 @@ class About:
     ``std`` are per channel of the training rows of uint8 images, on the scale pixel / 255, ``second_mean``
     and ``second_std`` those of the second modality; empty for all else, where nothing is to be normalised.
     ``split`` says in words how the parts are made. ``left_out`` counts all that lay in the source and was
-    not taken. ``notes`` are sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed
-    bytes of all arrays.
+    not taken. ``searched`` counts the test part's queries and gallery, where it has them. ``notes`` are
+    sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed bytes of all arrays.
     """
 
     name: str
@@ -134,6 +138,7 @@ class About:
     second_std: tuple[float, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    searched: Searched | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,11 +205,12 @@ class Source(ABC):
             shape = f"{first} {shape} and {second} {'×'.join(map(str, facts.second_shape))}"
         train, validation, test = self.sizes()
         edition = f" ({facts.edition})" if facts.edition else ""
+        search = f"; {facts.searched.said}" if facts.searched else ""
         without = "; left out: " + ", ".join(part.said for part in facts.left_out) if facts.left_out else ""
         return (
             f"{facts.name}{edition}: {facts.rows:,} {what[facts.kind]} of {shape} in {facts.classes:,} "
             f"classes ({each} each); {train:,} train, {validation:,} validation, {test:,} test: "
-            f"{facts.split}{without}"
+            f"{facts.split}{search}{without}"
         )
 
 
@@ -311,6 +317,7 @@ class Draft:
     pairs: np.ndarray | None = None
     triplets: np.ndarray | None = None
     role: np.ndarray | None = None
+    retrieval: Roles | None = None
     split: str = ""
     level: Literal["fine", "coarse"] = "coarse"
     disjoint: bool = False

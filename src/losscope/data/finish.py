@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require
+from losscope.core.queries import Searched, checked_roles
 from losscope.data import splits as rules
 from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, Part, Table, fingerprint
 from losscope.data.labels import numbered
@@ -49,6 +50,11 @@ def finish(
     require(
         0 <= label_noise < 1, f"label_noise is {label_noise}; it is a share of the labels, from 0 to below 1"
     )
+    require(
+        draft.retrieval is None or draft.second is None,
+        f"{draft.name} has two modalities, each of which searches the other, and queries and a gallery too; "
+        "wanted: one of the two",
+    )
     _add_tuples(draft, pairs, triplets)
     check_arrays(draft)
     pool, names = _pool(draft, train_labels)
@@ -59,7 +65,7 @@ def finish(
         notes.append("every training class has fewer than 4 rows: validation holds out whole classes")
     if pool.fine_labels is not None and draft.disjoint:
         notes.append(_shared(pool.labels, role))
-    checksum = fingerprint(*(getattr(pool, field.name) for field in dataclasses.fields(pool)), role)
+    checksum = _checksum(pool, role)
     if limit is not None:
         keep, note = _limited(draft.name, pool.labels, role == TEST, limit, "training and validation")
         pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
@@ -71,8 +77,11 @@ def finish(
     if label_noise:
         notes.append(f"{label_noise:.0%} of the training labels are redrawn at random")
     pool = dataclasses.replace(pool, rows=np.arange(len(pool)))
+    searched, more = _searched(draft.name, pool, role)
+    notes += more
     disjoint = not np.isin(pool.labels[role == TEST], pool.labels[role != TEST]).any()
     facts = _facts(draft, pool, role, names, split=split, disjoint=disjoint, checksum=checksum, notes=notes)
+    facts = dataclasses.replace(facts, searched=searched)
     options: tuple[Any, ...] = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
     options += () if limit_test is None else ("limit_test", limit_test)
     table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole)
@@ -83,6 +92,27 @@ def finish(
         if (array := getattr(pool, name)) is not None:
             array.setflags(write=False)
     return dataclasses.replace(table, facts=facts)
+
+
+def _checksum(pool: Part, role: np.ndarray) -> str:
+    """The content of all rows; without roles that of the arrays that there were before there were roles."""
+    arrays = [getattr(pool, field.name) for field in dataclasses.fields(pool) if field.name != "retrieval"]
+    if (roles := pool.retrieval) is None:
+        return fingerprint(*arrays, role)
+    return fingerprint(*arrays, role, roles.query, roles.gallery, roles.camera, more=roles.same_camera)
+
+
+def _searched(name: str, pool: Part, role: np.ndarray) -> tuple[Searched | None, list[str]]:
+    """How many rows of the test part ask and are searched; raise for a part with roles that answers none."""
+    if pool.retrieval is None:
+        return None, []
+    found, notes = None, []
+    for part, what in ((TEST, "test"), (VALIDATION, "validation")):
+        rows = np.flatnonzero(role == part)
+        if (roles := pool.retrieval.take(rows)) is not None:
+            notes += checked_roles(name, roles, pool.labels[rows], what)
+            found = roles.searched(pool.labels[rows]) if part == TEST else found
+    return found, notes
 
 
 def _add_tuples(draft: Draft, pairs: str | None, triplets: str | None) -> None:
@@ -133,6 +163,7 @@ def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, Names]:
         np.arange(len(labels)),
         draft.pairs,
         draft.triplets,
+        draft.retrieval,
     )
     return pool, Names(class_names, fine_names, group_names)
 
@@ -190,7 +221,7 @@ def check_arrays(draft: Draft) -> None:
     assert draft.labels is not None
     rows = len(draft.labels)
     require(rows > 0, f"{draft.name} has no rows; wanted: rows of at least two classes")
-    for what in ("inputs", "second", "fine_labels", "groups", "names", "role"):
+    for what in ("inputs", "second", "fine_labels", "groups", "names", "role", "retrieval"):
         array = getattr(draft, what)
         if array is not None and len(array) != rows:
             raise LosscopeError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from losscope.core.errors import require
 from losscope.data.base import TEST, TRAIN, VALIDATION, Draft
+from losscope.data.searching import WORDS, searched_by_words
 
 ROLES = {
     "train": TRAIN,
@@ -21,7 +22,6 @@ ROLES = {
     "test": TEST,
     "testing": TEST,
     "eval": TEST,
-    "query": TEST,
     "tr": TRAIN,
     "vali": VALIDATION,
     "tst": TEST,
@@ -32,6 +32,7 @@ ROLES = {
     "hold_out": TEST,
     "heldout": TEST,
     "held-out": TEST,
+    **dict.fromkeys(WORDS, TEST),
 }
 YES, NO = ("1", "1.0", "true"), ("0", "0.0", "false")
 YEAR = re.compile(r"^([a-z]{2,})[-_ ]?(19|20)\d\d$")
@@ -96,6 +97,7 @@ def set_role(draft: Draft, split: np.ndarray, column: str = "") -> None:
             f"the split has no test rows: its {count:,} validation rows are the test part, and validation is "
             "taken from the training rows by seed"
         )
+    searched_by_words(draft, words)
     draft.split = "split as given" + ("" if np.any(draft.role == VALIDATION) else ", validation by seed")
     if draft.labels is not None and len(draft.labels) == len(draft.role):
         test, rest = np.unique(draft.labels[draft.role == TEST]), np.unique(draft.labels[draft.role != TEST])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from losscope.core.errors import require
+from losscope.core.queries import arrays_of as roles_as_arrays
 from losscope.core.results import Embedding
 from losscope.data.base import TEST, TRAIN, VALIDATION
 from losscope.features import Embedded
@@ -91,7 +92,8 @@ def arrays_of(made: Embedded) -> dict[str, np.ndarray]:
     """The arrays of a feature file, under the names that ``losscope compare`` looks for.
 
     ``features`` (N, D) float16, ``labels`` (N,) into ``class_names``, ``split`` (N,) in words, and where
-    the data have them ``fine_labels``, ``groups`` and ``names``, in words too. ``edition``, ``backbone``,
+    the data have them ``fine_labels``, ``groups`` and ``names``, in words too, and ``is_query``,
+    ``is_gallery``, ``camera`` and ``same_camera``. ``edition``, ``backbone``,
     ``preprocessing`` and ``key`` say where the features are from.
     """
     pool, facts = made.table.pool, made.table.facts
@@ -113,6 +115,8 @@ def arrays_of(made: Embedded) -> dict[str, np.ndarray]:
             arrays[name] = np.array(words)[values] if words and values.min() >= 0 else values
     if pool.names is not None:
         arrays["names"] = pool.names.astype(str)
+    if pool.retrieval is not None:
+        arrays |= roles_as_arrays(pool.retrieval)
     return arrays
 
 

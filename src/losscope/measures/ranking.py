@@ -16,6 +16,7 @@ from torch import Tensor
 from losscope.core.registry import register
 from losscope.measures import ties
 from losscope.measures.neighbours import Gallery, Ranked, ranked, tied_with, unit
+from losscope.measures.searching import Search, occurrences
 from losscope.measures.space import NULL, Chunk, Measurement, Space, Stream, measured
 from losscope.measures.ties import Ranking
 
@@ -96,15 +97,20 @@ TOGETHER = 1 << 18
             "column": 100,
         },
     ],
-    uses=("fine_labels", "wanted"),
+    uses=("fine_labels", "roles", "wanted"),
 )
 @measured
 def retrieval(
-    space: Space, *, fine_labels: np.ndarray | None = None, wanted: Set[str] | None = None
-) -> Stream:
-    """Leave-one-out retrieval: every item is a query, all others the gallery.
+    space: Space,
+    *,
+    fine_labels: np.ndarray | None = None,
+    roles: Search | None = None,
+    wanted: Set[str] | None = None,
+) -> Stream | Measurement:
+    """Leave-one-out retrieval: every item is a query, all others the gallery; or by ``roles``.
 
-    R of a query is the number of other items of its class; a query with R = 0 is left out of every mean, is
+    R of a query is the number of other items of its class (with ``roles``: of those that it may find in the
+    gallery); a query with R = 0 is left out of every mean, is
     NaN in the per-query detail, and counted in ``count/lone_queries``. Every value but hubness is its mean
     over all orders of equally near items; ``count/tied_queries`` says for how many queries that mattered, and
     ``count/edge_distances`` how many of the ranked distances, within rounding error, could have been tied to
@@ -118,10 +124,17 @@ def retrieval(
     query's label and its fine label. R-precision and MAP@R, which sort R neighbours, are left out where
     ``wanted`` names neither.
     """
+    deep = wanted is None or not wanted.isdisjoint(DEEP)
+    if roles is not None:
+        return by_roles(roles, deep)
+    return leave_one_out(space, fine_labels, deep)
+
+
+def leave_one_out(space: Space, fine_labels: np.ndarray | None, deep: bool) -> Stream:
+    """Retrieval where every item is a query and all others are its gallery."""
     count = len(space)
     classes = in_input_order(space, space.codes)
     relevant = space.sizes[space.codes] - 1
-    deep = wanted is None or not wanted.isdisjoint(DEEP)
     depth = min(count - 1, max(int(relevant.max()) if deep else 0, OCCURRENCE))
     fine = None if fine_labels is None else fine_classes(classes, fine_labels)[space.order]
     found = {f"recall_at_{k}": np.full(count, NULL) for k in RECALLS}
@@ -154,6 +167,44 @@ def retrieval(
     values = {name: mean_of_queries(detail[f"per_query/{name}"]) for name in found}
     values["hubness"] = skewness(occurrences) if depth > 0 else NULL
     detail["per_query/label"] = space.labels[classes].astype(np.int64)
+    detail["count/lone_queries"] = np.array([(relevant == 0).sum()])
+    detail["count/tied_queries"] = np.array([tied])
+    detail["count/edge_distances"] = np.array([edges])
+    return values, detail
+
+
+def by_roles(roles: Search, deep: bool) -> Measurement:
+    """Retrieval where some items are queries and some the gallery."""
+    classes, count = roles.classes, len(roles.asking)
+    relevant = roles.relevant(classes)
+    fine = None if roles.fine_labels is None else fine_classes(classes, roles.fine_labels)
+    depth = min(len(roles.asked), max(int(relevant.max(initial=0)) if deep else 0, OCCURRENCE))
+    found = {f"recall_at_{k}": np.full(count, NULL) for k in RECALLS}
+    found |= {name: np.full(count, NULL) for name in DEEP if deep}
+    found |= {"fine_recall_at_1": np.full(count, NULL)} if fine is not None else {}
+    occurring, tied, edges = np.zeros(len(roles.asked)), 0, 0
+    for part, squared in roles.tables():
+        nearest = ranked(squared, depth)
+        ranking = roles.ranking(part, squared, nearest, classes)
+        places = np.maximum(relevant[part], RECALLS[-1]) if deep else np.full(len(squared), RECALLS[-1])
+        tied += len(np.unique(ranking.row[ranking.start < places[ranking.row]]))
+        edges += nearest.edges
+        occurring += occurrences(squared, nearest, OCCURRENCE)
+        for k in RECALLS:
+            found[f"recall_at_{k}"][part] = ties.recall(ranking, k)
+        if deep:
+            found["r_precision"][part] = ties.precision_at_r(ranking, relevant[part])
+            found["map_at_r"][part] = ties.average_precision(ranking, relevant[part], relevant[part])
+        if fine is not None:
+            finer = roles.ranking(part, squared, nearest, fine)
+            found["fine_recall_at_1"][part] = ties.recall(finer, 1)
+    values, detail = {}, {"per_query/label": roles.labels_told}
+    for name, per_query in found.items():
+        right = relevant if fine is None or name != "fine_recall_at_1" else roles.relevant(fine)
+        per_query[right == 0] = NULL
+        detail[f"per_query/{name}"] = roles.told(per_query)
+        values[name] = mean_of_queries(detail[f"per_query/{name}"])
+    values["hubness"] = skewness(occurring) if count and depth > 0 else NULL
     detail["count/lone_queries"] = np.array([(relevant == 0).sum()])
     detail["count/tied_queries"] = np.array([tied])
     detail["count/edge_distances"] = np.array([edges])

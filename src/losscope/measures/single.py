@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.core.errors import LosscopeError
+from losscope.core.errors import LosscopeError, require
+from losscope.core.queries import Roles, SameCamera, checked_roles, same_camera_rule
 from losscope.measures.summary import Background, evaluate
 
 Array: TypeAlias = Any
@@ -42,22 +44,46 @@ def geometry(embeddings: Array, labels: Array, *, background: Background = "excl
     return _measured(embeddings, labels, GEOMETRY, background=background)
 
 
-def retrieval(embeddings: Array, labels: Array, *, background: Background = "exclude") -> dict[str, float]:
+def retrieval(
+    embeddings: Array,
+    labels: Array,
+    *,
+    query: Array | None = None,
+    gallery: Array | None = None,
+    camera: Array | None = None,
+    same_camera: SameCamera = "keep",
+    background: Background = "exclude",
+) -> dict[str, float]:
     """Leave-one-out retrieval: every embedding asks for the others of its class. Recall@k, MAP@R and so on.
 
     Args:
         embeddings: (N, D).
         labels: (N,) integers.
+        query: (N,) booleans, the rows that ask; with ``gallery`` (N,), those that are searched. A row never
+            finds itself, and a gallery row labelled -1 is ranked and never right.
+        gallery: given with ``query``; then mAP and MRR are among the values too.
+        camera: (N,) integers, the camera of each row.
+        same_camera: whether a query finds gallery items of its camera: "keep" yes, "junk" not those of its
+            class (Market-1501's rule), "skip" none.
         background: whether rows labelled -1 are left out or are a class.
 
     Raises:
-        LosscopeError: shapes that do not agree, labels that are not integers, NaN or infinity.
+        LosscopeError: shapes that do not agree, labels that are not integers, NaN or infinity, queries
+            without a gallery, no query with a right answer.
 
     >>> found = retrieval([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]], [0, 0, 1, 1])
     >>> found["recall_at_1"], found["map_at_r"]
     (1.0, 1.0)
     """
-    return _measured(embeddings, labels, ("retrieval",), background=background)
+    if query is None and gallery is None:
+        require(same_camera == "keep", "same_camera is for query and gallery; wanted: both")
+        return _measured(embeddings, labels, ("retrieval",), background=background)
+    require(query is not None and gallery is not None, "query or gallery alone; wanted: both, (N,) booleans")
+    asks, searched = (np.asarray(mask, bool) for mask in (query, gallery))
+    cameras = None if camera is None else np.asarray(camera)
+    roles = Roles(asks, searched, cameras, same_camera_rule(same_camera))
+    checked_roles("retrieval", roles, np.asarray(labels))
+    return _measured(embeddings, labels, ("retrieval", "search"), background=background, roles=roles)
 
 
 def verification(embeddings: Array, labels: Array, *, background: Background = "exclude") -> dict[str, float]:

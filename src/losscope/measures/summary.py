@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.core.errors import LosscopeError, unknown
+from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.facts import MeasureFacts
+from losscope.core.queries import Roles
 from losscope.core.registry import Entry, entries
+from losscope.measures.searching import Search
 from losscope.measures.space import ROWWISE, Measured, Measurement, Space, Values, over_members, run
 
 Background = Literal["exclude", "class"]
@@ -27,6 +29,7 @@ def evaluate(
     fine_labels: Tensor | None = None,
     modality: Tensor | None = None,
     positive_pairs: tuple[Tensor, Tensor] | None = None,
+    roles: Roles | None = None,
     background: Background = "exclude",
     seed: int = 0,
 ) -> tuple[Values, dict[str, Tensor]]:
@@ -44,6 +47,8 @@ def evaluate(
         fine_labels: (N,) or (..., N) labels finer than ``labels``.
         modality: (N,) or (..., N), 0 for the first modality and 1 for the second.
         positive_pairs: indices (P,) or (..., P) of the first and second items of pairs that belong together.
+        roles: which rows are queries and which the gallery, for all members: retrieval is then by these, and
+            a gallery row with label -1 is ranked, as a distractor. All else is measured over all rows.
         background: "exclude" leaves rows with label -1 out (``count/background`` says how many), "class"
             keeps them as one more class.
         seed: of k-means and of the sample of class pairs.
@@ -66,12 +71,19 @@ def evaluate(
     """
     if background not in ("exclude", "class"):
         raise unknown("background", background, ("exclude", "class"))
+    embeddings = torch.as_tensor(embeddings)
     given: dict[str, Any] = {
         "reference": reference,
         "fine_labels": fine_labels,
         "modality": modality,
         "positive_pairs": positive_pairs,
     }
+    if roles is not None:
+        require(
+            len(roles) == embeddings.shape[-2],
+            f"there are roles of {len(roles)} rows; one for each of {embeddings.shape[-2]} is wanted",
+        )
+        given["roles"] = roles
     given = {name: need for name, need in given.items() if need is not None} | {"seed": seed}
     chosen, wanted = _choose(names, given)
     given["wanted"] = wanted
@@ -79,6 +91,10 @@ def evaluate(
 
     def member_of(rows: Tensor, classes: np.ndarray, own: Mapping[str, Any]) -> Measurement:
         dropped = 0
+        if roles is not None:
+            exclude, fine = background == "exclude", own.get("fine_labels")
+            search = Search.of(rows, classes, roles, exclude=exclude, fine_labels=fine)
+            own = {**own, "roles": search}
         if background == "exclude":
             rows, classes, own, dropped = _without_background(rows, classes, own)
         values, detail = _measure(loaded, rows, classes, own)
@@ -86,7 +102,7 @@ def evaluate(
             detail["count/background"] = np.array([dropped])
         return values, detail
 
-    values, detail = over_members(torch.as_tensor(embeddings), labels, given, member_of)
+    values, detail = over_members(embeddings, labels, given, member_of)
     if wanted is None:
         return values, detail
     kept = {name: part for name, part in detail.items() if _belongs(name, wanted)}
@@ -174,6 +190,8 @@ def _as_tensors(name: str, need: Any) -> Any:
     match name, need:
         case "reference", (rows, labels):
             return rows, torch.from_numpy(labels)
+        case "roles", Search():
+            return need.roles_told
         case "positive_pairs", (first, second):
             return torch.from_numpy(first), torch.from_numpy(second)
         case _, np.ndarray():
@@ -215,6 +233,7 @@ def try_plugins() -> None:
             "fine_labels": torch.arange(12) % 6,
             "modality": torch.arange(12) % 2,
             "positive_pairs": (torch.arange(3), torch.arange(3) + 3),
+            "roles": Roles(np.arange(12) < 6, np.arange(12) >= 6),
         }
         try:
             evaluate(rows, labels, names=[found.name], **needs)

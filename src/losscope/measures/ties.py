@@ -130,6 +130,24 @@ def average_precision(ranking: Ranking, total: np.ndarray, limit: np.ndarray | N
     return sums / np.maximum(total, 1)
 
 
+def reciprocal_rank(ranking: Ranking) -> np.ndarray:
+    """(Q,) the mean of 1 / rank of the first relevant item, 0 where there is none among the K places.
+
+    >>> first_of_three = Ranking.of(np.array([[True, False, False]]), np.array([[True, True, False]]))
+    >>> reciprocal_rank(first_of_three).round(3)
+    array([0.611])
+    """
+    found = np.where(ranking.hits.any(1), 1.0 / (1.0 + ranking.hits.argmax(1)), 0.0)
+    for group in np.flatnonzero(ranking.before == 0):
+        size, relevant = ranking.size[group], ranking.relevant[group]
+        place = np.arange(size - relevant + 1)
+        # The chance that none of the places before is relevant, and that this one then is.
+        none = np.cumprod(np.concatenate([[1.0], ((size - relevant - place) / (size - place))[:-1]]))
+        first = none * relevant / (size - place)
+        found[ranking.row[group]] = float((first / (ranking.start[group] + place + 1)).sum())
+    return found
+
+
 def _places(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The numbers first, first + 1, ... of each run, one run after the other.
 

@@ -14,9 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from losscope.core.queries import Roles
 from losscope.losses.objective import Objective
 from losscope.measures import greediness
 from losscope.measures.ranking import map_at_r_fast
+from losscope.measures.searching import maps_at_r
 from losscope.pairs import Relation, Terms, pair_distances
 from losscope.train.curves import Curves
 
@@ -77,6 +79,7 @@ class Instruments:
         labels: of the validation rows, (M, rows); None without these.
         members: their number M.
         epochs: of the whole training.
+        roles: of the validation rows of each member, where they have queries and a gallery.
         light: whether only the loss and, now and then, the validation rows are read, as of a trial of tuning,
             which is judged by its quality curve alone.
     """
@@ -91,9 +94,10 @@ class Instruments:
         members: int,
         epochs: int,
         light: bool,
+        roles: tuple[Roles, ...] = (),
     ):
         self.objective, self.curves, self.light, self.members = objective, curves, light, members
-        self.probe, self.labels = probe, labels
+        self.probe, self.labels, self.roles = probe, labels, roles
         self.probe_pairs = greediness.pairs_of(*probe.masks(), torch.Size([members]))
         self.reads_force = objective.force is not None and not light
         self.epochs = trial_looks(epochs) if light else set(range(epochs + 1))
@@ -174,7 +178,11 @@ class Instruments:
             for name, values in greediness.shares_of(weight, distances, self.probe_pairs).items():
                 self.curves.add("probe", epoch, name, values)
         if view.validation is not None and self.labels is not None:
-            quality = map_at_r_fast(view.validation, self.labels)
+            quality = (
+                maps_at_r(view.validation, self.labels, self.roles)
+                if self.roles
+                else map_at_r_fast(view.validation, self.labels)
+            )
             self.curves.add("validation", epoch, "map_at_r", quality)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from losscope.core import registry
 from losscope.core.loss_spec import RAW
+from losscope.core.queries import arrays_of
 from losscope.core.spec import Run, seed_of
 from losscope.data import Part, Splits
 from losscope.measures import evaluate
@@ -115,6 +116,7 @@ def measure(
         reference=(train, torch.from_numpy(splits.train.labels)) if referred else None,
         fine_labels=_tensor(twice(splits.test.fine_labels, modality is not None)),
         modality=_tensor(modality),
+        roles=splits.test.retrieval,
         seed=seed,
     )
     record.measures["test"] = {name: float(value) for name, value in values.items()}
@@ -135,6 +137,8 @@ def measure(
         record.embeddings = {"embeddings": test.cpu().numpy(), "labels": np.asarray(labels)}
         if modality is not None:
             record.embeddings["modality"] = modality
+        if splits.test.retrieval is not None:
+            record.embeddings |= arrays_of(splits.test.retrieval)
 
 
 def _tensor(array: np.ndarray | None) -> Tensor | None:

@@ -63,6 +63,7 @@ class Population:
             self.curves,
             self.probe.relation,
             None if self.validation is None else self.validation.labels,
+            roles=() if self.validation is None else self.validation.roles,
             members=self.members,
             epochs=self.protocol.epochs,
             light=first.purpose == "trial",

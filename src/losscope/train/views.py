@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from losscope.core.queries import Roles
 from losscope.core.spec import seed_of
 from losscope.pairs import Relation
 from losscope.train.batches import Batches
@@ -29,10 +30,11 @@ class Probe:
 
 @dataclass(frozen=True)
 class Validation:
-    """Validation rows as the network takes them, (M, rows, ...), and every member's labels."""
+    """Validation rows as the network takes them, (M, rows, ...), every member's labels, and roles if any."""
 
     inputs: Tensor
     labels: Tensor
+    roles: tuple[Roles, ...] = ()
 
 
 def probe(batches: Batches) -> Probe:
@@ -59,11 +61,16 @@ def validation(batches: Batches, most: int) -> Validation | None:
     if size < 2:
         return None
     device = batches.pool.device
-    inputs, labels = [], []
+    inputs, labels, roles = [], [], []
     for run, split in zip(batches.runs, batches.splits, strict=True):
         generator = np.random.default_rng(seed_of(run.seed, "quality"))
         chosen = split.validation.take(np.sort(generator.permutation(len(split.validation))[:size]))
         inputs.append(inputs_of(chosen, split, device))
+        if chosen.retrieval is not None:
+            roles.append(chosen.retrieval)
         own = torch.from_numpy(chosen.labels)
         labels.append(own if chosen.second is None else torch.cat([own, own]))
-    return Validation(torch.stack(inputs), batches.draws.spread(torch.stack(labels)).to(device))
+    # Members that share their batches share these rows and their roles.
+    repeated = [own for own in roles for _ in range(batches.draws.share)]
+    every = tuple(repeated) if len(roles) == len(inputs) else ()
+    return Validation(torch.stack(inputs), batches.draws.spread(torch.stack(labels)).to(device), every)

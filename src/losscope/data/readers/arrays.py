@@ -10,6 +10,7 @@ from losscope.core.errors import LosscopeError
 from losscope.data.base import Draft
 from losscope.data.labels import plain_labels
 from losscope.data.readers.files import Arrays, form, found, key_of, read_hdf5, read_npy, read_npz
+from losscope.data.readers.gallery import Asked, joined, marks_in, set_marks
 from losscope.data.readers.modalities import HEARD_FIRST, MODALITY, add_second, ids_of
 from losscope.data.readers.shapes import as_rows
 from losscope.data.roles import set_role
@@ -33,6 +34,11 @@ def features(
     split: str | None = None,
     ids: str | None = None,
     second_ids: str | None = None,
+    role: str | None = None,
+    query: str | None = None,
+    gallery: str | None = None,
+    camera: str | None = None,
+    same_camera: str | None = None,
 ) -> Draft:
     """Features, vectors, images or two modalities from an ``.npz``, ``.npy`` or HDF5 file.
 
@@ -44,11 +50,14 @@ def features(
     With ``group`` the splits tear no group apart. A split in which more than half of the test classes are
     unseen in training is class-disjoint, and then no class may stand on both sides.
 
+    Queries and gallery are ``role`` (words), ``query`` and ``gallery`` (marks or row numbers) and ``camera``,
+    or arrays of each part (query_features, gallery_labels, …); ``same_camera`` is keep, junk or skip.
+
     An audio-visual file as the literature has it: AVE as ``audio`` (1955, 128), ``visual`` (1955, 1024)
     and ``labels`` of 15 classes, VEGAS as (28103, 128), (28103, 1024) and 10; features by segment or
     place, (N, 10, 128) or (N, 10, 7, 7, 512), are averaged over all but the first and last axis, said.
     """
-    arrays = _read(path, labels)
+    arrays = joined(_read(path, labels), path)
     first, other = _modalities(arrays, inputs, second, path)
     class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else ()
     numbers, written = numbers_of(arrays[first], first, path)
@@ -74,6 +83,8 @@ def features(
     roles = _chosen(arrays, split, SPLITS, path)
     if roles is not None:
         set_role(draft, roles)
+    asked = Asked(role, query, gallery, camera, same_camera)
+    set_marks(draft, marks_in(arrays, asked, len(draft.inputs)))
     if other is not None:
         first_ids, other_ids = ids_of(arrays, ids, first, path), ids_of(arrays, second_ids, other, path)
         add_second(draft, arrays, first, other, first_ids, other_ids)

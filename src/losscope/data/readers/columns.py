@@ -89,14 +89,18 @@ def decide(
     group: str | None,
     split: str | None,
     header: bool,
+    marks: Sequence[tuple[str, str]] = (),
 ) -> Columns:
     """What each column is. ``inputs`` may name several columns with commas and patterns (``f*``).
+
+    ``marks`` are uses and names of the columns that say which rows are queries, gallery, of which camera.
 
     Raises LosscopeError for names that are not there, and where two columns fit equally well.
     """
     choice = _Choice(frame, where)
     for what, name in (("label", labels), ("fine", fine), ("group", group), ("split", split)):
         choice.given(what, name)
+    choice.taken |= dict(marks)
     asked = _asked(choice, inputs)
     if "label" not in choice.taken:
         _label(choice, header)

@@ -8,17 +8,37 @@ import numpy as np
 
 from losscope.core.errors import require
 from losscope.data.base import Draft, Kind
+from losscope.data.readers.gallery import flat
 from losscope.data.readers.pictures import SUFFIXES, UNREAD, opened_picture, read_images, unread
 from losscope.data.readers.sounds import SOUNDS, read_log_mel
 from losscope.data.roles import ROLES, set_role
 
 
-def folder(path: Path, *, size: int | None = None, skip_bad: bool = False, rate: int = 16000) -> Draft:
+def folder(
+    path: Path,
+    *,
+    size: int | None = None,
+    skip_bad: bool = False,
+    rate: int = 16000,
+    same_camera: str | None = None,
+) -> Draft:
     """A folder of class folders of images or sounds; or of train, validation and test folders of those.
 
     Images become (3, size, size) uint8, ``size`` 64 unless given or all have one size up to 96. Sounds
     become log-mel spectrograms (1, 40, frames) of their first second at ``rate`` samples per second.
+    Market-1501's layout (query, bounding_box_test, bounding_box_train without class folders) is read by the
+    file names, and its rule ``same_camera`` is junk; others are keep and skip.
     """
+    if (named := flat(path, (*SUFFIXES, *SOUNDS))) is not None:
+        names = np.array([str(file.relative_to(path)) for file in named.files])
+        draft = from_files(path, named.files, size, skip_bad, rate, names, {"labels": named.labels})
+        named.describe(draft, positions(names, draft.names), same_camera)
+        return draft
+    require(
+        same_camera is None,
+        f"{str(path)!r} does not say which camera an image is of; same_camera is for folders as Market-1501 "
+        "has them, and for tables and arrays with a camera column",
+    )
     inside = sorted(
         folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith(".")
     )

@@ -15,6 +15,7 @@ from losscope.data.readers.cells import as_numbers, as_vectors, restored
 from losscope.data.readers.columns import MAYBE_SPLITS, PATHS, Columns, decide
 from losscope.data.readers.files import open_table
 from losscope.data.readers.folders import from_files, positions
+from losscope.data.readers.gallery import Asked, marks_of, set_marks
 from losscope.data.roles import set_role
 
 
@@ -30,6 +31,11 @@ def table(
     size: int | None = None,
     skip_bad: bool = False,
     rate: int = 16000,
+    role: str | None = None,
+    query: str | None = None,
+    gallery: str | None = None,
+    camera: str | None = None,
+    same_camera: str | None = None,
 ) -> Draft:
     """A CSV, JSON lines or parquet table: a manifest of files (a path column), or features.
 
@@ -39,6 +45,8 @@ def table(
     table's folder, and may not lead out of it, or absolute. Without ``inputs`` a column of vectors is the
     features, else all columns of numbers that are no id, index, fold or copy of the label. ``encoding`` is
     that of a text table. The notes say what each column was taken for, ``left_out`` what was not taken.
+    ``role`` (words query, gallery), ``query`` and ``gallery`` (true or false) give the test rows' roles, with
+    ``camera`` and the rule ``same_camera`` (keep, junk, skip).
     """
     given = [name.lower() for name in (labels, fine, group, split) if name is not None]
     as_text = {*LABELS, *FINE, *GROUPS, *SPLITS, *MAYBE_SPLITS, *PATHS, *given}
@@ -47,9 +55,17 @@ def table(
     for name in frame.columns:
         if name.lower() in as_text:
             frame[name] = restored(frame[name])
+    marks = marks_of(
+        list(frame.columns),
+        lambda name: frame[name].to_numpy(),
+        Asked(role, query, gallery, camera, same_camera),
+        len(frame),
+        positions=False,
+    )
     columns = decide(
         frame,
         where,
+        marks=marks.columns,
         inputs=inputs,
         labels=labels,
         fine=fine,
@@ -95,8 +111,9 @@ def table(
             "train, validation "
             "or test in each",
         )
-        role = every.to_numpy()
-        set_role(draft, role if names is None else role[positions(names, draft.names)], columns.split)
+        words = every.to_numpy()
+        set_role(draft, words if names is None else words[positions(names, draft.names)], columns.split)
+    set_marks(draft, marks if names is None else marks.take(positions(names, draft.names)))
     return draft
 
 
