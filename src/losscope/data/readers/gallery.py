@@ -13,7 +13,7 @@ import numpy as np
 from losscope.core.errors import LosscopeError, require
 from losscope.core.queries import BACKGROUND, Roles, SameCamera, checked_roles, same_camera_rule
 from losscope.data.base import TEST, Draft, LeftOut
-from losscope.data.readers.files import Arrays, found, key_of
+from losscope.data.readers.files import Arrays, found
 from losscope.data.roles import role_of, set_role
 from losscope.data.searching import (
     WORDS,
@@ -241,11 +241,11 @@ def joined(arrays: Arrays, path: Path) -> Arrays:
             count = len(arrays[parts[part]["features"]])
             values = arrays[parts[part][what]] if part not in lacking else np.full(count, "")
             values = values.reshape(-1) if what != "features" and 1 in values.shape else values
-            require(
-                len(values) == count,
-                f"{str(path)!r}: {parts[part][what]} has {len(values):,} rows and {parts[part]['features']} "
-                f"{count:,}; wanted: as many of each",
-            )
+            if len(values) != count:
+                raise LosscopeError(
+                    f"{str(path)!r}: {parts[part][what]} has {len(values):,} rows and "
+                    f"{parts[part]['features']} {count:,}; wanted: as many of each"
+                )
             columns.append(values.astype(str) if lacking else values)
         merged[what] = np.concatenate(columns)
     merged["role"] = np.repeat(there, [len(arrays[parts[part]["features"]]) for part in there])
@@ -268,10 +268,13 @@ def roles_of(
     draft = Draft(name, name, "features", np.empty((rows, 1), np.float32), labels)
     key = found(arrays, ("split", "splits"))
     marks = marks_in(arrays, Asked(same_camera=same_camera), rows)
-    if key is not None and arrays[key].shape == (rows,) and _names_roles(arrays[key]):
-        set_role(draft, _words(arrays[key_of(arrays, key, Path(name))]))
-    elif marks.role is None:
-        draft.role = np.full(rows, TEST, np.int8)
+    split = np.full(rows, "test") if key is None or arrays[key].shape != (rows,) else _words(arrays[key])
+    if marks.role is not None:
+        split = _words(marks.role)
+    # Whatever word is no part is of the rows that are measured.
+    parts = [role_of(word) for word in split.tolist()]
+    draft.role = np.array([TEST if part is None else part for part in parts], np.int8)
+    searched_by_words(draft, split)
     set_marks(draft, marks)
     if draft.retrieval is None:
         return labels, None
