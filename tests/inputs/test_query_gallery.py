@@ -172,6 +172,12 @@ CASES = (
         SEARCH,
     ),
     Case(
+        "maker: OML's form, marks on validation rows and no test rows",
+        csv(split=np.where(TEST, "validation", "train"), is_query=QUERY, is_gallery=GALLERY),
+        "refused: table.csv has no test rows",
+        SEARCH,
+    ),
+    Case(
         "marks as 0 and 1",
         csv(split=SPLIT, is_query=QUERY * 1, is_gallery=GALLERY * 1),
         "read as 12 classes, 6, 50 train, 60 test",
