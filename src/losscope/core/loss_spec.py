@@ -119,10 +119,11 @@ class LossSpec(Strict):
         for bound in facts.bounds:
             refusal = bound.refusal(self.name, given, facts.units.get(bound.of, ""))
             require(refusal is None, refusal or "")
+        rate = self.learning_rate or 0.0
         require(
-            self.learning_rate is None or self.learning_rate <= LEARNING_RATE,
-            f"the learning rate of {self.name} is {self.learning_rate:g}; at most {LEARNING_RATE:g} is wanted: "
-            "a step moves every weight by about as much",
+            rate <= LEARNING_RATE,
+            f"the learning rate of {self.name} is {rate:g}; at most {LEARNING_RATE:g} is wanted: a step moves "
+            "every weight by about as much",
         )
         if self.reduction and self.reduction not in facts.reductions:
             raise unknown(f"reduction of {self.name}", self.reduction, facts.reductions)

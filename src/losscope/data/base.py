@@ -105,7 +105,9 @@ class About:
     generated); ``shape`` is one input's, ``second_shape`` one second-modality input's. ``mean`` and
     ``std`` are per channel of the training rows of uint8 images, on the scale pixel / 255, ``second_mean``
     and ``second_std`` those of the second modality; empty for all else, where nothing is to be normalised.
-    ``split`` says in words how the parts are made. ``left_out`` counts all that lay in the source and was
+    ``split`` says in words how the parts are made. ``pending``: the inputs are features that are not computed
+    yet, so that only their shape is known.
+    ``tuples``: explicit pairs or triplets came with the data. ``left_out`` counts all that lay in the source and was
     not taken. ``notes`` are sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed
     bytes of all arrays.
     """
@@ -122,6 +124,8 @@ class About:
     licence: str = ""
     disjoint: bool = False
     generated: bool = False
+    pending: bool = False
+    tuples: bool = False
     checksum: str = ""
     class_names: tuple[str, ...] = ()
     fine_names: tuple[str, ...] = ()
@@ -163,6 +167,15 @@ class Source(ABC):
     @abstractmethod
     def class_counts(self) -> np.ndarray:
         """Rows of each class, all parts together, background left out."""
+
+    @property
+    def redrawn(self) -> bool:
+        """Whether the seeds' training parts differ in their classes or their number of rows."""
+        return False
+
+    def training_labels(self, seed: int) -> np.ndarray:
+        """The labels (N,) of a seed's training part, before any are redrawn by noise."""
+        return self.splits(seed).train.labels
 
     def description(self) -> DataDescription:
         """What results say of the data.
@@ -275,6 +288,15 @@ class Table(Source):
             noisy = rules.redraw_labels(part.labels, self.label_noise, rules.generator(seed, "label noise"))
             part = dataclasses.replace(part, labels=noisy)
         return Splits(part, self.pool.take(validation), self._test[0], self.facts)
+
+    @property
+    def redrawn(self) -> bool:
+        """Where validation holds out whole classes or groups, and they are not given."""
+        return self.whole is not None and not np.any(self.role == VALIDATION)
+
+    def training_labels(self, seed: int) -> np.ndarray:
+        """The labels (N,) of a seed's training part, before any are redrawn by noise."""
+        return self.pool.labels[self.rows(seed)[0]]
 
     def sizes(self) -> tuple[int, int, int]:
         """Rows of train, validation and test, for seed 0."""

@@ -164,6 +164,7 @@ def _facts(
         origin=draft.origin,
         licence=draft.licence,
         disjoint=disjoint,
+        tuples=pool.pairs is not None or pool.triplets is not None,
         checksum=checksum,
         class_names=names.classes,
         fine_names=names.fine,

@@ -117,6 +117,7 @@ def embed(
         note = f"features of {left:,} of {len(rows):,} {rows.takes} by {found.name} are to be computed first"
         width = np.empty((len(rows), found.width or 0), np.float16)
         made = _described(table, width, found, key, [note])
+        made = dataclasses.replace(made, facts=dataclasses.replace(made.facts, pending=True))
         return Embedded(made, key, shards.folder, found, False, False)
     if not cached:
         _compute(rows, found, shards, device, batch_size, bool(options.get("skip_bad")), say, progress)
