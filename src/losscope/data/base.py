@@ -18,6 +18,7 @@ import numpy as np
 from losscope.core.errors import LosscopeError, require
 from losscope.core.results import DataDescription
 from losscope.data import splits as rules
+from losscope.data.health import Health
 
 Kind = Literal["vectors", "features", "images", "pair"]
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -138,6 +139,12 @@ class About:
     second_std: tuple[float, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    health: Health | None = None
+
+    def examined(self, found: Health) -> About:
+        """With what was found wrong with the rows, in one line of the notes."""
+        said = (found.said,) if found.said else ()
+        return dataclasses.replace(self, health=found, notes=(*self.notes, *said))
 
 
 @dataclass(frozen=True, eq=False)

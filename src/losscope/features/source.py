@@ -145,7 +145,7 @@ def _numbered(draft: Draft, shared: dict[str, Any]) -> Table:
         len(rows) < 2**24, f"{draft.name} has {len(rows):,} rows; at most {2**24:,} can be embedded at once"
     )
     index = dataclasses.replace(draft, inputs=rows[:, None].astype(np.float32), kind="features")
-    return finish(index, **shared)
+    return finish(index, **shared, examine=False)
 
 
 def _key(rows: Rows, backbone: Backbone, memory: Path, say: Say | None) -> str:
