@@ -203,6 +203,7 @@ class Source(ABC):
             origin=facts.origin,
             generated=facts.generated,
             disjoint=facts.disjoint,
+            not_new=0 if facts.health is None else len(facts.health.not_new),
             notes=facts.notes,
             class_names=facts.class_names,
             digest=self.digest,

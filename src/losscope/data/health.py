@@ -50,7 +50,7 @@ class Health:
     """What was found among N rows, T of them test rows.
 
     ``seen``: positions of the test rows of which an equal row stands outside of the test part, ``near``: those
-    of which only a near one does. ``two_labels``: items whose equal rows have different labels. ``repeated``:
+    of which only a near one does, ``again``: those that equal an earlier test row. ``two_labels``: items whose equal rows have different labels. ``repeated``:
     rows that equal an earlier one. ``zeros``: rows of zeros. ``scale``: phrases on the values' size.
 
     >>> Health(rows=240, tests=72, zeros=5).said
@@ -63,15 +63,16 @@ class Health:
     tests: int
     seen: tuple[int, ...] = ()
     near: tuple[int, ...] = ()
+    again: tuple[int, ...] = ()
     two_labels: int = 0
     repeated: int = 0
     zeros: int = 0
     scale: tuple[str, ...] = ()
 
     @property
-    def leaked(self) -> tuple[int, ...]:
-        """Positions of the test rows that stand outside of the test part too, equal or near."""
-        return tuple(sorted((*self.seen, *self.near)))
+    def not_new(self) -> tuple[int, ...]:
+        """Positions of the test rows that stand in training too, equal or near, or that stand twice."""
+        return tuple(sorted({*self.seen, *self.near, *self.again}))
 
     @property
     def said(self) -> str:
@@ -82,12 +83,14 @@ class Health:
         if self.near:
             near = _of(len(self.near), self.tests, "test item has", "test items have")
             found.append(f"{near} a near copy in training")
+        if self.again:
+            found.append(f"{_of(len(self.again), self.tests, 'test item equals', 'test items equal')} another")
         if self.two_labels:
             many = self.two_labels > 1
             found.append(
                 f"{self.two_labels:,} item{'s stand' if many else ' stands'} under more than one label"
             )
-        if self.repeated and not self.seen and not self.two_labels:
+        if self.repeated and not (self.seen or self.again or self.two_labels):
             found.append(f"{_of(self.repeated, self.rows, 'row equals', 'rows equal')} another")
         if self.zeros:
             zeros = _of(self.zeros, self.rows, "input is a zero vector", "inputs are zero vectors")
@@ -125,12 +128,16 @@ def examine(
     found = np.stack([items, labels], axis=1)[labels >= 0]
     of_item = np.unique(found, axis=0)[:, 0] if _repeats(items) else np.zeros(0, np.int64)
     two = int((np.unique(of_item, return_counts=True)[1] > 1).sum()) if labelled else 0
+    tests = np.flatnonzero(test)
+    later = np.ones(len(tests), bool)
+    later[np.unique(items[tests], return_index=True)[1]] = False
     near = near_copies(inputs, test) & ~seen & ~zero
     return Health(
         rows=len(labels),
         tests=int(test.sum()),
         seen=tuple(np.flatnonzero(seen).tolist()),
         near=tuple(np.flatnonzero(near).tolist()),
+        again=tuple(tests[later].tolist()),
         two_labels=two,
         repeated=_repeats(items),
         zeros=int(zero.sum()),

@@ -17,7 +17,8 @@ import numpy as np
 
 from losscope import data
 from losscope.core.errors import LosscopeError, require
-from losscope.data.base import Draft, Source, Table, fingerprint
+from losscope.data import health
+from losscope.data.base import TEST, Draft, Source, Table, fingerprint
 from losscope.data.download import cache_folder
 from losscope.data.finish import check_classes, finish
 from losscope.data.loading import undecoded
@@ -228,7 +229,7 @@ def _readable(
     features = shards.open()
     bad = shards.unreadable()
     if not bad:
-        return _described(table, features, backbone, key, [])
+        return _examined(_described(table, features, backbone, key, []))
     names = [rows.name(row) for row in bad]
     if not skip_bad:
         raise unreadable(names, len(rows), rows.takes)
@@ -253,7 +254,14 @@ def _readable(
         facts=facts,
         whole=None if table.whole is None else table.whole[good],
     )
-    return _described(kept, features[good], backbone, key, [])
+    return _examined(_described(kept, features[good], backbone, key, []))
+
+
+def _examined(table: Table) -> Table:
+    """The table with the health of its features."""
+    pool = table.pool
+    found = health.of(pool, table.role == TEST, *health.identities(pool.inputs), ())
+    return dataclasses.replace(table, facts=table.facts.examined(found))
 
 
 def _described(table: Table, features: np.ndarray, backbone: Backbone, key: str, notes: list[str]) -> Table:
