@@ -14,7 +14,7 @@ from losscope.core.results import Settings
 from losscope.run.store import Stored
 
 COLLAPSED = 0.05
-"""A mean distance between class means, of 0 to 2, below which embeddings have collapsed."""
+"""Distances of 0 to 2, within and between classes, below which embeddings have collapsed to a point."""
 ZEROS = "count/zeros"
 """The array of a run's detail that counts its zero embeddings, and all."""
 UNSEEN = "unseen"
@@ -50,9 +50,12 @@ def _distance(run: Stored) -> float | None:
 
 
 def _collapsed(run: Stored, start: float | None) -> bool:
-    """Whether the classes ended together, and nearer than the seed's untrained network has them."""
-    distance = _distance(run)
-    return distance is not None and distance < COLLAPSED and (start is None or distance < start / 2)
+    """Whether all embeddings ended together, and nearer than the seed's untrained network has them."""
+    distance, within = _distance(run), run.measures.get("test", {}).get("intra_variance")
+    if distance is None or within is None:
+        return False
+    together = distance < COLLAPSED and within < COLLAPSED**2
+    return together and (start is None or distance < start / 2)
 
 
 def without_leaks(

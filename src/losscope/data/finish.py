@@ -247,19 +247,22 @@ def check_arrays(draft: Draft) -> None:
 
 
 def check_finite(name: str, array: np.ndarray) -> None:
-    """Raise for NaN or infinity, with the count and the first places."""
+    """Raise for NaN, infinity, and what is infinite in float32, with the count and the first places."""
     flat = array.reshape(len(array), -1)
     with np.errstate(all="ignore"):
         # A sum is finite unless a value is not or it overflows; only then is every value looked at.
         if np.isfinite(flat.sum(dtype=np.float32)):
             return
-        bad = ~np.isfinite(flat)
+        large = bool(np.isfinite(flat).all())
+        bad = ~np.isfinite(flat.astype(np.float32))
     rows = np.flatnonzero(bad.any(1))
     if len(rows):
         first = ", ".join(map(str, rows[:3])) + (", …" if len(rows) > 3 else "")
+        what = f"above float32's {health.FLOAT32:.2g}" if large else "NaN or infinite"
+        wanted = "smaller numbers: divide them all by one" if large else "finite numbers"
         raise LosscopeError(
-            f"{name} has {int(bad.sum()):,} values that are NaN or infinite, in {len(rows):,} of "
-            f"{len(flat):,} rows (rows {first}, counted from 0); wanted: finite numbers"
+            f"{name} has {int(bad.sum()):,} values that are {what}, in {len(rows):,} of "
+            f"{len(flat):,} rows (rows {first}, counted from 0); wanted: {wanted}"
         )
 
 

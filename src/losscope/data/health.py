@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError, require
+from losscope.core.errors import LosscopeError
 
 BLOCK = 2**25
 """Bytes that are looked at at once."""
@@ -79,7 +79,8 @@ class Health:
         """All of it in one line; empty where nothing was found."""
         found = []
         if self.seen:
-            found.append(f"{_of(len(self.seen), self.tests, 'test item stands', 'test items stand')} in training too")
+            seen = _of(len(self.seen), self.tests, "test item stands", "test items stand")
+            found.append(f"{seen} in training too")
         if self.near:
             near = _of(len(self.near), self.tests, "test item has", "test items have")
             found.append(f"{near} a near copy in training")
@@ -99,8 +100,8 @@ class Health:
         return f"data health: {'; '.join(found)}" if found else ""
 
 
-def _of(count: int, total: int, one: str, many: str) -> str:
-    return f"{count:,} of {total:,} {one if count == 1 and total == 1 else many if count != 1 else one}"
+def _of(count: int, total: int, single: str, several: str) -> str:
+    return f"{count:,} of {total:,} {single if count == 1 else several}"
 
 
 def examine(
@@ -146,13 +147,10 @@ def examine(
 
 
 def of(pool: Rows, test: np.ndarray, items: np.ndarray, zero: np.ndarray, scale: tuple[str, ...]) -> Health:
-    """The health of a pool of rows; ``test``, ``items``, ``zero`` as ``examine`` takes them.
-
-    Raises:
-        LosscopeError: all inputs are equal, so that nothing can be learned or told of them.
-    """
-    equal = len(items) > 1 and (zero.all() or _repeats(items) == len(items) - 1)
-    require(not equal, f"all {len(items):,} inputs are equal; wanted: inputs that differ")
+    """The health of a pool of rows; ``test``, ``items``, ``zero`` as ``examine`` takes them."""
+    if len(items) > 1 and (zero.all() or _repeats(items) == len(items) - 1):
+        equal = f"all {len(items):,} inputs are equal, so that no measure tells anything of them"
+        return Health(rows=len(items), tests=int(test.sum()), scale=(equal, *scale))
     labelled = pool.pairs is None and pool.triplets is None
     # Of two modalities near copies of the first may belong to different items of the second.
     inputs = pool.inputs if pool.second is None else pool.inputs[:, :0]
@@ -261,12 +259,12 @@ def _usual_distance(rows: np.ndarray, generator: np.random.Generator) -> float:
 
 
 def scaled(name: str, what: str, array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Numbers as float32 in a range where their squares add up, and phrases on their size.
+    """Numbers in a range where their squares add up in float32, and phrases on their size.
 
     Very large and very small values are multiplied by a power of two, which changes no cosine.
 
     Raises:
-        LosscopeError: values above float32's largest, or rows that are different and equal in float32.
+        LosscopeError: rows that are different, and equal in float32.
 
     >>> rows, said = scaled("tiny.npz", "inputs", np.full((2, 2), 1e-30))
     >>> float(rows.max()), said
@@ -275,11 +273,6 @@ def scaled(name: str, what: str, array: np.ndarray) -> tuple[np.ndarray, tuple[s
     if array.dtype.kind not in "fiu" or array.dtype == np.uint8 or isinstance(array, np.memmap):
         return array, ()
     highest = max(float(array.max()), -float(array.min()))
-    require(
-        highest <= FLOAT32,
-        f"{name}: the largest of the {what} is {highest:.3g}, above float32's {FLOAT32:.2g}; divide them all "
-        "by a number",
-    )
     said = _by_columns(name, what, array) if array.ndim == 2 else ()
     if highest == 0 or SMALL <= highest <= LARGE:
         return array, said
