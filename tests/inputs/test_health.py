@@ -177,7 +177,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image.save(made / f"{place:02d}.png")
         shutil.copy(made / f"{place:02d}.png", made / f"copy{place:02d}.png")
     once = [(f"{place:02d}.png", "abcd"[place % 4]) for place in range(60)]
-    other = {letter: following for letter, following in zip("abcd", "bcda", strict=True)}
+    other = dict(zip("abcd", "bcda", strict=True))
     lists = {
         "same": once,
         "dot": [(f"./{path}", label) for path, label in once],
@@ -213,7 +213,9 @@ def test_the_answer_is_given_again_without_what_is_not_new(tmp_path: Path) -> No
         str(tmp_path / "noise.npz"), seeds=2, epochs=1, tune=False, engine="here", out=str(tmp_path / "out")
     )
     assert result.data.not_new == 31
-    again = [note for note in result.notes if note.startswith("Without the 31 test items that stand in training")]
+    again = [
+        note for note in result.notes if note.startswith("Without the 31 test items that stand in training")
+    ]
     assert len(again) == 1
     raw = next(side for side in result.baselines if side.name == "raw")
     assert (raw.mean("recall_at_1") or 0) > 0.25

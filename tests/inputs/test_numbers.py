@@ -1,4 +1,4 @@
-"""Numbers with which nothing can be meant: refused with the unit, or brought into float32's range and said."""
+"""Numbers with which nothing can be meant: refused with the unit, or brought into range and said."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from losscope.data import load
 
 ACCEPTED = "accepted without a word"
 HYPERPARAMETERS = (
-    ("arcface(margin=28.6)", ACCEPTED, "28.6 radians; at most 3.1416 is wanted: 28.6 degrees are 0.499 radians"),
+    (
+        "arcface(margin=28.6)",
+        ACCEPTED,
+        "28.6 radians; at most 3.1416 is wanted: 28.6 degrees are 0.499 radians",
+    ),
     ("center_contrastive(margin=-5)", ACCEPTED, "at least 0 is wanted: it is taken off the own cosine"),
     ("triplet(margin=45)", ACCEPTED, "at most 2 is wanted: distances of unit vectors differ by no more"),
     ("contrastive(margin=50)", ACCEPTED, "at most 2 is wanted: no distance of unit vectors is above 2"),
@@ -83,7 +87,12 @@ def stamped(values: np.ndarray) -> np.ndarray:
 
 SCALES = (
     ("x 1e-30", lambda x: x * 1e-30, "raw Recall@1 at chance", "are multiplied by 2.96"),
-    ("x 1e-25, float32", lambda x: (x * 1e-25).astype("f4"), "raw Recall@1 at chance", r"are multiplied by 2.\d"),
+    (
+        "x 1e-25, float32",
+        lambda x: (x * 1e-25).astype("f4"),
+        "raw Recall@1 at chance",
+        r"are multiplied by 2.\d",
+    ),
     ("x 1e25", lambda x: x * 1e25, "raw Recall@1 at chance", r"are divided by 2.\d"),
     ("a column x 1e6", lambda x: x * np.r_[[1e4] * 3, 1e6, [1e4] * 12], "no note", "column 3 of the inputs"),
     ("a timestamp", stamped, "raw at chance, no note", "column 16 of the inputs .*cosines see little else"),
@@ -114,7 +123,12 @@ def test_very_small_and_large_inputs_keep_every_cosine(tmp_path: Path) -> None:
 
 REFUSED = (
     ("x 1e39", lambda x: x * 1e39, "said to be NaN or infinite", "above float32's 3.4e.38.*divide"),
-    ("+ 1e9", lambda x: x + 1e9, "raw Recall@1 at chance", "in all 16 columns that vary .*subtract each column"),
+    (
+        "+ 1e9",
+        lambda x: x + 1e9,
+        "raw Recall@1 at chance",
+        "in all 16 columns that vary .*subtract each column",
+    ),
 )
 
 

@@ -1,12 +1,11 @@
-"""A study up to the moment before it trains, one function for a run and its dry run, and what the latter says."""
+"""A study up to the moment before it trains: one function for a run and its dry run, and what that says."""
 
 from __future__ import annotations
 
-import dataclasses
 import time
 
 from losscope import stats
-from losscope.comparing import budget, tuning
+from losscope.comparing import budget
 from losscope.comparing.planning import Plan, Say, plan
 from losscope.core.errors import LosscopeError
 from losscope.core.results import StudyPlan
@@ -50,8 +49,8 @@ def rehearse(made: Plan) -> None:
     firsts: dict[str, Run] = {}
     for run in made.runs:
         if not run.loss.baseline:
-            firsts.setdefault(run.loss.label, run)
-    for label, run in firsts.items():
+            firsts.setdefault(run.loss.canonical(), run)
+    for run in firsts.values():
         try:
             _first_batch(made, run)
         except (LosscopeError, MemoryError):
@@ -60,7 +59,7 @@ def rehearse(made: Plan) -> None:
             if "memory" in str(error).lower():  # the machine's fault is the run's own, and tried again
                 continue
             raise LosscopeError(
-                f"the loss {label!r} failed on its first batch: {type(error).__name__}: {error}"
+                f"the loss {run.loss.name!r} failed on its first batch: {type(error).__name__}: {error}"
             ) from error
 
 
@@ -95,7 +94,7 @@ def foresee(study: Study, say: Say | None = None) -> StudyPlan:
 def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
     """What a plan would cost and what it could show."""
     trials = made.trial_groups
-    trained, tried = launch.work_left(trials)
+    _trained, tried = launch.work_left(trials)
     runs = sum(len(group.ids) for group in trials)
     if trials and tried == runs:
         made = made.tuned(train=False)

@@ -35,8 +35,8 @@ class Plan:
     """A study and where its runs go; ``choices`` are its losses as given, or as they were tuned.
 
     ``foreign``: the source or version of each foreign loss by its name, part of its runs' ids. ``points``: at
-    most so many of each loss's space are tried, for a budget. ``notes``: sentences on what was changed so that
-    the study can run.
+    most so many of each loss's space are tried, for a budget. ``notes``: sentences on what was changed so
+    that the study can run.
     """
 
     study: ResolvedStudy

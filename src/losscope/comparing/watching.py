@@ -1,11 +1,9 @@
-"""What the runs of a study show that no table says: a loss that moved nothing, a collapse, a leak that decides."""
+"""What the runs of a study show that no table says: a loss that moved nothing, a collapse, a leak."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-
-import numpy as np
 
 from losscope import stats
 from losscope.core.errors import LosscopeError

@@ -89,7 +89,7 @@ class Facts(BaseModel):
 
 
 class Bound(BaseModel):
-    """The values of a hyperparameter with which a loss can act; refused otherwise, before anything is trained.
+    """The values of a hyperparameter with which a loss can act; others are refused before training.
 
     Attributes:
         of: the hyperparameter.

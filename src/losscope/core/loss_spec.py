@@ -122,8 +122,8 @@ class LossSpec(Strict):
         rate = self.learning_rate or 0.0
         require(
             rate <= LEARNING_RATE,
-            f"the learning rate of {self.name} is {rate:g}; at most {LEARNING_RATE:g} is wanted: a step moves "
-            "every weight by about as much",
+            f"the learning rate of {self.name} is {rate:g}; at most {LEARNING_RATE:g} is wanted: a step "
+            "moves every weight by about as much",
         )
         if self.reduction and self.reduction not in facts.reductions:
             raise unknown(f"reduction of {self.name}", self.reduction, facts.reductions)

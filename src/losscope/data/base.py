@@ -108,8 +108,8 @@ class About:
     and ``second_std`` those of the second modality; empty for all else, where nothing is to be normalised.
     ``split`` says in words how the parts are made. ``pending``: the inputs are features that are not computed
     yet, so that only their shape is known.
-    ``tuples``: explicit pairs or triplets came with the data. ``left_out`` counts all that lay in the source and was
-    not taken. ``notes`` are sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed
+    ``tuples``: explicit pairs or triplets came with the data. ``left_out`` counts all that lay in the source
+    and was not taken. ``health``: what is wrong with the rows, None where they were not looked at. ``notes`` are sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed
     bytes of all arrays.
     """
 

@@ -99,9 +99,9 @@ def finish(
 def _in_range(draft: Draft) -> tuple[Draft, tuple[str, ...]]:
     """The draft with numbers that float32 holds, and phrases on their size."""
     inputs, said = health.scaled(draft.name, "inputs", draft.inputs)
-    second, more = draft.second, ()
-    if second is not None:
-        second, more = health.scaled(draft.name, "second modality's values", second)
+    if draft.second is None:
+        return dataclasses.replace(draft, inputs=inputs), said
+    second, more = health.scaled(draft.name, "second modality's values", draft.second)
     return dataclasses.replace(draft, inputs=inputs, second=second), (*said, *more)
 
 

@@ -49,9 +49,10 @@ class Rows(Protocol):
 class Health:
     """What was found among N rows, T of them test rows.
 
-    ``seen``: positions of the test rows of which an equal row stands outside of the test part, ``near``: those
-    of which only a near one does, ``again``: those that equal an earlier test row. ``two_labels``: items whose equal rows have different labels. ``repeated``:
-    rows that equal an earlier one. ``zeros``: rows of zeros. ``scale``: phrases on the values' size.
+    ``seen``: positions of the test rows of which an equal row stands outside of the test part, ``near``:
+    those of which only a near one does, ``again``: those that equal an earlier test row. ``two_labels``:
+    items whose equal rows have different labels. ``repeated``: rows that equal an earlier one. ``zeros``:
+    rows of zeros. ``scale``: phrases on the values' size.
 
     >>> Health(rows=240, tests=72, zeros=5).said
     'data health: 5 of 240 inputs are zero vectors, which are equally near to all'
@@ -85,7 +86,9 @@ class Health:
             near = _of(len(self.near), self.tests, "test item has", "test items have")
             found.append(f"{near} a near copy in training")
         if self.again:
-            found.append(f"{_of(len(self.again), self.tests, 'test item equals', 'test items equal')} another")
+            found.append(
+                f"{_of(len(self.again), self.tests, 'test item equals', 'test items equal')} another"
+            )
         if self.two_labels:
             many = self.two_labels > 1
             found.append(
@@ -121,7 +124,8 @@ def examine(
 
     >>> rows = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
     >>> test = np.array([False, False, False, True])
-    >>> found = examine(rows, np.arange(4), test, items=np.array([0, 1, 2, 0]), zero=~test & test, labelled=True)
+    >>> zero, items = np.zeros(4, bool), np.array([0, 1, 2, 0])
+    >>> found = examine(rows, np.arange(4), test, items=items, zero=zero, labelled=True)
     >>> found.seen, found.two_labels
     ((3,), 1)
     """
@@ -300,8 +304,8 @@ def _by_columns(name: str, what: str, array: np.ndarray) -> tuple[str, ...]:
             why = f"float32 has steps of {step[first]:.3g} at {top[first]:.3g}"
             if len(lost) == np.count_nonzero(high > low):
                 raise LosscopeError(
-                    f"{name}: the {what} vary by less than float32 can tell in all {len(lost):,} columns that "
-                    f"vary ({why}); subtract each column's mean first"
+                    f"{name}: the {what} vary by less than float32 can tell in all {len(lost):,} columns "
+                    f"that vary ({why}); subtract each column's mean first"
                 )
             said.append(f"{which} of the {what} varies by less than float32 can tell ({why})")
     with np.errstate(over="ignore", under="ignore"):
@@ -313,7 +317,7 @@ def _by_columns(name: str, what: str, array: np.ndarray) -> tuple[str, ...]:
         if share > 0.99:
             size = np.sqrt(weight[heavy] / len(array))
             said.append(
-                f"column {heavy} of the {what} (about {size:.2g}) is {share:.2%} of their squared length, so that "
-                "cosines see little else: standardise it or leave it out"
+                f"column {heavy} of the {what} (about {size:.2g}) is {share:.2%} of their squared length, so "
+                "that cosines see little else: standardise it or leave it out"
             )
     return tuple(said)

@@ -31,7 +31,11 @@ def _scale(temperature: float | Tensor) -> float | Tensor:
     positive=("temperature",),
     bounds=[
         {"of": "temperature", "at_least": 0.001, "because": "smaller ones leave float32 no gradient"},
-        {"of": "temperature", "at_most": 10.0, "because": "where a scale is given, the temperature is 1 / scale"},
+        {
+            "of": "temperature",
+            "at_most": 10.0,
+            "because": "where a scale is given, the temperature is 1 / scale",
+        },
     ],
     defaults={"paper": {"temperature": 0.1}, "matched": {"temperature": 0.1}},
     space=[
@@ -103,7 +107,11 @@ def info_nce_force(
     positive=("temperature",),
     bounds=[
         {"of": "temperature", "at_least": 0.001, "because": "smaller ones leave float32 no gradient"},
-        {"of": "temperature", "at_most": 10.0, "because": "where a scale is given, the temperature is 1 / scale"},
+        {
+            "of": "temperature",
+            "at_most": 10.0,
+            "because": "where a scale is given, the temperature is 1 / scale",
+        },
     ],
     defaults={"paper": {"temperature": 0.1}, "matched": {"temperature": 0.1}},
     space=[

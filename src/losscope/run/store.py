@@ -162,8 +162,7 @@ def _can_be_made(folder: Path) -> None:
     """Raise the OSError that making a folder would raise, and make nothing."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
-        number = errno.EEXIST if there == folder else errno.ENOTDIR
-        raise OSError(number, os.strerror(number), str(there))
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
     if not os.access(there, os.W_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(there))
 

@@ -124,7 +124,7 @@ def measure(
         two = np.tile(unseen, 1 if modality is None else 2)
         values, _ = evaluate(
             test[torch.from_numpy(np.flatnonzero(two)).to(test.device)],
-            torch.from_numpy(labels[two]),
+            torch.from_numpy(np.asarray(labels)[two]),
             reference=(train, torch.from_numpy(splits.train.labels)) if referred else None,
             modality=None if modality is None else _tensor(modality[two]),
             seed=seed,
