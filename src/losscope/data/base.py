@@ -102,15 +102,15 @@ class LeftOut:
 class About:
     """What is known of a data set once it is read; what is known of it before stands at its registration.
 
-    ``classes`` counts the classes that are not background; ``rows`` all rows (of one draw, where
-    generated); ``shape`` is one input's, ``second_shape`` one second-modality input's. ``mean`` and
-    ``std`` are per channel of the training rows of uint8 images, on the scale pixel / 255, ``second_mean``
-    and ``second_std`` those of the second modality; empty for all else, where nothing is to be normalised.
-    ``split`` says in words how the parts are made. ``pending``: the inputs are features that are not computed
-    yet, so that only their shape is known.
-    ``tuples``: explicit pairs or triplets came with the data. ``left_out`` counts all that lay in the source
-    and was not taken. ``health``: what is wrong with the rows, None where they were not looked at. ``notes`` are sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed
-    bytes of all arrays.
+    ``classes`` counts the classes that are not background; ``rows`` all rows (of one draw, where generated);
+    ``shape`` is one input's, ``second_shape`` one second-modality input's. ``mean`` and ``std`` are per
+    channel of the training rows of uint8 images, on the scale pixel / 255, ``second_mean`` and ``second_std``
+    those of the second modality; empty for all else, where nothing is to be normalised. ``split`` says in
+    words how the parts are made. ``pending``: the inputs are features that are not computed yet, so that only
+    their shape is known. ``tuples``: explicit pairs or triplets came with the data. ``left_out`` counts all
+    that lay in the source and was not taken. ``health``: what is wrong with the rows, None where they were
+    not looked at. ``notes`` are sentences a user must be told. ``checksum`` is the SHA-256 of the
+    uncompressed bytes of all arrays.
     """
 
     name: str
