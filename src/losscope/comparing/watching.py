@@ -84,6 +84,7 @@ def without_leaks(
 def zero_notes(measured: Sequence[stats.Measured]) -> tuple[str, ...]:
     """A sentence for each side with zero embeddings, which are equally near to all.
 
+    >>> import numpy as np
     >>> run = stats.Measured("sorted", 0, {}, detail={ZEROS: np.array([73, 240])})
     >>> zero_notes([run])[0]
     '73 of 240 embeddings of sorted are zero: each is equally near to all others, and their order is open.'

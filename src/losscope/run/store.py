@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import itertools
 import os
 import shutil
 import time
@@ -159,11 +160,16 @@ class Stored:
 
 
 def _can_be_made(folder: Path) -> None:
-    """Raise the OSError that making a folder would raise, and make nothing."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    """Raise the OSError that making a folder would raise, and leave nothing."""
+    whole = [folder, *folder.absolute().parents]
+    missing = list(itertools.takewhile(lambda path: not os.path.lexists(path), whole))
+    there = whole[len(missing)]
     if not there.is_dir():
         raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
-    if not os.access(there, os.W_OK):
+    if missing:
+        missing[-1].mkdir()
+        missing[-1].rmdir()
+    elif not os.access(there, os.W_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(there))
 
 
