@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import itertools
 import os
 import shutil
 import time
@@ -30,6 +29,7 @@ from losscope.core.results import Unfinished
 from losscope.core.spec import Run
 from losscope.run.files import (
     Damaged,
+    can_be_made,
     digest,
     disk_errors,
     is_litter,
@@ -159,20 +159,6 @@ class Stored:
             raise Damaged(f"{str(self.path / name)!r} is damaged: {error}; {AGAIN}") from None
 
 
-def _can_be_made(folder: Path) -> None:
-    """Raise the OSError that making a folder would raise, and leave nothing."""
-    whole = [folder, *folder.absolute().parents]
-    missing = list(itertools.takewhile(lambda path: not os.path.lexists(path), whole))
-    there = whole[len(missing)]
-    if not there.is_dir():
-        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
-    if missing:
-        missing[-1].mkdir()
-        missing[-1].rmdir()
-    elif not os.access(there, os.W_OK):
-        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(there))
-
-
 class Store:
     """A folder of runs: ``runs/<id>/``, beside studies, checkpoints and reports.
 
@@ -194,7 +180,7 @@ class Store:
             if create:
                 make_folder(self.root / "runs")
             elif absent:
-                _can_be_made(self.root)
+                can_be_made(self.root)
             if mark.exists():
                 self._check_schema(mark, create)
             elif create:
