@@ -121,7 +121,7 @@ CASES = (
         "x.npz",
         npz(X.astype(float) * 1e39),
         "refused: x.npz has 412 values that are NaN or infinite, in 119 of 120",
-        "NaN or infinite",
+        "above float32's 3.4",
     ),
     Arrays(
         "an npz named npy",

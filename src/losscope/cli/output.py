@@ -17,7 +17,7 @@ def print_plan(planned: StudyPlan) -> None:
     """What a study would cost and could show."""
     from losscope.core import wording
 
-    for text in (planned.data, wording.study_plan(planned), planned.sentence):
+    for text in (planned.data, *planned.notes, wording.study_plan(planned), planned.sentence):
         put(text)
 
 

@@ -157,7 +157,7 @@ def carry_out(study: Study, *, json: bool, dry_run: bool) -> None:
     from losscope import comparing
 
     if dry_run:
-        planned = comparing.dry_run(comparing.plan(study, compute=False))
+        planned = comparing.foresee(study)
         print(planned.json_text()) if json else print_plan(planned)
         return
     with Activity(quiet=json) as (say, activity):

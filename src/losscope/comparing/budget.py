@@ -7,6 +7,7 @@ chosen is kept, so that the same command goes on with the same study.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,8 +64,11 @@ class Cut(Frozen):
     sentence: str
 
 
-def fit(made: Plan, started: float) -> tuple[Plan, Cut]:
-    """The plan that fits its budget, counted from ``started``, and what was cut for it."""
+def fit(made: Plan, started: float, keep: bool = True) -> Plan:
+    """The plan that fits its budget, counted from ``started``, with a sentence on what was cut for it.
+
+    ``keep``: what was chosen is kept in the store, so that the same command goes on with the same study.
+    """
     given = made.study.given
     assert given.budget is not None
     name = f"studies/{made.name}/budget.json"
@@ -76,9 +80,12 @@ def fit(made: Plan, started: float) -> tuple[Plan, Cut]:
         pass
     if cut is None:
         cut = _choose(made, given.budget, given.budget - (time.monotonic() - started))
-        made.store.write_json(name, cut.model_dump(mode="json"))
+        if keep:
+            made.store.write_json(name, cut.model_dump(mode="json"))
     change = {"epochs": cut.epochs, "seeds": cut.seeds, "tune": bool(cut.points) and made.tunes}
-    return made.changed(given.model_copy(update=change)), cut
+    fitting = made.changed(given.model_copy(update=change))
+    notes = (*fitting.notes, cut.sentence)
+    return dataclasses.replace(fitting, points=cut.points or None, notes=notes)
 
 
 def _choose(made: Plan, budget: float, left: float) -> Cut:

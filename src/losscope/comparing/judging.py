@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from losscope import stats
+from losscope.comparing.watching import ZEROS, zero_notes
 from losscope.core import registry
 from losscope.core.bounds import INTEGER
 from losscope.core.errors import SHOWN, LosscopeError, require, unknown
@@ -126,6 +127,7 @@ def _judged(
         settings=settings,
         paired=analysis.paired,
         recommendation=analysis.recommendation,
+        notes=zero_notes(measured),
         provenance=_provenance(),
     )
     return result.with_evidence(Evidence(detail=_detail(measured)))
@@ -308,6 +310,7 @@ def _from_embeddings(
         values, detail = evaluate(torch.from_numpy(embeddings), torch.from_numpy(labels), roles=roles, seed=0)
         numbers = {name: None if not np.isfinite(float(v)) else float(v) for name, v in values.items()}
         arrays = {name: value.numpy() for name, value in detail.items()}
+        arrays[ZEROS] = np.array([np.count_nonzero(~embeddings.any(axis=1)), len(embeddings)])
         measured.append(_measured(loss, seed, numbers, dict.fromkeys(numbers, "test"), arrays))
         if say:
             say(f"measured {place + 1} of {len(files)}: {path}")

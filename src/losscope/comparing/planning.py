@@ -12,13 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from losscope import stats
 from losscope.comparing import tuning
+from losscope.comparing.fitting import fitted
 from losscope.comparing.stored import Choice
 from losscope.core import registry
 from losscope.core.device import pick_device
 from losscope.core.errors import require
-from losscope.core.results import StudyPlan
 from losscope.core.spec import ResolvedStudy, Run, Study
 from losscope.losses.foreign import sources
 from losscope.run import launch
@@ -35,7 +34,9 @@ Say = Callable[[str], None]
 class Plan:
     """A study and where its runs go; ``choices`` are its losses as given, or as they were tuned.
 
-    ``foreign``: the source or version of each foreign loss by its name, part of its runs' ids.
+    ``foreign``: the source or version of each foreign loss by its name, part of its runs' ids. ``points``: at
+    most so many of each loss's space are tried, for a budget. ``notes``: sentences on what was changed so
+    that the study can run.
     """
 
     study: ResolvedStudy
@@ -43,6 +44,8 @@ class Plan:
     store: Store
     choices: tuple[Choice, ...]
     foreign: Mapping[str, str]
+    points: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def tunes(self) -> bool:
@@ -69,7 +72,8 @@ class Plan:
         """The populations of tuning; none if this study does not tune."""
         if not self.tunes:
             return []
-        tables = [tuning.trial_runs(self.study, trials) for trials in tuning.grids(self.study).values()]
+        grids = tuning.grids(self.study, self.points)
+        tables = [tuning.trial_runs(self.study, trials) for trials in grids.values()]
         runs = [run for table in tables for row in table for run in row]
         return self.group(runs, [self.identify(run) for run in runs])
 
@@ -94,12 +98,13 @@ class Plan:
     def tuned(
         self,
         activity: launch.ACTIVITY | None = None,
-        points: int | None = None,
         say: Say | None = None,
+        *,
+        train: bool = True,
     ) -> Plan:
         """The plan with each loss at its best trial; the plan itself if the study does not tune.
 
-        Trials that are not stored are trained now: ``points`` of each loss's space at most.
+        Trials that are not stored are trained now; all must be stored where ``train`` is False.
         """
         if not self.tunes:
             return self
@@ -108,7 +113,8 @@ class Plan:
             identify=self.identify,
             store=self.store,
             group=self.group,
-            points=points,
+            points=self.points,
+            train=train,
             activity=activity,
             say=say,
         )
@@ -130,10 +136,11 @@ class Plan:
         return f"{slug}-{given.protocol}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def plan(study: Study, say: Say | None = None, compute: bool = True) -> Plan:
+def plan(study: Study, say: Say | None = None, compute: bool = True, create: bool = True) -> Plan:
     """Load the data and open the store; nothing is trained yet.
 
-    With a backbone its features are computed now, unless they are in the cache or ``compute`` is false.
+    With a backbone its features are computed now, unless they are in the cache or ``compute`` is false. The
+    store's folder is made unless ``create`` is false.
 
     Raises:
         LosscopeError: data that cannot be read, a store that cannot be opened, losses that are the same.
@@ -150,18 +157,20 @@ def plan(study: Study, say: Say | None = None, compute: bool = True) -> Plan:
     device = pick_device(study.device)
     options = study.data_spec().options
     source = load(study.data, root=study.data_root, device=device, say=say, compute=compute, **options)
-    return _made(study, source, Store(study.out or DEFAULT_OUT), device)
+    store = Store(study.out or DEFAULT_OUT, create=create, absent=not create)
+    return _made(study, source, store, device)
 
 
 def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     """The plan of a study on its data, the losses at the numbers given."""
-    study = given.resolve(source.facts.kind, device)
+    study, notes = fitted(given.resolve(source.facts.kind, device), source)
     names = [spec.name for spec in study.losses if spec.foreign]
     _try_foreign(names, source.facts.classes, study.protocol.embedding_size)
     choices = tuning.as_given(study)
     if not study.tunes:
         _refuse_twins(choices, given.protocol)
-    return Plan(study, source, store, choices, {name: sources.source(name) for name in names})
+    foreign = {name: sources.source(name) for name in names}
+    return Plan(study, source, store, choices, foreign, notes=notes)
 
 
 def _refuse_twins(choices: Sequence[Choice], protocol: str) -> None:
@@ -183,20 +192,3 @@ def _try_foreign(names: Sequence[str], classes: int, size: int) -> None:
 
         for name in names:
             check(name, classes=classes, embedding_size=size)
-
-
-def dry_run(made: Plan) -> StudyPlan:
-    """What a study would cost and what it could show, before it starts."""
-    study = made.study
-    epochs, stored = launch.work_left(made.groups)
-    trials = sum(len(points) for points in tuning.grids(study).values()) if made.tunes else 0
-    shows = stats.plan(len(study.seeds), len(study.losses), len(study.baselines))
-    return StudyPlan(
-        data=made.source.describe(),
-        runs=len(made.runs),
-        stored=stored,
-        populations=len(made.groups),
-        epochs_left=epochs,
-        tuning_runs=len(tuning.SEEDS) * trials,
-        **shows.model_dump(),
-    )

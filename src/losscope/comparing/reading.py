@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from losscope import stats
-from losscope.comparing import published
+from losscope.comparing import published, watching
 from losscope.comparing.stored import Choice, StoredStudy
 from losscope.core import registry
 from losscope.core.errors import LosscopeError, require, unknown
@@ -116,8 +116,11 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
     )
     labels = _labels(kept.losses)
     settings = tuple(choice.settings for choice in kept.losses)
+    measured = [
+        (run, measured_of(run, label)) for run in stored for label in labels[run.run.loss.canonical()]
+    ]
     analysis = stats.analyse(
-        [measured_of(run, label) for run in stored for label in labels[run.run.loss.canonical()]],
+        [own for _, own in measured],
         goal=kept.study.goal,
         reference=kept.study.reference,
         settings=settings,
@@ -127,6 +130,15 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
     runs_of = _by_label(stored, labels)
     chosen = {choice.label: choice for choice in kept.losses}
     losses = tuple(_chosen(_with_runs(side, runs_of), chosen[side.name]) for side in analysis.losses)
+    unseen = watching.without_leaks(
+        measured,
+        kept.data.not_new,
+        goal=kept.study.goal,
+        reference=kept.study.reference,
+        settings=settings,
+        looks=kept.look,
+    )
+    more = [*watching.faults(runs_of), *([unseen] if unseen else [])]
     folder = store.root / "studies" / name
     result = Result(
         data=kept.data,
@@ -139,7 +151,7 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         paired=analysis.paired,
         recommendation=analysis.recommendation,
         published=published.beside(kept.study.data, kept.study.protocol, losses),
-        notes=(*kept.notes, *_notes(stored)),
+        notes=(*kept.notes, *_notes(stored), *more),
         store=str(store.root),
         study=name,
         report=str(folder / "report.html"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from losscope.comparing import budget
-from losscope.comparing.planning import Plan, Say, plan
+from losscope.comparing.foreseeing import ready
+from losscope.comparing.planning import Plan, Say
 from losscope.comparing.reading import read
 from losscope.comparing.stored import StoredStudy
 from losscope.core.results import Result
@@ -51,24 +51,14 @@ def compare(
 
 def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | None = None) -> Result:
     """Run a study, what is stored already excepted, and return its result."""
-    started = time.monotonic()
-    made = plan(study, say)
-    made.store.looks(made.name)  # a damaged count is told before anything is trained
-    if say:
-        say(made.source.describe())
-        for note in made.source.facts.notes:
-            say(note)
-    points, notes = None, []
-    if study.budget is not None:
-        made, cut = budget.fit(made, started)
-        points, notes = cut.points or None, [cut.sentence]
+    made = ready(study, say)
     with launch.crew():
-        made = made.tuned(activity, points, say)
+        made = made.tuned(activity, say)
         launch.execute(made.groups, study.engine, activity, say)
-    return conclude(made, say, notes)
+    return conclude(made, say)
 
 
-def conclude(made: Plan, say: Say | None = None, notes: Sequence[str] = ()) -> Result:
+def conclude(made: Plan, say: Say | None = None) -> Result:
     """Count the look, write the study's folder, and read the result from the store.
 
     The result is that of the seeds asked for. The folder goes on naming the runs that commands before asked
@@ -82,7 +72,7 @@ def conclude(made: Plan, say: Say | None = None, notes: Sequence[str] = ()) -> R
         study=made.study.given,
         runs=made.ids,
         look=look,
-        notes=tuple(notes),
+        notes=made.notes,
         losses=made.choices,
         data=made.source.description(),
     )

@@ -76,13 +76,14 @@ def tune(
     store: Store,
     group: Callable[[Sequence[Run], Sequence[str]], list[launch.Group]],
     points: int | None = None,
+    train: bool = True,
     activity: launch.ACTIVITY | None = None,
     say: launch.Say | None = None,
 ) -> tuple[Choice, ...]:
     """Choose each loss's hyperparameters, learning rate and epoch; trials are kept and found again.
 
     A diverged trial counts as a trial and is never chosen. A loss whose trials all diverged is taken at the
-    protocol's numbers.
+    protocol's numbers. ``train``: train the trials that are not stored; all are, where it is False.
 
     Raises:
         LosscopeError: the machine stopped a trial. Nothing is chosen without it; the next call tries it.
@@ -92,7 +93,8 @@ def tune(
     runs = [run for table in tables.values() for row in table for run in row]
     if runs:
         every = [run_id for rows in ids.values() for row in rows for run_id in row]
-        launch.execute(group(runs, every), study.given.engine, activity, say)
+        if train:
+            launch.execute(group(runs, every), study.given.engine, activity, say)
         if (unfinished := store.unfinished(every)) is not None:
             raise LosscopeError(f"tuning stopped before a choice: {wording.unfinished(unfinished)}")
     choices = []

@@ -88,6 +88,42 @@ class Facts(BaseModel):
         return ()
 
 
+class Bound(BaseModel):
+    """The values of a hyperparameter with which a loss can act; others are refused before training.
+
+    Attributes:
+        of: the hyperparameter.
+        at_least, at_most: its bounds, both allowed; None where there is none.
+        where: the other hyperparameters with which the bound holds, as ``{"squared": True}``.
+        because: why, as the end of a sentence.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    of: str
+    at_least: float | None = None
+    at_most: float | None = None
+    where: dict[str, Value] = {}
+    because: str = ""
+
+    def refusal(self, loss: str, hyperparameters: Mapping[str, Any], unit: str = "") -> str | None:
+        """The sentence for a value out of the bound, with the conversion where degrees were given.
+
+        >>> Bound(of="margin", at_most=3.1416).refusal("arcface", {"margin": 28.6}, "radians")
+        'margin of arcface is 28.6 radians; at most 3.1416 is wanted: 28.6 degrees are 0.499 radians'
+        """
+        value = hyperparameters.get(self.of)
+        if value is None or any(hyperparameters.get(key) != other for key, other in self.where.items()):
+            return None
+        low = self.at_least is not None and value < self.at_least
+        if not low and (self.at_most is None or value <= self.at_most):
+            return None
+        wanted = f"at least {self.at_least:g}" if low else f"at most {self.at_most:.5g}"
+        radians = unit == "radians"
+        because = f"{value:g} degrees are {math.radians(value):.3f} radians" if radians else self.because
+        given = f"{value:g} radians" if radians else f"{value:g}"
+        return f"{self.of} of {loss} is {given}; {wanted} is wanted{because and f': {because}'}"
+
+
 class LossFacts(Facts):
     """What a loss says of itself.
 
@@ -102,6 +138,7 @@ class LossFacts(Facts):
         class_vectors: whether it is called with a parameter ``class_vectors`` (classes, embedding size).
         units: the unit of a hyperparameter, as ``{"margin": "distance"}``.
         positive: hyperparameters that must be greater than 0.
+        bounds: between which values a hyperparameter means something, each a ``Bound`` given as a dictionary.
         defaults: by protocol, the hyperparameters where they differ from the signature's.
         space: the points that tuning tries; ``reduction`` may be among a point's keys.
         floor: whether its least possible value is above 0.
@@ -118,6 +155,7 @@ class LossFacts(Facts):
     class_vectors: bool = False
     units: dict[str, str] = {}
     positive: Names = ()
+    bounds: Annotated[tuple[Bound, ...], Field(strict=False)] = ()
     defaults: dict[str, dict[str, Value]] = {}
     space: Points = ()
     floor: bool = False
@@ -132,6 +170,7 @@ class LossFacts(Facts):
         for where, names in (
             ("units", self.units),
             ("positive", self.positive),
+            ("bounds", [name for bound in self.bounds for name in (bound.of, *bound.where)]),
             *(("defaults", point) for point in self.defaults.values()),
             *(("space", point) for point in self.space),
         ):

@@ -22,6 +22,9 @@ RAW, UNTRAINED = "raw", "untrained"
 BASELINES = (RAW, UNTRAINED)
 """Sides that no loss trains: the L2-normalised inputs, and the initial network."""
 
+LEARNING_RATE = 10.0
+"""The largest learning rate that a loss may be given."""
+
 Tuples = Literal["all", "random", "hard", "semihard", "distance_weighted"]
 
 
@@ -96,7 +99,7 @@ class LossSpec(Strict):
         return spec
 
     def check(self) -> None:
-        """Raise for a hyperparameter the loss does not have, or one that must be positive and is not."""
+        """Raise for a hyperparameter that the loss does not have, or a value with which it cannot act."""
         if self.foreign or self.baseline:
             return
         found = registry.entry("loss", self.name)
@@ -111,6 +114,17 @@ class LossSpec(Strict):
                     number and 0 < value < float("inf"),  # type: ignore[operator]
                     f"{key} of {self.name} is {shown(value)}; it must be a finite number greater than 0",
                 )
+            _check_kind(f"{key} of {self.name}", value, known[key])
+        given = {**known, **self.hyperparameters}
+        for bound in facts.bounds:
+            refusal = bound.refusal(self.name, given, facts.units.get(bound.of, ""))
+            require(refusal is None, refusal or "")
+        rate = self.learning_rate or 0.0
+        require(
+            rate <= LEARNING_RATE,
+            f"the learning rate of {self.name} is {rate:g}; at most {LEARNING_RATE:g} is wanted: a step "
+            "moves every weight by about as much",
+        )
         if self.reduction and self.reduction not in facts.reductions:
             raise unknown(f"reduction of {self.name}", self.reduction, facts.reductions)
 
@@ -147,6 +161,19 @@ class LossSpec(Strict):
         reduction = self.reduction or hyper.pop("reduction", None) or "valid_mean"
         hyper.pop("reduction", None)
         return self.model_copy(update={"hyperparameters": hyper, "reduction": reduction})
+
+
+def _check_kind(what: str, value: Value, default: Value | None) -> None:
+    """Raise for a value of another kind than the default: a switch, a finite number, or a text."""
+    if isinstance(default, bool):
+        require(isinstance(value, bool), f"{what} is {shown(value)}; it must be True or False")
+    elif isinstance(default, int | float):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        # A whole number may be larger than any float, so it is compared and not converted.
+        finite = number and -float("inf") < value < float("inf")  # type: ignore[operator]
+        require(finite, f"{what} is {shown(value)}; it must be a finite number")
+    elif isinstance(default, str):
+        require(isinstance(value, str), f"{what} is {shown(value)}; it must be a text")
 
 
 def defaults(loss: str, protocol: str) -> dict[str, Any]:

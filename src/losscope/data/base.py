@@ -19,6 +19,7 @@ from losscope.core.errors import LosscopeError, require
 from losscope.core.queries import Roles, Searched
 from losscope.core.results import DataDescription
 from losscope.data import splits as rules
+from losscope.data.health import Health
 
 Kind = Literal["vectors", "features", "images", "pair"]
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -105,12 +106,14 @@ class LeftOut:
 class About:
     """What is known of a data set once it is read; what is known of it before stands at its registration.
 
-    ``classes`` counts the classes that are not background; ``rows`` all rows (of one draw, where
-    generated); ``shape`` is one input's, ``second_shape`` one second-modality input's. ``mean`` and
-    ``std`` are per channel of the training rows of uint8 images, on the scale pixel / 255, ``second_mean``
-    and ``second_std`` those of the second modality; empty for all else, where nothing is to be normalised.
-    ``split`` says in words how the parts are made. ``left_out`` counts all that lay in the source and was
-    not taken. ``searched`` counts the test part's queries and gallery, where it has them. ``notes`` are
+    ``classes`` counts the classes that are not background; ``rows`` all rows (of one draw, where generated);
+    ``shape`` is one input's, ``second_shape`` one second-modality input's. ``mean`` and ``std`` are per
+    channel of the training rows of uint8 images, on the scale pixel / 255, ``second_mean`` and ``second_std``
+    those of the second modality; empty for all else, where nothing is to be normalised. ``split`` says in
+    words how the parts are made. ``pending``: the inputs are features that are not computed yet, so that only
+    their shape is known. ``tuples``: explicit pairs or triplets came with the data. ``left_out`` counts all
+    that lay in the source and was not taken. ``searched`` counts the test part's queries and gallery, where
+    it has them. ``health``: what is wrong with the rows, None where they were not looked at. ``notes`` are
     sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed bytes of all arrays.
     """
 
@@ -126,6 +129,8 @@ class About:
     licence: str = ""
     disjoint: bool = False
     generated: bool = False
+    pending: bool = False
+    tuples: bool = False
     checksum: str = ""
     class_names: tuple[str, ...] = ()
     fine_names: tuple[str, ...] = ()
@@ -139,6 +144,12 @@ class About:
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     searched: Searched | None = None
+    health: Health | None = None
+
+    def examined(self, found: Health) -> About:
+        """With what was found wrong with the rows, in one line of the notes."""
+        said = (found.said,) if found.said else ()
+        return dataclasses.replace(self, health=found, notes=(*self.notes, *said))
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +180,15 @@ class Source(ABC):
     def class_counts(self) -> np.ndarray:
         """Rows of each class, all parts together, background left out."""
 
+    @property
+    def redrawn(self) -> bool:
+        """Whether the seeds' training parts differ in their classes or their number of rows."""
+        return False
+
+    def training_labels(self, seed: int) -> np.ndarray:
+        """The labels (N,) of a seed's training part, before any are redrawn by noise."""
+        return self.splits(seed).train.labels
+
     def description(self) -> DataDescription:
         """What results say of the data.
 
@@ -188,6 +208,7 @@ class Source(ABC):
             origin=facts.origin,
             generated=facts.generated,
             disjoint=facts.disjoint,
+            not_new=0 if facts.health is None else len(facts.health.not_new),
             notes=facts.notes,
             class_names=facts.class_names,
             digest=self.digest,
@@ -281,6 +302,15 @@ class Table(Source):
             noisy = rules.redraw_labels(part.labels, self.label_noise, rules.generator(seed, "label noise"))
             part = dataclasses.replace(part, labels=noisy)
         return Splits(part, self.pool.take(validation), self._test[0], self.facts)
+
+    @property
+    def redrawn(self) -> bool:
+        """Where validation holds out whole classes or groups, and they are not given."""
+        return self.whole is not None and not np.any(self.role == VALIDATION)
+
+    def training_labels(self, seed: int) -> np.ndarray:
+        """The labels (N,) of a seed's training part, before any are redrawn by noise."""
+        return self.pool.labels[self.rows(seed)[0]]
 
     def sizes(self) -> tuple[int, int, int]:
         """Rows of train, validation and test, for seed 0."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +12,9 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require
 from losscope.core.queries import Searched, checked_roles
+from losscope.data import health
 from losscope.data import splits as rules
-from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, Part, Table, fingerprint
+from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, LeftOut, Part, Table, fingerprint
 from losscope.data.labels import numbered
 from losscope.data.readers.tuples import holding_units, implied_labels, read_tuples
 
@@ -36,13 +38,14 @@ def finish(
     limit_test: int | None = None,
     pairs: str | None = None,
     triplets: str | None = None,
+    examine: bool = True,
 ) -> Table:
     """The source of a draft.
 
     ``train_labels``: "fine" or "coarse" where the data have both. ``label_noise``: share of the training
     labels redrawn uniformly, by seed. ``limit``: at most about so many training and validation rows, a
     fixed stratified choice; ``limit_test``: likewise of the test rows. ``pairs``, ``triplets``: files of
-    explicit tuples over the rows.
+    explicit tuples over the rows. ``examine``: look for what is wrong with the rows (``health``).
 
     Raises LosscopeError for unequal lengths, NaN or infinity, one class only, no class with two members,
     or splits that leak.
@@ -57,7 +60,13 @@ def finish(
     )
     _add_tuples(draft, pairs, triplets)
     check_arrays(draft)
+    draft, size = _in_range(draft)
     pool, names = _pool(draft, train_labels)
+    items, zero = health.identities(pool.inputs, pool.second) if examine else health.unknown(len(pool))
+    if len(again := _listed_again(draft, pool, items)):
+        keep = np.delete(np.arange(len(pool)), again)
+        pool, items, zero = pool.take(keep), items[keep], zero[keep]
+        draft.left_out.append(LeftOut(len(again), "rows", "that list a file again"))
     role, whole, split = _roles(draft, pool, names)
     notes = [*draft.notes, *check_classes(draft.name, pool.labels, role, names.classes)]
     if whole is None and not _can_stratify(draft.name, pool.labels, role):
@@ -69,11 +78,11 @@ def finish(
     if limit is not None:
         keep, note = _limited(draft.name, pool.labels, role == TEST, limit, "training and validation")
         pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
-        notes += note
+        items, zero, notes = items[keep], zero[keep], notes + note
     if limit_test is not None:
         keep, note = _limited(draft.name, pool.labels, role != TEST, limit_test, "test")
         pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
-        notes += note
+        items, zero, notes = items[keep], zero[keep], notes + note
     if label_noise:
         notes.append(f"{label_noise:.0%} of the training labels are redrawn at random")
     pool = dataclasses.replace(pool, rows=np.arange(len(pool)))
@@ -82,6 +91,8 @@ def finish(
     disjoint = not np.isin(pool.labels[role == TEST], pool.labels[role != TEST]).any()
     facts = _facts(draft, pool, role, names, split=split, disjoint=disjoint, checksum=checksum, notes=notes)
     facts = dataclasses.replace(facts, searched=searched)
+    if examine:
+        facts = facts.examined(health.of(pool, role == TEST, items, zero, size))
     options: tuple[Any, ...] = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
     options += () if limit_test is None else ("limit_test", limit_test)
     table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole)
@@ -113,6 +124,29 @@ def _searched(name: str, pool: Part, role: np.ndarray) -> tuple[Searched | None,
             notes += checked_roles(name, roles, pool.labels[rows], what)
             found = roles.searched(pool.labels[rows]) if part == TEST else found
     return found, notes
+
+
+def _in_range(draft: Draft) -> tuple[Draft, tuple[str, ...]]:
+    """The draft with numbers that float32 holds, and phrases on their size."""
+    inputs, said = health.scaled(draft.name, "inputs", draft.inputs)
+    if draft.second is None:
+        return dataclasses.replace(draft, inputs=inputs), said
+    second, more = health.scaled(draft.name, "second modality's values", draft.second)
+    return dataclasses.replace(draft, inputs=inputs, second=second), (*said, *more)
+
+
+def _listed_again(draft: Draft, pool: Part, items: np.ndarray) -> np.ndarray:
+    """Rows that list a file again with the same content and labels, where no split or tuple names them."""
+    if draft.names is None or draft.role is not None or draft.pairs is not None or draft.triplets is not None:
+        return np.zeros(0, np.int64)
+    first: dict[tuple[object, ...], int] = {}
+    of_row = [array for array in (items, pool.labels, pool.fine_labels, pool.groups) if array is not None]
+    again = []
+    for row, name in enumerate(draft.names):
+        key = (posixpath.normpath(str(name)), *(int(array[row]) for array in of_row))
+        if first.setdefault(key, row) != row:
+            again.append(row)
+    return np.array(again, np.int64)
 
 
 def _add_tuples(draft: Draft, pairs: str | None, triplets: str | None) -> None:
@@ -195,6 +229,7 @@ def _facts(
         origin=draft.origin,
         licence=draft.licence,
         disjoint=disjoint,
+        tuples=pool.pairs is not None or pool.triplets is not None,
         checksum=checksum,
         class_names=names.classes,
         fine_names=names.fine,
@@ -243,19 +278,22 @@ def check_arrays(draft: Draft) -> None:
 
 
 def check_finite(name: str, array: np.ndarray) -> None:
-    """Raise for NaN or infinity (as float32), with the count and the first places."""
+    """Raise for NaN, infinity, and what is infinite in float32, with the count and the first places."""
     flat = array.reshape(len(array), -1)
     with np.errstate(all="ignore"):
         # A sum is finite unless a value is not or it overflows; only then is every value looked at.
         if np.isfinite(flat.sum(dtype=np.float32)):
             return
+        large = bool(np.isfinite(flat).all())
         bad = ~np.isfinite(flat.astype(np.float32))
     rows = np.flatnonzero(bad.any(1))
     if len(rows):
         first = ", ".join(map(str, rows[:3])) + (", …" if len(rows) > 3 else "")
+        what = f"above float32's {health.FLOAT32:.2g}" if large else "NaN or infinite"
+        wanted = "smaller numbers: divide them all by one" if large else "finite numbers"
         raise LosscopeError(
-            f"{name} has {int(bad.sum()):,} values that are NaN or infinite, in {len(rows):,} of "
-            f"{len(flat):,} rows (rows {first}, counted from 0); wanted: finite numbers"
+            f"{name} has {int(bad.sum()):,} values that are {what}, in {len(rows):,} of "
+            f"{len(flat):,} rows (rows {first}, counted from 0); wanted: {wanted}"
         )
 
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from losscope import data
 from losscope.core.errors import LosscopeError, require
-from losscope.data.base import Draft, Source, Table, fingerprint
+from losscope.data import health
+from losscope.data.base import TEST, Draft, Source, Table, fingerprint
 from losscope.data.download import cache_folder
 from losscope.data.finish import check_classes, finish
 from losscope.data.loading import undecoded
@@ -117,6 +118,7 @@ def embed(
         note = f"features of {left:,} of {len(rows):,} {rows.takes} by {found.name} are to be computed first"
         width = np.empty((len(rows), found.width or 0), np.float16)
         made = _described(table, width, found, key, [note])
+        made = dataclasses.replace(made, facts=dataclasses.replace(made.facts, pending=True))
         return Embedded(made, key, shards.folder, found, False, False)
     if not cached:
         _compute(rows, found, shards, device, batch_size, bool(options.get("skip_bad")), say, progress)
@@ -144,7 +146,7 @@ def _numbered(draft: Draft, shared: dict[str, Any]) -> Table:
         len(rows) < 2**24, f"{draft.name} has {len(rows):,} rows; at most {2**24:,} can be embedded at once"
     )
     index = dataclasses.replace(draft, inputs=rows[:, None].astype(np.float32), kind="features")
-    return finish(index, **shared)
+    return finish(index, **shared, examine=False)
 
 
 def _key(rows: Rows, backbone: Backbone, memory: Path, say: Say | None) -> str:
@@ -227,7 +229,7 @@ def _readable(
     features = shards.open()
     bad = shards.unreadable()
     if not bad:
-        return _described(table, features, backbone, key, [])
+        return _examined(_described(table, features, backbone, key, []))
     names = [rows.name(row) for row in bad]
     if not skip_bad:
         raise unreadable(names, len(rows), rows.takes)
@@ -252,7 +254,14 @@ def _readable(
         facts=facts,
         whole=None if table.whole is None else table.whole[good],
     )
-    return _described(kept, features[good], backbone, key, [])
+    return _examined(_described(kept, features[good], backbone, key, []))
+
+
+def _examined(table: Table) -> Table:
+    """The table with the health of its features."""
+    pool = table.pool
+    found = health.of(pool, table.role == TEST, *health.identities(pool.inputs), ())
+    return dataclasses.replace(table, facts=table.facts.examined(found))
 
 
 def _described(table: Table, features: np.ndarray, backbone: Backbone, key: str, notes: list[str]) -> Table:

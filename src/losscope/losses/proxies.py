@@ -63,6 +63,10 @@ def _column(value: float | Tensor, like: Tensor) -> Tensor:
     class_vectors=True,
     units={"margin": "radians", "scale": "logit at cosine 1"},
     positive=("margin", "scale"),
+    bounds=[
+        {"of": "margin", "at_most": 3.141592653589793},
+        {"of": "scale", "at_most": 1000.0, "because": "larger ones leave float32 no gradient"},
+    ],
     defaults={"paper": {"margin": 0.5, "scale": 64.0}, "matched": {"margin": 0.5, "scale": 64.0}},
     space=[
         {"margin": 0.1},
@@ -129,6 +133,11 @@ def arcface(
     class_vectors=True,
     units={"margin": "cosine", "scale": "logit at cosine 1"},
     positive=("scale",),
+    bounds=[
+        {"of": "margin", "at_least": 0.0, "because": "it is taken off the own cosine"},
+        {"of": "margin", "at_most": 2.0, "because": "cosines lie between -1 and 1"},
+        {"of": "scale", "at_most": 1000.0, "because": "larger ones leave float32 no gradient"},
+    ],
     defaults={"paper": {"margin": 0.2, "scale": 32.0}, "matched": {"margin": 0.2, "scale": 32.0}},
     space=[
         {"margin": 0.1, "scale": 16.0},

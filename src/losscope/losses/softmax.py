@@ -29,6 +29,14 @@ def _scale(temperature: float | Tensor) -> float | Tensor:
     class_vectors=False,
     units={"temperature": "cosine"},
     positive=("temperature",),
+    bounds=[
+        {"of": "temperature", "at_least": 0.001, "because": "smaller ones leave float32 no gradient"},
+        {
+            "of": "temperature",
+            "at_most": 10.0,
+            "because": "where a scale is given, the temperature is 1 / scale",
+        },
+    ],
     defaults={"paper": {"temperature": 0.1}, "matched": {"temperature": 0.1}},
     space=[
         {"temperature": 0.02},
@@ -97,6 +105,14 @@ def info_nce_force(
     class_vectors=False,
     units={"temperature": "cosine"},
     positive=("temperature",),
+    bounds=[
+        {"of": "temperature", "at_least": 0.001, "because": "smaller ones leave float32 no gradient"},
+        {
+            "of": "temperature",
+            "at_most": 10.0,
+            "because": "where a scale is given, the temperature is 1 / scale",
+        },
+    ],
     defaults={"paper": {"temperature": 0.1}, "matched": {"temperature": 0.1}},
     space=[
         {"temperature": 0.02},

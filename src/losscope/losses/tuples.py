@@ -36,6 +36,7 @@ from losscope.pairs.products import matmul
     class_vectors=False,
     units={"margin": "distance"},
     positive=("margin",),
+    bounds=[{"of": "margin", "at_most": 2.0, "because": "no distance of unit vectors is above 2"}],
     defaults={"paper": {"margin": 1.0}, "matched": {"margin": 0.5}},
     space=[
         {"margin": 0.3, "reduction": "valid_mean"},
@@ -122,6 +123,20 @@ def contrastive_force(
     class_vectors=False,
     units={"margin": "distance, or squared distance if squared"},
     positive=("margin",),
+    bounds=[
+        {
+            "of": "margin",
+            "at_most": 2.0,
+            "where": {"squared": False},
+            "because": "distances of unit vectors differ by no more",
+        },
+        {
+            "of": "margin",
+            "at_most": 4.0,
+            "where": {"squared": True},
+            "because": "squared distances of unit vectors differ by no more",
+        },
+    ],
     defaults={"paper": {"margin": 1.0}, "matched": {"margin": 0.1}},
     space=[
         {"margin": 0.05},
@@ -200,6 +215,7 @@ def triplet_force(
     class_vectors=False,
     units={"l2_weight": "loss per squared length"},
     positive=(),
+    bounds=[{"of": "l2_weight", "at_least": 0.0, "because": "below it the lengths grow without end"}],
     defaults={"paper": {"l2_weight": 0.002}, "matched": {"l2_weight": 0.002}},
     space=[
         {"l2_weight": 0.0},
@@ -276,6 +292,7 @@ def n_pair_force(distances: Tensor, relation: Relation, *, embeddings: Tensor, *
     class_vectors=False,
     units={"margin": "distance"},
     positive=("margin",),
+    bounds=[{"of": "margin", "at_most": 2.0, "because": "no distance of unit vectors is above 2"}],
     defaults={"paper": {"margin": 1.0}, "matched": {"margin": 0.5}},
     space=[
         {"margin": 0.3},

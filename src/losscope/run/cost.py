@@ -40,7 +40,7 @@ TOLD_EVERY = 60.0
 
 def stored(group: launch.Group) -> bool:
     """Whether every run of a group is stored, done and whole."""
-    store = Store(group.where.store)
+    store = Store(group.where.store, create=False, absent=True)
     try:
         for run_id in group.ids:
             if not store.has(run_id):
@@ -77,7 +77,7 @@ def seconds(
         say(f"Measuring this machine's speed on {len(lacking)} kinds of run.")
     for kind in lacking:
         known[kind] = list(_pilot(*kinds[kind]))
-    if lacking:
+    if lacking and store.exists:
         store.write_json(SPEEDS, known)
     costs = {group.name: 0.0 for group, _ in groups}
     for group, _ in todo:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -95,6 +96,20 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def can_be_made(folder: Path) -> None:
+    """Raise the OSError that making a folder would raise, and leave nothing."""
+    whole = [folder, *folder.absolute().parents]
+    missing = list(itertools.takewhile(lambda path: not os.path.lexists(path), whole))
+    there = whole[len(missing)]
+    if not there.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
+    if missing:
+        missing[-1].mkdir()
+        missing[-1].rmdir()
+    elif not os.access(there, os.W_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(there))
 
 
 def make_folder(folder: Path) -> None:

@@ -206,14 +206,7 @@ def execute(
     the store, which is run again. Ctrl-C keeps what is stored. The numbers are the same on every engine.
     """
     todo = _todo(groups, say)
-    if engine == "auto":
-        epochs = (
-            len(group.runs) * group.runs[0].protocol.epochs * (1 if group.stacks else ALONE) for group in todo
-        )
-        long = sum(epochs) >= LONG
-        engine = (
-            "processes" if long and (os.cpu_count() or 1) > 1 and todo[0].where.device == "cpu" else "here"
-        )
+    engine = engine_of(todo, engine)
     if engine == "here" or len(todo) <= 1:
         for group in todo:
             run_group(group, _reporter(group, activity))
@@ -221,6 +214,17 @@ def execute(
         _in_processes(todo, activity)
     else:
         _on_dask(todo, activity)
+
+
+def engine_of(groups: Sequence[Group], engine: str) -> str:
+    """The engine that ``auto`` means for the groups that are to be trained; any other as it is."""
+    if engine != "auto":
+        return engine
+    epochs = (
+        len(group.runs) * group.runs[0].protocol.epochs * (1 if group.stacks else ALONE) for group in groups
+    )
+    long = sum(epochs) >= LONG
+    return "processes" if long and (os.cpu_count() or 1) > 1 and groups[0].where.device == "cpu" else "here"
 
 
 def _todo(groups: Sequence[Group], say: Say | None) -> list[Group]:
@@ -430,7 +434,7 @@ def work_left(groups: Sequence[Group]) -> tuple[int, int]:
     """(epochs to run, runs stored already) of groups, for the progress bar and ``--dry-run``."""
     epochs = stored = 0
     for group in groups:
-        store = Store(group.where.store)
+        store = Store(group.where.store, create=False, absent=True)
         have = sum(store.has(run_id) for run_id in group.ids)
         stored += have
         if have < len(group.ids):

@@ -29,6 +29,7 @@ from losscope.core.results import Unfinished
 from losscope.core.spec import Run
 from losscope.run.files import (
     Damaged,
+    can_be_made,
     digest,
     disk_errors,
     is_litter,
@@ -161,13 +162,16 @@ class Stored:
 class Store:
     """A folder of runs: ``runs/<id>/``, beside studies, checkpoints and reports.
 
+    ``create``: make the folder. Without it there must be a store already, unless it may be ``absent``: then
+    nothing is made, and what cannot be made one day is refused all the same.
+
     Raises LosscopeError if the folder cannot be written or was written by a newer losscope.
     """
 
-    def __init__(self, root: str | Path, create: bool = True):
+    def __init__(self, root: str | Path, create: bool = True, absent: bool = False):
         self.root = Path(root)
         mark = self.root / "store.json"
-        if not create and not mark.is_file():
+        if not create and not mark.is_file() and not absent:
             raise LosscopeError(
                 f"{str(self.root)!r} holds no losscope runs (there is no store.json); give the folder that "
                 f"losscope compare wrote with --out"
@@ -175,10 +179,17 @@ class Store:
         with disk_errors(self.root):
             if create:
                 make_folder(self.root / "runs")
+            elif absent:
+                can_be_made(self.root)
             if mark.exists():
                 self._check_schema(mark, create)
             elif create:
                 self.write_json("store.json", {"schema": SCHEMA})
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder is a store on disk."""
+        return (self.root / "store.json").is_file()
 
     def _check_schema(self, mark: Path, create: bool) -> None:
         try:

@@ -121,6 +121,17 @@ def measure(
     )
     record.measures["test"] = {name: float(value) for name, value in values.items()}
     record.arrays = {name: value.cpu().numpy() for name, value in detail.items()}
+    unseen = _unseen(splits)
+    if unseen is not None:
+        two = np.tile(unseen, 1 if modality is None else 2)
+        values, _ = evaluate(
+            test[torch.from_numpy(np.flatnonzero(two)).to(test.device)],
+            torch.from_numpy(np.asarray(labels)[two]),
+            reference=(train, torch.from_numpy(splits.train.labels)) if referred else None,
+            modality=None if modality is None else _tensor(modality[two]),
+            seed=seed,
+        )
+        record.measures["unseen"] = {name: float(value) for name, value in values.items()}
     if geometry:
         values, detail = evaluate(
             train,
@@ -139,6 +150,17 @@ def measure(
             record.embeddings["modality"] = modality
         if splits.test.retrieval is not None:
             record.embeddings |= arrays_of(splits.test.retrieval)
+
+
+def _unseen(splits: Splits) -> np.ndarray | None:
+    """Which test rows stand nowhere else; None where all are such, or too few are left to measure."""
+    health, rows = splits.facts.health, splits.test.rows
+    if health is None or not health.not_new or rows is None:
+        return None
+    unseen = ~np.isin(rows, health.not_new)
+    labels = splits.test.labels[unseen]
+    counts = np.unique(labels[labels >= 0], return_counts=True)[1]
+    return unseen if len(counts) > 1 and counts.max() > 1 else None
 
 
 def _tensor(array: np.ndarray | None) -> Tensor | None:

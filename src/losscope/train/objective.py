@@ -91,7 +91,17 @@ def _stacked(values: list[Any], device: torch.device) -> Hyperparameter:
 
 
 def objective(runs: Sequence[Run], splits: Sequence[Splits], device: torch.device) -> Objective:
-    """The loss of a population: a registered one, stacked, or a foreign one, a member at a time."""
+    """The loss of a population: a registered one, stacked, or a foreign one, a member at a time.
+
+    Raises LosscopeError for a loss with class vectors on explicit tuples, which have no classes.
+    """
+    loss, train = runs[0].loss, splits[0].train
+    explicit = train.pairs is not None or train.triplets is not None
+    if explicit and loss.facts is not None and loss.facts.class_vectors:
+        raise LosscopeError(
+            f"the loss {loss.name!r} has one vector per class and the data give explicit tuples; leave "
+            "--pairs and --triplets out, or give another loss"
+        )
     classes = [_classes(run, split) for run, split in zip(runs, splits, strict=True)]
     return (ForeignObjective if runs[0].loss.foreign else RegisteredObjective)(runs, classes, device)
 

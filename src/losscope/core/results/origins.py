@@ -25,7 +25,10 @@ class Provenance(Frozen):
 
 
 class DataDescription(Frozen):
-    """The data as they were read: what they are, how many, and where they come from."""
+    """The data as they were read: what they are, how many, and where they come from.
+
+    ``not_new``: test items that stand in training too, equal or near, or that stand twice.
+    """
 
     name: str
     title: str
@@ -37,6 +40,7 @@ class DataDescription(Frozen):
     origin: str = ""
     generated: bool = False
     disjoint: bool = False
+    not_new: int = 0
     notes: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     digest: str | None = None

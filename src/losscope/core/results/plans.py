@@ -21,15 +21,22 @@ class DesignPlan(Frozen):
 
 
 class StudyPlan(Document):
-    """What a study would cost and could show. What ``losscope compare --dry-run --json`` prints."""
+    """What a study would cost and could show. What ``losscope compare --dry-run --json`` prints.
+
+    ``notes``: the sentences that the study itself says before it trains. ``seconds``: on this machine, None
+    where features are to be computed first. ``look``: which look at the study's results its end would be.
+    """
 
     kind: ClassVar[str] = "plan"
     data: str
+    notes: tuple[str, ...] = ()
     runs: int
     stored: int
     populations: int
     epochs_left: int
     tuning_runs: int
+    tuning_stored: int = 0
+    seconds: Number | None = None
     tests_in_family: int
     look: int
     alpha: Number

@@ -27,11 +27,19 @@ def progress(share: float, left: float) -> str:
 
 
 def study_plan(plan: StudyPlan) -> str:
-    """The runs of a study and what is still to be trained of them."""
+    """The runs of a study, what is still to be trained of them, how long that takes, and which look it is."""
+    stored = f" ({plan.tuning_stored:,} stored)" if plan.tuning_runs else ""
+    if plan.seconds is None:
+        time = "How long it takes is known when its features are computed"
+    elif plan.seconds == 0:
+        time = "Nothing is left to train"
+    else:
+        time = f"It takes about {duration(max(1, plan.seconds))} on this machine"
     return (
         f"{count(plan.runs, 'run')} ({plan.stored:,} stored) in {count(plan.populations, 'population')}, "
         f"{count(plan.epochs_left, 'population epoch')} to go, "
-        f"after {count(plan.tuning_runs, 'run')} of tuning."
+        f"after {count(plan.tuning_runs, 'run')} of tuning{stored}. {time}; "
+        f"it is look {plan.look} at this study."
     )
 
 

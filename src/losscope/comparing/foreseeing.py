@@ -1,0 +1,130 @@
+"""A study up to the moment before it trains: one function for a run and its dry run, and what that says."""
+
+from __future__ import annotations
+
+import time
+
+from losscope import stats
+from losscope.comparing import budget
+from losscope.comparing.planning import Plan, Say, plan
+from losscope.core.errors import LosscopeError
+from losscope.core.results import StudyPlan
+from losscope.core.spec import Run, Study
+from losscope.run import cost, launch
+
+
+def ready(study: Study, say: Say | None = None, *, dry: bool = False) -> Plan:
+    """The study's plan, cut to its budget, when all that can be seen before training was seen.
+
+    ``dry``: nothing is computed and nothing is written.
+
+    Raises:
+        LosscopeError: whatever would stop the study, a batch without a pair and a loss that fails on its
+            first batch among it.
+    """
+    started = time.monotonic()
+    made = plan(study, say, compute=not dry, create=not dry)
+    made.store.looks(made.name)  # a damaged count is told before anything is trained
+    if say:
+        for sentence in (made.source.describe(), *made.source.facts.notes):
+            say(sentence)
+    if not made.source.facts.pending:
+        rehearse(made)
+        if study.budget is not None:
+            made = budget.fit(made, started, keep=not dry)
+    if say:
+        for sentence in made.notes:
+            say(sentence)
+    return made
+
+
+def rehearse(made: Plan) -> None:
+    """Give each loss its first batch, unless the study was finished before; nothing is kept.
+
+    Raises:
+        LosscopeError: the loss cannot use the data, no batch can be made of them, or the loss fails.
+    """
+    if made.store.read_json(f"studies/{made.name}/study.json") is not None:
+        return
+    firsts: dict[str, Run] = {}
+    for run in made.runs:
+        if not run.loss.baseline:
+            firsts.setdefault(run.loss.canonical(), run)
+    for run in firsts.values():
+        try:
+            _first_batch(made, run)
+        except (LosscopeError, MemoryError):
+            raise
+        except Exception as error:
+            if "memory" in str(error).lower():  # the machine's fault is the run's own, and tried again
+                continue
+            raise LosscopeError(
+                f"the loss {run.loss.name!r} failed on its first batch: {type(error).__name__}: {error}"
+            ) from error
+
+
+def _first_batch(made: Plan, run: Run) -> None:
+    import torch
+
+    from losscope.run.threads import fixed_threads
+    from losscope.train import Population
+
+    with fixed_threads():
+        population = Population([run], [made.source.splits(run.seed)], torch.device(made.study.device))
+        if run.loss.foreign:  # it was called once already, and may count its calls
+            return
+        for inputs, relation in population.batches.epoch(population.embed):
+            return population.step(inputs, relation)
+
+
+def foresee(study: Study, say: Say | None = None) -> StudyPlan:
+    """What a study would cost and what it could show, before it starts; nothing is written.
+
+    Raises:
+        LosscopeError: whatever the study itself would raise before it trains.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     foresee(Study(data="synthetic", protocol="paper", seeds=2, epochs=1, out=folder)).runs
+    8
+    """
+    return dry_run(ready(study, dry=True), say)
+
+
+def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
+    """What a plan would cost and what it could show."""
+    trials = made.trial_groups
+    _trained, tried = launch.work_left(trials)
+    runs = sum(len(group.ids) for group in trials)
+    if trials and tried == runs:
+        made = made.tuned(train=False)
+    study = made.study
+    epochs, stored = launch.work_left(made.groups)
+    seconds = None if made.source.facts.pending else _seconds(made, say)
+    looks = made.store.looks(made.name)
+    again = bool(looks) and looks[-1]["seeds"] == list(study.seeds)
+    shows = stats.plan(
+        len(study.seeds), len(study.losses), len(study.baselines), look=len(looks) + (0 if again else 1)
+    )
+    return StudyPlan(
+        data=made.source.describe(),
+        notes=(*made.source.facts.notes, *made.notes),
+        runs=len(made.runs),
+        stored=stored,
+        populations=len(made.groups),
+        epochs_left=epochs,
+        tuning_runs=runs,
+        tuning_stored=tried,
+        seconds=seconds,
+        **shows.model_dump(),
+    )
+
+
+def _seconds(made: Plan, say: Say | None) -> float:
+    """Seconds of this machine until the study is done, from a few steps of each kind of run."""
+    total = 0.0
+    for groups in (made.trial_groups, made.groups):
+        costs = cost.seconds([(group, made.source) for group in groups], made.store, say)
+        left = [group for group in groups if costs[group.name] > 0]
+        total += cost.wall(list(costs.values()), launch.engine_of(left, made.study.given.engine))
+    return total

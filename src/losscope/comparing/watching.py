@@ -1,0 +1,102 @@
+"""What the runs of a study show that no table says: a loss that moved nothing, a collapse, a leak."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from losscope import stats
+from losscope.core.errors import LosscopeError
+from losscope.core.loss_spec import UNTRAINED
+from losscope.core.results import Settings
+from losscope.run.store import Stored
+
+COLLAPSED = 0.05
+"""Distances of 0 to 2, within and between classes, below which embeddings have collapsed to a point."""
+ZEROS = "count/zeros"
+"""The array of a run's detail that counts its zero embeddings, and all."""
+UNSEEN = "unseen"
+"""The split that holds the measures of the test items that stand nowhere else."""
+
+
+def faults(runs_of: Mapping[str, Sequence[Stored]]) -> list[str]:
+    """A sentence for each loss of which runs had no gradient, or ended with all embeddings near one point."""
+    start = {run.run.seed: _distance(run) for run in runs_of.get(UNTRAINED, ())}
+    said = []
+    for label, runs in runs_of.items():
+        done = [run for run in runs if run.failed is None and not run.run.loss.baseline]
+        if not done:
+            continue
+        still = [run for run in done if run.measures.get("train", {}).get("gradient_norm") == 0]
+        if still:
+            said.append(
+                f"{label} gave no gradient in {len(still)} of {len(done)} runs: its numbers are those of the "
+                "untrained network."
+            )
+        near = [run for run in done if run not in still and _collapsed(run, start.get(run.run.seed))]
+        if near:
+            widest = max(_distance(run) or 0.0 for run in near)
+            said.append(
+                f"{label} collapsed in {len(near)} of {len(done)} runs: its classes lie at most {widest:.2g} "
+                "apart, where 2 is possible."
+            )
+    return said
+
+
+def _distance(run: Stored) -> float | None:
+    return run.measures.get("test", {}).get("inter_distance") if run.failed is None else None
+
+
+def _collapsed(run: Stored, start: float | None) -> bool:
+    """Whether all embeddings ended together, and nearer than the seed's untrained network has them."""
+    distance, within = _distance(run), run.measures.get("test", {}).get("intra_variance")
+    if distance is None or within is None:
+        return False
+    together = distance < COLLAPSED and within < COLLAPSED**2
+    return together and (start is None or distance < start / 2)
+
+
+def without_leaks(
+    measured: Sequence[tuple[Stored, stats.Measured]],
+    not_new: int,
+    *,
+    goal: str,
+    reference: str | None,
+    settings: Sequence[Settings],
+    looks: int,
+) -> str | None:
+    """The answer on the test items that are new, None where all are or too few are left."""
+    again = [
+        dataclasses.replace(own, values=dict(run.measures[UNSEEN]), splits={}, detail={})
+        for run, own in measured
+        if run.measures.get(UNSEEN)
+    ]
+    if not not_new or len(again) < len(measured) or not again:
+        return None
+    try:
+        found = stats.analyse(again, goal=goal, reference=reference, settings=settings, looks=looks)
+    except LosscopeError:  # what decides has no value on so few items
+        return None
+    items = "test item that stands" if not_new == 1 else f"{not_new:,} test items that stand"
+    return f"Without the {items} in training too, or twice: {found.recommendation.sentences[0]}"
+
+
+def zero_notes(measured: Sequence[stats.Measured]) -> tuple[str, ...]:
+    """A sentence for each side with zero embeddings, which are equally near to all.
+
+    >>> import numpy as np
+    >>> run = stats.Measured("sorted", 0, {}, detail={ZEROS: np.array([73, 240])})
+    >>> zero_notes([run])[0]
+    '73 of 240 embeddings of sorted are zero: each is equally near to all others, and their order is open.'
+    """
+    most: dict[str, tuple[int, int]] = {}
+    for run in measured:
+        if ZEROS in run.detail:
+            found = (int(run.detail[ZEROS][0]), int(run.detail[ZEROS][1]))
+            most[run.loss] = max(most.get(run.loss, found), found)
+    return tuple(
+        f"{zeros:,} of {rows:,} embeddings of {loss} are zero: each is equally near to all others, and their "
+        "order is open."
+        for loss, (zeros, rows) in most.items()
+        if zeros
+    )
