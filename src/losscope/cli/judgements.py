@@ -23,6 +23,7 @@ def judge(
     look: Annotated[int, Parameter(group=ANSWER)] = 1,
     untuned: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     declare: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
+    only: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
     plugin: Plugin = None,
     report: Annotated[Path | None, Parameter(name="--report", group=OUTPUT)] = None,
     json: Json = False,
@@ -38,7 +39,7 @@ def judge(
     Parameters
     ----------
     runs
-        A CSV or Parquet table of scores, or a pattern of npz files with {loss} and {seed}.
+        A table of scores, a pattern of npz files with {loss} and {seed}, or a folder that compare wrote.
     goal
         retrieval, verification, classification, detail or compactness: which measure decides.
     measure
@@ -52,7 +53,9 @@ def judge(
     untuned
         Say in every sentence that the losses were not tuned.
     declare
-        A measure of your own as name:better[:scale[:indifference]], such as accuracy:higher.
+        A measure of your own as name:better[:scale[:indifference]], such as agreement:higher.
+    only
+        Rows of a table to keep, as column=value, such as dataset=cub or epoch=last.
     plugin
         A Python file that registers measures or sections of your own.
     report
@@ -73,6 +76,7 @@ def judge(
         look=look,
         tuned=not untuned,
         declare=declare or (),
+        only=only or (),
         say=None if json else say_aside,
     )
     if report is not None:

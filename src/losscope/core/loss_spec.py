@@ -49,10 +49,7 @@ def build(kind: type[Own], values: Mapping[str, Any], where: str) -> Own:
     try:
         return kind(**values)
     except ValidationError as error:
-        said = "; ".join(
-            f"{'.'.join(map(str, found['loc']))} is {shown(found['input'])}: {found['msg']}"
-            for found in error.errors()[:MISTAKES]
-        )
+        said = mistakes(error, MISTAKES)
         more = error.error_count() - MISTAKES
         raise LosscopeError(f"{where}: {said}{f'; and {more:,} more' if more > 0 else ''}") from None
 

@@ -13,7 +13,18 @@ from losscope.core import registry
 from losscope.core.errors import unknown
 from losscope.core.facts import Better, Group, MeasureFacts, Quantity, Scale
 
-__all__ = ["GOALS", "QUANTITIES", "TRAINING", "Better", "Group", "Quantity", "Scale", "quantity"]
+__all__ = [
+    "GOALS",
+    "QUANTITIES",
+    "SPLITS",
+    "TRAINING",
+    "Better",
+    "Group",
+    "Quantity",
+    "Scale",
+    "quantity",
+    "unsplit",
+]
 
 TRAINING: tuple[Quantity, ...] = (
     Quantity(
@@ -241,6 +252,21 @@ GOALS: dict[str, tuple[str, ...]] = {
     "compactness": ("intra_inter_ratio",),
 }
 """The primary measure of each goal: the first that the data yield."""
+
+
+SPLITS = ("train", "validation", "test")
+
+
+def unsplit(name: str) -> tuple[str, str]:
+    """A measure's name without its split, and the split where it names one.
+
+    Only the words of ``SPLITS`` are splits: the ``@`` of any other name belongs to it.
+
+    >>> unsplit("intra_variance@test"), unsplit("Recall@1")
+    (('intra_variance', 'test'), ('Recall@1', ''))
+    """
+    base, _, split = name.rpartition("@")
+    return (base, split) if base and split in SPLITS and name not in QUANTITIES else (name, "")
 
 
 def quantity(name: str) -> Quantity:
