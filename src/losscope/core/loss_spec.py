@@ -17,6 +17,7 @@ from losscope.core.calls import is_foreign, named
 from losscope.core.calls import parse as parse_foreign
 from losscope.core.errors import LosscopeError, require, shown, unknown
 from losscope.core.facts import LossFacts, Reduction, Value
+from losscope.core.mistakes import mistakes
 
 RAW, UNTRAINED = "raw", "untrained"
 BASELINES = (RAW, UNTRAINED)

@@ -54,17 +54,19 @@ def _wanted(kind: str, given: Any) -> str | None:
         case "greater_than":
             return f"greater than {given['gt']}"
         case "greater_than_equal":
-            return f"at least {given['ge']}"
+            return f"greater than or equal to {given['ge']}"
         case "less_than":
             return f"less than {given['lt']}"
         case "less_than_equal":
-            return f"at most {given['le']}"
+            return f"less than or equal to {given['le']}"
         case "literal_error":
-            return str(given["expected"]).replace("'", "")
-        case "too_short" | "string_too_short":
-            return f"at least {given.get('min_length')} long"
-        case "too_long" | "string_too_long":
-            return f"at most {given.get('max_length')} long"
+            return str(given["expected"])
+        case "too_short":
+            return f"a list of at least {given['min_length']}"
+        case "too_long":
+            return f"a list of at most {given['max_length']} items"
+        case "string_too_short":
+            return "text that is not empty"
         case "extra_forbidden":
             return "left out"
     return _TYPES.get(kind) or _TYPES.get(kind.partition("_")[0])

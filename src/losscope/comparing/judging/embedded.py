@@ -53,15 +53,18 @@ class Embedded:
             names = np.array(sides, object)
         return Items(names, self.ids)
 
-    def take(self, rows: np.ndarray) -> Embedded:
-        """The rows in this order."""
+    def by_id(self) -> Embedded:
+        """The rows in the order of their ids, where these tell them apart: queries are compared by place."""
+        if self.ids is None or len(set(self.ids.tolist())) < len(self.ids):
+            return self
+        rows = np.argsort(self.ids, kind="stable")
         return replace(
             self,
             embeddings=self.embeddings[rows],
             labels=self.labels[rows],
             modality=None if self.modality is None else self.modality[rows],
             fine=None if self.fine is None else self.fine[rows],
-            ids=None if self.ids is None else self.ids[rows],
+            ids=self.ids[rows],
         )
 
 
@@ -79,11 +82,7 @@ def from_pattern(pattern: str, say: Callable[[str], None] | None = None, unpaire
         f"{len(with_sides):,} of {len(read):,} files have an array modality; wanted: all or none",
     )
     notes = [*same_items({run: found.items for run, found in read.items()}, unpaired), *_notes(read)]
-    if all(
-        found.ids is not None and len(set(found.ids.tolist())) == len(found.ids) for found in read.values()
-    ):
-        # Values by query are compared place by place.
-        read = {run: found.take(np.argsort(found.ids, kind="stable")) for run, found in read.items()}
+    read = {run: found.by_id() for run, found in read.items()}
     measured = []
     for place, ((loss, seed), arrays) in enumerate(read.items()):
         measured.append(_measured(loss, seed, arrays))

@@ -40,7 +40,8 @@ def same_items(runs: Mapping[Key, Items], unpaired: bool = False) -> list[str]:
     Raises:
         LosscopeError: runs of different items, with what differs.
     """
-    notes, firsts = [], {}
+    notes: list[str] = []
+    firsts: dict[int, Key] = {}
     for key, items in runs.items():
         group = 0 if unpaired else key[1]
         firsts.setdefault(group, key)
@@ -48,8 +49,8 @@ def same_items(runs: Mapping[Key, Items], unpaired: bool = False) -> list[str]:
         difference = _difference(runs[first], items)
         require(
             difference is None,
-            f"{_run(first)}, and {_run(key)}, are measured on different items: {difference}; wanted: the same "
-            "items in every run that is compared",
+            f"{_run(first)}, and {_run(key)}, are measured on different items: {difference}; wanted: "
+            "the same items in every run that is compared",
         )
     moved = [(firsts[0 if unpaired else key[1]], key) for key in runs]
     moved = [pair for pair in moved if _moved(runs[pair[0]], runs[pair[1]])]
@@ -59,9 +60,9 @@ def same_items(runs: Mapping[Key, Items], unpaired: bool = False) -> list[str]:
         by = _shift(runs[first].labels, runs[key].labels)
         how = f", moved by {abs(by)} row{'s' * (abs(by) > 1)}" if by else ""
         notes.append(
-            f"The labels differ between runs: {rows:,} of {len(runs[key].labels):,} rows of {_run(key)}, have "
-            f"another label than in {_run(first)}{how} ({count:,} runs are in another order). That is right "
-            "if the rows were saved in another order, and wrong if labels and embeddings do not belong "
+            f"The labels differ between runs: {rows:,} of {len(runs[key].labels):,} rows of {_run(key)}, "
+            f"have another label than in {_run(first)}{how} ({count:,} runs are in another order). That is "
+            "right if the rows were saved in another order, and wrong if labels and embeddings do not belong "
             "together; an array ids tells which."
         )
     across = [firsts[group] for group in firsts]
@@ -76,15 +77,15 @@ def _run(key: Key) -> str:
 
 def _difference(a: Items, b: Items) -> str | None:
     """What the items of two runs differ in, None where they are the same in some order."""
-    one, other = Counter(a.labels.tolist()), Counter(b.labels.tolist())
-    if len(a.labels) != len(b.labels) or len(one) != len(other):
+    counts, others = Counter(a.labels.tolist()), Counter(b.labels.tolist())
+    if len(a.labels) != len(b.labels) or len(counts) != len(others):
         return f"{a.said} against {b.said}"
-    if one.keys() != other.keys():
-        gone = sorted(map(str, one.keys() - other.keys()))
+    if counts.keys() != others.keys():
+        gone = sorted(map(str, counts.keys() - others.keys()))
         return f"the labels {', '.join(gone[:3])}{', …' if len(gone) > 3 else ''} are in the first alone"
-    if one != other:
-        name = next(name for name in one if one[name] != other[name])
-        return f"{one[name]:,} items of {name} against {other[name]:,}"
+    if counts != others:
+        name = next(name for name in counts if counts[name] != others[name])
+        return f"{counts[name]:,} items of {name} against {others[name]:,}"
     if a.ids is None or b.ids is None:
         return None
     known = dict(zip(a.ids.tolist(), a.labels.tolist(), strict=True))

@@ -264,7 +264,7 @@ def _reported(frame: Any, path: Path) -> list[Score]:
         row = dict(zip(map(str.lower, frame.columns), cells, strict=True))
         loss, measure = _unquoted(_cell_text(row["loss"])), _cell_text(row["measure"])
         name, split = known_as(measure).name, _cell_text(row.get("split")) or None
-        seeds, values = _cell_text(row["seeds"]).split(), _cell_text(row["values"]).split()
+        seeds, values = _cell_text(row["seeds"]).split(), _unquoted(_cell_text(row["values"])).split()
         require(
             len(seeds) == len(values),
             f"{str(path)!r}: {measure} of {loss} has {len(values)} values for "

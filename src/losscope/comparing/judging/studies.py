@@ -14,7 +14,7 @@ def from_store(folder: Path) -> Runs:
     Raises:
         LosscopeError: a folder without a finished study, or a file that cannot be read.
     """
-    store, name, notes = reading.find(folder)
+    store, name, notes = reading.find(folder, None)
     kept, measured = reading.measured(store, name)
     said = f"The study {name} of {str(folder)!r}, look {kept.look}."
     settings = tuple(choice.settings for choice in kept.losses)

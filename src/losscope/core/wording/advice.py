@@ -48,7 +48,7 @@ class _Case:
 
     @property
     def turned(self) -> bool:
-        """Whether the pair is told from the reference's side: it is the loss to use, and the other one is b."""
+        """Whether the pair is told from the side of the reference, which is the loss to use."""
         return self.made.ground == "reference_unbeaten" and len(self.made.ranking) == 2
 
     @property
