@@ -234,6 +234,18 @@ def _(folder):
     return table(folder / "t.csv", rows(), "Loss,Seed,Measure,Value")
 
 
+@shape("semicolons", "no column", HIGHER)
+def _(folder):
+    return table(folder / "t.csv", rows(), separator=";")
+
+
+@shape("a suffix in capitals", "no column", HIGHER)
+def _(folder):
+    frame = pd.DataFrame(rows(), columns=["loss", "seed", "measure", "value"])
+    frame.to_parquet(folder / "UP.PARQUET")
+    return str(folder / "UP.PARQUET")
+
+
 @shape("method, run, metric, score", "no column", HIGHER)
 def _(folder):
     return table(folder / "t.csv", rows(), "method,run,metric,score")

@@ -15,7 +15,7 @@ from losscope.core.bounds import INTEGER
 from losscope.core.errors import LosscopeError, require, shown, unknown
 from losscope.core.measure_names import meant
 from losscope.core.wording import listing
-from losscope.data.readers.files import read_table
+from losscope.data.readers.files import open_table
 
 COLUMNS = ("loss", "seed", "measure", "value")
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -54,7 +54,8 @@ def from_table(path: Path, only: Sequence[str] = ()) -> Runs:
             number, a run given twice, values beyond the range of their measure.
     """
     text = {*COLUMNS, *(name for names in SYNONYMS.values() for name in names), "seeds", "values"}
-    frame = read_table(path, text)
+    opened = open_table(path, text)
+    frame = opened.frame
     frame = frame[[name for name in frame.columns if not _nameless(name) or not _counting(frame[name])]]
     lower = [name.lower().replace(" ", "_") for name in frame.columns]
     where = {role: _column(lower, role, path) for role in (*COLUMNS, "split")}
@@ -72,7 +73,7 @@ def from_table(path: Path, only: Sequence[str] = ()) -> Runs:
         notes += more
     _refuse_twice(kept, scores, names, path)
     scores, units = in_units(scores)
-    return Runs(tuple(_runs(scores)), (*notes, *units))
+    return Runs(tuple(_runs(scores)), (*opened.notes, *notes, *units))
 
 
 def _nameless(name: str) -> bool:
