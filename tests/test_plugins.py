@@ -344,7 +344,10 @@ WORD = "def mine(e, r, *, m=1.0): ..."
             "@register('loss', 'mine', hinge=True)\n" + PLAIN,
             "registered without normalised, takes and form; a loss wants hinge, normalised, takes and form",
         ),
-        (LOSS.replace("'pairs'", "'pair'") + ")\n" + PLAIN, "takes is 'pair': .*'pairs', 'triplets'"),
+        (
+            LOSS.replace("'pairs'", "'pair'") + ")\n" + PLAIN,
+            "takes is 'pair'; .*'pairs', 'triplets'",
+        ),
         (LOSS + ", positive=('margin',))\n" + WORD, "in positive 'margin'; choices: m"),
         (LOSS + ", space=[{'mm': 1}])\n" + WORD, "hyperparameter in space 'mm'"),
         (LOSS + ", reductions=('active_mean',))\n" + PLAIN, "active_mean is for hinge losses"),

@@ -155,7 +155,7 @@ def test_zero_vectors_are_counted_in_data_and_in_judge(tmp_path: Path) -> None:
             np.savez(tmp_path / name / f"{seed}.npz", embeddings=noisy[rows], labels=labels[rows])
     result = losscope.judge(str(tmp_path / "{loss}/{seed}.npz"), measure="map_at_r")
     assert abs(result.verdicts()[0].difference or 0.0) < 1e-9
-    assert any(f"{zero.sum()} of 240 embeddings of sorted are zero" in note for note in result.notes)
+    assert any(f"{zero.sum()} of 240 embeddings are zero, so that they tie" in note for note in result.notes)
 
 
 def test_a_column_of_a_table_that_outweighs_the_rest_is_said(tmp_path: Path) -> None:

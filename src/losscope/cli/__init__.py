@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -27,7 +28,8 @@ def main(arguments: Iterator[str] | list[str] | None = None) -> None:
         )
         sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()
+        # Python flushes what is left once more as it ends, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
         # What is read and written has sentences of its own; this is for a path that none of them foresaw.

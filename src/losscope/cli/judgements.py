@@ -24,6 +24,7 @@ def judge(
     untuned: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     same_camera: Annotated[Literal["keep", "junk", "skip"] | None, Parameter(group=ANSWER)] = None,
     declare: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
+    only: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
     plugin: Plugin = None,
     report: Annotated[Path | None, Parameter(name="--report", group=OUTPUT)] = None,
     json: Json = False,
@@ -39,7 +40,7 @@ def judge(
     Parameters
     ----------
     runs
-        A CSV or Parquet table of scores, or a pattern of npz files with {loss} and {seed}.
+        A table of scores, a pattern of npz files with {loss} and {seed}, or a folder that compare wrote.
     goal
         retrieval, verification, classification, detail or compactness: which measure decides.
     measure
@@ -56,7 +57,9 @@ def judge(
         Where files name queries, gallery and cameras: junk leaves items of the query's class and camera out,
         skip all items of its camera; keep ranks them.
     declare
-        A measure of your own as name:better[:scale[:indifference]], such as accuracy:higher.
+        A measure of your own as name:better[:scale[:indifference]], such as agreement:higher.
+    only
+        Rows of a table to keep, as column=value, such as dataset=cub or epoch=last.
     plugin
         A Python file that registers measures or sections of your own.
     report
@@ -78,6 +81,7 @@ def judge(
         tuned=not untuned,
         same_camera=same_camera,
         declare=declare or (),
+        only=only or (),
         say=None if json else say_aside,
     )
     if report is not None:

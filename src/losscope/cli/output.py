@@ -84,6 +84,9 @@ def terminal() -> Any:
     from losscope.core.wording import printable
 
     class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # the reader has seen enough: no fault, as main says
+
         def render(self, *given: Any, **words: Any) -> Any:
             for text, style, control in super().render(*given, **words):
                 yield Segment(text if control else printable(text), style, control)

@@ -38,7 +38,7 @@ def load(folder: str | Path, study: str | None = None) -> Result:
     Traceback (most recent call last):
     losscope.core.errors.LosscopeError: 'absent' holds no losscope runs (there is no store.json); ...
     """
-    store, name, notes = _find(Path(folder), study)
+    store, name, notes = find(Path(folder), study)
     return read(store, name, notes)
 
 
@@ -55,7 +55,7 @@ def report(folder: str | Path, study: str | None = None) -> Result:
     return result
 
 
-def _find(path: Path, study: str | None) -> tuple[Store, str, list[str]]:
+def find(path: Path, study: str | None) -> tuple[Store, str, list[str]]:
     """The store of a folder, the study that is meant, and a sentence for each that cannot be read."""
     if study is None and (path / "study.json").is_file() and path.parent.name == "studies":
         study, path = path.name, path.parent.parent
@@ -103,6 +103,20 @@ def read(store: Store, name: str, notes: Sequence[str] = ()) -> Result:
             f"{error}; the study was made with the plugins {', '.join(absent)}: if you trust them, give them "
             f"again with --plugin"
         ) from None
+
+
+def measured(store: Store, name: str) -> tuple[StoredStudy, list[stats.Measured]]:
+    """A stored study and its final runs as statistics see them.
+
+    Raises:
+        LosscopeError: the store has no such study, or its files cannot be read.
+    """
+    kept = StoredStudy.read(store, name)
+    if kept is None:
+        raise LosscopeError(f"the store {str(store.root)!r} has no study {name!r}")
+    labels = _labels(kept.losses)
+    stored = store.many(dict.fromkeys(kept.runs))
+    return kept, [measured_of(run, label) for run in stored for label in labels[run.run.loss.canonical()]]
 
 
 def _read(store: Store, name: str, kept: StoredStudy) -> Result:

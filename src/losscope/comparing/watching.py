@@ -13,8 +13,6 @@ from losscope.run.store import Stored
 
 COLLAPSED = 0.05
 """Distances of 0 to 2, within and between classes, below which embeddings have collapsed to a point."""
-ZEROS = "count/zeros"
-"""The array of a run's detail that counts its zero embeddings, and all."""
 UNSEEN = "unseen"
 """The split that holds the measures of the test items that stand nowhere else."""
 
@@ -79,24 +77,3 @@ def without_leaks(
         return None
     items = "test item that stands" if not_new == 1 else f"{not_new:,} test items that stand"
     return f"Without the {items} in training too, or twice: {found.recommendation.sentences[0]}"
-
-
-def zero_notes(measured: Sequence[stats.Measured]) -> tuple[str, ...]:
-    """A sentence for each side with zero embeddings, which are equally near to all.
-
-    >>> import numpy as np
-    >>> run = stats.Measured("sorted", 0, {}, detail={ZEROS: np.array([73, 240])})
-    >>> zero_notes([run])[0]
-    '73 of 240 embeddings of sorted are zero: each is equally near to all others, and their order is open.'
-    """
-    most: dict[str, tuple[int, int]] = {}
-    for run in measured:
-        if ZEROS in run.detail:
-            found = (int(run.detail[ZEROS][0]), int(run.detail[ZEROS][1]))
-            most[run.loss] = max(most.get(run.loss, found), found)
-    return tuple(
-        f"{zeros:,} of {rows:,} embeddings of {loss} are zero: each is equally near to all others, and their "
-        "order is open."
-        for loss, (zeros, rows) in most.items()
-        if zeros
-    )

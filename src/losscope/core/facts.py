@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.mistakes import mistakes
 
 Scale = Literal["difference", "log_ratio"]
 Better = Literal["higher", "lower", "neither"]
@@ -47,6 +48,8 @@ class Quantity:
         order: the place within the group, the smaller first; quantities of one place stand as registered.
         column: the place among the columns of a comparison's table, the smaller first, after those of the
             goal; None for a quantity that has none. Ours stand from 100 on.
+        negative_pairs: the fewest pairs of different classes that it needs to have a value, where it needs
+            more than one.
 
     >>> Quantity("mean_norm", "mean length of the embeddings", "length", "neither", "log_ratio").label
     'mean norm'
@@ -63,6 +66,19 @@ class Quantity:
     label: str = ""
     order: int = 0
     column: int | None = None
+    negative_pairs: int | None = None
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The ends that no value lies beyond, as the unit and the scale say.
+
+        >>> Quantity("hits", "share of hits", "share", "higher", "difference").range
+        (0.0, 1.0)
+        """
+        known = {"share": (0.0, 1.0), "index": (-1.0, 1.0), "epochs": (0.0, math.inf)}
+        if self.unit in known:
+            return known[self.unit]
+        return (0.0 if self.scale == "log_ratio" else -math.inf), math.inf
 
     def __post_init__(self) -> None:
         if math.isnan(self.delta):
@@ -374,11 +390,7 @@ def facts_of(kind: str, name: str, given: Mapping[str, Any], parameters: Mapping
         facts = want(**given)
         facts.check(parameters)
     except ValidationError as error:
-        said = "; ".join(
-            f"{'.'.join(map(str, part['loc']))} is {part['input']!r}: {part['msg']}"
-            for part in error.errors(include_url=False)
-        )
-        raise LosscopeError(f"{what}: {said}") from None
+        raise LosscopeError(f"{what}: {mistakes(error)}") from None
     except LosscopeError as error:
         raise LosscopeError(f"{what}: {error}") from None
     return facts

@@ -17,6 +17,7 @@ from losscope.core.calls import is_foreign, named
 from losscope.core.calls import parse as parse_foreign
 from losscope.core.errors import LosscopeError, require, shown, unknown
 from losscope.core.facts import LossFacts, Reduction, Value
+from losscope.core.mistakes import mistakes
 
 RAW, UNTRAINED = "raw", "untrained"
 BASELINES = (RAW, UNTRAINED)
@@ -52,10 +53,7 @@ def build(kind: type[Own], values: Mapping[str, Any], where: str) -> Own:
     try:
         return kind(**values)
     except ValidationError as error:
-        said = "; ".join(
-            f"{'.'.join(map(str, found['loc']))} is {shown(found['input'])}: {found['msg']}"
-            for found in error.errors()[:MISTAKES]
-        )
+        said = mistakes(error, MISTAKES)
         more = error.error_count() - MISTAKES
         raise LosscopeError(f"{where}: {said}{f'; and {more:,} more' if more > 0 else ''}") from None
 

@@ -6,6 +6,7 @@ yields, are declared here. Statistics and the page read ``QUANTITIES``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, MutableMapping
 from typing import get_args
 
@@ -13,7 +14,18 @@ from losscope.core import registry
 from losscope.core.errors import unknown
 from losscope.core.facts import Better, Group, MeasureFacts, Quantity, Scale
 
-__all__ = ["GOALS", "QUANTITIES", "TRAINING", "Better", "Group", "Quantity", "Scale", "quantity"]
+__all__ = [
+    "GOALS",
+    "QUANTITIES",
+    "SPLITS",
+    "TRAINING",
+    "Better",
+    "Group",
+    "Quantity",
+    "Scale",
+    "quantity",
+    "unsplit",
+]
 
 TRAINING: tuple[Quantity, ...] = (
     Quantity(
@@ -241,6 +253,25 @@ GOALS: dict[str, tuple[str, ...]] = {
     "compactness": ("intra_inter_ratio",),
 }
 """The primary measure of each goal: the first that the data yield."""
+
+
+SPLITS = ("train", "validation", "test")
+PART_OF_TRAINING = re.compile(r"[0-9.]+-[0-9.]+")
+"""Such as the first tenth, 0-0.1."""
+
+
+def unsplit(name: str) -> tuple[str, str]:
+    """A measure's name without its split, and the split where it names one.
+
+    Only the words of ``SPLITS`` and the parts of training are splits: the ``@`` of any other name belongs to
+    it.
+
+    >>> unsplit("intra_variance@test"), unsplit("update_norm@0-0.1"), unsplit("Recall@1")
+    (('intra_variance', 'test'), ('update_norm', '0-0.1'), ('Recall@1', ''))
+    """
+    base, _, split = name.rpartition("@")
+    known = split in SPLITS or PART_OF_TRAINING.fullmatch(split)
+    return (base, split) if base and known and name not in QUANTITIES else (name, "")
 
 
 def quantity(name: str) -> Quantity:

@@ -131,7 +131,7 @@ def classification(
     >>> found["linear_accuracy"], round(found["nmi"], 3)
     (1.0, 1.0)
     """
-    known = _points("reference", reference), torch.as_tensor(reference_labels)
+    known = _points("reference", reference), _classes("reference labels", reference_labels)
     return _measured(embeddings, labels, CLASSIFICATION, background=background, reference=known, seed=seed)
 
 
@@ -155,20 +155,46 @@ def cross_modal(
     (1.0, 1.0)
     """
     names = ("cross_modal", "modalities")
-    sides = torch.as_tensor(modality)
+    sides = _classes("modality", modality)
     return _measured(embeddings, labels, names, background=background, modality=sides)
 
 
 def _points(name: str, given: Array) -> Tensor:
-    rows = torch.as_tensor(given)
-    if rows.dim() != 2:
-        raise LosscopeError(f"{name} have shape {tuple(rows.shape)}; they must be (N, D)")
+    rows = _tensor(name, given, "numbers")
+    if rows.dim() != 2 or not rows.shape[1]:
+        empty = "there are no rows: " if not rows.numel() else ""
+        raise LosscopeError(f"{empty}{name} have shape {tuple(rows.shape)}; they must be (N, D)")
+    if not len(rows):
+        raise LosscopeError(f"{name} have no rows; they must be (N, D)")
+    if rows.is_complex():
+        raise LosscopeError(f"{name} are {rows.dtype}; they must be real numbers")
     if not torch.isfinite(rows).all():
         broken = int((~torch.isfinite(rows)).any(1).sum())
         raise LosscopeError(f"{broken} of {len(rows)} {name} hold NaN or infinity; they must be finite")
     return rows
 
 
+def _tensor(name: str, given: Array, wanted: str) -> Tensor:
+    try:
+        return torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise LosscopeError(
+            f"{name} are {_kind(given)}; they must be {wanted}, in a tensor, an array or equally long lists"
+        ) from None
+
+
+def _kind(given: Array) -> str:
+    dtype = getattr(given, "dtype", None)
+    first = given
+    while dtype is None and isinstance(first, list | tuple) and first:
+        first = first[0]
+    return str(dtype or ("text" if isinstance(first, str) else f"of type {type(first).__name__}"))
+
+
+def _classes(name: str, given: Array) -> Tensor:
+    return _tensor(name, given, "integers (N,), such as numpy.unique(labels, return_inverse=True)[1] of text")
+
+
 def _measured(embeddings: Array, labels: Array, names: Iterable[str], **needs: Any) -> dict[str, float]:
-    values, _ = evaluate(_points("embeddings", embeddings), torch.as_tensor(labels), names=names, **needs)
+    values, _ = evaluate(_points("embeddings", embeddings), _classes("labels", labels), names=names, **needs)
     return {name: float(value) for name, value in values.items()}

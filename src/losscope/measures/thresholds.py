@@ -47,6 +47,7 @@ EXPECTED_FALSE_ACCEPTS = 100
             "better": "lower",
             "scale": "difference",
             "group": "verification",
+            "negative_pairs": 10_000,
         },
         {
             "name": "tar_at_far_1e2",
@@ -56,6 +57,7 @@ EXPECTED_FALSE_ACCEPTS = 100
             "scale": "difference",
             "group": "verification",
             "label": "TAR at FAR 0.01",
+            "negative_pairs": 10_000,
         },
         {
             "name": "tar_at_far_1e3",
@@ -65,6 +67,7 @@ EXPECTED_FALSE_ACCEPTS = 100
             "scale": "difference",
             "group": "verification",
             "label": "TAR at FAR 0.001",
+            "negative_pairs": 100_000,
         },
     ],
 )
@@ -74,8 +77,8 @@ def verification(space: Space) -> Stream:
 
     ``eer``: where FAR = FRR, linearly between the two neighbouring thresholds; ``tar_at_far_1e2`` and
     ``…_1e3``: TAR at the largest threshold whose FAR is at most 0.01 (0.001), null below 100 expected false
-    accepts; ``threshold_spread``: standard deviation (by n) over classes with two members of the class's own
-    TAR at the one threshold of FAR 0.01.
+    accepts (``count/negative_pairs`` says of how many pairs); ``threshold_spread``: standard deviation (by n)
+    over classes with two members of the class's own TAR at the one threshold of FAR 0.01.
 
     Squared distances are rounded to float32. Above 10⁸ pairs a histogram of relative resolution 2⁻¹⁰ takes
     the place of the distances, linear within a bin.
@@ -99,7 +102,7 @@ def verification(space: Space) -> Stream:
         genuine.add(torch.cat(same))
         impostor.add(torch.cat(other))
     values = dict.fromkeys(("eer", "tar_at_far_1e2", "tar_at_far_1e3", "threshold_spread"), NULL)
-    detail = {}
+    detail = {"count/negative_pairs": np.array([impostor_pairs])}
     if genuine_pairs and impostor_pairs:
         values["eer"] = _equal_error_rate(genuine, impostor)
         values["tar_at_far_1e3"], _ = _accepts_at(genuine, impostor, 1e-3)
@@ -107,7 +110,7 @@ def verification(space: Space) -> Stream:
         if threshold == threshold:
             rates = _rates_of_classes(space, genuine, threshold)
             values["threshold_spread"] = float(np.nanstd(rates))
-            detail = {"per_class/label": space.labels.astype(np.int64), "per_class/tar_at_far_1e2": rates}
+            detail |= {"per_class/label": space.labels.astype(np.int64), "per_class/tar_at_far_1e2": rates}
     return values, detail
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from losscope.core import wording
-from losscope.core.quantities import GOALS, QUANTITIES
+from losscope.core.quantities import GOALS, QUANTITIES, unsplit
 from losscope.core.results import Comparison, LossResult, Result, SideResult
 
 _AFTER_GOAL = {
@@ -34,7 +34,7 @@ def present(result: Result) -> list[str]:
     """Every measure with at least one value, in the order in which the quantities are declared."""
     have = {name for side in result.sides for name in side.measures if side.mean(name) is not None}
     order = {name: place for place, name in enumerate(QUANTITIES)}
-    return sorted(have, key=lambda name: (order.get(name.partition("@")[0], len(order)), name))
+    return sorted(have, key=lambda name: (order.get(unsplit(name)[0], len(order)), name))
 
 
 def columns(result: Result, limit: int = 9) -> list[str]:

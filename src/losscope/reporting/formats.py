@@ -173,7 +173,10 @@ def _tabular(
 
 
 class LongRow(NamedTuple):
-    """One measure of one side, its numbers not rounded; ``n`` counts the seeds with a value."""
+    """One measure of one side, its numbers not rounded; ``n`` counts the seeds with a value.
+
+    ``seeds`` and ``values``, with blanks between them: those of each run, ``-`` for a run without a value.
+    """
 
     loss: str
     measure: str
@@ -183,6 +186,8 @@ class LongRow(NamedTuple):
     high: float | None
     unit: str
     n: int
+    seeds: str
+    values: str
 
 
 def long_rows(result: Result) -> list[LongRow]:
@@ -194,8 +199,13 @@ def long_rows(result: Result) -> list[LongRow]:
             if found is not None:
                 unit = found.unit or wording.measure(name).unit
                 counted = sum(value is not None for value in found.values)
+                seeds = result.seeds if len(found.values) == len(result.seeds) else range(len(found.values))
+                values = " ".join("-" if value is None else repr(value) for value in found.values)
+                ends = found.mean, found.low, found.high
                 rows.append(
-                    LongRow(side.name, name, found.split, found.mean, found.low, found.high, unit, counted)
+                    LongRow(
+                        side.name, name, found.split, *ends, unit, counted, " ".join(map(str, seeds)), values
+                    )
                 )
     return rows
 

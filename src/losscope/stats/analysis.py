@@ -332,6 +332,8 @@ def _row(frame: _Frame, a: _Side, b: _Side, measure: str) -> _Row:
     if bar is None and found.n == 0 and not any(found.failed):
         lacking = tuple(side.name for side in (a, b) if not side.has(measure))
         bar = NotComparable(why="no_value" if lacking else "no_pair", names=lacking)
+        few = _few_pairs([side for side in (a, b) if side.name in lacking], measure)
+        bar = bar if few is None else NotComparable(why="few_pairs", names=lacking, count=few)
     if bar is None and splits[0] is not None and splits[1] is not None and splits[0] != splits[1]:
         bar = NotComparable(why="splits", names=(splits[0], splits[1]))
     return _Row(
@@ -341,6 +343,18 @@ def _row(frame: _Frame, a: _Side, b: _Side, measure: str) -> _Row:
         bar=bar,
         data=None if frame.generated else _data_interval(a, b, measure, found),
     )
+
+
+def _few_pairs(sides: Sequence[_Side], measure: str) -> int | None:
+    """The most pairs of different classes that a run without a value has, if they are too few for one."""
+    least = declared(measure).negative_pairs
+    counts = [
+        int(np.max(run.detail["count/negative_pairs"]))
+        for side in sides
+        for run in side.runs
+        if "count/negative_pairs" in run.detail
+    ]
+    return max(counts) if least is not None and counts and max(counts) < least else None
 
 
 def _data_interval(a: _Side, b: _Side, measure: str, found: Difference) -> tuple[float, float] | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from losscope.core.errors import LosscopeError
-from losscope.core.quantities import Quantity, Scale, quantity
+from losscope.core.quantities import Quantity, Scale, quantity, unsplit
 from losscope.core.results import NotComparable
 from losscope.stats import resample
 from losscope.stats.design import smallest_p
@@ -29,7 +29,7 @@ def declared(measure: str) -> Quantity:
     >>> declared("intra_variance@test").scale
     'log_ratio'
     """
-    return quantity(measure.partition("@")[0])
+    return quantity(unsplit(measure)[0])
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def compare(
             f"{len(a)} values against {len(b)}; a paired comparison wants one value per seed on each side"
         )
     lost = failed or ([False] * len(a), [False] * len(b))
-    censored = measure.partition("@")[0] in CENSORED
+    censored = unsplit(measure)[0] in CENSORED
     base = Difference(
         measure=measure,
         scale=what.scale,
@@ -286,7 +286,7 @@ def summary(values: Values, measure: str) -> Summary:
     """Mean over seeds and its 95 % t interval; the ends are None with one seed.
 
     A t interval, since one loss's mean has no sign to flip; its ends are kept inside the measure's range
-    (shares 0 to 1, log-ratio measures not below 0). Failed runs and nulls are left out, except that a
+    (such as 0 to 1 for shares). Failed runs and nulls are left out, except that a
     right-censored measure with an unreached run has no mean: that of the runs that reached it would be of
     another, faster population.
 
@@ -295,11 +295,10 @@ def summary(values: Values, measure: str) -> Summary:
     """
     what = declared(measure)
     x = [v for v in values if v is not None and not null(v)]
-    if not x or (measure.partition("@")[0] in CENSORED and len(x) < len(values)):
+    if not x or (unsplit(measure)[0] in CENSORED and len(x) < len(values)):
         return Summary(None, None, None)
     ends = mean_interval(x)
     if ends is None:
         return Summary(float(x[0]), None, None)
-    floor = 0.0 if what.unit == "share" or what.scale == "log_ratio" else -math.inf
-    ceiling = 1.0 if what.unit == "share" else math.inf
+    floor, ceiling = what.range
     return Summary(float(np.mean(x)), max(floor, ends[0]), min(ceiling, ends[1]))

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, ValidationError
 
 from losscope.core.errors import LosscopeError
+from losscope.core.mistakes import mistakes
 
 SCHEMA = 2
 """The number of the JSON schema. New fields keep it; a field that changes its meaning raises it."""
@@ -55,6 +56,4 @@ class Document(Frozen):
         try:
             return cls.model_validate(found, extra="ignore")
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise LosscopeError(f"{where} is not a {cls.kind} of losscope: {place}: {first['msg']}") from None
+            raise LosscopeError(f"{where} is not a {cls.kind} of losscope: {mistakes(error, 1)}") from None

@@ -28,6 +28,7 @@ class NotComparable(Frozen):
     ``why``: ``form`` (raw values of unlike loss forms), ``hinge`` (only hinge losses have the measure),
     ``floor`` (a loss with a positive floor has none), ``no_value`` (of ``names``, or none at all),
     ``no_pair`` (no seed has a value of both), ``splits`` (measured on two parts of the data),
+    ``few_pairs`` (``names`` have no value, since ``count`` pairs of different classes are too few for it),
     ``not_positive`` (a value that is not above 0 has no log ratio), ``unreached`` (epochs that not every run
     reached: compared by order), ``no_correlation``. ``names``: the forms, splits or sides, in this order.
     """
@@ -37,6 +38,7 @@ class NotComparable(Frozen):
         "hinge",
         "floor",
         "no_value",
+        "few_pairs",
         "no_pair",
         "splits",
         "not_positive",
@@ -44,6 +46,7 @@ class NotComparable(Frozen):
         "no_correlation",
     ]
     names: tuple[str, ...] = ()
+    count: int | None = None
 
 
 class Comparison(Frozen):

@@ -47,8 +47,17 @@ class _Case:
         return self.made.measure or ""
 
     @property
+    def turned(self) -> bool:
+        """Whether the pair is told from the side of the reference, which is the loss to use."""
+        return self.made.ground == "reference_unbeaten" and len(self.made.ranking) == 2
+
+    @property
     def focus(self) -> Comparison | None:
-        return None if self.made.rests_on is None else self.rows[self.made.rests_on]
+        """The pair that the answer rests on, as the sentences tell it."""
+        if self.made.rests_on is None:
+            return None
+        row = self.rows[self.made.rests_on]
+        return _turned(row) if self.turned else row
 
     def valued(self, name: str) -> str:
         mean = self.means.get(name)
@@ -115,10 +124,9 @@ def _first(case: _Case) -> tuple[str, str]:
             claim = f"Use {made.loss}: its {case.label} is {better} than that of {row.b}"
             return claim, f", {_numbers(row)}"
         case "reference_unbeaten":
-            alone = len(made.ranking) == 2
             claim = f"Use {made.loss}: its {case.label} is {better} than that of "
-            if alone:
-                return f"{claim}{row.a}", f", which {_has(row)}"
+            if case.turned:
+                return f"{claim}{row.b}", f", {_numbers(row)}"
             return f"{claim}every other loss", f"; the nearest, {row.a}, {_has(row)}"
         case "single" if made.loss is not None:
             return f"Use {made.loss}: in {case.label} it beats {row.b}", f", {_numbers(row)}"
@@ -139,6 +147,30 @@ def _without_a_pair(case: _Case) -> tuple[str, str]:
 
 def _undirected(case: _Case) -> str:
     return f"No loss is recommended by {case.label}, of which neither more nor less is better"
+
+
+def _turned(row: Comparison) -> Comparison:
+    """The same comparison told from the other side: b against a."""
+
+    def minus(value: float | None) -> float | None:
+        return None if value is None else -value
+
+    later = None if row.order is None else (row.order[1], row.order[0], row.order[2])
+    changed = {
+        "a": row.b,
+        "b": row.a,
+        "mean_a": row.mean_b,
+        "mean_b": row.mean_a,
+        "difference": minus(row.difference),
+        "low": minus(row.high),
+        "high": minus(row.low),
+        "low_data": minus(row.high_data),
+        "high_data": minus(row.low_data),
+        "runs": row.runs[::-1],
+        "failed": row.failed[::-1],
+        "order": later,
+    }
+    return row.model_copy(update=changed)
 
 
 def _numbers(row: Comparison) -> str:

@@ -125,10 +125,18 @@ def why_not(reason: NotComparable, name: str) -> str:
             return "not reached in every run"
         case "no_correlation":
             return "no correlation exists: fewer than three cells, or all of them equal"
+        case "few_pairs":
+            least = measure(name).negative_pairs
+            wanted = "" if least is None else f", which wants at least {least:,}"
+            pairs = f"{count(reason.count or 0, 'pair')} of different classes"
+            few = f"{_is(reason.count or 0)} too few for the {label(name)}{wanted}"
+            return f"{pairs} {few}: {_without(names)}"
         case "no_value":
-            return (
-                f"{listing(names)} {'has' if len(names) == 1 else 'have'} no value" if names else "no value"
-            )
+            return _without(names)
+
+
+def _without(names: Sequence[str]) -> str:
+    return f"{listing(names)} {'has' if len(names) == 1 else 'have'} no value" if names else "no value"
 
 
 def means(row: Comparison) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from losscope.core.quantities import QUANTITIES, Quantity, Scale
+from losscope.core.quantities import QUANTITIES, Quantity, Scale, unsplit
 from losscope.core.results import Comparison
 
 NOTHING = "—"
@@ -135,7 +135,7 @@ def digits_for(values: Iterable[tuple[float | None, float | None]], measure: str
 
 
 def _useful_decimals(value: float, name: str | None) -> int:
-    declared = QUANTITIES.get((name or "").partition("@")[0])
+    declared = QUANTITIES.get(unsplit(name or "")[0])
     if declared is None or not value:
         return 9
     if declared.scale == "log_ratio":
@@ -290,7 +290,7 @@ def verdict(code: Any) -> str:
 
 def measure(name: str) -> Quantity:
     """The declaration of a measure, also of ``name@split``; an undeclared measure gets its bare name."""
-    base = name.partition("@")[0]
+    base = unsplit(name)[0]
     known = QUANTITIES.get(base)
     return known or Quantity(base, "not described", "", "neither", "difference", 0.0, "outcome")
 
@@ -303,7 +303,7 @@ def label(name: str) -> str:
     """
     if name == "spearman":
         return "rank correlation"
-    split = name.partition("@")[2]
+    split = unsplit(name)[1]
     return f"{measure(name).label} ({split})" if split else measure(name).label
 
 

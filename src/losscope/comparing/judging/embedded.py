@@ -1,0 +1,298 @@
+"""Runs whose embeddings were saved: each file is read, checked and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from losscope import stats
+from losscope.comparing.judging.items import Items, Key, refuse_undecided, same_items
+from losscope.comparing.judging.patterns import files_of
+from losscope.comparing.judging.runs import Runs, run_of
+from losscope.core.errors import LosscopeError, require
+from losscope.core.queries import Roles
+from losscope.data.labels import numbered, plain_labels
+from losscope.data.readers.arrays import FINE, INPUTS, LABELS, NAMES, SPLITS
+from losscope.data.readers.files import Arrays, found, read_npz
+from losscope.data.readers.gallery import CAMERAS, GALLERIES, QUERIES, ROLE, RULE, joined, roles_of
+from losscope.data.readers.modalities import HEARD_FIRST
+
+IDS = ("ids", "id", *NAMES)
+MODALITIES = ("modality", "modalities")
+REFERENCE = (("reference", "train_embeddings"), ("reference_labels", "train_labels"))
+"""Training embeddings and their labels, from which nearest neighbours are taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """The arrays of one file, checked.
+
+    ``embeddings`` float32 (N, D); ``labels`` int64 (N,), -1 for background; ``names``: the classes that they
+    are positions in; ``modality`` (N,) 0 for the first and 1 for the second; ``fine`` (N,); ``reference``:
+    (R, D) and (R,); ``ids`` (N,); ``roles``: queries and gallery; ``without_role``: rows
+    that are neither and left out; ``zeros``: how many embeddings are 0; ``unread``: arrays that are not read.
+    """
+
+    embeddings: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+    modality: np.ndarray | None = None
+    fine: np.ndarray | None = None
+    reference: tuple[np.ndarray, np.ndarray] | None = None
+    ids: np.ndarray | None = None
+    roles: Roles | None = None
+    without_role: int = 0
+    zeros: int = 0
+    unread: tuple[str, ...] = ()
+
+    @property
+    def items(self) -> Items:
+        """What the run was measured on."""
+        names = np.array([*self.names, "background"], object)[self.labels]
+        if self.modality is not None:
+            sides = [f"{name} ({side})" for name, side in zip(names, self.modality, strict=True)]
+            names = np.array(sides, object)
+        return Items(names, self.ids)
+
+    def take(self, rows: np.ndarray) -> Embedded:
+        """The given rows in that order."""
+        return replace(
+            self,
+            embeddings=self.embeddings[rows],
+            labels=self.labels[rows],
+            modality=None if self.modality is None else self.modality[rows],
+            fine=None if self.fine is None else self.fine[rows],
+            ids=None if self.ids is None else self.ids[rows],
+            roles=None if self.roles is None else self.roles.take(rows),
+        )
+
+    def by_id(self) -> Embedded:
+        """The rows in the order of their ids, where these tell them apart: queries are compared by place."""
+        if self.ids is None or len(set(self.ids.tolist())) < len(self.ids):
+            return self
+        return self.take(np.argsort(self.ids, kind="stable"))
+
+    def with_roles(self) -> Embedded:
+        """The rows that ask or are searched, where the file names queries and a gallery."""
+        if self.roles is None:
+            return self
+        rows = np.flatnonzero(self.roles.query | self.roles.gallery)
+        return replace(self.take(rows), without_role=len(self.labels) - len(rows))
+
+
+def from_pattern(
+    pattern: str,
+    say: Callable[[str], None] | None = None,
+    unpaired: bool = False,
+    same_camera: str | None = None,
+) -> Runs:
+    """The runs of the files of a pattern, each measured.
+
+    Raises:
+        LosscopeError: no files, a file that cannot be read, runs that were measured on different items.
+    """
+    files = files_of(pattern)
+    read = {run: load_embeddings(path, same_camera) for run, path in sorted(files.items())}
+    with_sides = [run for run, found in read.items() if found.modality is not None]
+    require(
+        len(with_sides) in (0, len(read)),
+        f"{len(with_sides):,} of {len(read):,} files have an array modality; wanted: all or none",
+    )
+    asking = {found.roles.searched(found.labels) if found.roles else None for found in read.values()}
+    require(
+        len(asking) == 1,
+        f"the files name queries and a gallery differently, {len(asking)} ways; wanted: the same in all, "
+        "or none",
+    )
+    notes = [*same_items({run: found.items for run, found in read.items()}, unpaired), *_notes(read)]
+    read = {run: found.by_id() for run, found in read.items()}
+    measured = []
+    for place, ((loss, seed), arrays) in enumerate(read.items()):
+        measured.append(_measured(loss, seed, arrays))
+        if say:
+            say(f"measured {place + 1} of {len(files)}: {files[loss, seed]}")
+    return Runs(tuple(measured), tuple(notes))
+
+
+def _notes(read: dict[Key, Embedded]) -> list[str]:
+    notes = []
+    for what, count_of in (
+        ("background", lambda found: int((found.labels < 0).sum())),
+        ("zero", lambda found: found.zeros),
+        ("neither", lambda found: found.without_role),
+    ):
+        counts = {count_of(found) for found in read.values()}
+        files = sum(count_of(found) > 0 for found in read.values())
+        if max(counts) == 0:
+            continue
+        low, high, rows = min(counts - {0}), max(counts), len(next(iter(read.values())).labels)
+        some = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        which = f"in {files:,} of {len(read):,} files"
+        said = {
+            "background": f"{some} of {rows:,} rows are background (-1) and left out, {which}.",
+            "zero": f"{some} of {rows:,} embeddings are zero, so that they tie, {which}.",
+            "neither": f"{some} rows are neither query nor gallery and left out, {which}.",
+        }
+        notes.append(said[what])
+    unread = dict.fromkeys(name for found in read.values() for name in found.unread)
+    if unread:
+        notes.append(f"Not read: the array{'s' * (len(unread) > 1)} {', '.join(unread)}.")
+    return notes
+
+
+def _measured(loss: str, seed: int, found: Embedded) -> stats.Measured:
+    import torch
+
+    from losscope.measures import evaluate
+
+    reference = found.reference
+    values, detail = evaluate(
+        torch.from_numpy(found.embeddings),
+        torch.from_numpy(found.labels),
+        reference=None
+        if reference is None
+        else (torch.from_numpy(reference[0]), torch.from_numpy(reference[1])),
+        fine_labels=None if found.fine is None else torch.from_numpy(found.fine),
+        modality=None if found.modality is None else torch.from_numpy(found.modality),
+        roles=found.roles,
+        seed=0,
+    )
+    numbers = {name: None if not np.isfinite(float(v)) else float(v) for name, v in values.items()}
+    return run_of(loss, seed, numbers, detail={name: value.numpy() for name, value in detail.items()})
+
+
+def load_embeddings(path: str | Path, same_camera: str | None = None) -> Embedded:
+    """Read ``embeddings`` (N, D), ``labels`` (N,) and what stands beside them; nothing is unpickled.
+
+    Beside them may stand ``modality`` (two values), ``fine_labels``, ``ids``, ``reference`` (R, D) with
+    ``reference_labels``, and queries and gallery as ``compare`` reads them; ``same_camera``: their rule.
+
+    Raises:
+        LosscopeError: a file that is damaged, arrays that lack or do not fit, values that are not finite,
+            items that no measure can decide on.
+    """
+    arrays = joined(read_npz(Path(path)), Path(path))
+    where = repr(str(path))
+    at = {role: found(arrays, names) for role, names in (("embeddings", INPUTS), ("labels", LABELS))}
+    at["embeddings"] = found(arrays, ("embeddings",)) or at["embeddings"]
+    missing = [role for role, name in at.items() if name is None]
+    require(not missing, f"{where} has no array {', '.join(missing)}; it has {', '.join(arrays)}")
+    values = arrays[str(at["embeddings"])]
+    embeddings = _points(values, where, "embeddings")
+    labels, names = _labels(arrays, str(at["labels"]), len(embeddings), where)
+    labels, roles = roles_of(arrays, labels, str(path), same_camera)
+    refuse_undecided(where, labels)
+    beside = {role: found(arrays, options) for role, options in (("ids", IDS), ("fine", FINE))}
+    read = {*map(str, at.values()), "class_names", *(name for name in beside.values() if name)}
+    fine = None if beside["fine"] is None else _labels(arrays, beside["fine"], len(embeddings), where)[0]
+    ids = None if beside["ids"] is None else arrays[beside["ids"]]
+    modality = found(arrays, MODALITIES)
+    known = [found(arrays, options) for options in REFERENCE]
+    reference = None
+    if known[0] and known[1]:
+        reference = _reference(arrays, known[0], known[1], embeddings.shape[1], names, where)
+    read |= {name for name in (modality, *(known if reference else ())) if name}
+    if roles is not None:
+        asked = (*ROLE, *QUERIES, *GALLERIES, *CAMERAS, RULE, *SPLITS)
+        read |= {name for name in arrays if name.lower() in asked}
+    for name, array in ((beside["ids"], ids),):
+        require(
+            array is None or array.shape == labels.shape,
+            f"{where}: {name} has shape {None if array is None else array.shape}; wanted: one entry per row",
+        )
+    return Embedded(
+        embeddings,
+        labels,
+        names,
+        None if modality is None else _sides(arrays[modality], len(embeddings), where),
+        fine,
+        reference,
+        ids,
+        roles,
+        unread=tuple(name for name in arrays if name not in read),
+        zeros=int((embeddings == 0).all(axis=1).sum()),
+    ).with_roles()
+
+
+def _points(values: np.ndarray, where: str, what: str) -> np.ndarray:
+    """float32 (N, D), finite."""
+    require(values.ndim == 2, f"{where}: {what} have shape {values.shape}; wanted (rows, dimensions)")
+    require(values.shape[0] > 0, f"{where} has no rows of {what}; wanted: (rows, dimensions)")
+    require(
+        values.shape[1] > 0, f"{where}: {what} have no dimensions, {values.shape}; wanted: (rows, dimensions)"
+    )
+    other = {
+        "c": "complex numbers: their real and imaginary parts side by side are numbers",
+        "V": "structures, or bfloat16 or float8, which NumPy does not know: save them as float32",
+    }.get(values.dtype.kind, "")
+    require(
+        values.dtype.kind in "fiub",
+        f"{where}: {what} are {values.dtype}; wanted: numbers" + (f"; they are {other}" if other else ""),
+    )
+    wide = values.astype(np.float64)
+    bad = int((~np.isfinite(wide)).any(axis=1).sum())
+    require(bad == 0, f"{where}: {bad} of {len(values)} {what} are NaN or infinite")
+    with np.errstate(over="ignore", under="ignore"):
+        rows = values.astype(np.float32)
+    lost = int((~np.isfinite(rows)).any(axis=1).sum())
+    require(
+        lost == 0, f"{where}: {lost} of {len(values)} {what} are beyond float32; wanted: values below 3e38"
+    )
+    gone = int(((rows == 0).all(axis=1) & (wide != 0).any(axis=1)).sum())
+    require(
+        gone == 0, f"{where}: {gone} of {len(values)} {what} are too small for float32; wanted: above 1e-38"
+    )
+    return rows
+
+
+def _labels(arrays: Arrays, name: str, rows: int, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """int64 (N,) positions in the names of the classes, -1 for background."""
+    given = arrays[name]
+    require(
+        given.ndim > 0 and len(given) == rows,
+        f"{where}: {given.shape} {name} for {rows} embeddings; wanted: one label per row",
+    )
+    class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays and name in LABELS else ()
+    try:
+        labels = plain_labels(given)
+        require(
+            labels is not None and labels.dtype.kind in "fiubUS",
+            f"labels are {given.dtype}; wanted: numbers or text",
+        )
+        return numbered(labels, class_names)  # type: ignore[arg-type]
+    except LosscopeError as error:
+        raise LosscopeError(f"{where}: {error}") from None
+
+
+def _sides(given: np.ndarray, rows: int, where: str) -> np.ndarray:
+    """int64 (N,): 0 for the first modality and 1 for the second."""
+    values, place = np.unique(given, return_inverse=True)
+    require(
+        given.shape == (rows,) and len(values) == 2,
+        f"{where}: modality has shape {given.shape} and {len(values)} values; wanted: one of two per row",
+    )
+    words = [str(value).lower() for value in values]
+    if all(word in HEARD_FIRST for word in words) and HEARD_FIRST.index(words[0]) > HEARD_FIRST.index(
+        words[1]
+    ):
+        place = 1 - place
+    return place.astype(np.int64)
+
+
+def _reference(
+    arrays: Arrays, name: str, labels: str, width: int, names: tuple[str, ...], where: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Training embeddings (R, D) and labels (R,) in the numbers of the test labels, new classes last."""
+    rows = _points(arrays[name], where, name)
+    require(
+        rows.shape[1] == width,
+        f"{where}: {name} have {rows.shape[1]} dimensions; wanted: {width}, as embeddings",
+    )
+    place, known = _labels(arrays, labels, len(rows), where)
+    number: dict[str, Any] = {text: at for at, text in enumerate(names)}
+    lookup = [number.setdefault(text, len(number)) for text in known]
+    return rows, np.array([*lookup, -1], np.int64)[place]

@@ -1,0 +1,127 @@
+"""What the runs were measured on: only values of the same items may be compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from losscope.core.errors import LosscopeError, require
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """The items of one run.
+
+    Attributes:
+        labels: (N,) the class of each, by name.
+        ids: (N,) what tells them apart, None where nothing does.
+    """
+
+    labels: np.ndarray
+    ids: np.ndarray | None = None
+
+    @property
+    def said(self) -> str:
+        return f"{len(self.labels):,} items of {len(set(self.labels.tolist())):,} labels"
+
+
+Key = tuple[str, int]
+
+
+def same_items(runs: Mapping[Key, Items], unpaired: bool = False) -> list[str]:
+    """Sentences on items in another order or drawn anew by seed.
+
+    Runs of one seed must be measured on the same items: as many of each label, by id where all have one.
+    Unpaired runs must all be.
+
+    Raises:
+        LosscopeError: runs of different items, with what differs.
+    """
+    notes: list[str] = []
+    firsts: dict[int, Key] = {}
+    for key, items in runs.items():
+        group = 0 if unpaired else key[1]
+        firsts.setdefault(group, key)
+        first = firsts[group]
+        difference = _difference(runs[first], items)
+        require(
+            difference is None,
+            f"{_run(first)}, and {_run(key)}, are measured on different items: {difference}; wanted: "
+            "the same items in every run that is compared",
+        )
+    moved = [(firsts[0 if unpaired else key[1]], key) for key in runs]
+    moved = [pair for pair in moved if _moved(runs[pair[0]], runs[pair[1]])]
+    if moved:
+        (first, key), count = moved[0], len(moved)
+        rows = _moved(runs[first], runs[key])
+        by = _shift(runs[first].labels, runs[key].labels)
+        how = f", moved by {abs(by)} row{'s' * (abs(by) > 1)}" if by else ""
+        notes.append(
+            f"The labels differ between runs: {rows:,} of {len(runs[key].labels):,} rows of {_run(key)}, "
+            f"have another label than in {_run(first)}{how} ({count:,} runs are in another order). That is "
+            "right if the rows were saved in another order, and wrong if labels and embeddings do not belong "
+            "together; an array ids tells which."
+        )
+    across = [firsts[group] for group in firsts]
+    if len(across) > 1 and any(_difference(runs[across[0]], runs[key]) for key in across[1:]):
+        notes.append("The items differ from seed to seed; the runs of one seed are on the same.")
+    return notes
+
+
+def _run(key: Key) -> str:
+    return f"{key[0]}, seed {key[1]}"
+
+
+def _difference(a: Items, b: Items) -> str | None:
+    """What the items of two runs differ in, None where they are the same in some order."""
+    counts, others = Counter(a.labels.tolist()), Counter(b.labels.tolist())
+    if len(a.labels) != len(b.labels) or len(counts) != len(others):
+        return f"{a.said} against {b.said}"
+    if counts.keys() != others.keys():
+        gone = sorted(map(str, counts.keys() - others.keys()))
+        return f"the labels {', '.join(gone[:3])}{', …' if len(gone) > 3 else ''} are in the first alone"
+    if counts != others:
+        name = next(name for name in counts if counts[name] != others[name])
+        return f"{counts[name]:,} items of {name} against {others[name]:,}"
+    if a.ids is None or b.ids is None:
+        return None
+    known = dict(zip(a.ids.tolist(), a.labels.tolist(), strict=True))
+    strange = [name for name in b.ids.tolist() if name not in known]
+    if strange:
+        return f"{len(strange):,} ids, such as {strange[0]}, are in the second alone"
+    pairs = zip(a.ids.tolist(), a.labels.tolist(), strict=True)
+    moved = Counter(pairs) - Counter(zip(b.ids.tolist(), b.labels.tolist(), strict=True))
+    if moved:
+        return f"{sum(moved.values()):,} ids, such as {next(iter(moved))[0]}, have another label"
+    return None
+
+
+def _moved(a: Items, b: Items) -> int:
+    """How many rows have another label, where no id says that they are other items."""
+    if a.ids is not None and b.ids is not None:
+        return 0
+    return 0 if len(a.labels) != len(b.labels) else int((a.labels != b.labels).sum())
+
+
+def _shift(a: np.ndarray, b: np.ndarray) -> int:
+    """By how many rows the labels are moved in a circle, 0 if they are not by a few."""
+    return next((by for by in (1, -1, 2, -2) if np.array_equal(np.roll(a, by), b)), 0)
+
+
+def refuse_undecided(where: str, numbers: np.ndarray) -> None:
+    """Raise for items that no measure can decide on. ``numbers`` (N,): classes, -1 for background."""
+    kept = numbers[numbers >= 0]
+    require(len(numbers) > 0, f"{where} has no rows; wanted: embeddings (rows, dimensions)")
+    require(len(kept) > 0, f"{where}: every label is background (-1); wanted: rows of classes")
+    counts = np.bincount(kept)
+    counts = counts[counts > 0]
+    if len(counts) < 2:
+        raise LosscopeError(f"{where} has one class only; wanted: at least two classes to tell apart")
+    require(
+        int(counts.max()) > 1,
+        f"{where}: each of its {len(counts):,} classes has one row, so that no query has a right answer; "
+        "wanted: classes of two rows and more",
+    )

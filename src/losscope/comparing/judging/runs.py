@@ -1,0 +1,56 @@
+"""Runs that were read, whatever they were read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from losscope import stats
+from losscope.core import registry
+from losscope.core.results import DataDescription, Settings
+from losscope.core.spec import BASELINES
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of some losses, and what is known of them.
+
+    Attributes:
+        notes: sentences on how they were understood.
+        look: how often they were looked at, where a store counts that.
+        settings: the numbers that the losses were tuned to, where they are known.
+        data: what they were measured on, where it is known.
+    """
+
+    measured: tuple[stats.Measured, ...]
+    notes: tuple[str, ...] = ()
+    look: int = 1
+    settings: tuple[Settings, ...] = ()
+    data: DataDescription | None = None
+
+
+def run_of(
+    loss: str,
+    seed: int,
+    values: Mapping[str, float | None],
+    splits: Mapping[str, str] | None = None,
+    detail: Mapping[str, np.ndarray] | None = None,
+) -> stats.Measured:
+    """One run as statistics see it, with the facts of a loss that is registered under its name."""
+    name = loss.split("(", 1)[0]
+    known = registry.entries("loss")
+    facts = known[name].facts if name in known else None
+    return stats.Measured(
+        loss=loss,
+        seed=seed,
+        values=values,
+        splits=dict.fromkeys(values, "test") | dict(splits or {}),
+        failed=None,
+        detail=detail or {},
+        family="baseline" if loss in BASELINES else "loss",
+        form=None if facts is None else facts.form,
+        hinge=None if facts is None else facts.hinge,
+        floor=None if facts is None else facts.floor,
+    )

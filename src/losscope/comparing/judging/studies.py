@@ -1,0 +1,21 @@
+"""The runs of a study that losscope stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from losscope.comparing import reading
+from losscope.comparing.judging.runs import Runs
+
+
+def from_store(folder: Path) -> Runs:
+    """The final runs of a folder's newest study, with its settings and its count of looks.
+
+    Raises:
+        LosscopeError: a folder without a finished study, or a file that cannot be read.
+    """
+    store, name, notes = reading.find(folder, None)
+    kept, measured = reading.measured(store, name)
+    said = f"The study {name} of {str(folder)!r}, look {kept.look}."
+    settings = tuple(choice.settings for choice in kept.losses)
+    return Runs(tuple(measured), (said, *notes, *kept.notes), kept.look, settings, kept.data)
