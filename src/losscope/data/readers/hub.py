@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -184,26 +183,13 @@ def _undecoded(data: Any, column: str) -> list[Any]:
 
 def _pictures(values: list[Any], size: int, skip_bad: bool) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Decode {bytes, path} records; the unreadable are counted and named by row. Size UNREAD decodes none."""
-    from losscope.data.readers.pictures import UNREAD, Picture, opened_picture, to_array
+    from losscope.data.readers.pictures import UNREAD, Picture, read_all, with_looks
 
-    if size == UNREAD:
-        rows = np.empty(len(values), object)
-        for row, value in enumerate(values):
-            path = None if value["bytes"] else Path(value["path"])
-            rows[row] = Picture(f"row {row}", path, value["bytes"])
-        return rows, np.arange(len(values)), []
-    images, kept, bad = [], [], []
+    rows = np.empty(len(values), object)
     for row, value in enumerate(values):
-        try:
-            place = io.BytesIO(value["bytes"]) if value["bytes"] else Path(value["path"])
-            with opened_picture(place) as picture:
-                images.append(to_array(picture, size))
-            kept.append(row)
-        except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, and its own
-            bad.append(f"row {row} ({type(error).__name__})")
-    if not bad:
-        return np.stack(images), np.array(kept), []
-    more = ", …" if len(bad) > 3 else ""
-    said = f"{len(bad):,} of {len(values):,} images cannot be read: {', '.join(bad[:3])}{more}"
-    require(skip_bad and bool(kept), f"{said}; wanted: readable images, or --skip-bad to leave these out")
-    return np.stack(images), np.array(kept), [f"{said}; left out"]
+        path = None if value["bytes"] else Path(value["path"])
+        rows[row] = Picture(f"row {row}", path, value["bytes"])
+    if size == UNREAD:
+        rows, notes = with_looks(rows)
+        return rows, np.arange(len(values)), notes
+    return read_all([row.name for row in rows], lambda row: rows[row].opened(), size, skip_bad)

@@ -1,0 +1,149 @@
+"""Which files of a folder are read; what tools left there is passed over, and counted."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from losscope.core.errors import require
+from losscope.data.base import LeftOut
+from losscope.data.readers.pictures import SUFFIXES
+from losscope.data.readers.sounds import SOUNDS
+
+TOOLS = (
+    "__macosx",
+    "@eadir",
+    "lost+found",
+    "__pycache__",
+    "$recycle.bin",
+    "system volume information",
+    "#recycle",
+    "#snapshot",
+    "@recycle",
+)
+"""Folders that systems and tools make, in lower case; those that begin with a dot are passed over too."""
+SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
+"""Files that systems make, in lower case; those that begin with a dot (AppleDouble's too) are passed over."""
+TRAIN, VALIDATION, TEST, QUERY, GALLERY, UNLABELLED = (
+    "train",
+    "validation",
+    "test",
+    "query",
+    "gallery",
+    "unlabelled",
+)
+WORDS = {
+    TRAIN: ("train", "training", "trn", "trainval"),
+    VALIDATION: ("val", "valid", "validation", "dev", "devel"),
+    TEST: ("test", "testing", "tst", "eval", "evaluation", "holdout", "heldout", "hold-out", "hold_out"),
+    QUERY: ("query", "queries", "probe"),
+    GALLERY: ("gallery",),
+    UNLABELLED: ("unlabeled", "unlabelled", "unsup", "unsupervised"),
+}
+_SPLITS = {word: split for split, words in WORDS.items() for word in words}
+_AFFIXES = re.compile(r"[\s_.-]*(set|split|images|data)?[\s_.-]*((19|20)\d\d)?$")
+
+
+def split_named(folder: str) -> str | None:
+    """The split that a folder's name means, or None for every other name.
+
+    >>> split_named("Train2017"), split_named("test_set"), split_named("cats")
+    ('train', 'test', None)
+    """
+    word = folder.strip().lower()
+    word = word if word in _SPLITS else word.removeprefix("bounding_box_")
+    return _SPLITS.get(word) or _SPLITS.get(_AFFIXES.sub("", word))
+
+
+@dataclass
+class Walked:
+    """The images and sounds below a folder, in the order of their paths, and what was passed over.
+
+    ``places`` are the files' folders, as names from the top; ``folders`` all folders that were looked into.
+    """
+
+    top: Path
+    files: list[Path] = field(default_factory=list)
+    places: list[tuple[str, ...]] = field(default_factory=list)
+    folders: list[tuple[str, ...]] = field(default_factory=list)
+    tools: list[str] = field(default_factory=list)
+    system: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    links: int = 0
+
+    def left_out(self) -> list[LeftOut]:
+        """What was passed over, counted."""
+        counts = ", ".join(f"{count:,} {suffix}" for suffix, count in self.others.most_common(4))
+        more = ", …" if len(self.others) > 4 else ""
+        found = [
+            LeftOut(len(self.tools), "folders", f"hidden or made by tools ({_examples(self.tools)})"),
+            LeftOut(len(self.system), "files", f"hidden or made by the system ({_examples(self.system)})"),
+            LeftOut(self.others.total(), "files", f"neither images nor sounds ({counts}{more})"),
+            LeftOut(self.links, "links", "to folders that are read already"),
+        ]
+        return [part for part in found if part.count]
+
+    def keep(self, kept: Sequence[bool]) -> None:
+        """Only the files for which ``kept`` is true."""
+        self.files = [file for file, keep in zip(self.files, kept, strict=True) if keep]
+        self.places = [place for place, keep in zip(self.places, kept, strict=True) if keep]
+
+
+def _examples(names: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys(name.strip() for name in names))
+    return ", ".join(distinct[:3]) + (", …" if len(distinct) > 3 else "")
+
+
+def walked(top: Path) -> Walked:
+    """All images and sounds below a folder; links to folders are followed, but none in a circle.
+
+    Raises:
+        LosscopeError: a class folder is a link to a folder that it lies in.
+    """
+    found = Walked(top)
+    _walk(found, top, (), [os.path.realpath(top)], set())
+    order = sorted(range(len(found.files)), key=lambda place: found.files[place].parts)
+    found.files = [found.files[place] for place in order]
+    found.places = [found.places[place] for place in order]
+    return found
+
+
+CLASS_DEPTH = 2
+"""Links at most so deep, to split or class folders, are followed even to a folder that is read elsewhere."""
+
+
+def _walk(found: Walked, here: Path, place: tuple[str, ...], chain: list[str], linked: set[str]) -> None:
+    """Add what lies in one folder; ``chain`` are the real paths of the folders that lead here."""
+    with os.scandir(here) as entries:
+        every = sorted(entries, key=lambda entry: entry.name)
+    for entry in every:
+        name = entry.name
+        inner = (*place, name)
+        if entry.is_dir():
+            if name.startswith(".") or name.lower() in TOOLS:
+                found.tools.append(name)
+                continue
+            real = os.path.realpath(entry.path)
+            if entry.is_symlink():
+                loop = real in chain
+                require(
+                    not (loop and len(inner) <= CLASS_DEPTH),
+                    f"{entry.path!r} is a link to a folder that it lies in itself; remove the link",
+                )
+                if loop or (real in linked and len(inner) > CLASS_DEPTH):
+                    found.links += 1
+                    continue
+                linked.add(real)
+            found.folders.append(inner)
+            _walk(found, here / name, inner, [*chain, real], linked)
+        elif name.startswith(".") or name.lower() in SYSTEM:
+            found.system.append(name)
+        elif (suffix := os.path.splitext(name)[1].lower()) in SUFFIXES or suffix in SOUNDS:
+            found.files.append(here / name)
+            found.places.append(place)
+        else:
+            found.others[suffix or "without suffix"] += 1
