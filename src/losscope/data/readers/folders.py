@@ -115,8 +115,8 @@ def _split_first(found: Walked, given: dict[str, str], holding: set[tuple[str, .
     if others and unclear:
         raise LosscopeError(
             f"{str(found.top)!r} has a folder {unclear[0]!r}, the name of a split, beside the folders "
-            f"{', '.join(map(repr, others[:3]))}{', …' if len(others) > 3 else ''}; if it is a class, give it "
-            f"another name (such as {unclear[0] + ' (class)'!r}); else move it out; {WANTED}"
+            f"{', '.join(map(repr, others[:3]))}{', …' if len(others) > 3 else ''}; if it is a class, give "
+            f"it another name (such as {unclear[0] + ' (class)'!r}); else move it out; {WANTED}"
         )
     if not named:
         # Class folders beside images without labels.

@@ -52,7 +52,7 @@ def _channels(array: np.ndarray, name: str) -> int | None:
     _, first, middle, last = array.shape
     if first in (1, 3) and (named or min(middle, last) >= SIDE):
         return 1
-    if last in CHANNELS:
+    if last in CHANNELS and (named or not first > middle == last):
         return 3
     if first in CHANNELS and (named or min(middle, last) >= SIDE):
         return 1
@@ -88,14 +88,15 @@ def _pixels(array: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
     black, white = span(low, high)
     if not (np.isfinite(low) and np.isfinite(high)) or low < 0 or white not in BOUNDS:
         return array.astype(np.float32, copy=False), [
-            f"{name} of {array.dtype} values from {low:.4g} to {high:.4g} is read as images of {shape}, whose "
-            "values stay as they are"
+            f"{name} of {array.dtype} values from {low:.4g} to {high:.4g} is read as images of {shape}; "
+            "the values stay as they are"
         ]
     pixels = np.empty(array.shape, np.uint8)
     for row, image in enumerate(array):
         pixels[row] = to_bytes(image.astype(np.float32), black, white)
     return pixels, [
-        f"{name} of {array.dtype} values is read as images of {shape}: {black:g} to {white:,g} becomes 0 to 255"
+        f"{name} of {array.dtype} values is read as images of {shape}: {black:g} to {white:,g} becomes "
+        "0 to 255"
     ]
 
 
