@@ -151,13 +151,13 @@ MAKERS = (
     Case(
         "train and val folders",
         "refused: data has no test rows",
-        "'val' is the test part",
+        "its 12 validation rows are the test part",
         in_splits("train", "val"),
     ),
     Case(
         "TRAIN and Validation folders",
         "refused: data has no test rows",
-        "'Validation' is the test",
+        "its 12 validation rows are the test",
         in_splits("TRAIN", "Validation"),
     ),
 )
@@ -167,7 +167,7 @@ MORE = (
     Case(
         "train2017 and val2017",
         "24 images of 3×16×16, 2 classes, Recall@1 0.46",
-        "'val2017' is the test part",
+        "its 12 validation rows are the test part",
         in_splits("train2017", "val2017"),
     ),
     Case(

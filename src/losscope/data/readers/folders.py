@@ -16,16 +16,14 @@ from losscope.data.readers.sounds import SOUNDS, read_log_mel
 from losscope.data.readers.walking import (
     GALLERY,
     QUERY,
-    TEST,
-    TRAIN,
     UNLABELLED,
-    VALIDATION,
     Walked,
     split_named,
     walked,
 )
-from losscope.data.roles import set_role
+from losscope.data.roles import role_of, set_role
 
+TEST = "test"
 WANTED = "wanted: FOLDER/CLASS/FILE, or FOLDER/train/CLASS/FILE and FOLDER/test/CLASS/FILE"
 
 
@@ -42,7 +40,7 @@ def folder(
     Images become (3, size, size) uint8, ``size`` 64 unless given or all have one size up to 96. Sounds
     become log-mel spectrograms (1, 40, frames) of their first second at ``rate`` samples per second.
     Hidden folders and files, and those that tools and systems make, are passed over and counted. Folders
-    named like splits are never classes; with train and validation folders only, the latter is the test part.
+    named like splits are never classes.
     Market-1501's layout (query, bounding_box_test, bounding_box_train without class folders) is read by the
     file names, and its rule ``same_camera`` is junk; others are keep and skip.
     """
@@ -167,24 +165,14 @@ def _class_first(found: Walked) -> Layout:
 
 def _roles(folders: list[str], given: dict[str, str]) -> tuple[list[str], list[str]]:
     """Each file's part, in the words of a split column; no words where there is one split only."""
-    present = {given[name]: name for name in sorted(set(folders))}
-    splits = [given[name] for name in folders]
-    parts = {TEST if split in (QUERY, GALLERY) else split for split in present}
+    parts = {TEST if given[name] in (QUERY, GALLERY) else given[name] for name in folders}
     if len(parts) == 1:
         only = ", ".join(map(repr, sorted(set(folders))))
         return [], [f"of the split folders only {only} has files: it is split anew"]
-    words = {QUERY: TEST, GALLERY: TEST}
-    notes = []
-    if parts == {TRAIN, VALIDATION}:
-        words[VALIDATION] = TEST
-        notes.append(
-            f"there is no test folder: {present[VALIDATION]!r} is the test part, and validation is held out "
-            f"of {present[TRAIN]!r} by seed"
-        )
-    if {QUERY, GALLERY} & present.keys():
-        apart = " and ".join(repr(present[split]) for split in (QUERY, GALLERY) if split in present)
-        notes.append(f"{apart} make the test part, in which every item is a query and in the gallery")
-    return [words.get(split, split) for split in splits], notes
+    found = {given[name]: name for name in folders}
+    unknown = [split for split in (QUERY, GALLERY) if split in found and role_of(split) is None]
+    notes = [f"{found[split]!r} is in the test part, all of which is searched" for split in unknown]
+    return [TEST if (split := given[name]) in unknown else split for name in folders], notes
 
 
 def _leave_out(found: Walked, kept: list[bool], why: str, where: list[str] | None = None) -> list[LeftOut]:

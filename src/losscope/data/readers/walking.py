@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from losscope.core.errors import require
-from losscope.data.base import LeftOut
+from losscope.core.errors import LosscopeError, require
+from losscope.data.base import TEST, TRAIN, VALIDATION, LeftOut
 from losscope.data.readers.pictures import SUFFIXES
 from losscope.data.readers.sounds import SOUNDS
+from losscope.data.roles import role_of
 
 TOOLS = (
     "__macosx",
@@ -28,35 +29,38 @@ TOOLS = (
 """Folders that systems and tools make, in lower case; those that begin with a dot are passed over too."""
 SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
 """Files that systems make, in lower case; those that begin with a dot (AppleDouble's too) are passed over."""
-TRAIN, VALIDATION, TEST, QUERY, GALLERY, UNLABELLED = (
-    "train",
-    "validation",
-    "test",
-    "query",
-    "gallery",
-    "unlabelled",
-)
-WORDS = {
-    TRAIN: ("train", "training", "trn", "trainval"),
-    VALIDATION: ("val", "valid", "validation", "dev", "devel"),
-    TEST: ("test", "testing", "tst", "eval", "evaluation", "holdout", "heldout", "hold-out", "hold_out"),
-    QUERY: ("query", "queries", "probe"),
-    GALLERY: ("gallery",),
-    UNLABELLED: ("unlabeled", "unlabelled", "unsup", "unsupervised"),
+UNLABELLED, QUERY, GALLERY = "unlabelled", "query", "gallery"
+OTHER_SPLITS = {
+    "unlabeled": UNLABELLED,
+    "unlabelled": UNLABELLED,
+    "unsup": UNLABELLED,
+    "unsupervised": UNLABELLED,
+    "query": QUERY,
+    "queries": QUERY,
+    "probe": QUERY,
+    "gallery": GALLERY,
 }
-_SPLITS = {word: split for split, words in WORDS.items() for word in words}
+"""Names of folders that are neither training nor validation nor plain test."""
+PARTS = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}
 _AFFIXES = re.compile(r"[\s_.-]*(set|split|images|data)?[\s_.-]*((19|20)\d\d)?$")
 
 
 def split_named(folder: str) -> str | None:
-    """The split that a folder's name means, or None for every other name.
+    """The word for the split that a folder's name means, or None for every other name.
 
-    >>> split_named("Train2017"), split_named("test_set"), split_named("cats")
-    ('train', 'test', None)
+    Names of two letters are none: languages have such names.
+
+    >>> split_named("Train2017"), split_named("test_set"), split_named("cats"), split_named("tr")
+    ('train', 'test', None, None)
     """
-    word = folder.strip().lower()
-    word = word if word in _SPLITS else word.removeprefix("bounding_box_")
-    return _SPLITS.get(word) or _SPLITS.get(_AFFIXES.sub("", word))
+    word = folder.strip().lower().removeprefix("bounding_box_")
+    for name in (word, _AFFIXES.sub("", word)):
+        if name in OTHER_SPLITS:
+            return OTHER_SPLITS[name]
+        part = role_of(name) if len(name) > 2 else None
+        if part is not None:
+            return PARTS[part]
+    return None
 
 
 @dataclass
@@ -118,12 +122,15 @@ CLASS_DEPTH = 2
 
 def _walk(found: Walked, here: Path, place: tuple[str, ...], chain: list[str], linked: set[str]) -> None:
     """Add what lies in one folder; ``chain`` are the real paths of the folders that lead here."""
-    with os.scandir(here) as entries:
-        every = sorted(entries, key=lambda entry: entry.name)
+    try:
+        with os.scandir(here) as entries:
+            every = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise LosscopeError(f"cannot read the folder {str(here)!r}: {error.strerror}") from None
     for entry in every:
         name = entry.name
         inner = (*place, name)
-        if entry.is_dir():
+        if _is_folder(entry):
             if name.startswith(".") or name.lower() in TOOLS:
                 found.tools.append(name)
                 continue
@@ -131,7 +138,7 @@ def _walk(found: Walked, here: Path, place: tuple[str, ...], chain: list[str], l
             if entry.is_symlink():
                 loop = real in chain
                 require(
-                    not (loop and len(inner) <= CLASS_DEPTH),
+                    not (loop and len(inner) == 1),
                     f"{entry.path!r} is a link to a folder that it lies in itself; remove the link",
                 )
                 if loop or (real in linked and len(inner) > CLASS_DEPTH):
@@ -147,3 +154,11 @@ def _walk(found: Walked, here: Path, place: tuple[str, ...], chain: list[str], l
             found.places.append(place)
         else:
             found.others[suffix or "without suffix"] += 1
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder; a link that leads to itself is a file, which cannot be read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
