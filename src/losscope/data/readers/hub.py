@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require, unknown
-from losscope.data.base import Draft
+from losscope.data.base import Draft, LeftOut
 from losscope.data.download import reachable
 from losscope.data.readers.arrays import LABELS
-from losscope.data.roles import ROLES, set_role
+from losscope.data.roles import role_of, set_role
 
 
 def hub(
@@ -35,7 +35,7 @@ def hub(
     there is said at once.
     """
     splits = _download(name, config)
-    known = {part: ROLES[part.lower()] for part in splits if part.lower() in ROLES}
+    known = {part: role for part in splits if (role := role_of(part)) is not None}
     parts = list(known) or list(splits)
     features = splits[parts[0]].features
     column = _choose(
@@ -83,6 +83,11 @@ def hub(
         origin=f"huggingface.co/datasets/{name}",
         class_names=tuple(names),
         notes=notes,
+        left_out=[
+            LeftOut(len(table), "rows", f"of the split {part}")
+            for part, table in splits.items()
+            if part not in parts
+        ],
     )
     if len(set(known.values())) > 1:
         set_role(draft, np.repeat(parts, [len(table) for table in tables])[kept])
