@@ -340,3 +340,16 @@ def test_every_suffix_of_pillow_is_read_or_known_not_to_be():
     every = {suffix for suffix, kind in Image.registered_extensions().items() if kind not in neither}
     assert every - set(SUFFIXES) == set()
     assert neither & FORMATS.keys() == set()
+
+
+def test_tools_folders_hide_no_query_and_gallery(tmp_path):
+    for number, part in enumerate(("bounding_box_train", "bounding_box_test", "query")):
+        for person in range(4):
+            for camera in range(1, 6):
+                put(tmp_path / part / f"{person + 1:04}_c{camera}s1_000{number}.png", 10 * person + camera)
+    put(tmp_path / "query" / "@eaDir" / "0001.png" / "thumb.jpg", 3)
+    assert "20 queries" in " | ".join([load(tmp_path).describe(), *load(tmp_path).facts.notes])
+
+
+def test_query_and_gallery_alone_have_nothing_to_train_on(tmp_path):
+    assert "wanted: training and test rows" in understood(in_splits("query", "gallery")(tmp_path))[0]

@@ -14,16 +14,13 @@ from losscope.data.readers.gallery import flat
 from losscope.data.readers.pictures import SUFFIXES, UNREAD, opened_picture, read_images, unread
 from losscope.data.readers.sounds import SOUNDS, read_log_mel
 from losscope.data.readers.walking import (
-    GALLERY,
-    QUERY,
     UNLABELLED,
     Walked,
     split_named,
     walked,
 )
-from losscope.data.roles import role_of, set_role
+from losscope.data.roles import set_role
 
-TEST = "test"
 WANTED = "wanted: FOLDER/CLASS/FILE, or FOLDER/train/CLASS/FILE and FOLDER/test/CLASS/FILE"
 
 
@@ -164,15 +161,12 @@ def _class_first(found: Walked) -> Layout:
 
 
 def _roles(folders: list[str], given: dict[str, str]) -> tuple[list[str], list[str]]:
-    """Each file's part, in the words of a split column; no words where there is one split only."""
-    parts = {TEST if given[name] in (QUERY, GALLERY) else given[name] for name in folders}
-    if len(parts) == 1:
-        only = ", ".join(map(repr, sorted(set(folders))))
-        return [], [f"of the split folders only {only} has files: it is split anew"]
-    found = {given[name]: name for name in folders}
-    unknown = [split for split in (QUERY, GALLERY) if split in found and role_of(split) is None]
-    notes = [f"{found[split]!r} is in the test part, all of which is searched" for split in unknown]
-    return [TEST if (split := given[name]) in unknown else split for name in folders], notes
+    """Each file's split, in the words of a split column, and notes; no words where there is one only."""
+    splits = [given[name] for name in folders]
+    if len(set(splits)) > 1:
+        return splits, []
+    only = ", ".join(map(repr, sorted(set(folders))))
+    return [], [f"of the split folders only {only} has files: it is split anew"]
 
 
 def _leave_out(found: Walked, kept: list[bool], why: str, where: list[str] | None = None) -> list[LeftOut]:

@@ -14,6 +14,7 @@ from losscope.data.base import TEST, TRAIN, VALIDATION, LeftOut
 from losscope.data.readers.pictures import SUFFIXES
 from losscope.data.readers.sounds import SOUNDS
 from losscope.data.roles import role_of
+from losscope.data.searching import WORDS
 
 TOOLS = (
     "__macosx",
@@ -48,7 +49,8 @@ _AFFIXES = re.compile(r"[\s_.-]*(set|split|images|data)?[\s_.-]*((19|20)\d\d)?$"
 def split_named(folder: str) -> str | None:
     """The word for the split that a folder's name means, or None for every other name.
 
-    Names of two letters are none: languages have such names.
+    Names of two letters are none: languages have such names. Nor are words that only a column can mean so,
+    such as index and junk.
 
     >>> split_named("Train2017"), split_named("test_set"), split_named("cats"), split_named("tr")
     ('train', 'test', None, None)
@@ -57,10 +59,15 @@ def split_named(folder: str) -> str | None:
     for name in (word, _AFFIXES.sub("", word)):
         if name in OTHER_SPLITS:
             return OTHER_SPLITS[name]
-        part = role_of(name) if len(name) > 2 else None
+        part = role_of(name) if len(name) > 2 and name not in WORDS else None
         if part is not None:
             return PARTS[part]
     return None
+
+
+def passed_over(folder: str) -> bool:
+    """Whether a folder of this name is hidden or made by a tool or a system."""
+    return folder.startswith(".") or folder.lower() in TOOLS
 
 
 @dataclass
@@ -131,7 +138,7 @@ def _walk(found: Walked, here: Path, place: tuple[str, ...], chain: list[str], l
         name = entry.name
         inner = (*place, name)
         if _is_folder(entry):
-            if name.startswith(".") or name.lower() in TOOLS:
+            if passed_over(name):
                 found.tools.append(name)
                 continue
             real = os.path.realpath(entry.path)
