@@ -141,6 +141,32 @@ def test_hub_pictures(monkeypatch, tmp_path):
     assert source.pool.inputs[:, 0, 4, 4].tolist() == [6 * i for i in range(ROWS)]
 
 
+def test_splits_of_the_hub_that_are_no_part_are_counted(monkeypatch):
+    datasets = pytest.importorskip("datasets")
+
+    def part(rows):
+        return datasets.Dataset.from_dict(
+            {"vector": X[rows].tolist(), "label": Y[rows].tolist()},
+            features=datasets.Features(
+                {
+                    "vector": datasets.Sequence(datasets.Value("float32")),
+                    "label": datasets.ClassLabel(names=list("abcd")),
+                }
+            ),
+        )
+
+    parts = {
+        "train": part(slice(0, 24)),
+        "test2017": part(slice(24, 36)),
+        "unsupervised": part(slice(36, ROWS)),
+    }
+    monkeypatch.setattr("losscope.data.readers.hub.reachable", lambda url: True)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: parts)
+    source = load("hf:owner/parts")
+    assert len(source.splits(0).test) == 12
+    assert source.describe().endswith("left out: 4 rows of the split unsupervised")
+
+
 def test_the_hub_out_of_reach_is_said_at_once(monkeypatch):
     pytest.importorskip("datasets")
     monkeypatch.setattr("losscope.data.readers.hub.reachable", lambda url: False)

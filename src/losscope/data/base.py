@@ -99,7 +99,10 @@ class LeftOut:
     @property
     def said(self) -> str:
         """As a person reads it."""
-        return f"{self.count:,} {self.what} {self.why}"
+        what = self.what
+        if self.count == 1:
+            what = what.removesuffix("es") if what.endswith("classes") else what.removesuffix("s")
+        return f"{self.count:,} {what} {self.why}"
 
 
 @dataclass(frozen=True)

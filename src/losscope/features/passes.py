@@ -68,8 +68,33 @@ class Rows:
             extra = "'losscope[audio]'" if self.takes == "sounds" else "'losscope[hf]'"
             raise need(package, f"reading {self.takes}", extra) from None
         except Exception as error:  # Pillow, scipy and soundfile share no class for a broken file
+            if isinstance(error, LosscopeError):
+                raise Unreadable(str(error)) from error
             reason = "no such file" if isinstance(error, FileNotFoundError) else type(error).__name__
             raise Unreadable(reason) from error
+
+    def prepared(self, row: int, backbone: Backbone) -> np.ndarray:
+        """A row as the backbone takes it. Raises Unreadable where the row or its preparation fails."""
+        content = self.read(row)
+        if self.takes == "images":
+            return backbone.prepare(content)
+        samples, rate = content
+        shortest = backbone.shortest
+        if shortest is None:
+            try:
+                return backbone.prepare(content)
+            except LosscopeError:
+                raise
+            except Exception as error:  # extractors have errors of their own for a sound below a window
+                raise Unreadable(
+                    f"{len(samples):,} samples at {rate:,} Hz, which {backbone.name} does not take"
+                ) from error
+        made = backbone.prepare(content)
+        if made.shape[-1] < shortest:
+            raise Unreadable(
+                f"{len(samples):,} samples, too short for the backbone, which takes {shortest:,} or more"
+            )
+        return made
 
 
 def compute(
@@ -107,7 +132,7 @@ def compute(
                 stop = min(first + size, total)
                 features = []
                 for start, made in _batches(rows, backbone, pool, first, stop, batch_size):
-                    _refuse_bad(rows, start, made, skip_bad)
+                    _refuse_bad(rows, backbone, start, made, skip_bad)
                     features.append(_features(rows, backbone, start, made, device))
                     if progress:
                         progress(start + len(made), total)
@@ -126,10 +151,9 @@ def _batches(
 
     def prepared(row: int) -> np.ndarray | Unreadable:
         try:
-            content = rows.read(row)
+            return rows.prepared(row, backbone)
         except Unreadable as error:
             return error
-        return backbone.prepare(content)
 
     def submit(start: int) -> list[Future[Any]]:
         return [pool.submit(prepared, row) for row in range(start, min(start + size, stop))]
@@ -141,14 +165,19 @@ def _batches(
         waiting = following
 
 
-def _refuse_bad(rows: Rows, start: int, made: list[np.ndarray | Unreadable], skip_bad: bool) -> None:
+def _refuse_bad(
+    rows: Rows, backbone: Backbone, start: int, made: list[np.ndarray | Unreadable], skip_bad: bool
+) -> None:
     """Unless told to skip them, stop at the first row that cannot be read, having counted all of them."""
     if skip_bad or not any(isinstance(row, Unreadable) for row in made):
         return
     bad = []
     for row in range(start, len(rows)):
         try:
-            rows.read(row)
+            if rows.takes == "sounds":
+                rows.prepared(row, backbone)
+            else:
+                rows.read(row)
         except Unreadable as error:
             bad.append(f"{rows.name(row)} ({error})")
     raise unreadable(bad, len(rows), rows.takes)
@@ -209,7 +238,7 @@ def _check_memory(rows: Rows, backbone: Backbone, device: str, batch: int) -> No
     """Raise before anything is computed if the backbone and one batch do not fit into memory."""
     for row in range(len(rows)):
         try:
-            shape = backbone.prepare(rows.read(row)).shape
+            shape = rows.prepared(row, backbone).shape
             break
         except Unreadable:
             continue

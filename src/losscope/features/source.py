@@ -158,6 +158,8 @@ def _key(rows: Rows, backbone: Backbone, memory: Path, say: Say | None) -> str:
             [
                 next(of_file) if picture.content is None else hashlib.sha256(picture.content).hexdigest(),
                 picture.box,
+                # How images that are not ordinary are read is part of what the features depend on.
+                *([] if picture.look is None else [repr(picture.look), picture.shades]),
             ]
             for picture in rows.inputs
         ]

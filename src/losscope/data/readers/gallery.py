@@ -14,6 +14,7 @@ from losscope.core.errors import LosscopeError, require
 from losscope.core.queries import BACKGROUND, Roles, SameCamera, checked_roles, same_camera_rule
 from losscope.data.base import TEST, Draft, LeftOut
 from losscope.data.readers.files import Arrays, found
+from losscope.data.readers.walking import passed_over
 from losscope.data.roles import role_of, set_role
 from losscope.data.searching import (
     WORDS,
@@ -339,7 +340,7 @@ def flat(path: Path, suffixes: tuple[str, ...]) -> Flat | None:
         return None
     files, parts = [], []
     for home, part in homes.items():
-        if any(item.is_dir() and not item.name.startswith(".") for item in home.iterdir()):
+        if any(item.is_dir() and not passed_over(item.name) for item in home.iterdir()):
             return None
         own = sorted(
             file for file in home.iterdir() if file.suffix.lower() in suffixes and file.name[0] != "."
@@ -370,7 +371,7 @@ def _others(path: Path, homes: dict[Path, str], suffixes: tuple[str, ...]) -> li
     """What lies in other folders beside the three, counted by folder."""
     found = []
     for home in sorted(path.iterdir()):
-        if home.is_dir() and home not in homes and not home.name.startswith("."):
+        if home.is_dir() and home not in homes and not passed_over(home.name):
             count = sum(file.suffix.lower() in suffixes for file in home.rglob("*"))
             if count:
                 found.append(LeftOut(count, "files", f"in {home.name}"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require, unknown
-from losscope.data.base import Draft
+from losscope.data.base import Draft, LeftOut
 from losscope.data.download import reachable
 from losscope.data.readers.arrays import LABELS
-from losscope.data.roles import ROLES, set_role
+from losscope.data.roles import role_of, set_role
 
 
 def hub(
@@ -36,7 +35,7 @@ def hub(
     there is said at once.
     """
     splits = _download(name, config)
-    known = {part: ROLES[part.lower()] for part in splits if part.lower() in ROLES}
+    known = {part: role for part in splits if (role := role_of(part)) is not None}
     parts = list(known) or list(splits)
     features = splits[parts[0]].features
     column = _choose(
@@ -84,6 +83,11 @@ def hub(
         origin=f"huggingface.co/datasets/{name}",
         class_names=tuple(names),
         notes=notes,
+        left_out=[
+            LeftOut(len(table), "rows", f"of the split {part}")
+            for part, table in splits.items()
+            if part not in parts
+        ],
     )
     if len(set(known.values())) > 1:
         set_role(draft, np.repeat(parts, [len(table) for table in tables])[kept])
@@ -184,26 +188,13 @@ def _undecoded(data: Any, column: str) -> list[Any]:
 
 def _pictures(values: list[Any], size: int, skip_bad: bool) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Decode {bytes, path} records; the unreadable are counted and named by row. Size UNREAD decodes none."""
-    from losscope.data.readers.pictures import UNREAD, Picture, opened_picture, to_array
+    from losscope.data.readers.pictures import UNREAD, Picture, read_all, with_looks
 
-    if size == UNREAD:
-        rows = np.empty(len(values), object)
-        for row, value in enumerate(values):
-            path = None if value["bytes"] else Path(value["path"])
-            rows[row] = Picture(f"row {row}", path, value["bytes"])
-        return rows, np.arange(len(values)), []
-    images, kept, bad = [], [], []
+    rows = np.empty(len(values), object)
     for row, value in enumerate(values):
-        try:
-            place = io.BytesIO(value["bytes"]) if value["bytes"] else Path(value["path"])
-            with opened_picture(place) as picture:
-                images.append(to_array(picture, size))
-            kept.append(row)
-        except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, and its own
-            bad.append(f"row {row} ({type(error).__name__})")
-    if not bad:
-        return np.stack(images), np.array(kept), []
-    more = ", …" if len(bad) > 3 else ""
-    said = f"{len(bad):,} of {len(values):,} images cannot be read: {', '.join(bad[:3])}{more}"
-    require(skip_bad and bool(kept), f"{said}; wanted: readable images, or --skip-bad to leave these out")
-    return np.stack(images), np.array(kept), [f"{said}; left out"]
+        path = None if value["bytes"] else Path(value["path"])
+        rows[row] = Picture(f"row {row}", path, value["bytes"])
+    if size == UNREAD:
+        rows, notes = with_looks(rows)
+        return rows, np.arange(len(values)), notes
+    return read_all([row.name for row in rows], lambda row: rows[row].opened(), size, skip_bad)

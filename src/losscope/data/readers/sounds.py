@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,14 @@ import numpy as np
 from losscope.core.bounds import bounded, regular
 from losscope.core.errors import LosscopeError, require
 
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+SCIPY = (".wav", ".wave")
+SOUNDS = (
+    *SCIPY,
+    *(".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
+    *(".w64", ".rf64", ".nist", ".sph", ".voc", ".sf", ".ircam", ".paf", ".fap", ".pvf", ".avr", ".htk"),
+    *(".svx", ".8svx", ".16svx", ".xi", ".sds", ".mpc2k", ".wve", ".sd2"),
+)
+"""What soundfile reads, by its usual suffixes; raw samples, whose rate and type no file tells, are none."""
 MELS, FRAMES, CHUNK = 40, 64, 512
 RATES = (1_000, 400_000)
 """Samples per second that a recording may have, or be resampled to."""
@@ -66,35 +75,82 @@ def mel_bank(rate: int, window: int) -> np.ndarray:
     return bank.astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Recording:
+    """Samples in ±1 (N,), ``channels`` averaged to one; ``cut``: the file ends before what it declares."""
+
+    wave: np.ndarray
+    rate: int
+    channels: int = 1
+    cut: bool = False
+
+
 def read_sound(path: Path) -> tuple[np.ndarray, int]:
-    """Samples in ±1 (channels averaged) and the sample rate of a file; wav by scipy, others by soundfile."""
+    """Samples in ±1 (channels averaged) and the sample rate of a file; wav by scipy, others by soundfile.
+
+    Raises:
+        LosscopeError: no samples, values that are not finite, channels that cancel each other when they are
+            averaged, a rate that cannot be meant.
+        Exception: what scipy and soundfile raise for a broken file.
+    """
+    recording = recorded(path)
+    return recording.wave, recording.rate
+
+
+def recorded(path: Path) -> Recording:
+    """As ``read_sound``, with what is to be said of the file."""
     size = regular(path).stat().st_size
-    if path.suffix.lower() == ".wav":
-        import warnings
-
-        from scipy.io import wavfile
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # unknown chunks, such as tags
-            # From memory, so that a declared length beyond the file is never made room for.
-            rate, samples = wavfile.read(io.BytesIO(path.read_bytes()))
-        wave = samples.astype(np.float32)
-        if samples.dtype.kind in "iu":
-            top = float(2 ** (8 * samples.dtype.itemsize - 1))
-            wave = wave / top - (1.0 if samples.dtype.kind == "u" else 0.0)
-    else:
-        import soundfile
-
-        about = soundfile.info(path)
-        bounded(path, 4 * about.frames * about.channels, "the recording", size=size)
-        wave, rate = soundfile.read(path, dtype="float32")
-    require(wave.size > 0, f"{str(path)!r} is empty")
+    found = _by_scipy(path) if path.suffix.lower() in SCIPY else None
+    wave, rate, cut = found or (*_by_soundfile(path, size), False)
+    require(wave.size > 0, "it holds no samples")
+    require(bool(np.isfinite(wave).all()), "it holds samples that are NaN or infinite")
     low, high = RATES
     require(
         low <= rate <= high,
-        f"{str(path)!r} is said to have {rate:,} samples per second; wanted: {low:,} to {high:,}",
+        f"it is said to have {rate:,} samples per second; wanted: {low:,} to {high:,}",
     )
-    return (wave if wave.ndim == 1 else wave.mean(1)).astype(np.float32), int(rate)
+    if wave.ndim == 1:
+        return Recording(wave.astype(np.float32), rate, 1, cut)
+    mean = wave.mean(1).astype(np.float32)
+    loud, left = float(np.abs(wave).max()), float(np.abs(mean).max())
+    require(
+        loud == 0 or left > CANCELLED * loud,
+        f"its {wave.shape[1]} channels cancel each other when they are averaged",
+    )
+    return Recording(mean, rate, wave.shape[1], cut)
+
+
+CANCELLED = 1e-3
+"""Of the loudest sample, what the mean over channels must keep."""
+
+
+def _by_scipy(path: Path) -> tuple[np.ndarray, int, bool] | None:
+    """Samples in ±1 (N,) or (N, channels), the rate, whether the file was cut; None where scipy cannot."""
+    import warnings
+
+    from scipy.io import wavfile
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", wavfile.WavFileWarning)  # unknown chunks, such as tags
+        try:
+            # From memory, so that a declared length beyond the file is never made room for.
+            rate, samples = wavfile.read(io.BytesIO(path.read_bytes()))
+        except ValueError:  # µ-law, ADPCM, NIST's header under the suffix of wav: soundfile knows them
+            return None
+    wave = samples.astype(np.float32)
+    if samples.dtype.kind in "iu":
+        top = float(2 ** (8 * samples.dtype.itemsize - 1))
+        wave = wave / top - (1.0 if samples.dtype.kind == "u" else 0.0)
+    return wave, int(rate), any("prematurely" in str(warning.message) for warning in caught)
+
+
+def _by_soundfile(path: Path, size: int) -> tuple[np.ndarray, int]:
+    import soundfile
+
+    about = soundfile.info(path)
+    bounded(path, 4 * about.frames * about.channels, "the recording", size=size)
+    wave, rate = soundfile.read(path, dtype="float32")
+    return wave, int(rate)
 
 
 def resampled(wave: np.ndarray, rate: int, wanted: int) -> np.ndarray:
@@ -121,10 +177,10 @@ def read_log_mel(
         f"rate is {rate}; it is the number of samples per second to work at, from 2,000 to {RATES[1]:,}",
     )
     waves, kept, bad = [], [], []
-    others: dict[int, int] = {}
+    heard: list[Recording] = []
     for place, path in enumerate(files):
         try:
-            wave, own = read_sound(path)
+            found = recorded(path)
         except ImportError as error:
             raise LosscopeError(
                 f"reading {path.name} needs the package {error.name}: pip install 'losscope[audio]'"
@@ -133,18 +189,46 @@ def read_log_mel(
             said = str(error) if isinstance(error, LosscopeError) else type(error).__name__
             bad.append(f"{path.name} ({said})")
             continue
-        if own != rate:
-            others[own] = others.get(own, 0) + 1
-            wave = resampled(wave, own, rate)
-        waves.append(wave)
+        waves.append(found.wave if found.rate == rate else resampled(found.wave, found.rate, rate))
+        # The samples themselves are kept once, at the wanted rate.
+        heard.append(replace(found, wave=found.wave[:0]))
         kept.append(place)
-    notes = []
-    if others:
-        counts = ", ".join(f"{count:,} at {own:,} Hz" for own, count in sorted(others.items()))
-        notes.append(f"recordings of another sample rate are resampled to {rate:,} Hz: {counts}")
+    notes = _heard(heard, [len(wave) for wave in waves], rate)
     if bad:
         said = f"{len(bad):,} of {len(files):,} recordings cannot be read: " + ", ".join(bad[:3])
         said += ", …" if len(bad) > 3 else ""
         require(skip_bad and bool(kept), f"{said}; wanted: readable sounds, or --skip-bad to leave these out")
         notes.append(f"{said}; left out")
     return log_mel(waves, rate), np.array(kept), notes
+
+
+def _heard(heard: Sequence[Recording], lengths: Sequence[int], rate: int) -> list[str]:
+    """Sentences for the user on recordings that are not as they are worked on."""
+    notes = []
+    others = Counter(found.rate for found in heard if found.rate != rate)
+    if others:
+        counts = ", ".join(f"{count:,} at {own:,} Hz" for own, count in sorted(others.items()))
+        notes.append(f"recordings of another sample rate are resampled to {rate:,} Hz: {counts}")
+    channels = Counter(found.channels for found in heard if found.channels > 1)
+    if channels:
+        counts = ", ".join(f"{count:,} of {number}" for number, count in sorted(channels.items()))
+        notes.append(f"channels are averaged to one: {counts}")
+    seconds = (FRAMES + 1) * round(0.016 * rate) / rate
+    # A recording of one second is read whole: only an audible loss is told.
+    long = sum(length > 1.1 * seconds * rate for length in lengths)
+    short = sum(length < 0.5 * seconds * rate for length in lengths)
+    if long:
+        mean = float(np.mean([length / rate for length in lengths]))
+        notes.append(
+            f"{long:,} of {len(lengths):,} recordings are longer than {seconds:.2f} s, which is read of each "
+            f"(they last {mean:.1f} s on average)"
+        )
+    if short:
+        notes.append(
+            f"{short:,} of {len(lengths):,} recordings are shorter than {seconds / 2:.2f} s, and are filled "
+            "up with silence"
+        )
+    cut = sum(found.cut for found in heard)
+    if cut:
+        notes.append(f"{cut:,} of {len(heard):,} recordings end before the length that their files declare")
+    return notes

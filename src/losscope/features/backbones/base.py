@@ -26,13 +26,15 @@ class Backbone(ABC):
     Finding one reads names and small files only: no weights, no torch. ``files`` and ``settings`` (JSON)
     are together all that its features depend on beside the data, so that a key can be made of them.
     ``takes`` says what a row is; ``width`` is the length of a feature vector where that is known before
-    the weights are read. The order of calls is ``start``, ``prepare`` (from several threads), ``needs``,
-    ``open``, then the backbone itself on batches.
+    the weights are read, ``shortest`` the smallest last axis of a prepared row where the network has one.
+    The order of calls is ``start``, ``prepare`` (from several threads), ``needs``, ``open``, then the
+    backbone itself on batches.
     """
 
     def __init__(self, name: str, takes: Takes, files: tuple[Path, ...], settings: Mapping[str, Any]):
         self.name, self.takes, self.files, self.settings = name, takes, files, dict(settings)
         self.width: int | None = None
+        self.shortest: int | None = None
         self.notes: list[str] = []
 
     @property

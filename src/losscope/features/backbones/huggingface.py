@@ -70,6 +70,7 @@ class HuggingFace(Backbone):
             },
         )
         self.width = _width(config)
+        self.shortest = _shortest(config) if takes == "sounds" else None
         require(
             not (self.plain and takes == "sounds"),
             f"{str(folder)!r} has no preprocessor_config.json, so what its sounds should be is unknown; "
@@ -287,6 +288,21 @@ def _width(config: Mapping[str, Any]) -> int | None:
             return int(config[key])
     sizes = config.get("hidden_sizes")
     return int(sizes[-1]) if isinstance(sizes, list) and sizes else None
+
+
+def _shortest(config: Mapping[str, Any]) -> int | None:
+    """Samples below which a stack of convolutions over a waveform has no output; None for other models.
+
+    >>> _shortest({"conv_kernel": [10, 3, 3, 3, 3, 2, 2], "conv_stride": [5, 2, 2, 2, 2, 2, 2]})
+    400
+    """
+    kernels, strides = config.get("conv_kernel"), config.get("conv_stride")
+    if not (isinstance(kernels, list) and isinstance(strides, list) and len(kernels) == len(strides)):
+        return None
+    length = 1
+    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
+        length = (length - 1) * stride + kernel
+    return length
 
 
 def _side(config: Mapping[str, Any]) -> int:
