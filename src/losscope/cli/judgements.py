@@ -247,19 +247,29 @@ def bench(
 
 @app.command(name="list")
 def list_items(
-    what: Literal["losses", "data", "models", "measures", "protocols", "claims", "papers", "sections"]
+    what: Literal[
+        "losses",
+        "data",
+        "models",
+        "closed_forms",
+        "measures",
+        "protocols",
+        "claims",
+        "papers",
+        "sections",
+    ]
     | None = None,
     *,
     data_root: DataRoot = None,
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """List what there is: losses, data sets, models, measures, protocols, claims, papers, page sections.
+    """List what there is: losses, data sets, models, closed forms, measures, protocols, claims, and more.
 
     Parameters
     ----------
     what
-        losses, data, models, measures, protocols, claims, papers or sections; all of them otherwise.
+        losses, data, models, closed_forms, measures, protocols, claims, papers or sections; all of them otherwise.
     data_root
         Folder with data sets, to say which are on this machine.
     plugin

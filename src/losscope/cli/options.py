@@ -108,6 +108,8 @@ class Training:
         Augmentations of training images, such as flip,crop4.
     tune
         Tune every loss with the same effort on validation data first; matched does, except for images.
+    closed_forms
+        Set PCA, within-class whitening and the like, which train nothing, beside the losses.
     device
         auto, cpu or cuda.
     engine
@@ -125,6 +127,7 @@ class Training:
     model: Annotated[str | None, Parameter(group=TRAIN)] = None
     augment: Annotated[str | None, Parameter(group=TRAIN)] = None
     tune: Annotated[bool | None, Parameter(negative="--no-tune", group=TRAIN)] = None
+    closed_forms: Annotated[bool, Parameter(negative="--no-closed-forms", group=TRAIN)] = True
     device: Annotated[str, Parameter(group=TRAIN)] = "auto"
     engine: Annotated[Literal["auto", "here", "processes", "dask"], Parameter(group=TRAIN)] = "auto"
     plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None

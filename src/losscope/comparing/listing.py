@@ -11,6 +11,7 @@ from losscope.core import registry
 from losscope.core.errors import unknown
 from losscope.core.facts import (
     FACTS,
+    ClosedFormFacts,
     DataFacts,
     LossFacts,
     ModelFacts,
@@ -48,6 +49,13 @@ class ListedModel(ModelFacts):
     name: str
     summary: str
     parameters: dict[str, Value | None]
+
+
+class ListedClosedForm(ClosedFormFacts):
+    """A side in closed form."""
+
+    name: str
+    summary: str
 
 
 class ListedProtocol(ProtocolFacts):
@@ -99,6 +107,7 @@ Item = (
     ListedLoss
     | ListedData
     | ListedModel
+    | ListedClosedForm
     | ListedMeasure
     | ListedProtocol
     | ListedClaim
@@ -113,6 +122,7 @@ class Listing(Frozen):
     losses: tuple[ListedLoss, ...] | None = None
     data: tuple[ListedData, ...] | None = None
     models: tuple[ListedModel, ...] | None = None
+    closed_forms: tuple[ListedClosedForm, ...] | None = None
     measures: tuple[ListedMeasure, ...] | None = None
     protocols: tuple[ListedProtocol, ...] | None = None
     claims: tuple[ListedClaim, ...] | None = None
@@ -137,6 +147,7 @@ class Listing(Frozen):
 COLUMNS = {
     "losses": ("name", "summary", "parameters"),
     "models": ("name", "summary", "inputs"),
+    "closed_forms": ("name", "title", "source"),
     "measures": ("name", "definition", "better", "scale", "indifference"),
     "protocols": ("name", "summary", "tunes"),
     "claims": ("name", "statement", "paper", "source"),
@@ -149,7 +160,7 @@ def items(what: str | None = None, root: str | Path | None = None) -> Listing:
     """All items of a kind, or of every kind, with what each says of itself.
 
     Args:
-        what: losses, data, models, measures, protocols, claims, papers or sections; all if not given.
+        what: losses, data, models, closed_forms, measures, protocols, claims, papers or sections; all if not given.
         root: the folder with data sets, to say which are on this machine.
 
     Raises:
@@ -162,6 +173,7 @@ def items(what: str | None = None, root: str | Path | None = None) -> Listing:
         "loss": lambda: _registered("loss", ListedLoss),
         "data": lambda: _data(root),
         "model": lambda: _registered("model", ListedModel),
+        "closed_form": lambda: _described("closed_form", ListedClosedForm),
         "measure": _measures,
         "protocol": lambda: _described("protocol", ListedProtocol),
         "claim": _claims,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from losscope.comparing import tuning
+from losscope.comparing.closed import beside
 from losscope.comparing.fitting import fitted
 from losscope.comparing.stored import Choice
 from losscope.core import registry
@@ -36,7 +37,7 @@ class Plan:
 
     ``foreign``: the source or version of each foreign loss by its name, part of its runs' ids. ``points``: at
     most so many of each loss's space are tried, for a budget. ``notes``: sentences on what was changed so
-    that the study can run.
+    that the study can run, and on what does not stand beside its losses.
     """
 
     study: ResolvedStudy
@@ -129,7 +130,8 @@ class Plan:
         """The study's folder: data, protocol, and a hash of all that defines it but the seeds."""
         given = self.study.given
         values = given.model_dump(
-            mode="json", exclude={"seeds", "first_seed", "out", "engine", "keep", "device"}
+            mode="json",
+            exclude={"seeds", "first_seed", "out", "engine", "keep", "device", "closed_forms"},
         )
         text = json.dumps([values, self.source.digest], sort_keys=True)
         slug = re.sub(r"[^a-z0-9]+", "-", Path(given.data).stem.lower()).strip("-")
@@ -164,13 +166,15 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
 def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     """The plan of a study on its data, the losses at the numbers given."""
     study, notes = fitted(given.resolve(source.facts.kind, device), source)
+    closed = beside(study, source.facts)
+    study = study.model_copy(update={"closed_forms": closed.names})
     names = [spec.name for spec in study.losses if spec.foreign]
     _try_foreign(names, source.facts.classes, study.protocol.embedding_size)
     choices = tuning.as_given(study)
     if not study.tunes:
         _refuse_twins(choices, given.protocol)
     foreign = {name: sources.source(name) for name in names}
-    return Plan(study, source, store, choices, foreign, notes=notes)
+    return Plan(study, source, store, choices, foreign, notes=(*notes, *closed.notes))
 
 
 def _refuse_twins(choices: Sequence[Choice], protocol: str) -> None:

@@ -17,7 +17,17 @@ from losscope.comparing import published, watching
 from losscope.comparing.stored import Choice, StoredStudy
 from losscope.core import registry
 from losscope.core.errors import LosscopeError, require, unknown
-from losscope.core.results import EmbeddingMap, Evidence, Failure, LossResult, Provenance, Result, SideResult
+from losscope.core.loss_spec import CLOSED_FORM
+from losscope.core.results import (
+    BaselineResult,
+    EmbeddingMap,
+    Evidence,
+    Failure,
+    LossResult,
+    Provenance,
+    Result,
+    SideResult,
+)
 from losscope.core.spec import BASELINES, LossSpec
 from losscope.run.store import Store, Stored
 
@@ -160,7 +170,7 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         seeds=tuple(sorted({run.run.seed for run in stored})),
         goal=kept.study.goal,
         losses=losses,
-        baselines=tuple(_with_runs(side, runs_of) for side in analysis.baselines),
+        baselines=tuple(_fitted(_with_runs(side, runs_of), runs_of) for side in analysis.baselines),
         settings=settings,
         paired=analysis.paired,
         recommendation=analysis.recommendation,
@@ -177,7 +187,8 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
 
 def _labels(choices: Iterable[Choice]) -> dict[str, list[str]]:
     """What the runs of an identity are called: losses tuned to the same numbers share their runs."""
-    labels: dict[str, list[str]] = {LossSpec(name=name).canonical(): [name] for name in BASELINES}
+    untrained = (*BASELINES, *registry.entries("closed_form"))
+    labels: dict[str, list[str]] = {LossSpec(name=name).canonical(): [name] for name in untrained}
     for choice in choices:
         labels.setdefault(choice.spec.canonical(), []).append(choice.label)
     return labels
@@ -203,6 +214,19 @@ def _with_runs(side: Kind, runs_of: Mapping[str, Sequence[Stored]]) -> Kind:
         if run.failed is not None
     )
     return side.model_copy(update={"runs": tuple(run.id for run in own), "failures": failures})
+
+
+def _fitted(side: BaselineResult, runs_of: Mapping[str, Sequence[Stored]]) -> BaselineResult:
+    """A closed form with what was fitted in each of its runs."""
+    found = [run.provenance.get("closed_form", {}) for run in runs_of.get(side.name, ())]
+    if side.family != CLOSED_FORM:
+        return side
+    return side.model_copy(
+        update={
+            "shrinkage": tuple(own.get("shrinkage") for own in found),
+            "dimensions": tuple(own.get("dimensions") for own in found),
+        }
+    )
 
 
 def _chosen(loss: LossResult, choice: Choice) -> LossResult:
@@ -231,6 +255,7 @@ def measured_of(stored: Stored, label: str) -> stats.Measured:
     run = stored.run
     values, splits = values_of(stored)
     facts = run.loss.facts
+    closed = registry.entry("closed_form", run.loss.name).facts if run.loss.closed_form else None
     return stats.Measured(
         loss=label,
         seed=run.seed,
@@ -238,7 +263,9 @@ def measured_of(stored: Stored, label: str) -> stats.Measured:
         splits=splits,
         failed=stored.failed,
         detail=stored.arrays() if stored.failed is None else {},
-        family="baseline" if run.loss.baseline else "loss",
+        family=run.loss.family,
+        described=closed is not None and bool(closed.of),
+        validation=stored.measures.get("validation", {}),
         form=None if facts is None else facts.form,
         hinge=None if facts is None else facts.hinge,
         floor=None if facts is None else facts.floor,

@@ -285,12 +285,32 @@ class ModelFacts(Facts):
     hidden: Annotated[tuple[int, ...] | None, Field(strict=False)] = None
 
 
+class ClosedFormFacts(Facts):
+    """What a side in closed form says of itself.
+
+    Attributes:
+        title: what it is, in a few words.
+        source: where it was defined.
+        unseen: whether it has a meaning for test classes that no training row has.
+        of: the form that it is at the input's own size; it is described beside that one and never tested.
+            Empty for a form at the study's embedding size.
+    """
+
+    noun: ClassVar[str] = "closed form"
+    listed: ClassVar[str] = "closed_forms"
+    title: str
+    source: str
+    unseen: bool = True
+    of: str = ""
+
+
 class ProtocolFacts(Facts):
     """What a protocol says of itself; its numbers are what its function returns.
 
     Attributes:
         title: how a sentence calls it, after "under".
         tunes: the kinds of data on which it tunes each loss before the final runs.
+        closed_forms: the kinds of data on which closed forms stand beside the losses.
         like: the protocol whose defaults a loss takes that declares none for this one.
         defaults: by loss, hyperparameters under this protocol.
     """
@@ -299,6 +319,7 @@ class ProtocolFacts(Facts):
     listed: ClassVar[str] = "protocols"
     title: str
     tunes: Names = ()
+    closed_forms: Names = ()
     like: str = "matched"
     defaults: dict[str, dict[str, Value]] = {}
 
@@ -352,6 +373,7 @@ FACTS: dict[str, type[Facts]] = {
     "loss": LossFacts,
     "data": DataFacts,
     "model": ModelFacts,
+    "closed_form": ClosedFormFacts,
     "measure": MeasureFacts,
     "protocol": ProtocolFacts,
     "claim": ClaimFacts,

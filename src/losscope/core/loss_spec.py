@@ -22,6 +22,9 @@ from losscope.core.mistakes import mistakes
 RAW, UNTRAINED = "raw", "untrained"
 BASELINES = (RAW, UNTRAINED)
 """Sides that no loss trains: the L2-normalised inputs, and the initial network."""
+CLOSED_FORM: Literal["closed form"] = "closed form"
+Family = Literal["loss", "baseline", "closed form"]
+"""What a side is."""
 
 LEARNING_RATE = 10.0
 """The largest learning rate that a loss may be given."""
@@ -86,6 +89,10 @@ class LossSpec(Strict):
         if name in BASELINES:
             require(not words, f"the baseline {name!r} has no hyperparameters; {shown(text)} gives some")
             return cls(name=name)
+        require(
+            name not in registry.entries("closed_form"),
+            f"{name!r} is a closed form and no loss: closed forms stand beside the losses by themselves",
+        )
         registry.entry("loss", name)
         own: dict[str, Any] = {
             key: words.pop(key)
@@ -133,8 +140,18 @@ class LossSpec(Strict):
 
     @property
     def baseline(self) -> bool:
-        """Whether this is ``raw`` or ``untrained``: nothing is trained."""
-        return self.name in BASELINES
+        """Whether nothing is trained: ``raw``, ``untrained``, or a closed form."""
+        return self.name in BASELINES or self.closed_form
+
+    @property
+    def closed_form(self) -> bool:
+        """Whether this is a registered closed form."""
+        return not self.foreign and self.name in registry.entries("closed_form")
+
+    @property
+    def family(self) -> Family:
+        """What the side is."""
+        return CLOSED_FORM if self.closed_form else "baseline" if self.baseline else "loss"
 
     @property
     def facts(self) -> LossFacts | None:

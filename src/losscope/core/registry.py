@@ -1,4 +1,4 @@
-"""One table for each kind of item: losses, data sets, models, measures, protocols, claims, papers, sections.
+"""One table for each kind of item: losses, data sets, models, closed forms, measures, protocols, claims, and more.
 
 An item is one function under its decorator. The package's own items are found without importing anything: the
 decorators of its files are read as text, so that ``losscope list``, ``--help`` and the check of a name never
@@ -29,6 +29,7 @@ from losscope.core.errors import LosscopeError, unknown
 from losscope.core.facts import (
     FACTS,
     ClaimFacts,
+    ClosedFormFacts,
     DataFacts,
     Facts,
     LossFacts,
@@ -44,6 +45,7 @@ ROOMS = {
     "loss": "losses",
     "data": "data/sets",
     "model": "models",
+    "closed_form": "models",
     "measure": "measures",
     "protocol": "core/protocols",
     "claim": "papers",
@@ -103,6 +105,7 @@ CALLED = {
     "measure": ("embeddings", "labels"),
     "data": ("root",),
     "model": ("inputs", "hidden", "embedding_size"),
+    "closed_form": ("sample", "size"),
     "protocol": ("kind", "data"),
     "claim": ("evidence",),
     "paper": (),
@@ -256,6 +259,8 @@ def entries(kind: Literal["data"]) -> dict[str, Entry[DataFacts]]: ...
 @overload
 def entries(kind: Literal["model"]) -> dict[str, Entry[ModelFacts]]: ...
 @overload
+def entries(kind: Literal["closed_form"]) -> dict[str, Entry[ClosedFormFacts]]: ...
+@overload
 def entries(kind: Literal["measure"]) -> dict[str, Entry[MeasureFacts]]: ...
 @overload
 def entries(kind: Literal["protocol"]) -> dict[str, Entry[ProtocolFacts]]: ...
@@ -285,6 +290,8 @@ def entry(kind: Literal["loss"], name: str) -> Entry[LossFacts]: ...
 def entry(kind: Literal["data"], name: str) -> Entry[DataFacts]: ...
 @overload
 def entry(kind: Literal["model"], name: str) -> Entry[ModelFacts]: ...
+@overload
+def entry(kind: Literal["closed_form"], name: str) -> Entry[ClosedFormFacts]: ...
 @overload
 def entry(kind: Literal["measure"], name: str) -> Entry[MeasureFacts]: ...
 @overload
@@ -337,12 +344,12 @@ def python_text(path: Path) -> str:
 
 
 def sources_of_run(loss: str, model: str) -> str:
-    """The source text of the plugins that make a run's numbers: of its loss, its network and its measures.
+    """The source text of the plugins that make a run's numbers: of its side, its network and its measures.
 
     Empty where they are all the package's own. A file that registers several of them counts once.
     """
     measures = [name for of, name in _plugins if of == "measure" and _plugins[of, name].facts.default]
-    items = [("loss", loss), ("model", model), *(("measure", name) for name in sorted(measures))]
+    items = [("loss", loss), ("closed_form", loss), ("model", model), *(("measure", name) for name in sorted(measures))]
     return "".join(dict.fromkeys(source_of(kind, name) or "" for kind, name in items))
 
 

@@ -33,6 +33,7 @@ from losscope.core.errors import SHOWN, LosscopeError, require, shown, unknown
 from losscope.core.facts import Reduction, Value
 from losscope.core.loss_spec import (
     BASELINES,
+    CLOSED_FORM,
     RAW,
     LossSpec,
     Strict,
@@ -184,7 +185,9 @@ class Run(Strict):
             key: "number" if isinstance(value, float) else value
             for key, value in self.loss.hyperparameters.items()
         }
-        loss = [self.loss.name, sorted(hyper.items()), self.loss.reduction, self.tuples]
+        # Closed forms of one seed share their covariances.
+        name = CLOSED_FORM if self.loss.closed_form else self.loss.name
+        loss = [name, sorted(hyper.items()), self.loss.reduction, self.tuples]
         fixed = self.protocol.model_dump(mode="json", exclude={"learning_rate"})
         return json.dumps([self.data.model_dump(mode="json"), loss, fixed, self.purpose], sort_keys=True)
 
@@ -212,6 +215,7 @@ class Study(Strict):
     augment: list[str] | None = None
     goal: str = "retrieval"
     reference: str | None = None
+    closed_forms: bool = True
     tune: bool | None = None
     budget: float | None = Field(default=None, gt=0)
     options: dict[str, Value | None | list[str]] = Field(default_factory=dict)
@@ -374,6 +378,7 @@ class ResolvedStudy(Strict):
 
     ``losses``: as given, parsed; a protocol's defaults are filled in where runs are made. ``data``: with all
     that changes their content. ``tunes``: whether each loss is tuned before its final runs.
+    ``closed_forms``: those that stand beside the losses.
     """
 
     given: Study
@@ -384,12 +389,13 @@ class ResolvedStudy(Strict):
     seeds: tuple[int, ...]
     tunes: bool
     device: str
+    closed_forms: tuple[str, ...] = ()
 
     @property
     def baselines(self) -> tuple[LossSpec, ...]:
-        """What stands beside the losses without training; two modalities have no common raw space."""
+        """What stands beside the losses without training, closed forms last; two modalities have no raw space."""
         names = [name for name in BASELINES if not (self.kind == "pair" and name == RAW)]
-        return tuple(LossSpec(name=name) for name in names)
+        return tuple(LossSpec(name=name) for name in (*names, *self.closed_forms))
 
     def resolved(self, loss: LossSpec) -> LossSpec:
         """A loss with the protocol's defaults filled in."""

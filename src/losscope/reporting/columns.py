@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from losscope.core import wording
+from losscope.core.loss_spec import Family
 from losscope.core.quantities import GOALS, QUANTITIES, unsplit
-from losscope.core.results import Comparison, LossResult, Result, SideResult
+from losscope.core.results import BaselineResult, Comparison, LossResult, Result, SideResult
 
 _AFTER_GOAL = {
     "retrieval": ("map_at_r", "map_visual_to_audio"),
@@ -21,6 +22,11 @@ _AFTER_GOAL = {
 def is_loss(side: SideResult) -> bool:
     """Whether a side was trained by a loss; else it is a baseline."""
     return isinstance(side, LossResult)
+
+
+def kind_of(side: SideResult) -> Family:
+    """What a side is: a loss, a baseline or a closed form."""
+    return side.family if isinstance(side, BaselineResult) else "loss"
 
 
 def goal_measure(result: Result) -> str | None:

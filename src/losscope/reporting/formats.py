@@ -10,7 +10,7 @@ from typing import NamedTuple
 from losscope.core import wording
 from losscope.core.results import Result
 from losscope.core.wording import parts
-from losscope.reporting.columns import columns, digits_of, is_loss, present, tested
+from losscope.reporting.columns import columns, digits_of, kind_of, present, tested
 
 PUBLISHED = ("loss", "measure", "published", "ours (one further run)", "held out", "")
 VERDICTS = ("compared", "measure", "size", "interval", "p (Holm)", "verdict")
@@ -139,7 +139,7 @@ def latex(result: Result) -> str:
         shown = [
             rf"{tex(mean)} {{\scriptsize [{tex(spread)}]}}" if spread else tex(mean) for mean, spread in cells
         ]
-        rows.append(("loss" if is_loss(side) else "baseline", [tex(side.name + failed), *shown]))
+        rows.append((kind_of(side), [tex(side.name + failed), *shown]))
     heads = ["", *(tex(wording.label(name)) for name in names)]
     data = result.data.name
     caption = f"Losses on {data}: means over {seeds}, in brackets the 95 % interval over seeds."

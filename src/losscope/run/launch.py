@@ -101,7 +101,8 @@ def group(runs: Sequence[Run], ids: Sequence[str], where: Where) -> list[Group]:
         first = members[0][0]
         alone = not registry.entry("model", first.protocol.model).facts.stacks
         if first.loss.baseline:
-            most = MOST_BASELINES
+            # Closed forms of a seed stay together: they share its covariances.
+            most = MOST_BASELINES * len({run.loss.name for run, _ in members})
         elif alone and where.device == "cpu":
             most = 1
         else:

@@ -10,6 +10,7 @@ import numpy as np
 
 from losscope.core import wording
 from losscope.core.errors import LosscopeError, unknown
+from losscope.core.loss_spec import CLOSED_FORM, RAW, Family
 from losscope.core.quantities import GOALS
 from losscope.core.results import (
     BaselineResult,
@@ -21,7 +22,10 @@ from losscope.core.results import (
     PairVerdict,
     Recommendation,
     Settings,
+    Unit,
 )
+from losscope.stats.closed import over_items
+from losscope.stats.closed import tested as best_form
 from losscope.stats.comparison import CENSORED, Difference, compare, declared, null, summary
 from losscope.stats.design import alpha_of, minimal_seeds
 from losscope.stats.intervals import data_like_these, data_like_these_unpaired, jackknife_variance
@@ -37,7 +41,8 @@ class Measured:
     ``loss``: display name, one per identity; ``values``: measure -> value, None or NaN where there is none;
     ``splits``: measure -> split it was measured on; ``failed``: the reason, None for a run that ended;
     ``detail``: per-query arrays (Q,) as ``per_query/<measure>`` beside ``per_query/label``; ``form``,
-    ``hinge``, ``floor``: the loss's facts, None where unknown.
+    ``hinge``, ``floor``: the loss's facts, None where unknown. ``validation``: of a closed form, measure ->
+    value on the validation part; ``described``: it is shown and never tested.
     """
 
     loss: str
@@ -46,15 +51,17 @@ class Measured:
     splits: Mapping[str, str] = field(default_factory=dict)
     failed: str | None = None
     detail: Mapping[str, np.ndarray] = field(default_factory=dict)
-    family: Literal["loss", "baseline"] = "loss"
+    family: Family = "loss"
     form: str | None = None
     hinge: bool | None = None
     floor: bool | None = None
+    validation: Mapping[str, float | None] = field(default_factory=dict)
+    described: bool = False
 
 
 @dataclass(frozen=True)
 class _Side:
-    """All runs of one loss or baseline, in the order of their seeds."""
+    """All runs of one loss, baseline or closed form, in the order of their seeds."""
 
     name: str
     runs: tuple[Measured, ...]
@@ -83,7 +90,8 @@ class Analysis:
     """What the runs say: each side's measures, the comparisons of pairs, and what follows for the goal.
 
     ``losses``: ``spec``, ``tuned``, ``trials`` and ``runs`` are for the caller to fill. ``paired``: first
-    the family of the primary measure, each loss against the reference and against each baseline, Holm within;
+    the family of the primary measure, Holm within: each loss against the reference, against each baseline and
+    against the closed form that leads on validation, and that one against the raw inputs;
     then every other measure of each loss against the reference, described without p or verdict.
     """
 
@@ -114,6 +122,7 @@ class _Row:
     bar: NotComparable | None
     data: tuple[float, float] | None
     verdict: PairVerdict | None = None
+    unit: Unit = "seed"
     p_corrected: float | None = None
     tests: int | None = None
     seeds_needed: int | None = None
@@ -159,6 +168,7 @@ def analyse(
     sides = _sides(runs)
     losses = [side for side in sides if side.runs[0].family == "loss"]
     baselines = [side for side in sides if side.runs[0].family == "baseline"]
+    closed = [side for side in sides if side.runs[0].family == CLOSED_FORM]
     if not losses:
         raise LosscopeError("no runs of a loss; give the runs of at least one")
     if not unpaired:
@@ -170,8 +180,13 @@ def analyse(
 
     rest = [side for side in losses if side is not anchor]
     held = [base for base in baselines if base.has(primary) or any(base.failed)]
-    pairs = [(side, anchor) for side in rest] + [(side, base) for side in losses for base in held]
-    tested = [_comparison(frame, row, family) for row in _tested(frame, pairs, primary)]
+    best = _best_closed(closed, primary)
+    against = held if best is None else [*held, best]
+    pairs = [(side, anchor) for side in rest] + [(side, base) for side in losses for base in against]
+    rows = [_row(frame, a, b, primary) for a, b in pairs]
+    if best is not None:
+        rows += [row for base in held if base.name == RAW and (row := _untrained(frame, best, base, primary))]
+    tested = [_comparison(frame, row, family) for row in _tested(frame, rows)]
     described = [
         _comparison(frame, _row(frame, side, anchor, name), None)
         for name in measures
@@ -181,16 +196,28 @@ def analyse(
     ]
     found = [LossResult(**_side(side, measures)) for side in losses]
     bases = [BaselineResult(**_side(side, measures)) for side in baselines]
+    forms = [
+        BaselineResult(**_side(side, measures), family=CLOSED_FORM, described=side.runs[0].described)
+        for side in closed
+    ]
     advice = recommend(
         goal=family,
         measure=primary,
         losses=found,
         reference=anchor.name,
         baselines=[base for base, side in zip(bases, baselines, strict=True) if side in held],
+        closed=next((form for form in forms if best is not None and form.name == best.name), None),
         rows=tested,
         settings=settings,
     )
-    return Analysis(tuple(found), tuple(bases), (*tested, *described), advice)
+    return Analysis(tuple(found), (*bases, *forms), (*tested, *described), advice)
+
+
+def _best_closed(closed: Sequence[_Side], primary: str) -> _Side | None:
+    """The closed form that is tested: the best on validation of those at the study's embedding size."""
+    able = {side.name: side for side in closed if not side.runs[0].described and side.has(primary)}
+    name = best_form({name: [run.validation for run in side.runs] for name, side in able.items()}, primary)
+    return None if name is None else able[name]
 
 
 def _sides(runs: Iterable[Measured]) -> list[_Side]:
@@ -205,7 +232,7 @@ def _sides(runs: Iterable[Measured]) -> list[_Side]:
     sides = [_Side(name, tuple(seeds[seed] for seed in sorted(seeds))) for name, seeds in table.items()]
     for side in sides:
         if len({run.family for run in side.runs}) > 1:
-            raise LosscopeError(f"{side.name!r} is a loss in one run and a baseline in another; rename one")
+            raise LosscopeError(f"{side.name!r} is a {side.runs[0].family} in one run and not in another; rename one")
     return sides
 
 
@@ -301,9 +328,8 @@ def _describable(a: _Side, b: _Side, measure: str) -> bool:
     return a.has(measure) and b.has(measure)
 
 
-def _tested(frame: _Frame, pairs: Sequence[tuple[_Side, _Side]], measure: str) -> list[_Row]:
+def _tested(frame: _Frame, rows: Sequence[_Row]) -> list[_Row]:
     """The family of the primary measure: what can be compared at all is in it, also if its runs failed."""
-    rows = [_row(frame, a, b, measure) for a, b in pairs]
     inside = [row for row in rows if row.bar is None]
     tests = len(inside)
     corrected = iter(holm([row.found.p for row in inside]))
@@ -312,10 +338,24 @@ def _tested(frame: _Frame, pairs: Sequence[tuple[_Side, _Side]], measure: str) -
         p = next(corrected) if row.bar is None else None
         verdict = pair_verdict(row.found, p_corrected=p, tests=max(1, tests), reason=row.bar)
         judged = replace(row, verdict=verdict, p_corrected=p, tests=tests if row.bar is None else None)
-        if verdict in ("too_few_seeds", "unresolved"):
+        if verdict in ("too_few_seeds", "unresolved") and row.unit == "seed":
             judged = replace(judged, seeds_needed=more_seeds(row.found, tests=tests, look=frame.look))
         done.append(judged)
     return done
+
+
+def _untrained(frame: _Frame, a: _Side, b: _Side, measure: str) -> _Row | None:
+    """Two sides that no seed changes but by the split: compared over the test items.
+
+    Data that are redrawn with each seed are other items each time, and there seeds are replicates.
+    """
+    row = _row(frame, a, b, measure)
+    if frame.generated or not frame.paired or any(row.found.failed):
+        return row
+    made = over_items(
+        [run.detail for run in a.runs], [run.detail for run in b.runs], measure, alpha=frame.alpha
+    )
+    return None if made is None else replace(row, found=made[0], unit=made[1])
 
 
 def _row(frame: _Frame, a: _Side, b: _Side, measure: str) -> _Row:
@@ -394,7 +434,7 @@ def _comparison(frame: _Frame, row: _Row, family: str | None) -> Comparison:
         better = "a" if declared(found.measure).better == row.verdict else "b"
     tests = row.tests if primary else None
     low, high = row.data or (None, None)
-    few = row.verdict == "too_few_seeds"
+    few = row.verdict == "too_few_seeds" and row.unit == "seed"
     made = Comparison(
         a=row.a,
         b=row.b,
@@ -428,6 +468,7 @@ def _comparison(frame: _Frame, row: _Row, family: str | None) -> Comparison:
         sd=plain(found.sd),
         smallest_p=found.smallest,
         order=found.order,
+        unit=row.unit,
         seeds_testable=minimal_seeds(tests or 1, frame.look + 1, paired=found.paired) if few else None,
         reason=row.bar or found.reason,
         no_difference=found.reason,

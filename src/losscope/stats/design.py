@@ -57,13 +57,15 @@ def attainable_p(seeds: int, tests: int, *, paired: bool = True) -> float:
     return min(1.0, tests * smallest_p(seeds, paired=paired))
 
 
-def family_size(losses: int, baselines: int) -> int:
+def family_size(losses: int, baselines: int, *, closed_form: bool = False) -> int:
     """Tests of one comparison: each loss against the reference loss, and each against every baseline.
 
-    >>> family_size(2, 2)
-    5
+    With a closed form also each loss against it, and it against the raw inputs.
+
+    >>> family_size(2, 2), family_size(2, 2, closed_form=True)
+    (5, 8)
     """
-    return max(0, losses - 1) + losses * baselines
+    return max(0, losses - 1) + losses * baselines + (losses + 1 if closed_form else 0)
 
 
 def minimal_seeds(tests: int, look: int = 1, *, paired: bool = True) -> int | None:
@@ -129,17 +131,23 @@ def seeds_needed(
 
 
 def plan(
-    seeds: int, losses: int = 2, baselines: int = 2, *, tests: int | None = None, look: int = 1
+    seeds: int,
+    losses: int = 2,
+    baselines: int = 2,
+    *,
+    closed_form: bool = False,
+    tests: int | None = None,
+    look: int = 1,
 ) -> DesignPlan:
     """What ``--dry-run`` prints of the statistics: the family and the smallest corrected p it can reach.
 
-    ``tests`` overrides losses and baselines. ``minimal_seeds`` is None if no number is enough.
+    ``tests`` overrides the sides. ``minimal_seeds`` is None if no number is enough.
 
     >>> print(plan(5).sentence)
     5 paired seeds are too few for 5 tests at look 1: the smallest corrected p that they can reach is 0.31, \
 above 0.04; at least 8 are needed.
     """
-    family = family_size(losses, baselines) if tests is None else tests
+    family = family_size(losses, baselines, closed_form=closed_form) if tests is None else tests
     reach = attainable_p(seeds, family)
     made = DesignPlan(
         tests_in_family=family,

@@ -24,6 +24,7 @@ class _Case:
     reference: str
     baselines: tuple[str, ...]
     rows: Mapping[tuple[str, str], Comparison]
+    closed: str | None = None
 
     def state(self, a: str, b: str) -> str:
         """``better`` or ``worse`` for a resolved direction, else the verdict."""
@@ -50,6 +51,7 @@ def recommend(
     reference: str,
     baselines: Sequence[SideResult],
     rows: Sequence[Comparison],
+    closed: SideResult | None = None,
     settings: Sequence[Settings] = (),
 ) -> Recommendation:
     """The recommendation of a goal from the rows of its primary family, with three sentences.
@@ -57,7 +59,8 @@ def recommend(
     ``loss``: the best of the losses shown better than the reference; else the reference if every other is
     shown worse; else None: no difference found, equivalent, or no verdict. ``raw`` instead, where raw was
     tested and no loss is shown to beat it: untrained inputs cost nothing, so training has to prove itself.
-    None too for a measure of which neither more nor less is better. Losses are tested against the reference,
+    The closed form that the rows test, ``closed``, where it is shown to beat raw and no loss to beat it: a loss
+    has to beat it, too, and one that is equivalent costs more. None too for a measure of which neither more nor less is better. Losses are tested against the reference,
     not against one another, and the second sentence says so where it matters. ``baselines``: those that the
     rows test against.
 
@@ -71,8 +74,10 @@ def recommend(
         reference=reference,
         baselines=tuple(side.name for side in baselines),
         rows={(row.a, row.b): row for row in rows},
+        closed=None if closed is None else closed.name,
     )
-    chosen = _undirected(case) if declared(measure).better == "neither" else _choose(case)
+    directed = declared(measure).better != "neither"
+    chosen = _with_closed(case, _choose(case)) if directed else _undirected(case)
     made = Recommendation(
         goal=goal,
         loss=chosen.loss,
@@ -82,7 +87,8 @@ def recommend(
         ranking=case.ranking,
         rests_on=chosen.rests_on,
     )
-    sentences = wording.recommendation(made, losses=losses, baselines=baselines, rows=rows, settings=settings)
+    beside = baselines if closed is None else (*baselines, closed)
+    sentences = wording.recommendation(made, losses=losses, baselines=beside, rows=rows, settings=settings)
     return made.model_copy(update={"sentences": sentences})
 
 
@@ -118,6 +124,30 @@ def _raw_stands(case: _Case) -> bool:
         return False
     states = [case.state(name, RAW) for name in case.ranking]
     return "better" not in states and any(state in _TESTED for state in states)
+
+
+def _with_closed(case: _Case, chosen: _Choice) -> _Choice:
+    """The choice among losses and raw, held against the closed form.
+
+    The closed form is chosen where it is shown better than raw and no loss is shown better than it, and not
+    worse than or equivalent to the loss chosen. A loss that is chosen must be better than it.
+    """
+    form = case.closed
+    if form is None:
+        return chosen
+    states = {name: case.state(name, form) for name in case.ranking}
+    over_raw = (form, RAW) in case.rows and case.state(form, RAW) == "better"
+    nearest = next((name for name in case.ranking if states[name] in _TESTED), case.ranking[0])
+    rests_on = (form, RAW) if over_raw else (nearest, form)
+    answer = _Choice(form, "closed_form", rests_on)
+    settled = all(state in ("worse", "equivalent") for state in states.values())
+    if over_raw and (settled or (chosen.loss == RAW and "better" not in states.values())):
+        return answer
+    if chosen.loss is None or chosen.loss == RAW or states[chosen.loss] == "better":
+        return chosen
+    if states[chosen.loss] == "worse" and RAW in case.baselines and case.state(chosen.loss, RAW) == "better":
+        return _Choice(form, "closed_form", (chosen.loss, form))
+    return _Choice(None, "open", (chosen.loss, form))
 
 
 def _single(case: _Case) -> _Choice:

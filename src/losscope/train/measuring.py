@@ -1,7 +1,8 @@
-"""What is measured of a run when its training is over, and of the two baselines."""
+"""What is measured of a run when its training is over, and of the sides that no loss trains."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,9 +17,11 @@ from losscope.core.queries import arrays_of
 from losscope.core.spec import Run, seed_of
 from losscope.data import Part, Splits
 from losscope.measures import evaluate
+from losscope.models.closed import Sample
 from losscope.models.networks import Architecture
 from losscope.pairs import normalise
 from losscope.run.store import Record
+from losscope.train.closed import fit, sample_of
 from losscope.train.pool import inputs_of
 
 EMBED_ROWS = 2048
@@ -59,11 +62,13 @@ def baseline(run: Run, splits: Splits, device: torch.device, keep: str) -> Recor
 
 
 def baselines(runs: Sequence[Run], splits: Sequence[Splits], device: torch.device, keep: str) -> list[Record]:
-    """The records of a baseline's runs; what no seed changes is measured once.
+    """The records of runs that train nothing; what no seed changes is measured once.
 
     That is ``raw`` on a fixed test part whose classes no training row has, so that no training row is a
     neighbour either.
     """
+    if runs[0].loss.closed_form:
+        return closed_forms(runs, splits, device, keep)
     records: list[Record] = []
     for run, split in zip(runs, splits, strict=True):
         fixed = run.loss.name == RAW and split.facts.disjoint and run.protocol.geometry_split == "test"
@@ -71,6 +76,34 @@ def baselines(runs: Sequence[Run], splits: Sequence[Splits], device: torch.devic
             records.append(replace(records[0], run=run))
         else:
             records.append(baseline(run, split, device, keep))
+    return records
+
+
+def closed_forms(
+    runs: Sequence[Run], splits: Sequence[Splits], device: torch.device, keep: str
+) -> list[Record]:
+    """The records of closed forms, those of one seed beside each other: they share its covariances."""
+    records: list[Record] = []
+    held: tuple[Splits, Sample] | None = None
+    for run, split in zip(runs, splits, strict=True):
+        if held is None or held[0] is not split:
+            held = split, sample_of(run, split)
+        made = fit(run, split, held[1])
+        record = Record(run)
+        measure(record, split, made.embed, device, keep)
+        record.measures["validation"] = made.validation
+        weights, shrinkage = made.weights(), made.setting.shrinkage
+        record.provenance = {
+            "train_seconds": made.seconds,
+            "notes": list(made.notes),
+            "closed_form": {
+                "shrinkage": None if shrinkage is None or math.isinf(shrinkage) else shrinkage,
+                "dimensions": weights["matrix"].shape[1],
+            },
+        }
+        if keep != "none" and not registry.entry("closed_form", run.loss.name).facts.of:
+            record.weights = weights
+        records.append(record)
     return records
 
 

@@ -14,6 +14,7 @@ from losscope.core.spec import Protocol
     "matched",
     title="the matched protocol",
     tunes=("vectors", "features", "pair"),
+    closed_forms=("vectors", "features", "images"),
     like="matched",
     defaults={},
 )

@@ -20,6 +20,7 @@ from losscope.core.results.comparisons import (
     Recommendation,
     Result,
     Undecided,
+    Unit,
 )
 from losscope.core.results.documents import schemas
 from losscope.core.results.embeddings import Embedding
@@ -106,6 +107,7 @@ __all__ = [
     "TuningRisk",
     "Undecided",
     "Unfinished",
+    "Unit",
     "Viewed",
     "schemas",
 ]

@@ -18,8 +18,14 @@ PairVerdict = Literal[
 ]
 Undecided = Literal["corrected_p", "both_directions", "unclear_order"]
 """Why a test that could reach the level did not: the correction, the interval, or the order of epochs."""
-Ground = Literal["train_nothing", "beats_reference", "reference_unbeaten", "open", "single", "undirected"]
+Ground = Literal[
+    "train_nothing", "closed_form", "beats_reference", "reference_unbeaten", "open", "single", "undirected"
+]
 """What a recommendation rests on; ``Recommendation`` describes each."""
+
+
+Unit = Literal["seed", "class", "block"]
+"""What a test flips: seeds; or, between sides that no seed changes, test classes or blocks of test rows."""
 
 
 class NotComparable(Frozen):
@@ -54,6 +60,8 @@ class Comparison(Frozen):
 
     Attributes:
         primary: whether this is a test of the goal's family, ``family`` its name. Others are described.
+        unit: what is paired. A closed form against ``raw`` is compared over test classes, below 20 of them over
+            blocks of test rows of one class, since seeds are no replicates of what draws nothing.
         n: pairs with both values (unpaired: the smaller group); ``runs``, ``failed``: of a and of b.
         missing: pairs whose runs ended without a value.
         low, high: the interval for these data at level 1 − alpha.
@@ -94,6 +102,7 @@ class Comparison(Frozen):
     better: Literal["a", "b"] | None
     scope: Literal["these_data", "data_like_these"]
     seeds_needed: int | None
+    unit: Unit = "seed"
     paired: bool = True
     runs: tuple[int, int] = (0, 0)
     failed: tuple[int, int] = (0, 0)
@@ -111,11 +120,12 @@ class Comparison(Frozen):
 
 
 class Recommendation(Frozen):
-    """What to use for a goal: a loss, ``raw`` (train nothing), or None; and why, in three sentences.
+    """What to use for a goal: a loss, a closed form, ``raw`` (train nothing), or None; why, in sentences.
 
     Attributes:
         measure: what decides.
         ground: what the answer rests on. ``train_nothing``: no loss is shown to beat the raw inputs;
+            ``closed_form``: a closed form is shown to beat the raw inputs and no loss to beat it;
             ``beats_reference``: the best of the losses shown better than the reference;
             ``reference_unbeaten``: every other loss is shown worse; ``open``: neither holds; ``single``: one
             loss, held against the baselines; ``undirected``: neither more nor less of the measure is better.

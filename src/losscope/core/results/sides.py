@@ -124,4 +124,14 @@ class LossResult(SideResult):
 
 
 class BaselineResult(SideResult):
-    """A side that no loss trains: ``raw``, ``untrained``, or a closed form."""
+    """A side that no loss trains: ``raw``, ``untrained``, or a closed form.
+
+    ``described``: a closed form at the input's own size, which is shown and never tested. Of a closed form,
+    by seed: ``shrinkage`` is the share of the mean eigenvalue that validation chose (None without one, or
+    where it is infinite), ``dimensions`` those of its embedding.
+    """
+
+    family: Literal["baseline", "closed form"] = "baseline"
+    described: bool = False
+    shrinkage: tuple[Number | None, ...] = ()
+    dimensions: tuple[int | None, ...] = ()

@@ -17,6 +17,8 @@ _OPENINGS = {
     "too_few_seeds": "No answer yet: ",
     "failed": "No answer: ",
     "not_comparable": "No answer: ",
+    "higher": "No answer: ",
+    "lower": "No answer: ",
 }
 
 _STATES = {
@@ -120,6 +122,8 @@ def _first(case: _Case) -> tuple[str, str]:
             shown = "better than every loss" if worse else "beaten by no loss"
             nearest = f"the best loss, {row.a}," if len(made.ranking) > 1 else row.a
             return f"Train nothing: in {case.label} the raw inputs are {shown}", f"; {nearest} {_has(row)}"
+        case "closed_form":
+            return _closed(case, row, better)
         case "beats_reference":
             claim = f"Use {made.loss}: its {case.label} is {better} than that of {row.b}"
             return claim, f", {_numbers(row)}"
@@ -135,6 +139,23 @@ def _first(case: _Case) -> tuple[str, str]:
     opening = "No answer: " if made.ground == "single" else _OPENINGS[row.verdict or "unresolved"]
     judged = clause(row) if opening else body(row)
     return f"{opening}{judged.claim}", judged.after_claim
+
+
+def _closed(case: _Case, row: Comparison, better: str) -> tuple[str, str]:
+    """A closed form is the answer: against raw, or, where that shows nothing, against the nearest loss."""
+    form = case.made.loss or ""
+    if row.a != form:
+        return f"Use {form}, training nothing: its {case.label} is {better} than that of {row.a}", (
+            f", which {_has(row)}"
+        )
+    claim = f"Use {form}, training nothing: its {case.label} is {better} than that of the raw inputs"
+    against = [case.rows[name, form] for name in case.made.ranking if (name, form) in case.rows]
+    if not against:
+        return claim, f", {_numbers(row)}"
+    worse = all(found.better == "b" for found in against)
+    shown = "and than that of every loss" if worse else "and no loss is shown to beat it"
+    nearest = f"the best loss, {against[0].a}," if len(against) > 1 else against[0].a
+    return claim, f", {_numbers(row)}, {shown}; {nearest} {_has(against[0])}"
 
 
 def _without_a_pair(case: _Case) -> tuple[str, str]:
@@ -203,7 +224,7 @@ def _second(case: _Case) -> str:
 def _others(case: _Case) -> str:
     made = case.made
     rest = [name for name in made.ranking if name != made.loss]
-    if made.loss == RAW:
+    if made.ground in ("train_nothing", "closed_form"):
         said = f"the best loss is {rest[0]}"
     else:
         said = f"the runner-up is {case.valued(rest[0])}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from losscope.core.results import Comparison, DesignPlan, NotComparable, Settings
+from losscope.core.results import Comparison, DesignPlan, NotComparable, Settings, Unit
 from losscope.core.wording.numbers import (
     brief,
     change,
@@ -26,6 +26,18 @@ UNDECIDED = {
     "both_directions": "the interval holds both directions",
     "unclear_order": "the order is not clear",
 }
+
+
+_UNITS: dict[Unit, tuple[str, str]] = {
+    "seed": ("seed", "seeds"),
+    "class": ("test class", "test classes"),
+    "block": ("block of test rows", "blocks of test rows"),
+}
+
+
+def units(row: Comparison) -> str:
+    """What is paired, counted: ``10 seeds``, ``100 test classes``."""
+    return f"{row.n:,} {_UNITS[row.unit][row.n != 1]}"
 
 
 @dataclass(frozen=True)
@@ -171,7 +183,9 @@ def evidence(row: Comparison) -> str:
             parts.append(f"p = {p_value(row.p_holm)} corrected for {row.tests_in_family} tests")
         else:
             parts.append(f"p = {p_value(row.p)}")
-    if row.paired:
+    if row.unit != "seed":
+        parts.append(units(row))
+    elif row.paired:
         parts.append(count(row.n, "paired seed"))
     else:
         parts.append(f"{row.runs[0] - row.failed[0]} and {row.runs[1] - row.failed[1]} unpaired seeds")
@@ -255,7 +269,7 @@ def _few(row: Comparison) -> Clause:
         size = indifference(row.delta, row.scale)
         need += f"{', and' if need else ';'} {row.seeds_needed:,} would show a difference of {size}"
     return Clause(
-        f"{count(row.n, 'seed')} {_is(row.n)} too few to compare the {_who(row)}",
+        f"{units(row)} {_is(row.n)} too few to compare the {_who(row)}",
         f"the smallest {corrected}p in reach is {p_value(row.p_attainable)}, above {brief(row.alpha)}{need}",
         f"{estimate(row)}; {evidence(row)}",
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from losscope.core.registry import register
 from losscope.core.results import SideResult
 from losscope.core.wording import parts
-from losscope.reporting.columns import columns, digits_of, is_loss
+from losscope.reporting.columns import columns, digits_of, kind_of
 from losscope.reporting.figure import Look, Ruler
 from losscope.reporting.parts import Cell, Context, Section, fragment
 
@@ -58,7 +58,7 @@ def summary(context: Context) -> Section | None:
     rows = [
         Row(
             side.name,
-            "loss" if is_loss(side) else "baseline",
+            kind_of(side),
             [strip(side, name) for name in names],
             context.palette.look(side.name),
             parts.failed(side, context.seeds),
@@ -69,7 +69,7 @@ def summary(context: Context) -> Section | None:
     note = (
         f"Mean over {context.counted_seeds} and its 95 % interval. Each mark lies on its column's own scale, "
         "from the smallest to the largest interval end: compare marks within a column, not across. "
-        "Losses and baselines are measured alike."
+        "Losses, baselines and closed forms are measured alike."
     )
     caption = "Final measures of each loss and baseline: mean and 95 % interval over seeds"
     html = fragment("summary", caption, [context.head(name) for name in names], rows)

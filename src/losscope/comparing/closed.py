@@ -1,0 +1,52 @@
+"""Which closed forms stand beside the losses of a study: what follows from its data and its protocol."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from losscope.core import registry
+from losscope.core.spec import ResolvedStudy
+
+if TYPE_CHECKING:
+    from losscope.data.base import About
+
+MOST_DIMENSIONS = 2048
+"""Dimensions of an input up to which closed forms are fitted: an eigendecomposition then takes 1.3 s."""
+MOST_PIXELS = 1024
+"""And numbers of an image, whose pixels are no features that anyone would search by."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The names of closed forms, and a sentence for each thing that a person should know of it."""
+
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def beside(study: ResolvedStudy, facts: About) -> Beside:
+    """The closed forms of a study on its data.
+
+    A form at the input's own size stands there only where the study's embeddings are smaller.
+    """
+    declared = registry.entry("protocol", study.protocol.name).facts.closed_forms
+    if not study.given.closed_forms or study.kind not in declared:
+        return Beside()
+    size = math.prod(facts.shape)
+    most = MOST_PIXELS if study.kind == "images" else MOST_DIMENSIONS
+    if size > most:
+        what = "images of" if study.kind == "images" else "inputs of"
+        note = (
+            f"no closed form stands beside the losses: they are fitted to {what} at most {most:,} numbers, "
+            f"and these have {size:,}"
+        )
+        return Beside(notes=(note,))
+    names = []
+    for name, found in registry.entries("closed_form").items():
+        most = size if found.facts.unseen else min(size, facts.classes - 1)
+        wanted = found.facts.unseen or not facts.disjoint
+        if wanted and (not found.facts.of or study.protocol.embedding_size < most):
+            names.append(name)
+    return Beside(tuple(names))

@@ -1,0 +1,91 @@
+"""A closed form among the sides: which one is tested, and how it is held against the raw inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from losscope.core.results import Unit
+from losscope.stats.comparison import Difference, compare, declared
+from losscope.stats.intervals import FEW_CLASSES
+
+BLOCKS = 200
+"""Blocks of test rows that are flipped, at most."""
+Name = TypeVar("Name")
+
+
+def tested(scores: Mapping[Name, Sequence[Mapping[str, float | None]]], measure: str) -> Name | None:
+    """The closed form that is tested: the best mean over seeds on validation, never on test.
+
+    By the measure itself where validation has it, else by MAP@R; the first where validation ranks nothing.
+
+    >>> tested({"pca": [{"map_at_r": 0.4}], "whitened": [{"map_at_r": 0.5}]}, "recall_at_1")
+    'whitened'
+    """
+    sign = -1 if declared(measure).better == "lower" else 1
+
+    def mean(runs: Sequence[Mapping[str, float | None]]) -> float:
+        name = measure if all(measure in run for run in runs) else "map_at_r"
+        values = [run.get(name) for run in runs]
+        known = [value for value in values if value is not None and math.isfinite(value)]
+        if not known or len(known) < len(values):
+            return -math.inf
+        return (sign if name == measure else 1) * float(np.mean(known))
+
+    return max(scores, key=lambda name: mean(scores[name]), default=None)
+
+
+def units_of(labels: np.ndarray) -> tuple[np.ndarray, Unit]:
+    """The unit of each query, from 0, and what it is: its class, or with few classes a block of its class.
+
+    Blocks are of neighbours in the order of the rows and as equal as can be; no block holds two classes.
+
+    >>> units_of(np.array([0, 0, 1, 1]))
+    (array([0, 1, 2, 3]), 'block')
+    """
+    names, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(names) >= FEW_CLASSES:
+        return place, "class"
+    each = max(1, math.ceil(len(labels) / (BLOCKS - len(names))))
+    order = np.argsort(place, kind="stable")
+    within = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    key = np.empty(len(labels), dtype=np.int64)
+    key[order] = place[order] * (len(labels) + 1) + within // each
+    return np.unique(key, return_inverse=True)[1], "block"
+
+
+def over_items(
+    a: Sequence[Mapping[str, np.ndarray]],
+    b: Sequence[Mapping[str, np.ndarray]],
+    measure: str,
+    *,
+    alpha: float,
+) -> tuple[Difference, Unit] | None:
+    """Two sides compared over the test items: sign flips of whole classes, of seed-averaged differences.
+
+    ``a``, ``b``: of each run its per-query arrays, the queries the same in all. Each unit counts with its share
+    of the queries, so that the difference is that of the means over queries. None for a measure without
+    per-query values.
+    """
+    key, label = f"per_query/{measure}", "per_query/label"
+    runs = [*a, *b]
+    if declared(measure).scale != "difference" or not (a and b):
+        return None
+    if any(key not in run or label not in run for run in runs):
+        return None
+    labels = np.asarray(runs[0][label])
+    if any(not np.array_equal(labels, run[label]) for run in runs):
+        return None
+    means = [np.mean([np.asarray(run[key], dtype=np.float64) for run in side], axis=0) for side in (a, b)]
+    kept = np.isfinite(means[0]) & np.isfinite(means[1])
+    if kept.sum() < 2:
+        return None
+    place, unit = units_of(labels[kept])
+    count = int(place.max()) + 1
+    sums = [np.bincount(place, weights=side[kept], minlength=count) * count / kept.sum() for side in means]
+    found = compare(sums[0].tolist(), sums[1].tolist(), measure, alpha=alpha)
+    return replace(found, runs=(len(a), len(b)), failed=(0, 0)), unit
