@@ -269,7 +269,7 @@ def list_items(
     Parameters
     ----------
     what
-        losses, data, models, closed_forms, measures, protocols, claims, papers or sections; all of them otherwise.
+        losses, data, models, closed_forms, measures, protocols, claims, papers or sections; otherwise all.
     data_root
         Folder with data sets, to say which are on this machine.
     plugin

@@ -160,7 +160,8 @@ def items(what: str | None = None, root: str | Path | None = None) -> Listing:
     """All items of a kind, or of every kind, with what each says of itself.
 
     Args:
-        what: losses, data, models, closed_forms, measures, protocols, claims, papers or sections; all if not given.
+        what: losses, data, models, closed_forms, measures, protocols, claims, papers or sections; all if
+            not given.
         root: the folder with data sets, to say which are on this machine.
 
     Raises:

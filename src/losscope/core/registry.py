@@ -1,4 +1,4 @@
-"""One table for each kind of item: losses, data sets, models, closed forms, measures, protocols, claims, and more.
+"""One table for each kind of item: losses, data sets, models, closed forms, measures, and more.
 
 An item is one function under its decorator. The package's own items are found without importing anything: the
 decorators of its files are read as text, so that ``losscope list``, ``--help`` and the check of a name never
@@ -349,7 +349,12 @@ def sources_of_run(loss: str, model: str) -> str:
     Empty where they are all the package's own. A file that registers several of them counts once.
     """
     measures = [name for of, name in _plugins if of == "measure" and _plugins[of, name].facts.default]
-    items = [("loss", loss), ("closed_form", loss), ("model", model), *(("measure", name) for name in sorted(measures))]
+    items = [
+        ("loss", loss),
+        ("closed_form", loss),
+        ("model", model),
+        *(("measure", name) for name in sorted(measures)),
+    ]
     return "".join(dict.fromkeys(source_of(kind, name) or "" for kind, name in items))
 
 

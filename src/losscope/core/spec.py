@@ -393,7 +393,7 @@ class ResolvedStudy(Strict):
 
     @property
     def baselines(self) -> tuple[LossSpec, ...]:
-        """What stands beside the losses without training, closed forms last; two modalities have no raw space."""
+        """What stands beside the losses untrained, closed forms last; two modalities have no raw space."""
         names = [name for name in BASELINES if not (self.kind == "pair" and name == RAW)]
         return tuple(LossSpec(name=name) for name in (*names, *self.closed_forms))
 

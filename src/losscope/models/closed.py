@@ -1,8 +1,8 @@
 """Sides without gradient descent: an embedding in closed form, fitted to the training part in one pass.
 
-Each is z = turn(scale · (axes · (x − mean))), L2-normalised by what measures it. ``mean``, ``axes``, ``scale``
-and ``turn`` come from the training part alone, in float64. A form that has a strength of shrinkage returns one
-setting for each; which one is used is chosen on the validation part.
+Each is z = turn(scale · (axes · (x − mean))), L2-normalised by what measures it. ``mean``, ``axes``,
+``scale`` and ``turn`` come from the training part alone, in float64. A form that has a strength of shrinkage
+returns one setting for each; which one is used is chosen on the validation part.
 """
 
 from __future__ import annotations
@@ -124,8 +124,7 @@ class Sample:
     def projected(self, axes: np.ndarray) -> Sample:
         """The centred rows on axes (D, K)."""
         pieces = [
-            (self.rows[start : start + CHUNK] - self.mean) @ axes
-            for start in range(0, len(self.rows), CHUNK)
+            (self.rows[start : start + CHUNK] - self.mean) @ axes for start in range(0, len(self.rows), CHUNK)
         ]
         return Sample(np.concatenate(pieces), self.labels)
 

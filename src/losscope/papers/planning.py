@@ -204,8 +204,8 @@ def _local(pattern: str, data_root: str | None) -> str | None:
 
 def _piece(cell: Cell, common: dict[str, object]) -> Piece:
     study = Study.of(
-        closed_forms=False,  # a paper is judged by its claims, not by what stands beside them
         f"the cell {cell.label!r}",
+        closed_forms=False,  # a paper is judged by its claims, not by what could stand beside them
         data=cell.data,
         protocol=cell.protocol,
         losses=list(cell.losses),

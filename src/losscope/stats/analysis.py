@@ -232,7 +232,9 @@ def _sides(runs: Iterable[Measured]) -> list[_Side]:
     sides = [_Side(name, tuple(seeds[seed] for seed in sorted(seeds))) for name, seeds in table.items()]
     for side in sides:
         if len({run.family for run in side.runs}) > 1:
-            raise LosscopeError(f"{side.name!r} is a {side.runs[0].family} in one run and not in another; rename one")
+            raise LosscopeError(
+                f"{side.name!r} is a {side.runs[0].family} in one run and not in another; rename one"
+            )
     return sides
 
 

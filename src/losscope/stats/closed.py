@@ -67,9 +67,9 @@ def over_items(
 ) -> tuple[Difference, Unit] | None:
     """Two sides compared over the test items: sign flips of whole classes, of seed-averaged differences.
 
-    ``a``, ``b``: of each run its per-query arrays, the queries the same in all. Each unit counts with its share
-    of the queries, so that the difference is that of the means over queries. None for a measure without
-    per-query values.
+    ``a``, ``b``: of each run its per-query arrays, the queries the same in all. Each unit counts with its
+    share of the queries, so that the difference is that of the means over queries. None for a measure
+    without per-query values.
     """
     key, label = f"per_query/{measure}", "per_query/label"
     runs = [*a, *b]

@@ -59,10 +59,10 @@ def recommend(
     ``loss``: the best of the losses shown better than the reference; else the reference if every other is
     shown worse; else None: no difference found, equivalent, or no verdict. ``raw`` instead, where raw was
     tested and no loss is shown to beat it: untrained inputs cost nothing, so training has to prove itself.
-    The closed form that the rows test, ``closed``, where it is shown to beat raw and no loss to beat it: a loss
-    has to beat it, too, and one that is equivalent costs more. None too for a measure of which neither more nor less is better. Losses are tested against the reference,
-    not against one another, and the second sentence says so where it matters. ``baselines``: those that the
-    rows test against.
+    The closed form that the rows test, ``closed``, where it is shown to beat raw and no loss to beat it: a
+    loss has to beat it, too, and one that is equivalent costs more. None too for a measure of which neither
+    more nor less is better. Losses are tested against the reference, not against one another, and the second
+    sentence says so where it matters. ``baselines``: those that the rows test against.
 
     >>> found = recommend(goal="retrieval", measure="recall_at_1", losses=[SideResult(name="triplet")],
     ...                   reference="triplet", baselines=[], rows=[])

@@ -1,4 +1,4 @@
-"""Closed forms in a study: fitted to a seed's training part, their shrinkage chosen on its validation part."""
+"""Closed forms in a study: fitted to a seed's training part, shrinkage chosen on its validation part."""
 
 from __future__ import annotations
 

@@ -60,8 +60,8 @@ class Comparison(Frozen):
 
     Attributes:
         primary: whether this is a test of the goal's family, ``family`` its name. Others are described.
-        unit: what is paired. A closed form against ``raw`` is compared over test classes, below 20 of them over
-            blocks of test rows of one class, since seeds are no replicates of what draws nothing.
+        unit: what is paired. A closed form against ``raw`` is compared over test classes, below 20 of them
+            over blocks of test rows of one class: no seed is a replicate of what draws nothing.
         n: pairs with both values (unpaired: the smaller group); ``runs``, ``failed``: of a and of b.
         missing: pairs whose runs ended without a value.
         low, high: the interval for these data at level 1 − alpha.

@@ -76,7 +76,9 @@ def forest(context: Context) -> Section | None:
         "Shaded: too small to matter. A verdict needs the thick line outside of zero, or inside the band.",
     ]
     if any(row.unit != "seed" for row in rows):
-        note.append("A closed form is held against the raw inputs over test items, since no seed changes them.")
+        note.append(
+            "A closed form is held against the raw inputs over test items, since no seed changes them."
+        )
     if first.tests_in_family:
         note.append(f"p corrected (Holm) over {wording.count(first.tests_in_family, 'test')}.")
     if first.look > 1:
