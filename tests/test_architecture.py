@@ -29,7 +29,7 @@ from losscope.testing import check_data, check_loss, check_measure, check_model
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, flags=re.S | re.M)
-KINDS = ("loss", "measure", "data", "model", "protocol", "claim", "paper", "section")
+KINDS = ("loss", "measure", "data", "model", "closed_form", "protocol", "claim", "paper", "section")
 TINY = {"losses": "contrastive,triplet", "seeds": 2, "epochs": 1, "tune": False, "out": "out"}
 
 
@@ -107,6 +107,13 @@ def test_the_data_set_the_model_and_the_protocol_train(here):
     assert (result.protocol.model, result.protocol.name, result.protocol.epochs) == ("narrow", "brief", 2)
     assert result.protocol.hidden == (8,)
     assert [side.failed for side in result.losses] == [0, 0]
+
+
+def test_the_closed_form_stands_beside_the_losses(here):
+    result = losscope.compare("digits", plugins=["standardised.py"], **TINY)
+    own = result.side("standardised")
+    assert own.failed == 0 and own.family == "closed form" and own.dimensions == (64, 64)
+    assert own.mean("recall_at_1") > 0.9
 
 
 def test_the_paper_is_reproduced_with_the_claim_that_was_added(here):
@@ -189,6 +196,7 @@ def test_the_same_files_are_listed_as_ours(with_ours, tmp_path):
         "losses": {"linear_pairs"},
         "data": {"rings"},
         "models": {"narrow"},
+        "closed_forms": {"standardised"},
         "measures": {"mean_reach"},
         "protocols": {"brief"},
         "claims": {"wider", "finds-neighbours"},

@@ -78,7 +78,7 @@ def compare(
     losses
         Losses with optional hyperparameters, separated by commas: 'triplet(margin=0.2),contrastive'.
     seeds
-        The number of paired seeds; two losses beside two baselines need at least 8.
+        The number of paired seeds; two losses beside baselines and closed forms need at least 9.
     goal
         retrieval, verification, classification, detail or compactness: which measure decides.
     reference

@@ -5,7 +5,7 @@ Its rules stand in docs/definitions.md, "Inference".
 
 from __future__ import annotations
 
-from losscope.stats.analysis import Analysis, Measured, analyse, plain
+from losscope.stats.analysis import Analysis, analyse
 from losscope.stats.comparison import (
     CENSORED,
     Difference,
@@ -38,6 +38,7 @@ from losscope.stats.intervals import (
 )
 from losscope.stats.recommendation import recommend
 from losscope.stats.resample import Null, holm, label_shuffles, midranks, sign_flips, sign_test
+from losscope.stats.sides import Measured, plain
 from losscope.stats.verdicts import (
     Claim,
     ClaimJudgement,

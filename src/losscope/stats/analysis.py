@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from losscope.core import wording
 from losscope.core.errors import LosscopeError, unknown
-from losscope.core.loss_spec import CLOSED_FORM, RAW, Family
+from losscope.core.loss_spec import CLOSED_FORM, RAW
 from losscope.core.quantities import GOALS
 from losscope.core.results import (
     BaselineResult,
@@ -26,63 +26,13 @@ from losscope.core.results import (
 )
 from losscope.stats.closed import over_items
 from losscope.stats.closed import tested as best_form
-from losscope.stats.comparison import CENSORED, Difference, compare, declared, null, summary
+from losscope.stats.comparison import CENSORED, Difference, compare, declared, summary
 from losscope.stats.design import alpha_of, minimal_seeds
 from losscope.stats.intervals import data_like_these, data_like_these_unpaired, jackknife_variance
 from losscope.stats.recommendation import recommend
 from losscope.stats.resample import holm
-from losscope.stats.verdicts import Traits, barred, more_seeds, pair_verdict, undecided
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One run as statistics see it.
-
-    ``loss``: display name, one per identity; ``values``: measure -> value, None or NaN where there is none;
-    ``splits``: measure -> split it was measured on; ``failed``: the reason, None for a run that ended;
-    ``detail``: per-query arrays (Q,) as ``per_query/<measure>`` beside ``per_query/label``; ``form``,
-    ``hinge``, ``floor``: the loss's facts, None where unknown. ``validation``: of a closed form, measure ->
-    value on the validation part; ``described``: it is shown and never tested.
-    """
-
-    loss: str
-    seed: int
-    values: Mapping[str, float | None]
-    splits: Mapping[str, str] = field(default_factory=dict)
-    failed: str | None = None
-    detail: Mapping[str, np.ndarray] = field(default_factory=dict)
-    family: Family = "loss"
-    form: str | None = None
-    hinge: bool | None = None
-    floor: bool | None = None
-    validation: Mapping[str, float | None] = field(default_factory=dict)
-    described: bool = False
-
-
-@dataclass(frozen=True)
-class _Side:
-    """All runs of one loss, baseline or closed form, in the order of their seeds."""
-
-    name: str
-    runs: tuple[Measured, ...]
-
-    @property
-    def traits(self) -> Traits:
-        first = self.runs[0]
-        return Traits(first.form, first.hinge, first.floor)
-
-    @property
-    def failed(self) -> list[bool]:
-        return [run.failed is not None for run in self.runs]
-
-    def values(self, measure: str) -> list[float | None]:
-        return [None if run.failed is not None else plain(run.values.get(measure)) for run in self.runs]
-
-    def has(self, measure: str) -> bool:
-        return any(value is not None for value in self.values(measure))
-
-    def split(self, measure: str) -> str | None:
-        return next((run.splits[measure] for run in self.runs if measure in run.splits), None)
+from losscope.stats.sides import Measured, Side, check_seeds, plain, sides_of
+from losscope.stats.verdicts import barred, more_seeds, pair_verdict, undecided
 
 
 @dataclass(frozen=True)
@@ -91,8 +41,8 @@ class Analysis:
 
     ``losses``: ``spec``, ``tuned``, ``trials`` and ``runs`` are for the caller to fill. ``paired``: first
     the family of the primary measure, Holm within: each loss against the reference, against each baseline and
-    against the closed form that leads on validation, and that one against the raw inputs;
-    then every other measure of each loss against the reference, described without p or verdict.
+    against the closed form that leads on validation, and that form against the raw inputs; then every other
+    measure of each loss against the reference, described without p or verdict.
     """
 
     losses: tuple[LossResult, ...]
@@ -128,11 +78,6 @@ class _Row:
     seeds_needed: int | None = None
 
 
-def plain(value: Any) -> float | None:
-    """A number as JSON takes it: a Python float, None for what is absent, NaN or infinite."""
-    return None if value is None or null(value) else float(value)
-
-
 def analyse(
     runs: Iterable[Measured],
     *,
@@ -165,14 +110,14 @@ def analyse(
         No runs, a run given twice, unpaired seeds, an unknown goal, measure, reference or look, or a primary
         measure that the runs do not have.
     """
-    sides = _sides(runs)
+    sides = sides_of(runs)
     losses = [side for side in sides if side.runs[0].family == "loss"]
     baselines = [side for side in sides if side.runs[0].family == "baseline"]
     closed = [side for side in sides if side.runs[0].family == CLOSED_FORM]
     if not losses:
         raise LosscopeError("no runs of a loss; give the runs of at least one")
     if not unpaired:
-        _check_seeds(sides)
+        check_seeds(sides)
     measures = _measures(sides)
     primary, family = _primary(goal, measure, losses, measures)
     anchor = _reference(losses, reference)
@@ -213,46 +158,14 @@ def analyse(
     return Analysis(tuple(found), (*bases, *forms), (*tested, *described), advice)
 
 
-def _best_closed(closed: Sequence[_Side], primary: str) -> _Side | None:
+def _best_closed(closed: Sequence[Side], primary: str) -> Side | None:
     """The closed form that is tested: the best on validation of those at the study's embedding size."""
     able = {side.name: side for side in closed if not side.runs[0].described and side.has(primary)}
     name = best_form({name: [run.validation for run in side.runs] for name, side in able.items()}, primary)
     return None if name is None else able[name]
 
 
-def _sides(runs: Iterable[Measured]) -> list[_Side]:
-    table: dict[str, dict[int, Measured]] = {}
-    for run in runs:
-        seeds = table.setdefault(run.loss, {})
-        if run.seed in seeds:
-            raise LosscopeError(
-                f"seed {run.seed} of {run.loss!r} is given twice; one run per loss and seed is wanted"
-            )
-        seeds[run.seed] = run
-    sides = [_Side(name, tuple(seeds[seed] for seed in sorted(seeds))) for name, seeds in table.items()]
-    for side in sides:
-        if len({run.family for run in side.runs}) > 1:
-            raise LosscopeError(
-                f"{side.name!r} is a {side.runs[0].family} in one run and not in another; rename one"
-            )
-    return sides
-
-
-def _check_seeds(sides: Sequence[_Side]) -> None:
-    everyone = sorted({run.seed for side in sides for run in side.runs})
-    for side in sides:
-        own = {run.seed for run in side.runs}
-        lacking = [str(seed) for seed in everyone if seed not in own]
-        if lacking:
-            some = ", ".join(lacking[:5]) + (", …" if len(lacking) > 5 else "")
-            seeds = f"the seed{'s' * (len(lacking) > 1)} {some}"
-            raise LosscopeError(
-                f"{side.name!r} lacks {seeds} that others have; give every loss the same seeds, or say that "
-                f"they are unpaired (--unpaired)"
-            )
-
-
-def _measures(sides: Sequence[_Side]) -> list[str]:
+def _measures(sides: Sequence[Side]) -> list[str]:
     names = dict.fromkeys(name for side in sides for run in side.runs for name in run.values)
     for name in names:
         declared(name)
@@ -262,7 +175,7 @@ def _measures(sides: Sequence[_Side]) -> list[str]:
 
 
 def _primary(
-    goal: str | None, measure: str | None, losses: Sequence[_Side], measures: Sequence[str]
+    goal: str | None, measure: str | None, losses: Sequence[Side], measures: Sequence[str]
 ) -> tuple[str, str]:
     """The primary measure and the name of its family."""
     if goal is not None and goal not in GOALS:
@@ -285,7 +198,7 @@ def _primary(
     )
 
 
-def _reference(losses: Sequence[_Side], reference: str | None) -> _Side:
+def _reference(losses: Sequence[Side], reference: str | None) -> Side:
     names = [side.name for side in losses]
     if reference is not None:
         if reference not in names:
@@ -295,11 +208,11 @@ def _reference(losses: Sequence[_Side], reference: str | None) -> _Side:
     return (usual or list(losses))[0]
 
 
-def _ended(side: _Side, measure: str) -> list[float | None]:
+def _ended(side: Side, measure: str) -> list[float | None]:
     return [value for value, lost in zip(side.values(measure), side.failed, strict=True) if not lost]
 
 
-def _side(side: _Side, measures: Sequence[str]) -> dict[str, Any]:
+def _side(side: Side, measures: Sequence[str]) -> dict[str, Any]:
     """The fields that a loss and a baseline share."""
     return {
         "name": side.name,
@@ -311,7 +224,7 @@ def _side(side: _Side, measures: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _measured(side: _Side, measure: str) -> MeasureValue:
+def _measured(side: Side, measure: str) -> MeasureValue:
     mean, low, high = summary(_ended(side, measure), measure)
     return MeasureValue(
         mean=mean,
@@ -323,7 +236,7 @@ def _measured(side: _Side, measure: str) -> MeasureValue:
     )
 
 
-def _describable(a: _Side, b: _Side, measure: str) -> bool:
+def _describable(a: Side, b: Side, measure: str) -> bool:
     """Whether a described row has anything to say: values on both sides, or an order of epochs."""
     if measure in CENSORED and True not in (a.traits.floor, b.traits.floor):
         return a.has(measure) or b.has(measure)
@@ -346,7 +259,7 @@ def _tested(frame: _Frame, rows: Sequence[_Row]) -> list[_Row]:
     return done
 
 
-def _untrained(frame: _Frame, a: _Side, b: _Side, measure: str) -> _Row | None:
+def _untrained(frame: _Frame, a: Side, b: Side, measure: str) -> _Row | None:
     """Two sides that no seed changes but by the split: compared over the test items.
 
     Data that are redrawn with each seed are other items each time, and there seeds are replicates.
@@ -360,7 +273,7 @@ def _untrained(frame: _Frame, a: _Side, b: _Side, measure: str) -> _Row | None:
     return None if made is None else replace(row, found=made[0], unit=made[1])
 
 
-def _row(frame: _Frame, a: _Side, b: _Side, measure: str) -> _Row:
+def _row(frame: _Frame, a: Side, b: Side, measure: str) -> _Row:
     found = compare(
         a.values(measure),
         b.values(measure),
@@ -387,7 +300,7 @@ def _row(frame: _Frame, a: _Side, b: _Side, measure: str) -> _Row:
     )
 
 
-def _few_pairs(sides: Sequence[_Side], measure: str) -> int | None:
+def _few_pairs(sides: Sequence[Side], measure: str) -> int | None:
     """The most pairs of different classes that a run without a value has, if they are too few for one."""
     least = declared(measure).negative_pairs
     counts = [
@@ -399,7 +312,7 @@ def _few_pairs(sides: Sequence[_Side], measure: str) -> int | None:
     return max(counts) if least is not None and counts and max(counts) < least else None
 
 
-def _data_interval(a: _Side, b: _Side, measure: str, found: Difference) -> tuple[float, float] | None:
+def _data_interval(a: Side, b: Side, measure: str, found: Difference) -> tuple[float, float] | None:
     """The interval for data like these, where the runs keep per-query values of the same queries."""
     if found.difference is None or found.scale != "difference":
         return None
