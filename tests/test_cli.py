@@ -69,10 +69,10 @@ def test_json_has_the_declared_schema(compared):
         assert len(measure["values"]) == 2
         assert measure["split"] == "test"
         assert len(loss["runs"]) == 2
-    assert [one["name"] for one in result["baselines"]] == ["raw", "untrained"]
+    assert [one["name"] for one in result["baselines"]] == ["raw", "untrained", "pca", "whitened", "lda"]
     primary = [row for row in result["paired"] if row["primary"]]
-    assert {row["verdict"] for row in primary} == {"too_few_seeds"}
-    assert {row["tests_in_family"] for row in primary} == {5}
+    assert {row["verdict"] for row in primary if row["unit"] == "seed"} == {"too_few_seeds"}
+    assert {row["tests_in_family"] for row in primary} == {8}
     assert all("untuned" in row["sentence"] for row in primary)
     assert len(result["recommendation"]["sentences"]) == 3
     assert Path(result["report"]).exists()
@@ -105,8 +105,8 @@ def test_a_second_call_trains_nothing(compared, capsys):
 def test_dry_run_says_what_it_would_cost_and_could_show(tmp_path, capsys):
     assert call("compare", "--out", tmp_path / "new", "--dry-run", "--seeds", "5") == 0
     said = capsys.readouterr().out
-    assert "20 runs (0 stored)" in said
-    assert "5 paired seeds are too few for 5 tests" in said
+    assert "35 runs (0 stored)" in said
+    assert "5 paired seeds are too few for 8 tests" in said
     assert "look 1 at this study" in said and "on this machine" in said
     assert not (tmp_path / "new").exists()
 

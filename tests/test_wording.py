@@ -44,7 +44,7 @@ LABELS = {
 }
 
 
-def analysed(losses, baselines=None, measure="recall_at_1", tuned=True, facts=None, **options):
+def analysed(losses, baselines=None, measure="recall_at_1", tuned=True, facts=None, closed=None, **options):
     """Planted runs, each loss at margin 0.1, None being a run that failed."""
     made = [
         Measured(
@@ -56,7 +56,11 @@ def analysed(losses, baselines=None, measure="recall_at_1", tuned=True, facts=No
             family=family,
             **(facts or {}).get(loss, {}),
         )
-        for family, sides in (("loss", losses), ("baseline", baselines or {}))
+        for family, sides in (
+            ("loss", losses),
+            ("baseline", baselines or {}),
+            ("closed form", closed or {}),
+        )
         for loss, values in sides.items()
         for seed, value in enumerate(values)
     ]
@@ -83,6 +87,15 @@ PLANTED = {
     "forms": analysed({"contrastive": FLAT, "triplet": HIGHER}, measure="intra_variance", facts=FORMS),
     "ratio": analysed({"contrastive": FLAT, "triplet": HIGHER}, measure="intra_variance"),
     "order": analysed({"contrastive": [20] * 8, "triplet": [None] * 8}, measure="epochs_to_90"),
+    "closed form": analysed(
+        {"contrastive": FLAT, "triplet": shifted(-0.02)},
+        {"raw": LOWER},
+        closed={"whitened": HIGHER},
+        generated=True,
+    ),
+    "open": analysed(
+        {"contrastive": FLAT, "triplet": HIGHER}, {"raw": LOWER}, closed={"pca": shifted(0.033)}
+    ),
     "single": analysed({"triplet": HIGHER}, {"raw": LOWER}),
     "alone": analysed({"triplet": HIGHER}),
 }

@@ -71,7 +71,11 @@ class Side:
 
 
 def plain(value: Any) -> float | None:
-    """A number as JSON takes it: a Python float, None for what is absent, NaN or infinite."""
+    """A number as JSON takes it: a Python float, None for what is absent, NaN or infinite.
+
+    >>> plain(float("nan")), plain(np.float32(0.5))
+    (None, 0.5)
+    """
     return None if value is None or null(value) else float(value)
 
 
@@ -87,9 +91,10 @@ def sides_of(runs: Iterable[Measured]) -> list[Side]:
         seeds[run.seed] = run
     sides = [Side(name, tuple(seeds[seed] for seed in sorted(seeds))) for name, seeds in table.items()]
     for side in sides:
-        if len({run.family for run in side.runs}) > 1:
+        kinds = list(dict.fromkeys(run.family for run in side.runs))
+        if len(kinds) > 1:
             raise LosscopeError(
-                f"{side.name!r} is a {side.runs[0].family} in one run and not in another; rename one"
+                f"{side.name!r} is a {kinds[0]} in one run and a {kinds[1]} in another; rename one"
             )
     return sides
 
