@@ -103,8 +103,13 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
     seconds = None if made.source.facts.pending else _seconds(made, say)
     looks = made.store.looks(made.name)
     again = bool(looks) and looks[-1]["seeds"] == list(study.seeds)
+    closed = len(study.closed_forms)
     shows = stats.plan(
-        len(study.seeds), len(study.losses), len(study.baselines), look=len(looks) + (0 if again else 1)
+        len(study.seeds),
+        len(study.losses),
+        len(study.baselines) - closed,
+        closed_form=closed > 0,
+        look=len(looks) + (0 if again else 1),
     )
     return StudyPlan(
         data=made.source.describe(),
