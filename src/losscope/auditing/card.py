@@ -28,12 +28,12 @@ class Card(AuditResult):
         from rich.markup import escape
         from rich.table import Table
 
-        table = Table(title=self.loss, title_justify="left")
+        table = Table(title=escape(self.loss), title_justify="left")
         for column in ("", "check", "finding", "what it means"):
             table.add_column(column, overflow="fold")
         marks = {True: "[green]✓[/]", False: "[red]✗[/]", None: "–"}
         for line in self.lines:
-            table.add_row(marks[line.passed], line.check, escape(line.finding), escape(line.meaning))
+            table.add_row(marks[line.passed], escape(line.check), escape(line.finding), escape(line.meaning))
         return table
 
     def figure(self) -> Figures:

@@ -23,17 +23,18 @@ class Bench(BenchResult):
 
     def tables(self) -> list[Any]:
         """The rows as Rich tables, one per work."""
+        from rich.markup import escape
         from rich.table import Table
 
         made = []
         size, ratio = ("B", "× ours") if self.what == "losses" else ("members", "ratio")
         for work in dict.fromkeys(row.work for row in self.rows):
-            table = Table(title=work, title_justify="left")
+            table = Table(title=escape(work), title_justify="left")
             for column in (size, "side", "version", "ms", "peak MiB", "of it, step", ratio, "95 %"):
                 table.add_column(column, justify="left" if column in ("side", "version") else "right")
             for row in self.rows:
                 if row.work == work:
-                    table.add_row(str(row.size), _side(row), row.version or "–", *_cells(row))
+                    table.add_row(str(row.size), escape(_side(row)), row.version or "–", *_cells(row))
             made.append(table)
         return made
 

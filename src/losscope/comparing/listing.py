@@ -243,6 +243,7 @@ def _claims() -> list[ListedClaim]:
 def listing(found: Listing) -> list[Any]:
     """The items as Rich tables, one per kind."""
     from rich.table import Table
+    from rich.text import Text
 
     tables: list[Any] = []
     for kind, rows in found.kinds.items():
@@ -253,7 +254,7 @@ def listing(found: Listing) -> list[Any]:
         for column in COLUMNS[kind]:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(_cell(getattr(row, column)) for column in COLUMNS[kind]))
+            table.add_row(*(Text(_cell(getattr(row, column))) for column in COLUMNS[kind]))
         tables.append(table)
     return tables
 

@@ -83,7 +83,7 @@ def _numbers(data: str, protocol: str, rows: Sequence[ClaimVerdict]) -> Table:
 
 
 def _table(title: str, heads: Iterable[Column]) -> Table:
-    made = Table(title=title, title_justify="left", title_style="bold", expand=False)
+    made = Table(title=Text(title), title_justify="left", title_style="bold", expand=False)
     for head, justify in heads:
         made.add_column(head, justify=justify, overflow="fold")
     return made
