@@ -118,10 +118,7 @@ def test_modalities_are_joined_by_ids(tmp_path):
     keep = np.arange(ROWS) != 7
     np.testing.assert_allclose(source.pool.inputs, audio[keep].astype(np.float32))
     np.testing.assert_allclose(source.pool.second, visual[keep].astype(np.float32))
-    assert (
-        source.facts.notes[0]
-        == "1 of 40 rows lack a modality (0 without audio and 1 without visual); left out"
-    )
+    assert [part.said for part in source.facts.left_out] == ["1 rows of audio without a row of visual"]
 
 
 def test_a_modality_missing_for_a_class_or_of_another_length(tmp_path):
@@ -141,7 +138,9 @@ def test_incomplete_pairs_without_labels(tmp_path):
     visual[3] = np.nan
     np.savez(tmp_path / "f.npz", audio=X, visual=visual)
     pd.DataFrame({"i": [0, 1], "j": [4, 5], "same": [1, 0]}).to_csv(tmp_path / "p.csv", index=False)
-    with pytest.raises(LosscopeError, match="1 of 40 rows lack a modality; wanted: complete pairs"):
+    left_out = load(tmp_path / "f.npz").facts.left_out
+    assert [part.said for part in left_out] == ["1 pairs without visual (all NaN)"]
+    with pytest.raises(LosscopeError, match="has two modalities, whose rows are joined in the file"):
         load(tmp_path / "f.npz", pairs=str(tmp_path / "p.csv"))
 
 

@@ -13,7 +13,8 @@ from sklearn.metrics import average_precision_score
 
 from losscope.core.errors import LosscopeError
 from losscope.measures import evaluate, neighbours
-from tie_oracles import AveragePrecision, Recall, expected, tied_groups
+from losscope.measures.ranking import map_at_r_fast
+from tie_oracles import AveragePrecision, FirstRank, FirstReciprocal, Recall, expected, tied_groups
 
 WAYS = {"audio_to_visual": (0, 1), "visual_to_audio": (1, 0)}
 
@@ -34,7 +35,7 @@ def unit(points: torch.Tensor) -> np.ndarray:
 def naive(rows: np.ndarray, labels: np.ndarray, modality: np.ndarray) -> dict[str, np.ndarray]:
     found = {}
     for way, (asking, asked) in WAYS.items():
-        for name in ("map", "recall_at_1", "recall_at_10"):
+        for name in ("map", "recall_at_1", "recall_at_5", "recall_at_10", "mrr", "rank"):
             found[f"{name}_{way}"] = np.full(len(rows), math.nan)
         queries, gallery = np.flatnonzero(modality == asking), np.flatnonzero(modality == asked)
         for query, groups in zip(queries, tied_groups(rows[queries], rows[gallery]), strict=True):
@@ -43,8 +44,10 @@ def naive(rows: np.ndarray, labels: np.ndarray, modality: np.ndarray) -> dict[st
             if relevant:
                 everywhere = AveragePrecision(len(gallery))
                 found[f"map_{way}"][query] = expected(hits, everywhere) / relevant
-                found[f"recall_at_1_{way}"][query] = expected(hits, Recall(1))
-                found[f"recall_at_10_{way}"][query] = expected(hits, Recall(10))
+                for k in (1, 5, 10):
+                    found[f"recall_at_{k}_{way}"][query] = expected(hits, Recall(k))
+                found[f"mrr_{way}"][query] = expected(hits, FirstReciprocal())
+                found[f"rank_{way}"][query] = expected(hits, FirstRank())
     return found
 
 
@@ -54,7 +57,17 @@ def test_retrieval_across_agrees_with_a_naive_ranking(seed, rows, classes, dupli
     if duplicates:
         points = points[torch.arange(rows) % 3]
     values, detail = evaluate(points, labels, names=["cross_modal"], modality=modality)
-    for name, theirs in naive(unit(points), labels.numpy(), modality.numpy()).items():
+    found = naive(unit(points), labels.numpy(), modality.numpy())
+    both = [found[f"recall_at_1_{way}"] for way in WAYS]
+    across = np.where(np.isnan(both[0]), both[1], both[0])
+    np.testing.assert_allclose(detail["per_query/recall_at_1_across"].numpy(), across, rtol=1e-12)
+    ways = [np.nanmean(own) if not np.isnan(own).all() else math.nan for own in both]
+    assert float(values["recall_at_1_across"]) == pytest.approx(np.mean(ways), nan_ok=True)
+    for way in WAYS:
+        ranks = found.pop(f"rank_{way}")
+        middle = np.nanmedian(ranks) if not np.isnan(ranks).all() else math.nan
+        assert float(values[f"median_rank_{way}"]) == pytest.approx(middle, nan_ok=True)
+    for name, theirs in found.items():
         np.testing.assert_allclose(detail[f"per_query/{name}"].numpy(), theirs, rtol=1e-12, err_msg=name)
         mean = np.nanmean(theirs) if not np.isnan(theirs).all() else math.nan
         assert float(values[name]) == pytest.approx(mean, nan_ok=True)
@@ -100,3 +113,22 @@ def test_one_modality_alone_or_a_third_is_refused():
     for wrong in (torch.zeros(20, dtype=torch.int64), modality + 1, torch.arange(20) % 3):
         with pytest.raises(LosscopeError, match=r"it must hold 0 .* and 1"):
             evaluate(points, labels, modality=wrong)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 20), st.integers(1, 12), st.booleans())
+def test_the_curve_across_modalities_is_map_at_r_of_either_way(seed, half, classes, duplicates):
+    draw = np.random.default_rng(seed)
+    points = torch.from_numpy(draw.standard_normal((2 * half, 3)))
+    if duplicates:
+        points = points[torch.arange(2 * half) % 3]
+    labels = torch.from_numpy(draw.integers(classes, size=2 * half))
+    rows, codes, means = unit(points), labels.numpy(), []
+    for asking, asked in ((slice(half), slice(half, None)), (slice(half, None), slice(half))):
+        scores = []
+        for query, groups in zip(range(half), tied_groups(rows[asking], rows[asked]), strict=True):
+            hits = [[bool(codes[asked][j] == codes[asking][query]) for j in group] for group in groups]
+            if relevant := sum(map(sum, hits)):
+                scores.append(expected(hits, AveragePrecision(relevant)) / relevant)
+        means.append(np.mean(scores) if scores else math.nan)
+    found = map_at_r_fast(points[None], labels[None], across=True)
+    assert float(found[0]) == pytest.approx(np.mean(means), nan_ok=True)

@@ -69,6 +69,20 @@ class AveragePrecision:
         return sum(sum(hits[: j + 1]) / (j + 1) for j in range(min(self.k, len(hits))) if hits[j])
 
 
+class FirstRank:
+    """The place of the first relevant item, 0 where there is none."""
+
+    def __call__(self, hits: list[bool]) -> float:
+        return float(hits.index(True) + 1) if any(hits) else 0.0
+
+
+class FirstReciprocal:
+    """1 / the place of the first relevant item, 0 where there is none."""
+
+    def __call__(self, hits: list[bool]) -> float:
+        return 1 / (hits.index(True) + 1) if any(hits) else 0.0
+
+
 def expected(groups: list[list[bool]], measure: Callable[[list[bool]], float]) -> float:
     """The mean over all orders of the tied items, of a measure that adds up over groups or needs only one.
 

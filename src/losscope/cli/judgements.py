@@ -42,7 +42,7 @@ def judge(
     runs
         A table of scores, a pattern of npz files with {loss} and {seed}, or a folder that compare wrote.
     goal
-        retrieval, verification, classification, detail or compactness: which measure decides.
+        retrieval, verification, classification, detail, compactness or cross-modal: which measure decides.
     measure
         The measure that decides, instead of the goal's.
     reference

@@ -26,13 +26,15 @@ def print_result(result: Result, json: bool) -> None:
     if json:
         print(result.json())
         return
+    from losscope.core import wording
     from losscope.reporting import tables
 
     console = terminal()
-    console.print(tables.summary(result))
-    console.print()
-    console.print(tables.verdicts(result, sentences=False))
-    beside = tables.published(result)
+    with wording.modalities(result.data.modalities):
+        console.print(tables.summary(result))
+        console.print()
+        console.print(tables.verdicts(result, sentences=False))
+        beside = tables.published(result)
     if beside is not None:
         console.print(beside)
         console.print()

@@ -80,7 +80,7 @@ def compare(
     seeds
         The number of paired seeds; two losses beside baselines and closed forms need at least 9.
     goal
-        retrieval, verification, classification, detail or compactness: which measure decides.
+        retrieval, verification, classification, detail, compactness or cross-modal: which measure decides.
     reference
         The loss that the others are compared with; contrastive if it is among them.
     budget

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from losscope.comparing import tuning
+from losscope.core import registry
 from losscope.core.errors import require
+from losscope.core.quantities import GOALS
 from losscope.core.spec import Protocol, ResolvedStudy
 
 if TYPE_CHECKING:
     from losscope.data import Source
+    from losscope.data.base import About
 
 SMALLEST = 4
 """Rows of the smallest batch that a study is given: two classes of two rows."""
+ACROSS = ("retrieval", "cross-modal")
+"""The goals of pairs without classes; the last is of two modalities alone."""
 
 
 def fitted(study: ResolvedStudy, source: Source) -> tuple[ResolvedStudy, tuple[str, ...]]:
@@ -74,3 +79,41 @@ def _fits(shape: Protocol, rows: int, classes: int) -> Protocol:
 
 def _per_batch(shape: Protocol) -> int:
     return shape.classes_per_batch if shape.batching == "balanced" else 0
+
+
+def for_pairs(study: ResolvedStudy, facts: About) -> ResolvedStudy:
+    """The study for two modalities; where these have no classes, its batches are of random items.
+
+    Raises:
+        LosscopeError: a goal or a loss that wants classes where there are none, or two modalities.
+    """
+    goal, title = study.given.goal, f"the goal {study.given.goal!r}"
+    if facts.kind != "pair":
+        require(
+            goal != ACROSS[-1],
+            f"{title} wants two modalities, and {facts.name} has one; choices: "
+            f"{', '.join(name for name in GOALS if name != goal)}",
+        )
+        return study
+    require(
+        goal != "classification",
+        f"{title} compares rows of one modality with training rows, and {facts.name} has two; choices: "
+        f"{', '.join(name for name in GOALS if name != goal)}",
+    )
+    require(
+        not facts.by_item or goal in ACROSS,
+        f"{title} wants classes, and {facts.name} has pairs without classes; choices: {', '.join(ACROSS)}",
+    )
+    known = registry.entries("loss").items()
+    fit = [name for name, found in known if not (found.facts.class_vectors or found.facts.faulty)]
+    for spec in study.losses:
+        require(
+            not (facts.by_item and spec.facts is not None and spec.facts.class_vectors),
+            f"the loss {spec.name!r} learns one vector per class, and {facts.name} has pairs without "
+            f"classes; choices: {', '.join(fit)}, or data with labels",
+        )
+    if not facts.by_item:
+        return study
+    return study.model_copy(
+        update={"protocol": study.protocol.model_copy(update={"batching": "shuffled", "partners": "batch"})}
+    )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from losscope.core import registry
+from losscope.core import registry, wording
 from losscope.core.errors import unknown
 from losscope.core.facts import (
     FACTS,
@@ -213,7 +213,7 @@ def _measures() -> list[ListedMeasure]:
     return [
         ListedMeasure(
             name=quantity.name,
-            definition=quantity.definition,
+            definition=wording.measure(quantity.name).definition,
             unit=quantity.unit,
             better=quantity.better,
             scale=quantity.scale,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from losscope.comparing import tuning
 from losscope.comparing.closed import beside
-from losscope.comparing.fitting import fitted
+from losscope.comparing.fitting import fitted, for_pairs
 from losscope.comparing.stored import Choice
 from losscope.core import registry
 from losscope.core.device import pick_device
@@ -26,6 +26,7 @@ from losscope.run.store import Store
 
 if TYPE_CHECKING:
     from losscope.data import Source
+    from losscope.data.base import About
 
 DEFAULT_OUT = "losscope-runs"
 Say = Callable[[str], None]
@@ -165,11 +166,11 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
 
 def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     """The plan of a study on its data, the losses at the numbers given."""
-    study, notes = fitted(given.resolve(source.facts.kind, device), source)
+    study, notes = fitted(for_pairs(given.resolve(source.facts.kind, device), source.facts), source)
     closed = beside(study, source.facts)
     study = study.model_copy(update={"closed_forms": closed.names})
     names = [spec.name for spec in study.losses if spec.foreign]
-    _try_foreign(names, source.facts.classes, study.protocol.embedding_size)
+    _try_foreign(names, source.facts, study.protocol.embedding_size)
     choices = tuning.as_given(study)
     if not study.tunes:
         _refuse_twins(choices, given.protocol)
@@ -189,10 +190,11 @@ def _refuse_twins(choices: Sequence[Choice], protocol: str) -> None:
         )
 
 
-def _try_foreign(names: Sequence[str], classes: int, size: int) -> None:
+def _try_foreign(names: Sequence[str], facts: About, size: int) -> None:
     """Build each foreign loss and call it once, so that its mistakes show before anything is trained."""
     if names:
         from losscope.losses.foreign.building import check
 
         for name in names:
-            check(name, classes=classes, embedding_size=size)
+            paired = facts.kind == "pair"
+            check(name, classes=facts.classes, embedding_size=size, paired=paired, by_item=facts.by_item)

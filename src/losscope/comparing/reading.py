@@ -15,7 +15,7 @@ import numpy as np
 from losscope import stats
 from losscope.comparing import published, watching
 from losscope.comparing.stored import Choice, StoredStudy
-from losscope.core import registry
+from losscope.core import registry, wording
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.loss_spec import CLOSED_FORM
 from losscope.core.results import (
@@ -143,14 +143,17 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
     measured = [
         (run, measured_of(run, label)) for run in stored for label in labels[run.run.loss.canonical()]
     ]
-    analysis = stats.analyse(
-        [own for _, own in measured],
-        goal=kept.study.goal,
-        reference=kept.study.reference,
-        settings=settings,
-        generated=kept.data.generated,
-        looks=kept.look,
-    )
+    with wording.modalities(kept.data.modalities):
+        analysis = stats.analyse(
+            [own for _, own in measured],
+            goal=kept.study.goal,
+            reference=kept.study.reference,
+            settings=settings,
+            generated=kept.data.generated,
+            looks=kept.look,
+        )
+        sides = (*analysis.losses, *analysis.baselines)
+        headings = wording.headings(sorted({name for side in sides for name in side.measures}))
     runs_of = _by_label(stored, labels)
     chosen = {choice.label: choice for choice in kept.losses}
     losses = tuple(_chosen(_with_runs(side, runs_of), chosen[side.name]) for side in analysis.losses)
@@ -175,6 +178,7 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         paired=analysis.paired,
         recommendation=analysis.recommendation,
         published=published.beside(kept.study.data, kept.study.protocol, losses),
+        headings=headings,
         notes=(*kept.notes, *_notes(stored), *more),
         store=str(store.root),
         study=name,

@@ -246,11 +246,12 @@ QUANTITIES = Quantities()
 """The quantities by name. Whoever judges a table of their own adds what they declare."""
 
 GOALS: dict[str, tuple[str, ...]] = {
-    "retrieval": ("map_audio_to_visual", "recall_at_1"),
+    "retrieval": ("map_audio_to_visual", "recall_at_1", "recall_at_1_across"),
     "verification": ("eer",),
     "classification": ("knn_accuracy",),
     "detail": ("fine_recall_at_1",),
     "compactness": ("intra_inter_ratio",),
+    "cross-modal": ("recall_at_1_across",),
 }
 """The primary measure of each goal: the first that the data yield."""
 

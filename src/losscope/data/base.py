@@ -39,7 +39,8 @@ class Part:
     any. ``rows`` (N,) are positions in the source, None for generated data. ``pairs`` int64 (P, 3) are
     explicit (i, j, same) and ``triplets`` (T, 3) explicit (anchor, positive, negative), as positions in
     this part. ``retrieval`` says which rows are queries and which the gallery; None: each row searches all
-    others.
+    others. ``items`` (N, 2) number the first and the second modality's items where one stands in several
+    pairs, None where each stands in one.
     >>> part = Part(np.zeros((3, 2), np.float32), np.array([0, 0, 1]))
     >>> len(part), len(part.take([0, 2]))
     (3, 2)
@@ -55,9 +56,10 @@ class Part:
     pairs: np.ndarray | None = None
     triplets: np.ndarray | None = None
     retrieval: Roles | None = None
+    items: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("inputs", "fine_labels", "groups", "second", "names", "rows", "retrieval"):
+        for name in ("inputs", "fine_labels", "groups", "second", "names", "rows", "retrieval", "items"):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.labels):
                 raise LosscopeError(
@@ -72,7 +74,7 @@ class Part:
         rows = np.asarray(rows, dtype=np.int64)
         arrays: dict[str, Any] = {
             name: None if getattr(self, name) is None else getattr(self, name)[rows]
-            for name in ("inputs", "labels", "fine_labels", "groups", "second", "names")
+            for name in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items")
         }
         where = rows if self.rows is None else self.rows[rows]
         return Part(
@@ -114,10 +116,12 @@ class About:
     channel of the training rows of uint8 images, on the scale pixel / 255, ``second_mean`` and ``second_std``
     those of the second modality; empty for all else, where nothing is to be normalised. ``split`` says in
     words how the parts are made. ``pending``: the inputs are features that are not computed yet, so that only
-    their shape is known. ``tuples``: explicit pairs or triplets came with the data. ``left_out`` counts all
-    that lay in the source and was not taken. ``searched`` counts the test part's queries and gallery, where
-    it has them. ``health``: what is wrong with the rows, None where they were not looked at. ``notes`` are
-    sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed bytes of all arrays.
+    their shape is known. ``tuples``: explicit pairs or triplets came with the data. ``by_item``: there are no
+    classes, ``labels`` number items that belong to their partners in the other modality alone. ``left_out``
+    counts all that lay in the source and was not taken. ``searched`` counts the test part's queries and
+    gallery, where it has them. ``health``: what is wrong with the rows, None where they were not looked at.
+    ``notes`` are sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed bytes of all
+    arrays.
     """
 
     name: str
@@ -134,6 +138,7 @@ class About:
     generated: bool = False
     pending: bool = False
     tuples: bool = False
+    by_item: bool = False
     checksum: str = ""
     class_names: tuple[str, ...] = ()
     fine_names: tuple[str, ...] = ()
@@ -213,7 +218,9 @@ class Source(ABC):
             disjoint=facts.disjoint,
             not_new=0 if facts.health is None else len(facts.health.not_new),
             notes=facts.notes,
-            class_names=facts.class_names,
+            class_names=() if facts.by_item else facts.class_names,
+            modalities=facts.modalities,
+            by_item=facts.by_item,
             digest=self.digest,
         )
 
@@ -227,14 +234,16 @@ class Source(ABC):
         if facts.second_shape:
             first, second = facts.modalities or ("first", "second")
             shape = f"{first} {shape} and {second} {'×'.join(map(str, facts.second_shape))}"
+        grouped = f"in {facts.classes:,} classes ({each} each)"
+        if facts.by_item:
+            grouped = f"without classes, of {facts.classes:,} items"
         train, validation, test = self.sizes()
         edition = f" ({facts.edition})" if facts.edition else ""
         search = f"; {facts.searched.said}" if facts.searched else ""
         without = "; left out: " + ", ".join(part.said for part in facts.left_out) if facts.left_out else ""
         return (
-            f"{facts.name}{edition}: {facts.rows:,} {what[facts.kind]} of {shape} in {facts.classes:,} "
-            f"classes ({each} each); {train:,} train, {validation:,} validation, {test:,} test: "
-            f"{facts.split}{search}{without}"
+            f"{facts.name}{edition}: {facts.rows:,} {what[facts.kind]} of {shape} {grouped}; "
+            f"{train:,} train, {validation:,} validation, {test:,} test: {facts.split}{search}{without}"
         )
 
 
@@ -334,6 +343,7 @@ class Draft:
     ``role`` int8 (N,) gives each row's part, or None: a fixed stratified test split is made. ``level``
     says which labels are trained on where there are two and the user does not say. ``disjoint``: the
     split, given by ``role``, is of classes at the finest level. ``by_group``: splits tear no group apart.
+    ``by_item``: the labels number the items of pairs without classes.
     ``left_out`` counts what the reader did not take; ``notes`` are sentences on how the rest was understood.
     Without labels, ``no_labels`` is the sentence for a user who gives no explicit tuples either.
     """
@@ -349,12 +359,14 @@ class Draft:
     names: np.ndarray | None = None
     pairs: np.ndarray | None = None
     triplets: np.ndarray | None = None
+    items: np.ndarray | None = None
     role: np.ndarray | None = None
     retrieval: Roles | None = None
     split: str = ""
     level: Literal["fine", "coarse"] = "coarse"
     disjoint: bool = False
     by_group: bool = False
+    by_item: bool = False
     edition: str = ""
     origin: str = ""
     licence: str = ""

@@ -16,6 +16,7 @@ from losscope.data import health
 from losscope.data import splits as rules
 from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, LeftOut, Part, Table, fingerprint
 from losscope.data.labels import numbered
+from losscope.data.readers.modalities import item_groups
 from losscope.data.readers.tuples import holding_units, implied_labels, read_tuples
 
 TEST_SHARE = 0.3
@@ -58,6 +59,8 @@ def finish(
         f"{draft.name} has two modalities, each of which searches the other, and queries and a gallery too; "
         "wanted: one of the two",
     )
+    if draft.second is not None:
+        _check_pairs(draft, explicit=pairs or triplets, label_noise=label_noise)
     _add_tuples(draft, pairs, triplets)
     check_arrays(draft)
     draft, size = _in_range(draft)
@@ -68,7 +71,10 @@ def finish(
         pool, items, zero = pool.take(keep), items[keep], zero[keep]
         draft.left_out.append(LeftOut(len(again), "rows", "that list a file again"))
     role, whole, split = _roles(draft, pool, names)
-    notes = [*draft.notes, *check_classes(draft.name, pool.labels, role, names.classes)]
+    notes = [
+        *draft.notes,
+        *check_classes(draft.name, pool.labels, role, names.classes, paired=pool.second is not None),
+    ]
     if whole is None and not _can_stratify(draft.name, pool.labels, role):
         whole = pool.labels
         notes.append("every training class has fewer than 4 rows: validation holds out whole classes")
@@ -76,11 +82,11 @@ def finish(
         notes.append(_shared(pool.labels, role))
     checksum = _checksum(pool, role)
     if limit is not None:
-        keep, note = _limited(draft.name, pool.labels, role == TEST, limit, "training and validation")
+        keep, note = _limited(draft, pool.labels, role == TEST, limit, "training and validation")
         pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
         items, zero, notes = items[keep], zero[keep], notes + note
     if limit_test is not None:
-        keep, note = _limited(draft.name, pool.labels, role != TEST, limit_test, "test")
+        keep, note = _limited(draft, pool.labels, role != TEST, limit_test, "test")
         pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
         items, zero, notes = items[keep], zero[keep], notes + note
     if label_noise:
@@ -94,6 +100,7 @@ def finish(
     if examine:
         facts = facts.examined(health.of(pool, role == TEST, items, zero, size))
     options: tuple[Any, ...] = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
+    options += ("by item",) if draft.by_item else ()
     options += () if limit_test is None else ("limit_test", limit_test)
     table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole)
     torn = _torn(draft, table)
@@ -106,8 +113,9 @@ def finish(
 
 
 def _checksum(pool: Part, role: np.ndarray) -> str:
-    """The content of all rows; without roles that of the arrays that there were before there were roles."""
-    arrays = [getattr(pool, field.name) for field in dataclasses.fields(pool) if field.name != "retrieval"]
+    """The content of all rows; without roles and items that of the arrays that there were before these."""
+    later = {"retrieval"} | ({"items"} if pool.items is None else set())
+    arrays = [getattr(pool, field.name) for field in dataclasses.fields(pool) if field.name not in later]
     if (roles := pool.retrieval) is None:
         return fingerprint(*arrays, role)
     return fingerprint(*arrays, role, roles.query, roles.gallery, roles.camera, more=roles.same_camera)
@@ -147,6 +155,19 @@ def _listed_again(draft: Draft, pool: Part, items: np.ndarray) -> np.ndarray:
         if first.setdefault(key, row) != row:
             again.append(row)
     return np.array(again, np.int64)
+
+
+def _check_pairs(draft: Draft, *, explicit: str | None, label_noise: float) -> None:
+    """Raise for options that two modalities, or pairs without classes, give no meaning to."""
+    require(
+        explicit is None,
+        f"{draft.name} has two modalities, whose rows are joined in the file; --pairs and --triplets join "
+        "rows of one. Wanted: ids of both modalities (a row may have several partners), or one modality",
+    )
+    require(
+        not (draft.by_item and label_noise),
+        f"{draft.name} has pairs without classes; label_noise redraws classes and wants labels",
+    )
 
 
 def _add_tuples(draft: Draft, pairs: str | None, triplets: str | None) -> None:
@@ -198,6 +219,7 @@ def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, Names]:
         draft.pairs,
         draft.triplets,
         draft.retrieval,
+        draft.items,
     )
     return pool, Names(class_names, fine_names, group_names)
 
@@ -230,6 +252,7 @@ def _facts(
         licence=draft.licence,
         disjoint=disjoint,
         tuples=pool.pairs is not None or pool.triplets is not None,
+        by_item=draft.by_item,
         checksum=checksum,
         class_names=names.classes,
         fine_names=names.fine,
@@ -311,6 +334,9 @@ def _roles(draft: Draft, pool: Part, names: Names) -> tuple[np.ndarray, np.ndarr
         # Classes are disjoint at the finest level, whatever is trained on.
         finest = draft.fine_labels if draft.fine_labels is not None else pool.labels
         whole = numbered(finest, ())[0] if whole is None else whole
+    kind = "group" if draft.by_group else "class"
+    if whole is None and (draft.by_item or pool.items is not None):
+        whole, kind = pool.labels if pool.items is None else item_groups(pool.items), "item"
     if draft.role is not None:
         role = np.asarray(draft.role, np.int8)
         for part, what in ((TRAIN, "training"), (TEST, "test")):
@@ -318,7 +344,6 @@ def _roles(draft: Draft, pool: Part, names: Names) -> tuple[np.ndarray, np.ndarr
                 bool(np.any(role == part)), f"{draft.name} has no {what} rows; wanted: some in each split"
             )
         if whole is not None:
-            kind = "group" if draft.by_group else "class"
             check_leak(draft.name, kind, whole, role, names.groups if draft.by_group else ())
         if draft.names is not None:
             check_leak(draft.name, "file", draft.names, role)
@@ -331,7 +356,10 @@ def _roles(draft: Draft, pool: Part, names: Names) -> tuple[np.ndarray, np.ndarr
     counts = counts[counts > 0]
     if whole is not None:
         held, split = rules.hold_out_whole(whole, TEST_SHARE, rng), "test of whole groups, fixed"
-        split = split if draft.by_group else "test tears no tuple apart, fixed"
+        if kind == "item":
+            split = "test of whole items, fixed"
+        elif not draft.by_group:
+            split = "test tears no tuple apart, fixed"
     elif np.median(counts) < 4 and len(counts) >= 5:
         whole = pool.labels
         held, split = rules.hold_out_whole(whole, TEST_SHARE, rng), UNSEEN
@@ -356,8 +384,13 @@ def check_leak(
         )
 
 
-def check_classes(name: str, labels: np.ndarray, role: np.ndarray, names: Sequence[str]) -> list[str]:
-    """Raise for one class only or no class with two members in training; say how many are alone."""
+def check_classes(
+    name: str, labels: np.ndarray, role: np.ndarray, names: Sequence[str], *, paired: bool = False
+) -> list[str]:
+    """Raise for one class only or no class with two members in training; say how many are alone.
+
+    ``paired``: rows have two modalities, so that a row's own partner is a positive.
+    """
     seen = labels[role != TEST]
     values, counts = np.unique(seen[seen >= 0], return_counts=True)
     if len(values) < 2:
@@ -365,6 +398,8 @@ def check_classes(name: str, labels: np.ndarray, role: np.ndarray, names: Sequen
         raise LosscopeError(
             f"{name} has one class only{only} in training; wanted: at least two classes to tell apart"
         )
+    if paired:
+        return []
     if counts.max() < 2:
         raise LosscopeError(
             f"no class of {name} has two members in training ({len(values):,} classes of one); "
@@ -400,7 +435,7 @@ def _shared(labels: np.ndarray, role: np.ndarray) -> str:
 
 
 def _limited(
-    name: str, labels: np.ndarray, untouched: np.ndarray, limit: int, what: str
+    draft: Draft, labels: np.ndarray, untouched: np.ndarray, limit: int, what: str
 ) -> tuple[np.ndarray, list[str]]:
     """The rows to keep: all that are untouched, and a fixed stratified choice of the others."""
     rest = np.flatnonzero(~untouched)
@@ -408,9 +443,10 @@ def _limited(
     require(limit > 1, f"{option} is {limit}; it is the number of {what} rows to keep, at least 2")
     if limit >= len(rest):
         return np.arange(len(labels)), []
-    held = rules.hold_out_stratified(labels[rest], limit / len(rest), rules.generator(0, option))
+    choose = rules.hold_out_whole if draft.by_item else rules.hold_out_stratified
+    held = choose(labels[rest], limit / len(rest), rules.generator(0, option))
     keep = np.sort(np.concatenate([rest[held], np.flatnonzero(untouched)]))
-    return keep, [f"reduced: {int(held.sum()):,} of {len(rest):,} {what} rows of {name}"]
+    return keep, [f"reduced: {int(held.sum()):,} of {len(rest):,} {what} rows of {draft.name}"]
 
 
 def _torn(draft: Draft, table: Table) -> str | None:

@@ -1,6 +1,7 @@
 """Cross-modal measures: retrieval from one modality into the other, and the gap between the two.
 
-The first modality (``modality`` 0) is called audio and the second (1) visual, whatever they are.
+The names of the values call the first modality (``modality`` 0) audio and the second (1) visual, whatever
+they are; their labels have the places ``{first}`` and ``{second}`` for the names that the data give.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from losscope.measures.ranking import group_means, in_input_order, mean_of_queri
 from losscope.measures.space import NULL, Measurement, Space, measured
 
 WAYS = {"audio_to_visual": (0, 1), "visual_to_audio": (1, 0)}
-RECALLS = (1, 10)
+RECALLS = (1, 5, 10)
 
 
 @register(
@@ -25,53 +26,120 @@ RECALLS = (1, 10)
     quantities=[
         {
             "name": "map_audio_to_visual",
-            "definition": "mean average precision of second-modality items by first-modality queries",
+            "definition": "mean average precision of {second} items by {first} queries",
             "unit": "share",
             "better": "higher",
             "scale": "difference",
             "group": "cross-modal",
-            "label": "mAP audio→visual",
+            "label": "mAP {first}→{second}",
         },
         {
             "name": "map_visual_to_audio",
-            "definition": "mean average precision of first-modality items by second-modality queries",
+            "definition": "mean average precision of {first} items by {second} queries",
             "unit": "share",
             "better": "higher",
             "scale": "difference",
             "group": "cross-modal",
-            "label": "mAP visual→audio",
+            "label": "mAP {second}→{first}",
         },
         {
             "name": "recall_at_1_audio_to_visual",
-            "definition": "Recall@1 of the second modality by first-modality queries",
+            "definition": "share of {first} queries with a right {second} item among the 1 nearest",
             "unit": "share",
             "better": "higher",
             "scale": "difference",
             "group": "cross-modal",
+            "label": "Recall@1 {first}→{second}",
         },
         {
             "name": "recall_at_1_visual_to_audio",
-            "definition": "Recall@1 of the first modality by second-modality queries",
+            "definition": "share of {second} queries with a right {first} item among the 1 nearest",
             "unit": "share",
             "better": "higher",
             "scale": "difference",
             "group": "cross-modal",
+            "label": "Recall@1 {second}→{first}",
+        },
+        {
+            "name": "recall_at_5_audio_to_visual",
+            "definition": "share of {first} queries with a right {second} item among the 5 nearest",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "cross-modal",
+            "label": "Recall@5 {first}→{second}",
+        },
+        {
+            "name": "recall_at_5_visual_to_audio",
+            "definition": "share of {second} queries with a right {first} item among the 5 nearest",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "cross-modal",
+            "label": "Recall@5 {second}→{first}",
         },
         {
             "name": "recall_at_10_audio_to_visual",
-            "definition": "Recall@10 of the second modality by first-modality queries",
+            "definition": "share of {first} queries with a right {second} item among the 10 nearest",
             "unit": "share",
             "better": "higher",
             "scale": "difference",
             "group": "cross-modal",
+            "label": "Recall@10 {first}→{second}",
         },
         {
             "name": "recall_at_10_visual_to_audio",
-            "definition": "Recall@10 of the first modality by second-modality queries",
+            "definition": "share of {second} queries with a right {first} item among the 10 nearest",
             "unit": "share",
             "better": "higher",
             "scale": "difference",
             "group": "cross-modal",
+            "label": "Recall@10 {second}→{first}",
+        },
+        {
+            "name": "recall_at_1_across",
+            "definition": "mean of Recall@1 {first}→{second} and Recall@1 {second}→{first}",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "cross-modal",
+            "label": "Recall@1 both ways",
+        },
+        {
+            "name": "mrr_audio_to_visual",
+            "definition": "mean over {first} queries of 1 / rank of the first right {second} item",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "cross-modal",
+            "label": "MRR {first}→{second}",
+        },
+        {
+            "name": "mrr_visual_to_audio",
+            "definition": "mean over {second} queries of 1 / rank of the first right {first} item",
+            "unit": "share",
+            "better": "higher",
+            "scale": "difference",
+            "group": "cross-modal",
+            "label": "MRR {second}→{first}",
+        },
+        {
+            "name": "median_rank_audio_to_visual",
+            "definition": "median over {first} queries of the rank of the first right {second} item",
+            "unit": "rank",
+            "better": "lower",
+            "scale": "log_ratio",
+            "group": "cross-modal",
+            "label": "median rank {first}→{second}",
+        },
+        {
+            "name": "median_rank_visual_to_audio",
+            "definition": "median over {second} queries of the rank of the first right {first} item",
+            "unit": "rank",
+            "better": "lower",
+            "scale": "log_ratio",
+            "group": "cross-modal",
+            "label": "median rank {second}→{first}",
         },
     ],
     needs=("modality",),
@@ -82,13 +150,14 @@ def cross_modal(space: Space, *, modality: np.ndarray) -> Measurement:
 
     ``map``: mean over queries of average precision over the whole gallery, the mean over its relevant items
     of the precision at their rank; ``recall_at_k``: share of queries with an item of their class among the k
-    nearest; both are means over all orders of equally near items. Queries without any such item
-    in the gallery are left out (NaN in the per-query detail).
+    nearest; ``mrr``: mean of 1 / rank of the first such item; ``median_rank``: median of its expected rank.
+    Each is a mean over all orders of equally near items. ``recall_at_1_across`` is the mean of both ways'
+    Recall@1. Queries without any such item in the gallery are left out (NaN in the per-query detail).
     """
     side = _sides(space, modality)
     values: dict[str, float] = {}
-    classes = in_input_order(space, space.codes)
-    detail = {"per_query/label": space.labels[classes].astype(np.int64)}
+    detail: dict[str, np.ndarray] = {}
+    across = np.full(len(space), NULL)
     tied, edges = np.zeros(1, np.int64), np.zeros(1, np.int64)
     for way, (asking, asked) in WAYS.items():
         found, own_tied, own_edges = _one_way(
@@ -96,9 +165,16 @@ def cross_modal(space: Space, *, modality: np.ndarray) -> Measurement:
         )
         tied += own_tied
         edges += own_edges
+        ranks = found.pop("rank")
+        counted = ranks[~np.isnan(ranks)]
+        values[f"median_rank_{way}"] = float(np.median(counted)) if len(counted) else NULL
+        across = np.where(side == asking, found["recall_at_1"], across)
         for name, per_query in found.items():
             detail[f"per_query/{name}_{way}"] = space.per_query(per_query)
             values[f"{name}_{way}"] = mean_of_queries(detail[f"per_query/{name}_{way}"])
+    values["recall_at_1_across"] = sum(values[f"recall_at_1_{way}"] for way in WAYS) / 2
+    detail["per_query/recall_at_1_across"] = space.per_query(across)
+    detail["per_query/label"] = space.labels[in_input_order(space, space.codes)].astype(np.int64)
     detail["count/tied_cross_queries"], detail["count/edge_cross_distances"] = tied, edges
     return values, detail
 
@@ -113,7 +189,8 @@ def _sides(space: Space, modality: np.ndarray) -> np.ndarray:
 def _one_way(space: Space, asking: np.ndarray, asked: np.ndarray) -> tuple[dict[str, np.ndarray], int, int]:
     """The values per query, how many queries have ties that matter, and the distances at edges of buckets."""
     codes = space.codes[asked]
-    found = {name: np.full(len(space), NULL) for name in ("map", *(f"recall_at_{k}" for k in RECALLS))}
+    names = ("map", *(f"recall_at_{k}" for k in RECALLS), "rank", "mrr")
+    found = {name: np.full(len(space), NULL) for name in names}
     relevant = np.bincount(codes, minlength=len(space.labels))[space.codes[asking]]
     tied = edges = 0
     for part, squared in Gallery.of(space.rows[asked]).tables(space.rows[asking]):
@@ -124,6 +201,7 @@ def _one_way(space: Space, asking: np.ndarray, asked: np.ndarray) -> tuple[dict[
         found["map"][queries] = ties.average_precision(ranking, relevant[part])
         for k in RECALLS:
             found[f"recall_at_{k}"][queries] = ties.recall(ranking, k)
+        found["rank"][queries], found["mrr"][queries] = ties.first_ranks(ranking)
         tied += len(np.unique(ranking.row))
         edges += nearest.edges
     for per_query in found.values():
@@ -145,7 +223,8 @@ def _one_way(space: Space, asking: np.ndarray, asked: np.ndarray) -> tuple[dict[
         },
         {
             "name": "intra_variance_audio",
-            "definition": "intra-class variance of the first modality",
+            "definition": "intra-class variance of the {first} items",
+            "label": "intra-class variance, {first}",
             "unit": "squared distance",
             "better": "neither",
             "scale": "log_ratio",
@@ -154,7 +233,8 @@ def _one_way(space: Space, asking: np.ndarray, asked: np.ndarray) -> tuple[dict[
         },
         {
             "name": "intra_variance_visual",
-            "definition": "intra-class variance of the second modality",
+            "definition": "intra-class variance of the {second} items",
+            "label": "intra-class variance, {second}",
             "unit": "squared distance",
             "better": "neither",
             "scale": "log_ratio",

@@ -291,8 +291,11 @@ def others_of_class(classes: np.ndarray) -> np.ndarray:
     return sizes[group] - 1
 
 
-def map_at_r_fast(embeddings: Tensor, labels: Tensor) -> Tensor:
+def map_at_r_fast(embeddings: Tensor, labels: Tensor, *, across: bool = False) -> Tensor:
     """MAP@R of small sets, leave-one-out, for a training loop; the number that ``retrieval`` gives.
+
+    ``across``: the first half of the rows is one modality and the second half the other; each asks for rows
+    of the other only, and the value is the mean of both ways.
 
     Args:
         embeddings: (..., N, D), normalised inside. All N² pairs of one member are held at once.
@@ -311,7 +314,8 @@ def map_at_r_fast(embeddings: Tensor, labels: Tensor) -> Tensor:
     classes = labels.cpu().expand(*lead, count).reshape(-1, count).numpy()
     step = max(1, TOGETHER // max(1, count * count))
     parts = [slice(start, start + step) for start in range(0, len(members), step)]
-    scores = [_maps_at_r(members[part], classes[part]) for part in parts]
+    score = _maps_across if across else _maps_at_r
+    scores = [score(members[part], classes[part]) for part in parts]
     return torch.from_numpy(np.concatenate(scores)).reshape(lead)
 
 
@@ -334,6 +338,30 @@ def _maps_at_r(members: Tensor, classes: np.ndarray) -> np.ndarray:
         ranking = _ranking(ranked(squared, int(others.max()), own), squared, own, codes, codes)
         scores[member] = ties.average_precision(ranking, others, others)[others > 0].mean()
     return scores
+
+
+def _maps_across(members: Tensor, classes: np.ndarray) -> np.ndarray:
+    """MAP@R from each half of the rows into the other, the mean of both ways: (M, N, D), (M, N) -> (M,)."""
+    scores = np.full(len(members), NULL)
+    half = classes.shape[1] // 2
+    for member, (rows, codes) in enumerate(zip(unit(members), classes, strict=True)):
+        if not bool(rows.isfinite().all()):
+            continue
+        sides = (rows[:half], codes[:half]), (rows[half:], codes[half:])
+        ways = [_map_one_way(*sides[0], *sides[1]), _map_one_way(*sides[1], *sides[0])]
+        scores[member] = sum(ways) / 2
+    return scores
+
+
+def _map_one_way(queries: Tensor, asking: np.ndarray, gallery: Tensor, codes: np.ndarray) -> float:
+    known, counts = np.unique(codes, return_counts=True)
+    place = np.searchsorted(known, asking).clip(max=len(known) - 1)
+    relevant = np.where(known[place] == asking, counts[place], 0)
+    if not relevant.any():
+        return NULL
+    squared = Gallery.of(gallery).squared_distances(queries)
+    ranking = _ranking(ranked(squared, int(relevant.max())), squared, None, codes, asking)
+    return float(ties.average_precision(ranking, relevant, relevant)[relevant > 0].mean())
 
 
 @register(

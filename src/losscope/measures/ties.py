@@ -130,6 +130,32 @@ def average_precision(ranking: Ranking, total: np.ndarray, limit: np.ndarray | N
     return sums / np.maximum(total, 1)
 
 
+def first_ranks(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
+    """The expected rank of each query's first relevant item, and its expected reciprocal; both (Q,).
+
+    Of a first relevant group of n tied items, r of them relevant, after p others: the first relevant item has
+    j items of the group before it with probability C(n-j-1, r-1) / C(n, r), so its mean rank is
+    p + (n+1)/(r+1). NaN for a query without a relevant item among the K places.
+
+    >>> two_of_three = Ranking.of(np.array([[True, False, True]]), np.array([[True, True, False]]))
+    >>> [found.round(4).tolist() for found in first_ranks(two_of_three)]
+    [[1.3333], [0.8333]]
+    """
+    place = ranking.hits.argmax(1) if ranking.hits.shape[1] else np.zeros(len(ranking.hits), np.int64)
+    rank = np.where(ranking.hits.any(1), place + 1.0, np.nan)
+    reciprocal = 1.0 / rank
+    first = np.flatnonzero(ranking.before == 0)
+    row, start = ranking.row[first], ranking.start[first]
+    size, relevant = ranking.size[first].astype(np.float64), ranking.relevant[first].astype(np.float64)
+    rank[row] = start + (size + 1) / (relevant + 1)
+    chance, expected = relevant / size, np.zeros(len(first))
+    for drawn in range(int((size - relevant).max(initial=-1)) + 1):
+        expected += chance / (start + drawn + 1)
+        chance *= np.maximum(size - drawn - relevant, 0) / np.maximum(size - drawn - 1, 1)
+    reciprocal[row] = expected
+    return rank, reciprocal
+
+
 def reciprocal_rank(ranking: Ranking) -> np.ndarray:
     """(Q,) the mean of 1 / rank of the first relevant item, 0 where there is none among the K places.
 
@@ -137,15 +163,7 @@ def reciprocal_rank(ranking: Ranking) -> np.ndarray:
     >>> reciprocal_rank(first_of_three).round(3)
     array([0.611])
     """
-    found = np.where(ranking.hits.any(1), 1.0 / (1.0 + ranking.hits.argmax(1)), 0.0)
-    for group in np.flatnonzero(ranking.before == 0):
-        size, relevant = ranking.size[group], ranking.relevant[group]
-        place = np.arange(size - relevant + 1)
-        # The chance that none of the places before is relevant, and that this one then is.
-        none = np.cumprod(np.concatenate([[1.0], ((size - relevant - place) / (size - place))[:-1]]))
-        first = none * relevant / (size - place)
-        found[ranking.row[group]] = float((first / (ranking.start[group] + place + 1)).sum())
-    return found
+    return np.nan_to_num(first_ranks(ranking)[1])
 
 
 def _places(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from losscope import stats
 from losscope.comparing import reading
 from losscope.core.facts import Value
+from losscope.core.wording import label
 from losscope.core.wording import reproductions as wording
 from losscope.papers.paper import AllOf, Asked, Claim, Compared, Direction, Rises
 from losscope.papers.planning import Piece
@@ -147,7 +148,7 @@ class Evidence:
         if not any(have):
             return None
         if not all(have):
-            reason = wording.lacks(a if not have[0] else b, stats.declared(name).label)
+            reason = wording.lacks(a if not have[0] else b, label(name))
             return Stated(None, direction, reason=reason, a=a, b=b)
         row = stats.compare(x, y, name, alpha=self.alpha, failed=(first.failed, second.failed))
         size = self.own_protocol and self.reduced is None
@@ -166,7 +167,7 @@ class Evidence:
         table = [[[np.nan if null(v) else v for v in side.of(name)] for side in cells] for name in (x, y)]
         rows = [np.where(lost[:, None], np.nan, np.array(values, dtype=float).T) for values in table]
         row = stats.association(rows[0], rows[1], alpha=self.alpha)
-        return Stated(row, "higher", a=stats.declared(y).label, b=stats.declared(x).label, rises=True)
+        return Stated(row, "higher", a=label(y), b=label(x), rises=True)
 
     def all_of(self, parts: Sequence[Stated | None]) -> Stated | None:
         """A claim that holds only if each of its parts does; None if these data have none of them.

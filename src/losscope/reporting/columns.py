@@ -17,6 +17,17 @@ _AFTER_GOAL = {
     "compactness": ("recall_at_1",),
 }
 """What stands beside a goal's own measure."""
+_ACROSS = (
+    "recall_at_1_audio_to_visual",
+    "recall_at_1_visual_to_audio",
+    "recall_at_5_audio_to_visual",
+    "recall_at_5_visual_to_audio",
+    "mrr_audio_to_visual",
+    "mrr_visual_to_audio",
+    "median_rank_audio_to_visual",
+    "median_rank_visual_to_audio",
+)
+"""What stands beside Recall@1 of both ways, whatever the goal is called."""
 
 
 def is_loss(side: SideResult) -> bool:
@@ -46,7 +57,9 @@ def present(result: Result) -> list[str]:
 def columns(result: Result, limit: int = 9) -> list[str]:
     """The measures worth a column: the goal's, then those that declare a column, in their order."""
     goal = result.goal
-    first = [goal_measure(result), *GOALS.get(goal, ()), *_AFTER_GOAL.get(goal, ())]
+    decides = goal_measure(result)
+    beside = _ACROSS if decides == "recall_at_1_across" else _AFTER_GOAL.get(goal, ())
+    first = [decides, *GOALS.get(goal, ()), *beside]
     declared = {name: found.column for name, found in QUANTITIES.items() if found.column is not None}
     wanted = [*first, *sorted(declared, key=declared.__getitem__)]
     known = present(result)

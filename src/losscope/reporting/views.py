@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
+from losscope.core import wording
 from losscope.core.errors import LosscopeError, unknown
 from losscope.core.results import Evidence, Result
 from losscope.reporting import claim_tables, tables
@@ -30,7 +31,8 @@ def table(document: Page, format: str = "rich") -> RenderableType:
         LosscopeError: another format.
     """
     if isinstance(document, Result):
-        return tables.summary(document) if format == "rich" else tables.render(document, format)
+        with wording.modalities(document.data.modalities):
+            return tables.summary(document) if format == "rich" else tables.render(document, format)
     if format not in LEDGER_FORMATS:
         raise unknown("format", format, LEDGER_FORMATS)
     return claim_tables.table(document) if format == "rich" else claim_tables.markdown(document)
@@ -38,7 +40,8 @@ def table(document: Page, format: str = "rich") -> RenderableType:
 
 def page(document: Page, evidence: Evidence | None = None) -> str:
     """The page as the text of one HTML file, drawn with the evidence given, or with the document's own."""
-    return pages.render(document, evidence or document.evidence)
+    with wording.modalities(document.data.modalities if isinstance(document, Result) else ()):
+        return pages.render(document, evidence or document.evidence)
 
 
 def report(document: Page, path: str | Path, evidence: Evidence | None = None) -> Path:

@@ -91,8 +91,8 @@ def analyse(
 ) -> Analysis:
     """The statistics of a comparison (docs/definitions.md, "Inference").
 
-    ``goal``: retrieval, verification, classification, detail or compactness, whose measure is the primary
-    one; without one, the first goal whose measure the runs have. ``measure``: another primary measure.
+    ``goal``: retrieval, verification, classification, detail, compactness or cross-modal, whose measure is
+    primary; without one, the first goal whose measure the runs have. ``measure``: another primary measure.
     ``reference``: the loss that the others are tested against, by default contrastive, else the first.
     ``settings``: the numbers of the losses that every sentence names, and whether they were tuned.
     ``generated``: the data are redrawn with each seed. ``looks``: how many times the data have been looked

@@ -80,6 +80,7 @@ class Instruments:
         members: their number M.
         epochs: of the whole training.
         roles: of the validation rows of each member, where they have queries and a gallery.
+        across: whether the validation rows are two modalities, one after the other, that ask for each other.
         light: whether only the loss and, now and then, the validation rows are read, as of a trial of tuning,
             which is judged by its quality curve alone.
     """
@@ -95,9 +96,10 @@ class Instruments:
         epochs: int,
         light: bool,
         roles: tuple[Roles, ...] = (),
+        across: bool = False,
     ):
         self.objective, self.curves, self.light, self.members = objective, curves, light, members
-        self.probe, self.labels, self.roles = probe, labels, roles
+        self.probe, self.labels, self.roles, self.across = probe, labels, roles, across
         self.probe_pairs = greediness.pairs_of(*probe.masks(), torch.Size([members]))
         self.reads_force = objective.force is not None and not light
         self.epochs = trial_looks(epochs) if light else set(range(epochs + 1))
@@ -181,7 +183,7 @@ class Instruments:
             quality = (
                 maps_at_r(view.validation, self.labels, self.roles)
                 if self.roles
-                else map_at_r_fast(view.validation, self.labels)
+                else map_at_r_fast(view.validation, self.labels, across=self.across)
             )
             self.curves.add("validation", epoch, "map_at_r", quality)
 

@@ -110,7 +110,10 @@ def closed_forms(
 def embed_part(
     part: Part, splits: Splits, embed: Callable[[Tensor], Tensor], device: torch.device
 ) -> tuple[Tensor, np.ndarray | None]:
-    """Embeddings of a whole part in bounded memory, and each row's modality (None with one modality)."""
+    """Embeddings of a whole part in bounded memory, and each row's modality (None with one modality).
+
+    With two modalities the rows are the items of the first, then those of the second, each once.
+    """
     pieces = []
     for start in range(0, len(part.labels), EMBED_ROWS):
         rows = slice(start, start + EMBED_ROWS)
@@ -124,7 +127,43 @@ def embed_part(
         return torch.cat(pieces), None
     halves = [piece.chunk(2) for piece in pieces]
     both = torch.cat([half[0] for half in halves] + [half[1] for half in halves])
-    return both, np.repeat([0, 1], len(part.labels))
+    modality = np.repeat([0, 1], len(part.labels))
+    if part.items is None:
+        return both, modality
+    shown = _shown(part.items)
+    return both[torch.from_numpy(shown).to(both.device)], modality[shown]
+
+
+BY_ITEM = (
+    "recall_at_1_across",
+    "recall_at_1_audio_to_visual",
+    "recall_at_1_visual_to_audio",
+    "recall_at_5_audio_to_visual",
+    "recall_at_5_visual_to_audio",
+    "recall_at_10_audio_to_visual",
+    "recall_at_10_visual_to_audio",
+    "mrr_audio_to_visual",
+    "mrr_visual_to_audio",
+    "median_rank_audio_to_visual",
+    "median_rank_visual_to_audio",
+    "modality_gap",
+    "effective_rank",
+)
+"""What is measured where each item is its own class: geometry and scores of classes have no meaning there."""
+
+
+def _shown(items: np.ndarray) -> np.ndarray:
+    """Of pairs' rows, first modality below second, those that show each item (N, 2) for the first time."""
+    first, second = (np.sort(np.unique(side, return_index=True)[1]) for side in items.T)
+    return np.concatenate([first, len(items) + second])
+
+
+def _of_rows(part: Part, labels: Any) -> Any:
+    """Labels (N,) of a part as those of the rows of its embeddings; None stays None."""
+    if labels is None or part.second is None:
+        return labels
+    both = np.concatenate([labels, labels])
+    return both if part.items is None else both[_shown(part.items)]
 
 
 def measure(
@@ -133,21 +172,20 @@ def measure(
     """Final measures: the outcome on test, the geometry on the protocol's split, test values beside."""
     protocol, seed = record.run.protocol, seed_of(record.run.seed, "measures")
     test, modality = embed_part(splits.test, splits, embed, device)
+    by_item = splits.facts.by_item
     geometry = protocol.geometry_split == "train"
     # Rows of other classes, and pairs across modalities, say nothing of a test row's class.
     referred = not splits.facts.disjoint and modality is None
     if geometry or referred:
         train, train_modality = embed_part(splits.train, splits, embed, device)
 
-    def twice(labels: np.ndarray | None, double: bool) -> np.ndarray | None:
-        return None if labels is None else np.concatenate([labels, labels]) if double else labels
-
-    labels = twice(splits.test.labels, modality is not None)
+    labels = _of_rows(splits.test, splits.test.labels)
     values, detail = evaluate(
         test,
         torch.from_numpy(labels),
+        names=BY_ITEM if by_item else None,
         reference=(train, torch.from_numpy(splits.train.labels)) if referred else None,
-        fine_labels=_tensor(twice(splits.test.fine_labels, modality is not None)),
+        fine_labels=_tensor(_of_rows(splits.test, splits.test.fine_labels)),
         modality=_tensor(modality),
         roles=splits.test.retrieval,
         seed=seed,
@@ -168,9 +206,9 @@ def measure(
     if geometry:
         values, detail = evaluate(
             train,
-            torch.from_numpy(twice(splits.train.labels, train_modality is not None)),
+            torch.from_numpy(_of_rows(splits.train, splits.train.labels)),
             # What is linear in the rows: the rest compares all pairs, a minute for 60,000 rows.
-            names=["geometry", "spectrum"],
+            names=["spectrum"] if by_item else ["geometry", "spectrum"],
             modality=_tensor(train_modality),
             seed=seed,
             background=protocol.background,

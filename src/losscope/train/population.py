@@ -67,6 +67,7 @@ class Population:
             members=self.members,
             epochs=self.protocol.epochs,
             light=first.purpose == "trial",
+            across=self.splits[0].facts.by_item,
         )
         self.epoch = 0
         self.reasons: list[str | None] = [None] * self.members

@@ -289,9 +289,11 @@ def balanced(
 def _pairless(pool: Pool, size: int) -> list[str]:
     """Refuse data whose batches mostly have no pair; say how many have none otherwise."""
     labels = pool.labels[0]
+    # With two modalities each row is a positive of its own partner: only a lone class lacks negatives.
+    lacking = (1,) if pool.paired else None
     rows = np.argsort(np.random.default_rng(0).random(len(labels)))
     batches = [labels[rows[i : i + size]] for i in range(0, len(rows), size)]
-    without = sum(len(set(batch.tolist())) in (1, len(batch)) for batch in batches)
+    without = sum(len(set(batch.tolist())) in (lacking or (1, len(batch))) for batch in batches)
     if 2 * without > len(batches):
         raise LosscopeError(
             f"{without} of {len(batches)} batches of {size} rows have no positive or no negative pair; "

@@ -162,6 +162,8 @@ class PublishedValue(Frozen):
 class Result(Viewed):
     """A comparison: data, protocol, sides, pairs, recommendation. What ``losscope compare --json`` prints.
 
+    ``headings``: how the measures of two modalities are called, by the names of the data's modalities.
+
     >>> Result.model_fields["losses"].description is None
     True
     """
@@ -178,6 +180,7 @@ class Result(Viewed):
     paired: tuple[Comparison, ...]
     recommendation: Recommendation
     published: tuple[PublishedValue, ...] = ()
+    headings: dict[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     store: str | None = None
     study: str | None = None

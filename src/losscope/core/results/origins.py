@@ -27,7 +27,11 @@ class Provenance(Frozen):
 class DataDescription(Frozen):
     """The data as they were read: what they are, how many, and where they come from.
 
-    ``not_new``: test items that stand in training too, equal or near, or that stand twice.
+    Attributes:
+        not_new: test items that stand in training too, equal or near, or that stand twice.
+        modalities: the names of the two modalities, if there are two: ``map_audio_to_visual`` and its like
+            are of the first and the second of them, whatever they are called.
+        by_item: whether the data have no classes, so that each item belongs to its own partners only.
     """
 
     name: str
@@ -43,4 +47,6 @@ class DataDescription(Frozen):
     not_new: int = 0
     notes: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    by_item: bool = False
     digest: str | None = None

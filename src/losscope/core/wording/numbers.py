@@ -14,8 +14,10 @@ Four kinds of numbers are written, each by one function:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import Any
 
 from losscope.core.quantities import QUANTITIES, Quantity, Scale, unsplit
@@ -288,11 +290,55 @@ def verdict(code: Any) -> str:
     return NOTHING if code is None else VERDICTS.get(str(code), str(code).replace("_", " "))
 
 
+FIRST, SECOND = "first", "second"
+"""What two modalities are called where the data do not name them."""
+
+_modalities: ContextVar[tuple[str, str]] = ContextVar("modalities", default=(FIRST, SECOND))
+
+
+@contextmanager
+def modalities(names: Sequence[str]) -> Iterator[None]:
+    """Call the two modalities by these names in every label and definition inside; none changes nothing.
+
+    >>> with modalities(("image", "text")):
+    ...     label("map_audio_to_visual")
+    'mAP image→text'
+    >>> label("map_audio_to_visual")
+    'mAP first→second'
+    """
+    token = _modalities.set((names[0], names[1]) if len(names) == 2 else _modalities.get())
+    try:
+        yield
+    finally:
+        _modalities.reset(token)
+
+
+def with_modalities(text: str) -> str:
+    """The text with the names of the two modalities in their places ``{first}`` and ``{second}``."""
+    first, second = _modalities.get()
+    return text.replace("{first}", first).replace("{second}", second)
+
+
+def headings(names: Iterable[str]) -> dict[str, str]:
+    """Of these measures those that are called by the two modalities, each with its label.
+
+    >>> with modalities(("image", "text")):
+    ...     headings(["recall_at_1", "mrr_visual_to_audio"])
+    {'mrr_visual_to_audio': 'MRR text→image'}
+    """
+    own = [name for name in names if (known := QUANTITIES.get(name)) and "{first}" in known.label]
+    return {name: label(name) for name in own}
+
+
 def measure(name: str) -> Quantity:
     """The declaration of a measure, also of ``name@split``; an undeclared measure gets its bare name."""
     base = unsplit(name)[0]
     known = QUANTITIES.get(base)
-    return known or Quantity(base, "not described", "", "neither", "difference", 0.0, "outcome")
+    if known is None:
+        return Quantity(base, "not described", "", "neither", "difference", 0.0, "outcome")
+    if "{first}" not in known.label + known.definition:
+        return known
+    return replace(known, label=with_modalities(known.label), definition=with_modalities(known.definition))
 
 
 def label(name: str) -> str:

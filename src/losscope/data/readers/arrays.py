@@ -11,12 +11,13 @@ from losscope.data.base import Draft
 from losscope.data.labels import plain_labels
 from losscope.data.readers.files import Arrays, form, found, key_of, read_hdf5, read_npy, read_npz
 from losscope.data.readers.gallery import Asked, joined, marks_in, set_marks
-from losscope.data.readers.modalities import HEARD_FIRST, MODALITY, add_second, ids_of
+from losscope.data.readers.modalities import add_second, ids_of, known_modalities
+from losscope.data.readers.parted import by_part
 from losscope.data.readers.shapes import as_rows
 from losscope.data.roles import set_role
 
 INPUTS = ("features", "embeddings", "inputs", "x", "data", "vectors", "images")
-LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", "category")
+LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", "category", "lab", "labs")
 FINE = ("fine_labels", "fine_label", "fine")
 GROUPS = ("groups", "group")
 SPLITS = ("split", "splits", "is_test", "is_test_class")
@@ -52,12 +53,14 @@ def features(
 
     Queries and gallery are ``role`` (words), ``query`` and ``gallery`` (marks or row numbers) and ``camera``,
     or arrays of each part (query_features, gallery_labels, …); ``same_camera`` is keep, junk or skip.
+    One id may stand for several rows, as an image's for its captions. Two modalities without labels are pairs
+    without classes. Arrays by part (``audio_train``, ``train/audio``, …) are joined and their split is kept.
 
     An audio-visual file as the literature has it: AVE as ``audio`` (1955, 128), ``visual`` (1955, 1024)
     and ``labels`` of 15 classes, VEGAS as (28103, 128), (28103, 1024) and 10; features by segment or
     place, (N, 10, 128) or (N, 10, 7, 7, 512), are averaged over all but the first and last axis, said.
     """
-    arrays = joined(_read(path, labels), path)
+    arrays, parts, by_name = by_part(joined(_read(path, labels), path), path)
     first, other = _modalities(arrays, inputs, second, path)
     class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else ()
     numbers, written = numbers_of(arrays[first], first, path)
@@ -75,19 +78,19 @@ def features(
         by_group=group is not None,
         origin=str(path),
         class_names=class_names,
-        notes=notes,
+        notes=[*by_name, *notes],
         edition=str(arrays["edition"]) if "edition" in arrays and not arrays["edition"].shape else "",
         no_labels=f"{str(path)!r} has no labels; wanted: an array named {', '.join(LABELS[:3])}, or option "
         f"labels, or --pairs or --triplets; it has {', '.join(arrays)}",
     )
-    roles = _chosen(arrays, split, SPLITS, path)
+    roles = _chosen(arrays, split, SPLITS, path) if split is not None or parts is None else parts
+    if other is not None:
+        given = ids_of(arrays, ids, first, path), ids_of(arrays, second_ids, other, path)
+        roles = add_second(draft, arrays, first, other, given, roles)
     if roles is not None:
         set_role(draft, roles)
     asked = Asked(role, query, gallery, camera, same_camera)
     set_marks(draft, marks_in(arrays, asked, len(draft.inputs)))
-    if other is not None:
-        first_ids, other_ids = ids_of(arrays, ids, first, path), ids_of(arrays, second_ids, other, path)
-        add_second(draft, arrays, first, other, first_ids, other_ids)
     return draft
 
 
@@ -150,12 +153,8 @@ def _modalities(arrays: Arrays, inputs: str | None, second: str | None, path: Pa
     other = key_of(arrays, second, path) if second else None
     if inputs:
         return key_of(arrays, inputs, path), other
-    known = sorted(
-        (name for name in arrays if MODALITY.match(name) and len(form(arrays, name)[0]) > 1),
-        key=lambda name: HEARD_FIRST.index(MODALITY.match(name)[1].lower()),  # type: ignore[index]
-    )
-    if other is None and len(known) == 2 and found(arrays, INPUTS[:-1]) is None:
-        return known[0], known[1]
+    if other is None and found(arrays, INPUTS[:-1]) is None and (known := known_modalities(arrays, path)):
+        return known
     return found(arrays, INPUTS) or _only_matrix(arrays, path), other
 
 

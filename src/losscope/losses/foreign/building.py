@@ -111,11 +111,16 @@ class ForeignLoss(nn.Module):
         return value.reshape(())
 
 
-def check(text: str, *, classes: int, embedding_size: int) -> None:
+def check(
+    text: str, *, classes: int, embedding_size: int, paired: bool = False, by_item: bool = False
+) -> None:
     """Build a foreign loss and try it on one small batch, so that a mistake shows before anything is trained.
 
+    ``paired``: the data have two modalities; ``by_item``: these have no classes.
+
     Raises:
-        LosscopeError: it cannot be built, or fails on 16 unit vectors of 4 classes.
+        LosscopeError: it cannot be built, fails on 16 unit vectors of 4 classes, or has one vector per class
+            where there are no classes.
     """
     generator = torch.Generator().manual_seed(0)
     many, each = min(TRIED[0], classes), TRIED[1]
@@ -123,8 +128,16 @@ def check(text: str, *, classes: int, embedding_size: int) -> None:
     labels = torch.arange(many).repeat_interleave(each)
     with torch.random.fork_rng(devices=[]):
         loss = ForeignLoss(text, classes=classes, embedding_size=embedding_size)
+        require(
+            not (by_item and hasattr(loss.loss, "num_classes")),
+            f"{text!r} learns one vector per class, and the data are pairs without classes; wanted: a loss "
+            "of pairs, triplets or in-batch negatives, or data with labels",
+        )
+        relation: Any = labels
+        if paired:
+            relation = Relation.from_labels(labels, modality=torch.arange(len(labels)) % 2)
         try:
-            loss(z.requires_grad_(), labels)
+            loss(z.requires_grad_(), relation)
         except LosscopeError:
             raise
         except Exception as error:
