@@ -139,7 +139,7 @@ def test_incomplete_pairs_without_labels(tmp_path):
     np.savez(tmp_path / "f.npz", audio=X, visual=visual)
     pd.DataFrame({"i": [0, 1], "j": [4, 5], "same": [1, 0]}).to_csv(tmp_path / "p.csv", index=False)
     left_out = load(tmp_path / "f.npz").facts.left_out
-    assert [part.said for part in left_out] == ["1 pairs without visual (all NaN)"]
+    assert [part.said for part in left_out] == ["1 pair without visual (all NaN)"]
     with pytest.raises(LosscopeError, match="has two modalities, whose rows are joined in the file"):
         load(tmp_path / "f.npz", pairs=str(tmp_path / "p.csv"))
 

@@ -425,7 +425,7 @@ ITEMS: tuple[tuple[Case, Callable[[int], Arrays], Callable[[int], Arrays]], ...]
         lambda s: with_ids(s) | {"labels": np.roll(CLASSES, 1)},
     ),
     (
-        Case("two modalities", "A higher, by all rows as one set", "B has a higher mAP audio→visual than A"),
+        Case("two modalities", "A higher, by all rows as one set", "B has a higher mAP first→second than A"),
         lambda s: two_sides(s, True),
         lambda s: two_sides(s, False),
     ),

@@ -201,7 +201,7 @@ READ = (
     Case(
         "an image that is missing, without classes",
         "refused: 1 row lacks a modality",
-        "left out: 1 pairs without image (all NaN)",
+        "left out: 1 pair without image (all NaN)",
         lambda: {"image": np.where(IDS[:, None] == 5, np.nan, rows(N)), "text": rows(N, 4)},
     ),
     Case(

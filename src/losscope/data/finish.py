@@ -16,7 +16,8 @@ from losscope.data import health
 from losscope.data import splits as rules
 from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, LeftOut, Part, Table, fingerprint
 from losscope.data.labels import numbered
-from losscope.data.readers.modalities import item_groups
+from losscope.data.readers.modalities import check_options, item_groups
+from losscope.data.readers.shapes import channel_moments
 from losscope.data.readers.tuples import holding_units, implied_labels, read_tuples
 
 TEST_SHARE = 0.3
@@ -60,7 +61,7 @@ def finish(
         "wanted: one of the two",
     )
     if draft.second is not None:
-        _check_pairs(draft, explicit=pairs or triplets, label_noise=label_noise)
+        check_options(draft, explicit=pairs or triplets, label_noise=label_noise)
     _add_tuples(draft, pairs, triplets)
     check_arrays(draft)
     draft, size = _in_range(draft)
@@ -155,19 +156,6 @@ def _listed_again(draft: Draft, pool: Part, items: np.ndarray) -> np.ndarray:
         if first.setdefault(key, row) != row:
             again.append(row)
     return np.array(again, np.int64)
-
-
-def _check_pairs(draft: Draft, *, explicit: str | None, label_noise: float) -> None:
-    """Raise for options that two modalities, or pairs without classes, give no meaning to."""
-    require(
-        explicit is None,
-        f"{draft.name} has two modalities, whose rows are joined in the file; --pairs and --triplets join "
-        "rows of one. Wanted: ids of both modalities (a row may have several partners), or one modality",
-    )
-    require(
-        not (draft.by_item and label_noise),
-        f"{draft.name} has pairs without classes; label_noise redraws classes and wants labels",
-    )
 
 
 def _add_tuples(draft: Draft, pairs: str | None, triplets: str | None) -> None:
@@ -459,22 +447,3 @@ def _torn(draft: Draft, table: Table) -> str | None:
     if kept == total:
         return None
     return f"{total - kept:,} of {total:,} explicit tuples fall away: their rows stand in different splits"
-
-
-def channel_moments(images: np.ndarray, rows: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of the given rows, uint8 images on the scale pixel / 255.
-
-    By counting the 256 values, so that no float copy of the images is made.
-
-    >>> channel_moments(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1), np.array([True, True]))
-    ((0.5,), (0.5,))
-    """
-    means, deviations = [], []
-    values = np.arange(256) / 255
-    for channel in range(images.shape[1]):
-        pixels = images[rows, channel]
-        share = np.bincount(pixels.ravel(), minlength=256) / max(1, pixels.size)
-        mean = float(share @ values)
-        means.append(mean)
-        deviations.append(float(np.sqrt(share @ (values - mean) ** 2)) or 1.0)
-    return tuple(means), tuple(deviations)

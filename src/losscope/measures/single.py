@@ -143,8 +143,8 @@ def cross_modal(
     Args:
         embeddings: (N, D), the items of both modalities.
         labels: (N,) integers.
-        modality: (N,), 0 for the first modality and 1 for the second; the names of the values call them audio and
-            visual, whatever they are.
+        modality: (N,), 0 for the first modality and 1 for the second; the names of the values call them
+            audio and visual, whatever they are.
         background: whether rows labelled -1 are left out or are a class.
 
     Raises:

@@ -151,9 +151,7 @@ def add_second(
         lost = np.setdiff1d(before, draft.labels)
         if len(lost) and not _all_alone(before):
             some = ", ".join(repr(str(label)) for label in lost[:3]) + (", …" if len(lost) > 3 else "")
-            draft.left_out.append(
-                LeftOut(len(lost), "class" + "es" * (len(lost) > 1), f"without a pair ({some})")
-            )
+            draft.left_out.append(LeftOut(len(lost), "classes", f"without a pair ({some})"))
     roles = None if roles is None else join.of(roles)
     draft.inputs, draft.second = draft.inputs[join.first], second[join.second]
     if join.repeats:
@@ -172,8 +170,7 @@ def _count_unread(draft: Draft, arrays: Arrays, taken: tuple[str, str], join: Jo
         if name not in taken and not _LABELS.search(name) and _is_side(*form(arrays, name), join.rows)
     ]
     if unread:
-        what = "array" + "s" * (len(unread) > 1)
-        draft.left_out.append(LeftOut(len(unread), what, f"beside the two sides ({', '.join(unread)})"))
+        draft.left_out.append(LeftOut(len(unread), "arrays", f"beside the two sides ({', '.join(unread)})"))
 
 
 def _is_side(shape: tuple[int, ...], dtype: np.dtype, rows: tuple[int, int]) -> bool:
@@ -330,6 +327,19 @@ def _by_item(draft: Draft) -> None:
     draft.notes.append(
         f"{numbered}there are no classes: an item of {draft.modalities[0]} belongs to its own "
         f"{draft.modalities[1]}, and the others of a batch are its negatives"
+    )
+
+
+def check_options(draft: Draft, *, explicit: str | None, label_noise: float) -> None:
+    """Raise for options that two modalities, or pairs without classes, give no meaning to."""
+    require(
+        explicit is None,
+        f"{draft.name} has two modalities, whose rows are joined in the file; --pairs and --triplets join "
+        "rows of one. Wanted: ids of both modalities (a row may have several partners), or one modality",
+    )
+    require(
+        not (draft.by_item and label_noise),
+        f"{draft.name} has pairs without classes; label_noise redraws classes and wants labels",
     )
 
 
