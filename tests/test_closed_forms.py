@@ -406,7 +406,8 @@ def test_a_closed_form_is_no_loss():
 def test_the_one_that_leads_on_validation_is_tested():
     runs = {"pca": [{"recall_at_1": 0.5}], "whitened": [{"recall_at_1": 0.6}], "lda": [{}]}
     assert leading(runs, "recall_at_1") == "whitened"
-    assert leading({"pca": [{}], "lda": [{}]}, "recall_at_1") == "pca"
+    assert leading({"pca": [{}], "lda": [{}]}, "recall_at_1") is None
+    assert leading({"pca": [{}]}, "recall_at_1") == "pca"
     assert leading({}, "recall_at_1") is None
 
 

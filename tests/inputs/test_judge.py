@@ -592,8 +592,11 @@ def test_a_store_and_its_table_are_judged_as_they_were(tmp_path):
     assert again.verdicts() == study.verdicts() and again.settings == study.settings
     (tmp_path / "table.csv").write_text(study.table("csv"))
     fed = losscope.judge(str(tmp_path / "table.csv"))
+    # The table has no validation values, which choose the closed form that is tested.
+    closed = {side.name for side in study.baselines if side.family == "closed form"}
+    assert {side.name for side in fed.baselines if side.family == "closed form"} == closed
     assert [(row.a, row.b, row.difference, row.p) for row in fed.verdicts()] == [
-        (row.a, row.b, row.difference, row.p) for row in study.verdicts()
+        (row.a, row.b, row.difference, row.p) for row in study.verdicts() if not {row.a, row.b} & closed
     ]
 
 

@@ -21,7 +21,7 @@ Name = TypeVar("Name")
 def tested(scores: Mapping[Name, Sequence[Mapping[str, float | None]]], measure: str) -> Name | None:
     """The closed form that is tested: the best mean over seeds on validation, never on test.
 
-    By the measure itself where validation has it, else by MAP@R; the first where validation ranks nothing.
+    By the measure itself where validation has it, else by MAP@R. None where validation does not rank several.
 
     >>> tested({"pca": [{"map_at_r": 0.4}], "whitened": [{"map_at_r": 0.5}]}, "recall_at_1")
     'whitened'
@@ -36,7 +36,10 @@ def tested(scores: Mapping[Name, Sequence[Mapping[str, float | None]]], measure:
             return -math.inf
         return (sign if name == measure else 1) * float(np.mean(known))
 
-    return max(scores, key=lambda name: mean(scores[name]), default=None)
+    means = {name: mean(runs) for name, runs in scores.items()}
+    if len(means) > 1 and max(means.values()) == -math.inf:
+        return None
+    return max(means, key=lambda name: means[name], default=None)
 
 
 def units_of(labels: np.ndarray) -> tuple[np.ndarray, Unit]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from losscope import stats
 from losscope.core import registry
+from losscope.core.loss_spec import CLOSED_FORM
 from losscope.core.results import DataDescription, Settings
 from losscope.core.spec import BASELINES
 
@@ -37,11 +38,18 @@ def run_of(
     values: Mapping[str, float | None],
     splits: Mapping[str, str] | None = None,
     detail: Mapping[str, np.ndarray] | None = None,
+    *,
+    ours: bool = False,
 ) -> stats.Measured:
-    """One run as statistics see it, with the facts of a loss that is registered under its name."""
+    """One run as statistics see it, with the facts of a loss that is registered under its name.
+
+    ``ours``: losscope wrote it, so that a closed form's name means the closed form. In anyone's own table
+    "lda" is whatever its author compares.
+    """
     name = loss.split("(", 1)[0]
     known = registry.entries("loss")
     facts = known[name].facts if name in known else None
+    form = registry.entries("closed_form").get(loss) if ours else None
     return stats.Measured(
         loss=loss,
         seed=seed,
@@ -49,7 +57,8 @@ def run_of(
         splits=dict.fromkeys(values, "test") | dict(splits or {}),
         failed=None,
         detail=detail or {},
-        family="baseline" if loss in BASELINES else "loss",
+        family="baseline" if loss in BASELINES else "loss" if form is None else CLOSED_FORM,
+        described=form is not None and bool(form.facts.of),
         form=None if facts is None else facts.form,
         hinge=None if facts is None else facts.hinge,
         floor=None if facts is None else facts.floor,

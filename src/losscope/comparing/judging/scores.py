@@ -61,7 +61,8 @@ def from_table(path: Path, only: Sequence[str] = ()) -> Runs:
     where = {role: _column(lower, role, path) for role in (*COLUMNS, "split")}
     names = {role: frame.columns[at] for role, at in where.items() if at is not None}
     kept, notes = _only(frame, only, names, path)
-    if set(REPORTED) <= set(lower):
+    ours = set(REPORTED) <= set(lower)
+    if ours:
         scores = _reported(kept, path)
     elif {"measure", "mean"} <= set(lower) and "value" not in names:
         raise LosscopeError(
@@ -73,7 +74,7 @@ def from_table(path: Path, only: Sequence[str] = ()) -> Runs:
         notes += more
     _refuse_twice(kept, scores, names, path)
     scores, units = in_units(scores)
-    return Runs(tuple(_runs(scores)), (*opened.notes, *notes, *units))
+    return Runs(tuple(_runs(scores, ours)), (*opened.notes, *notes, *units))
 
 
 def _nameless(name: str) -> bool:
@@ -282,8 +283,8 @@ def _unquoted(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:2] in ("=", "+", "-", "@") else text
 
 
-def _runs(scores: Sequence[Score]) -> list[stats.Measured]:
-    """One run per loss and seed, in the order in which they stand."""
+def _runs(scores: Sequence[Score], ours: bool) -> list[stats.Measured]:
+    """One run per loss and seed, in the order in which they stand; ``ours``: as losscope wrote them."""
     together: dict[tuple[str, int], dict[str, Score]] = {}
     for score in scores:
         together.setdefault((score.loss, score.seed), {})[score.measure] = score
@@ -293,6 +294,7 @@ def _runs(scores: Sequence[Score]) -> list[stats.Measured]:
             seed,
             {name: score.value for name, score in found.items()},
             {name: score.split for name, score in found.items() if score.split},
+            ours=ours,
         )
         for (loss, seed), found in together.items()
     ]
