@@ -214,7 +214,7 @@ def test_a_csv_of_a_million_columns_or_of_empty_rows(tmp_path):
 def test_one_long_label_among_many_rows(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,label\n" + "1.0,x\n" * 20_000 + f"2.0,{'y' * 100_000}\n")
-    with pytest.raises(LosscopeError, match="column 'label' have a value of 100,000 letters"):
+    with pytest.raises(LosscopeError, match="labels of t.csv have a value of 100,000 letters"):
         load(path)
 
 

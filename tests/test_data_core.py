@@ -16,8 +16,9 @@ from losscope.core.errors import LosscopeError
 from losscope.core.registry import entries
 from losscope.data import Draft, Part, load, present, splits
 from losscope.data.base import TEST, TRAIN, fingerprint
-from losscope.data.finish import check_finite, finish
-from losscope.data.labels import numbered
+from losscope.data.checking import check_finite
+from losscope.data.finish import finish
+from losscope.data.labels import understood
 from losscope.data.sets import synthetic
 
 labels_of = hnp.arrays(np.int64, st.integers(1, 60), elements=st.integers(0, 6))
@@ -223,7 +224,7 @@ def test_planted_subclusters_give_fine_labels_inside_the_classes():
         ({"labels": np.arange(39)}, "40 rows of inputs but 39 labels"),
         ({"labels": np.zeros(40, int)}, "one class only"),
         ({"labels": np.arange(40)}, "no class of mine has two members"),
-        ({"labels": np.array([0.5] * 40)}, "wanted: whole numbers or names"),
+        ({"labels": np.array([0.5] * 40)}, "40 of 40 labels of mine have a fraction"),
         ({"labels": None, "no_labels": "no labels here"}, "no labels here"),
         ({"inputs": np.zeros((0, 3)), "labels": np.zeros(0, int)}, "has no rows"),
         ({"inputs": np.array([["a"]] * 40)}, "wanted: numbers"),
@@ -328,10 +329,10 @@ def test_fine_and_coarse_labels():
 
 
 def test_labels_of_any_kind_are_numbered_and_background_stays():
-    place, names = numbered(np.array(["b", "a", "b"]), ())
-    assert place.tolist() == [1, 0, 1]
-    assert names == ("a", "b")
-    assert numbered(np.array([5.0, -1.0, 9.0]), ())[0].tolist() == [0, -1, 1]
+    found = understood(np.array(["b", "a", "b"]))
+    assert found.numbers.tolist() == [1, 0, 1]
+    assert found.names == ("a", "b")
+    assert understood(np.array([5.0, -1.0, 9.0])).numbers.tolist() == [0, -1, 1]
 
 
 def test_parts_check_their_lengths():

@@ -202,7 +202,7 @@ def test_tables_without_labels_or_with_holes(tmp_path):
     words = [f"c{y}" for y in Y]
     words[3] = None
     pd.DataFrame(X).assign(label=words).to_csv(tmp_path / "h.csv", index=False)
-    with pytest.raises(LosscopeError, match="column 'label' is empty in 1 of 40 rows"):
+    with pytest.raises(LosscopeError, match="1 of 40 labels of h.csv is missing"):
         load(tmp_path / "h.csv")
     (tmp_path / "e.csv").write_text("a,label\n")
     with pytest.raises(LosscopeError, match="a header but no rows"):

@@ -363,8 +363,10 @@ def test_balanced_batches_hold_p_classes_of_k_and_go_through_a_class_before_repe
     rows = balanced(labels, 20, 4, 4, np.random.default_rng(0)).reshape(20, 16)
     for batch in rows:
         assert np.bincount(labels[batch]).max() == 4
-        assert len(np.unique(labels[batch])) == 4
-    big = [row for batch in rows for row in batch if labels[row] == 5][:40]
+        # A row of another class stands where the class of three rows has no fourth.
+        assert len(np.unique(labels[batch])) == 4 + (0 in labels[batch])
+        assert len(set(batch.tolist())) == 16
+    big = [row for batch in rows if (labels[batch] == 5).sum() == 4 for row in batch if labels[row] == 5][:40]
     assert len(set(big)) == len(big)
 
 

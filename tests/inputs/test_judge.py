@@ -450,12 +450,12 @@ ITEMS: tuple[tuple[Case, Callable[[int], Arrays], Callable[[int], Arrays]], ...]
         drawn,
     ),
     (
-        Case("every class alone", "no value", "each of its 30 classes has one row"),
+        Case("every class alone", "no value", "30 rows in 30 classes, no two of one class"),
         lambda s: drawn(s, np.arange(30)),
         drawn,
     ),
     (
-        Case("all background", "one class: Recall@1 of 1.0", "every label is background"),
+        Case("all background", "one class: Recall@1 of 1.0", "no row with a label (all 600 are background)"),
         lambda s: drawn(s) | {"labels": np.full(600, -1)},
         drawn,
     ),

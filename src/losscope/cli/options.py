@@ -61,6 +61,11 @@ class Data:
         The number of training rows to keep, taken class by class.
     skip_bad
         Leave out files that cannot be read, and say how many.
+    skip_unlabelled
+        Leave out rows without a label, and say how many.
+    ignore_label
+        A label that is background, as -1 is, such as -100, 255 or unknown; may be given several times. The
+        word none makes -1 a class.
     backbone
         A frozen backbone whose features are computed once: a Hugging Face name or a path.
     option
@@ -75,13 +80,25 @@ class Data:
     label_noise: Annotated[float | None, Parameter(group=DATA)] = None
     limit: Annotated[int | None, Parameter(group=DATA)] = None
     skip_bad: Annotated[bool | None, Parameter(group=DATA, negative="")] = None
+    skip_unlabelled: Annotated[bool | None, Parameter(group=DATA, negative="")] = None
+    ignore_label: Annotated[list[str] | None, Parameter(group=DATA, negative="")] = None
     backbone: Annotated[str | None, Parameter(group=DATA)] = None
     option: Options = None
 
     def options(self) -> dict[str, Any]:
         """The loader's options that were given."""
         given: dict[str, Any] = dict(key_value(text) for text in self.option or [])
-        for name in ("train_labels", "group", "pairs", "triplets", "label_noise", "limit", "skip_bad"):
+        for name in (
+            "train_labels",
+            "group",
+            "pairs",
+            "triplets",
+            "label_noise",
+            "limit",
+            "skip_bad",
+            "skip_unlabelled",
+            "ignore_label",
+        ):
             if getattr(self, name) is not None:
                 given[name] = getattr(self, name)
         return given

@@ -172,10 +172,23 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     names = [spec.name for spec in study.losses if spec.foreign]
     _try_foreign(names, source.facts, study.protocol.embedding_size)
     choices = tuning.as_given(study)
-    if not study.tunes:
+    if study.tunes:
+        _refuse_undecided(source)
+    else:
         _refuse_twins(choices, given.protocol)
     foreign = {name: sources.source(name) for name in names}
     return Plan(study, source, store, choices, foreign, notes=(*notes, *closed.notes))
+
+
+def _refuse_undecided(source: Source) -> None:
+    """Tuning is judged on validation rows, which must be able to decide."""
+    for seed in tuning.SEEDS:
+        why = source.undecided_validation(seed)
+        require(
+            why is None,
+            f"{source.facts.name}: the losses are tuned on the validation part, which has {why}; wanted: "
+            "more rows of each class, a split of your own with validation rows, or --no-tune",
+        )
 
 
 def _refuse_twins(choices: Sequence[Choice], protocol: str) -> None:

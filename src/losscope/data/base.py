@@ -118,10 +118,10 @@ class About:
     words how the parts are made. ``pending``: the inputs are features that are not computed yet, so that only
     their shape is known. ``tuples``: explicit pairs or triplets came with the data. ``by_item``: there are no
     classes, ``labels`` number items that belong to their partners in the other modality alone. ``left_out``
-    counts all that lay in the source and was not taken. ``searched`` counts the test part's queries and
-    gallery, where it has them. ``health``: what is wrong with the rows, None where they were not looked at.
-    ``notes`` are sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed bytes of all
-    arrays.
+    counts all that lay in the source and was not taken, ``background`` the rows of labels that are no class.
+    ``searched`` counts the test part's queries and gallery, where it has them. ``health``: what is wrong with
+    the rows, None where they were not looked at. ``notes`` are sentences a user must be told. ``checksum`` is
+    the SHA-256 of the uncompressed bytes of all arrays.
     """
 
     name: str
@@ -150,6 +150,7 @@ class About:
     second_mean: tuple[float, ...] = ()
     second_std: tuple[float, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    background: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     searched: Searched | None = None
     health: Health | None = None
@@ -197,6 +198,10 @@ class Source(ABC):
         """The labels (N,) of a seed's training part, before any are redrawn by noise."""
         return self.splits(seed).train.labels
 
+    def undecided_validation(self, seed: int) -> str | None:
+        """What the validation part of a seed has, if it can decide nothing; else None."""
+        return None
+
     def description(self) -> DataDescription:
         """What results say of the data.
 
@@ -241,6 +246,8 @@ class Source(ABC):
         edition = f" ({facts.edition})" if facts.edition else ""
         search = f"; {facts.searched.said}" if facts.searched else ""
         without = "; left out: " + ", ".join(part.said for part in facts.left_out) if facts.left_out else ""
+        if facts.background:
+            without += "; background: " + ", ".join(part.said for part in facts.background)
         return (
             f"{facts.name}{edition}: {facts.rows:,} {what[facts.kind]} of {shape} {grouped}; "
             f"{train:,} train, {validation:,} validation, {test:,} test: {facts.split}{search}{without}"
@@ -276,7 +283,7 @@ class Table(Source):
     """Data that exist: one pool of rows, each train, (validation or) test; the test rows never move.
 
     ``whole`` (N,): what validation holds out whole (groups, or classes where the test classes are unseen
-    too); None: a fifth of each class.
+    too), at least ``least`` of them; None: a fifth of each class.
     """
 
     pool: Part
@@ -285,6 +292,7 @@ class Table(Source):
     digest: str
     label_noise: float = 0.0
     whole: np.ndarray | None = None
+    least: int = 1
     _test: list[Part] = field(default_factory=list)
 
     def rows(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -296,7 +304,7 @@ class Table(Source):
         if self.whole is None:
             held = rules.hold_out_stratified(self.pool.labels[rest], 0.2, rng)
         else:
-            held = rules.hold_out_whole(self.whole[rest], 0.2, rng)
+            held = rules.hold_out_whole(self.whole[rest], 0.2, rng, self.least)
         return rest[~held], rest[held], test
 
     def splits(self, seed: int) -> Splits:
@@ -329,6 +337,14 @@ class Table(Source):
         train, validation, test = self.rows(0)
         return len(train), len(validation), len(test)
 
+    def undecided_validation(self, seed: int) -> str | None:
+        """What the validation part of a seed has, if it can decide nothing; else None."""
+        rows = self.rows(seed)[1]
+        if self.pool.retrieval is not None and self.pool.retrieval.take(rows) is not None:
+            return None  # what has queries and a gallery is looked at by these
+        labels = self.pool.labels[rows]
+        return rules.undecidable(labels, self.facts.class_names, paired=self.pool.second is not None)
+
     def class_counts(self) -> np.ndarray:
         """Rows of each class, all parts together."""
         return np.bincount(self.pool.labels[self.pool.labels >= 0], minlength=1)
@@ -342,7 +358,8 @@ class Draft:
     ``np.unique`` sorts, unless ``class_names`` and ``fine_names`` say that they are positions in these.
     ``role`` int8 (N,) gives each row's part, or None: a fixed stratified test split is made. ``level``
     says which labels are trained on where there are two and the user does not say. ``disjoint``: the
-    split, given by ``role``, is of classes at the finest level. ``by_group``: splits tear no group apart.
+    split, given by ``role``, is of classes at the finest level; None: find out by the labels.
+    ``by_group``: splits tear no group apart.
     ``by_item``: the labels number the items of pairs without classes.
     ``left_out`` counts what the reader did not take; ``notes`` are sentences on how the rest was understood.
     Without labels, ``no_labels`` is the sentence for a user who gives no explicit tuples either.
@@ -364,7 +381,7 @@ class Draft:
     retrieval: Roles | None = None
     split: str = ""
     level: Literal["fine", "coarse"] = "coarse"
-    disjoint: bool = False
+    disjoint: bool | None = False
     by_group: bool = False
     by_item: bool = False
     edition: str = ""

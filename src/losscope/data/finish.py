@@ -15,7 +15,18 @@ from losscope.core.queries import Searched, checked_roles
 from losscope.data import health
 from losscope.data import splits as rules
 from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, LeftOut, Part, Table, fingerprint
-from losscope.data.labels import numbered
+from losscope.data.checking import check_arrays
+from losscope.data.deciding import (
+    background_notes,
+    can_stratify,
+    check_classes,
+    check_parts,
+    most_rows,
+    shared_classes,
+    since_earlier,
+    without_roles,
+)
+from losscope.data.labels import Labels, understood
 from losscope.data.readers.modalities import check_options, item_groups
 from losscope.data.readers.shapes import channel_moments
 from losscope.data.readers.tuples import holding_units, implied_labels, read_tuples
@@ -24,11 +35,12 @@ TEST_SHARE = 0.3
 
 
 class Names(NamedTuple):
-    """The names that labels, fine labels and groups index."""
+    """The names that labels, fine labels and groups index, and the rows of background labels."""
 
     classes: tuple[str, ...]
     fine: tuple[str, ...]
     groups: tuple[str, ...]
+    background: tuple[LeftOut, ...]
 
 
 def finish(
@@ -41,16 +53,20 @@ def finish(
     pairs: str | None = None,
     triplets: str | None = None,
     examine: bool = True,
+    skip_unlabelled: bool = False,
+    ignore_label: Any = (),
 ) -> Table:
     """The source of a draft.
 
     ``train_labels``: "fine" or "coarse" where the data have both. ``label_noise``: share of the training
     labels redrawn uniformly, by seed. ``limit``: at most about so many training and validation rows, a
     fixed stratified choice; ``limit_test``: likewise of the test rows. ``pairs``, ``triplets``: files of
-    explicit tuples over the rows. ``examine``: look for what is wrong with the rows (``health``).
+    explicit tuples over the rows. ``skip_unlabelled``: rows without a label are left out, not refused.
+    ``ignore_label``: a label, or several, that are background like -1; "none" makes -1 a class.
+    ``examine``: look for what is wrong with the rows (``health``).
 
-    Raises LosscopeError for unequal lengths, NaN or infinity, one class only, no class with two members,
-    or splits that leak.
+    Raises LosscopeError for unequal lengths, NaN or infinity, missing labels, one class only, no class with
+    two members, a part that can decide nothing, or splits that leak.
     """
     require(
         0 <= label_noise < 1, f"label_noise is {label_noise}; it is a share of the labels, from 0 to below 1"
@@ -65,22 +81,27 @@ def finish(
     _add_tuples(draft, pairs, triplets)
     check_arrays(draft)
     draft, size = _in_range(draft)
-    pool, names = _pool(draft, train_labels)
+    labels = _labelled(draft, skip_unlabelled, ignore_label)
+    pool, names = _pool(draft, labels, train_labels, ignore_label)
     items, zero = health.identities(pool.inputs, pool.second) if examine else health.unknown(len(pool))
     if len(again := _listed_again(draft, pool, items)):
         keep = np.delete(np.arange(len(pool)), again)
         pool, items, zero = pool.take(keep), items[keep], zero[keep]
         draft.left_out.append(LeftOut(len(again), "rows", "that list a file again"))
     role, whole, split = _roles(draft, pool, names)
-    notes = [
-        *draft.notes,
-        *check_classes(draft.name, pool.labels, role, names.classes, paired=pool.second is not None),
-    ]
-    if whole is None and not _can_stratify(draft.name, pool.labels, role):
+    paired = pool.second is not None
+    alone = check_classes(draft.name, pool.labels, role, names.classes, names.background, paired=paired)
+    notes = [*draft.notes, *alone, *background_notes(pool.labels, role)]
+    if whole is None and not can_stratify(draft.name, pool.labels, role):
         whole = pool.labels
-        notes.append("every training class has fewer than 4 rows: validation holds out whole classes")
+        few = (
+            "every training class has"
+            if most_rows(pool.labels, role) < 4
+            else "all training classes but one have"
+        )
+        notes.append(f"{few} fewer than 4 rows: validation holds out whole classes")
     if pool.fine_labels is not None and draft.disjoint:
-        notes.append(_shared(pool.labels, role))
+        notes.append(shared_classes(pool.labels, role))
     checksum = _checksum(pool, role)
     if limit is not None:
         keep, note = _limited(draft, pool.labels, role == TEST, limit, "training and validation")
@@ -90,12 +111,15 @@ def finish(
         keep, note = _limited(draft, pool.labels, role != TEST, limit_test, "test")
         pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
         items, zero, notes = items[keep], zero[keep], notes + note
+    unasked = role if pool.retrieval is None else without_roles(pool.retrieval, role)
+    check_parts(draft.name, pool.labels, unasked, names.classes, paired=paired)
     if label_noise:
         notes.append(f"{label_noise:.0%} of the training labels are redrawn at random")
     pool = dataclasses.replace(pool, rows=np.arange(len(pool)))
     searched, more = _searched(draft.name, pool, role)
     notes += more
-    disjoint = not np.isin(pool.labels[role == TEST], pool.labels[role != TEST]).any()
+    seen = pool.labels[(role != TEST) & (pool.labels >= 0)]
+    disjoint = not np.isin(pool.labels[role == TEST], seen).any()
     facts = _facts(draft, pool, role, names, split=split, disjoint=disjoint, checksum=checksum, notes=notes)
     facts = dataclasses.replace(facts, searched=searched)
     if examine:
@@ -103,7 +127,9 @@ def finish(
     options: tuple[Any, ...] = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
     options += ("by item",) if draft.by_item else ()
     options += () if limit_test is None else ("limit_test", limit_test)
-    table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole)
+    least, since = since_earlier(pool.labels, role, whole is not None and not draft.by_group)
+    options += since
+    table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole, least)
     torn = _torn(draft, table)
     if torn:
         facts = dataclasses.replace(facts, notes=(*facts.notes, torn))
@@ -173,28 +199,74 @@ def _add_tuples(draft: Draft, pairs: str | None, triplets: str | None) -> None:
         draft.notes += notes
 
 
-def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, Names]:
+def _labelled(draft: Draft, skip_unlabelled: bool, ignore: Any) -> Labels:
+    """The labels of a draft, which has a label in each row afterwards, and knows whether it is disjoint."""
+    of = f"labels of {draft.name}"
+    labels = understood(draft.labels, of, names=draft.class_names, ignore=ignore)
+    lacking = labels.missing
+    if draft.fine_labels is not None:
+        lacking = lacking | understood(draft.fine_labels, f"finer {of}", names=draft.fine_names).missing
+    if skip_unlabelled and lacking.any():
+        count = int(lacking.sum())
+        require(count < len(lacking), f"none of the {len(lacking):,} rows of {draft.name} has a label")
+        draft.left_out.append(LeftOut(count, "row" if count == 1 else "rows", "without a label"))
+        _keep(draft, ~lacking)
+        labels = understood(draft.labels, of, names=draft.class_names, ignore=ignore)
+    labels.complete(of, "a label in each row, or --skip-unlabelled to leave these rows out")
+    draft.notes += labels.notes
+    if draft.disjoint is None:
+        assert draft.role is not None
+        role, known = np.asarray(draft.role), labels.numbers >= 0
+        test = np.unique(labels.numbers[known & (role == TEST)])
+        rest = np.unique(labels.numbers[known & (role != TEST)])
+        draft.disjoint = len(test) > 0 and bool(np.isin(test, rest).mean() < 0.5)
+    return labels
+
+
+def _keep(draft: Draft, keep: np.ndarray) -> None:
+    """Leave the other rows out of every array of a draft; tuples with such a row fall away, counted."""
+    rows = np.flatnonzero(keep)
+    for name in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items", "role"):
+        if (array := getattr(draft, name)) is not None:
+            setattr(draft, name, array[keep])
+    if draft.retrieval is not None:
+        draft.retrieval = draft.retrieval.take(rows)
+    for name, columns in (("pairs", 2), ("triplets", 3)):
+        if (tuples := getattr(draft, name)) is not None:
+            left = rules.remap(tuples, rows, len(keep), columns=columns)
+            setattr(draft, name, left)
+            if left is not None and (lost := len(tuples) - len(left)):
+                draft.left_out.append(LeftOut(lost, f"explicit {name}", "with such a row"))
+
+
+def _pool(draft: Draft, found: Labels, train_labels: str | None, ignore: Any) -> tuple[Part, Names]:
     """All rows as one part, with the wanted level of labels, and the names of classes and groups."""
     require(
         train_labels in (None, "fine", "coarse"), f"train_labels is {train_labels!r}; choices: fine, coarse"
     )
-    assert draft.labels is not None
-    labels, class_names = numbered(draft.labels, draft.class_names)
+    labels, class_names, background = found.numbers, found.names, found.background
     fine: np.ndarray | None = None
     groups: np.ndarray | None = None
     fine_names: tuple[str, ...] = ()
     group_names: tuple[str, ...] = ()
     if draft.fine_labels is not None:
-        fine, fine_names = numbered(draft.fine_labels, draft.fine_names)
-        if (train_labels or draft.level) == "fine":
+        of = f"finer labels of {draft.name}"
+        level = train_labels or draft.level
+        finer = understood(
+            draft.fine_labels, of, names=draft.fine_names, ignore=ignore if level == "fine" else ()
+        )
+        finer.complete(of, "a finer label in each row, or --skip-unlabelled to leave these rows out")
+        fine, fine_names = finer.numbers, finer.names
+        if level == "fine":
             labels, class_names, fine, fine_names = fine, fine_names, None, ()
+            background = finer.background
     elif train_labels == "coarse":
         raise LosscopeError(
             f"{draft.name} has one kind of labels only; --train-labels coarse wants data with finer labels "
             "too"
         )
     if draft.groups is not None:
-        groups, group_names = numbered(draft.groups, ())
+        groups, group_names = _grouped(draft)
     second = None if draft.second is None else as_inputs(draft.second)
     pool = Part(
         as_inputs(draft.inputs),
@@ -209,7 +281,22 @@ def _pool(draft: Draft, train_labels: str | None) -> tuple[Part, Names]:
         draft.retrieval,
         draft.items,
     )
-    return pool, Names(class_names, fine_names, group_names)
+    return pool, Names(class_names, fine_names, group_names, background)
+
+
+def _grouped(draft: Draft) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Numbers and names of groups; a row of no group (-1, or missing) is one of its own, said."""
+    found = understood(draft.groups, f"groups of {draft.name}")
+    alone = np.flatnonzero(found.numbers < 0)
+    if not len(alone):
+        return found.numbers, found.names
+    draft.notes.append(
+        f"{len(alone):,} of {len(found.numbers):,} rows are of no group (-1, or missing): each is a group of "
+        "its own"
+    )
+    numbers = found.numbers.copy()
+    numbers[alone] = len(found.names) + np.arange(len(alone))
+    return numbers, (*found.names, *(f"row {row}, of no group" for row in alone))
 
 
 def _facts(
@@ -252,6 +339,7 @@ def _facts(
         second_mean=second_mean,
         second_std=second_std,
         left_out=tuple(draft.left_out),
+        background=names.background,
         notes=tuple(notes),
     )
 
@@ -260,52 +348,6 @@ def as_inputs(array: np.ndarray) -> np.ndarray:
     """Float32; uint8 images, and features that lie on disk in half precision, as they are."""
     mapped = isinstance(array, np.memmap) and array.dtype == np.float16
     return array if mapped or (array.dtype == np.uint8 and array.ndim == 4) else np.asarray(array, np.float32)
-
-
-def check_arrays(draft: Draft) -> None:
-    """Raise for lengths that differ, no rows, and values that are not finite (how many, and where)."""
-    assert draft.labels is not None
-    rows = len(draft.labels)
-    require(rows > 0, f"{draft.name} has no rows; wanted: rows of at least two classes")
-    for what in ("inputs", "second", "fine_labels", "groups", "names", "role", "retrieval"):
-        array = getattr(draft, what)
-        if array is not None and len(array) != rows:
-            raise LosscopeError(
-                f"{draft.name} has {len(array):,} rows of {what.replace('_', ' ')} but {rows:,} labels; "
-                "wanted: one label per row"
-            )
-    for what in ("inputs", "second"):
-        array = getattr(draft, what)
-        if array is None:
-            continue
-        if array.dtype.kind not in "fiub":
-            raise LosscopeError(f"{draft.name}: the {what} are of type {array.dtype}; wanted: numbers")
-        require(
-            array.ndim > 1 and array[:1].size > 0,
-            f"{draft.name}: the {what} are of shape {array.shape}; wanted: (rows, values)",
-        )
-        if array.dtype.kind == "f":
-            check_finite(draft.name, array)
-
-
-def check_finite(name: str, array: np.ndarray) -> None:
-    """Raise for NaN, infinity, and what is infinite in float32, with the count and the first places."""
-    flat = array.reshape(len(array), -1)
-    with np.errstate(all="ignore"):
-        # A sum is finite unless a value is not or it overflows; only then is every value looked at.
-        if np.isfinite(flat.sum(dtype=np.float32)):
-            return
-        large = bool(np.isfinite(flat).all())
-        bad = ~np.isfinite(flat.astype(np.float32))
-    rows = np.flatnonzero(bad.any(1))
-    if len(rows):
-        first = ", ".join(map(str, rows[:3])) + (", …" if len(rows) > 3 else "")
-        what = f"above float32's {health.FLOAT32:.2g}" if large else "NaN or infinite"
-        wanted = "smaller numbers: divide them all by one" if large else "finite numbers"
-        raise LosscopeError(
-            f"{name} has {int(bad.sum()):,} values that are {what}, in {len(rows):,} of "
-            f"{len(flat):,} rows (rows {first}, counted from 0); wanted: {wanted}"
-        )
 
 
 UNSEEN = "test of unseen classes, fixed, because most classes have fewer than 4 rows"
@@ -320,8 +362,8 @@ def _roles(draft: Draft, pool: Part, names: Names) -> tuple[np.ndarray, np.ndarr
     whole = pool.groups if draft.by_group else None
     if draft.disjoint:
         # Classes are disjoint at the finest level, whatever is trained on.
-        finest = draft.fine_labels if draft.fine_labels is not None else pool.labels
-        whole = numbered(finest, ())[0] if whole is None else whole
+        finest = pool.labels if pool.fine_labels is None else pool.fine_labels
+        whole = finest if whole is None else whole
     kind = "group" if draft.by_group else "class"
     if whole is None and (draft.by_item or pool.items is not None):
         whole, kind = pool.labels if pool.items is None else item_groups(pool.items), "item"
@@ -370,56 +412,6 @@ def check_leak(
             f"{name} leaks: {len(both):,} {many} ({first}{', …' if len(both) > 3 else ''}) in the test "
             f"split and outside of it; wanted: each {what} in one split"
         )
-
-
-def check_classes(
-    name: str, labels: np.ndarray, role: np.ndarray, names: Sequence[str], *, paired: bool = False
-) -> list[str]:
-    """Raise for one class only or no class with two members in training; say how many are alone.
-
-    ``paired``: rows have two modalities, so that a row's own partner is a positive.
-    """
-    seen = labels[role != TEST]
-    values, counts = np.unique(seen[seen >= 0], return_counts=True)
-    if len(values) < 2:
-        only = f" ({names[values[0]]!r})" if len(values) and names else ""
-        raise LosscopeError(
-            f"{name} has one class only{only} in training; wanted: at least two classes to tell apart"
-        )
-    if paired:
-        return []
-    if counts.max() < 2:
-        raise LosscopeError(
-            f"no class of {name} has two members in training ({len(values):,} classes of one); "
-            "wanted: classes with positives"
-        )
-    lone = int((counts == 1).sum())
-    if not lone:
-        return []
-    are = "class has" if lone == 1 else "classes have"
-    return [f"{lone:,} of {len(values):,} training {are} a single member: a negative only, never a positive"]
-
-
-def _can_stratify(name: str, labels: np.ndarray, role: np.ndarray) -> bool:
-    """Whether validation rows can be taken from within classes; raise if not even from whole classes."""
-    counts = np.unique(labels[(role == TRAIN) & (labels >= 0)], return_counts=True)[1]
-    if np.any(role == VALIDATION) or (counts >= 4).any():
-        return True
-    require(
-        len(counts) >= 5,
-        f"{name} has {int(counts.sum()):,} training rows in {len(counts)} classes, too few to hold out "
-        "validation; wanted: a class of at least 4, or at least 5 classes",
-    )
-    return False
-
-
-def _shared(labels: np.ndarray, role: np.ndarray) -> str:
-    """What a split by fine classes means for the coarse ones."""
-    both = len(np.intersect1d(labels[role == TEST], labels[role != TEST]))
-    return (
-        f"the split is by fine classes: {both:,} of {len(np.unique(labels)):,} coarse classes have fine ones "
-        "on both sides"
-    )
 
 
 def _limited(

@@ -1,52 +1,207 @@
-"""What labels mean, whatever they were written as: one set of rules for every reader."""
+"""What labels mean, whatever they were written as: one set of rules for every reader.
+
+Whole numbers and text name classes; -1, and what the user names by ``ignore``, is background; NaN, NaT, None
+and empty text are missing. Text stays text: "1" and "01", "1e3" and "1000" are different classes. What would
+need a guess (fractions, several labels per row, complex numbers, structures) is refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from losscope.core.errors import require
+from losscope.core.errors import LosscopeError, require, shown
+from losscope.data.base import LeftOut
+from losscope.data.plain import WHOLE, column, listed, plain_values
+
+BACKGROUND = -1
+NONE = "none"
+"""As the only value of ``ignore``: nothing is background, and -1 is a class."""
+MAYBE_MISSING = frozenset(
+    (
+        "nan",
+        "na",
+        "n/a",
+        "none",
+        "null",
+        "unknown",
+        "<na>",
+        "nat",
+        "?",
+        "-",
+        "missing",
+        "unlabelled",
+        "unlabeled",
+    )
+)
+"""Words that are classes where they stand as labels, but often mean that there is no label."""
 
 
-def plain_labels(labels: np.ndarray | None) -> np.ndarray | None:
-    """Labels (N,) from (N,), (N, 1) or one-hot (N, C)."""
-    if labels is None or labels.ndim == 1:
-        return labels
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        return labels[:, 0]
-    one_hot = labels.ndim == 2 and labels.dtype.kind in "fiub"
-    one_hot = one_hot and bool(np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all())
-    require(one_hot, f"the labels are of shape {labels.shape}; wanted: (rows,), or one-hot (rows, classes)")
-    return labels.argmax(1)
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Labels as the rest of the package takes them.
 
-
-def numbered(values: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels of any kind as int64 positions in a tuple of names; -1 among integers stays background.
-
-    >>> numbered(np.array([7, 3, -1, 7]), ())
-    (array([ 1,  0, -1,  1]), ('3', '7'))
+    ``numbers`` int64 (N,) are positions in ``names``, or -1 where the row is background or has no label.
+    ``missing`` bool (N,) says which rows have no label. ``background`` counts the rows of each background
+    label. ``notes`` are sentences on how the labels were understood.
     """
-    values = np.asarray(values)
-    require(values.ndim == 1, f"the labels are of shape {values.shape}; wanted: (rows,)")
-    if values.dtype.kind == "f":
+
+    numbers: np.ndarray
+    names: tuple[str, ...]
+    missing: np.ndarray
+    background: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+
+    def complete(self, what: str, remedy: str = "a label in each row") -> Labels:
+        """These labels, if none is missing; raises LosscopeError with the count otherwise."""
+        count = int(self.missing.sum())
+        if count:
+            first = ", ".join(map(str, np.flatnonzero(self.missing)[:3])) + (", …" if count > 3 else "")
+            are = "is" if count == 1 else "are"
+            raise LosscopeError(
+                f"{count:,} of {len(self.missing):,} {what} {are} missing (rows {first}, counted from 0); "
+                f"wanted: {remedy}"
+            )
+        return self
+
+
+def understood(
+    values: Any,
+    what: str = "labels",
+    *,
+    names: Sequence[str] = (),
+    ignore: Iterable[Any] = (),
+) -> Labels:
+    """Labels of any kind: numbers, text, bytes, booleans, dates, objects; (N,), (N, 1) or one-hot (N, C).
+
+    ``what``: the noun of the sentences, in the plural. ``names``: the classes that whole numbers are
+    positions in. ``ignore``: labels that are background like -1; "none" alone makes -1 a class.
+
+    Raises LosscopeError for several labels per row, fractions, infinity, bytes that are not UTF-8, and types
+    that name no class.
+
+    >>> found = understood(np.array([7, 3, -1, 7]))
+    >>> found.numbers, found.names, found.background[0].said
+    (array([ 1,  0, -1,  1]), ('3', '7'), '1 row of label -1')
+    >>> understood(["b", "", "a"]).missing
+    array([False,  True, False])
+    """
+    wanted = _ignored(ignore)
+    plain = plain_values(column(values, what), what)
+    known, place = _unique(plain.values[~plain.missing], what)
+    spoken = tuple(map(str, known))
+    notes = [*plain.notes]
+    if len(names):
+        place, spoken, more = _positions(known, spoken, place, tuple(names), what, wanted)
+        notes += more
+    is_background = np.array([_ignores(name, wanted, plain.whole) for name in spoken], bool)
+    counts = np.bincount(place[place >= 0], minlength=len(spoken))
+    background = [
+        LeftOut(int(counts[k]), "row" if counts[k] == 1 else "rows", f"of label {spoken[k]}")
+        for k in np.flatnonzero(is_background & (counts > 0))
+    ]
+    if len(names):
+        lost = int((place < 0).sum())
+        if lost:
+            background.insert(0, LeftOut(lost, "row" if lost == 1 else "rows", f"of label {BACKGROUND}"))
+        kept, left = spoken, np.arange(len(spoken))
+    else:
+        left = np.cumsum(~is_background) - 1
+        kept = tuple(name for name, is_out in zip(spoken, is_background, strict=True) if not is_out)
+    lookup = np.append(np.where(is_background, BACKGROUND, left), BACKGROUND)
+    numbers = np.full(len(plain.missing), BACKGROUND, np.int64)
+    numbers[~plain.missing] = lookup[place]
+    notes += _doubts(spoken, counts, is_background, what, plain.whole and not len(names))
+    notes += _unmatched(wanted, spoken, is_background, what)
+    return Labels(numbers, kept, plain.missing, tuple(background), tuple(notes))
+
+
+def _unique(values: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
+    if values.dtype != object:
+        return np.unique(values, return_inverse=True)
+    known = sorted(set(values.tolist()))
+    number = {value: place for place, value in enumerate(known)}
+    where = np.array([number[value] for value in values.tolist()], np.int64)
+    return np.array(known, object), where
+
+
+def _positions(
+    known: np.ndarray,
+    spoken: tuple[str, ...],
+    place: np.ndarray,
+    names: tuple[str, ...],
+    what: str,
+    wanted: frozenset[str],
+) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
+    """Places in a table of class names, from positions in it or from the names themselves; -1: background."""
+    number = {name: at for at, name in enumerate(names)}
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    notes = (
+        [f"{len(twice):,} class names stand for more than one class (such as {twice[0]!r})"] if twice else []
+    )
+    if any(isinstance(value, str) for value in known):
+        strange = [name for name in spoken if name not in number and not _ignores(name, wanted, False)]
         require(
-            bool(np.all(np.isfinite(values)) and np.all(values == np.round(values))),
-            f"{int((~np.isfinite(values)).sum()):,} labels are missing, and others may have a fraction; "
-            "wanted: whole numbers or names",
+            not strange,
+            f"{len(strange):,} {what} (such as {', '.join(map(shown, strange[:3]))}) are not among the "
+            f"{len(names):,} class names; wanted: names of these, or positions in them",
         )
-        values = values.astype(np.int64)
-    if names:
-        values = values.astype(np.int64)
+        require(not twice, f"{what} are text, and {len(twice):,} class names stand twice; wanted: each once")
+        at = [number.get(name, BACKGROUND) for name in spoken]
+    else:
+        at = [int(value) for value in known]
+        outside = [
+            value for value in at if not -1 <= value < len(names) and not _ignores(str(value), wanted, True)
+        ]
         require(
-            bool(np.all((values >= -1) & (values < len(names)))),
-            f"labels go from {values.min()} to {values.max()} but there are {len(names)} class names; "
-            f"wanted: 0 to {len(names) - 1}, or -1 for background",
+            not outside,
+            f"{what} go from {min(at, default=0)} to {max(at, default=0)} but there are {len(names):,} class "
+            f"names; wanted: 0 to {len(names) - 1}, or -1 for background",
         )
-        return values, tuple(names)
-    if values.dtype.kind in "iub":
-        values = values.astype(np.int64)
-        known = np.unique(values[values != -1])
-        return np.where(values == -1, -1, np.searchsorted(known, values)), tuple(map(str, known))
-    known, place = np.unique(values.astype(str), return_inverse=True)
-    return place.astype(np.int64), tuple(map(str, known))
+        at = [value if 0 <= value < len(names) else BACKGROUND for value in at]
+    return np.array(at, np.int64)[place] if len(at) else place.astype(np.int64), names, notes
+
+
+def _ignored(ignore: Iterable[Any]) -> frozenset[str]:
+    given = [ignore] if isinstance(ignore, str | bytes | int | float) else list(ignore)
+    return frozenset(str(value).strip() for value in given)
+
+
+def _ignores(name: str, wanted: frozenset[str], whole: bool) -> bool:
+    """Whether a label is background: -1, or one that the user named."""
+    if name == str(BACKGROUND):
+        return wanted != {NONE} or not whole
+    if name in wanted:
+        return True
+    return whole and any(
+        WHOLE.fullmatch(text.removesuffix(".0")) and text.removesuffix(".0") == name for text in wanted
+    )
+
+
+def _doubts(
+    spoken: Sequence[str], counts: np.ndarray, is_background: np.ndarray, what: str, whole: bool
+) -> list[str]:
+    """Classes whose name often means that there is no label."""
+    return [
+        f"{count:,} {what} are {name!r}, taken as a class; where it means that a row has no label: "
+        f"--ignore-label={name}"
+        for name, count, is_out in zip(spoken, counts.tolist(), is_background.tolist(), strict=True)
+        if count and not is_out and (name.startswith("-") if whole else name.lower() in MAYBE_MISSING)
+    ]
+
+
+def _unmatched(
+    wanted: frozenset[str], spoken: Sequence[str], is_background: np.ndarray, what: str
+) -> list[str]:
+    gone = {name for name, is_out in zip(spoken, is_background, strict=True) if is_out}
+    left = sorted(text for text in wanted - gone if text.removesuffix(".0") not in gone and text != NONE)
+    return (
+        [f"none of the {what} is {', '.join(map(shown, left))}, which --ignore-label names"] if left else []
+    )
+
+
+__all__ = ["BACKGROUND", "Labels", "column", "listed", "understood"]

@@ -30,6 +30,8 @@ COMMON: dict[str, Any] = {
     "limit_test": None,
     "pairs": None,
     "triplets": None,
+    "skip_unlabelled": False,
+    "ignore_label": (),
 }
 """Options that every real data set has."""
 
@@ -41,7 +43,8 @@ def load(name_or_path: str | Path, root: str | Path | None = None, **options: An
     """The data set of a name or path, read once per process.
 
     ``root``: the folder with real data sets, else ``LOSSCOPE_DATA``. ``options`` are those of the loader
-    and ``train_labels``, ``label_noise``, ``limit``, ``limit_test``; None means the default.
+    and ``train_labels``, ``label_noise``, ``limit``, ``limit_test``, ``skip_unlabelled``, ``ignore_label``;
+    None means the default.
 
     Raises LosscopeError for an unknown name or option, missing or broken files, and data that cannot be
     compared on (see ``finish``).

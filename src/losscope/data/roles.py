@@ -9,6 +9,7 @@ import numpy as np
 
 from losscope.core.errors import require
 from losscope.data.base import TEST, TRAIN, VALIDATION, Draft
+from losscope.data.plain import unpacked
 from losscope.data.searching import WORDS, searched_by_words
 
 ROLES = {
@@ -62,14 +63,17 @@ def is_split(column: Any, name: str) -> bool:
 
 
 def set_role(draft: Draft, split: np.ndarray, column: str = "") -> None:
-    """Set a draft's parts from words or from booleans (true is test); detect a class-disjoint split.
+    """Set a draft's parts from words or from booleans (true is test).
 
     ``column`` is the name it has: true in ``is_train`` is training, in ``is_val`` validation. Where there are
     validation rows and no test rows, these are the test part, which is noted.
 
     Raises LosscopeError for words that name no part.
     """
-    words = np.char.strip(np.char.lower(np.asarray(split).astype(str)))
+    split = np.asarray(split)
+    if split.dtype == object:
+        split = unpacked(split, f"words of the split of {draft.name}")
+    words = np.char.strip(np.char.lower(split.astype(str)))
     if np.isin(words, (*YES, *NO)).all():
         role = {"is_train": TRAIN, "is_training": TRAIN, "is_val": VALIDATION, "is_validation": VALIDATION}
         true = role.get(column.lower(), TEST)
@@ -99,6 +103,4 @@ def set_role(draft: Draft, split: np.ndarray, column: str = "") -> None:
         )
     searched_by_words(draft, words)
     draft.split = "split as given" + ("" if np.any(draft.role == VALIDATION) else ", validation by seed")
-    if draft.labels is not None and len(draft.labels) == len(draft.role):
-        test, rest = np.unique(draft.labels[draft.role == TEST]), np.unique(draft.labels[draft.role != TEST])
-        draft.disjoint = len(test) > 0 and np.isin(test, rest).mean() < 0.5
+    draft.disjoint = None  # whether its classes are is seen when the labels are understood

@@ -7,7 +7,7 @@ import numpy as np
 from losscope.core.errors import LosscopeError, require
 from losscope.core.queries import Roles
 from losscope.data.base import TEST, TRAIN, Draft
-from losscope.data.labels import numbered
+from losscope.data.labels import understood
 
 QUERY, GALLERY, BOTH, DISTRACTOR, JUNK = "query", "gallery", "both", "distractor", "junk"
 WORDS = {
@@ -84,8 +84,11 @@ def make_background(draft: Draft, rows: np.ndarray) -> None:
     """Take rows (N,) out of their classes: they are ranked in the gallery, and right for no query."""
     if draft.labels is None or len(draft.labels) != len(rows):
         return
-    labels, names = numbered(draft.labels, draft.class_names)
-    draft.labels, draft.class_names = np.where(rows, -1, labels), names
+    found = understood(draft.labels, f"labels of {draft.name}", names=draft.class_names)
+    labels = np.where(rows, -1, found.numbers)
+    lacking = found.missing & ~rows
+    draft.labels = np.where(lacking, np.nan, labels) if lacking.any() else labels
+    draft.class_names = found.names
 
 
 def mask(values: np.ndarray, what: str, rows: int, positions: bool = False) -> np.ndarray:

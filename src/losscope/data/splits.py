@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -35,17 +37,51 @@ def hold_out_stratified(labels: np.ndarray, share: float, rng: np.random.Generat
     return held
 
 
-def hold_out_whole(groups: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """A boolean mask (N,) that holds out whole groups (or classes): ``share`` of them, at least one.
+def hold_out_whole(groups: np.ndarray, share: float, rng: np.random.Generator, least: int = 1) -> np.ndarray:
+    """A boolean mask (N,) that holds out whole groups (or classes): ``share`` of them, at least ``least``.
+
+    Rows of a negative number (background) belong to none and stay.
 
     >>> groups = np.repeat(np.arange(10), 3)
     >>> held = hold_out_whole(groups, 0.2, np.random.default_rng(0))
     >>> len(np.unique(groups[held])), len(set(groups[held]) & set(groups[~held]))
     (2, 0)
     """
-    values = np.unique(groups)
-    chosen = rng.permutation(values)[: max(1, round(share * len(values)))]
+    values = np.unique(groups[groups >= 0])
+    chosen = rng.permutation(values)[: max(least, round(share * len(values)))]
     return np.isin(groups, chosen)
+
+
+def undecidable(labels: np.ndarray, names: Sequence[str] = (), *, paired: bool = False) -> str | None:
+    """What rows with these labels (N,) have, if retrieval among them has one possible result; else None.
+
+    Labels below 0 are background. ``paired``: each row is two items, one of each modality, so that a row
+    alone in its class has a positive too.
+
+    >>> undecidable(np.array([0, 0, 0, -1]), ("cat", "dog"))
+    "one class only ('cat', 3 of 4 rows; 1 is background)"
+    >>> undecidable(np.array([0, 0, 1, 1]))
+    """
+    if not len(labels):
+        return "no rows"
+    values, counts = np.unique(labels[labels >= 0], return_counts=True)
+    rows = int(counts.sum())
+    lost = len(labels) - rows
+    if not rows:
+        return f"no row with a label (all {len(labels):,} are background)"
+    named = f"{names[values[counts.argmax()]]!r}, " if len(names) else ""
+    most = int(counts.max())
+    if len(values) == 1:
+        rest = f"; {lost:,} {'is' if lost == 1 else 'are'} background" if lost else ""
+        return f"one class only ({named}{rows:,} of {len(labels):,} rows{rest})"
+    if paired:
+        return None
+    if most < 2:
+        return f"{rows:,} rows in {rows:,} classes, no two of one class"
+    # With one class that has positives, a random neighbour is right for this share of its rows.
+    if int((counts > 1).sum()) == 1 and most - 1 > 0.9 * (rows - 1):
+        return f"one class of two rows or more ({named}{most:,} of {rows:,} rows), the others alone"
+    return None
 
 
 def redraw_labels(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

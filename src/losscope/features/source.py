@@ -19,8 +19,9 @@ from losscope import data
 from losscope.core.errors import LosscopeError, require
 from losscope.data import health
 from losscope.data.base import TEST, Draft, Source, Table, fingerprint
+from losscope.data.deciding import check_classes, check_parts
 from losscope.data.download import cache_folder
-from losscope.data.finish import check_classes, finish
+from losscope.data.finish import finish
 from losscope.data.loading import undecoded
 from losscope.features.backbones import Backbone, find, parse_preprocess
 from losscope.features.digests import digests
@@ -243,6 +244,7 @@ def _readable(
     ]
     labels, role = table.pool.labels[good], table.role[good]
     check_classes(table.facts.name, labels, role, table.facts.class_names)
+    check_parts(table.facts.name, labels, role, table.facts.class_names)
     facts = dataclasses.replace(
         table.facts,
         rows=len(good),

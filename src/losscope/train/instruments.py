@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from losscope.core.queries import Roles
+from losscope.data.splits import undecidable
 from losscope.losses.objective import Objective
 from losscope.measures import greediness
 from losscope.measures.ranking import map_at_r_fast
@@ -100,6 +101,11 @@ class Instruments:
     ):
         self.objective, self.curves, self.light, self.members = objective, curves, light, members
         self.probe, self.labels, self.roles, self.across = probe, labels, roles, across
+        # Of validation rows that can decide nothing there is no quality.
+        rows = np.empty((0, 0)) if labels is None else labels.cpu().numpy()
+        self.decides = torch.tensor(
+            [bool(roles) or undecidable(own - own.min()) is None for own in rows], dtype=torch.bool
+        )
         self.probe_pairs = greediness.pairs_of(*probe.masks(), torch.Size([members]))
         self.reads_force = objective.force is not None and not light
         self.epochs = trial_looks(epochs) if light else set(range(epochs + 1))
@@ -185,6 +191,7 @@ class Instruments:
                 if self.roles
                 else map_at_r_fast(view.validation, self.labels, across=self.across)
             )
+            quality = torch.where(self.decides.to(quality.device), quality, torch.nan)
             self.curves.add("validation", epoch, "map_at_r", quality)
 
 

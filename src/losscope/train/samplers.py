@@ -7,6 +7,7 @@ batches whose pairs are all used, or chosen inside the batch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -271,7 +272,8 @@ def balanced(
 ) -> np.ndarray:
     """Rows of ``steps`` batches of P classes × K rows, (steps · P · K,).
 
-    Every class is gone through in a random order, K rows at a time; a class smaller than K repeats rows.
+    Every class is gone through in a random order, K rows at a time. Where a class is smaller than K, rows
+    drawn from all classes fill its places: no row stands twice in a batch, as a positive of itself.
     """
     sizes = np.bincount(labels)
     order = np.lexsort([generator.random(len(labels)), labels])
@@ -283,7 +285,35 @@ def balanced(
     turn = np.empty(len(chosen), dtype=np.int64)
     turn[place] = np.arange(len(chosen)) - np.repeat(np.cumsum(times) - times, times)
     within = (turn[:, None] * each + np.arange(each)) % sizes[chosen][:, None]
-    return order[(first[chosen][:, None] + within).ravel()]
+    rows = order[(first[chosen][:, None] + within).ravel()]
+    again = (np.arange(each) >= sizes[chosen][:, None]).reshape(steps, -1)
+    return _filled(rows.reshape(steps, -1), again, labels, each, generator).ravel() if again.any() else rows
+
+
+def _filled(
+    rows: np.ndarray, again: np.ndarray, labels: np.ndarray, each: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Rows (steps, B) with others where ``again`` is true: none twice in a batch, at most K of a class.
+
+    More of a class only where no other rows are left.
+    """
+    count = len(labels)
+    spare, kinds, place = generator.permutation(count).tolist(), labels.tolist(), 0
+    for batch, gaps in zip(rows, again):
+        own = set(batch[~gaps].tolist())
+        full = Counter(kinds[row] for row in own)
+        found: list[int] = []
+        passed = 0
+        # A batch is no larger than the rows there are, so that some are always left.
+        while len(found) < int(gaps.sum()):
+            row = spare[place % count]
+            place, passed = place + 1, passed + 1
+            if row not in own and (full[kinds[row]] < each or passed > count):
+                own.add(row)
+                full[kinds[row]] += 1
+                found.append(row)
+        batch[gaps] = found
+    return rows
 
 
 def _pairless(pool: Pool, size: int) -> list[str]:

@@ -56,15 +56,26 @@ def probe(batches: Batches) -> Probe:
 
 
 def validation(batches: Batches, most: int) -> Validation | None:
-    """At most so many validation rows of each member; None without validation."""
-    size = min(min(len(split.validation) for split in batches.splits), most)
+    """At most so many validation rows of each member; None without validation.
+
+    Background is left out where the protocol leaves it out of training.
+    """
+    exclude = batches.runs[0].protocol.background == "exclude"
+    asked = [
+        # In a gallery, background rows are distractors.
+        np.flatnonzero(split.validation.labels != -1)
+        if exclude and split.validation.retrieval is None
+        else np.arange(len(split.validation))
+        for split in batches.splits
+    ]
+    size = min(min(map(len, asked)), most)
     if size < 2:
         return None
     device = batches.pool.device
     inputs, labels, roles = [], [], []
-    for run, split in zip(batches.runs, batches.splits, strict=True):
+    for run, split, rows in zip(batches.runs, batches.splits, asked, strict=True):
         generator = np.random.default_rng(seed_of(run.seed, "quality"))
-        chosen = split.validation.take(np.sort(generator.permutation(len(split.validation))[:size]))
+        chosen = split.validation.take(rows[np.sort(generator.permutation(len(rows))[:size])])
         inputs.append(inputs_of(chosen, split, device))
         if chosen.retrieval is not None:
             roles.append(chosen.retrieval)

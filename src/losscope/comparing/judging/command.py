@@ -33,6 +33,7 @@ def judge(
     look: int = 1,
     tuned: bool = True,
     same_camera: str | None = None,
+    ignore_label: Sequence[str] = (),
     declare: Sequence[str] = (),
     only: Sequence[str] = (),
     say: Callable[[str], None] | None = None,
@@ -51,6 +52,7 @@ def judge(
         tuned: whether each loss was tuned alike; said in the sentences otherwise.
         same_camera: where the files name queries, gallery and cameras, whether a query may find items of its
             camera: keep (yes), junk (not those of its class), skip (none); the files may say it themselves.
+        ignore_label: labels of the embeddings that are background like -1; "none" makes -1 a class.
         declare: measures of your own, as ``name:better:scale:indifference``, such as
             ``agreement:higher:difference:0.01``; known until the next call, never one of the package's names.
         only: rows of a table to keep, as ``column=value``, or ``epoch=last``.
@@ -74,7 +76,7 @@ def judge(
         require(look >= 1, f"look is {look}; it must be at least 1")
         if goal not in GOALS:
             raise unknown("goal", goal, GOALS)
-        found = _read(runs, only, unpaired, same_camera, say)
+        found = _read(runs, only, unpaired, same_camera, ignore_label, say)
         return _judged(runs, found, goal, measure, reference, unpaired, look, tuned)
     except BaseException:
         forget()
@@ -86,16 +88,18 @@ def _read(
     only: Sequence[str],
     unpaired: bool,
     same_camera: str | None,
+    ignore: Sequence[str],
     say: Callable[[str], None] | None,
 ) -> Runs:
     path = Path(runs).expanduser()
     table = path.is_file() or "{" not in runs
     require(not only or (table and not path.is_dir()), "only chooses rows of a table; give a table of scores")
     if not table:
-        return from_pattern(runs, say, unpaired, same_camera)
+        return from_pattern(runs, say, unpaired, same_camera, ignore)
     require(
-        same_camera is None,
-        "same_camera is said of embeddings; wanted: a pattern such as 'runs/{loss}/{seed}.npz'",
+        same_camera is None and not ignore,
+        f"{'ignore_label' if ignore else 'same_camera'} is said of embeddings; wanted: a pattern such as "
+        "'runs/{loss}/{seed}.npz'",
     )
     if not path.is_dir():
         return from_table(path, only)

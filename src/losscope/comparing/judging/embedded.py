@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from losscope.comparing.judging.patterns import files_of
 from losscope.comparing.judging.runs import Runs, run_of
 from losscope.core.errors import LosscopeError, require
 from losscope.core.queries import Roles
-from losscope.data.labels import numbered, plain_labels
-from losscope.data.readers.arrays import FINE, INPUTS, LABELS, NAMES, SPLITS
+from losscope.data.labels import Labels, understood
+from losscope.data.readers.arrays import FINE, INPUTS, LABELS, NAMES, SPLITS, class_names_of
 from losscope.data.readers.files import Arrays, found, read_npz
 from losscope.data.readers.gallery import CAMERAS, GALLERIES, QUERIES, ROLE, RULE, joined, roles_of
 from losscope.data.readers.modalities import HEARD_FIRST
@@ -34,7 +34,8 @@ class Embedded:
     ``embeddings`` float32 (N, D); ``labels`` int64 (N,), -1 for background; ``names``: the classes that they
     are positions in; ``modality`` (N,) 0 for the first and 1 for the second; ``fine`` (N,); ``reference``:
     (R, D) and (R,); ``ids`` (N,); ``roles``: queries and gallery; ``without_role``: rows
-    that are neither and left out; ``zeros``: how many embeddings are 0; ``unread``: arrays that are not read.
+    that are neither and left out; ``zeros``: how many embeddings are 0; ``unread``: arrays that are not read;
+    ``notes``: sentences on how the labels were understood.
     """
 
     embeddings: np.ndarray
@@ -48,6 +49,7 @@ class Embedded:
     without_role: int = 0
     zeros: int = 0
     unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def items(self) -> Items:
@@ -89,6 +91,7 @@ def from_pattern(
     say: Callable[[str], None] | None = None,
     unpaired: bool = False,
     same_camera: str | None = None,
+    ignore: Sequence[str] = (),
 ) -> Runs:
     """The runs of the files of a pattern, each measured.
 
@@ -96,7 +99,7 @@ def from_pattern(
         LosscopeError: no files, a file that cannot be read, runs that were measured on different items.
     """
     files = files_of(pattern)
-    read = {run: load_embeddings(path, same_camera) for run, path in sorted(files.items())}
+    read = {run: load_embeddings(path, same_camera, ignore) for run, path in sorted(files.items())}
     with_sides = [run for run, found in read.items() if found.modality is not None]
     require(
         len(with_sides) in (0, len(read)),
@@ -138,6 +141,7 @@ def _notes(read: dict[Key, Embedded]) -> list[str]:
             "neither": f"{some} rows are neither query nor gallery and left out, {which}.",
         }
         notes.append(said[what])
+    notes += dict.fromkeys(f"{note}." for found in read.values() for note in found.notes)
     unread = dict.fromkeys(name for found in read.values() for name in found.unread)
     if unread:
         notes.append(f"Not read: the array{'s' * (len(unread) > 1)} {', '.join(unread)}.")
@@ -165,11 +169,12 @@ def _measured(loss: str, seed: int, found: Embedded) -> stats.Measured:
     return run_of(loss, seed, numbers, detail={name: value.numpy() for name, value in detail.items()})
 
 
-def load_embeddings(path: str | Path, same_camera: str | None = None) -> Embedded:
+def load_embeddings(path: str | Path, same_camera: str | None = None, ignore: Sequence[str] = ()) -> Embedded:
     """Read ``embeddings`` (N, D), ``labels`` (N,) and what stands beside them; nothing is unpickled.
 
     Beside them may stand ``modality`` (two values), ``fine_labels``, ``ids``, ``reference`` (R, D) with
     ``reference_labels``, and queries and gallery as ``compare`` reads them; ``same_camera``: their rule.
+    ``ignore``: labels that are background like -1.
 
     Raises:
         LosscopeError: a file that is damaged, arrays that lack or do not fit, values that are not finite,
@@ -183,18 +188,18 @@ def load_embeddings(path: str | Path, same_camera: str | None = None) -> Embedde
     require(not missing, f"{where} has no array {', '.join(missing)}; it has {', '.join(arrays)}")
     values = arrays[str(at["embeddings"])]
     embeddings = _points(values, where, "embeddings")
-    labels, names = _labels(arrays, str(at["labels"]), len(embeddings), where)
-    labels, roles = roles_of(arrays, labels, str(path), same_camera)
-    refuse_undecided(where, labels)
+    own = _labels(arrays, str(at["labels"]), len(embeddings), where, ignore)
+    labels, roles = roles_of(arrays, own.numbers, str(path), same_camera)
+    refuse_undecided(where, labels, searched=roles is not None)
     beside = {role: found(arrays, options) for role, options in (("ids", IDS), ("fine", FINE))}
     read = {*map(str, at.values()), "class_names", *(name for name in beside.values() if name)}
-    fine = None if beside["fine"] is None else _labels(arrays, beside["fine"], len(embeddings), where)[0]
+    fine = None if beside["fine"] is None else _labels(arrays, beside["fine"], len(embeddings), where).numbers
     ids = None if beside["ids"] is None else arrays[beside["ids"]]
     modality = found(arrays, MODALITIES)
     known = [found(arrays, options) for options in REFERENCE]
     reference = None
     if known[0] and known[1]:
-        reference = _reference(arrays, known[0], known[1], embeddings.shape[1], names, where)
+        reference = _reference(arrays, known[0], known[1], embeddings.shape[1], own.names, where)
     read |= {name for name in (modality, *(known if reference else ())) if name}
     if roles is not None:
         asked = (*ROLE, *QUERIES, *GALLERIES, *CAMERAS, RULE, *SPLITS)
@@ -207,7 +212,7 @@ def load_embeddings(path: str | Path, same_camera: str | None = None) -> Embedde
     return Embedded(
         embeddings,
         labels,
-        names,
+        own.names,
         None if modality is None else _sides(arrays[modality], len(embeddings), where),
         fine,
         reference,
@@ -215,6 +220,7 @@ def load_embeddings(path: str | Path, same_camera: str | None = None) -> Embedde
         roles,
         unread=tuple(name for name in arrays if name not in read),
         zeros=int((embeddings == 0).all(axis=1).sum()),
+        notes=own.notes,
     ).with_roles()
 
 
@@ -249,21 +255,16 @@ def _points(values: np.ndarray, where: str, what: str) -> np.ndarray:
     return rows
 
 
-def _labels(arrays: Arrays, name: str, rows: int, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """int64 (N,) positions in the names of the classes, -1 for background."""
+def _labels(arrays: Arrays, name: str, rows: int, where: str, ignore: Sequence[str] = ()) -> Labels:
+    """The labels of an array, of which none is missing."""
     given = arrays[name]
     require(
         given.ndim > 0 and len(given) == rows,
         f"{where}: {given.shape} {name} for {rows} embeddings; wanted: one label per row",
     )
-    class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays and name in LABELS else ()
+    table = class_names_of(arrays) if name in LABELS else ()
     try:
-        labels = plain_labels(given)
-        require(
-            labels is not None and labels.dtype.kind in "fiubUS",
-            f"labels are {given.dtype}; wanted: numbers or text",
-        )
-        return numbered(labels, class_names)  # type: ignore[arg-type]
+        return understood(given, name, names=table, ignore=ignore).complete(name)
     except LosscopeError as error:
         raise LosscopeError(f"{where}: {error}") from None
 
@@ -292,7 +293,8 @@ def _reference(
         rows.shape[1] == width,
         f"{where}: {name} have {rows.shape[1]} dimensions; wanted: {width}, as embeddings",
     )
-    place, known = _labels(arrays, labels, len(rows), where)
+    training = _labels(arrays, labels, len(rows), where)
+    place, known = training.numbers, training.names
     number: dict[str, Any] = {text: at for at, text in enumerate(names)}
     lookup = [number.setdefault(text, len(number)) for text in known]
     return rows, np.array([*lookup, -1], np.int64)[place]

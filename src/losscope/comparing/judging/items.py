@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError, require
+from losscope.core.errors import require
+from losscope.data.deciding import DECIDABLE
+from losscope.data.splits import undecidable
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,17 +113,10 @@ def _shift(a: np.ndarray, b: np.ndarray) -> int:
     return next((by for by in (1, -1, 2, -2) if np.array_equal(np.roll(a, by), b)), 0)
 
 
-def refuse_undecided(where: str, numbers: np.ndarray) -> None:
-    """Raise for items that no measure can decide on. ``numbers`` (N,): classes, -1 for background."""
-    kept = numbers[numbers >= 0]
-    require(len(numbers) > 0, f"{where} has no rows; wanted: embeddings (rows, dimensions)")
-    require(len(kept) > 0, f"{where}: every label is background (-1); wanted: rows of classes")
-    counts = np.bincount(kept)
-    counts = counts[counts > 0]
-    if len(counts) < 2:
-        raise LosscopeError(f"{where} has one class only; wanted: at least two classes to tell apart")
-    require(
-        int(counts.max()) > 1,
-        f"{where}: each of its {len(counts):,} classes has one row, so that no query has a right answer; "
-        "wanted: classes of two rows and more",
-    )
+def refuse_undecided(where: str, numbers: np.ndarray, *, searched: bool = False) -> None:
+    """Raise for items that no measure can decide on. ``numbers`` (N,): classes, -1 for background.
+
+    ``searched``: there are queries and a gallery, which are looked at on their own.
+    """
+    why = undecidable(numbers, paired=searched)
+    require(why is None, f"{where} has {why}, which decides nothing; wanted: rows of {DECIDABLE}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError
 from losscope.data.base import Draft
-from losscope.data.labels import plain_labels
+from losscope.data.labels import column, understood
 from losscope.data.readers.files import Arrays, form, found, key_of, read_hdf5, read_npy, read_npz
 from losscope.data.readers.gallery import Asked, joined, marks_in, set_marks
 from losscope.data.readers.modalities import add_second, ids_of, known_modalities
@@ -62,16 +62,17 @@ def features(
     """
     arrays, parts, by_name = by_part(joined(_read(path, labels), path), path)
     first, other = _modalities(arrays, inputs, second, path)
-    class_names = tuple(map(str, arrays["class_names"])) if "class_names" in arrays else ()
+    class_names = class_names_of(arrays)
     numbers, written = numbers_of(arrays[first], first, path)
     values, kind, notes = as_rows(numbers, first)
     notes = [*notes, *written]
+    own = _chosen(arrays, labels, LABELS, path)
     draft = Draft(
         path.name,
         f"{first} of {path.name}",
         kind,
         values,
-        plain_labels(_chosen(arrays, labels, LABELS, path)),
+        None if own is None else column(own, f"labels of {path.name}"),
         fine_labels=_chosen(arrays, fine, FINE, path),
         groups=_chosen(arrays, group, GROUPS, path),
         names=_chosen(arrays, None, NAMES, path),
@@ -162,6 +163,16 @@ def _chosen(arrays: Arrays, given: str | None, usual: tuple[str, ...], path: Pat
     """The array of the name that was given, else of a usual name, else None."""
     name = key_of(arrays, given, path) if given else found(arrays, usual)
     return None if name is None else arrays[name]
+
+
+def class_names_of(arrays: Arrays) -> tuple[str, ...]:
+    """The table of class names that labels are positions in, if there is one."""
+    name = found(arrays, ("class_names", "label_names", "target_names"))
+    if name is None:
+        return ()
+    table = column(arrays[name], name)
+    known = understood(table, name, ignore="none").complete(name, "a name for each class")
+    return tuple(known.names[number] for number in known.numbers)
 
 
 def _only_matrix(arrays: Arrays, path: Path) -> str:

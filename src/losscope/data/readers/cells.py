@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require
+from losscope.data.plain import WHOLE
 
 THOUSANDS = re.compile(r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$")
 COMMA = re.compile(r"^[+-]?\d*,\d+(e[+-]?\d+)?$", re.IGNORECASE)
@@ -216,9 +217,13 @@ def restored(column: Any) -> Any:
     if not len(filled) or not all(isinstance(cell, str) for cell in filled):
         return column
     unique = pd.unique(filled)
+    if all(map(WHOLE.fullmatch, unique)) and all(abs(int(cell)) < 2**63 for cell in unique):
+        if len(filled) == len(column):
+            return column.astype("int64")
+        # As floats, beside empty cells, large ids would be merged.
+        whole = [None if pd.isna(cell) else int(cell) for cell in column]
+        return pd.Series(pd.array(whole, dtype="Int64"), index=column.index, name=column.name)
     try:
-        if all(str(int(cell)) == cell for cell in unique) and all(abs(int(cell)) < 2**63 for cell in unique):
-            return column.astype("int64") if len(filled) == len(column) else pd.to_numeric(column)
         # A fraction is refused as a label, however it is written: it must not become a name.
         numbers = [float(cell) for cell in unique]
     except ValueError:

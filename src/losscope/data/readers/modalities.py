@@ -12,7 +12,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require
 from losscope.data.base import Draft, LeftOut
-from losscope.data.labels import plain_labels
+from losscope.data.labels import column
 from losscope.data.readers.files import Arrays, form, found, key_of
 from losscope.data.readers.shapes import as_rows
 from losscope.data.readers.tuples import components
@@ -114,7 +114,7 @@ def ids_of(arrays: Arrays, given: str | None, modality: str, path: Path) -> np.n
 def side_labels(arrays: Arrays, modality: str) -> np.ndarray | None:
     """The labels of one side's rows, such as ``text_labels``."""
     name = _of_side(arrays, modality, ("labels", "label", "lab", "y"))
-    return plain_labels(arrays[name]) if name else None
+    return column(arrays[name]) if name else None
 
 
 def add_second(

@@ -10,6 +10,7 @@ import numpy as np
 from losscope.core.bounds import bounded_text, inside
 from losscope.core.errors import require
 from losscope.data.base import Draft
+from losscope.data.labels import listed
 from losscope.data.readers.arrays import FINE, GROUPS, LABELS, SPLITS
 from losscope.data.readers.cells import as_numbers, as_vectors, restored
 from losscope.data.readers.columns import MAYBE_SPLITS, PATHS, Columns, decide
@@ -130,16 +131,7 @@ def _with_index(frame: Any) -> Any:
 def _values(frame: Any, column: str | None) -> np.ndarray | None:
     if column is None:
         return None
-    series = frame[column]
-    empty = int(series.isna().sum())
-    require(
-        not empty, f"column {column!r} is empty in {empty:,} of {len(series):,} rows; wanted: a value in each"
-    )
-    values = np.asarray(series.to_numpy())
-    if values.dtype.kind == "O" and all(isinstance(value, int) for value in values[:1000].tolist()):
-        numbers = as_numbers(series).values
-        values = values if numbers is None else series.to_numpy("int64")
-    return values if values.dtype.kind in "iufb" else _text(values, f"the values of column {column!r}")
+    return listed(frame[column].tolist())
 
 
 def _text(values: np.ndarray, what: str) -> np.ndarray:

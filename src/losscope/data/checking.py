@@ -1,0 +1,55 @@
+"""Whether the arrays of a draft fit each other, and their values are numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from losscope.core.errors import LosscopeError, require
+from losscope.data import health
+from losscope.data.base import Draft
+
+
+def check_arrays(draft: Draft) -> None:
+    """Raise for lengths that differ, no rows, and values that are not finite (how many, and where)."""
+    assert draft.labels is not None
+    rows = len(draft.labels)
+    require(rows > 0, f"{draft.name} has no rows; wanted: rows of at least two classes")
+    for what in ("inputs", "second", "fine_labels", "groups", "names", "role", "retrieval"):
+        array = getattr(draft, what)
+        if array is not None and len(array) != rows:
+            raise LosscopeError(
+                f"{draft.name} has {len(array):,} rows of {what.replace('_', ' ')} but {rows:,} labels; "
+                "wanted: one label per row"
+            )
+    for what in ("inputs", "second"):
+        array = getattr(draft, what)
+        if array is None:
+            continue
+        if array.dtype.kind not in "fiub":
+            raise LosscopeError(f"{draft.name}: the {what} are of type {array.dtype}; wanted: numbers")
+        require(
+            array.ndim > 1 and array[:1].size > 0,
+            f"{draft.name}: the {what} are of shape {array.shape}; wanted: (rows, values)",
+        )
+        if array.dtype.kind == "f":
+            check_finite(draft.name, array)
+
+
+def check_finite(name: str, array: np.ndarray) -> None:
+    """Raise for NaN, infinity, and what is infinite in float32, with the count and the first places."""
+    flat = array.reshape(len(array), -1)
+    with np.errstate(all="ignore"):
+        # A sum is finite unless a value is not or it overflows; only then is every value looked at.
+        if np.isfinite(flat.sum(dtype=np.float32)):
+            return
+        large = bool(np.isfinite(flat).all())
+        bad = ~np.isfinite(flat.astype(np.float32))
+    rows = np.flatnonzero(bad.any(1))
+    if len(rows):
+        first = ", ".join(map(str, rows[:3])) + (", …" if len(rows) > 3 else "")
+        what = f"above float32's {health.FLOAT32:.2g}" if large else "NaN or infinite"
+        wanted = "smaller numbers: divide them all by one" if large else "finite numbers"
+        raise LosscopeError(
+            f"{name} has {int(bad.sum()):,} values that are {what}, in {len(rows):,} of "
+            f"{len(flat):,} rows (rows {first}, counted from 0); wanted: {wanted}"
+        )

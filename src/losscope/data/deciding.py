@@ -1,0 +1,137 @@
+"""Whether a part of the data can decide anything: parts of one class, without rows or without positives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from losscope.core.errors import LosscopeError, require
+from losscope.core.queries import Roles
+from losscope.data.base import TEST, TRAIN, VALIDATION, LeftOut
+from losscope.data.splits import undecidable
+
+DECIDABLE = "two classes or more, and at least two rows of a class"
+PARTS = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
+
+
+def check_parts(
+    name: str, labels: np.ndarray, role: np.ndarray, names: Sequence[str], *, paired: bool = False
+) -> None:
+    """Raise for a test part, or a validation part that was given, that can decide nothing."""
+    for part in (TEST, VALIDATION):
+        rows = role == part
+        why = undecidable(labels[rows], names, paired=paired) if rows.any() else None
+        if why is not None:
+            what = PARTS[part]
+            raise LosscopeError(
+                f"{name}: the {what} part has {why}, which decides nothing; wanted: {what} rows of "
+                f"{DECIDABLE}"
+            )
+
+
+def without_roles(retrieval: Roles, role: np.ndarray) -> np.ndarray:
+    """The parts of rows, but those with queries and a gallery as training: these tell what they decide."""
+    asked = [part for part in (VALIDATION, TEST) if retrieval.take(np.flatnonzero(role == part)) is not None]
+    return np.where(np.isin(role, asked), TRAIN, role)
+
+
+def check_classes(
+    name: str,
+    labels: np.ndarray,
+    role: np.ndarray,
+    names: Sequence[str],
+    background: Sequence[LeftOut] = (),
+    *,
+    paired: bool = False,
+) -> list[str]:
+    """Raise for one class only or no class with two members in training; say how many are alone.
+
+    ``paired``: rows have two modalities, so that a row's own partner is a positive.
+    """
+    seen = labels[role != TEST]
+    values, counts = np.unique(seen[seen >= 0], return_counts=True)
+    if len(values) < 2:
+        only = f" ({names[values[0]]!r})" if len(values) and names else ""
+        left = ", ".join(part.said for part in background)
+        left = f" beside background ({left}; --ignore-label=none makes -1 a class)" if left else ""
+        raise LosscopeError(
+            f"{name} has {'one class only' if len(values) else 'no class'}{only} in training{left}; wanted: "
+            "at least two classes to tell apart"
+        )
+    if paired:
+        return []
+    if counts.max() < 2:
+        raise LosscopeError(
+            f"no class of {name} has two members in training ({len(values):,} classes of one); "
+            "wanted: classes with positives"
+        )
+    lone = int((counts == 1).sum())
+    if not lone:
+        return []
+    are = "class has" if lone == 1 else "classes have"
+    return [f"{lone:,} of {len(values):,} training {are} a single member: a negative only, never a positive"]
+
+
+def can_stratify(name: str, labels: np.ndarray, role: np.ndarray) -> bool:
+    """Whether validation rows can be taken from within classes; raise if not even from whole classes.
+
+    Rows of one class decide nothing: with fewer than two classes of 4 whole classes are held out, if they
+    are enough for that.
+    """
+    counts = np.unique(labels[(role == TRAIN) & (labels >= 0)], return_counts=True)[1]
+    large = int((counts >= 4).sum())
+    if np.any(role == VALIDATION) or large > 1 or (large and len(counts) < 5):
+        return True
+    require(
+        len(counts) >= 5,
+        f"{name} has {int(counts.sum()):,} training rows in {len(counts)} classes, too few to hold out "
+        "validation; wanted: a class of at least 4, or at least 5 classes",
+    )
+    return False
+
+
+def background_notes(labels: np.ndarray, role: np.ndarray) -> list[str]:
+    """How much of each part is background, in words."""
+    notes = []
+    if np.any(labels < 0):
+        shares = [
+            f"{int((labels[role == part] < 0).sum()):,} of {int((role == part).sum()):,} {what}"
+            for part, what in PARTS.items()
+            if np.any(labels[role == part] < 0)
+        ]
+        notes.append(f"{' and '.join(shares)} rows are background: they belong to no class")
+    return notes
+
+
+def since_earlier(labels: np.ndarray, role: np.ndarray, classwise: bool) -> tuple[int, tuple[str, ...]]:
+    """Classes that validation holds out at least, and what of these data differs from earlier versions.
+
+    Stored runs of data whose splits or batches were made otherwise must not be taken for these, so that the
+    words are part of the digest; it is unchanged for all other data.
+    """
+    counts = np.unique(labels[(role == TRAIN) & (labels >= 0)], return_counts=True)[1]
+    since: list[str] = []
+    least = 2 if classwise and 4 <= len(counts) < 8 and not np.any(role == VALIDATION) else 1
+    if least == 2:
+        since.append("validation of two classes")
+    usual = 128 // min(32, len(counts))
+    kept = 0.8 * counts  # about what a seed leaves to train on
+    if kept.min() < 2 or (kept.min() < usual and kept.sum() >= 128):
+        since.append("no row twice in a batch")
+    return least, tuple(since)
+
+
+def most_rows(labels: np.ndarray, role: np.ndarray) -> int:
+    """Rows of the largest training class."""
+    return int(np.bincount(labels[(role == TRAIN) & (labels >= 0)], minlength=1).max())
+
+
+def shared_classes(labels: np.ndarray, role: np.ndarray) -> str:
+    """What a split by fine classes means for the coarse ones."""
+    labels, role = labels[labels >= 0], role[labels >= 0]
+    both = len(np.intersect1d(labels[role == TEST], labels[role != TEST]))
+    return (
+        f"the split is by fine classes: {both:,} of {len(np.unique(labels)):,} coarse classes have fine ones "
+        "on both sides"
+    )
