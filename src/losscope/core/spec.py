@@ -62,7 +62,7 @@ __all__ = [
     "split_losses",
 ]
 
-NUMERICS = 4
+NUMERICS = 5
 """Raised when the numbers of an unchanged specification change; part of every run's id."""
 
 

@@ -104,22 +104,10 @@ def background_notes(labels: np.ndarray, role: np.ndarray) -> list[str]:
     return notes
 
 
-def since_earlier(labels: np.ndarray, role: np.ndarray, classwise: bool) -> tuple[int, tuple[str, ...]]:
-    """Classes that validation holds out at least, and what of these data differs from earlier versions.
-
-    Stored runs of data whose splits or batches were made otherwise must not be taken for these, so that the
-    words are part of the digest; it is unchanged for all other data.
-    """
+def classes_held_out(labels: np.ndarray, role: np.ndarray, classwise: bool) -> int:
+    """Classes that validation holds out at least: of few whole classes two, since one decides nothing."""
     counts = np.unique(labels[(role == TRAIN) & (labels >= 0)], return_counts=True)[1]
-    since: list[str] = []
-    least = 2 if classwise and 4 <= len(counts) < 8 and not np.any(role == VALIDATION) else 1
-    if least == 2:
-        since.append("validation of two classes")
-    usual = 128 // min(32, len(counts))
-    kept = 0.8 * counts  # about what a seed leaves to train on
-    if kept.min() < 2 or (kept.min() < usual and kept.sum() >= 128):
-        since.append("no row twice in a batch")
-    return least, tuple(since)
+    return 2 if classwise and 4 <= len(counts) < 8 and not np.any(role == VALIDATION) else 1
 
 
 def most_rows(labels: np.ndarray, role: np.ndarray) -> int:

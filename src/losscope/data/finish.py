@@ -21,9 +21,9 @@ from losscope.data.deciding import (
     can_stratify,
     check_classes,
     check_parts,
+    classes_held_out,
     most_rows,
     shared_classes,
-    since_earlier,
     without_roles,
 )
 from losscope.data.labels import Labels, understood
@@ -127,8 +127,7 @@ def finish(
     options: tuple[Any, ...] = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
     options += ("by item",) if draft.by_item else ()
     options += () if limit_test is None else ("limit_test", limit_test)
-    least, since = since_earlier(pool.labels, role, whole is not None and not draft.by_group)
-    options += since
+    least = classes_held_out(pool.labels, role, whole is not None and not draft.by_group)
     table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole, least)
     torn = _torn(draft, table)
     if torn:
