@@ -32,7 +32,15 @@ def no_plugins_after(monkeypatch):
 
 def planned(out, **more):
     study = Study.of(
-        data="digits", seeds=2, epochs=1, tune=False, out=str(out), engine="processes", keep="none", **more
+        data="digits",
+        seeds=2,
+        epochs=1,
+        tune=False,
+        out=str(out),
+        engine="processes",
+        keep="none",
+        closed_forms=False,
+        **more,
     )
     return plan(study)
 
@@ -76,8 +84,11 @@ def test_a_crew_keeps_its_processes_between_calls_and_dismisses_them(tmp_path):
 
 
 def test_a_mistake_of_the_users_stops_all_and_is_said(tmp_path):
-    made = planned(tmp_path / "a", batch_size=5000)
-    with pytest.raises(LosscopeError, match="batch"):
+    file = tmp_path / "fatal.py"
+    file.write_text(FATAL)
+    made = planned(tmp_path / "a", losses=["fatal", "contrastive", "triplet"], plugins=[str(file)])
+    file.write_text(FATAL + "# changed\n")
+    with pytest.raises(LosscopeError, match="was changed after the command began"):
         launch.execute(made.groups, "processes")
 
 

@@ -207,7 +207,7 @@ class TestModule:
             drop_in("raw")
         with pytest.raises(LosscopeError, match="takes every row"):
             drop_in("sup_con", tuples="hard")
-        with pytest.raises(LosscopeError, match="0 or more"):
+        with pytest.raises(LosscopeError, match="at least 0 is wanted"):
             drop_in("n_pair", l2_weight=-0.1)(z, torch.zeros(4).long())
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from losscope import cli
-from losscope.comparing import planning
+from losscope.comparing import foreseeing, planning
 from losscope.comparing.listing import items
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
@@ -252,7 +252,7 @@ def test_runs_are_shared_with_compare(done):
         out=str(out),
     )
     made = planning.plan(study)
-    assert planning.dry_run(made).stored == len(made.runs) == 32
+    assert foreseeing.dry_run(made).stored == len(made.runs) == 32
 
 
 def test_dry_run_says_cost_and_attainable_p_and_trains_nothing(tiny, tmp_path):

@@ -368,3 +368,11 @@ def test_docstring_examples(module):
 def test_statistics_import_no_torch():
     code = "import sys, losscope.stats; sys.exit('torch' in sys.modules or 'scipy.stats' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_values_that_differ_by_rounding_alone_are_equal():
+    values = [0.818 + seed / 1000 for seed in range(8)]
+    near = [value - 3e-16 for value in values]
+    row = stats.compare(values, near, "recall_at_1", alpha=0.04)
+    assert (row.difference, row.p) == (0.0, 1.0)
+    assert stats.compare(values, [value - 1e-12 for value in values], "recall_at_1", alpha=0.04).p < 0.01

@@ -7,6 +7,7 @@ import time
 from losscope import stats
 from losscope.comparing import budget
 from losscope.comparing.planning import Plan, Say, plan
+from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.results import StudyPlan
 from losscope.core.spec import Run, Study
@@ -39,25 +40,27 @@ def ready(study: Study, say: Say | None = None, *, dry: bool = False) -> Plan:
 
 
 def rehearse(made: Plan) -> None:
-    """Give each loss its first batch, unless the study was finished before; nothing is kept.
+    """Give the package's own losses their first batch, unless the study was finished before.
+
+    Nothing is kept. A plugin's loss may end its process: it is called where that loses nothing.
 
     Raises:
         LosscopeError: the loss cannot use the data, no batch can be made of them, or the loss fails.
     """
-    if made.store.read_json(f"studies/{made.name}/study.json") is not None:
+    if (made.store.root / "studies" / made.name / "study.json").is_file():
         return
     firsts: dict[str, Run] = {}
     for run in made.runs:
-        if not run.loss.baseline:
+        if not run.loss.baseline and registry.source_of("loss", run.loss.name) is None:
             firsts.setdefault(run.loss.canonical(), run)
     for run in firsts.values():
         try:
             _first_batch(made, run)
-        except (LosscopeError, MemoryError):
+        except LosscopeError:
             raise
         except Exception as error:
-            if "memory" in str(error).lower():  # the machine's fault is the run's own, and tried again
-                continue
+            if isinstance(error, MemoryError) or "memory" in str(error).lower():
+                continue  # the machine's fault is the run's own, and tried again
             raise LosscopeError(
                 f"the loss {run.loss.name!r} failed on its first batch: {type(error).__name__}: {error}"
             ) from error

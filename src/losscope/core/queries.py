@@ -45,7 +45,7 @@ class Searched:
         """As a person reads it.
 
         >>> Searched(40, 3, 160, 20, "junk").said
-        '40 queries search a gallery of 160 (20 distractors), without items of the query's class and camera'
+        "40 queries search a gallery of 160 (20 distractors), without items of the query's class and camera"
         """
         rule = {
             "keep": "",

@@ -78,6 +78,11 @@ def set_role(draft: Draft, split: np.ndarray, column: str = "") -> None:
         role = {"is_train": TRAIN, "is_training": TRAIN, "is_val": VALIDATION, "is_validation": VALIDATION}
         true = role.get(column.lower(), TEST)
         draft.role = np.where(np.isin(words, YES), true, TEST if true == TRAIN else TRAIN).astype(np.int8)
+        if not column.lower().startswith("is_") and split.dtype.kind != "b":
+            draft.notes.append(
+                f"{column or 'the split'} holds 0 and 1: 0 is read as training and 1 as test; words (train, "
+                "validation, test) say it better"
+            )
     else:
         parts = {word: role_of(word) for word in np.unique(words).tolist()}
         strange = [word for word, part in parts.items() if part is None]

@@ -32,6 +32,10 @@ def declared(measure: str) -> Quantity:
     return quantity(unsplit(measure)[0])
 
 
+ROUNDING = 16 * np.finfo(np.float64).eps
+"""Share of a value up to which two values of a seed are equal: their sums were rounded otherwise."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """What the runs say of a minus b (on the log-ratio scale log a/b) on one measure.
@@ -162,11 +166,12 @@ def _paired(base: Difference, pairs: list[tuple[float | None, float | None]], ce
         return replace(base, reason=NotComparable(why="no_value"))
     x, y = np.array(whole, dtype=np.float64).T
     base = replace(base, mean_a=float(np.mean(x)), mean_b=float(np.mean(y)))
+    equal = np.abs(x - y) <= ROUNDING * np.maximum(np.abs(x), np.abs(y))
     if base.scale == "log_ratio":
         if min(x.min(), y.min()) <= 0:
             return replace(base, reason=NotComparable(why="not_positive"))
         x, y = np.log(x), np.log(y)
-    d = x - y
+    d = np.where(equal, 0.0, x - y)
     sd = float(d.std(ddof=1)) if len(d) > 1 else None
     return _filled(base, resample.sign_flips(d), float(d.mean()), sd, tuple(d.tolist()))
 
