@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from collections.abc import Callable
@@ -10,11 +11,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 import losscope
-from losscope.data import health, load
+from losscope.core.loss_spec import RAW, LossSpec
+from losscope.core.spec import DataSpec, Run, protocol
+from losscope.data import Splits, health, load
 from losscope.data.health import Health
+from losscope.measures import evaluate
+from losscope.run.store import Record
+from losscope.train.measuring import measure
 
 Rows = dict[str, np.ndarray]
 
@@ -219,6 +226,48 @@ def test_the_answer_is_given_again_without_what_is_not_new(tmp_path: Path) -> No
     assert len(again) == 1
     raw = next(side for side in result.baselines if side.name == "raw")
     assert (raw.mean("recall_at_1") or 0) > 0.25
+
+
+def measured(splits: Splits) -> dict[str, dict[str, float]]:
+    """The measures of the inputs themselves."""
+    shape = protocol("matched", splits.facts.kind)
+    record = Record(Run(data=DataSpec(name="digits"), loss=LossSpec(name=RAW), protocol=shape, seed=0))
+    measure(record, splits, lambda rows: rows.flatten(1), torch.device("cpu"), "none")
+    return record.measures
+
+
+def cameras(path: Path, *, answers: bool = True) -> Splits:
+    """People of two cameras, of which a gallery row of the first, or all but those, stand in training."""
+    y, place = np.repeat(np.arange(30), 10), np.tile(np.arange(10), 30)
+    values = np.eye(30, dtype=np.float32)[y] + 0.5 * noise(300, 30)
+    queries = (y >= 15) & (place < 2)
+    copied = np.flatnonzero(y >= 15)[5:6] if answers else np.flatnonzero((y >= 15) & ~queries)
+    values[copied] = values[: len(copied)]
+    role = np.where(y < 15, "train", np.where(queries, "query", "gallery"))
+    camera = np.array([0, 0, 0, 0, 1, 1, 0, 0, 1, 1])[place]
+    same = np.array("junk")
+    np.savez(path, features=values, labels=y, role=role, camera=camera, same_camera=same)
+    return load(str(path)).splits(0)
+
+
+def test_without_what_is_not_new_queries_still_search_the_gallery(tmp_path: Path) -> None:
+    splits = cameras(tmp_path / "people.npz")
+    gone = splits.facts.health.not_new if splits.facts.health else ()
+    assert len(gone) == 1
+    test = splits.test.take(np.flatnonzero(~np.isin(splits.test.rows, gone)))
+    right, _ = evaluate(torch.from_numpy(test.inputs), torch.from_numpy(test.labels), roles=test.retrieval)
+    found = measured(splits)
+    assert found["unseen"].keys() == found["test"].keys()
+    for name in ("recall_at_1", "mean_average_precision"):
+        assert found["unseen"][name] == pytest.approx(float(right[name]))
+    finer = dataclasses.replace(splits.test, fine_labels=2 * splits.test.labels + splits.test.rows % 2)
+    found = measured(dataclasses.replace(splits, test=finer))
+    assert found["unseen"].keys() == found["test"].keys() > measured(splits)["test"].keys()
+
+
+def test_where_no_query_is_left_an_answer_nothing_is_measured_again(tmp_path: Path) -> None:
+    found = measured(cameras(tmp_path / "people.npz", answers=False))
+    assert found["test"]["recall_at_1"] >= 0 and "unseen" not in found
 
 
 COLLAPSE = "triplet(margin=1.0,tuples=hard,learning_rate=3.0)"
