@@ -20,6 +20,7 @@ from losscope.core.spec import DataSpec, Run, protocol
 from losscope.data import Splits, health, load
 from losscope.data.health import Health
 from losscope.measures import evaluate
+from losscope.pairs import normalise
 from losscope.run.store import Record
 from losscope.train.measuring import measure
 
@@ -232,7 +233,11 @@ def measured(splits: Splits) -> dict[str, dict[str, float]]:
     """The measures of the inputs themselves."""
     shape = protocol("matched", splits.facts.kind)
     record = Record(Run(data=DataSpec(name="digits"), loss=LossSpec(name=RAW), protocol=shape, seed=0))
-    measure(record, splits, lambda rows: rows.flatten(1), torch.device("cpu"), "none")
+
+    def embed(rows: torch.Tensor) -> torch.Tensor:
+        return normalise(torch.cat(rows.chunk(2, dim=1)) if splits.test.second is not None else rows)
+
+    measure(record, splits, embed, torch.device("cpu"), "none")
     return record.measures
 
 
@@ -255,7 +260,8 @@ def test_without_what_is_not_new_queries_still_search_the_gallery(tmp_path: Path
     gone = splits.facts.health.not_new if splits.facts.health else ()
     assert len(gone) == 1
     test = splits.test.take(np.flatnonzero(~np.isin(splits.test.rows, gone)))
-    right, _ = evaluate(torch.from_numpy(test.inputs), torch.from_numpy(test.labels), roles=test.retrieval)
+    rows, labels = normalise(torch.from_numpy(test.inputs)), torch.from_numpy(test.labels)
+    right, _ = evaluate(rows, labels, roles=test.retrieval)
     found = measured(splits)
     assert found["unseen"].keys() == found["test"].keys()
     for name in ("recall_at_1", "mean_average_precision"):
@@ -268,6 +274,22 @@ def test_without_what_is_not_new_queries_still_search_the_gallery(tmp_path: Path
 def test_where_no_query_is_left_an_answer_nothing_is_measured_again(tmp_path: Path) -> None:
     found = measured(cameras(tmp_path / "people.npz", answers=False))
     assert found["test"]["recall_at_1"] >= 0 and "unseen" not in found
+
+
+def test_without_captions_that_are_not_new_each_item_is_still_one_row(tmp_path: Path) -> None:
+    image, text = noise(80, 12), noise(400, 12)
+    text[1::5] = text[::5]  # the second caption of each image is the first again
+    ids = {"image_ids": np.arange(80), "text_ids": np.repeat(np.arange(80), 5)}
+    np.savez(tmp_path / "captions.npz", image=image, text=text, **ids)
+    splits = load(str(tmp_path / "captions.npz")).splits(0)
+    found = measured(splits)
+    assert splits.facts.health and splits.test.rows is not None and splits.test.second is not None
+    kept = splits.test.take(np.flatnonzero(~np.isin(splits.test.rows, splits.facts.health.not_new)))
+    assert len(kept) == len(splits.test) * 4 // 5 and kept.second is not None
+    own = kept.inputs[::4] / np.linalg.norm(kept.inputs[::4], axis=1, keepdims=True)
+    hits = (np.argmax(kept.second @ own.T, axis=1) == np.arange(len(kept)) // 4).mean()
+    assert found["unseen"]["recall_at_1_visual_to_audio"] == pytest.approx(float(hits))
+    assert found["unseen"].keys() == found["test"].keys()
 
 
 COLLAPSE = "triplet(margin=1.0,tuples=hard,learning_rate=3.0)"

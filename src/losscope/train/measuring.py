@@ -167,8 +167,18 @@ def _of_rows(part: Part, labels: Any) -> Any:
 
 
 def _rows_of(part: Part, kept: np.ndarray) -> np.ndarray:
-    """Positions, among the rows of a part's embeddings, of those of its rows ``kept``, in their order."""
-    return kept if part.second is None else np.concatenate([kept, len(part) + kept])
+    """Positions, among the rows of a part's embeddings, of those of its rows ``kept``.
+
+    Of one modality in their order. Of pairs each item is one row, and stays where one of its pairs is kept.
+    """
+    if part.second is None:
+        return kept
+    both = np.concatenate([kept, len(part) + kept])
+    if part.items is None:
+        return both
+    first, second = part.items.T
+    item = np.concatenate([first, first.max() + 1 + second - second.min()])
+    return np.flatnonzero(np.isin(item[_shown(part.items)], item[both]))
 
 
 def measure(
