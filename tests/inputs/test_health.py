@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 import losscope
+from embed_fixture import run
 from losscope.core.loss_spec import RAW, LossSpec
 from losscope.core.spec import DataSpec, Run, protocol
 from losscope.data import Splits, health, load
@@ -290,6 +291,27 @@ def test_without_captions_that_are_not_new_each_item_is_still_one_row(tmp_path: 
     hits = (np.argmax(kept.second @ own.T, axis=1) == np.arange(len(kept)) // 4).mean()
     assert found["unseen"]["recall_at_1_visual_to_audio"] == pytest.approx(float(hits))
     assert found["unseen"].keys() == found["test"].keys()
+
+
+@pytest.mark.usefixtures("cache")
+def test_rows_that_cannot_be_read_move_no_other_and_are_not_counted(weights: Path, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    split = np.repeat(["train", "query", "gallery"], [24, 6, 12])
+    names = [f"{place:02d}.png" for place in range(len(split))]
+    for name in names:
+        whole = generator.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(whole).resize((32, 32)).save(tmp_path / name)
+    for name in (names[0], names[1], names[24], names[30]):
+        (tmp_path / name).write_bytes(b"nothing")
+    shutil.copy(tmp_path / names[3], tmp_path / names[35])
+    listed = {"path": names, "label": np.arange(len(split)) % 3, "split": split}
+    pd.DataFrame(listed).to_csv(tmp_path / "list.csv", index=False)
+    table = run(tmp_path / "list.csv", weights, skip_bad=True).table
+    assert table.facts.searched is not None and table.facts.health is not None
+    assert (table.facts.searched.queries, table.facts.searched.gallery) == (5, 11)
+    test = table.splits(0).test
+    gone = test.names[np.isin(test.rows, table.facts.health.not_new)]
+    assert [Path(str(name)).name for name in gone] == [names[35]]
 
 
 COLLAPSE = "triplet(margin=1.0,tuples=hard,learning_rate=3.0)"
