@@ -16,7 +16,8 @@ from PIL import Image
 
 import losscope
 from embed_fixture import run
-from losscope.core.loss_spec import RAW, LossSpec
+from losscope import stats
+from losscope.core.loss_spec import CLOSED_FORM, RAW, LossSpec
 from losscope.core.spec import DataSpec, Run, protocol
 from losscope.data import Splits, health, load
 from losscope.data.health import Health
@@ -312,6 +313,23 @@ def test_rows_that_cannot_be_read_move_no_other_and_are_not_counted(weights: Pat
     test = table.splits(0).test
     gone = test.names[np.isin(test.rows, table.facts.health.not_new)]
     assert [Path(str(name)).name for name in gone] == [names[35]]
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_a_plan_counts_the_tests_of_a_closed_form_that_are_made(raw: bool) -> None:
+    sides = {"contrastive": "", "triplet": "", "untrained": "baseline", "pca": CLOSED_FORM}
+    sides |= {RAW: "baseline"} if raw else {}
+    runs = []
+    for place, (name, family) in enumerate(sides.items()):
+        for seed in range(8):
+            value = {"recall_at_1": 0.9 - 0.1 * place + seed / 1000}
+            detail = {"label": np.repeat(np.arange(20), 4), "recall_at_1": np.full(80, value["recall_at_1"])}
+            detail = {f"per_query/{what}": array for what, array in detail.items()}
+            more = {"family": family} if family else {}
+            runs.append(stats.Measured(name, seed, value, detail=detail, validation=value, **more))
+    tests = {row.tests_in_family for row in stats.analyse(runs).paired if row.primary}
+    assert tests == {stats.family_size(2, 1 + raw, closed_form=True, raw=raw)}
+    assert tests == {stats.plan(8, 2, 1 + raw, closed_form=True, raw=raw).tests_in_family}
 
 
 COLLAPSE = "triplet(margin=1.0,tuples=hard,learning_rate=3.0)"
