@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from collections.abc import Callable
@@ -10,11 +11,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 import losscope
-from losscope.data import health, load
+from embed_fixture import run
+from losscope import stats
+from losscope.core.loss_spec import CLOSED_FORM, RAW, LossSpec
+from losscope.core.spec import DataSpec, Run, protocol
+from losscope.data import Splits, health, load
 from losscope.data.health import Health
+from losscope.measures import evaluate
+from losscope.pairs import normalise
+from losscope.run.store import Record
+from losscope.train.measuring import measure
 
 Rows = dict[str, np.ndarray]
 
@@ -219,6 +229,107 @@ def test_the_answer_is_given_again_without_what_is_not_new(tmp_path: Path) -> No
     assert len(again) == 1
     raw = next(side for side in result.baselines if side.name == "raw")
     assert (raw.mean("recall_at_1") or 0) > 0.25
+
+
+def measured(splits: Splits) -> dict[str, dict[str, float]]:
+    """The measures of the inputs themselves."""
+    shape = protocol("matched", splits.facts.kind)
+    record = Record(Run(data=DataSpec(name="digits"), loss=LossSpec(name=RAW), protocol=shape, seed=0))
+
+    def embed(rows: torch.Tensor) -> torch.Tensor:
+        return normalise(torch.cat(rows.chunk(2, dim=1)) if splits.test.second is not None else rows)
+
+    measure(record, splits, embed, torch.device("cpu"), "none")
+    return record.measures
+
+
+def cameras(path: Path, *, answers: bool = True) -> Splits:
+    """People of two cameras, of which a gallery row of the first, or all but those, stand in training."""
+    y, place = np.repeat(np.arange(30), 10), np.tile(np.arange(10), 30)
+    values = np.eye(30, dtype=np.float32)[y] + 0.5 * noise(300, 30)
+    queries = (y >= 15) & (place < 2)
+    copied = np.flatnonzero(y >= 15)[5:6] if answers else np.flatnonzero((y >= 15) & ~queries)
+    values[copied] = values[: len(copied)]
+    role = np.where(y < 15, "train", np.where(queries, "query", "gallery"))
+    camera = np.array([0, 0, 0, 0, 1, 1, 0, 0, 1, 1])[place]
+    same = np.array("junk")
+    np.savez(path, features=values, labels=y, role=role, camera=camera, same_camera=same)
+    return load(str(path)).splits(0)
+
+
+def test_without_what_is_not_new_queries_still_search_the_gallery(tmp_path: Path) -> None:
+    splits = cameras(tmp_path / "people.npz")
+    gone = splits.facts.health.not_new if splits.facts.health else ()
+    assert len(gone) == 1
+    test = splits.test.take(np.flatnonzero(~np.isin(splits.test.rows, gone)))
+    rows, labels = normalise(torch.from_numpy(test.inputs)), torch.from_numpy(test.labels)
+    right, _ = evaluate(rows, labels, roles=test.retrieval)
+    found = measured(splits)
+    assert found["unseen"].keys() == found["test"].keys()
+    for name in ("recall_at_1", "mean_average_precision"):
+        assert found["unseen"][name] == pytest.approx(float(right[name]))
+    finer = dataclasses.replace(splits.test, fine_labels=2 * splits.test.labels + splits.test.rows % 2)
+    found = measured(dataclasses.replace(splits, test=finer))
+    assert found["unseen"].keys() == found["test"].keys() > measured(splits)["test"].keys()
+
+
+def test_where_no_query_is_left_an_answer_nothing_is_measured_again(tmp_path: Path) -> None:
+    found = measured(cameras(tmp_path / "people.npz", answers=False))
+    assert found["test"]["recall_at_1"] >= 0 and "unseen" not in found
+
+
+def test_without_captions_that_are_not_new_each_item_is_still_one_row(tmp_path: Path) -> None:
+    image, text = noise(80, 12), noise(400, 12)
+    text[1::5] = text[::5]  # the second caption of each image is the first again
+    ids = {"image_ids": np.arange(80), "text_ids": np.repeat(np.arange(80), 5)}
+    np.savez(tmp_path / "captions.npz", image=image, text=text, **ids)
+    splits = load(str(tmp_path / "captions.npz")).splits(0)
+    found = measured(splits)
+    assert splits.facts.health and splits.test.rows is not None and splits.test.second is not None
+    kept = splits.test.take(np.flatnonzero(~np.isin(splits.test.rows, splits.facts.health.not_new)))
+    assert len(kept) == len(splits.test) * 4 // 5 and kept.second is not None
+    own = kept.inputs[::4] / np.linalg.norm(kept.inputs[::4], axis=1, keepdims=True)
+    hits = (np.argmax(kept.second @ own.T, axis=1) == np.arange(len(kept)) // 4).mean()
+    assert found["unseen"]["recall_at_1_visual_to_audio"] == pytest.approx(float(hits))
+    assert found["unseen"].keys() == found["test"].keys()
+
+
+@pytest.mark.usefixtures("cache")
+def test_rows_that_cannot_be_read_move_no_other_and_are_not_counted(weights: Path, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    split = np.repeat(["train", "query", "gallery"], [24, 6, 12])
+    names = [f"{place:02d}.png" for place in range(len(split))]
+    for name in names:
+        whole = generator.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(whole).resize((32, 32)).save(tmp_path / name)
+    for name in (names[0], names[1], names[24], names[30]):
+        (tmp_path / name).write_bytes(b"nothing")
+    shutil.copy(tmp_path / names[3], tmp_path / names[35])
+    listed = {"path": names, "label": np.arange(len(split)) % 3, "split": split}
+    pd.DataFrame(listed).to_csv(tmp_path / "list.csv", index=False)
+    table = run(tmp_path / "list.csv", weights, skip_bad=True).table
+    assert table.facts.searched is not None and table.facts.health is not None
+    assert (table.facts.searched.queries, table.facts.searched.gallery) == (5, 11)
+    test = table.splits(0).test
+    gone = test.names[np.isin(test.rows, table.facts.health.not_new)]
+    assert [Path(str(name)).name for name in gone] == [names[35]]
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_a_plan_counts_the_tests_of_a_closed_form_that_are_made(raw: bool) -> None:
+    sides = {"contrastive": "", "triplet": "", "untrained": "baseline", "pca": CLOSED_FORM}
+    sides |= {RAW: "baseline"} if raw else {}
+    runs = []
+    for place, (name, family) in enumerate(sides.items()):
+        for seed in range(8):
+            value = {"recall_at_1": 0.9 - 0.1 * place + seed / 1000}
+            detail = {"label": np.repeat(np.arange(20), 4), "recall_at_1": np.full(80, value["recall_at_1"])}
+            detail = {f"per_query/{what}": array for what, array in detail.items()}
+            more = {"family": family} if family else {}
+            runs.append(stats.Measured(name, seed, value, detail=detail, validation=value, **more))
+    tests = {row.tests_in_family for row in stats.analyse(runs).paired if row.primary}
+    assert tests == {stats.family_size(2, 1 + raw, closed_form=True, raw=raw)}
+    assert tests == {stats.plan(8, 2, 1 + raw, closed_form=True, raw=raw).tests_in_family}
 
 
 COLLAPSE = "triplet(margin=1.0,tuples=hard,learning_rate=3.0)"

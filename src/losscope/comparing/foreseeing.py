@@ -9,6 +9,7 @@ from losscope.comparing import budget
 from losscope.comparing.planning import Plan, Say, plan
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
+from losscope.core.loss_spec import RAW
 from losscope.core.results import StudyPlan
 from losscope.core.spec import Run, Study
 from losscope.run import cost, launch
@@ -112,6 +113,7 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
         len(study.losses),
         len(study.baselines) - closed,
         closed_form=closed > 0,
+        raw=any(side.name == RAW for side in study.baselines),
         look=len(looks) + (0 if again else 1),
     )
     return StudyPlan(

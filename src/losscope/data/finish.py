@@ -116,12 +116,12 @@ def finish(
     if label_noise:
         notes.append(f"{label_noise:.0%} of the training labels are redrawn at random")
     pool = dataclasses.replace(pool, rows=np.arange(len(pool)))
-    searched, more = _searched(draft.name, pool, role)
+    asked, more = searched(draft.name, pool, role)
     notes += more
     seen = pool.labels[(role != TEST) & (pool.labels >= 0)]
     disjoint = not np.isin(pool.labels[role == TEST], seen).any()
     facts = _facts(draft, pool, role, names, split=split, disjoint=disjoint, checksum=checksum, notes=notes)
-    facts = dataclasses.replace(facts, searched=searched)
+    facts = dataclasses.replace(facts, searched=asked)
     if examine:
         facts = facts.examined(health.of(pool, role == TEST, items, zero, size))
     options: tuple[Any, ...] = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
@@ -147,7 +147,7 @@ def _checksum(pool: Part, role: np.ndarray) -> str:
     return fingerprint(*arrays, role, roles.query, roles.gallery, roles.camera, more=roles.same_camera)
 
 
-def _searched(name: str, pool: Part, role: np.ndarray) -> tuple[Searched | None, list[str]]:
+def searched(name: str, pool: Part, role: np.ndarray) -> tuple[Searched | None, list[str]]:
     """How many rows of the test part ask and are searched; raise for a part with roles that answers none."""
     if pool.retrieval is None:
         return None, []

@@ -19,9 +19,9 @@ from losscope import data
 from losscope.core.errors import LosscopeError, require
 from losscope.data import health
 from losscope.data.base import TEST, Draft, Source, Table, fingerprint
-from losscope.data.deciding import check_classes, check_parts
+from losscope.data.deciding import check_classes, check_parts, without_roles
 from losscope.data.download import cache_folder
-from losscope.data.finish import finish
+from losscope.data.finish import finish, searched
 from losscope.data.loading import undecoded
 from losscope.features.backbones import Backbone, find, parse_preprocess
 from losscope.features.digests import digests
@@ -242,18 +242,25 @@ def _readable(
     notes = [
         f"{len(bad):,} of {len(rows):,} {rows.takes} cannot be read: {', '.join(names[:3])}{more}; left out"
     ]
-    labels, role = table.pool.labels[good], table.role[good]
-    check_classes(table.facts.name, labels, role, table.facts.class_names)
-    check_parts(table.facts.name, labels, role, table.facts.class_names)
+    name, classes = table.facts.name, table.facts.class_names
+    pool, role = dataclasses.replace(table.pool.take(good), rows=np.arange(len(good))), table.role[good]
+    check_classes(name, pool.labels, role, classes)
+    check_parts(
+        name, pool.labels, role if pool.retrieval is None else without_roles(pool.retrieval, role), classes
+    )
+    asked, told = searched(name, pool, role)
+    require(asked is not None or table.facts.searched is None, f"{name}: no test query can be read")
+    _, counted = searched(name, table.pool, table.role)
     facts = dataclasses.replace(
         table.facts,
         rows=len(good),
-        classes=len(np.unique(labels[labels >= 0])),
-        notes=(*table.facts.notes, *notes),
+        classes=len(np.unique(pool.labels[pool.labels >= 0])),
+        searched=asked,
+        notes=(*(note for note in table.facts.notes if note not in counted), *told, *notes),
     )
     kept = dataclasses.replace(
         table,
-        pool=table.pool.take(good),
+        pool=pool,
         role=role,
         facts=facts,
         whole=None if table.whole is None else table.whole[good],

@@ -57,15 +57,15 @@ def attainable_p(seeds: int, tests: int, *, paired: bool = True) -> float:
     return min(1.0, tests * smallest_p(seeds, paired=paired))
 
 
-def family_size(losses: int, baselines: int, *, closed_form: bool = False) -> int:
+def family_size(losses: int, baselines: int, *, closed_form: bool = False, raw: bool = True) -> int:
     """Tests of one comparison: each loss against the reference loss, and each against every baseline.
 
-    With a closed form also each loss against it, and it against the raw inputs.
+    With a closed form also each loss against it, and it against the raw inputs, where ``raw`` is a baseline.
 
-    >>> family_size(2, 2), family_size(2, 2, closed_form=True)
-    (5, 8)
+    >>> family_size(2, 2), family_size(2, 2, closed_form=True), family_size(2, 1, closed_form=True, raw=False)
+    (5, 8, 5)
     """
-    return max(0, losses - 1) + losses * baselines + (losses + 1 if closed_form else 0)
+    return max(0, losses - 1) + losses * baselines + (losses + raw if closed_form else 0)
 
 
 def minimal_seeds(tests: int, look: int = 1, *, paired: bool = True) -> int | None:
@@ -136,6 +136,7 @@ def plan(
     baselines: int = 2,
     *,
     closed_form: bool = False,
+    raw: bool = True,
     tests: int | None = None,
     look: int = 1,
 ) -> DesignPlan:
@@ -147,7 +148,7 @@ def plan(
     5 paired seeds are too few for 5 tests at look 1: the smallest corrected p that they can reach is 0.31, \
 above 0.04; at least 8 are needed.
     """
-    family = family_size(losses, baselines, closed_form=closed_form) if tests is None else tests
+    family = family_size(losses, baselines, closed_form=closed_form, raw=raw) if tests is None else tests
     reach = attainable_p(seeds, family)
     made = DesignPlan(
         tests_in_family=family,

@@ -166,6 +166,21 @@ def _of_rows(part: Part, labels: Any) -> Any:
     return both if part.items is None else both[_shown(part.items)]
 
 
+def _rows_of(part: Part, kept: np.ndarray) -> np.ndarray:
+    """Positions, among the rows of a part's embeddings, of those of its rows ``kept``.
+
+    Of one modality in their order. Of pairs each item is one row, and stays where one of its pairs is kept.
+    """
+    if part.second is None:
+        return kept
+    both = np.concatenate([kept, len(part) + kept])
+    if part.items is None:
+        return both
+    first, second = part.items.T
+    item = np.concatenate([first, first.max() + 1 + second - second.min()])
+    return np.flatnonzero(np.isin(item[_shown(part.items)], item[both]))
+
+
 def measure(
     record: Record, splits: Splits, embed: Callable[[Tensor], Tensor], device: torch.device, keep: str
 ) -> None:
@@ -180,26 +195,31 @@ def measure(
         train, train_modality = embed_part(splits.train, splits, embed, device)
 
     labels = _of_rows(splits.test, splits.test.labels)
+    fine = _of_rows(splits.test, splits.test.fine_labels)
     values, detail = evaluate(
         test,
         torch.from_numpy(labels),
         names=BY_ITEM if by_item else None,
         reference=(train, torch.from_numpy(splits.train.labels)) if referred else None,
-        fine_labels=_tensor(_of_rows(splits.test, splits.test.fine_labels)),
+        fine_labels=_tensor(fine),
         modality=_tensor(modality),
         roles=splits.test.retrieval,
         seed=seed,
     )
     record.measures["test"] = {name: float(value) for name, value in values.items()}
     record.arrays = {name: value.cpu().numpy() for name, value in detail.items()}
-    unseen = _unseen(splits)
-    if unseen is not None:
-        two = np.tile(unseen, 1 if modality is None else 2)
+    kept = _unseen(splits)
+    if kept is not None:
+        rows = _rows_of(splits.test, kept)
+        part = splits.test.take(kept)
         values, _ = evaluate(
-            test[torch.from_numpy(np.flatnonzero(two)).to(test.device)],
-            torch.from_numpy(np.asarray(labels)[two]),
+            test[torch.from_numpy(rows).to(test.device)],
+            torch.from_numpy(np.asarray(labels)[rows]),
+            names=BY_ITEM if by_item else None,
             reference=(train, torch.from_numpy(splits.train.labels)) if referred else None,
-            modality=None if modality is None else _tensor(modality[two]),
+            fine_labels=None if fine is None else _tensor(fine[rows]),
+            modality=None if modality is None else _tensor(modality[rows]),
+            roles=part.retrieval,
             seed=seed,
         )
         record.measures["unseen"] = {name: float(value) for name, value in values.items()}
@@ -224,14 +244,19 @@ def measure(
 
 
 def _unseen(splits: Splits) -> np.ndarray | None:
-    """Which test rows stand nowhere else; None where all are such, or too few are left to measure."""
+    """Positions of the test rows that stand nowhere else; None where all are such, or too few are left."""
     health, rows = splits.facts.health, splits.test.rows
     if health is None or not health.not_new or rows is None:
         return None
-    unseen = ~np.isin(rows, health.not_new)
+    unseen = np.flatnonzero(~np.isin(rows, health.not_new))
     labels = splits.test.labels[unseen]
     counts = np.unique(labels[labels >= 0], return_counts=True)[1]
-    return unseen if len(counts) > 1 and counts.max() > 1 else None
+    if len(counts) < 2 or counts.max() < 2:
+        return None
+    if splits.test.retrieval is None:
+        return unseen
+    roles = splits.test.retrieval.take(unseen)
+    return unseen if roles is not None and roles.relevant(labels).any() else None
 
 
 def _tensor(array: np.ndarray | None) -> Tensor | None:
