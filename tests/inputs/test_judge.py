@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 import losscope
+from losscope.comparing.judging.embedded import Embedded, load_embeddings
 from losscope.core.errors import LosscopeError
 from losscope.core.measure_names import meant
 from losscope.core.wording import number
@@ -517,6 +518,20 @@ def test_ids_join_runs_in_another_order(tmp_path):
     result = losscope.judge(pattern)
     row = result.verdicts()[0]
     assert row.difference == 0 and row.low_data == 0 and not result.notes
+
+
+def loaded(folder: Path, arrays: Arrays, **options: object) -> Embedded:
+    np.savez(folder / "one.npz", **arrays)
+    return load_embeddings(folder / "one.npz", **options)  # type: ignore[arg-type]
+
+
+THREE = np.repeat([0, 1, 2], 20)
+
+
+@pytest.mark.parametrize("names", [["cat", "none", "zebra"], ["cat", "-1", "zebra"], ["2", "0", "1"]])
+def test_a_table_of_class_names_is_read_as_it_stands(names, tmp_path):
+    found = loaded(tmp_path, drawn(0, THREE) | {"class_names": np.array(names)})
+    assert found.names == tuple(names)
 
 
 def test_background_and_ties_are_measured_as_everywhere(tmp_path):
