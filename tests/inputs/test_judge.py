@@ -534,6 +534,34 @@ def test_a_table_of_class_names_is_read_as_it_stands(names, tmp_path):
     assert found.names == tuple(names)
 
 
+def known_too(rows: object, labels: object, known: object, **more: object) -> Arrays:
+    """Arrays of labelled rows with training rows beside them, each class in a place of its own."""
+    at = np.asarray(rows)
+    places = np.eye(8)[at] + 0.1 * np.random.default_rng(0).normal(size=(len(at), 8))
+    given = {"embeddings": places, "labels": labels, "reference": places, "reference_labels": known, **more}
+    return {name: np.asarray(array) for name, array in given.items()}
+
+
+@pytest.mark.parametrize("names", [["cat", "dog", "emu"], ["cat", "none", "emu"], ["2", "0", "1"]])
+@pytest.mark.parametrize("by_name", [False, True])
+def test_the_reference_is_read_by_the_table_of_the_labels(names, by_name, tmp_path):
+    known = np.array(names)[THREE] if by_name else THREE
+    found = loaded(tmp_path, known_too(THREE, THREE, known, class_names=names))
+    assert found.reference is not None and np.array_equal(found.reference[1], found.labels)
+
+
+@pytest.mark.parametrize(("given", "ignore"), [(99, ["99"]), (-1, []), (-1, ["none"])])
+def test_what_is_ignored_is_ignored_in_the_reference(given, ignore, tmp_path):
+    labels = np.where(THREE == 1, given, THREE)
+    found = loaded(tmp_path, known_too(THREE, labels, labels), ignore=ignore)
+    assert found.reference is not None and np.array_equal(found.reference[1], found.labels)
+
+
+def test_classes_of_the_reference_alone_come_last(tmp_path):
+    found = loaded(tmp_path, known_too(THREE, THREE + 1, THREE))
+    assert found.reference is not None and np.unique(found.reference[1]).tolist() == [0, 1, 3]
+
+
 def test_background_and_ties_are_measured_as_everywhere(tmp_path):
     from losscope.measures import retrieval
 

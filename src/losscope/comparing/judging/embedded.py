@@ -188,7 +188,8 @@ def load_embeddings(path: str | Path, same_camera: str | None = None, ignore: Se
     require(not missing, f"{where} has no array {', '.join(missing)}; it has {', '.join(arrays)}")
     values = arrays[str(at["embeddings"])]
     embeddings = _points(values, where, "embeddings")
-    own = _labels(arrays, str(at["labels"]), len(embeddings), where, ignore)
+    table = class_names_of(arrays)
+    own = _labels(arrays, str(at["labels"]), len(embeddings), where, table, ignore)
     labels, roles = roles_of(arrays, own.numbers, str(path), same_camera)
     refuse_undecided(where, labels, searched=roles is not None)
     beside = {role: found(arrays, options) for role, options in (("ids", IDS), ("fine", FINE))}
@@ -199,7 +200,14 @@ def load_embeddings(path: str | Path, same_camera: str | None = None, ignore: Se
     known = [found(arrays, options) for options in REFERENCE]
     reference = None
     if known[0] and known[1]:
-        reference = _reference(arrays, known[0], known[1], embeddings.shape[1], own.names, where)
+        rows = _points(arrays[known[0]], where, known[0])
+        width = embeddings.shape[1]
+        require(
+            rows.shape[1] == width,
+            f"{where}: {known[0]} have {rows.shape[1]} dimensions; wanted: {width}, as embeddings",
+        )
+        training = _labels(arrays, known[1], len(rows), where, table, ignore)
+        reference = rows, training.numbers if table else _in_numbers_of(own.names, training)
     read |= {name for name in (modality, *(known if reference else ())) if name}
     if roles is not None:
         asked = (*ROLE, *QUERIES, *GALLERIES, *CAMERAS, RULE, *SPLITS)
@@ -255,14 +263,20 @@ def _points(values: np.ndarray, where: str, what: str) -> np.ndarray:
     return rows
 
 
-def _labels(arrays: Arrays, name: str, rows: int, where: str, ignore: Sequence[str] = ()) -> Labels:
-    """The labels of an array, of which none is missing."""
+def _labels(
+    arrays: Arrays,
+    name: str,
+    rows: int,
+    where: str,
+    table: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+) -> Labels:
+    """The labels of an array, of which none is missing; ``table``: the classes that they are positions in."""
     given = arrays[name]
     require(
         given.ndim > 0 and len(given) == rows,
         f"{where}: {given.shape} {name} for {rows} embeddings; wanted: one label per row",
     )
-    table = class_names_of(arrays) if name in LABELS else ()
     try:
         return understood(given, name, names=table, ignore=ignore).complete(name)
     except LosscopeError as error:
@@ -284,17 +298,8 @@ def _sides(given: np.ndarray, rows: int, where: str) -> np.ndarray:
     return place.astype(np.int64)
 
 
-def _reference(
-    arrays: Arrays, name: str, labels: str, width: int, names: tuple[str, ...], where: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Training embeddings (R, D) and labels (R,) in the numbers of the test labels, new classes last."""
-    rows = _points(arrays[name], where, name)
-    require(
-        rows.shape[1] == width,
-        f"{where}: {name} have {rows.shape[1]} dimensions; wanted: {width}, as embeddings",
-    )
-    training = _labels(arrays, labels, len(rows), where)
-    place, known = training.numbers, training.names
+def _in_numbers_of(names: tuple[str, ...], training: Labels) -> np.ndarray:
+    """The training labels (R,) in the numbers of the test classes, new classes last."""
     number: dict[str, Any] = {text: at for at, text in enumerate(names)}
-    lookup = [number.setdefault(text, len(number)) for text in known]
-    return rows, np.array([*lookup, -1], np.int64)[place]
+    lookup = [number.setdefault(text, len(number)) for text in training.names]
+    return np.array([*lookup, -1], np.int64)[training.numbers]
