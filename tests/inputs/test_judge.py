@@ -562,6 +562,16 @@ def test_classes_of_the_reference_alone_come_last(tmp_path):
     assert found.reference is not None and np.unique(found.reference[1]).tolist() == [0, 1, 3]
 
 
+def test_a_distractor_leaves_the_other_classes_their_names(tmp_path):
+    role = np.where(np.tile(np.arange(20) < 5, 3), "query", "gallery").astype("<U10")
+    role[59] = "distractor"
+    names = np.array(list("abcdef"))
+    found = loaded(tmp_path, known_too(THREE, THREE + 3, names[THREE + 3], class_names=names, role=role))
+    assert np.array_equal(found.labels, np.r_[THREE[:59] + 3, -1])
+    assert found.items.labels[[0, 20, 40, 59]].tolist() == ["d", "e", "f", "background"]
+    assert found.reference is not None and np.array_equal(found.reference[1], THREE + 3)
+
+
 def test_background_and_ties_are_measured_as_everywhere(tmp_path):
     from losscope.measures import retrieval
 
