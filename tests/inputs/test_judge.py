@@ -572,6 +572,44 @@ def test_a_distractor_leaves_the_other_classes_their_names(tmp_path):
     assert found.reference is not None and np.array_equal(found.reference[1], THREE + 3)
 
 
+def asked(make: Callable[[int], Arrays], query: np.ndarray, **more: np.ndarray) -> Callable[[int], Arrays]:
+    return lambda seed: make(seed) | {"is_query": query, "is_gallery": ~query} | more
+
+
+FIRST, LAST = np.arange(600) % 20 < 4, np.arange(600) % 20 >= 16
+ONE_MOVED = FIRST & (np.arange(600) != 0) | (np.arange(600) == 24)
+IN_VIEW, MOVED = np.arange(600) % 2, np.arange(600) // 2 % 2
+RULE = {"same_camera": np.array("skip")}
+
+
+@pytest.mark.parametrize("make", [drawn, with_ids], ids=["without ids", "with ids"])
+@pytest.mark.parametrize(
+    ("a", "b", "words"),
+    [
+        ((FIRST, {}), (LAST, {}), "the query marks of 240 of 600 rows differ, such as "),
+        (
+            (FIRST, {"camera": IN_VIEW, **RULE}),
+            (FIRST, {"camera": MOVED, **RULE}),
+            "the cameras of 300 of 600 rows differ, such as ",
+        ),
+    ],
+    ids=["queries", "cameras"],
+)
+def test_files_of_a_seed_ask_and_search_the_same_rows(make, a, b, words, tmp_path):
+    found = said(saved(tmp_path, asked(make, a[0], **a[1]), asked(make, b[0], **b[1])))
+    assert words in found
+    assert f"{str(tmp_path / 'A' / '0.npz')!r} and {str(tmp_path / 'B' / '0.npz')!r} ask or search" in found
+
+
+def test_queries_in_another_order_are_the_same(tmp_path):
+    for home, make, wanted in (("ids", with_ids, True), ("none", drawn, True), ("other", drawn, False)):
+        (tmp_path / home).mkdir()
+        a = asked(make, FIRST)
+        b = asked(make, FIRST if wanted else ONE_MOVED)
+        found = said(saved(tmp_path / home, a, lambda s, b=b: order(b(s), SHUFFLED)))
+        assert ("refused" not in found) == wanted, found
+
+
 def test_background_and_ties_are_measured_as_everywhere(tmp_path):
     from losscope.measures import retrieval
 

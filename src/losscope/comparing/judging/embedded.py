@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from losscope import stats
-from losscope.comparing.judging.items import Items, Key, refuse_undecided, same_items
+from losscope.comparing.judging.items import Items, Key, refuse_undecided, same_items, same_roles
 from losscope.comparing.judging.patterns import files_of
 from losscope.comparing.judging.runs import Runs, run_of
 from losscope.core.errors import LosscopeError, require
@@ -58,7 +58,7 @@ class Embedded:
         if self.modality is not None:
             sides = [f"{name} ({side})" for name, side in zip(names, self.modality, strict=True)]
             names = np.array(sides, object)
-        return Items(names, self.ids)
+        return Items(names, self.ids, self.roles)
 
     def take(self, rows: np.ndarray) -> Embedded:
         """The given rows in that order."""
@@ -113,6 +113,7 @@ def from_pattern(
     )
     notes = [*same_items({run: found.items for run, found in read.items()}, unpaired), *_notes(read)]
     read = {run: found.by_id() for run, found in read.items()}
+    same_roles({run: found.items for run, found in read.items()}, files, unpaired)
     measured = []
     for place, ((loss, seed), arrays) in enumerate(read.items()):
         measured.append(_measured(loss, seed, arrays))
@@ -302,4 +303,5 @@ def _in_numbers_of(names: tuple[str, ...], training: Labels) -> np.ndarray:
     """The training labels (R,) in the numbers of the test classes, new classes last."""
     number: dict[str, Any] = {text: at for at, text in enumerate(names)}
     lookup = [number.setdefault(text, len(number)) for text in training.names]
-    return np.array([*lookup, -1], np.int64)[training.numbers]
+    numbers: np.ndarray = np.array([*lookup, -1], np.int64)[training.numbers]
+    return numbers
