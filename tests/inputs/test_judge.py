@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 import losscope
+from losscope.comparing.judging.embedded import Embedded, load_embeddings
 from losscope.core.errors import LosscopeError
 from losscope.core.measure_names import meant
 from losscope.core.wording import number
@@ -517,6 +518,96 @@ def test_ids_join_runs_in_another_order(tmp_path):
     result = losscope.judge(pattern)
     row = result.verdicts()[0]
     assert row.difference == 0 and row.low_data == 0 and not result.notes
+
+
+def loaded(folder: Path, arrays: Arrays, **options: object) -> Embedded:
+    np.savez(folder / "one.npz", **arrays)
+    return load_embeddings(folder / "one.npz", **options)  # type: ignore[arg-type]
+
+
+THREE = np.repeat([0, 1, 2], 20)
+
+
+@pytest.mark.parametrize("names", [["cat", "none", "zebra"], ["cat", "-1", "zebra"], ["2", "0", "1"]])
+def test_a_table_of_class_names_is_read_as_it_stands(names, tmp_path):
+    found = loaded(tmp_path, drawn(0, THREE) | {"class_names": np.array(names)})
+    assert found.names == tuple(names)
+
+
+def known_too(rows: object, labels: object, known: object, **more: object) -> Arrays:
+    """Arrays of labelled rows with training rows beside them, each class in a place of its own."""
+    at = np.asarray(rows)
+    places = np.eye(8)[at] + 0.1 * np.random.default_rng(0).normal(size=(len(at), 8))
+    given = {"embeddings": places, "labels": labels, "reference": places, "reference_labels": known, **more}
+    return {name: np.asarray(array) for name, array in given.items()}
+
+
+@pytest.mark.parametrize("names", [["cat", "dog", "emu"], ["cat", "none", "emu"], ["2", "0", "1"]])
+@pytest.mark.parametrize("by_name", [False, True])
+def test_the_reference_is_read_by_the_table_of_the_labels(names, by_name, tmp_path):
+    known = np.array(names)[THREE] if by_name else THREE
+    found = loaded(tmp_path, known_too(THREE, THREE, known, class_names=names))
+    assert found.reference is not None and np.array_equal(found.reference[1], found.labels)
+
+
+@pytest.mark.parametrize(("given", "ignore"), [(99, ["99"]), (-1, []), (-1, ["none"])])
+def test_what_is_ignored_is_ignored_in_the_reference(given, ignore, tmp_path):
+    labels = np.where(THREE == 1, given, THREE)
+    found = loaded(tmp_path, known_too(THREE, labels, labels), ignore=ignore)
+    assert found.reference is not None and np.array_equal(found.reference[1], found.labels)
+
+
+def test_classes_of_the_reference_alone_come_last(tmp_path):
+    found = loaded(tmp_path, known_too(THREE, THREE + 1, THREE))
+    assert found.reference is not None and np.unique(found.reference[1]).tolist() == [0, 1, 3]
+
+
+def test_a_distractor_leaves_the_other_classes_their_names(tmp_path):
+    role = np.where(np.tile(np.arange(20) < 5, 3), "query", "gallery").astype("<U10")
+    role[59] = "distractor"
+    names = np.array(list("abcdef"))
+    found = loaded(tmp_path, known_too(THREE, THREE + 3, names[THREE + 3], class_names=names, role=role))
+    assert np.array_equal(found.labels, np.r_[THREE[:59] + 3, -1])
+    assert found.items.labels[[0, 20, 40, 59]].tolist() == ["d", "e", "f", "background"]
+    assert found.reference is not None and np.array_equal(found.reference[1], THREE + 3)
+
+
+def asked(make: Callable[[int], Arrays], query: np.ndarray, **more: np.ndarray) -> Callable[[int], Arrays]:
+    return lambda seed: make(seed) | {"is_query": query, "is_gallery": ~query} | more
+
+
+FIRST, LAST = np.arange(600) % 20 < 4, np.arange(600) % 20 >= 16
+ONE_MOVED = FIRST & (np.arange(600) != 0) | (np.arange(600) == 24)
+IN_VIEW, MOVED = np.arange(600) % 2, np.arange(600) // 2 % 2
+RULE = {"same_camera": np.array("skip")}
+
+
+@pytest.mark.parametrize("make", [drawn, with_ids], ids=["without ids", "with ids"])
+@pytest.mark.parametrize(
+    ("a", "b", "words"),
+    [
+        ((FIRST, {}), (LAST, {}), "the query marks of 240 of 600 rows differ, such as "),
+        (
+            (FIRST, {"camera": IN_VIEW, **RULE}),
+            (FIRST, {"camera": MOVED, **RULE}),
+            "the cameras of 300 of 600 rows differ, such as ",
+        ),
+    ],
+    ids=["queries", "cameras"],
+)
+def test_files_of_a_seed_ask_and_search_the_same_rows(make, a, b, words, tmp_path):
+    found = said(saved(tmp_path, asked(make, a[0], **a[1]), asked(make, b[0], **b[1])))
+    assert words in found
+    assert f"{str(tmp_path / 'A' / '0.npz')!r} and {str(tmp_path / 'B' / '0.npz')!r} ask or search" in found
+
+
+def test_queries_in_another_order_are_the_same(tmp_path):
+    for home, make, wanted in (("ids", with_ids, True), ("none", drawn, True), ("other", drawn, False)):
+        (tmp_path / home).mkdir()
+        a = asked(make, FIRST)
+        b = asked(make, FIRST if wanted else ONE_MOVED)
+        found = said(saved(tmp_path / home, a, lambda s, b=b: order(b(s), SHUFFLED)))
+        assert ("refused" not in found) == wanted, found
 
 
 def test_background_and_ties_are_measured_as_everywhere(tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from losscope import stats
-from losscope.comparing.judging.items import Items, Key, refuse_undecided, same_items
+from losscope.comparing.judging.items import Items, Key, refuse_undecided, same_items, same_roles
 from losscope.comparing.judging.patterns import files_of
 from losscope.comparing.judging.runs import Runs, run_of
 from losscope.core.errors import LosscopeError, require
@@ -58,7 +58,7 @@ class Embedded:
         if self.modality is not None:
             sides = [f"{name} ({side})" for name, side in zip(names, self.modality, strict=True)]
             names = np.array(sides, object)
-        return Items(names, self.ids)
+        return Items(names, self.ids, self.roles)
 
     def take(self, rows: np.ndarray) -> Embedded:
         """The given rows in that order."""
@@ -113,6 +113,7 @@ def from_pattern(
     )
     notes = [*same_items({run: found.items for run, found in read.items()}, unpaired), *_notes(read)]
     read = {run: found.by_id() for run, found in read.items()}
+    same_roles({run: found.items for run, found in read.items()}, files, unpaired)
     measured = []
     for place, ((loss, seed), arrays) in enumerate(read.items()):
         measured.append(_measured(loss, seed, arrays))
@@ -188,7 +189,8 @@ def load_embeddings(path: str | Path, same_camera: str | None = None, ignore: Se
     require(not missing, f"{where} has no array {', '.join(missing)}; it has {', '.join(arrays)}")
     values = arrays[str(at["embeddings"])]
     embeddings = _points(values, where, "embeddings")
-    own = _labels(arrays, str(at["labels"]), len(embeddings), where, ignore)
+    table = class_names_of(arrays)
+    own = _labels(arrays, str(at["labels"]), len(embeddings), where, table, ignore)
     labels, roles = roles_of(arrays, own.numbers, str(path), same_camera)
     refuse_undecided(where, labels, searched=roles is not None)
     beside = {role: found(arrays, options) for role, options in (("ids", IDS), ("fine", FINE))}
@@ -199,7 +201,14 @@ def load_embeddings(path: str | Path, same_camera: str | None = None, ignore: Se
     known = [found(arrays, options) for options in REFERENCE]
     reference = None
     if known[0] and known[1]:
-        reference = _reference(arrays, known[0], known[1], embeddings.shape[1], own.names, where)
+        rows = _points(arrays[known[0]], where, known[0])
+        width = embeddings.shape[1]
+        require(
+            rows.shape[1] == width,
+            f"{where}: {known[0]} have {rows.shape[1]} dimensions; wanted: {width}, as embeddings",
+        )
+        training = _labels(arrays, known[1], len(rows), where, table, ignore)
+        reference = rows, training.numbers if table else _in_numbers_of(own.names, training)
     read |= {name for name in (modality, *(known if reference else ())) if name}
     if roles is not None:
         asked = (*ROLE, *QUERIES, *GALLERIES, *CAMERAS, RULE, *SPLITS)
@@ -255,14 +264,20 @@ def _points(values: np.ndarray, where: str, what: str) -> np.ndarray:
     return rows
 
 
-def _labels(arrays: Arrays, name: str, rows: int, where: str, ignore: Sequence[str] = ()) -> Labels:
-    """The labels of an array, of which none is missing."""
+def _labels(
+    arrays: Arrays,
+    name: str,
+    rows: int,
+    where: str,
+    table: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+) -> Labels:
+    """The labels of an array, of which none is missing; ``table``: the classes that they are positions in."""
     given = arrays[name]
     require(
         given.ndim > 0 and len(given) == rows,
         f"{where}: {given.shape} {name} for {rows} embeddings; wanted: one label per row",
     )
-    table = class_names_of(arrays) if name in LABELS else ()
     try:
         return understood(given, name, names=table, ignore=ignore).complete(name)
     except LosscopeError as error:
@@ -284,17 +299,9 @@ def _sides(given: np.ndarray, rows: int, where: str) -> np.ndarray:
     return place.astype(np.int64)
 
 
-def _reference(
-    arrays: Arrays, name: str, labels: str, width: int, names: tuple[str, ...], where: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Training embeddings (R, D) and labels (R,) in the numbers of the test labels, new classes last."""
-    rows = _points(arrays[name], where, name)
-    require(
-        rows.shape[1] == width,
-        f"{where}: {name} have {rows.shape[1]} dimensions; wanted: {width}, as embeddings",
-    )
-    training = _labels(arrays, labels, len(rows), where)
-    place, known = training.numbers, training.names
+def _in_numbers_of(names: tuple[str, ...], training: Labels) -> np.ndarray:
+    """The training labels (R,) in the numbers of the test classes, new classes last."""
     number: dict[str, Any] = {text: at for at, text in enumerate(names)}
-    lookup = [number.setdefault(text, len(number)) for text in known]
-    return rows, np.array([*lookup, -1], np.int64)[place]
+    lookup = [number.setdefault(text, len(number)) for text in training.names]
+    numbers: np.ndarray = np.array([*lookup, -1], np.int64)[training.numbers]
+    return numbers

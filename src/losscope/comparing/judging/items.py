@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from losscope.core.errors import require
+from losscope.core.queries import Roles
 from losscope.data.deciding import DECIDABLE
 from losscope.data.splits import undecidable
 
@@ -20,10 +21,12 @@ class Items:
     Attributes:
         labels: (N,) the class of each, by name.
         ids: (N,) what tells them apart, None where nothing does.
+        roles: which of them ask and which are searched, None where each searches all others.
     """
 
     labels: np.ndarray
     ids: np.ndarray | None = None
+    roles: Roles | None = None
 
     @property
     def said(self) -> str:
@@ -71,6 +74,65 @@ def same_items(runs: Mapping[Key, Items], unpaired: bool = False) -> list[str]:
     if len(across) > 1 and any(_difference(runs[across[0]], runs[key]) for key in across[1:]):
         notes.append("The items differ from seed to seed; the runs of one seed are on the same.")
     return notes
+
+
+def same_roles(runs: Mapping[Key, Items], files: Mapping[Key, str], unpaired: bool = False) -> None:
+    """Check that the same items ask, and the same are searched, in all runs of one seed.
+
+    Unpaired runs must all have the same. The items are the same (``same_items``), in the order of their ids
+    where these tell them apart.
+
+    Raises:
+        LosscopeError: two files whose queries, gallery or cameras differ, with what differs.
+    """
+    firsts: dict[int, Key] = {}
+    for key, items in runs.items():
+        first = firsts.setdefault(0 if unpaired else key[1], key)
+        difference = _other_roles(runs[first], items)
+        require(
+            difference is None,
+            f"{files[first]!r} and {files[key]!r} ask or search different rows: {difference}; "
+            "wanted: the same queries, gallery and cameras in all files of a seed, and an array ids where "
+            "the rows are saved in another order",
+        )
+
+
+def _other_roles(a: Items, b: Items) -> str | None:
+    """What the roles of the same items differ in: row by row in one order, else counted by label and id."""
+    if a.roles is None or b.roles is None:
+        return None
+    pairs = [(a.labels, b.labels)]
+    if a.ids is not None and b.ids is not None:
+        pairs.append((a.ids, b.ids))
+    in_order = all(np.array_equal(x, y) for x, y in pairs)
+    marks = [
+        ("query marks", a.roles.query, b.roles.query),
+        ("gallery marks", a.roles.gallery, b.roles.gallery),
+    ]
+    if a.roles.camera is not None and b.roles.camera is not None and a.roles.same_camera != "keep":
+        marks.append(("cameras", _anew(a.roles.camera), _anew(b.roles.camera)))
+    ours, theirs = ([*zip(*(side.tolist() for side in sides), strict=True)] for sides in zip(*pairs))
+    for what, x, y in marks:
+        if in_order:
+            rows = np.flatnonzero(x != y).tolist()
+            other = [ours[row] for row in rows]
+        else:
+            ours = [(*key, mark) for key, mark in zip(ours, x.tolist(), strict=True)]
+            theirs = [(*key, mark) for key, mark in zip(theirs, y.tolist(), strict=True)]
+            other = [*(Counter(ours) - Counter(theirs)).elements()]
+        if other:
+            such = (
+                f"id {other[0][1]} of label {other[0][0]}"
+                if len(pairs) > 1
+                else f"one of label {other[0][0]}"
+            )
+            return f"the {what} of {len(other):,} of {len(x):,} rows differ, such as {such}"
+    return None
+
+
+def _anew(cameras: np.ndarray) -> np.ndarray:
+    """Cameras (N,) numbered by the rows that are left, whatever others the file has."""
+    return np.unique(cameras, return_inverse=True)[1]
 
 
 def _run(key: Key) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError
+from losscope.core.errors import LosscopeError, require
 from losscope.data.base import Draft
-from losscope.data.labels import column, understood
+from losscope.data.plain import column, plain_values
 from losscope.data.readers.files import Arrays, form, found, key_of, read_hdf5, read_npy, read_npz
 from losscope.data.readers.gallery import Asked, joined, marks_in, set_marks
 from losscope.data.readers.modalities import add_second, ids_of, known_modalities
@@ -18,6 +18,7 @@ from losscope.data.roles import set_role
 
 INPUTS = ("features", "embeddings", "inputs", "x", "data", "vectors", "images")
 LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", "category", "lab", "labs")
+CLASS_NAMES = ("class_names", "label_names", "target_names")
 FINE = ("fine_labels", "fine_label", "fine")
 GROUPS = ("groups", "group")
 SPLITS = ("split", "splits", "is_test", "is_test_class")
@@ -166,13 +167,18 @@ def _chosen(arrays: Arrays, given: str | None, usual: tuple[str, ...], path: Pat
 
 
 def class_names_of(arrays: Arrays) -> tuple[str, ...]:
-    """The table of class names that labels are positions in, if there is one."""
-    name = found(arrays, ("class_names", "label_names", "target_names"))
+    """The table of class names that labels are positions in, if there is one; no name means background."""
+    name = found(arrays, CLASS_NAMES)
     if name is None:
         return ()
-    table = column(arrays[name], name)
-    known = understood(table, name, ignore="none").complete(name, "a name for each class")
-    return tuple(known.names[number] for number in known.numbers)
+    table = plain_values(column(arrays[name], name), name)
+    empty = np.flatnonzero(table.missing)
+    require(
+        not len(empty),
+        f"{len(empty):,} of {len(table.missing):,} {name} are missing (such as that of class "
+        f"{empty[0] if len(empty) else 0}, counted from 0); wanted: a name for each class",
+    )
+    return tuple(map(str, table.values))
 
 
 def _only_matrix(arrays: Arrays, path: Path) -> str:

@@ -264,7 +264,10 @@ def marks_in(arrays: Arrays, asked: Asked, rows: int) -> Marks:
 def roles_of(
     arrays: Arrays, labels: np.ndarray, name: str, same_camera: str | None
 ) -> tuple[np.ndarray, Roles | None]:
-    """The labels of a file of embeddings, -1 for its distractors, and the roles of its rows if it has any."""
+    """The roles of a file of embeddings, if it has any, and its labels as given but -1 for its distractors.
+
+    ``labels`` int64 (N,), -1 is background.
+    """
     rows = len(labels)
     draft = Draft(name, name, "features", np.empty((rows, 1), np.float32), labels)
     key = found(arrays, ("split", "splits"))
@@ -280,8 +283,10 @@ def roles_of(
     if draft.retrieval is None:
         return labels, None
     assert draft.labels is not None
-    checked_roles(repr(name), draft.retrieval, draft.labels)
-    return draft.labels, draft.retrieval
+    # The draft numbers the classes anew where there are distractors; the file's own numbers stay.
+    labels = np.where(draft.labels < 0, BACKGROUND, labels)
+    checked_roles(repr(name), draft.retrieval, labels)
+    return labels, draft.retrieval
 
 
 REID = re.compile(r"^(-?\d+)_c(\d+)", re.IGNORECASE)
