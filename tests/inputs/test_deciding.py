@@ -286,3 +286,29 @@ def test_the_validation_curve_treats_background_as_the_protocol_does(tmp_path, p
     wanted = parts.validation.labels if kept else parts.validation.labels[parts.validation.labels >= 0]
     assert len(parts.validation.labels) == 100
     assert sorted(asked.tolist()) == sorted(wanted.tolist())
+
+
+def with_fine(folder: Any, fine: np.ndarray, split: np.ndarray, **options: Any) -> Any:
+    path = folder / "fine.npz"
+    rows = np.resize(X, (len(fine), 16))
+    np.savez(path, features=rows, labels=fine % 4, fine_labels=fine, split=split)
+    return load(path, **options)
+
+
+@pytest.mark.parametrize("level", ["coarse", "fine"])
+def test_finer_classes_that_training_lacks_make_a_split_disjoint(tmp_path, level):
+    fine = np.repeat(np.arange(40), 6)
+    source = with_fine(tmp_path, fine, np.where(fine < 20, "train", "test"), train_labels=level)
+    parts = source.splits(0)
+    seen = [part.labels if level == "fine" else part.fine_labels for part in (parts.train, parts.validation)]
+    assert len(np.unique(seen[1])) == 4
+    assert not set(seen[0]) & set(seen[1])
+    assert ("the split is by fine classes" in " ".join(source.facts.notes)) == (level == "coarse")
+
+
+@pytest.mark.parametrize("level", ["coarse", "fine"])
+def test_a_finer_class_on_both_sides_of_a_disjoint_split_is_refused(tmp_path, level):
+    fine = np.repeat(np.arange(40), 6)
+    split = np.where((fine < 20) | ((fine == 20) & (np.arange(240) % 2 == 0)), "train", "test")
+    with pytest.raises(LosscopeError, match=r"leaks: 1 class \(20\)"):
+        with_fine(tmp_path, fine, split, train_labels=level)

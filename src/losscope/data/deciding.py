@@ -115,6 +115,14 @@ def most_rows(labels: np.ndarray, role: np.ndarray) -> int:
     return int(np.bincount(labels[(role == TRAIN) & (labels >= 0)], minlength=1).max())
 
 
+def mostly_unseen(labels: np.ndarray, role: np.ndarray) -> bool:
+    """Whether training lacks more than half of the test classes: then the split is meant to be disjoint."""
+    known = labels >= 0
+    test = np.unique(labels[known & (role == TEST)])
+    rest = np.unique(labels[known & (role != TEST)])
+    return len(test) > 0 and bool(np.isin(test, rest).mean() < 0.5)
+
+
 def shared_classes(labels: np.ndarray, role: np.ndarray) -> str:
     """What a split by fine classes means for the coarse ones."""
     labels, role = labels[labels >= 0], role[labels >= 0]

@@ -23,6 +23,7 @@ from losscope.data.deciding import (
     check_parts,
     classes_held_out,
     most_rows,
+    mostly_unseen,
     shared_classes,
     without_roles,
 )
@@ -202,23 +203,26 @@ def _labelled(draft: Draft, skip_unlabelled: bool, ignore: Any) -> Labels:
     """The labels of a draft, which has a label in each row afterwards, and knows whether it is disjoint."""
     of = f"labels of {draft.name}"
     labels = understood(draft.labels, of, names=draft.class_names, ignore=ignore)
-    lacking = labels.missing
+    finest = labels
     if draft.fine_labels is not None:
-        lacking = lacking | understood(draft.fine_labels, f"finer {of}", names=draft.fine_names).missing
+        finest = understood(draft.fine_labels, f"finer {of}", names=draft.fine_names)
+    lacking, finer = labels.missing | finest.missing, finest.numbers
     if skip_unlabelled and lacking.any():
         count = int(lacking.sum())
         require(count < len(lacking), f"none of the {len(lacking):,} rows of {draft.name} has a label")
         draft.left_out.append(LeftOut(count, "row" if count == 1 else "rows", "without a label"))
         _keep(draft, ~lacking)
+        finer = finer[~lacking]
         labels = understood(draft.labels, of, names=draft.class_names, ignore=ignore)
     labels.complete(of, "a label in each row, or --skip-unlabelled to leave these rows out")
     draft.notes += labels.notes
     if draft.disjoint is None:
         assert draft.role is not None
-        role, known = np.asarray(draft.role), labels.numbers >= 0
-        test = np.unique(labels.numbers[known & (role == TEST)])
-        rest = np.unique(labels.numbers[known & (role != TEST)])
-        draft.disjoint = len(test) > 0 and bool(np.isin(test, rest).mean() < 0.5)
+        # Of coarse classes both sides may have some where the finer ones are disjoint.
+        role = np.asarray(draft.role)
+        draft.disjoint = mostly_unseen(finer, role)
+        if draft.disjoint and not mostly_unseen(labels.numbers, role):
+            draft.split += ", of unseen finer classes"
     return labels
 
 
