@@ -312,3 +312,33 @@ def test_a_finer_class_on_both_sides_of_a_disjoint_split_is_refused(tmp_path, le
     split = np.where((fine < 20) | ((fine == 20) & (np.arange(240) % 2 == 0)), "train", "test")
     with pytest.raises(LosscopeError, match=r"leaks: 1 class \(20\)"):
         with_fine(tmp_path, fine, split, train_labels=level)
+
+
+def test_limits_draw_small_classes_whole(tmp_path):
+    labels = np.repeat(np.arange(200), 3)
+    where = saved(tmp_path, labels, np.where(labels < 100, "train", "test"))
+    for option, places in (("limit", (0, 1)), ("limit_test", (2,))):
+        source = load(where, **{option: 150})
+        sizes = source.sizes()
+        assert sum(sizes[place] for place in places) == 150
+        assert min(sizes) > 0
+        assert "50 of 100 classes fell away" in " ".join(source.facts.notes)
+    with pytest.raises(LosscopeError, match="fewer than two classes"):
+        load(where, limit=6).splits(0)
+
+
+def test_limits_draw_large_classes_by_rows_and_small_ones_whole(tmp_path):
+    labels = np.r_[
+        np.repeat(np.arange(100), 3), np.repeat(np.arange(100, 110), 20), 110 + np.arange(240) // 6
+    ]
+    source = load(saved(tmp_path, labels, np.where(labels < 110, "test", "train")), limit_test=250)
+    counts = np.bincount(source.splits(0).test.labels, minlength=110)
+    assert counts[:110].tolist().count(3) == 50
+    assert (counts[100:] == 10).all()
+
+
+def test_classes_that_a_limit_makes_small_are_held_out_whole(tmp_path):
+    source = load(saved(tmp_path, Y, np.where(I % 2, "test", "train")), limit=18)
+    parts = source.splits(0)
+    assert min(source.sizes()) > 0
+    assert not set(parts.train.labels) & set(parts.validation.labels)
