@@ -317,3 +317,11 @@ def test_unknown_names_with_leading_zeros_are_no_positions(tmp_path, cells):
     (tmp_path / "p.csv").write_text(f"i,j,same\n{cells},1\n")
     with pytest.raises(LosscopeError, match="rows that the data do not have"):
         read_tuples(tmp_path / "p.csv", "pairs", np.array([f"{row:04}" for row in range(9)]), 9)
+
+
+def test_a_rewritten_file_of_pairs_is_read_again(tmp_path):
+    np.savez(tmp_path / "x.npz", features=RNG.normal(size=(ROWS, 3)), labels=PLACE)
+    pairs = tmp_path / "p.csv"
+    for count in (5, 3):
+        PAIRS[:count].to_csv(pairs, index=False)
+        assert len(load(tmp_path / "x.npz", pairs=str(pairs)).pool.pairs) == count
