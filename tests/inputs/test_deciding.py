@@ -286,3 +286,59 @@ def test_the_validation_curve_treats_background_as_the_protocol_does(tmp_path, p
     wanted = parts.validation.labels if kept else parts.validation.labels[parts.validation.labels >= 0]
     assert len(parts.validation.labels) == 100
     assert sorted(asked.tolist()) == sorted(wanted.tolist())
+
+
+def with_fine(folder: Any, fine: np.ndarray, split: np.ndarray, **options: Any) -> Any:
+    path = folder / "fine.npz"
+    rows = np.resize(X, (len(fine), 16))
+    np.savez(path, features=rows, labels=fine % 4, fine_labels=fine, split=split)
+    return load(path, **options)
+
+
+@pytest.mark.parametrize("level", ["coarse", "fine"])
+def test_finer_classes_that_training_lacks_make_a_split_disjoint(tmp_path, level):
+    fine = np.repeat(np.arange(40), 6)
+    source = with_fine(tmp_path, fine, np.where(fine < 20, "train", "test"), train_labels=level)
+    parts = source.splits(0)
+    seen = [part.labels if level == "fine" else part.fine_labels for part in (parts.train, parts.validation)]
+    assert len(np.unique(seen[1])) == 4
+    assert not set(seen[0]) & set(seen[1])
+    assert ("the split is by fine classes" in " ".join(source.facts.notes)) == (level == "coarse")
+
+
+@pytest.mark.parametrize("level", ["coarse", "fine"])
+def test_a_finer_class_on_both_sides_of_a_disjoint_split_is_refused(tmp_path, level):
+    fine = np.repeat(np.arange(40), 6)
+    split = np.where((fine < 20) | ((fine == 20) & (np.arange(240) % 2 == 0)), "train", "test")
+    with pytest.raises(LosscopeError, match=r"leaks: 1 class \(20\)"):
+        with_fine(tmp_path, fine, split, train_labels=level)
+
+
+def test_limits_draw_small_classes_whole(tmp_path):
+    labels = np.repeat(np.arange(200), 3)
+    where = saved(tmp_path, labels, np.where(labels < 100, "train", "test"))
+    for option, places in (("limit", (0, 1)), ("limit_test", (2,))):
+        source = load(where, **{option: 150})
+        sizes = source.sizes()
+        assert sum(sizes[place] for place in places) == 150
+        assert min(sizes) > 0
+        assert "50 of 100 classes fell away" in " ".join(source.facts.notes)
+    with pytest.raises(LosscopeError, match="fewer than two classes"):
+        load(where, limit=6).splits(0)
+
+
+def test_limits_draw_large_classes_by_rows_and_small_ones_whole(tmp_path):
+    labels = np.r_[
+        np.repeat(np.arange(100), 3), np.repeat(np.arange(100, 110), 20), 110 + np.arange(240) // 6
+    ]
+    source = load(saved(tmp_path, labels, np.where(labels < 110, "test", "train")), limit_test=250)
+    counts = np.bincount(source.splits(0).test.labels, minlength=110)
+    assert counts[:110].tolist().count(3) == 50
+    assert (counts[100:] == 10).all()
+
+
+def test_classes_that_a_limit_makes_small_are_held_out_whole(tmp_path):
+    source = load(saved(tmp_path, Y, np.where(I % 2, "test", "train")), limit=18)
+    parts = source.splits(0)
+    assert min(source.sizes()) > 0
+    assert not set(parts.train.labels) & set(parts.validation.labels)

@@ -679,3 +679,13 @@ def test_a_table_is_read_right_or_refused(tmp_path, case):
         return
     assert (found, rows) == (case.now, str(ROWS))
     assert case.said in said
+
+
+def test_a_group_column_that_was_not_asked_for_is_said_not_to_split(tmp_path):
+    TABLE.assign(group=NUMBER % 12).to_csv(tmp_path / "t.csv", index=False)
+    plain, asked = load(tmp_path / "t.csv"), load(tmp_path / "t.csv", group="group")
+    assert "column 'group' names groups, but is not used for the split" in " ".join(plain.facts.notes)
+    assert "-o group=group" in " ".join(plain.facts.notes)
+    assert "not used for the split" not in " ".join(asked.facts.notes)
+    parts = asked.splits(0)
+    assert not set(parts.train.groups) & set(parts.test.groups)

@@ -283,3 +283,45 @@ def test_names_that_several_rows_have_name_none(tmp_path):
     with pytest.raises(LosscopeError, match="by a name that several rows of the data have"):
         read_tuples(tmp_path / "p.csv", "pairs", np.array(["a", "b", "a"]), 3)
     assert read_tuples(tmp_path / "p.csv", "pairs", np.array(["b", "a"]), 2).values.tolist() == [[1, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("names", "cells", "rows", "said"),
+    [
+        (["1", "2", "3", "4"], ["1", "3"], [0, 2], "taken as names of the data"),
+        (["0", "1", "2", "3"], ["1", "3"], [1, 3], ""),
+        (["101", "102", "103", "104"], ["101", "104"], [0, 3], ""),
+        (["0003", "0002", "0001", "0000"], ["0001", "0003"], [2, 0], "taken as names of the data"),
+        (["1", "2", "3", "4"], ["0", "3"], [0, 3], "taken as positions from 0, not as names"),
+        (["a", "b", "c", "d"], ["0", "3"], [0, 3], ""),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "npz"])
+def test_names_made_of_digits_are_names(tmp_path, names, cells, rows, said, suffix):
+    path = tmp_path / f"p.{suffix}"
+    if suffix == "csv":
+        path.write_text(f"i,j,same\n{cells[0]},{cells[1]},1\n")
+    else:
+        padded = len(str(int(cells[1]))) < len(cells[1])
+        ends = cells if padded else [int(cell) for cell in cells]
+        np.savez(path, i=np.array(ends[:1]), j=np.array(ends[1:]), same=np.ones(1, int))
+        said = "" if padded else said
+    found = read_tuples(path, "pairs", np.array(names), 4)
+    assert found.values[0, :2].tolist() == rows
+    notes = " ".join(found.notes)
+    assert said in notes if said else "taken as" not in notes
+
+
+@pytest.mark.parametrize("cells", ["0001,0009", "0001,x9"])
+def test_unknown_names_with_leading_zeros_are_no_positions(tmp_path, cells):
+    (tmp_path / "p.csv").write_text(f"i,j,same\n{cells},1\n")
+    with pytest.raises(LosscopeError, match="rows that the data do not have"):
+        read_tuples(tmp_path / "p.csv", "pairs", np.array([f"{row:04}" for row in range(9)]), 9)
+
+
+def test_a_rewritten_file_of_pairs_is_read_again(tmp_path):
+    np.savez(tmp_path / "x.npz", features=RNG.normal(size=(ROWS, 3)), labels=PLACE)
+    pairs = tmp_path / "p.csv"
+    for count in (5, 3):
+        PAIRS[:count].to_csv(pairs, index=False)
+        assert len(load(tmp_path / "x.npz", pairs=str(pairs)).pool.pairs) == count

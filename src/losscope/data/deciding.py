@@ -8,6 +8,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require
 from losscope.core.queries import Roles
+from losscope.data import splits as rules
 from losscope.data.base import TEST, TRAIN, VALIDATION, LeftOut
 from losscope.data.splits import undecidable
 
@@ -110,9 +111,60 @@ def classes_held_out(labels: np.ndarray, role: np.ndarray, classwise: bool) -> i
     return 2 if classwise and 4 <= len(counts) < 8 and not np.any(role == VALIDATION) else 1
 
 
-def most_rows(labels: np.ndarray, role: np.ndarray) -> int:
-    """Rows of the largest training class."""
-    return int(np.bincount(labels[(role == TRAIN) & (labels >= 0)], minlength=1).max())
+def few_rows(labels: np.ndarray, role: np.ndarray) -> str:
+    """Why validation holds out whole classes, in words."""
+    most = int(np.bincount(labels[(role == TRAIN) & (labels >= 0)], minlength=1).max())
+    few = "every training class has" if most < 4 else "all training classes but one have"
+    return f"{few} fewer than 4 rows: validation holds out whole classes"
+
+
+def limited(
+    name: str, labels: np.ndarray, concerned: np.ndarray, limit: int, tested: bool, by_item: bool
+) -> tuple[np.ndarray, list[str], bool]:
+    """The rows to keep, notes, and whether small classes were drawn whole.
+
+    Kept are all rows that are not ``concerned``, and a fixed choice of the others: the same share of each
+    class, and of classes of fewer than 4 rows that share of the classes, whole.
+    """
+    option, what = ("limit_test", "test") if tested else ("limit", "training and validation")
+    rest = np.flatnonzero(concerned)
+    require(limit > 1, f"{option} is {limit}; it is the number of {what} rows to keep, at least 2")
+    if limit >= len(rest):
+        return np.arange(len(labels)), [], False
+    rng, share, of = rules.generator(0, option), limit / len(rest), labels[rest]
+    held = rules.hold_out_whole(of, share, rng) if by_item else rules.hold_out_stratified(of, share, rng)
+    values, inverse, counts = np.unique(of, return_inverse=True, return_counts=True)
+    small = (counts < 4) & (values >= 0)
+    if not by_item and small.any():
+        few = np.where(small[inverse], of, -1)
+        held |= rules.hold_out_whole(few, share, rng, least=0 if held.any() else 2)
+    notes = [f"reduced: {int(held.sum()):,} of {len(rest):,} {what} rows of {name}"]
+    fallen = int((values >= 0).sum()) - len(np.unique(of[held & (of >= 0)]))
+    apart = not by_item and bool(small.any())
+    if apart:
+        notes[0] += (
+            f"; classes of fewer than 4 rows are kept or left out whole, and {fallen:,} of "
+            f"{int((values >= 0).sum()):,} classes fell away"
+        )
+    return np.sort(np.concatenate([rest[held], np.flatnonzero(~concerned)])), notes, apart
+
+
+def check_kept(name: str, before: np.ndarray, after: np.ndarray) -> None:
+    """Raise where a limit left a part without rows."""
+    for part, what in PARTS.items():
+        require(
+            not np.any(before == part) or bool(np.any(after == part)),
+            f"{name}: the limit leaves no {what} rows of {int((before == part).sum()):,}; wanted: a higher "
+            "limit",
+        )
+
+
+def mostly_unseen(labels: np.ndarray, role: np.ndarray) -> bool:
+    """Whether training lacks more than half of the test classes: then the split is meant to be disjoint."""
+    known = labels >= 0
+    test = np.unique(labels[known & (role == TEST)])
+    rest = np.unique(labels[known & (role != TEST)])
+    return len(test) > 0 and bool(np.isin(test, rest).mean() < 0.5)
 
 
 def shared_classes(labels: np.ndarray, role: np.ndarray) -> str:

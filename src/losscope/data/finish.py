@@ -20,9 +20,12 @@ from losscope.data.deciding import (
     background_notes,
     can_stratify,
     check_classes,
+    check_kept,
     check_parts,
     classes_held_out,
-    most_rows,
+    few_rows,
+    limited,
+    mostly_unseen,
     shared_classes,
     without_roles,
 )
@@ -94,23 +97,24 @@ def finish(
     notes = [*draft.notes, *alone, *background_notes(pool.labels, role)]
     if whole is None and not can_stratify(draft.name, pool.labels, role):
         whole = pool.labels
-        few = (
-            "every training class has"
-            if most_rows(pool.labels, role) < 4
-            else "all training classes but one have"
-        )
-        notes.append(f"{few} fewer than 4 rows: validation holds out whole classes")
+        notes.append(few_rows(pool.labels, role))
     if pool.fine_labels is not None and draft.disjoint:
         notes.append(shared_classes(pool.labels, role))
     checksum = _checksum(pool, role)
-    if limit is not None:
-        keep, note = _limited(draft, pool.labels, role == TEST, limit, "training and validation")
-        pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
-        items, zero, notes = items[keep], zero[keep], notes + note
-    if limit_test is not None:
-        keep, note = _limited(draft, pool.labels, role != TEST, limit_test, "test")
-        pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
-        items, zero, notes = items[keep], zero[keep], notes + note
+    before, apart = role, False
+    for rows, tested in ((limit, False), (limit_test, True)):
+        if rows is not None:
+            keep, note, small = limited(
+                draft.name, pool.labels, (role == TEST) == tested, rows, tested, draft.by_item
+            )
+            pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
+            items, zero, notes, apart = items[keep], zero[keep], notes + note, apart or small
+    if len(role) < len(before):
+        check_kept(draft.name, before, role)
+        check_classes(f"{draft.name}, reduced,", pool.labels, role, names.classes, paired=paired)
+    if whole is None and not can_stratify(draft.name, pool.labels, role):
+        whole, apart = pool.labels, True
+        notes.append(few_rows(pool.labels, role))
     unasked = role if pool.retrieval is None else without_roles(pool.retrieval, role)
     check_parts(draft.name, pool.labels, unasked, names.classes, paired=paired)
     if label_noise:
@@ -127,6 +131,7 @@ def finish(
     options: tuple[Any, ...] = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
     options += ("by item",) if draft.by_item else ()
     options += () if limit_test is None else ("limit_test", limit_test)
+    options += ("small classes whole",) if apart else ()
     least = classes_held_out(pool.labels, role, whole is not None and not draft.by_group)
     table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole, least)
     torn = _torn(draft, table)
@@ -202,23 +207,26 @@ def _labelled(draft: Draft, skip_unlabelled: bool, ignore: Any) -> Labels:
     """The labels of a draft, which has a label in each row afterwards, and knows whether it is disjoint."""
     of = f"labels of {draft.name}"
     labels = understood(draft.labels, of, names=draft.class_names, ignore=ignore)
-    lacking = labels.missing
+    finest = labels
     if draft.fine_labels is not None:
-        lacking = lacking | understood(draft.fine_labels, f"finer {of}", names=draft.fine_names).missing
+        finest = understood(draft.fine_labels, f"finer {of}", names=draft.fine_names)
+    lacking, finer = labels.missing | finest.missing, finest.numbers
     if skip_unlabelled and lacking.any():
         count = int(lacking.sum())
         require(count < len(lacking), f"none of the {len(lacking):,} rows of {draft.name} has a label")
         draft.left_out.append(LeftOut(count, "row" if count == 1 else "rows", "without a label"))
         _keep(draft, ~lacking)
+        finer = finer[~lacking]
         labels = understood(draft.labels, of, names=draft.class_names, ignore=ignore)
     labels.complete(of, "a label in each row, or --skip-unlabelled to leave these rows out")
     draft.notes += labels.notes
     if draft.disjoint is None:
         assert draft.role is not None
-        role, known = np.asarray(draft.role), labels.numbers >= 0
-        test = np.unique(labels.numbers[known & (role == TEST)])
-        rest = np.unique(labels.numbers[known & (role != TEST)])
-        draft.disjoint = len(test) > 0 and bool(np.isin(test, rest).mean() < 0.5)
+        # Of coarse classes both sides may have some where the finer ones are disjoint.
+        role = np.asarray(draft.role)
+        draft.disjoint = mostly_unseen(finer, role)
+        if draft.disjoint and not mostly_unseen(labels.numbers, role):
+            draft.split += ", of unseen finer classes"
     return labels
 
 
@@ -411,21 +419,6 @@ def check_leak(
             f"{name} leaks: {len(both):,} {many} ({first}{', …' if len(both) > 3 else ''}) in the test "
             f"split and outside of it; wanted: each {what} in one split"
         )
-
-
-def _limited(
-    draft: Draft, labels: np.ndarray, untouched: np.ndarray, limit: int, what: str
-) -> tuple[np.ndarray, list[str]]:
-    """The rows to keep: all that are untouched, and a fixed stratified choice of the others."""
-    rest = np.flatnonzero(~untouched)
-    option = "limit_test" if what == "test" else "limit"
-    require(limit > 1, f"{option} is {limit}; it is the number of {what} rows to keep, at least 2")
-    if limit >= len(rest):
-        return np.arange(len(labels)), []
-    choose = rules.hold_out_whole if draft.by_item else rules.hold_out_stratified
-    held = choose(labels[rest], limit / len(rest), rules.generator(0, option))
-    keep = np.sort(np.concatenate([rest[held], np.flatnonzero(untouched)]))
-    return keep, [f"reduced: {int(held.sum()):,} of {len(rest):,} {what} rows of {draft.name}"]
 
 
 def _torn(draft: Draft, table: Table) -> str | None:

@@ -61,7 +61,8 @@ def load(name_or_path: str | Path, root: str | Path | None = None, **options: An
     root = root or os.environ.get("LOSSCOPE_DATA") or None
     folder = Path(root).expanduser() if root else None
     options = {key: value for key, value in options.items() if value is not None}
-    key = (name, str(folder), repr(sorted(options.items())), _stamp(name), registry.source_of("data", name))
+    stamps = (_stamp(name), *(_stamp(value) for _, value in sorted(options.items())))
+    key = (name, str(folder), repr(sorted(options.items())), stamps, registry.source_of("data", name))
     if key not in _cache:
         _cache[key] = _load(name, folder, options)
         while len(_cache) > _CACHED:
@@ -146,11 +147,14 @@ def _bound(reader: Callable[..., Draft], where: Any) -> tuple[Callable[..., Draf
     return lambda root, **options: reader(where, **options), own
 
 
-def _stamp(name: str) -> tuple[int, int] | None:
-    path = Path(name)
-    if not path.exists():
+def _stamp(value: Any) -> tuple[int, int] | None:
+    """When the file or folder of a path was written, and its size; None for what is no path."""
+    if not isinstance(value, str | os.PathLike):
         return None
-    state = path.stat()
+    try:
+        state = Path(value).stat()
+    except (OSError, ValueError):
+        return None
     return state.st_mtime_ns, state.st_size
 
 

@@ -99,6 +99,11 @@ def table(
         )
     draft.left_out += columns.left_out
     draft.by_group = group is not None
+    if columns.group is not None and group is None:
+        draft.notes.append(
+            f"column {columns.group!r} names groups, but is not used for the split, which may tear them: "
+            f"--group {columns.group} (or -o group={columns.group}) splits by whole groups"
+        )
     draft.no_labels = (
         f"{where} has no label column; wanted: a column named label, or option labels, or --pairs or "
         f"--triplets; it has {', '.join(frame.columns[:8])}{', …' if len(frame.columns) > 8 else ''}"

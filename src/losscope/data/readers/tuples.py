@@ -24,8 +24,9 @@ def read_tuples(path: Path, form: str, names: np.ndarray | None, rows: int) -> R
 
     ``form`` is "pairs" or "triplets". The file is a table (with a header row or without), an npz, or an npy
     array (P, 3). Columns are found by their names, others are taken in order; both is said in the notes.
-    Rows are given by position from 0, or by name where the data have ``names``. The third column of pairs
-    says same (1) or different (0) whatever its name; pairs without one are all positive.
+    Rows are given by position from 0, or by name where the data have ``names``: names made of digits are
+    names where every cell is one, and the notes say so where it could be a position too. The third column
+    of pairs says same (1) or different (0) whatever its name; pairs without one are all positive.
 
     Raises LosscopeError for too few columns, columns that leave open what they are, unknown names,
     positions outside of the data, a third column that is not 0 or 1, and pairs that are same and different.
@@ -34,7 +35,8 @@ def read_tuples(path: Path, form: str, names: np.ndarray | None, rows: int) -> R
     columns, notes = _columns(path)
     found = pair_columns(columns, where) if form == "pairs" else triplet_columns(columns, where)
     notes += found.notes
-    values = [_positions(columns[name], names, rows, where) for name in found.rows]
+    values, more = _located(path, columns, found.rows, names, rows)
+    notes += more
     require(len(values[0]) > 0, f"{where} has no {form}")
     if form == "pairs":
         same = np.ones(len(values[0]), np.int64)
@@ -70,6 +72,53 @@ def _unstacked(array: np.ndarray, path: Path) -> dict[str, np.ndarray]:
         return {name.lower(): array[name] for name in array.dtype.names}
     require(array.ndim == 2, f"{str(path)!r} is of shape {array.shape}; wanted: (tuples, 3)")
     return {str(place): np.asarray(array[:, place]) for place in range(array.shape[1])}
+
+
+def _located(
+    path: Path, columns: Arrays, chosen: tuple[str, ...], names: np.ndarray | None, rows: int
+) -> tuple[list[np.ndarray], list[str]]:
+    """The rows that the chosen columns give, by name where every cell is one; and notes."""
+    where, given = repr(str(path)), [columns[name] for name in chosen]
+    numbers = [column.dtype.kind in "iuf" for column in given]
+    if names is None or not any(numbers):
+        return [_positions(column, names, rows, where) for column in given], []
+    written = _as_written(path, columns, chosen)
+    cells = np.concatenate(written)
+    known = np.isin(cells, names.astype(str))
+    if known.all() or not all(numbers):
+        values = [_positions(text, names, rows, where) for text in written]
+        if not all(numbers):
+            return values, []
+        numbered = np.concatenate([column.astype(np.int64) for column in given])
+        either = bool(np.all((numbered >= 0) & (numbered < rows)))
+        if either and not np.array_equal(numbered, np.concatenate(values)):
+            return values, [f"{where}: its numbers are taken as names of the data, not as positions"]
+        return values, []
+    padded = ~known & np.array([len(cell) > 1 and cell[0] == "0" and cell.isdigit() for cell in cells], bool)
+    require(
+        not padded.any(),
+        f"{where} names {int(padded.sum()):,} rows that the data do not have (such as {cells[padded][:1]})",
+    )
+    values = [_positions(column, names, rows, where) for column in given]
+    if known.any() and not np.array_equal(names.astype(str)[np.concatenate(values)], cells):
+        return values, [
+            f"{where}: its numbers are taken as positions from 0, not as names of the data: "
+            f"{int((~known).sum()):,} of {len(cells):,} (such as {str(cells[~known][0])!r}) are no name"
+        ]
+    return values, []
+
+
+def _as_written(path: Path, columns: Arrays, chosen: tuple[str, ...]) -> list[np.ndarray]:
+    """The chosen columns as text, as a table has them: "000123" is not 123."""
+    if is_table(path):
+        frame = open_table(path, chosen).frame
+        columns = {str(name).lower(): frame[name].to_numpy() for name in frame.columns}
+    texts = []
+    for column in (columns[name] for name in chosen):
+        if column.dtype.kind == "f" and np.all(np.isfinite(column) & (column == np.round(column))):
+            column = column.astype(np.int64)
+        texts.append(column.astype(str))
+    return texts
 
 
 def _positions(column: np.ndarray, names: np.ndarray | None, rows: int, where: str) -> np.ndarray:
