@@ -42,18 +42,6 @@ def study(folder: Path, **words: object) -> Study:
     return Study.of(**{"data": table(folder) if "data" not in words else words["data"], **given})
 
 
-def plugin(folder: Path) -> Words:
-    path = folder / "mine.py"
-    path.write_text(
-        "from losscope import register\n"
-        "@register('loss', 'broken_loss', hinge=False, normalised=True, takes='anchors', form='mine')\n"
-        "def broken_loss(embeddings, relation, *, weight=1.0):\n"
-        "    '''Fails on its first batch.'''\n"
-        "    return embeddings @ embeddings\n"
-    )
-    return {"plugins": [str(path)], "losses": ["contrastive", "broken_loss"]}
-
-
 def many_classes(folder: Path) -> Words:
     data = table(folder, classes=60, each=5)
     return {"data": data, "protocol": "paper", "tuples": "all", "batch_size": 4}
@@ -79,7 +67,6 @@ REFUSED: tuple[tuple[str, Callable[[Path], Words], str, str], ...] = (
         "trained on the tuples' numbers as classes",
         "'arcface' has one vector per class and the data give explicit tuples",
     ),
-    ("a plugin's loss that fails", plugin, BLIND, "'broken_loss' failed on its first batch"),
     ("batches without a pair", many_classes, BLIND, "have no positive or no negative pair"),
     ("a file for the runs", a_file, "dry run: exit 2 too", "taken"),
     ("a negative weight", lambda d: {"losses": ["triplet", "n_pair(l2_weight=-1)"]}, BLIND, "at least 0"),

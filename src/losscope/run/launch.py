@@ -270,7 +270,7 @@ def _worker(link: Any) -> None:
                 tell("done")
             except LosscopeError as error:
                 tell("mistake", str(error))
-    except EOFError:
+    except (EOFError, ConnectionResetError):
         return
     except KeyboardInterrupt:
         sys.exit(130)
