@@ -137,9 +137,7 @@ def leave_one_out(space: Space, fine_labels: np.ndarray | None, deep: bool) -> S
     relevant = space.sizes[space.codes] - 1
     depth = min(count - 1, max(int(relevant.max()) if deep else 0, OCCURRENCE))
     fine = None if fine_labels is None else fine_classes(classes, fine_labels)[space.order]
-    found = {f"recall_at_{k}": np.full(count, NULL) for k in RECALLS}
-    found |= {name: np.full(count, NULL) for name in DEEP if deep}
-    found |= {"fine_recall_at_1": np.full(count, NULL)} if fine is not None else {}
+    found = _without_values(count, deep, fine is not None)
     occurrences, tied, edges = np.zeros(count), 0, 0
     while (chunk := (yield)) is not None:
         rows = slice(chunk.start, chunk.stop)
@@ -152,11 +150,7 @@ def leave_one_out(space: Space, fine_labels: np.ndarray | None, deep: bool) -> S
         tied += len(np.unique(ranking.row[ranking.start < places[ranking.row]]))
         edges += nearest.edges
         occurrences += _occurrences(nearest, chunk.squared, own)
-        for k in RECALLS:
-            found[f"recall_at_{k}"][rows] = ties.recall(ranking, k)
-        if deep:
-            found["r_precision"][rows] = ties.precision_at_r(ranking, relevant[rows])
-            found["map_at_r"][rows] = ties.average_precision(ranking, relevant[rows], relevant[rows])
+        _fill(found, rows, ranking, relevant[rows], deep)
         if fine is not None:
             found["fine_recall_at_1"][rows] = _share_at_1(nearest, chunk, own, fine)
     detail = {}
@@ -173,15 +167,31 @@ def leave_one_out(space: Space, fine_labels: np.ndarray | None, deep: bool) -> S
     return values, detail
 
 
+def _without_values(count: int, deep: bool, fine: bool) -> dict[str, np.ndarray]:
+    """The measures of ``count`` queries before any is ranked, (count,) each."""
+    names = [f"recall_at_{k}" for k in RECALLS]
+    names += [*(DEEP if deep else ()), *(("fine_recall_at_1",) if fine else ())]
+    return {name: np.full(count, NULL) for name in names}
+
+
+def _fill(
+    found: dict[str, np.ndarray], rows: slice, ranking: Ranking, relevant: np.ndarray, deep: bool
+) -> None:
+    """The measures of the queries at ``rows``, by their ranking; ``relevant`` counts their right answers."""
+    for k in RECALLS:
+        found[f"recall_at_{k}"][rows] = ties.recall(ranking, k)
+    if deep:
+        found["r_precision"][rows] = ties.precision_at_r(ranking, relevant)
+        found["map_at_r"][rows] = ties.average_precision(ranking, relevant, relevant)
+
+
 def by_roles(roles: Search, deep: bool) -> Measurement:
     """Retrieval where some items are queries and some the gallery."""
     classes, count = roles.classes, len(roles.asking)
     relevant = roles.relevant(classes)
     fine = None if roles.fine_labels is None else fine_classes(classes, roles.fine_labels)
     depth = min(len(roles.asked), max(int(relevant.max(initial=0)) if deep else 0, OCCURRENCE))
-    found = {f"recall_at_{k}": np.full(count, NULL) for k in RECALLS}
-    found |= {name: np.full(count, NULL) for name in DEEP if deep}
-    found |= {"fine_recall_at_1": np.full(count, NULL)} if fine is not None else {}
+    found = _without_values(count, deep, fine is not None)
     occurring, tied, edges = np.zeros(len(roles.asked)), 0, 0
     for part, squared in roles.tables():
         nearest = ranked(squared, depth)
@@ -190,11 +200,7 @@ def by_roles(roles: Search, deep: bool) -> Measurement:
         tied += len(np.unique(ranking.row[ranking.start < places[ranking.row]]))
         edges += nearest.edges
         occurring += occurrences(squared, nearest, OCCURRENCE)
-        for k in RECALLS:
-            found[f"recall_at_{k}"][part] = ties.recall(ranking, k)
-        if deep:
-            found["r_precision"][part] = ties.precision_at_r(ranking, relevant[part])
-            found["map_at_r"][part] = ties.average_precision(ranking, relevant[part], relevant[part])
+        _fill(found, part, ranking, relevant[part], deep)
         if fine is not None:
             finer = roles.ranking(part, squared, nearest, fine)
             found["fine_recall_at_1"][part] = ties.recall(finer, 1)

@@ -11,20 +11,10 @@ import numpy as np
 from losscope.core.errors import require
 from losscope.data.base import TEST, TRAIN, VALIDATION
 from losscope.data.readers.files import Arrays, Lazy, form
+from losscope.data.roles import ROLES
 
-PARTS = {
-    "train": TRAIN,
-    "training": TRAIN,
-    "trn": TRAIN,
-    "tr": TRAIN,
-    "val": VALIDATION,
-    "valid": VALIDATION,
-    "validation": VALIDATION,
-    "dev": VALIDATION,
-    "test": TEST,
-    "testing": TEST,
-    "te": TEST,
-}
+WORDS = ("train", "training", "trn", "tr", "val", "valid", "validation", "dev", "test", "testing", "te")
+PARTS = {word: ROLES[word] for word in WORDS}
 SAID = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}
 _WORD = "|".join(PARTS)
 _LAST = re.compile(rf"^(?P<base>.+)[_/.-](?P<part>{_WORD})$", re.IGNORECASE)
