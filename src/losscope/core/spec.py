@@ -14,7 +14,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -83,6 +83,8 @@ class DataSpec(Strict):
     options: dict[str, Value | None | list[str]] = Field(default_factory=dict)
 
 
+Start = Literal["random", "pca", "whitened"]
+Transform = Literal["none", "l2", "sqrt", "standardise"]
 AUGMENT = re.compile(r"flip|crop[1-9][0-9]?")
 """The augmentations that there are: see ``losscope.train.augment``."""
 
@@ -93,7 +95,9 @@ class Protocol(Strict):
     ``batching``: ``balanced`` takes P classes of K samples, ``shuffled`` a permutation of the data.
     ``partners``: where a random partner comes from, the ``batch`` or the whole training ``set``.
     ``geometry_split``: on which split geometry is measured; ``background`` says whether the label -1
-    is a class of its own there. ``curve_rows``: validation rows of the quality curve, at most.
+    is a class of its own there. ``curve_rows``: validation rows of the quality curve, at most. ``start``:
+    where a linear head starts, at random weights or at a closed form fitted to the seed's training part.
+    ``transform``: what is done to each input first.
 
     >>> numbers = {"hidden": (64,), "embedding_size": 32, "epochs": 5, "batch_size": 64}
     >>> own = Protocol(name="mine", model="mlp", batching="shuffled", **numbers)
@@ -116,6 +120,9 @@ class Protocol(Strict):
     background: Literal["class", "exclude"] = "exclude"
     augment: tuple[str, ...] = ()
     curve_rows: int = Field(default=256, gt=1)
+    start: Start = "random"
+    transform: Transform = "none"
+    LATER: ClassVar[tuple[str, ...]] = ("start", "transform")
 
     @field_validator("augment")
     @classmethod

@@ -163,12 +163,16 @@ class About:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The three parts of one seed's draw, and the facts of the source."""
+    """The three parts of one seed's draw, and the facts of the source.
+
+    ``transform``: what the trainer does to the inputs of every part first, rows to rows.
+    """
 
     train: Part
     validation: Part
     test: Part
     facts: About
+    transform: Callable[[Any], Any] | None = None
 
 
 class Source(ABC):

@@ -148,28 +148,29 @@ def occurrences(squared: Tensor, nearest: Ranked, most: int) -> np.ndarray:
     return counts
 
 
-def maps_at_r(embeddings: Tensor, labels: Tensor, roles: tuple[Roles, ...]) -> Tensor:
-    """MAP@R of each member of a population by its queries and gallery, float64 (M,); as ``map_at_r_fast``.
+def quality_of_roles(embeddings: Tensor, labels: Tensor, roles: tuple[Roles, ...]) -> dict[str, Tensor]:
+    """MAP@R and Recall@1 of each member by its queries and gallery, float64 (M,); as ``quality_fast``.
 
     Args:
         embeddings: (M, N, D); NaN for a member with one that is not finite.
         labels: (M, N) integers, -1 is background.
         roles: of each member's rows.
     """
-    scores = torch.full((len(embeddings),), NULL, dtype=torch.float64)
+    scores = torch.full((len(embeddings), len(ties.QUALITY)), NULL, dtype=torch.float64)
     for member, (rows, own, part) in enumerate(zip(embeddings, labels, roles, strict=True)):
         if not bool(torch.isfinite(rows).all()):
             continue
         search = Search.of(rows.detach(), own.cpu().numpy(), part, exclude=True)
         relevant = search.relevant(search.classes)
-        found = np.full(len(relevant), NULL)
+        found = np.full((len(relevant), len(ties.QUALITY)), NULL)
         for which, squared in search.tables():
             nearest = ranked(squared, max(1, int(relevant.max(initial=0))))
             ranking = search.ranking(which, squared, nearest, search.classes)
-            found[which] = ties.average_precision(ranking, relevant[which], relevant[which])
+            found[which, 0] = ties.average_precision(ranking, relevant[which], relevant[which])
+            found[which, 1] = ties.recall(ranking, 1)
         if (relevant > 0).any():
-            scores[member] = float(found[relevant > 0].mean())
-    return scores
+            scores[member] = torch.from_numpy(found[relevant > 0].mean(0))
+    return dict(zip(ties.QUALITY, scores.T, strict=True))
 
 
 @register(

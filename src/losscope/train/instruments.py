@@ -18,8 +18,8 @@ from losscope.core.queries import Roles
 from losscope.data.splits import undecidable
 from losscope.losses.objective import Objective
 from losscope.measures import greediness
-from losscope.measures.ranking import map_at_r_fast
-from losscope.measures.searching import maps_at_r
+from losscope.measures.ranking import quality_fast
+from losscope.measures.searching import quality_of_roles
 from losscope.pairs import Relation, Terms, pair_distances
 from losscope.train.curves import Curves
 
@@ -172,7 +172,7 @@ class Instruments:
         }
 
     def look(self, epoch: int, view: View) -> None:
-        """The shares of the force on the probe set, and MAP@R on the validation set."""
+        """The shares of the force on the probe set, and MAP@R and Recall@1 on the validation set."""
         objective = self.objective
         if view.probe is not None and objective.force is not None:
             distances = pair_distances(view.probe)
@@ -187,12 +187,13 @@ class Instruments:
                 self.curves.add("probe", epoch, name, values)
         if view.validation is not None and self.labels is not None:
             quality = (
-                maps_at_r(view.validation, self.labels, self.roles)
+                quality_of_roles(view.validation, self.labels, self.roles)
                 if self.roles
-                else map_at_r_fast(view.validation, self.labels, across=self.across)
+                else quality_fast(view.validation, self.labels, across=self.across)
             )
-            quality = torch.where(self.decides.to(quality.device), quality, torch.nan)
-            self.curves.add("validation", epoch, "map_at_r", quality)
+            for name, values in quality.items():
+                values = torch.where(self.decides.to(values.device), values, torch.nan)
+                self.curves.add("validation", epoch, name, values)
 
 
 def trial_looks(epochs: int) -> set[int]:

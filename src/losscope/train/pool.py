@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from losscope.data import Part, Splits
+from losscope.train.transforms import Transform
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Pool:
         kept: of each member, the places of the rows that are drawn: without background, if that is left out.
         labels: of each member, the classes 0..C-1 of the rows kept.
         splits: one member's, for how inputs are scaled.
+        transform: what is done to the rows of all members after that, where it was fitted to each.
     """
 
     rows: Tensor
@@ -29,6 +31,7 @@ class Pool:
     kept: tuple[np.ndarray, ...]
     labels: tuple[np.ndarray, ...]
     splits: Splits
+    transform: Transform | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -58,7 +61,8 @@ class Pool:
         rows = self.rows.index_select(0, index.reshape(-1))
         if not self.paired:
             rows = scaled(rows, self.splits)
-        return rows.view(*index.shape, *rows.shape[1:])
+        rows = rows.view(*index.shape, *rows.shape[1:])
+        return rows if self.transform is None else self.transform(rows.flatten(2))
 
 
 def pooled(splits: Sequence[Splits], background: str, device: torch.device) -> Pool:
@@ -85,7 +89,11 @@ def pooled(splits: Sequence[Splits], background: str, device: torch.device) -> P
         kept.append(placed[id(part)][keep])
         labels.append(np.unique(part.labels[keep], return_inverse=True)[1].astype(np.int64))
     rows = torch.cat(pieces).to(device)
-    return Pool(rows, tuple(placed[id(part)] for part in parts), tuple(kept), tuple(labels), splits[0])
+    transforms = [split.transform for split in splits if isinstance(split.transform, Transform)]
+    each = Transform.stacked(transforms) if transforms else None
+    if each is not None and each.mean is None:  # the same for all members: done once, not at each step
+        rows, each = each(scaled(rows, splits[0]).flatten(1)), None
+    return Pool(rows, tuple(placed[id(part)] for part in parts), tuple(kept), tuple(labels), splits[0], each)
 
 
 def scaled(inputs: Tensor, splits: Splits) -> Tensor:
@@ -121,6 +129,9 @@ def rows_of(part: Part, splits: Splits) -> Tensor:
 
 
 def inputs_of(part: Part, splits: Splits, device: torch.device) -> Tensor:
-    """A part's inputs as the network takes them: float32, normalised, modalities side by side."""
+    """A part's inputs as the network takes them: float32, scaled, transformed, modalities side by side."""
     rows = rows_of(part, splits).to(device)
-    return rows if part.second is not None else scaled(rows, splits)
+    if part.second is not None:
+        return rows
+    rows = scaled(rows, splits)
+    return rows if splits.transform is None else splits.transform(rows.flatten(1))
