@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,6 +55,25 @@ def fitted(study: ResolvedStudy, source: Source) -> tuple[ResolvedStudy, tuple[s
         f"{shape.batch_size} of the protocol {shape.name!r}; --batch-size gives another"
     )
     return study.model_copy(update={"protocol": fits}), (sentence,)
+
+
+def sized(study: ResolvedStudy, facts: About) -> ResolvedStudy:
+    """The study with an embedding no larger than the inputs that a linear head on them starts from.
+
+    Raises:
+        LosscopeError: the user's own embedding size is larger.
+    """
+    shape = study.protocol
+    if shape.start == "random" or facts.pending:
+        return study
+    size = math.prod(facts.shape)
+    require(
+        shape.embedding_size <= size or study.given.embedding_size is None,
+        f"the embedding size is {shape.embedding_size:,} and the inputs have {size:,} dimensions; a head that "
+        f"starts as {shape.start} has no more: give --embedding-size at most {size:,}, or --start random",
+    )
+    own = shape.model_copy(update={"embedding_size": min(shape.embedding_size, size)})
+    return study.model_copy(update={"protocol": own})
 
 
 def _smallest(study: ResolvedStudy, source: Source) -> tuple[int, int]:

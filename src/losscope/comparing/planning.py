@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from losscope.comparing import tuning
 from losscope.comparing.closed import beside
-from losscope.comparing.fitting import fitted, for_pairs
+from losscope.comparing.fitting import fitted, for_pairs, sized
 from losscope.comparing.stored import Choice
 from losscope.core import registry
 from losscope.core.device import pick_device
@@ -36,9 +36,10 @@ Say = Callable[[str], None]
 class Plan:
     """A study and where its runs go; ``choices`` are its losses as given, or as they were tuned.
 
-    ``foreign``: the source or version of each foreign loss by its name, part of its runs' ids. ``points``: at
-    most so many of each loss's space are tried, for a budget. ``notes``: sentences on what was changed so
-    that the study can run, and on what does not stand beside its losses.
+    ``foreign``: the source or version of each foreign loss by its name, part of its runs' ids. ``trials``: at
+    most so many settings of each loss are tried first, for a budget. ``forms``: the runs of closed forms that
+    chose the transform of the inputs. ``notes``: sentences on what was changed so that the study can run, and
+    on what does not stand beside its losses.
     """
 
     study: ResolvedStudy
@@ -46,7 +47,8 @@ class Plan:
     store: Store
     choices: tuple[Choice, ...]
     foreign: Mapping[str, str]
-    points: int | None = None
+    trials: int | None = None
+    forms: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -71,13 +73,19 @@ class Plan:
 
     @cached_property
     def trial_groups(self) -> list[launch.Group]:
-        """The populations of tuning; none if this study does not tune."""
+        """The populations of tuning; none if this study does not tune.
+
+        Which settings a later stage trains follows from the stage before; until that is stored, others of
+        the same cost stand for them.
+        """
         if not self.tunes:
             return []
-        grids = tuning.grids(self.study, self.points)
-        tables = [tuning.trial_runs(self.study, trials) for trials in grids.values()]
-        runs = [run for table in tables for row in table for run in row]
-        return self.group(runs, [self.identify(run) for run in runs])
+        groups = {}
+        walk = tuning.foreseen(self.study, identify=self.identify, store=self.store, trials=self.trials)
+        for stage, runs in enumerate(walk):
+            for own in self.group(runs, [self.identify(run) for run in runs]):
+                groups[stage, own.name] = own
+        return list(groups.values())
 
     def identify(self, run: Run) -> str:
         """A run's id, with its data's content and the source of a plugin's or foreign loss."""
@@ -110,17 +118,18 @@ class Plan:
         """
         if not self.tunes:
             return self
-        choices = tuning.tune(
+        found = tuning.tune(
             self.study,
             identify=self.identify,
             store=self.store,
             group=self.group,
-            points=self.points,
+            trials=self.trials,
             train=train,
             activity=activity,
             say=say,
         )
-        return dataclasses.replace(self, choices=choices)
+        study = self.study.model_copy(update={"protocol": found.protocol})
+        return dataclasses.replace(self, study=study, choices=found.choices, forms=found.forms)
 
     def changed(self, study: Study) -> Plan:
         """The plan of the same study with other numbers on the same data, untuned again."""
@@ -167,6 +176,7 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
 def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     """The plan of a study on its data, the losses at the numbers given."""
     study, notes = fitted(for_pairs(given.resolve(source.facts.kind, device), source.facts), source)
+    study = sized(study, source.facts)
     closed = beside(study, source.facts)
     study = study.model_copy(update={"closed_forms": closed.names})
     names = [spec.name for spec in study.losses if spec.foreign]

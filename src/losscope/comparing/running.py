@@ -74,6 +74,7 @@ def conclude(made: Plan, say: Say | None = None) -> Result:
         look=look,
         notes=made.notes,
         losses=made.choices,
+        forms=made.forms,
         data=made.source.description(),
     )
     with made.store.study_lock(made.name):

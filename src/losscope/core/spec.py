@@ -35,6 +35,7 @@ from losscope.core.loss_spec import (
     BASELINES,
     CLOSED_FORM,
     RAW,
+    UNTRAINED,
     LossSpec,
     Strict,
     Tuples,
@@ -217,6 +218,8 @@ class Study(Strict):
     batch_size: int | None = Field(default=None, gt=1)
     tuples: Tuples | None = None
     embedding_size: int | None = Field(default=None, gt=0)
+    start: Start | None = None
+    transform: Transform | None = None
     model: str | None = None
     backbone: str | None = None
     augment: list[str] | None = None
@@ -349,6 +352,8 @@ class Study(Strict):
             batch_size=self.batch_size,
             tuples=self.tuples,
             embedding_size=self.embedding_size,
+            start=self.start,
+            transform=self.transform,
             model=self.model,
             augment=None if self.augment is None else tuple(self.augment),
         )
@@ -400,8 +405,16 @@ class ResolvedStudy(Strict):
 
     @property
     def baselines(self) -> tuple[LossSpec, ...]:
-        """What stands beside the losses untrained, closed forms last; two modalities have no raw space."""
-        names = [name for name in BASELINES if not (self.kind == "pair" and name == RAW)]
+        """What stands beside the losses untrained, closed forms last.
+
+        Two modalities have no raw space; a network that starts as a closed form is that form untrained.
+        """
+        names = [
+            name
+            for name in BASELINES
+            if not (self.kind == "pair" and name == RAW)
+            and not (name == UNTRAINED and self.protocol.start in self.closed_forms)
+        ]
         return tuple(LossSpec(name=name) for name in (*names, *self.closed_forms))
 
     def resolved(self, loss: LossSpec) -> LossSpec:

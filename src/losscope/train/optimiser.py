@@ -115,7 +115,7 @@ class Adam:
         self.frozen: Tensor | None = None
         self.betas, self.eps = betas, eps
         self.pulls = [
-            (member, rates[member] * decay, stack.flat[member, : stack.size].clone())
+            (member, min(1.0, rates[member] * decay), stack.flat[member, : stack.size].clone())
             for member, decay in enumerate(decays)
             if decay > 0
         ]

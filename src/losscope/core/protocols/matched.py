@@ -29,7 +29,7 @@ def matched(kind: str, data: str = "") -> Protocol:
             "model": "mlp",
             "hidden": (),
             "embedding_size": MOST_DIMENSIONS,
-            "epochs": 60,
+            "epochs": 30,
             "start": "pca",
             "transform": "l2",
         },

@@ -57,28 +57,57 @@ class Edge(Frozen):
 
 
 class Trial(Frozen):
-    """One trial of tuning: its numbers, its best epoch and its mean score there, None if it failed."""
+    """One trial of tuning: a setting of a loss, or a closed form, and how it did on validation.
+
+    ``score``: the mean over seeds of the deciding measure at the best epoch (0 is the start), smoothed over
+    three looks; None if a run failed. ``second``: of the measure that decides between near ties. ``epochs``:
+    how many it was trained for. ``by_seed``, ``second_by_seed``: both for each seed of tuning.
+    """
 
     hyperparameters: dict[str, Value]
     reduction: str | None = None
     learning_rate: Number | None = None
+    weight_decay: Number = 0.0
+    class_rate: Number | None = None
+    start: str | None = None
+    transform: str | None = None
     score: Number | None = None
+    second: Number | None = None
     epoch: int | None = None
+    epochs: int | None = None
+    by_seed: tuple[Number | None, ...] = ()
+    second_by_seed: tuple[Number | None, ...] = ()
     failed: int = 0
     runs: tuple[str, ...] = ()
 
 
 class Tuned(Frozen):
-    """What tuning chose for a loss: its numbers, epoch and validation score, and any edges it lies on."""
+    """What tuning chose for a loss: its numbers, epoch and validation score, and any edges it lies on.
+
+    ``checkpoint`` 0: no epoch was better than the start, so that training adds nothing. ``start`` and
+    ``transform`` are those of all losses of the study. ``measure``: the validation measure that decided.
+    ``agreement``: Spearman's rank correlation of the first stage with the whole training. ``unstable``: the
+    share of draws, of the tuning seeds with replacement, that choose another setting. ``epochs``: of all
+    trials together, in epochs of one seed.
+    """
 
     hyperparameters: dict[str, Value]
     reduction: str | None = None
     learning_rate: Number | None = None
+    weight_decay: Number = 0.0
+    class_rate: Number | None = None
     checkpoint: int | None = None
+    start: str | None = None
+    transform: str | None = None
     score: Number | None = None
+    measure: str = "map_at_r"
     trials: int = 0
     diverged: int = 0
     edge: tuple[Edge, ...] = ()
+    widened: bool = False
+    agreement: Number | None = None
+    unstable: Number | None = None
+    epochs: int | None = None
 
 
 class Settings(Frozen):

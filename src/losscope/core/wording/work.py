@@ -48,23 +48,23 @@ def budget(
     expected: float,
     *,
     epochs: tuple[int, int] | None = None,
-    points: tuple[int, int] | None = None,
+    trials: tuple[int, int] | None = None,
     untuned: bool = False,
     late: bool = False,
 ) -> str:
     """What is left out so that a study ends in time.
 
-    ``epochs``, ``points``: how many of how many, None where none is left out. ``untuned``: tuning is left
+    ``epochs``, ``trials``: how many of how many, None where none is left out. ``untuned``: tuning is left
     out. ``late``: what remains may take longer all the same.
 
-    >>> budget(60, 41.5, epochs=(30, 60), points=(3, 6))
-    "Budget 60 s: cut to 30 of 60 epochs for every loss, 3 of 6 points of each loss's space, expected 42 s."
+    >>> budget(60, 41.5, epochs=(30, 60), trials=(9, 18))
+    "Budget 60 s: cut to 30 of 60 epochs for every loss, 9 of 18 settings of each loss, expected 42 s."
     >>> budget(600, 90)
     'Budget 600 s: nothing is cut, expected 90 s.'
     """
     said = "nothing is cut" if epochs is None else f"cut to {epochs[0]} of {epochs[1]} epochs for every loss"
-    if points is not None:
-        said += f", {points[0]} of {points[1]} points of each loss's space"
+    if trials is not None:
+        said += f", {trials[0]} of {trials[1]} settings of each loss"
     if untuned:
         said += ", no tuning"
     more = "; even this may take longer" if late else ""
