@@ -119,6 +119,12 @@ class Training:
         Anchors per batch, instead of the protocol's.
     tuples
         all, random, hard, semihard or distance_weighted, instead of the protocol's.
+    embedding_size
+        Dimensions of an embedding, instead of the protocol's.
+    start
+        Where a head on features starts: random, pca or whitened, instead of what validation chooses.
+    transform
+        What is done to features first: none, l2, sqrt or standardise, instead of what validation chooses.
     model
         The network, instead of the protocol's (see `losscope list models`).
     augment
@@ -141,6 +147,9 @@ class Training:
     epochs: Annotated[int | None, Parameter(group=TRAIN)] = None
     batch_size: Annotated[int | None, Parameter(group=TRAIN)] = None
     tuples: Annotated[str | None, Parameter(group=TRAIN)] = None
+    embedding_size: Annotated[int | None, Parameter(group=TRAIN)] = None
+    start: Annotated[str | None, Parameter(group=TRAIN)] = None
+    transform: Annotated[str | None, Parameter(group=TRAIN)] = None
     model: Annotated[str | None, Parameter(group=TRAIN)] = None
     augment: Annotated[str | None, Parameter(group=TRAIN)] = None
     tune: Annotated[bool | None, Parameter(negative="--no-tune", group=TRAIN)] = None

@@ -69,8 +69,8 @@ def sized(study: ResolvedStudy, facts: About) -> ResolvedStudy:
     size = math.prod(facts.shape)
     require(
         shape.embedding_size <= size or study.given.embedding_size is None,
-        f"the embedding size is {shape.embedding_size:,} and the inputs have {size:,} dimensions; a head that "
-        f"starts as {shape.start} has no more: give --embedding-size at most {size:,}, or --start random",
+        f"the embedding size is {shape.embedding_size:,} and the inputs have {size:,} dimensions; a head "
+        f"that starts as {shape.start} has no more: give --embedding-size at most {size:,}, or --start random",
     )
     own = shape.model_copy(update={"embedding_size": min(shape.embedding_size, size)})
     return study.model_copy(update={"protocol": own})

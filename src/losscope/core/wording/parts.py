@@ -110,6 +110,8 @@ def settings(chosen: Trial | Tuned) -> str:
         **chosen.hyperparameters,
         "reduction": chosen.reduction,
         "learning_rate": chosen.learning_rate,
+        "weight_decay": chosen.weight_decay or None,
+        "class_rate": chosen.class_rate,
     }
     if isinstance(chosen, Tuned):
         values["checkpoint"] = chosen.checkpoint
