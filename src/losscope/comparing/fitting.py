@@ -70,7 +70,7 @@ def sized(study: ResolvedStudy, facts: About) -> ResolvedStudy:
     require(
         shape.embedding_size <= size or study.given.embedding_size is None,
         f"the embedding size is {shape.embedding_size:,} and the inputs have {size:,} dimensions; a head "
-        f"that starts as {shape.start} has no more: give --embedding-size at most {size:,}, or --start random",
+        f"that starts as {shape.start} has no more; give --embedding-size {size:,} or --start random",
     )
     own = shape.model_copy(update={"embedding_size": min(shape.embedding_size, size)})
     return study.model_copy(update={"protocol": own})
