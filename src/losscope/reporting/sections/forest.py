@@ -88,7 +88,7 @@ def forest(context: Context) -> Section | None:
 
 def group(context: Context, measure: str, rows: Sequence[Comparison]) -> Group:
     """One measure's tested pairs, with every place on a common scale in percent."""
-    ratio = rows[0].scale == "log_ratio"
+    ratio = rows[0].scale != "difference"
     delta = rows[0].delta
     ends = [end for row in rows for end in (row.difference, row.low, row.high, row.low_data, row.high_data)]
     ruler = Ruler.around([*ends, 0.0, delta, -delta])
