@@ -19,7 +19,7 @@ def seeds_for_what_was_seen(row: Difference, *, tests: int, look: int) -> int | 
     >>> from losscope.stats.comparison import compare
     >>> row = compare([0.95, 0.99, 0.96, 0.98], [0.93, 0.94, 0.96, 0.93], "recall_at_1", alpha=0.04)
     >>> seeds_for_what_was_seen(row, tests=1, look=1)
-    10
+    12
     """
     if not row.difference:
         return None

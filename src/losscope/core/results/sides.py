@@ -69,13 +69,19 @@ class Trial(Frozen):
 
 
 class Tuned(Frozen):
-    """What tuning chose for a loss: its numbers, epoch and validation score, and any edges it lies on."""
+    """What tuning chose for a loss: its numbers, epoch and validation score, and any edges it lies on.
+
+    ``measure``: what ``score`` is the mean of, on validation. ``changes``: the share of draws of the validation
+    classes in which another trial would have been chosen, None where it was not measured.
+    """
 
     hyperparameters: dict[str, Value]
     reduction: str | None = None
     learning_rate: Number | None = None
     checkpoint: int | None = None
     score: Number | None = None
+    measure: str = "map_at_r"
+    changes: Number | None = None
     trials: int = 0
     diverged: int = 0
     edge: tuple[Edge, ...] = ()

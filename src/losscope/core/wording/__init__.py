@@ -19,7 +19,7 @@ from losscope.core.wording.comparisons import (
     turned,
     why_not,
 )
-from losscope.core.wording.contest import decision, fault, price
+from losscope.core.wording.contest import decision, fault, price, unranked
 from losscope.core.wording.numbers import (
     MINUS,
     NOTHING,
@@ -112,6 +112,7 @@ __all__ = [
     "title",
     "turned",
     "unfinished",
+    "unranked",
     "verdict",
     "why_not",
 ]

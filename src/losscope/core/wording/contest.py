@@ -128,6 +128,21 @@ def _contest(
     )
 
 
+def unranked(made: Recommendation) -> list[str]:
+    """Why losses were tested against a reference; nothing where a candidate was named on validation.
+
+    >>> unranked(Recommendation(goal="retrieval", loss=None, ground="open", reference="contrastive"))
+    ['Nothing ranks these sides on validation, so none was named before the test: the losses are tested \
+against contrastive.']
+    """
+    if made.candidate is not None or made.ground in (None, "single"):
+        return []
+    return [
+        "Nothing ranks these sides on validation, so none was named before the test: the losses are tested "
+        f"against {made.reference}."
+    ]
+
+
 def price(found: Price | None) -> str:
     """The price of a side: ``16,384 parameters, 0.4 s``; nothing where it is not known.
 
