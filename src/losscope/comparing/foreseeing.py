@@ -103,7 +103,6 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
     runs = sum(len(group.ids) for group in trials)
     if trials and tried == runs:
         made = made.tuned(train=False)
-    study = made.study
     epochs, stored = launch.work_left(made.groups)
     seconds = None if made.source.facts.pending else _seconds(made, say)
     shows = _shows(made)

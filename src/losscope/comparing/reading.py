@@ -116,9 +116,7 @@ def read(store: Store, name: str, notes: Sequence[str] = ()) -> Result:
         ) from None
 
 
-def measured(
-    store: Store, name: str
-) -> tuple[StoredStudy, list[stats.Measured], tuple[stats.Standing, ...]]:
+def measured(store: Store, name: str) -> tuple[StoredStudy, list[stats.Measured], tuple[stats.Standing, ...]]:
     """A stored study, its final runs as statistics see them, and how its sides stood on validation.
 
     Raises:

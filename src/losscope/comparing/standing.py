@@ -1,4 +1,4 @@
-"""How the sides of a study stood before the test split was measured, from what is stored; imports no torch."""
+"""How the sides of a study stood before the test split was measured, from what is stored. No torch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def standings(kept: StoredStudy, runs_of: Mapping[str, Sequence[Stored]]) -> tup
     """Each side's validation scores and price, and runs that learned nothing.
 
     A loss that was tuned has the score of its choice, over the seeds of tuning. Beside it, and for an untuned
-    one, stand the validation curves of its runs at the epoch that is measured, over the study's seeds. A closed
-    form has what each seed's validation part gave.
+    one, stand the validation curves of its runs at the epoch that is measured, over the study's seeds. A
+    closed form has what each seed's validation part gave.
     """
     faults = watching.faults(runs_of)
     chosen = {choice.label: choice for choice in kept.losses}

@@ -29,9 +29,7 @@ def faults(runs_of: Mapping[str, Sequence[Stored]]) -> list[Fault]:
         near = [run for run in done if run not in still and _collapsed(run, start.get(run.run.seed))]
         if near:
             widest = max(_distance(run) or 0.0 for run in near)
-            found.append(
-                Fault(side=label, kind="collapsed", runs=len(near), of=len(done), apart=widest)
-            )
+            found.append(Fault(side=label, kind="collapsed", runs=len(near), of=len(done), apart=widest))
     return found
 
 

@@ -39,10 +39,10 @@ class Analysis:
 
     ``losses``: ``spec``, ``tuned``, ``trials`` and ``runs`` are for the caller to fill. ``paired``: first
     the family of the primary measure, Holm within: the side that leads on validation against each other loss,
-    the raw inputs and the best other closed form. Without validation: each loss against the reference, against
-    each baseline and against the closed form that leads on validation, and that form against the raw inputs.
-    Then, described without p or verdict, what else was compared with the untrained network, and every other
-    measure of each loss against the reference.
+    the raw inputs and the best other closed form. Without validation: each loss against the reference, each
+    baseline and the closed form that leads on validation, and that form against the raw inputs.
+    Then, described without p or verdict, each loss against the baselines that it was not tested against, and
+    every other measure of each loss against the reference.
     """
 
     losses: tuple[LossResult, ...]
@@ -73,8 +73,7 @@ def analyse(
     ``generated``: the data are redrawn with each seed. ``looks``: how many times the data have been looked
     at, this time included. ``unpaired``: seeds of different losses have nothing in common. ``standings``: how
     the sides stood on validation, which names the candidate; without any, losses are tested against the
-    reference. ``indifference``: the difference that does not matter, on the primary measure's own scale, instead
-    of the measure's.
+    reference. ``indifference``: the difference that does not matter, instead of the primary measure's.
 
     >>> runs = [Measured(loss, seed, {"recall_at_1": base + seed / 1000})
     ...         for loss, base in (("contrastive", 0.90), ("triplet", 0.93)) for seed in range(6)]
@@ -172,11 +171,12 @@ def _described(
     """What is shown without p or verdict, ``second`` first: the second measure where it disagrees."""
     rows = [] if second is None else [second]
     if found.pairs:
+        tested = {(a.name, b.name) for a, b in found.pairs}
         rows += [
             _comparison(frame, row_of(frame, side, base, frame.primary), None)
             for side in losses
             for base in held
-            if base.name != RAW and side.has(frame.primary) and base.has(frame.primary)
+            if (side.name, base.name) not in tested and side.has(frame.primary) and base.has(frame.primary)
         ]
     rows += [
         _comparison(frame, row_of(frame, side, anchor, name), None)

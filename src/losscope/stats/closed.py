@@ -95,7 +95,7 @@ def over_items(
 
 
 def on_errors(found: Difference, difference: float) -> float | None:
-    """A difference on the scale of errors, the mean of b held fixed; None where an error would not be above 0.
+    """A difference on the scale of errors, the mean of b held fixed; None where an error would be 0.
 
     >>> found = compare([0.98, 0.98], [0.96, 0.96], "recall_at_1", alpha=0.04)
     >>> round(math.exp(on_errors(found, 0.02)), 6)

@@ -90,8 +90,8 @@ def decide(
     cheapest. ``raw`` is the answer only where no side is better by more than δ in the second measure.
 
     >>> from losscope.stats import Measured, Standing, analyse
-    >>> runs = [Measured(name, seed, {"recall_at_1": base + seed / 1000}) for name, base in (("a", 0.9), ("b", 0.8))
-    ...         for seed in range(8)]
+    >>> runs = [Measured(name, seed, {"recall_at_1": base + seed / 1000})
+    ...         for name, base in (("a", 0.9), ("b", 0.8)) for seed in range(8)]
     >>> found = analyse(runs, standings=[Standing(name, {"recall_at_1": 0.7}) for name in "ab"])
     >>> found.recommendation.candidate, found.recommendation.loss, found.recommendation.members
     ('a', 'a', ('a',))

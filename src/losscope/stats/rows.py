@@ -88,7 +88,7 @@ def row_of(frame: Frame, a: Side, b: Side, measure: str) -> Row:
     """What the runs say of side a against side b on a measure.
 
     >>> from losscope.stats.sides import Measured, sides_of
-    >>> runs = [Measured(name, seed, {"eer": base}) for name, base in (("a", 0.2), ("b", 0.1)) for seed in (0, 1)]
+    >>> runs = [Measured(name, 0, {"eer": eer}) for name, eer in (("a", 0.2), ("b", 0.1))]
     >>> row_of(Frame(False, 1, 0.04, True, (), "eer"), *sides_of(runs), "eer").found.difference
     0.1
     """
@@ -146,8 +146,10 @@ def _data_interval(a: Side, b: Side, measure: str, found: Difference) -> tuple[f
             paired=found.paired,
         )
         ends = _data_interval(a, b, measure, plainly)
-        scaled = [None if end is None else on_errors(plainly, end) for end in ends or ()]
-        return None if len(scaled) < 2 or None in scaled else (scaled[0], scaled[1])
+        if ends is None:
+            return None
+        low, high = (on_errors(plainly, end) for end in ends)
+        return None if low is None or high is None else (low, high)
     lost = zip(a.failed, b.failed, strict=True) if found.paired else None
     kept = [not (i or j) for i, j in lost] if lost is not None else None
     sides = []

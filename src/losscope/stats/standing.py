@@ -1,7 +1,7 @@
 """What is known of each side before the test split is measured: who leads on validation, and the family.
 
-The leader is the candidate. It alone is tested against the others, so that a study has few tests and its answer
-was named before the test split had a part in it (docs/definitions.md, "Family").
+The leader is the candidate. It alone is tested against the others, so that a study has few tests and its
+answer was named before the test split had a part in it (docs/definitions.md, "Family").
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SECOND = {
 CEILING = 0.95
 """Validation mean above which errors are compared by their ratio, where every side has it."""
 UNSETTLED = 0.2
-"""Share of draws of the validation classes in which the choice may change before sentences name its numbers."""
+"""Share of draws of validation classes that may change the choice before sentences name its numbers."""
 _COST = {"baseline": 0, CLOSED_FORM: 1, "loss": 2}
 
 
@@ -75,8 +75,8 @@ class Family:
 def choice_changes(scores: np.ndarray, *, draws: int = 1000, seed: int = 0) -> float:
     """How often drawing the validation classes again, with replacement, would have chosen another trial.
 
-    ``scores``: (T, C), each trial's mean score over the queries of each class. The share of draws in which the
-    best mean over the drawn classes is not that of the trial which is best over all.
+    ``scores``: (T, C), each trial's mean score over the queries of each class. The share of draws in which
+    the best mean over the drawn classes is not that of the trial which is best over all.
 
     >>> choice_changes(np.array([[0.9] * 8, [0.1] * 8]))
     0.0
@@ -98,8 +98,8 @@ def family(
 ) -> Family:
     """The candidate and its tests: against each other loss, ``raw`` and the best other closed form.
 
-    ``sides``: losses, baselines and closed forms; those that are only described are left out. ``reference``: a
-    loss that a user asked for: each other loss is tested against it too.
+    ``sides``: losses, baselines and closed forms; those that are only described are left out.
+    ``reference``: a loss that a user asked for: each other loss is tested against it too.
     """
     table = {standing.side: standing for standing in standings}
     held = [side for side in sides if side.has(measure) or any(side.failed)]

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from losscope import stats
-from losscope.core import wording
 from losscope.comparing.judging.declaring import declare as declare_measures
 from losscope.comparing.judging.declaring import forget, known_as
 from losscope.comparing.judging.embedded import from_pattern
 from losscope.comparing.judging.runs import Runs
 from losscope.comparing.judging.scores import from_table
+from losscope.core import wording
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.quantities import GOALS
 from losscope.core.results import DataDescription, Evidence, Provenance, Result, Settings

@@ -71,8 +71,8 @@ class Trial(Frozen):
 class Tuned(Frozen):
     """What tuning chose for a loss: its numbers, epoch and validation score, and any edges it lies on.
 
-    ``measure``: what ``score`` is the mean of, on validation. ``changes``: the share of draws of the validation
-    classes in which another trial would have been chosen, None where it was not measured.
+    ``measure``: what ``score`` is the mean of, on validation. ``changes``: the share of draws of the
+    validation classes in which another trial would have been chosen, None where it was not measured.
     """
 
     hyperparameters: dict[str, Value]
@@ -100,7 +100,7 @@ class Price(Frozen):
 class Fault(Frozen):
     """Runs of a side that ended and yet learned nothing.
 
-    ``kind``: ``stuck``, where a run gave no gradient; ``collapsed``, where all embeddings ended near one point.
+    ``kind``: ``stuck``, where a run gave no gradient; ``collapsed``, where embeddings ended near one point.
     ``runs``: how many, ``of`` those that ended. ``apart``: the widest distance between classes of the
     collapsed.
     """
@@ -116,9 +116,9 @@ class Settings(Frozen):
     """The numbers of a loss that a verdict is conditional on.
 
     ``loss``: the loss's label. ``name``: how sentences call it: its registered name, or the label of a
-    foreign loss. ``tuned``: None where it is not known, as for anyone's own runs. ``unsettled``: other classes
-    of validation would have changed the choice of these numbers in over 20 % of draws; every sentence then
-    calls the loss by its numbers.
+    foreign loss. ``tuned``: None where it is not known, as for anyone's own runs. ``unsettled``: other
+    validation classes would have changed the choice of these numbers in over 20 % of draws; every sentence
+    then calls the loss by its numbers.
     """
 
     loss: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from losscope.core.loss_spec import RAW
 from losscope.core.results import Comparison, Recommendation, Result, Settings, SideResult
-from losscope.core.wording.comparisons import body, clause, estimate, evidence, turned
+from losscope.core.wording.comparisons import body, clause, estimate, evidence, means, turned
 from losscope.core.wording.contest import decision_parts, fault, price, second_said
 from losscope.core.wording.numbers import change_interval, label, listing, measure, number
 from losscope.core.wording.settings import settings_phrase
@@ -146,8 +146,9 @@ def _claimed(case: _Case) -> tuple[str, str]:
         case "train_nothing":
             worse = all(case.rows[name, RAW].better == "b" for name in made.ranking)
             shown = "better than every loss" if worse else "beaten by no loss"
-            nearest = f"the best loss, {row.a}," if len(made.ranking) > 1 else row.a
-            return f"Train nothing: in {case.label} the raw inputs are {shown}", f"; {nearest} {_has(row)}"
+            nearest = f"the best loss, {row.a}" if len(made.ranking) > 1 else row.a
+            claim = f"Train nothing: in {case.label} the raw inputs are {shown}"
+            return claim, f", {_over(turned(row), nearest)}"
         case "closed_form":
             return _closed(case, row, better)
         case "beats_reference":
@@ -157,7 +158,7 @@ def _claimed(case: _Case) -> tuple[str, str]:
             claim = f"Use {made.loss}: its {case.label} is {better} than that of "
             if case.turned:
                 return f"{claim}{row.b}", f", {_numbers(row)}"
-            return f"{claim}every other loss", f"; the nearest, {row.a}, {_has(row)}"
+            return f"{claim}every other loss", f", {_over(turned(row), f'the nearest, {row.a}')}"
         case "single" if made.loss is not None:
             return f"Use {made.loss}: in {case.label} it beats {row.b}", f", {_numbers(row)}"
         case "undirected":
@@ -171,17 +172,16 @@ def _closed(case: _Case, row: Comparison, better: str) -> tuple[str, str]:
     """A closed form is the answer: against raw, or, where that shows nothing, against the nearest loss."""
     form = case.made.loss or ""
     if row.a != form:
-        return f"Use {form}, training nothing: its {case.label} is {better} than that of {row.a}", (
-            f", which {_has(row)}"
-        )
+        claim = f"Use {form}, training nothing: its {case.label} is {better} than that of {row.a}"
+        return claim, f", {_numbers(turned(row))}"
     claim = f"Use {form}, training nothing: its {case.label} is {better} than that of the raw inputs"
     against = [case.rows[name, form] for name in case.made.ranking if (name, form) in case.rows]
     if not against:
         return claim, f", {_numbers(row)}"
     worse = all(found.better == "b" for found in against)
     shown = "and than that of every loss" if worse else "and no loss is shown to beat it"
-    nearest = f"the best loss, {against[0].a}," if len(against) > 1 else against[0].a
-    return claim, f", {_numbers(row)}, {shown}; {nearest} {_has(against[0])}"
+    nearest = f"the best loss, {against[0].a}" if len(against) > 1 else against[0].a
+    return claim, f", {_numbers(row)}, {shown}; it has {_over(turned(against[0]), nearest)}"
 
 
 def _without_a_pair(case: _Case) -> tuple[str, str]:
@@ -202,8 +202,11 @@ def _numbers(row: Comparison) -> str:
     return f"{estimate(row)} ({evidence(row)})"
 
 
-def _has(row: Comparison) -> str:
-    return f"{'is judged' if row.difference is None else 'has'} {_numbers(row)}"
+def _over(row: Comparison, nearest: str) -> str:
+    """The numbers of the side that is first, then those of what is nearest to it."""
+    if row.difference is None:
+        return f"by the order of epochs against {nearest} ({evidence(row)})"
+    return f"{means(row)} of {nearest} ({evidence(row)})"
 
 
 def _second(case: _Case) -> str:

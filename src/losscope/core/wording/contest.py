@@ -1,4 +1,4 @@
-"""The answer of a study that named its candidate before the test: what to use, against what, at what price."""
+"""The answer of a study that named its candidate before the test: what to use, over what, at what price."""
 
 from __future__ import annotations
 
