@@ -279,7 +279,9 @@ def test_whitening_wins_where_within_class_noise_drowns_the_classes(drowned):
     assert form > raw + 0.3
     assert (drowned.recommendation.loss, drowned.recommendation.ground) == ("whitened", "closed_form")
     first = drowned.recommendation.sentences[0]
-    assert re.match(r"Use whitened, training nothing \(1,056 parameters, [\d.]+ s to train\): its Recall@1 ", first)
+    assert re.match(
+        r"Use whitened, training nothing \(1,056 parameters, [\d.]+ s to train\): its Recall@1 ", first
+    )
     assert "is higher than that of " in first and "the raw inputs" in first
     assert (drowned.recommendation.candidate, drowned.recommendation.members) == ("whitened", ("whitened",))
     row = next(row for row in drowned.verdicts() if (row.a, row.b) == ("whitened", "raw"))

@@ -4,8 +4,8 @@
 compared closely; what is trained, within what another processor's rounding changes in two epochs. One kind of
 number was wrong and is mended in them: ``seeds_needed``, too large where the power of a test came out as NaN.
 Where neighbours are equally near, hubness is that of all their orders, no longer of the order of rows.
-The family of the primary measure is that of the side which leads on validation: which of its rows are tested,
-and what follows from the number of tests, are those of that rule; their differences and intervals are as before.
+The family of the primary measure is that of the side which leads on validation: which of its rows are
+tested, and what follows from the number of tests, are those of that rule; their numbers are as before.
 """
 
 from __future__ import annotations

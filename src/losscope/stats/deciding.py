@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from losscope.core import wording
-from losscope.core.loss_spec import RAW
+from losscope.core.loss_spec import CLOSED_FORM, RAW
 from losscope.core.results import (
     BaselineResult,
     Comparison,
@@ -47,6 +47,17 @@ class _Contest:
         side = self.sides[name]
         kind = 0 if name == RAW else 1 if isinstance(side, BaselineResult) else 2
         return kind, self.ranking.index(name) if name in self.ranking else len(self.ranking)
+
+    @property
+    def contenders(self) -> list[str]:
+        """Every side that could be used, tested or not: losses, closed forms that are no description, raw."""
+        return [
+            name
+            for name, side in self.sides.items()
+            if not isinstance(side, BaselineResult)
+            or (side.family == CLOSED_FORM and not side.described)
+            or name == RAW
+        ]
 
     def value(self, name: str) -> float:
         """The mean on the test, of which more is better; −inf without one."""
@@ -148,7 +159,7 @@ def _decided(contest: _Contest, second: Second) -> _Decision:
     if not settled or (beaten and len(members) > 1):
         return _open(contest, members, second)
     answer = min(members, key=contest.cost)
-    everyone = [contest.candidate, *contest.states]
+    everyone = contest.contenders
     if answer == RAW and (objectors := second.objectors(everyone, RAW)):
         inside = [name for name in objectors if name in members]
         if not inside:

@@ -58,14 +58,14 @@ def recommend(
 ) -> Recommendation:
     """The recommendation of a goal from the rows of its primary family, with three sentences.
 
-    It is for runs of which no side was named on validation; ``deciding`` is for the others. ``loss``: the best
-    of the losses shown better than the reference; else the reference if every other is shown worse; else None:
-    no difference found, equivalent, or no verdict. ``raw`` instead, where each loss is shown worse than or
-    equivalent to raw, and no side is better than it by more than δ in the ``second`` measure. The closed form
-    that the rows test, ``closed``, where it is shown to beat raw and no loss to beat it: a loss has to beat it,
-    too, and one that is equivalent costs more. None too for a measure of which neither more nor less is better.
-    Losses are tested against the reference, not against one another, and the second sentence says so where it
-    matters. ``baselines``: those that the rows test against.
+    It is for runs of which no side was named on validation; ``deciding`` is for the others. ``loss``: the
+    best of the losses shown better than the reference; else the reference if every other is shown worse;
+    else None: no difference found, equivalent, or no verdict. ``raw`` instead, where each loss is shown worse
+    than or equivalent to raw, and no side is better than it by more than δ in the ``second`` measure. The
+    closed form that the rows test, ``closed``, where it is shown to beat raw and no loss to beat it: a loss
+    has to beat it, too, and one that is equivalent costs more. None too for a measure of which neither more
+    nor less is better. Losses are tested against the reference, not against one another, and the second
+    sentence says so where it matters. ``baselines``: those that the rows test against.
 
     >>> found = recommend(goal="retrieval", measure="recall_at_1", losses=[SideResult(name="triplet")],
     ...                   reference="triplet", baselines=[], rows=[])

@@ -150,7 +150,7 @@ class Recommendation(Frozen):
 
     Attributes:
         measure: what decides.
-        ground: what the answer rests on. ``train_nothing``: the raw inputs are not shown worse than the leader;
+        ground: what the answer rests on. ``train_nothing``: the raw inputs are the answer;
             ``closed_form``: a closed form is the answer; ``leads``: a loss is; ``undecided``: several
             ``members`` are left that were not shown equivalent. Without validation, when no side is named
             beforehand: ``beats_reference``: the best of the losses shown better than the reference;

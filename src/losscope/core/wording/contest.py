@@ -30,6 +30,8 @@ from losscope.core.wording.numbers import (
 from losscope.core.wording.settings import calls, settings_phrase
 from losscope.core.wording.work import duration
 
+MOST_NAMED = 4
+"""Sides that a headline names of those that are left; the second sentence names them all."""
 _STATES = {
     "equivalent": "equivalent to it",
     "unresolved": "not told apart from it",
@@ -59,8 +61,11 @@ class _Contest:
 
     @property
     def focus(self) -> Comparison:
+        """The pair that the answer rests on, told from the side of the answer, or of the better side."""
         assert self.made.rests_on is not None
-        return self.rows[self.made.rests_on]
+        row = self.rows[self.made.rests_on]
+        away = row.a not in self.made.members and row.b in self.made.members
+        return turned(row) if row.b == self.made.loss or away else row
 
     def valued(self, name: str) -> str:
         mean = self.sides[name].mean(self.made.measure or "")
@@ -184,11 +189,13 @@ def first_parts(contest: _Contest) -> tuple[str, str]:
     if made.loss is None:
         return _open(contest)
     row = contest.focus
-    row = turned(row) if row.b == made.loss else row
     use = _use(contest, made.loss)
     if len(made.members) > 1:
-        why = "cheapest" if made.ground != "leads" else "one that led on validation"
-        claim = f"{use}: {_names(made.members)} are equivalent in {contest.label}, and it is the {why}"
+        why = {
+            "train_nothing": "the raw inputs cost nothing",
+            "closed_form": "it is the cheapest",
+        }.get(made.ground or "", "it is the one that led on validation")
+        claim = f"{use}: {_names(made.members)} are equivalent in {contest.label}, and {why}"
         return claim, f"; {_told(row)}{_both(contest)}"
     better = measure(made.measure or "").better
     whose = f"the {contest.label} of the raw inputs" if made.loss == RAW else f"its {contest.label}"
@@ -255,15 +262,17 @@ def _open(contest: _Contest) -> tuple[str, str]:
     made, row = contest.made, contest.focus
     if made.open_by == "failed":
         return f"No answer: {contest.candidate}, which led on validation, has no verdict", f": {clause(row)}"
-    claim = f"Undecided between {_names(made.members)}"
+    few = made.members if len(made.members) <= MOST_NAMED + 1 else made.members[:MOST_NAMED]
+    more = len(made.members) - len(few)
+    listed = f"{', '.join(map(_name, few))} and {more} others" if more else _names(few)
+    claim = f"Undecided between {listed}"
     if made.open_by == "measures" and contest.second is not None:
         other = label(contest.second.measure)
-        shown = turned(row) if row.b in made.members and row.a not in made.members else row
-        return f"{claim}: {contest.label} and {other} disagree", f"; {_told(shown)}{_both(contest)}"
-    if row.better == "b":
-        shown = turned(row)
-        claim += f": {_name(shown.a)} is better than {shown.b}, which had led on validation"
-        return claim, f", {_numbers(shown)}{_both(contest)}"
+        return f"{claim}: {contest.label} and {other} disagree", f"; {_told(row)}{_both(contest)}"
+    if row.better == "a" and row.b == contest.candidate:
+        verb = "are" if row.a == RAW else "is"
+        claim += f": {_name(row.a)} {verb} better than {row.b}, which had led on validation"
+        return claim, f", {_numbers(row)}{_both(contest)}"
     if made.open_by == "saturated":
         delta = indifference(measure(made.measure or "").delta, "difference")
         claim += f": {contest.label} is saturated, all within {delta} of the best there is"
@@ -300,7 +309,7 @@ def _second(contest: _Contest) -> str:
 def _priced(contest: _Contest, name: str) -> str:
     side = contest.sides[name]
     tested = {row.b for row in contest.against()} | {contest.candidate}
-    said = price(side.price) if name in tested and name != RAW else ""
+    said = price(side.price) if name in tested and name not in (RAW, contest.made.loss) else ""
     return f"{name} {said}" if said else ""
 
 
@@ -349,21 +358,24 @@ def _decides(contest: _Contest, row: Comparison) -> list[str]:
         case "measures":
             other = label(contest.made.second or "")
             return [f"which of {contest.label} and {other} matters to you"]
+        case _ if contest.candidate not in contest.made.members:
+            return ["a study of these alone, since they were not tested against each other"]
         case "saturated":
             return ["harder data, since no number of seeds tells these sides apart"]
         case "data":
-            return [f"more test data: {_tested_on(row)}", *_seeds(row, "too")]
+            return [f"more test data: {_tested_on(row)}", *_seeds(row)]
     return _seeds(row) or ["more seeds"]
 
 
 def _tested_on(row: Comparison) -> str:
     if row.queries is None:
-        return "they vary more than seeds do"
-    asked = f"{row.queries:,} test {'item' if row.queries == 1 else 'items'} of {row.classes or 0:,} classes"
-    return f"that these are {asked} is what leaves it open, more than the number of seeds"
+        return "other items would move it more than seeds do"
+    classes = row.classes or 0
+    asked = f"{count(row.queries, 'test item')} of {classes:,} {'class' if classes == 1 else 'classes'}"
+    return f"with {asked}, other items would move it more than seeds do"
 
 
-def _seeds(row: Comparison, also: str = "") -> list[str]:
+def _seeds(row: Comparison) -> list[str]:
     """How many seeds would do: for the difference that was seen, and for one that matters."""
     if row.unit != "seed":
         return []
@@ -376,8 +388,7 @@ def _seeds(row: Comparison, also: str = "") -> list[str]:
         parts.append(
             f"{row.seeds_needed:,} {known}" if parts else f"{row.seeds_needed:,} seeds in all, {known}"
         )
-    joined = ", ".join(parts)
-    return [f"{joined}, {also}" if also and joined else joined] if joined else []
+    return [", ".join(parts)] if parts else []
 
 
 def _other_data(row: Comparison | None) -> str:

@@ -79,6 +79,9 @@ def forest(context: Context) -> Section | None:
         note.append(
             "A closed form is held against the raw inputs over test items, since no seed changes them."
         )
+    candidate = context.result.recommendation.candidate
+    if candidate is not None:
+        note.append(f"{candidate} led on validation, so it is tested against the others and they are not.")
     if first.tests_in_family:
         note.append(f"p corrected (Holm) over {wording.count(first.tests_in_family, 'test')}.")
     if first.look > 1:
