@@ -35,7 +35,7 @@ def standings(kept: StoredStudy, runs_of: Mapping[str, Sequence[Stored]]) -> tup
 
 
 def _changes(choice: Choice | None) -> float | None:
-    return None if choice is None or choice.tuned is None else choice.tuned.changes
+    return None if choice is None or choice.tuned is None else choice.tuned.unstable
 
 
 def _validation(runs: Sequence[Stored], choice: Choice | None) -> dict[str, float]:

@@ -114,13 +114,15 @@ def on_errors(found: Difference, difference: float) -> float | None:
 def as_errors(found: Difference) -> Difference:
     """A comparison over items on the scale of errors; its p is that of the difference.
 
-    Unchanged where an error is 0, of which there is no ratio.
+    Unchanged where an error is 0, of which there is no ratio. What is equivalent is judged by the narrower end
+    of a factor of 1.25 of the errors of b.
     """
     middle = None if found.difference is None else on_errors(found, found.difference)
-    if middle is None:
+    if middle is None or found.mean_b is None:
         return found
+    error = found.mean_b if declared(found.measure).better == "lower" else 1 - found.mean_b
     return replace(
-        found,
+        found.against(error * -math.expm1(-ERRORS)),
         scale="log_ratio" if declared(found.measure).better == "lower" else "log_error_ratio",
         delta=ERRORS,
         difference=middle,

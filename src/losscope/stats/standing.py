@@ -41,8 +41,8 @@ class Standing:
             untuned, over the study's seeds at the epoch that is measured. Empty where there is none.
         price: what it costs.
         faults: runs that ended and learned nothing.
-        changes: share of draws of the validation classes in which another trial would have been chosen,
-            None where it is not known.
+        changes: share of draws of the validation in which another trial would have been chosen, None where
+            it is not known.
     """
 
     side: str

@@ -71,8 +71,8 @@ class Trial(Frozen):
 class Tuned(Frozen):
     """What tuning chose for a loss: its numbers, epoch and validation score, and any edges it lies on.
 
-    ``measure``: what ``score`` is the mean of, on validation. ``changes``: the share of draws of the
-    validation classes in which another trial would have been chosen, None where it was not measured.
+    ``measure``: what ``score`` is the mean of, on validation. ``unstable``: the share of draws of the
+    validation in which another trial would have been chosen, None where it was not measured.
     """
 
     hyperparameters: dict[str, Value]
@@ -81,7 +81,7 @@ class Tuned(Frozen):
     checkpoint: int | None = None
     score: Number | None = None
     measure: str = "map_at_r"
-    changes: Number | None = None
+    unstable: Number | None = None
     trials: int = 0
     diverged: int = 0
     edge: tuple[Edge, ...] = ()
@@ -116,9 +116,9 @@ class Settings(Frozen):
     """The numbers of a loss that a verdict is conditional on.
 
     ``loss``: the loss's label. ``name``: how sentences call it: its registered name, or the label of a
-    foreign loss. ``tuned``: None where it is not known, as for anyone's own runs. ``unsettled``: other
-    validation classes would have changed the choice of these numbers in over 20 % of draws; every sentence
-    then calls the loss by its numbers.
+    foreign loss. ``tuned``: None where it is not known, as for anyone's own runs. ``unsettled``: another
+    draw of the validation would have changed the choice of these numbers in over 20 % of draws; every
+    sentence then calls the loss by its numbers.
     """
 
     loss: str
