@@ -19,6 +19,7 @@ def judge(
     goal: Annotated[str, Parameter(group=ANSWER)] = "retrieval",
     measure: Annotated[str | None, Parameter(group=ANSWER)] = None,
     reference: Annotated[str | None, Parameter(group=ANSWER)] = None,
+    indifference: Annotated[float | None, Parameter(group=ANSWER)] = None,
     unpaired: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     look: Annotated[int, Parameter(group=ANSWER)] = 1,
     untuned: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
@@ -48,6 +49,8 @@ def judge(
         The measure that decides, instead of the goal's.
     reference
         The loss that the others are compared with; contrastive if it is among them.
+    indifference
+        The difference in the measure that decides that does not matter to you, instead of the measure's own.
     unpaired
         The seeds of different losses have nothing in common, so their runs are not paired.
     look
@@ -79,6 +82,7 @@ def judge(
         goal=goal,
         measure=measure,
         reference=reference,
+        indifference=indifference,
         unpaired=unpaired,
         look=look,
         tuned=not untuned,

@@ -52,6 +52,7 @@ def compare(
     training: Training | None = None,
     goal: Annotated[str, Parameter(group=ANSWER)] = "retrieval",
     reference: Annotated[str | None, Parameter(group=ANSWER)] = None,
+    indifference: Annotated[float | None, Parameter(group=ANSWER)] = None,
     budget: Annotated[str | None, Parameter(group=ANSWER)] = None,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     out: Out = None,
@@ -78,11 +79,14 @@ def compare(
     losses
         Losses with optional hyperparameters, separated by commas: 'triplet(margin=0.2),contrastive'.
     seeds
-        The number of paired seeds; two losses beside baselines and closed forms need at least 9.
+        The number of paired seeds; two losses beside baselines and closed forms need at least 8.
     goal
         retrieval, verification, classification, detail, compactness or cross-modal: which measure decides.
     reference
-        The loss that the others are compared with; contrastive if it is among them.
+        A loss that each other loss is tested against too; the side that leads on validation always is.
+    indifference
+        The difference in the goal's measure that does not matter to you, such as 0.02, instead of the
+        measure's own. Choose it before the first look at results.
     budget
         Answer within this time, such as 60s or 5m; what is cut for it is said in the answer.
     dry_run
@@ -106,6 +110,7 @@ def compare(
         backbone=source.backbone,
         goal=goal,
         reference=reference,
+        indifference=indifference,
         budget=duration(budget),
         keep=keep,
         out=None if out is None else str(out),

@@ -91,7 +91,7 @@ def _choose(made: Plan, budget: float, left: float) -> Cut:
     study = made.study
     whole, seeds_asked, losses = study.protocol.epochs, len(study.seeds), len(study.losses)
     trained, measured = _pilot(made)
-    fewest = stats.minimal_seeds(stats.family_size(losses, 2)) or seeds_asked
+    fewest = stats.minimal_seeds(made.tests) or seeds_asked
     rungs = [(rung, seeds_asked) for rung in LADDER]
     rungs.append((Rung(0, LADDER[-1].share), min(seeds_asked, fewest)))
     for rung, seeds in rungs:

@@ -9,8 +9,7 @@ from losscope.comparing import budget
 from losscope.comparing.planning import Plan, Say, plan
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
-from losscope.core.loss_spec import RAW
-from losscope.core.results import StudyPlan
+from losscope.core.results import DesignPlan, StudyPlan
 from losscope.core.spec import Run, Study
 from losscope.run import cost, launch
 
@@ -37,6 +36,8 @@ def ready(study: Study, say: Say | None = None, *, dry: bool = False) -> Plan:
     if say:
         for sentence in made.notes:
             say(sentence)
+        if not dry and not (shows := _shows(made)).enough:
+            say(shows.sentence)
     return made
 
 
@@ -102,20 +103,9 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
     runs = sum(len(group.ids) for group in trials)
     if trials and tried == runs:
         made = made.tuned(train=False)
-    study = made.study
     epochs, stored = launch.work_left(made.groups)
     seconds = None if made.source.facts.pending else _seconds(made, say)
-    looks = made.store.looks(made.name)
-    again = bool(looks) and looks[-1]["seeds"] == list(study.seeds)
-    closed = len(study.closed_forms)
-    shows = stats.plan(
-        len(study.seeds),
-        len(study.losses),
-        len(study.baselines) - closed,
-        closed_form=closed > 0,
-        raw=any(side.name == RAW for side in study.baselines),
-        look=len(looks) + (0 if again else 1),
-    )
+    shows = _shows(made)
     return StudyPlan(
         data=made.source.describe(),
         notes=(*made.source.facts.notes, *made.notes),
@@ -128,6 +118,13 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
         seconds=seconds,
         **shows.model_dump(),
     )
+
+
+def _shows(made: Plan) -> DesignPlan:
+    """What the study's number of seeds can show at its next look."""
+    looks = made.store.looks(made.name)
+    again = bool(looks) and looks[-1]["seeds"] == list(made.study.seeds)
+    return stats.plan(len(made.study.seeds), tests=made.tests, look=len(looks) + (0 if again else 1))
 
 
 def _seconds(made: Plan, say: Say | None) -> float:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from losscope import stats
 from losscope.comparing import tuning
 from losscope.comparing.closed import beside
 from losscope.comparing.fitting import fitted, for_pairs, sized
@@ -19,6 +20,7 @@ from losscope.comparing.stored import Choice
 from losscope.core import registry
 from losscope.core.device import pick_device
 from losscope.core.errors import require
+from losscope.core.loss_spec import RAW
 from losscope.core.spec import ResolvedStudy, Run, Study
 from losscope.losses.foreign import sources
 from losscope.run import launch
@@ -136,6 +138,18 @@ class Plan:
         return _made(study, self.source, self.store, self.study.device)
 
     @property
+    def tests(self) -> int:
+        """Tests of the study at most: validation names the candidate later, and may rank nothing."""
+        study = self.study
+        losses, closed = len(study.losses), len(study.closed_forms)
+        raw = any(side.name == RAW for side in study.baselines)
+        if self.source.facts.pending or self.source.undecided_validation(study.seeds[0]) is None:
+            asked = study.given.reference is not None
+            return stats.family_bound(losses, raw=raw, closed_forms=closed, reference=asked)
+        others = len(study.baselines) - closed
+        return stats.family_size(losses, others, closed_form=closed > 0, raw=raw)
+
+    @property
     def name(self) -> str:
         """The study's folder: data, protocol, and a hash of all that defines it but the seeds."""
         given = self.study.given
@@ -143,6 +157,9 @@ class Plan:
             mode="json",
             exclude={"seeds", "first_seed", "out", "engine", "keep", "device", "closed_forms"},
         )
+        for later in ("indifference", "start", "transform"):
+            if values[later] is None:  # a study keeps the name that it had before there was one
+                del values[later]
         text = json.dumps([values, self.source.digest], sort_keys=True)
         slug = re.sub(r"[^a-z0-9]+", "-", Path(given.data).stem.lower()).strip("-")
         return f"{slug}-{given.protocol}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from losscope import stats
-from losscope.comparing import published, watching
+from losscope.comparing import published, standing, watching
 from losscope.comparing.stored import Choice, StoredStudy
 from losscope.core import registry, wording
 from losscope.core.errors import LosscopeError, require, unknown
@@ -26,6 +26,7 @@ from losscope.core.results import (
     LossResult,
     Provenance,
     Result,
+    Settings,
     SideResult,
 )
 from losscope.core.spec import BASELINES, LossSpec
@@ -115,8 +116,8 @@ def read(store: Store, name: str, notes: Sequence[str] = ()) -> Result:
         ) from None
 
 
-def measured(store: Store, name: str) -> tuple[StoredStudy, list[stats.Measured]]:
-    """A stored study and its final runs as statistics see them.
+def measured(store: Store, name: str) -> tuple[StoredStudy, list[stats.Measured], tuple[stats.Standing, ...]]:
+    """A stored study, its final runs as statistics see them, and how its sides stood on validation.
 
     Raises:
         LosscopeError: the store has no such study, or its files cannot be read.
@@ -126,7 +127,8 @@ def measured(store: Store, name: str) -> tuple[StoredStudy, list[stats.Measured]
         raise LosscopeError(f"the store {str(store.root)!r} has no study {name!r}")
     labels = _labels(kept.losses)
     stored = store.many(dict.fromkeys(kept.runs))
-    return kept, [measured_of(run, label) for run in stored for label in labels[run.run.loss.canonical()]]
+    runs = [measured_of(run, label) for run in stored for label in labels[run.run.loss.canonical()]]
+    return kept, runs, standing.standings(kept, _by_label(stored, labels))
 
 
 def _read(store: Store, name: str, kept: StoredStudy) -> Result:
@@ -139,7 +141,9 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         "makes them",
     )
     labels = _labels(kept.losses)
-    settings = tuple(choice.settings for choice in kept.losses)
+    runs_of = _by_label(stored, labels)
+    known = standing.standings(kept, runs_of)
+    settings = settings_of(kept, known)
     measured = [
         (run, measured_of(run, label)) for run in stored for label in labels[run.run.loss.canonical()]
     ]
@@ -151,10 +155,11 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
             settings=settings,
             generated=kept.data.generated,
             looks=kept.look,
+            standings=known,
+            indifference=kept.study.indifference,
         )
         sides = (*analysis.losses, *analysis.baselines)
         headings = wording.headings(sorted({name for side in sides for name in side.measures}))
-    runs_of = _by_label(stored, labels)
     chosen = {choice.label: choice for choice in kept.losses}
     losses = tuple(_chosen(_with_runs(side, runs_of), chosen[side.name]) for side in analysis.losses)
     unseen = watching.without_leaks(
@@ -164,8 +169,11 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         reference=kept.study.reference,
         settings=settings,
         looks=kept.look,
+        standings=known,
+        indifference=kept.study.indifference,
     )
-    more = [*watching.faults(runs_of), *([unseen] if unseen else [])]
+    said = [f"{wording.fault(found)}." for own in known for found in own.faults]
+    more = [*said, *([unseen] if unseen else []), *wording.unranked(analysis.recommendation)]
     folder = store.root / "studies" / name
     result = Result(
         data=kept.data,
@@ -187,6 +195,14 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         unfinished=store.unfinished([*kept.trials, *kept.runs]),
     )
     return result.with_evidence(evidence_of({label: runs_of.get(label, []) for label in chosen}))
+
+
+def settings_of(kept: StoredStudy, known: Sequence[stats.Standing]) -> tuple[Settings, ...]:
+    """The numbers of a study's losses, and for which of them other validation classes would choose others."""
+    unsettled = {own.side for own in known if own.unsettled}
+    return tuple(
+        choice.settings.model_copy(update={"unsettled": choice.label in unsettled}) for choice in kept.losses
+    )
 
 
 def _labels(choices: Iterable[Choice]) -> dict[str, list[str]]:

@@ -225,6 +225,7 @@ class Study(Strict):
     augment: list[str] | None = None
     goal: str = "retrieval"
     reference: str | None = None
+    indifference: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     closed_forms: bool = True
     tune: bool | None = None
     budget: float | None = Field(default=None, gt=0)

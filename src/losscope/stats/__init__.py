@@ -39,6 +39,7 @@ from losscope.stats.intervals import (
 from losscope.stats.recommendation import recommend
 from losscope.stats.resample import Null, holm, label_shuffles, midranks, sign_flips, sign_test
 from losscope.stats.sides import Measured, plain
+from losscope.stats.standing import Standing, choice_changes, family_bound
 from losscope.stats.verdicts import (
     Claim,
     ClaimJudgement,
@@ -60,6 +61,7 @@ __all__ = [
     "Measured",
     "Null",
     "Published",
+    "Standing",
     "Summary",
     "Traits",
     "alpha_of",
@@ -67,11 +69,13 @@ __all__ = [
     "association",
     "attainable_p",
     "barred",
+    "choice_changes",
     "compare",
     "correlations",
     "data_like_these",
     "data_like_these_unpaired",
     "declared",
+    "family_bound",
     "family_size",
     "holm",
     "jackknife_variance",

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from losscope.core.errors import LosscopeError
-from losscope.core.quantities import Quantity, Scale, quantity, unsplit
-from losscope.core.results import NotComparable
+from losscope.core.quantities import Quantity, quantity, unsplit
+from losscope.core.results import NotComparable, PairScale
 from losscope.stats import resample
 from losscope.stats.design import smallest_p
 from losscope.stats.intervals import mean_interval
@@ -36,9 +36,15 @@ ROUNDING = 16 * np.finfo(np.float64).eps
 """Share of a value up to which two values of a seed are equal: their sums were rounded otherwise."""
 
 
+ERRORS = math.log(1.25)
+"""The indifference between errors that are compared by their ratio."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """What the runs say of a minus b (on the log-ratio scale log a/b) on one measure.
+
+    On the scale of errors it is log((1 − b) / (1 − a)), which is above 0 where a is higher.
 
     ``n``: pairs of runs with both values (unpaired: the smaller group); ``runs``: runs of a and of b;
     ``failed``: those that failed; ``missing``: pairs whose runs ended without a value.
@@ -52,7 +58,7 @@ class Difference:
     """
 
     measure: str
-    scale: Scale
+    scale: PairScale
     delta: float
     paired: bool
     n: int
@@ -97,6 +103,7 @@ def compare(
     failed: tuple[Sequence[bool], Sequence[bool]] | None = None,
     paired: bool = True,
     delta: float | None = None,
+    errors: bool = False,
 ) -> Difference:
     """Compare two losses' values (n,) of a measure; None or NaN is no value, paired values share a place.
 
@@ -106,6 +113,7 @@ def compare(
     estimate is that of the remaining runs and there is no p. For right-censored epochs with a null: the sign
     test on order, both unreached being a tie (unpaired: label shuffles of the ranks, the unreached last), and
     no difference or interval. Values that are not above 0 have no log ratio: no numbers and a ``reason``.
+    ``errors``: by the ratio of errors, 1 − value, or the value itself where lower is better; δ is log 1.25.
 
     >>> row = compare([0.91, 0.93, 0.92, 0.94, 0.92, 0.95], [0.90, 0.90, 0.90, 0.90, 0.90, 0.90],
     ...               "recall_at_1", alpha=0.04)
@@ -123,11 +131,15 @@ def compare(
             f"{len(a)} values against {len(b)}; a paired comparison wants one value per seed on each side"
         )
     lost = failed or ([False] * len(a), [False] * len(b))
+    scale: PairScale = what.scale
+    if errors:
+        scale = "log_ratio" if what.better == "lower" else "log_error_ratio"
+    own = ERRORS if errors else what.delta
     censored = unsplit(measure)[0] in CENSORED
     base = Difference(
         measure=measure,
-        scale=what.scale,
-        delta=what.delta if delta is None else delta,
+        scale=scale,
+        delta=own if delta is None else delta,
         paired=paired,
         n=0,
         runs=(len(a), len(b)),
@@ -167,13 +179,21 @@ def _paired(base: Difference, pairs: list[tuple[float | None, float | None]], ce
     x, y = np.array(whole, dtype=np.float64).T
     base = replace(base, mean_a=float(np.mean(x)), mean_b=float(np.mean(y)))
     equal = np.abs(x - y) <= ROUNDING * np.maximum(np.abs(x), np.abs(y))
-    if base.scale == "log_ratio":
-        if min(x.min(), y.min()) <= 0:
-            return replace(base, reason=NotComparable(why="not_positive"))
-        x, y = np.log(x), np.log(y)
+    x, y = _on(base.scale, x), _on(base.scale, y)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return replace(base, reason=NotComparable(why="not_positive"))
     d = np.where(equal, 0.0, x - y)
     sd = float(d.std(ddof=1)) if len(d) > 1 else None
     return _filled(base, resample.sign_flips(d), float(d.mean()), sd, tuple(d.tolist()))
+
+
+def _on(scale: PairScale, values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Values on a scale on which they are subtracted; not finite where they have no place on it."""
+    x = np.asarray(values, dtype=np.float64)
+    if scale == "difference":
+        return x
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(x) if scale == "log_ratio" else -np.log1p(-x)
 
 
 def _unpaired(
@@ -197,10 +217,9 @@ def _unpaired(
     if base.n == 0:
         return replace(base, reason=NotComparable(why="no_value"))
     base = replace(base, mean_a=float(np.mean(x)), mean_b=float(np.mean(y)))
-    if base.scale == "log_ratio":
-        if min(*x, *y) <= 0:
-            return replace(base, reason=NotComparable(why="not_positive"))
-        x, y = [math.log(v) for v in x], [math.log(v) for v in y]
+    x, y = _on(base.scale, x).tolist(), _on(base.scale, y).tolist()
+    if not np.isfinite([*x, *y]).all():
+        return replace(base, reason=NotComparable(why="not_positive"))
     tests = resample.label_shuffles(x, y)
     sd = math.sqrt(np.var(x, ddof=1) + np.var(y, ddof=1)) if min(len(x), len(y)) > 1 else None
     return _filled(base, tests, float(np.mean(x) - np.mean(y)), sd, ())

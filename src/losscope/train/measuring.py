@@ -101,6 +101,7 @@ def closed_forms(
         weights, shrinkage = made.weights(), made.setting.shrinkage
         record.provenance = {
             "train_seconds": made.seconds,
+            "parameters": sum(value.size for value in weights.values()),
             "notes": list(made.notes),
             "closed_form": {
                 "shrinkage": None if shrinkage is None or math.isinf(shrinkage) else shrinkage,

@@ -298,6 +298,7 @@ def _finish(population: Population, keep: str) -> list[Record]:
         record.provenance = {
             "train_seconds": seconds,
             "members": population.members,
+            "parameters": sum(value[member].numel() for value in population.stack.network.values()),
             "notes": population.notes,
             **population.objective.provenance,
         }

@@ -7,6 +7,7 @@ folder that ``compare`` wrote.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from losscope.comparing.judging.declaring import forget, known_as
 from losscope.comparing.judging.embedded import from_pattern
 from losscope.comparing.judging.runs import Runs
 from losscope.comparing.judging.scores import from_table
+from losscope.core import wording
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.quantities import GOALS
 from losscope.core.results import DataDescription, Evidence, Provenance, Result, Settings
@@ -29,6 +31,7 @@ def judge(
     goal: str = "retrieval",
     measure: str | None = None,
     reference: str | None = None,
+    indifference: float | None = None,
     unpaired: bool = False,
     look: int = 1,
     tuned: bool = True,
@@ -46,6 +49,7 @@ def judge(
             ``labels`` (N,), or a folder that ``compare`` wrote.
         goal: which measure is primary; ``measure`` names it directly.
         reference: the loss that the others are compared with.
+        indifference: the difference in the measure that decides that does not matter, instead of its own.
         unpaired: the seeds of different losses have nothing in common.
         look: how often these runs were looked at before, plus one
                 (docs/definitions.md, "Looks").
@@ -74,10 +78,14 @@ def judge(
     try:
         declare_measures(declare)
         require(look >= 1, f"look is {look}; it must be at least 1")
+        require(
+            indifference is None or 0 < indifference < math.inf,
+            f"the indifference is {indifference}; wanted: a number above 0",
+        )
         if goal not in GOALS:
             raise unknown("goal", goal, GOALS)
         found = _read(runs, only, unpaired, same_camera, ignore_label, say)
-        return _judged(runs, found, goal, measure, reference, unpaired, look, tuned)
+        return _judged(runs, found, goal, measure, reference, indifference, unpaired, look, tuned)
     except BaseException:
         forget()
         raise
@@ -119,6 +127,7 @@ def _judged(
     goal: str,
     measure: str | None,
     reference: str | None,
+    indifference: float | None,
     unpaired: bool,
     look: int,
     tuned: bool,
@@ -147,6 +156,8 @@ def _judged(
         generated=data.generated,
         looks=look,
         unpaired=unpaired,
+        standings=found.standings,
+        indifference=indifference,
     )
     result = Result(
         data=data,
@@ -159,7 +170,7 @@ def _judged(
         settings=settings,
         paired=analysis.paired,
         recommendation=analysis.recommendation,
-        notes=found.notes,
+        notes=(*found.notes, *wording.unranked(analysis.recommendation)),
         provenance=_provenance(),
     )
     return result.with_evidence(Evidence(detail=_detail(measured)))

@@ -15,7 +15,7 @@ def from_store(folder: Path) -> Runs:
         LosscopeError: a folder without a finished study, or a file that cannot be read.
     """
     store, name, notes = reading.find(folder, None)
-    kept, measured = reading.measured(store, name)
+    kept, measured, known = reading.measured(store, name)
     said = f"The study {name} of {str(folder)!r}, look {kept.look}."
-    settings = tuple(choice.settings for choice in kept.losses)
-    return Runs(tuple(measured), (said, *notes, *kept.notes), kept.look, settings, kept.data)
+    settings = reading.settings_of(kept, known)
+    return Runs(tuple(measured), (said, *notes, *kept.notes), kept.look, settings, kept.data, known)

@@ -16,8 +16,10 @@ from losscope.core.wording.comparisons import (
     means,
     sentence,
     sentence_parts,
+    turned,
     why_not,
 )
+from losscope.core.wording.contest import decision, fault, price, unranked
 from losscope.core.wording.numbers import (
     MINUS,
     NOTHING,
@@ -72,6 +74,7 @@ __all__ = [
     "clause",
     "count",
     "decimals_for",
+    "decision",
     "design",
     "digits_for",
     "duration",
@@ -79,6 +82,7 @@ __all__ = [
     "effect",
     "estimate",
     "evidence",
+    "fault",
     "finite",
     "headings",
     "indifference",
@@ -93,6 +97,7 @@ __all__ = [
     "over_data_reason",
     "p_value",
     "percent",
+    "price",
     "printable",
     "progress",
     "ratio",
@@ -105,7 +110,9 @@ __all__ = [
     "sign",
     "study_plan",
     "title",
+    "turned",
     "unfinished",
+    "unranked",
     "verdict",
     "why_not",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from losscope.core.results import Comparison, DesignPlan, NotComparable, Settings, Unit
@@ -19,7 +19,7 @@ from losscope.core.wording.numbers import (
     p_value,
     percent,
 )
-from losscope.core.wording.settings import settings_phrase
+from losscope.core.wording.settings import calls, settings_phrase
 
 UNDECIDED = {
     "corrected_p": "the p corrected for the family's other tests is above the level",
@@ -82,8 +82,40 @@ def sentence(row: Comparison, settings: Sequence[Settings] = ()) -> str:
 
 def sentence_parts(row: Comparison, settings: Sequence[Settings] = ()) -> Clause:
     """The sentence of a comparison in parts."""
-    made, phrase = body(row), settings_phrase(settings)
+    made, phrase = body(named(row, calls(settings))), settings_phrase(settings)
     return replace(made, rest=f"{made.rest}, {phrase}." if phrase else f"{made.rest}.")
+
+
+def named(row: Comparison, call: Callable[[str], str]) -> Comparison:
+    """A comparison with its sides as sentences call them."""
+    return row.model_copy(update={"a": call(row.a), "b": call(row.b)})
+
+
+def turned(row: Comparison) -> Comparison:
+    """The same comparison told from the other side: b against a."""
+
+    def minus(value: float | None) -> float | None:
+        return None if value is None else -value
+
+    verdict = {"higher": "lower", "lower": "higher"}.get(row.verdict or "", row.verdict)
+    changed = {
+        "a": row.b,
+        "b": row.a,
+        "mean_a": row.mean_b,
+        "mean_b": row.mean_a,
+        "difference": minus(row.difference),
+        "low": minus(row.high),
+        "high": minus(row.low),
+        "low_data": minus(row.high_data),
+        "high_data": minus(row.low_data),
+        "runs": row.runs[::-1],
+        "failed": row.failed[::-1],
+        "order": None if row.order is None else (row.order[1], row.order[0], row.order[2]),
+        "by_seed": None if row.by_seed is None else (-row.by_seed[1], -row.by_seed[0]),
+        "verdict": verdict,
+        "better": {"a": "b", "b": "a", None: None}[row.better],
+    }
+    return row.model_copy(update=changed)
 
 
 def body(row: Comparison) -> Clause:
@@ -185,6 +217,8 @@ def evidence(row: Comparison) -> str:
             parts.append(f"p = {p_value(row.p)}")
     if row.unit != "seed":
         parts.append(units(row))
+        if row.by_seed is not None:
+            parts.append(f"single seeds {change_interval(*row.by_seed, 'difference')}")
     elif row.paired:
         parts.append(count(row.n, "paired seed"))
     else:
@@ -194,6 +228,8 @@ def evidence(row: Comparison) -> str:
     said = ", ".join(parts)
     if row.scope == "data_like_these":
         return f"{said}, data redrawn with each seed"
+    if row.scope == "these_classes":
+        return f"{said}, these classes"
     if row.low_data is not None and row.high_data is not None:
         ends = change_interval(row.low_data, row.high_data, row.scale)
         return f"{said}, these data; on data like these 95 % {ends}"
@@ -293,5 +329,11 @@ def _unresolved(row: Comparison) -> Clause:
     if row.seeds_needed:
         size = indifference(row.delta, row.scale)
         need = f"; {row.seeds_needed:,} seeds would show a difference of {size}"
+        if row.seeds_seen:
+            need += f", {row.seeds_seen:,} one as large as the one seen"
+    if row.limit == "data":
+        need += "; other test items would move it more than seeds do"
+    if row.limit == "saturated":
+        need += f"; both stand within {brief(measure(row.measure).delta)} of the end of the scale"
     claim = f"no difference found in {label(row.measure)} between {row.a} and {row.b}"
     return Clause(claim, estimate(row), evidence(row), f"; {why}{need}")

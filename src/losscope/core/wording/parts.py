@@ -47,7 +47,7 @@ def size(row: Comparison) -> Size:
 
 def pair(row: Comparison) -> tuple[str, str, str]:
     """Side a, the sign between, and side b: ``a − b``, or ``a / b`` where the scale is a ratio."""
-    return row.a, "/" if row.scale == "log_ratio" else "−", row.b
+    return row.a, "−" if row.scale == "difference" else "/", row.b
 
 
 def corrected_p(row: Comparison) -> str:

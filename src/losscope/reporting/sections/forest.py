@@ -79,6 +79,9 @@ def forest(context: Context) -> Section | None:
         note.append(
             "A closed form is held against the raw inputs over test items, since no seed changes them."
         )
+    candidate = context.result.recommendation.candidate
+    if candidate is not None:
+        note.append(f"{candidate} led on validation, so it is tested against the others and they are not.")
     if first.tests_in_family:
         note.append(f"p corrected (Holm) over {wording.count(first.tests_in_family, 'test')}.")
     if first.look > 1:
@@ -88,7 +91,7 @@ def forest(context: Context) -> Section | None:
 
 def group(context: Context, measure: str, rows: Sequence[Comparison]) -> Group:
     """One measure's tested pairs, with every place on a common scale in percent."""
-    ratio = rows[0].scale == "log_ratio"
+    ratio = rows[0].scale != "difference"
     delta = rows[0].delta
     ends = [end for row in rows for end in (row.difference, row.low, row.high, row.low_data, row.high_data)]
     ruler = Ruler.around([*ends, 0.0, delta, -delta])
