@@ -20,12 +20,12 @@ def test_the_names_share_the_data_and_nothing_else():
     runs = aa.runs_of(spec, [0, 1])
     data = aa.source()
     scores, curves, _ = aa.trained(runs, [data.splits(0), data.splits(0)])
-    assert scores.shape == (2,) and curves.shape == (2, aa.shape().epochs)
+    assert scores.shape == (2,) and curves.shape == (2, 2, aa.shape().epochs + 1)
     assert scores[0] != scores[1] and not np.array_equal(curves[0], curves[1])
     again, *_ = aa.trained(aa.runs_of(spec, [0]), [data.splits(0)])
     assert again[0] == scores[0]
     trials, looks, epochs = aa.trained(aa.runs_of(spec, [0], "trial"), [data.splits(0)])
-    assert looks.shape == (1, len(epochs)) and epochs[-1] == aa.shape().epochs
+    assert looks.shape == (1, 2, len(epochs)) and epochs[0] == 0 and epochs[-1] == aa.shape().epochs
     assert np.isnan(trials).all()
 
 

@@ -20,7 +20,7 @@ from losscope.comparing.stored import Choice
 from losscope.core import registry
 from losscope.core.device import pick_device
 from losscope.core.errors import require
-from losscope.core.loss_spec import RAW
+from losscope.core.loss_spec import RAW, LossSpec
 from losscope.core.spec import ResolvedStudy, Run, Study
 from losscope.losses.foreign import sources
 from losscope.run import launch
@@ -60,8 +60,17 @@ class Plan:
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
-        """The final runs: losses and baselines, every seed."""
-        return tuple(self.study.runs(choice.spec for choice in self.choices))
+        """The final runs: losses, those that are tuned at their usual numbers too, and baselines, every seed.
+
+        Before tuning, runs of the same cost stand for those at the numbers that it will choose.
+        """
+        specs: list[LossSpec] = []
+        for choice in self.choices:
+            if self.tunes and choice.tuned is None and not choice.trials:
+                specs += [choice.spec.model_copy(update={"checkpoint": 0}), choice.spec]
+            else:
+                specs += [choice.spec] if choice.default is None else [choice.spec, choice.default]
+        return tuple({run.canonical(): run for run in self.study.runs(specs)}.values())
 
     @cached_property
     def ids(self) -> tuple[str, ...]:

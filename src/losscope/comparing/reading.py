@@ -127,7 +127,12 @@ def measured(store: Store, name: str) -> tuple[StoredStudy, list[stats.Measured]
         raise LosscopeError(f"the store {str(store.root)!r} has no study {name!r}")
     labels = _labels(kept.losses)
     stored = store.many(dict.fromkeys(kept.runs))
-    runs = [measured_of(run, label) for run in stored for label in labels[run.run.loss.canonical()]]
+    shown = _beside(kept.losses)
+    runs = [
+        measured_of(run, label, described=label in shown)
+        for run in stored
+        for label in labels[run.run.loss.canonical()]
+    ]
     return kept, runs, standing.standings(kept, _by_label(stored, labels))
 
 
@@ -145,7 +150,9 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
     known = standing.standings(kept, runs_of)
     settings = settings_of(kept, known)
     measured = [
-        (run, measured_of(run, label)) for run in stored for label in labels[run.run.loss.canonical()]
+        (run, measured_of(run, label, described=label in _beside(kept.losses)))
+        for run in stored
+        for label in labels[run.run.loss.canonical()]
     ]
     with wording.modalities(kept.data.modalities):
         analysis = stats.analyse(
@@ -211,7 +218,14 @@ def _labels(choices: Iterable[Choice]) -> dict[str, list[str]]:
     labels: dict[str, list[str]] = {LossSpec(name=name).canonical(): [name] for name in untrained}
     for choice in choices:
         labels.setdefault(choice.spec.canonical(), []).append(choice.label)
+        if choice.default is not None:
+            labels.setdefault(choice.default.canonical(), []).append(choice.default_label)
     return labels
+
+
+def _beside(choices: Iterable[Choice]) -> frozenset[str]:
+    """The sides that are shown and never tested: tuned losses at their usual numbers."""
+    return frozenset(choice.default_label for choice in choices if choice.default is not None)
 
 
 def _by_label(stored: Sequence[Stored], labels: Mapping[str, list[str]]) -> dict[str, list[Stored]]:
@@ -266,8 +280,10 @@ def values_of(stored: Stored) -> tuple[dict[str, float | None], dict[str, str]]:
     return values, splits
 
 
-def measured_of(stored: Stored, label: str) -> stats.Measured:
+def measured_of(stored: Stored, label: str, *, described: bool = False) -> stats.Measured:
     """One run's final numbers, each from the split where its protocol measures it.
+
+    ``described``: it stands beside the losses and is never tested.
 
     Geometry comes from the protocol's split, and where that is the training set the test value stands
     beside it as ``name@test``.
@@ -283,8 +299,8 @@ def measured_of(stored: Stored, label: str) -> stats.Measured:
         splits=splits,
         failed=stored.failed,
         detail=stored.arrays() if stored.failed is None else {},
-        family=run.loss.family,
-        described=closed is not None and bool(closed.of),
+        family="baseline" if described else run.loss.family,
+        described=described or (closed is not None and bool(closed.of)),
         validation=stored.measures.get("validation", {}),
         form=None if facts is None else facts.form,
         hinge=None if facts is None else facts.hinge,

@@ -14,13 +14,24 @@ from losscope.run.store import Store
 class Choice(Frozen):
     """One loss of a study: how it is called, its whole identity, and how that was chosen.
 
-    ``tuned`` is None and ``trials`` are empty for a loss that is taken as given.
+    ``tuned`` is None and ``trials`` are empty for a loss that is taken as given. ``default``: the loss at its
+    usual numbers, which stands beside one that was tuned, None otherwise.
     """
 
     label: str
     spec: LossSpec
+    default: LossSpec | None = None
     tuned: Tuned | None = None
     trials: tuple[Trial, ...] = ()
+
+    @property
+    def default_label(self) -> str:
+        """How the loss at its usual numbers is called.
+
+        >>> Choice(label="triplet", spec=LossSpec(name="triplet")).default_label
+        'triplet, untuned'
+        """
+        return f"{self.label}, untuned"
 
     @property
     def settings(self) -> Settings:

@@ -249,7 +249,7 @@ def _concluded(study: ResolvedStudy, found: Search, names: tuple[str, str]) -> T
             epochs=sum({run_id: trial.epochs or 0 for trial in trials for run_id in trial.runs}.values()),
         )
         chosen = spec.model_copy(update={"checkpoint": trial.epoch})
-        choices.append(Choice(label=given.label, spec=chosen, tuned=tuned, trials=trials))
+        choices.append(Choice(label=given.label, spec=chosen, default=given.spec, tuned=tuned, trials=trials))
     forms = tuple(run_id for _, trial in found.forms for run_id in trial.runs)
     return Tuning(tuple(choices), found.protocol, forms)
 

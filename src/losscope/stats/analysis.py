@@ -107,7 +107,9 @@ def analyse(
     frame = Frame(
         generated, looks, alpha_of(looks), not unpaired, tuple(settings), primary, errors, indifference
     )
-    held = [base for base in baselines if base.has(primary) or any(base.failed)]
+    held = [
+        base for base in baselines if not base.runs[0].described and (base.has(primary) or any(base.failed))
+    ]
     best = _best_closed(closed, primary)
     pairs = found.pairs or _without_validation(losses, anchor, held, best)
     tested = [
@@ -116,7 +118,9 @@ def analyse(
     ]
     table = {standing.side: standing for standing in standings}
     shown = [LossResult(**_side(side, measures, table)) for side in losses]
-    bases = [BaselineResult(**_side(side, measures, table)) for side in baselines]
+    bases = [
+        BaselineResult(**_side(side, measures, table), described=side.runs[0].described) for side in baselines
+    ]
     forms = [
         BaselineResult(**_side(side, measures, table), family=CLOSED_FORM, described=side.runs[0].described)
         for side in closed

@@ -87,8 +87,8 @@ class Tuned(Frozen):
     ``checkpoint`` 0: no epoch was better than the start, so that training adds nothing. ``start`` and
     ``transform`` are those of all losses of the study. ``measure``: what ``score`` is the mean of, on
     validation. ``agreement``: Spearman's rank correlation of the first stage with the whole training.
-    ``unstable``: the share of draws of the tuning seeds, with replacement, in which another setting would have
-    been chosen, None where it was not measured. ``epochs``: of all trials together, in epochs of one seed.
+    ``unstable``: the share of draws of the tuning seeds, with replacement, in which another setting would
+    have been chosen, None where it was not measured. ``epochs``: of all trials, in epochs of one seed.
     """
 
     hyperparameters: dict[str, Value]
@@ -190,9 +190,10 @@ class LossResult(SideResult):
 class BaselineResult(SideResult):
     """A side that no loss trains: ``raw``, ``untrained``, or a closed form.
 
-    ``described``: a closed form at the input's own size, which is shown and never tested. Of a closed form,
-    by seed: ``shrinkage`` is the share of the mean eigenvalue that validation chose (None without one, or
-    where it is infinite), ``dimensions`` those of its embedding.
+    ``described``: a closed form at the input's own size, or a tuned loss at its usual numbers (called
+    "triplet, untuned"), which is shown and never tested. Of a closed form, by seed: ``shrinkage`` is the
+    share of the mean eigenvalue that validation chose (None without one, or where it is infinite),
+    ``dimensions`` those of its embedding.
     """
 
     family: Literal["baseline", "closed form"] = "baseline"
