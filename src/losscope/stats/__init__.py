@@ -37,8 +37,9 @@ from losscope.stats.intervals import (
     published_value,
 )
 from losscope.stats.recommendation import recommend
-from losscope.stats.resample import Null, holm, label_shuffles, midranks, sign_flips, sign_test
+from losscope.stats.resample import Null, holm, midranks, sign_flips, sign_test
 from losscope.stats.sides import Measured, plain
+from losscope.stats.unpaired import label_shuffles
 from losscope.stats.verdicts import (
     Claim,
     ClaimJudgement,

@@ -30,9 +30,8 @@ from losscope.stats.comparison import CENSORED, Difference, compare, declared, s
 from losscope.stats.design import alpha_of, minimal_seeds
 from losscope.stats.intervals import data_like_these, data_like_these_unpaired, jackknife_variance
 from losscope.stats.recommendation import recommend
-from losscope.stats.resample import holm
 from losscope.stats.sides import Measured, Side, check_seeds, plain, sides_of
-from losscope.stats.verdicts import barred, more_seeds, pair_verdict, undecided
+from losscope.stats.verdicts import barred, corrected, more_seeds, pair_verdict, undecided
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,7 @@ class _Row:
     verdict: PairVerdict | None = None
     unit: Unit = "seed"
     p_corrected: float | None = None
+    p_outside: float | None = None
     tests: int | None = None
     seeds_needed: int | None = None
 
@@ -247,12 +247,16 @@ def _tested(frame: _Frame, rows: Sequence[_Row]) -> list[_Row]:
     """The family of the primary measure: what can be compared at all is in it, also if its runs failed."""
     inside = [row for row in rows if row.bar is None]
     tests = len(inside)
-    corrected = iter(holm([row.found.p for row in inside]))
+    ps = iter(corrected([row.found for row in inside]))
     done = []
     for row in rows:
-        p = next(corrected) if row.bar is None else None
-        verdict = pair_verdict(row.found, p_corrected=p, tests=max(1, tests), reason=row.bar)
-        judged = replace(row, verdict=verdict, p_corrected=p, tests=tests if row.bar is None else None)
+        p, outside = next(ps) if row.bar is None else (None, None)
+        verdict = pair_verdict(
+            row.found, p_corrected=p, p_outside=outside, tests=max(1, tests), reason=row.bar
+        )
+        judged = replace(
+            row, verdict=verdict, p_corrected=p, p_outside=outside, tests=tests if row.bar is None else None
+        )
         if verdict in ("too_few_seeds", "unresolved") and row.unit == "seed":
             judged = replace(judged, seeds_needed=more_seeds(row.found, tests=tests, look=frame.look))
         done.append(judged)
@@ -365,6 +369,7 @@ def _comparison(frame: _Frame, row: _Row, family: str | None) -> Comparison:
         high_data=plain(high),
         p=plain(found.p) if primary else None,
         p_holm=plain(row.p_corrected),
+        p_outside=plain(row.p_outside),
         p_attainable=min(1.0, tests * found.smallest) if tests and found.n else None,
         tests_in_family=tests,
         look=frame.look,

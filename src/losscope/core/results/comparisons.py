@@ -67,6 +67,7 @@ class Comparison(Frozen):
         low, high: the interval for these data at level 1 − alpha.
         low_data, high_data: the interval for data like these.
         p_holm: p corrected for ``tests_in_family``.
+        p_outside: one-sided p of a difference outside ±delta, corrected among themselves likewise.
         p_attainable: the smallest corrected p that so many runs can reach.
         order: of epochs that not every run reached: pairs in which a is later, b is later, and ties.
         verdict: None for a described row.
@@ -111,6 +112,7 @@ class Comparison(Frozen):
     mean_b: Number | None = None
     sd: Number | None = None
     smallest_p: Number = 1.0
+    p_outside: Number | None = None
     order: tuple[int, int, int] | None = None
     seeds_testable: int | None = None
     reason: NotComparable | None = None
