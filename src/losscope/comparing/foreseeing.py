@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from losscope import stats
-from losscope.comparing import budget
+from losscope.comparing import budget, looking
 from losscope.comparing.planning import Plan, Say, plan
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
@@ -26,7 +26,7 @@ def ready(study: Study, say: Say | None = None, *, dry: bool = False) -> Plan:
     """
     started = time.monotonic()
     made = plan(study, say, compute=not dry, create=not dry)
-    made.store.looks(made.name)  # a damaged count is told before anything is trained
+    looking.foreseen(made)  # a damaged count is told before anything is trained
     if say:
         for sentence in (made.source.describe(), *made.source.facts.notes):
             say(sentence)
@@ -105,8 +105,6 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
     study = made.study
     epochs, stored = launch.work_left(made.groups)
     seconds = None if made.source.facts.pending else _seconds(made, say)
-    looks = made.store.looks(made.name)
-    again = bool(looks) and looks[-1]["seeds"] == list(study.seeds)
     closed = len(study.closed_forms)
     shows = stats.plan(
         len(study.seeds),
@@ -114,7 +112,7 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
         len(study.baselines) - closed,
         closed_form=closed > 0,
         raw=any(side.name == RAW for side in study.baselines),
-        look=len(looks) + (0 if again else 1),
+        look=looking.foreseen(made),
     )
     return StudyPlan(
         data=made.source.describe(),

@@ -18,6 +18,7 @@ from losscope.comparing.judging.declaring import forget, known_as
 from losscope.comparing.judging.embedded import from_pattern
 from losscope.comparing.judging.runs import Runs
 from losscope.comparing.judging.scores import from_table
+from losscope.core import wording
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.quantities import GOALS
 from losscope.core.results import DataDescription, Evidence, Provenance, Result, Settings
@@ -30,7 +31,7 @@ def judge(
     measure: str | None = None,
     reference: str | None = None,
     unpaired: bool = False,
-    look: int = 1,
+    look: int | None = None,
     tuned: bool = True,
     same_camera: str | None = None,
     ignore_label: Sequence[str] = (),
@@ -47,8 +48,8 @@ def judge(
         goal: which measure is primary; ``measure`` names it directly.
         reference: the loss that the others are compared with.
         unpaired: the seeds of different losses have nothing in common.
-        look: how often these runs were looked at before, plus one
-                (docs/definitions.md, "Looks").
+        look: how often these runs were looked at before, plus one (docs/definitions.md, "Looks"); by default
+            as a store counts it, and 1 for other runs, which is said.
         tuned: whether each loss was tuned alike; said in the sentences otherwise.
         same_camera: where the files name queries, gallery and cameras, whether a query may find items of its
             camera: keep (yes), junk (not those of its class), skip (none); the files may say it themselves.
@@ -73,7 +74,7 @@ def judge(
     """
     try:
         declare_measures(declare)
-        require(look >= 1, f"look is {look}; it must be at least 1")
+        require(look is None or look >= 1, f"look is {look}; it must be at least 1")
         if goal not in GOALS:
             raise unknown("goal", goal, GOALS)
         found = _read(runs, only, unpaired, same_camera, ignore_label, say)
@@ -120,10 +121,10 @@ def _judged(
     measure: str | None,
     reference: str | None,
     unpaired: bool,
-    look: int,
+    look: int | None,
     tuned: bool,
 ) -> Result:
-    measured, look = found.measured, max(look, found.look)
+    measured = found.measured
     names = list(dict.fromkeys(run.loss for run in measured if run.family == "loss"))
     require(
         len(names) >= 2,
@@ -136,6 +137,10 @@ def _judged(
     # Of anyone's own runs nothing is known but whether they were tuned, and only a no is worth saying.
     untuned = tuple(Settings(loss=name, name=name, tuned=False) for name in names)
     settings = found.settings if tuned else untuned
+    counted = 1 if found.look is None else found.look(goal, measure, reference)
+    notes = found.notes
+    if look is None and found.look is None:
+        notes = (*notes, wording.first_look(stats.alpha_of(1), stats.alpha_of(2)))
     said = f"{len(measured)} runs from {runs}"
     data = found.data or DataDescription(name=runs, title=runs, kind="runs", described=said)
     analysis = stats.analyse(
@@ -145,7 +150,7 @@ def _judged(
         reference=reference,
         settings=settings,
         generated=data.generated,
-        looks=look,
+        looks=max(look or 1, counted),
         unpaired=unpaired,
     )
     result = Result(
@@ -159,7 +164,7 @@ def _judged(
         settings=settings,
         paired=analysis.paired,
         recommendation=analysis.recommendation,
-        notes=found.notes,
+        notes=notes,
         provenance=_provenance(),
     )
     return result.with_evidence(Evidence(detail=_detail(measured)))

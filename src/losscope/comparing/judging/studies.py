@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from losscope.comparing import reading
+from losscope.comparing import looking, reading
 from losscope.comparing.judging.runs import Runs
 
 
@@ -18,4 +18,11 @@ def from_store(folder: Path) -> Runs:
     kept, measured = reading.measured(store, name)
     said = f"The study {name} of {str(folder)!r}, look {kept.look}."
     settings = tuple(choice.settings for choice in kept.losses)
-    return Runs(tuple(measured), (said, *notes, *kept.notes), kept.look, settings, kept.data)
+
+    def look(goal: str, measure: str | None, reference: str | None) -> int:
+        usual = (kept.study.goal, kept.study.reference)
+        if measure is None and (goal, reference) == usual:
+            return kept.look
+        return looking.judged(store, kept, goal, measure, reference)
+
+    return Runs(tuple(measured), (said, *notes, *kept.notes), look, settings, kept.data)

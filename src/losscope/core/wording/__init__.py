@@ -51,7 +51,7 @@ from losscope.core.wording.numbers import (
 )
 from losscope.core.wording.plain import cell, printable
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
-from losscope.core.wording.work import budget, duration, progress, study_plan, unfinished
+from losscope.core.wording.work import budget, duration, first_look, looks, progress, study_plan, unfinished
 
 __all__ = [
     "MINUS",
@@ -80,11 +80,13 @@ __all__ = [
     "estimate",
     "evidence",
     "finite",
+    "first_look",
     "headings",
     "indifference",
     "interval",
     "label",
     "listing",
+    "looks",
     "lower",
     "means",
     "measure",
