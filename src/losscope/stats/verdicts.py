@@ -223,6 +223,8 @@ def undecided(row: Difference) -> Undecided:
     """Why a comparison whose p could have reached the level stays open."""
     if row.low is None or row.high is None:
         return "unclear_order"
+    if -row.delta < row.low and row.high < row.delta:
+        return "corrected_outside"
     return "both_directions" if row.low <= 0 <= row.high else "corrected_p"
 
 

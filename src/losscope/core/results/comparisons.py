@@ -16,8 +16,9 @@ from losscope.core.spec import Protocol
 PairVerdict = Literal[
     "failed", "not_comparable", "too_few_seeds", "equivalent", "higher", "lower", "unresolved"
 ]
-Undecided = Literal["corrected_p", "both_directions", "unclear_order"]
-"""Why a test that could reach the level did not: the correction, the interval, or the order of epochs."""
+Undecided = Literal["corrected_p", "corrected_outside", "both_directions", "unclear_order"]
+"""Why a test that could reach the level did not: the correction (of a direction, of an equivalence), the
+interval, or the order of epochs."""
 Ground = Literal[
     "train_nothing", "closed_form", "beats_reference", "reference_unbeaten", "open", "single", "undirected"
 ]
