@@ -1,4 +1,4 @@
-"""How often studies say something false, in simulated studies whose truth is known, by the package's own code.
+"""How often simulated studies, whose truth is known, say something false, by the package's own code.
 
 ``python -m pytest tests/test_levels.py -m slow -s`` prints the table that docs/definitions.md shows.
 """

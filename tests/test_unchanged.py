@@ -9,8 +9,8 @@ Where neighbours are equally near, hubness is that of all their orders, no longe
 from __future__ import annotations
 
 import json
-import shutil
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

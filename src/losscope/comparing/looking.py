@@ -1,7 +1,7 @@
 """How often the test split of a study's data has been looked at, in the store that keeps its runs.
 
-A look is what was tested: which runs, of which seeds, for which goal, against which reference. The same again,
-under whatever name, is the same look; another loss, goal, setting or number of seeds is one more.
+A look is what was tested: which runs, of which seeds, for which goal, against which reference. The same
+again, under whatever name, is the same look; another loss, goal, setting or number of seeds is one more.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ low_r below it. So with ``fixed`` rearrangements that always are (no change), th
 
     above(θ) = (fixed + #{r : θ ≤ high_r}) / total        below(θ) = (fixed + #{r : low_r ≤ θ}) / total
 
-fall to both sides of the observed difference; twice the smaller is the test of θ, and the θ that the test keeps
-form one interval whose ends are order statistics of ``low`` and ``high``. Nothing is searched or approximated,
-and the test and the interval cannot contradict each other.
+fall to both sides of the observed difference; twice the smaller is the test of θ, and the θ that the test
+keeps form one interval whose ends are order statistics of ``low`` and ``high``. Nothing is searched or
+approximated, and the test and the interval cannot contradict each other.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Null:
 
     ``high``: (H,), ``low``: (L,), the ends described above; each stands for ``each`` rearrangements.
     ``fixed``: rearrangements that always are as far; ``total``: the number of all. The counts are two-sided:
-    ``fixed/total`` is the smallest two-sided p. ``near``: the rounding of the ends. ``bound``: a test that must
-    agree, if any.
+    ``fixed/total`` is the smallest two-sided p. ``near``: the rounding of the ends. ``bound``: a test that
+    must agree, if any.
     """
 
     low: np.ndarray
@@ -70,16 +70,16 @@ class Null:
 
     def above(self, theta: float) -> float:
         """One-sided p of the hypothesis that the true difference is at least ``theta``; ½ is ½ or more."""
-        p = self._one_sided(np.count_nonzero(self.high >= theta))
+        p = self._one_sided(int(np.count_nonzero(self.high >= theta)))
         return p if self.bound is None else max(p, self.bound.above(theta))
 
     def below(self, theta: float) -> float:
         """One-sided p of the hypothesis that the true difference is at most ``theta``; ½ is ½ or more."""
-        p = self._one_sided(np.count_nonzero(self.low <= theta))
+        p = self._one_sided(int(np.count_nonzero(self.low <= theta)))
         return p if self.bound is None else max(p, self.bound.below(theta))
 
     def _one_sided(self, as_far: int) -> float:
-        return min(0.5, (self.fixed + self.each * int(as_far)) / self.total / 2)
+        return min(0.5, (self.fixed + self.each * as_far) / self.total / 2)
 
     def p(self, theta: float = 0.0) -> float:
         """Two-sided p of the hypothesis that the true difference is ``theta``."""

@@ -1,9 +1,9 @@
 """The test of two unpaired groups: label shuffles, studentised, and never below Welch's t test.
 
-A shuffle of labels is exact where the groups differ by a shift alone. Where sizes and variances differ too, the
-difference of means is rejected too often. So the statistic is studentised (Janssen 1997); since that keeps the
-level only in the limit of many runs, p is also at least that of a t test for unequal variances. The levels are
-measured by tests/test_levels.py.
+A shuffle of labels is exact where the groups differ by a shift alone. Where sizes and variances differ too,
+the difference of means is rejected too often. So the statistic is studentised (Janssen 1997); since that
+keeps the level only in the limit of many runs, p is also at least that of a t test for unequal variances. The
+levels are measured by tests/test_levels.py.
 """
 
 from __future__ import annotations

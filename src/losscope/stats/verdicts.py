@@ -56,8 +56,8 @@ def pair_verdict(
 
     failed (a run failed, or a pair has no value), not_comparable, too_few_seeds (no corrected p can reach
     the level), equivalent (``p_outside``, the row's own corrected for the family, at most alpha/2), higher or
-    lower (of a, corrected p at most alpha, which is alpha/2 to each side), unresolved. A ``p_outside`` that is
-    not given is corrected here, for the worst place in a family of ``tests``.
+    lower (of a, corrected p at most alpha, which is alpha/2 to each side), unresolved. A ``p_outside`` that
+    is not given is corrected here, for the worst place in a family of ``tests``.
 
     >>> from losscope.stats.comparison import compare
     >>> row = compare([0.91, 0.92], [0.80, 0.80], "recall_at_1", alpha=0.04)

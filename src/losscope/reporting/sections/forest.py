@@ -73,8 +73,8 @@ def forest(context: Context) -> Section | None:
         f"Point: mean difference over seeds{paired}.",
         f"Thick line: {100 * (1 - first.alpha):.4g} % interval for these data.",
         "Thin line: for data like these, with other classes or queries.",
-        "Shaded: too small to matter. A verdict needs the thick line outside of zero, or inside the band, and "
-        "to stand when corrected for the other tests.",
+        "Shaded: too small to matter. A verdict needs the thick line outside of zero, or inside the band, "
+        "and to stand when corrected for the other tests.",
     ]
     if any(row.unit != "seed" for row in rows):
         note.append(
