@@ -358,6 +358,34 @@ def test_seeds_needed_give_the_power_they_promise(sd, delta, tests):
     assert 0.8 - 3.5 * math.sqrt(0.16 / 300) < found < 0.93
 
 
+@pytest.mark.parametrize("paired", [True, False])
+def test_power_has_a_value_at_every_shift(paired):
+    """Against the integral over the scale of t; scipy's own has none at many shifts from 4 on."""
+    for seeds, level, shift in itertools.product(
+        (9, 20, 60, 200), (0.04, 0.0004), (0.5, 2.0, 4.4, 7.0, 9.0, 40.0)
+    ):
+        freedom = (seeds - 1) * (1 if paired else 2)
+        steps = 2 ** (seeds - 1) if seeds <= 20 else 100_000
+        if not paired:
+            steps = math.comb(18, 9) // 2 if seeds == 9 else 100_000
+        critical = oracle.t.isf(math.floor(level * steps) / steps / 2, freedom)
+        scale = np.sqrt(oracle.chi2.ppf((np.arange(20_000) + 0.5) / 20_000, freedom) / freedom)
+        expected = oracle.norm.cdf(shift - critical * scale) + oracle.norm.cdf(-shift - critical * scale)
+        found = power(seeds, 1.0, shift / math.sqrt(seeds), level, paired=paired)
+        assert found == pytest.approx(expected.mean(), abs=1e-4), (seeds, level, shift)
+
+
+def test_fewer_seeds_than_needed_have_too_little_power():
+    for ratio, tests, look in itertools.product((0.4, 0.7, 1.0, 1.4, 2.0, 3.0), (1, 5, 8, 17), (1, 2, 3)):
+        needed = seeds_needed(ratio, 1.0, tests=tests, look=look)
+        level = alpha_of(look) / tests
+        if needed > 200:  # by the normal approximation
+            continue
+        assert power(needed, ratio, 1.0, level) >= 0.8
+        if needed > minimal_seeds(tests, look):
+            assert power(needed - 1, ratio, 1.0, level) < 0.8
+
+
 def test_seeds_needed_at_the_edges():
     assert seeds_needed(0.0, 0.01) == seeds_needed(None, 0.01) == 6
     assert seeds_needed(0.01, 0.0) is None
