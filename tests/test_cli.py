@@ -109,7 +109,7 @@ def test_dry_run_says_what_it_would_cost_and_could_show(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "35 runs (0 stored)" in said
     assert "5 paired seeds are too few for 4 tests" in said
-    assert "look 1 at this study" in said and "on this machine" in said
+    assert "look 1 at these data" in said and "on this machine" in said
     assert not (tmp_path / "new").exists()
 
 

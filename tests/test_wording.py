@@ -123,7 +123,10 @@ def named(row: Comparison) -> list[str]:
         words += [f"later in {row.order[0]}", f"{row.order[2]} of {row.n} seeds"]
     if row.low is not None:
         words.append(f"{100 * (1 - row.alpha):.4g} % interval")
-    words += [f"p = {wording.p_value(row.p_holm)}"] if row.primary else ["described, not tested"]
+    equal = row.verdict == "equivalent"
+    p = f"p = {wording.p_value(row.p_outside if equal else row.p_holm)}"
+    words += [p] if row.primary else ["described, not tested"]
+    words += ["for a difference beyond"] if equal and row.primary else []
     if row.primary and row.tests_in_family > 1:
         words.append(f"corrected for {row.tests_in_family} tests")
     words.append(f"{row.n} paired seeds" if row.paired else f"{row.runs[0]} and {row.runs[1]} unpaired seeds")
@@ -151,7 +154,8 @@ def test_no_field_is_missing_in_a_sentence(name):
         assert f"{base.name} ({base.mean('recall_at_1'):.3f})" in second
     if found.recommendation.rests_on:
         row = next(row for row in found.paired if (row.a, row.b) == found.recommendation.rests_on)
-        assert row.p is None or f"p = {wording.p_value(row.p_holm)}" in first
+        p = row.p_outside if row.verdict == "equivalent" else row.p_holm
+        assert row.p is None or f"p = {wording.p_value(p)}" in first
     for sentence in (*found.recommendation.sentences, *(row.sentence for row in found.paired)):
         assert not re.search(r"None|nan|inf\b|  |,,|;;|\(\)|\.\.|[{}]", sentence)
         assert sentence[0] == sentence[0].upper() or sentence.startswith(

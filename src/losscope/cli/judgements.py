@@ -21,7 +21,7 @@ def judge(
     reference: Annotated[str | None, Parameter(group=ANSWER)] = None,
     indifference: Annotated[float | None, Parameter(group=ANSWER)] = None,
     unpaired: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
-    look: Annotated[int, Parameter(group=ANSWER)] = 1,
+    look: Annotated[int | None, Parameter(group=ANSWER)] = None,
     untuned: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     same_camera: Annotated[Literal["keep", "junk", "skip"] | None, Parameter(group=ANSWER)] = None,
     ignore_label: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
@@ -54,7 +54,8 @@ def judge(
     unpaired
         The seeds of different losses have nothing in common, so their runs are not paired.
     look
-        Which look at these runs this is, 1 for the first; each further look is tested more strictly.
+        Which look at these runs this is, 1 for the first; each further look is tested more strictly. A store
+        counts looks itself; of other runs 1 is taken, and said.
     untuned
         Say in every sentence that the losses were not tuned.
     ignore_label

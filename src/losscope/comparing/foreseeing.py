@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from losscope import stats
-from losscope.comparing import budget
+from losscope.comparing import budget, looking
 from losscope.comparing.planning import Plan, Say, plan
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
@@ -25,7 +25,7 @@ def ready(study: Study, say: Say | None = None, *, dry: bool = False) -> Plan:
     """
     started = time.monotonic()
     made = plan(study, say, compute=not dry, create=not dry)
-    made.store.looks(made.name)  # a damaged count is told before anything is trained
+    looking.foreseen(made)  # a damaged count is told before anything is trained
     if say:
         for sentence in (made.source.describe(), *made.source.facts.notes):
             say(sentence)
@@ -122,9 +122,7 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
 
 def _shows(made: Plan) -> DesignPlan:
     """What the study's number of seeds can show at its next look."""
-    looks = made.store.looks(made.name)
-    again = bool(looks) and looks[-1]["seeds"] == list(made.study.seeds)
-    return stats.plan(len(made.study.seeds), tests=made.tests, look=len(looks) + (0 if again else 1))
+    return stats.plan(len(made.study.seeds), tests=made.tests, look=looking.foreseen(made))
 
 
 def _seconds(made: Plan, say: Say | None) -> float:

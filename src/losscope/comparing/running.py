@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from losscope.comparing import looking
 from losscope.comparing.foreseeing import ready
 from losscope.comparing.planning import Plan, Say
 from losscope.comparing.reading import read
@@ -58,21 +59,24 @@ def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | Non
     return conclude(made, say)
 
 
-def conclude(made: Plan, say: Say | None = None) -> Result:
-    """Count the look, write the study's folder, and read the result from the store.
+def conclude(made: Plan, say: Say | None = None, look: int | None = None) -> Result:
+    """Count the look, unless it is given, write the study's folder, and read the result from the store.
 
     The result is that of the seeds asked for. The folder goes on naming the runs that commands before asked
     for, such as of more seeds, so that nothing is forgotten: the command with those seeds trains none of them
     again.
     """
-    look = made.store.look(made.name, list(made.study.seeds))
+    before = None
+    if look is None:
+        look = looking.count(made)
+        before = looking.said(made, look)
     kept = StoredStudy(
         name=made.name,
         time=time.time(),
         study=made.study.given,
         runs=made.ids,
         look=look,
-        notes=made.notes,
+        notes=(*made.notes, *([before] if before else [])),
         losses=made.choices,
         forms=made.forms,
         data=made.source.description(),

@@ -23,6 +23,7 @@ from losscope.papers.paper import CLAIMS, GRID, Cell, Claim, Paper, Rises
 from losscope.run import cost as costing
 from losscope.run import launch
 from losscope.run.files import Damaged
+from losscope.run.looks import Look
 from losscope.run.store import Store
 
 Say = planning.Say
@@ -41,18 +42,24 @@ class Piece:
         """The data's name in the ledger, and the protocol: cells of one place stand beside each other."""
         return self.cell.label, self.cell.protocol
 
+    @property
+    def look(self) -> int:
+        """The look at this cell, counted now: a paper's cells are named before any of them is seen."""
+        return self.plan.store.look(self.plan.name, Look(self.plan.study.seeds))
+
     def result(self) -> Result:
         """The study's own result; its folder and page are written now if they are not there."""
         store, name = self.plan.store, self.plan.name
+        look = self.look
         page = store.root / "studies" / name / "report.html"
         try:
             kept, found = StoredStudy.read(store, name), store.read_json(f"studies/{name}/result.json")
         except Damaged:  # it is written again
-            return running.conclude(self.plan)
+            return running.conclude(self.plan, look=look)
         current = found is not None and found.get("schema") == SCHEMA and page.is_file()
         # What the machine stopped then may be there now.
         if kept is None or kept.runs != self.plan.ids or not current or found.get("unfinished"):
-            return running.conclude(self.plan)
+            return running.conclude(self.plan, look=look)
         result: Result = Result.from_json(json.dumps(found), f"the result of {name}")
         return result
 

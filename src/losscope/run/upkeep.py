@@ -29,6 +29,7 @@ from losscope.run.files import (
     temporary,
     unsealed,
 )
+from losscope.run.looks import history_of
 from losscope.run.store import SCHEMA, Store
 
 LARGEST = 2**34
@@ -188,7 +189,8 @@ def export_runs(folder: str | Path, archive: str | Path, studies: Iterable[str] 
         run.check()
     looks = sorted((store.root / "looks").glob("[!.]*.json"))
     if list(studies):
-        looks = [path for path in looks if path.stem in chosen]
+        kept = {*chosen, *(history_of(digest) for name in chosen if (digest := _digest(store, name)))}
+        looks = [path for path in looks if path.stem in kept]
     part = temporary(archive)
     with disk_errors(archive.parent):
         try:
@@ -213,6 +215,12 @@ def _others(study: dict[str, Any]) -> list[str]:
     losses = study.get("losses", [])
     trials = [run_id for loss in losses for trial in loss["trials"] for run_id in trial["runs"]]
     return [*trials, *study.get("earlier", [])]
+
+
+def _digest(store: Store, study: str) -> str | None:
+    """The digest of a study's data, by which its looks are counted; an old study may lack it."""
+    found = store.read_json(f"studies/{study}/study.json")
+    return found.get("data", {}).get("digest") if isinstance(found, dict) else None
 
 
 def import_runs(folder: str | Path, archive: str | Path) -> tuple[int, int]:

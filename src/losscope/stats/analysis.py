@@ -25,12 +25,11 @@ from losscope.stats.deciding import decide
 from losscope.stats.design import alpha_of, minimal_seeds
 from losscope.stats.limits import limit_of, seeds_for_what_was_seen
 from losscope.stats.recommendation import recommend
-from losscope.stats.resample import holm
 from losscope.stats.rows import Frame, Row, pair_row, row_of
 from losscope.stats.second import second_of
 from losscope.stats.sides import Measured, Side, check_seeds, plain, sides_of
 from losscope.stats.standing import Family, Standing, by_errors, family
-from losscope.stats.verdicts import more_seeds, pair_verdict, undecided
+from losscope.stats.verdicts import corrected, more_seeds, pair_verdict, undecided
 
 
 @dataclass(frozen=True)
@@ -288,12 +287,16 @@ def _tested(frame: Frame, rows: Sequence[Row]) -> list[Row]:
     """The family of the primary measure: what can be compared at all is in it, also if its runs failed."""
     inside = [row for row in rows if row.bar is None]
     tests = len(inside)
-    corrected = iter(holm([row.found.p for row in inside]))
+    ps = iter(corrected([row.found for row in inside]))
     done = []
     for row in rows:
-        p = next(corrected) if row.bar is None else None
-        verdict = pair_verdict(row.found, p_corrected=p, tests=max(1, tests), reason=row.bar)
-        judged = replace(row, verdict=verdict, p_corrected=p, tests=tests if row.bar is None else None)
+        p, outside = next(ps) if row.bar is None else (None, None)
+        verdict = pair_verdict(
+            row.found, p_corrected=p, p_outside=outside, tests=max(1, tests), reason=row.bar
+        )
+        judged = replace(
+            row, verdict=verdict, p_corrected=p, p_outside=outside, tests=tests if row.bar is None else None
+        )
         if verdict in ("too_few_seeds", "unresolved") and row.unit == "seed":
             judged = replace(
                 judged,
@@ -337,6 +340,7 @@ def _comparison(frame: Frame, row: Row, family: str | None) -> Comparison:
         high_data=plain(high),
         p=plain(found.p) if primary else None,
         p_holm=plain(row.p_corrected),
+        p_outside=plain(row.p_outside),
         p_attainable=min(1.0, tests * found.smallest) if tests and found.n else None,
         tests_in_family=tests,
         look=frame.look,

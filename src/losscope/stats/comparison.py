@@ -15,6 +15,7 @@ from losscope.core.results import NotComparable, PairScale
 from losscope.stats import resample
 from losscope.stats.design import smallest_p
 from losscope.stats.intervals import mean_interval
+from losscope.stats.unpaired import label_shuffles
 
 CENSORED = ("epochs_to_90", "half_life")
 """Measures whose null means "not reached": right-censored, compared by order. (``epochs_to_90_excess`` and
@@ -49,8 +50,10 @@ class Difference:
     ``n``: pairs of runs with both values (unpaired: the smaller group); ``runs``: runs of a and of b;
     ``failed``: those that failed; ``missing``: pairs whose runs ended without a value.
     ``differences``: (n,) in the order of the seeds, empty if unpaired or compared by order. ``difference``,
-    ``low``, ``high``: mean and inverted interval at level 1 − alpha; ``p``: two-sided; ``smallest``: the
-    smallest p of so many runs; ``sd``: standard deviation of the differences (unpaired: the root of the sum
+    ``groups``: unpaired, the values of a and of b on the scale.
+    ``low``, ``high``: mean and inverted interval at level 1 − alpha; ``p``: two-sided; ``p_outside``: of the
+    hypothesis that the difference lies outside ±delta, one-sided; ``smallest``: the smallest p of so many
+    runs; ``sd``: standard deviation of the differences (unpaired: the root of the sum
     of both variances, so that sd²/n is the variance of the difference at n runs per group). ``order``: for
     censored epochs, pairs in which a comes later, in which b does, and ties (unpaired: None, see ``p``).
     ``leaning``: 1 where a is higher or later, −1 where b is, 0 at a tie. ``reason``: why there is no
@@ -70,10 +73,12 @@ class Difference:
     mean_a: float | None = None
     mean_b: float | None = None
     differences: tuple[float, ...] = ()
+    groups: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     difference: float | None = None
     low: float | None = None
     high: float | None = None
     p: float | None = None
+    p_outside: float | None = None
     sd: float | None = None
     order: tuple[int, int, int] | None = None
     leaning: int = 0
@@ -86,7 +91,15 @@ class Difference:
 
     def against(self, delta: float) -> Difference:
         """The same evidence judged by another indifference, as a claim does."""
-        return replace(self, delta=delta)
+        if delta == self.delta:
+            return self
+        found = replace(self, delta=delta)
+        return found if self.p_outside is None else replace(found, p_outside=_tests(found).outside(delta))
+
+
+def _tests(row: Difference) -> resample.Null:
+    """The rearrangements of a comparison that has a difference."""
+    return resample.sign_flips(row.differences) if row.paired else label_shuffles(*row.groups)
 
 
 def null(value: float | None) -> bool:
@@ -108,7 +121,8 @@ def compare(
     """Compare two losses' values (n,) of a measure; None or NaN is no value, paired values share a place.
 
     Paired: sign flips of the per-seed differences on the measure's scale (docs/definitions.md, "Test").
-    Unpaired: shuffles of the labels of the two groups, on the same scale, and the interval that inverts them.
+    Unpaired: shuffles of the labels of the two groups for Welch's t, on the same scale, and the interval that
+    inverts them.
     ``failed``: masks of runs that failed, for a and b. With a failure, or a pair without a value, the
     estimate is that of the remaining runs and there is no p. For right-censored epochs with a null: the sign
     test on order, both unreached being a tie (unpaired: label shuffles of the ranks, the unreached last), and
@@ -184,7 +198,7 @@ def _paired(base: Difference, pairs: list[tuple[float | None, float | None]], ce
         return replace(base, reason=NotComparable(why="not_positive"))
     d = np.where(equal, 0.0, x - y)
     sd = float(d.std(ddof=1)) if len(d) > 1 else None
-    return _filled(base, resample.sign_flips(d), float(d.mean()), sd, tuple(d.tolist()))
+    return _filled(replace(base, differences=tuple(d.tolist())), float(d.mean()), sd)
 
 
 def _on(scale: PairScale, values: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -203,7 +217,7 @@ def _unpaired(
     gone = len(a) + len(b) - len(x) - len(y)
     if censored and gone and a and b:
         ranks = resample.midranks([_late(value) for value in (*a, *b)])
-        tests = resample.label_shuffles(ranks[: len(a)], ranks[len(a) :])
+        tests = label_shuffles(ranks[: len(a)], ranks[len(a) :])
         tilt = ranks[: len(a)].mean() - ranks[len(a) :].mean()
         known = replace(
             base,
@@ -220,23 +234,21 @@ def _unpaired(
     x, y = _on(base.scale, x).tolist(), _on(base.scale, y).tolist()
     if not np.isfinite([*x, *y]).all():
         return replace(base, reason=NotComparable(why="not_positive"))
-    tests = resample.label_shuffles(x, y)
     sd = math.sqrt(np.var(x, ddof=1) + np.var(y, ddof=1)) if min(len(x), len(y)) > 1 else None
-    return _filled(base, tests, float(np.mean(x) - np.mean(y)), sd, ())
+    return _filled(replace(base, groups=(tuple(x), tuple(y))), float(np.mean(x) - np.mean(y)), sd)
 
 
-def _filled(
-    base: Difference, tests: resample.Null, difference: float, sd: float | None, d: tuple[float, ...]
-) -> Difference:
+def _filled(base: Difference, difference: float, sd: float | None) -> Difference:
+    tests = _tests(base)
     ends = tests.interval(base.alpha) or (None, None)
     return replace(
         base,
         smallest=tests.smallest,
-        differences=d,
         difference=difference,
         low=ends[0],
         high=ends[1],
         p=tests.p() if base.complete else None,
+        p_outside=tests.outside(base.delta) if base.complete else None,
         sd=sd,
         leaning=(difference > 0) - (difference < 0),
     )
@@ -295,7 +307,7 @@ def association(
     if not known:
         return replace(base, reason=NotComparable(why="no_correlation"))
     sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
-    return _filled(base, resample.sign_flips(known), float(np.mean(known)), sd, tuple(known))
+    return _filled(replace(base, differences=tuple(known)), float(np.mean(known)), sd)
 
 
 class Summary(NamedTuple):

@@ -41,6 +41,7 @@ class Row:
     verdict: PairVerdict | None = None
     unit: Unit = "seed"
     p_corrected: float | None = None
+    p_outside: float | None = None
     tests: int | None = None
     seeds_needed: int | None = None
     seeds_seen: int | None = None

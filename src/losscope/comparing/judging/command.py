@@ -33,7 +33,7 @@ def judge(
     reference: str | None = None,
     indifference: float | None = None,
     unpaired: bool = False,
-    look: int = 1,
+    look: int | None = None,
     tuned: bool = True,
     same_camera: str | None = None,
     ignore_label: Sequence[str] = (),
@@ -51,8 +51,8 @@ def judge(
         reference: the loss that the others are compared with.
         indifference: the difference in the measure that decides that does not matter, instead of its own.
         unpaired: the seeds of different losses have nothing in common.
-        look: how often these runs were looked at before, plus one
-                (docs/definitions.md, "Looks").
+        look: how often these runs were looked at before, plus one (docs/definitions.md, "Looks"); by default
+            as a store counts it, and 1 for other runs, which is said.
         tuned: whether each loss was tuned alike; said in the sentences otherwise.
         same_camera: where the files name queries, gallery and cameras, whether a query may find items of its
             camera: keep (yes), junk (not those of its class), skip (none); the files may say it themselves.
@@ -77,7 +77,7 @@ def judge(
     """
     try:
         declare_measures(declare)
-        require(look >= 1, f"look is {look}; it must be at least 1")
+        require(look is None or look >= 1, f"look is {look}; it must be at least 1")
         require(
             indifference is None or 0 < indifference < math.inf,
             f"the indifference is {indifference}; wanted: a number above 0",
@@ -129,10 +129,10 @@ def _judged(
     reference: str | None,
     indifference: float | None,
     unpaired: bool,
-    look: int,
+    look: int | None,
     tuned: bool,
 ) -> Result:
-    measured, look = found.measured, max(look, found.look)
+    measured = found.measured
     names = list(dict.fromkeys(run.loss for run in measured if run.family == "loss"))
     require(
         len(names) >= 2,
@@ -145,6 +145,10 @@ def _judged(
     # Of anyone's own runs nothing is known but whether they were tuned, and only a no is worth saying.
     untuned = tuple(Settings(loss=name, name=name, tuned=False) for name in names)
     settings = found.settings if tuned else untuned
+    counted = 1 if found.look is None else found.look(goal, measure, reference, indifference)
+    notes = found.notes
+    if look is None and found.look is None:
+        notes = (*notes, wording.first_look(stats.alpha_of(1), stats.alpha_of(2)))
     said = f"{len(measured)} runs from {runs}"
     data = found.data or DataDescription(name=runs, title=runs, kind="runs", described=said)
     analysis = stats.analyse(
@@ -154,7 +158,7 @@ def _judged(
         reference=reference,
         settings=settings,
         generated=data.generated,
-        looks=look,
+        looks=max(look or 1, counted),
         unpaired=unpaired,
         standings=found.standings,
         indifference=indifference,
@@ -170,7 +174,7 @@ def _judged(
         settings=settings,
         paired=analysis.paired,
         recommendation=analysis.recommendation,
-        notes=(*found.notes, *wording.unranked(analysis.recommendation)),
+        notes=(*notes, *wording.unranked(analysis.recommendation)),
         provenance=_provenance(),
     )
     return result.with_evidence(Evidence(detail=_detail(measured)))

@@ -15,8 +15,9 @@ from losscope.core.spec import Protocol
 PairVerdict = Literal[
     "failed", "not_comparable", "too_few_seeds", "equivalent", "higher", "lower", "unresolved"
 ]
-Undecided = Literal["corrected_p", "both_directions", "unclear_order"]
-"""Why a test that could reach the level did not: the correction, the interval, or the order of epochs."""
+Undecided = Literal["corrected_p", "corrected_outside", "both_directions", "unclear_order"]
+"""Why a test that could reach the level did not: the correction (of a direction, of an equivalence), the
+interval, or the order of epochs."""
 Ground = Literal[
     "train_nothing",
     "closed_form",
@@ -82,6 +83,7 @@ class Comparison(Frozen):
         low, high: the interval for these data at level 1 − alpha.
         low_data, high_data: the interval for data like these.
         p_holm: p corrected for ``tests_in_family``.
+        p_outside: one-sided p of a difference outside ±delta, corrected among themselves likewise.
         p_attainable: the smallest corrected p that so many runs can reach.
         order: of epochs that not every run reached: pairs in which a is later, b is later, and ties.
         verdict: None for a described row.
@@ -137,6 +139,7 @@ class Comparison(Frozen):
     mean_b: Number | None = None
     sd: Number | None = None
     smallest_p: Number = 1.0
+    p_outside: Number | None = None
     order: tuple[int, int, int] | None = None
     seeds_testable: int | None = None
     reason: NotComparable | None = None

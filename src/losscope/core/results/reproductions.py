@@ -36,6 +36,7 @@ class ClaimReason(Frozen):
         "not_comparable",
         "too_few_seeds",
         "corrected_p",
+        "corrected_outside",
         "both_directions",
         "unclear_order",
         "equivalent",

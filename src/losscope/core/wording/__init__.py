@@ -53,7 +53,7 @@ from losscope.core.wording.numbers import (
 )
 from losscope.core.wording.plain import cell, printable
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
-from losscope.core.wording.work import budget, duration, progress, study_plan, unfinished
+from losscope.core.wording.work import budget, duration, first_look, looks, progress, study_plan, unfinished
 
 __all__ = [
     "MINUS",
@@ -84,11 +84,13 @@ __all__ = [
     "evidence",
     "fault",
     "finite",
+    "first_look",
     "headings",
     "indifference",
     "interval",
     "label",
     "listing",
+    "looks",
     "lower",
     "means",
     "measure",

@@ -28,7 +28,7 @@ def claim_reason(reason: ClaimReason) -> str:
             return _bar(reason, "no value")
         case "too_few_seeds":
             return "too few seeds"
-        case "corrected_p" | "both_directions" | "unclear_order":
+        case "corrected_p" | "corrected_outside" | "both_directions" | "unclear_order":
             return UNDECIDED[reason.why]
         case "equivalent":
             return f"no difference beyond ±{brief(reason.delta or 0.0)}"

@@ -23,6 +23,8 @@ from losscope.core.wording.settings import calls, settings_phrase
 
 UNDECIDED = {
     "corrected_p": "the p corrected for the family's other tests is above the level",
+    "corrected_outside": "the interval lies within the indifference, but with the family's other tests "
+    "corrected for, equivalence is not shown",
     "both_directions": "the interval holds both directions",
     "unclear_order": "the order is not clear",
 }
@@ -204,13 +206,18 @@ def estimate(row: Comparison) -> str:
 def evidence(row: Comparison) -> str:
     """The bracket of a sentence: interval, p, seeds, scope.
 
-    ``96 % interval 0.005 to 0.015, p = 0.0039 corrected for 2 tests, 10 paired seeds, these data``
+    ``96 % interval 0.005 to 0.015, p = 0.0039 corrected for 2 tests, 10 paired seeds, these data``; the p of
+    an equivalence is that of a larger difference.
     """
     parts = []
     if row.low is not None and row.high is not None:
         ends = change_interval(row.low, row.high, row.scale)
         parts.append(f"{percent(1 - row.alpha)} interval {ends}")
-    if row.p is not None:
+    if row.verdict == "equivalent" and row.p_outside is not None:
+        width = "±" * (row.scale == "difference") + indifference(row.delta, row.scale)
+        family = f" corrected for {row.tests_in_family} tests" * ((row.tests_in_family or 1) > 1)
+        parts.append(f"p = {p_value(row.p_outside)} for a difference beyond {width}{family}")
+    elif row.p is not None:
         if row.p_holm is not None and row.tests_in_family and row.tests_in_family > 1:
             parts.append(f"p = {p_value(row.p_holm)} corrected for {row.tests_in_family} tests")
         else:

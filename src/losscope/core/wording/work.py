@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from losscope.core.results import StudyPlan, Unfinished
-from losscope.core.wording.numbers import count, shorten
+from losscope.core.wording.numbers import brief, count, shorten
 
 
 def duration(seconds: float) -> str:
@@ -39,7 +41,34 @@ def study_plan(plan: StudyPlan) -> str:
         f"{count(plan.runs, 'run')} ({plan.stored:,} stored) in {count(plan.populations, 'population')}, "
         f"{count(plan.epochs_left, 'population epoch')} to go, "
         f"after {count(plan.tuning_runs, 'run')} of tuning{stored}. {time}; "
-        f"it is look {plan.look} at this study."
+        f"it is look {plan.look} at these data."
+    )
+
+
+def looks(look: int, before: Sequence[str], level: float) -> str:
+    """Which look at its data a study is, what the last one before tested, and the level that is left.
+
+    >>> looks(2, ["contrastive and triplet for detail over 10 seeds"], 0.008)
+    'Look 2 at these data in this store (last: contrastive and triplet for detail over 10 seeds), tested at \
+0.008: more seeds, losses or goals after a look are further tests.'
+    """
+    last = f" (last: {before[-1]})" if before[-1] else ""
+    return (
+        f"Look {look} at these data in this store{last}, tested at {brief(level)}: more seeds, losses or "
+        "goals after a look are further tests."
+    )
+
+
+def first_look(level: float, further: float) -> str:
+    """What is taken for granted of runs that no store counts the looks at.
+
+    >>> first_look(0.04, 0.008)
+    'Taken as the first look at these runs, tested at 0.04; if they were judged before, with fewer seeds or \
+by another measure, say which look it is: --look 2 tests at 0.008.'
+    """
+    return (
+        f"Taken as the first look at these runs, tested at {brief(level)}; if they were judged before, with "
+        f"fewer seeds or by another measure, say which look it is: --look 2 tests at {brief(further)}."
     )
 
 
