@@ -39,7 +39,7 @@ def settings_phrase(settings: Sequence[Settings]) -> str:
 
 
 def settings_listing(settings: Sequence[Settings]) -> str:
-    """Each loss and its numbers: margin or temperature, and a reduction other than ``valid_mean``.
+    """Each loss and its numbers: margin, temperature or base, and a reduction other than ``valid_mean``.
 
     >>> settings_listing([Settings(loss="info_nce", name="info_nce", hyperparameters={"temperature": 0.1})])
     'info_nce τ 0.1'
@@ -49,7 +49,7 @@ def settings_listing(settings: Sequence[Settings]) -> str:
 
 def _numbers(settings: Settings) -> str:
     said = ""
-    for name, mark in (("margin", ""), ("temperature", "τ ")):
+    for name, mark in (("margin", ""), ("temperature", "τ "), ("base", "λ ")):
         value = settings.hyperparameters.get(name)
         if isinstance(value, int | float) and math.isfinite(value):
             said += f" {mark}{value:g}"
