@@ -69,7 +69,9 @@ def test_a_sentence_transformers_folder_gives_what_it_declares(kind, tmp_path):
     np.testing.assert_allclose(np.linalg.norm(inputs_of(made), axis=1), 1, atol=2e-3)
     long = sum(len(text.split()) + 2 > 10 for text in texts)
     assert 10 < long < 96
-    assert any(f"{long} of 96 different texts are longer than the 10 tokens" in n for n in made.table.facts.notes)
+    assert any(
+        f"{long} of 96 different texts are longer than the 10 tokens" in n for n in made.table.facts.notes
+    )
 
 
 @pytest.mark.parametrize(
@@ -237,7 +239,10 @@ def test_queries_and_documents_get_their_own_prompts(tmp_path):
     frame = pd.read_csv(path)
     made = run(path, folder)
     pool_ = made.table.pool
-    for array, name, prompt in ((pool_.inputs, "query", "query : "), (pool_.second, "document", "passage : ")):
+    for array, name, prompt in (
+        (pool_.inputs, "query", "query : "),
+        (pool_.second, "document", "passage : "),
+    ):
         wanted = naive(folder, [prompt + text for text in frame[name]], 40)
         np.testing.assert_allclose(array, wanted, rtol=3e-3, atol=3e-3)
     assert any("'query' have the prompt 'query : '" in note for note in made.table.facts.notes)
@@ -253,7 +258,11 @@ def test_queries_and_documents_get_their_own_prompts(tmp_path):
 def test_the_feature_file_gives_the_same_study(minilm, tmp_path):
     said: list[str] = []
     done = embed_command(
-        str(reviews(tmp_path / "r.parquet")), str(minilm), out=tmp_path / "r.npz", say=said.append, device="cpu"
+        str(reviews(tmp_path / "r.parquet")),
+        str(minilm),
+        out=tmp_path / "r.npz",
+        say=said.append,
+        device="cpu",
     )
     assert (done.rows, done.width) == (96, 32)
     assert any("computing features of 96 texts" in text for text in said)

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 TOPICS = {
-    "birds": "wing feather beak nest song egg flock robin heron swallow".split(),
-    "cars": "engine wheel brake road fuel gear clutch tyre driver lane".split(),
-    "food": "bread butter salt oven soup spice apple dough knife plate".split(),
-    "music": "string chord drum tune piano choir rhythm note violin verse".split(),
+    "birds": ["wing", "feather", "beak", "nest", "song", "egg", "flock", "robin", "heron", "swallow"],
+    "cars": ["engine", "wheel", "brake", "road", "fuel", "gear", "clutch", "tyre", "driver", "lane"],
+    "food": ["bread", "butter", "salt", "oven", "soup", "spice", "apple", "dough", "knife", "plate"],
+    "music": ["string", "chord", "drum", "tune", "piano", "choir", "rhythm", "note", "violin", "verse"],
 }
-FILLERS = "the a of and with under near some old new very quiet".split()
+FILLERS = ["the", "a", "of", "and", "with", "under", "near", "some", "old", "new", "very", "quiet"]
 
 
 def sentences(rows: int = 96, seed: int = 0) -> tuple[list[str], list[str]]:
@@ -26,7 +26,8 @@ def sentences(rows: int = 96, seed: int = 0) -> tuple[list[str], list[str]]:
     while len(texts) < rows:
         topic = list(TOPICS)[len(texts) % len(TOPICS)]
         words = [
-            str(rng.choice(TOPICS[topic] if rng.random() < 0.6 else FILLERS)) for _ in range(rng.integers(4, 21))
+            str(rng.choice(TOPICS[topic] if rng.random() < 0.6 else FILLERS))
+            for _ in range(rng.integers(4, 21))
         ]
         texts.setdefault(" ".join(words), topic)
     return list(texts), list(texts.values())
@@ -143,10 +144,12 @@ def reviews(path: Path, rows: int = 96, **more: object) -> Path:
     return path
 
 
-def pairs(path: Path, rows: int = 96, names: tuple[str, str] = ("anchor", "positive"), **more: object) -> Path:
-    """A table of pairs of texts: the same words in another order."""
-    rng = np.random.default_rng(1)
+def pairs(
+    path: Path, rows: int = 96, names: tuple[str, str] = ("anchor", "positive"), **more: object
+) -> Path:
+    """A table of pairs of texts: the same words in the order from the middle on, with one more."""
     texts, _ = sentences(rows)
-    others = [" ".join(rng.permutation(text.split())) for text in texts]
+    words = [text.split() for text in texts]
+    others = [" ".join([*own[len(own) // 2 :], *own[: len(own) // 2], "quiet"]) for own in words]
     pd.DataFrame({names[0]: texts, names[1]: others, **more}).to_csv(path, index=False)
     return path

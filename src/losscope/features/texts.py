@@ -6,12 +6,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError, require
+from losscope.core.errors import require
 from losscope.data.base import Table
 from losscope.data.download import cache_folder
 from losscope.data.finish import finish
@@ -131,12 +130,7 @@ def _tokens(texts: Sequence[tuple[str, str]], backbone: TextModel, work: Pass) -
     if work.say and len(texts) > MANY:
         work.say(f"counting the tokens of {len(texts):,} texts")
     backbone.start()
-    with ThreadPoolExecutor(4) as pool:
-        try:
-            return list(pool.map(lambda text: backbone.tokens(*text), texts, chunksize=256))
-        except LosscopeError:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    return backbone.tokens(texts)
 
 
 def _with(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,45 +126,55 @@ def hub_texts(
 
     Raises as ``texts`` does, and where the data set can neither be found here nor fetched.
     """
-    import pandas as pd
-
     from losscope.data.readers import hub
 
     splits = hub.downloaded(name, config)
-    known = {part: table for part, table in splits.items() if role_of(part) is not None}
-    parts = known or splits
-    features = next(iter(parts.values())).features
-    plain = [key for key, feature in features.items() if type(feature).__name__ in ("Value", "ClassLabel")]
-    frames = [table.select_columns(plain).to_pandas() for table in parts.values()]
-    frame = pd.concat(frames, ignore_index=True)
-    split = None
-    if len({role_of(part) for part in known}) > 1:
-        split = next(word for word in ("split", "part", "part of the hub") if word not in frame.columns)
-        frame[split] = np.repeat(list(parts), [len(table) for table in parts.values()])
-    class_names = {
-        key: tuple(feature.names) for key, feature in features.items() if hasattr(feature, "names")
+    parts = {part: table for part, table in splits.items() if role_of(part) is not None} or splits
+    frame, split = _joined(parts)
+    classes = {
+        key: tuple(feature.names)
+        for key, feature in next(iter(parts.values())).features.items()
+        if hasattr(feature, "names")
     }
-    label = labels or next(
-        (key for key in class_names if key.lower() in LABELS), next(iter(class_names), None)
-    )
+    label = labels or next((key for key in classes if key.lower() in LABELS), next(iter(classes), None))
     wanted = _Wanted(inputs, second, label, fine, group, split, skip_bad)
-    if label is not None and labels is None:
-        # A label of two classes beside a pair of texts says same or different.
+    unsaid = 0
+    if labels is None:
         columns = text_columns(frame, f"hf:{name}", inputs=inputs, second=second, taken=(split or "",))
         if columns.same is not None:
+            # Beside a pair of texts a label says same or different, and -1 that this is not known.
             wanted = _Wanted(inputs, second, None, fine, group, split, skip_bad)
-            unsaid = frame[columns.same] == -1
-            frame = frame[~unsaid].reset_index(drop=True)
+            lacking = (frame[columns.same] == -1).to_numpy(bool)
+            unsaid, frame = int(lacking.sum()), frame[~lacking].reset_index(drop=True)
     found = made(frame, wanted, f"hf:{name}", f"huggingface.co/datasets/{name}", ())
-    if wanted.labels in class_names and found.draft.labels is not None:
-        found.draft.class_names = class_names[wanted.labels]
+    if wanted.labels in classes and found.draft.labels is not None:
+        found.draft.class_names = classes[wanted.labels]
     found.draft.title = f"{name} of the Hugging Face hub"
+    if unsaid:
+        found.draft.left_out.append(LeftOut(unsaid, "pairs", "without a word on same or different (-1)"))
     found.draft.left_out += [
         LeftOut(len(table), "rows", f"of the split {part}")
         for part, table in splits.items()
         if part not in parts
     ]
     return found
+
+
+def _joined(parts: Mapping[str, Any]) -> tuple[Any, str | None]:
+    """The splits of a data set of the hub, one below the other, and the column that names them if they "
+    "differ."""
+    import pandas as pd
+
+    features = next(iter(parts.values())).features
+    plain = [key for key, feature in features.items() if type(feature).__name__ in ("Value", "ClassLabel")]
+    frame = pd.concat(
+        [table.select_columns(plain).to_pandas() for table in parts.values()], ignore_index=True
+    )
+    if len({role_of(part) for part in parts}) < 2:
+        return frame, None
+    split = next(word for word in ("split", "part", "part of the hub") if word not in frame.columns)
+    frame[split] = np.repeat(list(parts), [len(table) for table in parts.values()])
+    return frame, split
 
 
 def made(frame: Any, wanted: _Wanted, name: str, origin: str, notes: Sequence[str]) -> Texts:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.errors import LosscopeError, require, shown, unknown
 from losscope.features.backbones.base import Backbone, need
 from losscope.features.backbones.huggingface import first_line, quiet, transformers_package, version
 from losscope.features.backbones.memory import forward_bytes, parameter_bytes
@@ -24,6 +24,8 @@ AFTER_PADDING = ("roberta", "camembert", "mpnet", "longformer", "esm", "xmod")
 """Types of models that count their positions from behind the number of the padding token."""
 UNSAID = 512
 """Tokens at most of a model that does not say how many it takes."""
+SOME = 1024
+"""Texts that the tokenizer is given at once."""
 TITLES = {"cls": "first token", "mean": "mean over tokens", "max": "largest over tokens"}
 SIDES = {
     "query": ("query",),
@@ -154,37 +156,60 @@ class TextModel(Backbone):
         )
         return self.asked or min(found, default=UNSAID)
 
-    def tokens(self, text: str, prompt: str = "") -> Tokens:
-        """A text with its prompt in front, cut to the tokens that the model takes."""
-        whole = self._encoded(prompt + text)
-        cut = len(whole) > self.most
-        if cut:
-            whole = self._encoded(prompt + text, truncation=True, max_length=self.most)
+    def tokens(self, rows: Sequence[tuple[str, str]]) -> list[Tokens]:
+        """Texts with the prompts in front of them, each cut to the tokens that the model takes.
+
+        From one thread: whether a tokenizer cuts is a state of its own.
+        """
+        texts = [self._text(prompt + text) for text, prompt in rows]
+        whole = [self._numbers(texts[start : start + SOME]) for start in range(0, len(texts), SOME)]
+        ids = [numbers for some in whole for numbers in some]
+        long = [row for row, numbers in enumerate(ids) if len(numbers) > self.most]
+        for start in range(0, len(long), SOME):
+            some = long[start : start + SOME]
+            cut = self._numbers([texts[row] for row in some], truncation=True, max_length=self.most)
+            for row, numbers in zip(some, cut, strict=True):
+                ids[row] = numbers
+        nothing = [row for row, numbers in enumerate(ids) if not len(numbers)]
         require(
-            len(whole) > 0,
-            f"the tokenizer of {self.name!r} makes no token of {text[:40]!r}; wanted: texts in its language",
+            not nothing,
+            f"the tokenizer of {self.name!r} makes no token of {len(nothing):,} texts (such as "
+            f"{shown(rows[nothing[0]][0] if nothing else '')}); wanted: texts in its language",
         )
-        ids = np.array(whole, np.int64)
+        cuts = set(long)
+        return [
+            Tokens(
+                np.stack([numbers, self._pooled(numbers, prompt)]),
+                row in cuts,
+                int((numbers == self.unknown).sum()) if self.unknown is not None else 0,
+            )
+            for row, (numbers, (_, prompt)) in enumerate(zip(ids, rows, strict=True))
+        ]
+
+    def _text(self, text: str) -> str:
+        return text.lower() if self.layout.lower else text
+
+    def _numbers(self, texts: list[str], **words: Any) -> list[np.ndarray]:
+        return [np.array(ids, np.int64) for ids in self.tokenizer(texts, verbose=False, **words)["input_ids"]]
+
+    def _pooled(self, ids: np.ndarray, prompt: str) -> np.ndarray:
+        """1 where a token is pooled, which those of a prompt may not be."""
         pooled = np.ones_like(ids)
         if prompt and not self.layout.include_prompt:
             pooled[: min(self._length(prompt), len(ids) - 1)] = 0
-        return Tokens(np.stack([ids, pooled]), cut, int((ids == self.unknown).sum()) if self.unknown else 0)
-
-    def _encoded(self, text: str, **words: Any) -> list[int]:
-        if self.layout.lower:
-            text = text.lower()
-        return list(self.tokenizer(text, verbose=False, **words)["input_ids"])
+        return pooled
 
     def _length(self, prompt: str) -> int:
         """Tokens of a prompt, without the special one at its end."""
         if prompt not in self._prompts:
-            ids = self._encoded(prompt)
-            self._prompts[prompt] = len(ids) - (ids[-1:] != [] and ids[-1] in self.tokenizer.all_special_ids)
+            (ids,) = self._numbers([self._text(prompt)])
+            special = len(ids) > 0 and int(ids[-1]) in self.tokenizer.all_special_ids
+            self._prompts[prompt] = len(ids) - special
         return self._prompts[prompt]
 
     def prepare(self, row: Any) -> np.ndarray:
         """(2, L): the tokens of a text, or of a text and its prompt."""
-        return self.tokens(row).values if isinstance(row, str) else self.tokens(*row).values
+        return self.tokens([(row, "") if isinstance(row, str) else row])[0].values
 
     def needs(self, shape: tuple[int, ...], batch: int) -> tuple[int, int]:
         """From a model without numbers (meta) of the same configuration."""
