@@ -232,22 +232,28 @@ def test_the_plan_says_what_the_run_says(minilm, tmp_path):
 # Prompts
 
 
+def _texts_of(path: Path) -> tuple[str, ...]:
+    from losscope.data.loading import undecoded_texts
+
+    return undecoded_texts(path)[0].texts
+
+
 def test_queries_and_documents_get_their_own_prompts(tmp_path):
     prompts = {"query": "query : ", "passage": "passage : "}
     folder = sentence_model(tmp_path / "model", most=None, normalise=False, prompts=prompts)
     path = pairs(tmp_path / "p.csv", names=("query", "document"))
     frame = pd.read_csv(path)
     made = run(path, folder)
-    pool_ = made.table.pool
-    for array, name, prompt in (
-        (pool_.inputs, "query", "query : "),
-        (pool_.second, "document", "passage : "),
-    ):
-        wanted = naive(folder, [prompt + text for text in frame[name]], 40)
-        np.testing.assert_allclose(array, wanted, rtol=3e-3, atol=3e-3)
-    assert any("'query' have the prompt 'query : '" in note for note in made.table.facts.notes)
-    plain = run(path, folder, preprocess=["prompt=''"]).table.pool
-    np.testing.assert_allclose(plain.inputs, naive(folder, frame["query"].tolist(), 40), rtol=3e-3, atol=3e-3)
+    texts = [*frame["query"], *frame["document"]]
+    asks = [True] * 96 + [False] * 96
+    order = {text: row for row, text in enumerate(_texts_of(path))}
+    rows = [order[text] for text in texts]
+    assert made.table.pool.retrieval.query[rows].tolist() == asks
+    wanted = naive(folder, [prompts["query" if q else "passage"] + t for q, t in zip(asks, texts)], 40)
+    np.testing.assert_allclose(inputs_of(made)[rows], wanted, rtol=3e-3, atol=3e-3)
+    assert any("each query has the prompt 'query : '" in note for note in made.table.facts.notes)
+    plain = inputs_of(run(path, folder, preprocess=["prompt=''"]))[rows]
+    np.testing.assert_allclose(plain, naive(folder, texts, 40), rtol=3e-3, atol=3e-3)
     with pytest.raises(LosscopeError, match="unknown prompt of .* 'qurey'; did you mean 'query'"):
         run(path, folder, preprocess=["prompt=qurey"])
 
@@ -275,33 +281,38 @@ def test_the_feature_file_gives_the_same_study(minilm, tmp_path):
     np.testing.assert_array_equal(read.pool.labels, made.pool.labels)
 
 
-def test_a_file_of_pairs_is_read_as_pairs_again(minilm, tmp_path):
-    embed_command(str(pairs(tmp_path / "p.csv")), str(minilm), out=tmp_path / "p.npz", device="cpu")
-    made = run(tmp_path / "p.csv", minilm).table
+def test_a_feature_file_of_pairs_keeps_who_asks(minilm, tmp_path):
+    path = pairs(tmp_path / "p.csv", names=("query", "passage"))
+    embed_command(str(path), str(minilm), out=tmp_path / "p.npz", device="cpu")
+    made = run(path, minilm).table
     from losscope import data
 
     read = data.load(tmp_path / "p.npz")
-    assert read.facts.by_item and read.facts.modalities == ("anchor", "positive")
-    np.testing.assert_array_equal(read.pool.inputs, made.pool.inputs)
-    np.testing.assert_array_equal(read.pool.second, made.pool.second)
+    assert read.facts.searched.queries == made.facts.searched.queries
+    assert read.sizes()[2] == made.sizes()[2]
+    tuples = pairs(tmp_path / "t.csv", names=("text1", "text2"), same=np.arange(96) % 2)
+    with pytest.raises(LosscopeError, match="explicit pairs or triplets, which --out does not hold"):
+        embed_command(str(tuples), str(minilm), out=tmp_path / "t.npz", device="cpu")
 
 
-def test_compare_learns_from_pairs_of_texts(minilm, tmp_path):
-    """Bags of the same words: the partner of most texts is found, by chance it is one of 96."""
+def test_compare_learns_from_pairs_of_texts(tmp_path):
+    """Bags of nearly the same words: most partners are found, which by chance is one of 29."""
     import losscope
 
-    result = losscope.compare(
-        str(pairs(tmp_path / "p.csv")),
-        losses=["contrastive", "info_nce"],
-        backbone=str(minilm),
-        seeds=2,
-        epochs=3,
-        tune=False,
-        out=tmp_path / "out",
-    )
-    values = {side.name: side for side in result.sides} if hasattr(result, "sides") else {}
-    assert result.data.by_item
-    assert values or result.data.modalities == ("anchor", "positive")
+    model = encoder(tmp_path / "bag", ordered=False)
+
+    path = pairs(tmp_path / "p.csv", names=("query", "passage"))
+    asked = {"backbone": str(model), "seeds": 2, "epochs": 3, "tune": False, "out": tmp_path / "out"}
+    forget()
+    result = losscope.compare(str(path), losses=["contrastive", "info_nce"], **asked)
+    scores = {side.name: side.measures["recall_at_1"].mean for side in (*result.losses, *result.baselines)}
+    assert scores.keys() >= {"contrastive", "info_nce", "raw"}
+    assert scores["raw"] > 0.5
+    assert "without classes, of 96 items" in result.data.described
+    with pytest.raises(LosscopeError, match="'arcface' learns one vector per class.*pairs without classes"):
+        losscope.compare(str(path), losses=["contrastive", "arcface"], **asked)
+    with pytest.raises(LosscopeError, match="'classification' wants classes"):
+        losscope.compare(str(path), losses=["contrastive", "triplet"], goal="classification", **asked)
 
 
 # Mistakes

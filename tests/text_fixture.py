@@ -33,8 +33,9 @@ def sentences(rows: int = 96, seed: int = 0) -> tuple[list[str], list[str]]:
     return list(texts), list(texts.values())
 
 
-def encoder(folder: Path, seed: int = 0, positions: int = 40) -> Path:
-    """A BERT of 2 layers of 32 numbers with a vocabulary of whole words."""
+def encoder(folder: Path, seed: int = 0, positions: int = 40, ordered: bool = True) -> Path:
+    """A BERT of 2 layers of 32 numbers with a vocabulary of whole words; unless ordered, words in any "
+    "order."""
     transformers = pytest.importorskip("transformers")
     tokenizers = pytest.importorskip("tokenizers")
     from transformers.utils import logging
@@ -65,7 +66,10 @@ def encoder(folder: Path, seed: int = 0, positions: int = 40) -> Path:
         max_position_embeddings=positions,
         initializer_range=0.5,
     )
-    transformers.BertModel(config).save_pretrained(folder)
+    model = transformers.BertModel(config)
+    if not ordered:
+        torch.nn.init.zeros_(model.embeddings.position_embeddings.weight)
+    model.save_pretrained(folder)
     return folder
 
 

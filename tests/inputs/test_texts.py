@@ -85,28 +85,45 @@ def test_split_group_and_roles_are_read_as_in_other_tables(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names",
-    [("anchor", "positive"), ("query", "passage"), ("Sentence1", "Sentence2"), ("premise", "hypothesis")],
+    ("names", "asks"),
+    [
+        (("anchor", "positive"), False),
+        (("query", "passage"), True),
+        (("question", "answer"), True),
+        (("Sentence1", "Sentence2"), False),
+        (("premise", "hypothesis"), False),
+    ],
 )
-def test_two_columns_that_belong_together_are_pairs_without_classes(names, tmp_path):
+def test_two_columns_that_belong_together_are_pairs_without_classes(names, asks, tmp_path):
     path = pairs(tmp_path / "p.csv", names=names)
     frame = pd.read_csv(path)
     found, table = read(path)
-    assert table.facts.by_item and table.facts.kind == "pair"
-    assert table.facts.modalities == names and found.sides == names
-    assert texts_of(found, table.pool.inputs) == frame[names[0]].tolist()
-    assert texts_of(found, table.pool.second) == frame[names[1]].tolist()
+    assert found.of_pairs and len(table.pool) == 192
+    place = {text: row for row, text in enumerate(texts_of(found, table.pool.inputs))}
+    for first, other in zip(frame[names[0]], frame[names[1]], strict=True):
+        assert table.pool.labels[place[first]] == table.pool.labels[place[other]]
+    assert len(set(table.pool.labels.tolist())) == 96
+    assert (table.pool.retrieval is not None) == asks
+    if asks:
+        rows = [place[text] for text in frame[names[0]]]
+        assert set(np.flatnonzero(table.pool.retrieval.query)) == set(rows)
+        assert table.facts.searched.queries == table.facts.searched.gallery
+    assert not set(table.pool.labels[table.role == 2]) & set(table.pool.labels[table.role != 2])
 
 
-def test_a_text_in_several_pairs_is_one_item_and_stands_in_one_part(tmp_path):
+def test_a_text_in_several_pairs_is_one_row_and_its_item_stands_in_one_part(tmp_path):
     texts, _ = sentences(90)
     frame = pd.DataFrame({"question": np.repeat(texts[:30], 2), "answer": texts[30:]})
     frame.to_csv(tmp_path / "p.csv", index=False)
-    _, table = read(tmp_path / "p.csv")
-    assert table.facts.classes == 30
-    parts = pd.Series(table.role).groupby(table.pool.inputs[:, 0]).nunique()
-    assert parts.max() == 1
-    assert any("30 of 60 rows of question repeat another: one item" in note for note in table.facts.notes)
+    found, table = read(tmp_path / "p.csv")
+    assert sorted(found.texts) == sorted(texts)
+    assert np.bincount(table.pool.labels).tolist() == [3] * 30
+    assert pd.Series(table.role).groupby(table.pool.labels).nunique().max() == 1
+    assert found.sides.count("query") == 30
+    frame["answer"] = "yes"
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(LosscopeError, match="join 31 of 31 texts to one item"):
+        read(tmp_path / "p.csv")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +135,7 @@ def test_pairs_that_are_the_same_or_different_become_explicit_pairs(name, same, 
     path = pairs(tmp_path / "p.csv", names=("sentence1", "sentence2"), **{name: said})
     frame = pd.read_csv(path)
     found, table = read(path)
-    assert table.facts.tuples and not table.facts.by_item and found.sides == ("",)
+    assert table.facts.tuples and not found.of_pairs and set(found.sides) == {""}
     assert len(found.texts) == len(table.pool) == len({*frame.sentence1, *frame.sentence2})
     for (first, other, alike), row in zip(table.pool.pairs, frame.itertuples(), strict=True):
         assert (found.texts[first], found.texts[other]) == (row.sentence1, row.sentence2)
@@ -126,8 +143,8 @@ def test_pairs_that_are_the_same_or_different_become_explicit_pairs(name, same, 
 
 
 def test_pairs_that_are_all_the_same_have_the_batch_as_negatives(tmp_path):
-    _, table = read(pairs(tmp_path / "p.csv", label=1))
-    assert table.facts.by_item
+    found, table = read(pairs(tmp_path / "p.csv", label=1))
+    assert found.of_pairs
     assert any("all pairs are the same by 'label'" in note for note in table.facts.notes)
 
 
@@ -151,7 +168,7 @@ def test_anchor_positive_negative_become_explicit_triplets(tmp_path):
     for triplet, row in zip(table.pool.triplets, frame.itertuples(index=False), strict=True):
         assert tuple(found.texts[place] for place in triplet) == tuple(row)
     found, table = read(tmp_path / "t.csv", inputs="anchor", second="positive")
-    assert table.facts.by_item
+    assert found.of_pairs
     assert any("negative" in part.why for part in table.facts.left_out)
 
 

@@ -13,8 +13,7 @@ import numpy as np
 from losscope.core.errors import require
 from losscope.core.queries import arrays_of as roles_as_arrays
 from losscope.core.results import Embedding
-from losscope.data.base import TEST, TRAIN, VALIDATION, Table
-from losscope.data.readers.modalities import HEARD_FIRST, TOGETHER
+from losscope.data.base import TEST, TRAIN, VALIDATION
 from losscope.features import Embedded
 from losscope.features import embed as compute
 from losscope.features.shards import writing
@@ -98,16 +97,16 @@ def embed(
 def arrays_of(made: Embedded) -> dict[str, np.ndarray]:
     """The arrays of a feature file, under the names that ``losscope compare`` looks for.
 
-    ``features`` (N, D) float16, or two such arrays for pairs, ``labels`` (N,) into ``class_names`` where
-    there are classes, ``split`` (N,) in words, and where the data have them ``fine_labels``, ``groups`` and
-    ``names``, in words too, and ``is_query``, ``is_gallery``, ``camera`` and ``same_camera``. ``edition``,
-    ``backbone``, ``preprocessing`` and ``key`` say where the features are from.
+    ``features`` (N, D) float16, ``labels`` (N,) into ``class_names``, ``split`` (N,) in words, and where
+    the data have them ``fine_labels``, ``groups`` and ``names``, in words too, and ``is_query``,
+    ``is_gallery``, ``camera`` and ``same_camera``. ``edition``, ``backbone``,
+    ``preprocessing`` and ``key`` say where the features are from.
     """
     pool, facts = made.table.pool, made.table.facts
-    arrays = _features_of(made.table)
-    if not facts.by_item:
-        arrays |= {"labels": pool.labels, "class_names": np.array(facts.class_names)}
-    arrays |= {
+    arrays = {
+        "features": np.asarray(pool.inputs, np.float16),
+        "labels": pool.labels,
+        "class_names": np.array(facts.class_names),
         "split": np.array([WORDS[role] for role in made.table.role.tolist()]),
         "edition": np.array(facts.edition),
         "backbone": np.array(made.backbone.name),
@@ -125,20 +124,6 @@ def arrays_of(made: Embedded) -> dict[str, np.ndarray]:
     if pool.retrieval is not None:
         arrays |= roles_as_arrays(pool.retrieval)
     return arrays
-
-
-def _features_of(table: Table) -> dict[str, np.ndarray]:
-    """The features of one modality, or of two under names that are read as pairs."""
-    inputs, second = table.pool.inputs, table.pool.second
-    if second is None:
-        return {"features": np.asarray(inputs, np.float16)}
-    names = table.facts.modalities
-    known = names in TOGETHER or set(names) <= set(HEARD_FIRST)
-    first, other = names if known else ("first", "second")
-    return {
-        f"{first}_features": np.asarray(inputs, np.float16),
-        f"{other}_features": np.asarray(second, np.float16),
-    }
 
 
 def _write(target: Path, made: Embedded) -> None:

@@ -61,15 +61,25 @@ def embed_texts(name: str, backbone: Backbone, work: Pass, options: Mapping[str,
         f"{name} has {len(found.texts):,} texts; at most {2**24:,} can be embedded at once",
     )
     table = finish(found.draft, **shared, examine=False)
-    prompts = [backbone.prompt_of(side) for side in found.sides]
-    texts, places = _different(table, found.texts, prompts)
+    if found.of_pairs:
+        require(
+            not shared.get("label_noise"),
+            f"{name} has pairs without classes; label_noise redraws classes and wants labels",
+        )
+        # Such texts lie in one space: they are measured as rows of one modality, whose classes are the items.
+        table = dataclasses.replace(
+            table, facts=dataclasses.replace(table.facts, by_item=False, of_pairs=True)
+        )
+    prompts = {side: backbone.prompt_of(side) for side in dict.fromkeys(found.sides)}
+    used, places = np.unique(table.pool.inputs[:, 0].astype(np.int64), return_inverse=True)
+    texts = [(found.texts[row], prompts[found.sides[row]]) for row in used.tolist()]
     key = _key(texts, backbone, work)
     shards = Shards(cache_folder() / "features" / key[:40], len(texts))
     cached = shards.finished()
     notes = [
-        f"the texts of {side!r} have the prompt {prompt!r} in front"
-        for side, prompt in zip(found.sides, prompts)
-        if prompt and len(set(prompts)) > 1
+        f"each {side} has the prompt {prompt!r} in front"
+        for side, prompt in prompts.items()
+        if prompt and len(set(prompts.values())) > 1
     ]
     notes += backbone.notes
     if not cached:
@@ -97,21 +107,6 @@ def embed_texts(name: str, backbone: Backbone, work: Pass, options: Mapping[str,
     return Embedded(examined(made), key, shards.folder, backbone, cached)
 
 
-def _different(
-    table: Table, texts: Sequence[str], prompts: Sequence[str]
-) -> tuple[list[tuple[str, str]], list[np.ndarray]]:
-    """The different texts with their prompts that the data have, and which of them each side's rows are."""
-    sides = [table.pool.inputs] if table.pool.second is None else [table.pool.inputs, table.pool.second]
-    kinds = list(dict.fromkeys(prompts))
-    numbers = [
-        side[:, 0].astype(np.int64) + kinds.index(prompt) * len(texts)
-        for side, prompt in zip(sides, prompts, strict=True)
-    ]
-    different, inverse = np.unique(np.concatenate(numbers), return_inverse=True)
-    chosen = [(texts[number % len(texts)], kinds[number // len(texts)]) for number in different.tolist()]
-    return chosen, np.split(inverse, np.cumsum([len(side) for side in sides])[:-1])
-
-
 def _key(texts: Sequence[tuple[str, str]], backbone: TextModel, work: Pass) -> str:
     """The hash of all that the features depend on: texts in their order, prompts, weights, settings."""
     seen = hashlib.sha256()
@@ -136,23 +131,14 @@ def _tokens(texts: Sequence[tuple[str, str]], backbone: TextModel, work: Pass) -
 def _with(
     table: Table,
     features: np.ndarray,
-    places: Sequence[np.ndarray],
+    places: np.ndarray,
     backbone: Backbone,
     key: str,
     notes: Sequence[str],
 ) -> Table:
-    """The data set with the features of its texts, of both sides where it has two."""
-    first = places[0]
-    own = features if np.array_equal(first, np.arange(len(features))) else features[first]
-    made = described(table, own, backbone, key, list(notes))
-    if table.pool.second is None:
-        return made
-    # Two modalities are read as arrays in memory everywhere else.
-    pool = dataclasses.replace(
-        made.pool, inputs=np.asarray(own, np.float32), second=features[places[1]].astype(np.float32)
-    )
-    facts = dataclasses.replace(made.facts, second_shape=features.shape[1:])
-    return dataclasses.replace(made, pool=pool, facts=facts)
+    """The data set with the features of its texts; as they lie on disk where no text stands twice."""
+    own = features if np.array_equal(places, np.arange(len(features))) else features[places]
+    return described(table, own, backbone, key, list(notes))
 
 
 def _said(counts: Counts, total: int) -> list[str]:

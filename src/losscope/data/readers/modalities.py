@@ -158,7 +158,7 @@ def add_second(
         draft.items = np.stack([join.first, join.second], 1)
     roles = _keep_complete(draft, roles)
     if draft.labels is None or _all_alone(draft.labels):
-        by_item(draft)
+        _by_item(draft)
     return roles
 
 
@@ -306,7 +306,7 @@ def _all_alone(labels: np.ndarray) -> bool:
     return len(labels) > 1 and len(np.unique(labels)) == len(labels)
 
 
-def by_item(draft: Draft) -> None:
+def _by_item(draft: Draft) -> None:
     """Make each item a class of its own: rows joined by an equal row, or by an id, are one item."""
     assert draft.second is not None
     numbered = (

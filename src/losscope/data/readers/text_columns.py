@@ -39,6 +39,8 @@ PAIRS = tuple(
     )
 )
 """Names of two columns whose texts belong together."""
+ASKING = ("query", "queries", "question", "q")
+"""Names of a column whose texts search those of the other."""
 PROSE = 3
 """Words of a text, on average, from which a column of another name is taken for texts."""
 FEW = 4
@@ -63,6 +65,11 @@ class TextColumns:
     inverted: bool = False
 
     @property
+    def asked(self) -> bool:
+        """Whether the first column asks and the others are searched, by its name."""
+        return len(self.names) > 1 and self.names[0].lower() in ASKING
+
+    @property
     def said(self) -> str:
         """Which columns they are, for a person."""
         if len(self.names) == 1:
@@ -74,13 +81,19 @@ class TextColumns:
 
 
 def text_columns(
-    frame: Any, where: str, *, inputs: str | None, second: str | None, taken: Sequence[str]
+    frame: Any,
+    where: str,
+    *,
+    inputs: str | None,
+    second: str | None,
+    labels: str | None,
+    taken: Sequence[str],
 ) -> TextColumns:
     """The columns of texts of a table; ``taken`` are those that the user named for something else.
 
     ``inputs`` alone is the one column, ``inputs`` and ``second`` are a pair. Without them: anchor, positive
     and negative; a pair of usual names, unless there is a column ``text``; a column of a usual name; the one
-    column of several words.
+    column of several words. Where ``labels`` names a column of classes, one column is looked for.
 
     Raises LosscopeError for a column that holds no texts, and where several fit.
     """
@@ -101,11 +114,11 @@ def text_columns(
     if inputs is not None:
         return TextColumns((inputs,))
     three = [next((free[word] for word in words if word in free), None) for words in ORDERED]
-    if all(three):
+    if all(three) and labels is None:
         return TextColumns(tuple(name for name in three if name is not None))
     two = next(((free[a], free[b]) for a, b in PAIRS if a in free and b in free), None)
     sure = [free[word] for word in TEXTS if word in free]
-    if two is not None and ("text" not in free or free["text"] in two):
+    if two is not None and labels is None and ("text" not in free or free["text"] in two):
         return _with_same(frame, where, two, taken)
     found = sure or prose(frame, taken)
     require(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require
+from losscope.core.queries import Roles
 from losscope.data.base import Draft, LeftOut
 from losscope.data.labels import listed
 from losscope.data.readers.arrays import FINE, GROUPS, LABELS, SPLITS
@@ -17,10 +18,9 @@ from losscope.data.readers.cells import restored
 from losscope.data.readers.columns import MAYBE_SPLITS, PATHS, decide
 from losscope.data.readers.files import TABLES, is_table, open_table
 from losscope.data.readers.gallery import Asked, marks_of, set_marks
-from losscope.data.readers.modalities import by_item
 from losscope.data.readers.text_columns import PAIRS, TEXTS, TextColumns, text_columns
 from losscope.data.readers.tuple_columns import ORDERED, told_same
-from losscope.data.readers.tuples import checked_pairs, checked_triplets
+from losscope.data.readers.tuples import checked_pairs, checked_triplets, components
 from losscope.data.roles import is_split, role_of, set_role
 
 _TEXT_NAMES = {
@@ -36,13 +36,16 @@ IDS = ("id", "_id", "text_id", "name")
 class Texts:
     """Texts as their reader found them.
 
-    ``draft`` is the data set whose ``inputs`` (N, 1), and ``second`` of pairs, are positions in ``texts``,
-    which are different from each other. ``sides`` are the names of their columns.
+    ``draft`` is the data set whose ``inputs`` (N, 1) are positions in ``texts``, which are different from
+    each other. ``sides`` says of each text whether it asks (``query``) or is searched (``document``), or ""
+    where this is not told. ``of_pairs``: labels number the texts that belong together, and there are no
+    classes.
     """
 
     draft: Draft
     texts: tuple[str, ...]
     sides: tuple[str, ...]
+    of_pairs: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,15 +140,17 @@ def hub_texts(
         if hasattr(feature, "names")
     }
     label = labels or next((key for key in classes if key.lower() in LABELS), next(iter(classes), None))
-    wanted = _Wanted(inputs, second, label, fine, group, split, skip_bad)
+    wanted = _Wanted(inputs, second, labels, fine, group, split, skip_bad)
+    columns = text_columns(
+        frame, f"hf:{name}", inputs=inputs, second=second, labels=labels, taken=wanted.taken
+    )
     unsaid = 0
-    if labels is None:
-        columns = text_columns(frame, f"hf:{name}", inputs=inputs, second=second, taken=(split or "",))
-        if columns.same is not None:
-            # Beside a pair of texts a label says same or different, and -1 that this is not known.
-            wanted = _Wanted(inputs, second, None, fine, group, split, skip_bad)
-            lacking = (frame[columns.same] == -1).to_numpy(bool)
-            unsaid, frame = int(lacking.sum()), frame[~lacking].reset_index(drop=True)
+    if len(columns.names) == 1:
+        wanted = replace(wanted, labels=label)
+    elif columns.same is not None:
+        # Beside a pair of texts a label says same or different, and -1 that this is not known.
+        lacking = (frame[columns.same] == -1).to_numpy(bool)
+        unsaid, frame = int(lacking.sum()), frame[~lacking].reset_index(drop=True)
     found = made(frame, wanted, f"hf:{name}", f"huggingface.co/datasets/{name}", ())
     if wanted.labels in classes and found.draft.labels is not None:
         found.draft.class_names = classes[wanted.labels]
@@ -180,14 +185,11 @@ def _joined(parts: Mapping[str, Any]) -> tuple[Any, str | None]:
 def made(frame: Any, wanted: _Wanted, name: str, origin: str, notes: Sequence[str]) -> Texts:
     """The texts of a frame (pandas), by the columns that it has and the user names."""
     where = repr(origin)
-    columns = text_columns(frame, where, inputs=wanted.inputs, second=wanted.second, taken=wanted.taken)
+    columns = text_columns(
+        frame, where, inputs=wanted.inputs, second=wanted.second, labels=wanted.labels, taken=wanted.taken
+    )
     frame, left = _filled(frame, columns, where, wanted.skip_bad)
-    numbers, different = _numbered(frame, columns)
-    if columns.same is not None:
-        # What says same or different is no label of the rows.
-        same, more = told_same(frame[columns.same].to_numpy(), columns.inverted, columns.same, where)
-    else:
-        same, more = np.ones(len(frame), np.int64), []
+    numbers, entries = _numbered(frame, columns)
     draft = Draft(
         name,
         f"texts of {name}",
@@ -196,20 +198,16 @@ def made(frame: Any, wanted: _Wanted, name: str, origin: str, notes: Sequence[st
         None,
         origin=origin,
         left_out=left,
-        notes=[columns.said, *notes, *more],
+        notes=[columns.said, *notes],
     )
-    explicit = len(columns.names) == 3 or (columns.same is not None and not same.all())
-    if columns.same is not None and not explicit:
-        draft.notes.append(
-            f"all pairs are the same by {columns.same!r}: other texts of a batch are the negatives"
-        )
-    if explicit:
-        _as_tuples(draft, frame, columns, numbers, same, len(different), wanted, where)
+    if len(numbers) == 1:
+        _as_rows(draft, frame, columns.names[0], wanted, where)
+        of_pairs = False
     else:
-        _as_rows(draft, frame, columns, numbers, wanted, where)
-    return Texts(
-        draft, tuple(different), columns.names if len(columns.names) == 2 and not explicit else ("",)
-    )
+        draft.inputs = np.arange(len(entries), dtype=np.float32)[:, None]
+        of_pairs = _as_tuples(draft, frame, columns, numbers, wanted, where)
+        _set_sides(draft, frame, columns, numbers, [side for _, side in entries], wanted, where)
+    return Texts(draft, tuple(text for text, _ in entries), tuple(side for _, side in entries), of_pairs)
 
 
 def _filled(frame: Any, columns: TextColumns, where: str, skip_bad: bool) -> tuple[Any, list[LeftOut]]:
@@ -239,33 +237,31 @@ def _filled(frame: Any, columns: TextColumns, where: str, skip_bad: bool) -> tup
     return frame[~empty].reset_index(drop=True), [LeftOut(count, "rows", "without a text")]
 
 
-def _numbered(frame: Any, columns: TextColumns) -> tuple[list[np.ndarray], list[str]]:
-    """Each column's texts as numbers (N,), and the different texts in the order in which they come."""
-    places: dict[str, int] = {}
-    numbers = [
-        np.array([places.setdefault(text, len(places)) for text in frame[name].tolist()], np.int64)
-        for name in columns.names
-    ]
+def _numbered(frame: Any, columns: TextColumns) -> tuple[list[np.ndarray], list[tuple[str, str]]]:
+    """Each column's texts as numbers (N,), and the different texts with their sides in their first order."""
+    places: dict[tuple[str, str], int] = {}
+    numbers = []
+    for place, name in enumerate(columns.names):
+        side = ("document" if place else "query") if columns.asked else ""
+        cells = frame[name].tolist()
+        numbers.append(np.array([places.setdefault((text, side), len(places)) for text in cells], np.int64))
     return numbers, list(places)
 
 
-def _as_rows(
-    draft: Draft, frame: Any, columns: TextColumns, numbers: list[np.ndarray], wanted: _Wanted, where: str
-) -> None:
-    """A row for each text with its label, or for each pair of texts that belong together."""
-    texts = {name for name in frame.columns if name in columns.names}
+def _as_rows(draft: Draft, frame: Any, column: str, wanted: _Wanted, where: str) -> None:
+    """A row for each text, with its label."""
     marks = marks_of(
-        [name for name in frame.columns if name not in texts],
+        [name for name in frame.columns if name != column],
         lambda name: frame[name].to_numpy(),
         wanted.asked,
         len(frame),
         positions=False,
     )
     decided = decide(
-        frame.drop(columns=[*columns.names[1:], *([columns.same] if columns.same else [])]),
+        frame,
         where,
         marks=marks.columns,
-        inputs=columns.names[0],
+        inputs=column,
         labels=wanted.labels,
         fine=wanted.fine,
         group=wanted.group,
@@ -279,7 +275,7 @@ def _as_rows(
     draft.left_out += decided.left_out
     draft.notes += decided.notes[1:]
     draft.by_group = wanted.group is not None
-    ids = next((name for name in frame.columns if name.lower() in IDS and name not in columns.names), None)
+    ids = next((name for name in frame.columns if name.lower() in IDS and name != column), None)
     if ids is not None and frame[ids].notna().all() and frame[ids].nunique() == len(frame):
         draft.names = listed(frame[ids].map(str).tolist())
     draft.no_labels = (
@@ -291,45 +287,72 @@ def _as_rows(
     if decided.split is not None:
         set_role(draft, _split(frame, decided.split), decided.split)
     set_marks(draft, marks)
-    if len(columns.names) == 2:
-        draft.kind, draft.modalities = "pair", (columns.names[0], columns.names[1])
-        draft.second = numbers[1][:, None].astype(np.float32)
-        equal = int((numbers[0] == numbers[1]).sum())
-        if equal:
-            draft.notes.append(f"{equal:,} of {len(frame):,} pairs are of a text with itself")
-        if draft.labels is None:
-            by_item(draft)
 
 
 def _as_tuples(
-    draft: Draft,
-    frame: Any,
-    columns: TextColumns,
-    numbers: list[np.ndarray],
-    same: np.ndarray,
-    count: int,
-    wanted: _Wanted,
-    where: str,
-) -> None:
-    """A row for each different text, and explicit pairs or triplets of them."""
+    draft: Draft, frame: Any, columns: TextColumns, numbers: list[np.ndarray], wanted: _Wanted, where: str
+) -> bool:
+    """A row for each different text, with explicit pairs or triplets; or with a label for those of a pair.
+
+    Returns whether the labels are such.
+    """
     given = {"labels": wanted.labels, "fine": wanted.fine, "group": wanted.group}
     named = next((option for option, name in given.items() if name is not None), None)
     require(
         named is None,
-        f"{where} gives {'triplets' if len(numbers) == 3 else 'pairs that are the same or different'}, to "
-        "which "
-        f"option {named} says nothing; wanted: without it, or one column of texts (-o inputs=NAME)",
+        f"{where} gives texts that belong together, to which option {named} says nothing; wanted: without "
+        "it, or one "
+        "column of texts (-o inputs=NAME)",
     )
-    draft.inputs = np.arange(count, dtype=np.float32)[:, None]
+    count = len(draft.inputs)
+    tuples = "triplets" if len(numbers) == 3 else "pairs"
+    draft.notes.append(f"{len(frame):,} {tuples} of {count:,} different texts")
     if len(numbers) == 3:
         draft.triplets = np.stack(numbers, 1)
         draft.notes += checked_triplets(draft.triplets, where)
-    else:
-        draft.pairs = np.stack([*numbers, same], 1)
-        draft.notes += checked_pairs(draft.pairs, where)
-    draft.notes.append(
-        f"{len(frame):,} {'triplets' if len(numbers) == 3 else 'pairs'} of {count:,} different texts"
+        return False
+    if columns.same is not None:
+        same, notes = told_same(frame[columns.same].to_numpy(), columns.inverted, columns.same, where)
+        draft.notes += notes
+        if not same.all():
+            draft.pairs = np.stack([*numbers, same], 1)
+            draft.notes += checked_pairs(draft.pairs, where)
+            return False
+        draft.notes.append(f"all pairs are the same by {columns.same!r}")
+    draft.labels = components(np.stack(numbers, 1), count)
+    draft.by_item = True
+    largest = int(np.bincount(draft.labels).max())
+    require(
+        2 * largest <= count or count < 8,
+        f"{where}: texts that stand in several pairs join {largest:,} of {count:,} texts to one item; "
+        "wanted: pairs "
+        "without texts that belong to everything",
     )
+    more = f", the largest of {largest:,} texts" if largest > 10 else ""
+    draft.notes.append(
+        "there are no classes: texts that pairs join are one item, and the other texts of a batch are its "
+        f"negatives; {int(draft.labels.max()) + 1:,} items{more}"
+    )
+    equal = int((frame[columns.names[0]] == frame[columns.names[1]]).sum())
+    if equal:
+        draft.notes.append(f"{equal:,} of {len(frame):,} pairs are of a text with itself")
+    return True
+
+
+def _set_sides(
+    draft: Draft,
+    frame: Any,
+    columns: TextColumns,
+    numbers: list[np.ndarray],
+    sides: list[str],
+    wanted: _Wanted,
+    where: str,
+) -> None:
+    """Which texts ask and which are searched, and their parts by a split column; what else there is, "
+    "counted."""
+    if columns.asked:
+        asks = np.array([side == "query" for side in sides])
+        draft.retrieval = Roles(asks, ~asks)
     split = wanted.split or next(
         (
             name
@@ -340,21 +363,22 @@ def _as_tuples(
     )
     unused = [name for name in frame.columns if name not in (*columns.names, columns.same, split)]
     if unused:
-        draft.left_out.append(LeftOut(len(unused), "columns", f"beside the texts ({', '.join(unused[:8])})"))
+        what = "column" if len(unused) == 1 else "columns"
+        draft.left_out.append(LeftOut(len(unused), what, f"beside the texts ({', '.join(unused[:8])})"))
     if split is None:
         return
     words = _split(frame, split)
-    of_text = np.full(count, None, object)
+    of_text = np.full(len(sides), None, object)
     for column in numbers:
         of_text[column[::-1]] = words[::-1]
-    torn = np.zeros(count, bool)
+    torn = np.zeros(len(sides), bool)
     for column in numbers:
         torn[column] |= words != of_text[column]
     require(
         not torn.any(),
-        f"{where} leaks: {int(torn.sum()):,} of {count:,} texts stand in several parts by {split!r}; "
-        "wanted: each text "
-        "in one part, or a table without such a column, whose tuples are then split whole",
+        f"{where} leaks: {int(torn.sum()):,} of {len(sides):,} texts stand in several parts by {split!r}; "
+        "wanted: "
+        "each text in one part, or a table without such a column, whose pairs are then split whole",
     )
     set_role(draft, of_text, split)
 

@@ -27,15 +27,8 @@ UNSAID = 512
 SOME = 1024
 """Texts that the tokenizer is given at once."""
 TITLES = {"cls": "first token", "mean": "mean over tokens", "max": "largest over tokens"}
-SIDES = {
-    "query": ("query",),
-    "question": ("query",),
-    "document": ("document", "passage", "corpus"),
-    "doc": ("document", "passage", "corpus"),
-    "passage": ("passage", "document", "corpus"),
-    "answer": ("document", "passage", "corpus"),
-}
-"""Prompts, by the names that models give them, for the column of a pair that is called so."""
+SIDES = {"query": ("query", "question"), "document": ("document", "passage", "corpus", "answer")}
+"""Prompts, by the names that models give them, for texts that ask and for those that are searched."""
 
 
 class Tokens(NamedTuple):
@@ -112,13 +105,13 @@ class TextModel(Backbone):
         return f"{cut}{pooled}{behind}" + (f", prompt {self.prompt!r}" if self.prompt else "")
 
     def prompt_of(self, side: str) -> str:
-        """What is put in front of the texts of a column: of pairs, a query's prompt before queries.
+        """What is put in front of texts that ask (``query``), are searched (``document``), or neither.
 
         A prompt that was asked for, or that the model always has, stands before all alike.
         """
         if self.chosen or self.prompt:
             return self.prompt
-        names = SIDES.get(side.lower(), ())
+        names = SIDES.get(side, ())
         return next((self.layout.prompts[name] for name in names if name in self.layout.prompts), "")
 
     def start(self) -> None:
