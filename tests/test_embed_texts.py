@@ -163,6 +163,50 @@ def test_an_encoder_and_decoder_gives_its_encoder(tmp_path, bert):
     np.testing.assert_allclose(inputs_of(made)[5], wanted, rtol=3e-3, atol=3e-3)
 
 
+def test_texts_of_one_length_go_together_and_none_is_padded(minilm, tmp_path, monkeypatch):
+    """At most one pass for each full batch and one more for each number of tokens; the longest first."""
+    from losscope.features.backbones.text import TextModel
+
+    shapes: list[tuple[int, ...]] = []
+    before = TextModel.__call__
+
+    def counting(self, batch):
+        if batch.device.type != "meta":
+            shapes.append(tuple(batch.shape))
+        return before(self, batch)
+
+    monkeypatch.setattr(TextModel, "__call__", counting)
+    texts, _ = sentences(400)
+    run(reviews(tmp_path / "r.csv", 400), minilm, batch_size=16)
+    lengths = [min(len(text.split()) + 2, 16) for text in texts]
+    assert sum(rows * tokens for rows, _, tokens in shapes) == sum(lengths)
+    assert len(shapes) <= 400 / 16 + 1 + len(set(lengths))
+    assert [tokens for *_, tokens in shapes] == sorted((tokens for *_, tokens in shapes), reverse=True)
+
+
+def test_the_worked_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    """With a small random model in the place of the published one, and fewer seeds and epochs."""
+    import re
+
+    page = (Path(__file__).parent.parent / "docs" / "text.md").read_text(encoding="utf-8")
+    code = re.search(r"^```python\n(.*?)^```$", page, re.S | re.M)[1]
+    said = re.search(r"^```text\n(.*?)^```$", page, re.S | re.M)[1].strip().splitlines()
+    words = tuple(re.sub(r"[^a-zA-Z ]", " ", code).split())
+    model = encoder(tmp_path / "model", words=words)
+    monkeypatch.chdir(tmp_path)
+    published = "sentence-transformers/all-MiniLM-L6-v2"
+    assert published in code and "seeds=10" in code
+    code = code.replace(published, str(model)).replace("seeds=10", "seeds=2, epochs=2, tune=False")
+    forget()
+    exec(compile(code, "text.md", "exec"), {})
+    assert "raw" in capsys.readouterr().out
+    table = run(Path("faq.csv"), model).table
+    told = [table.describe(), *table.facts.notes]
+    for line in said:
+        line = line.replace("384", "32")
+        assert any(line in text for text in told), line
+
+
 # The cache
 
 
@@ -378,6 +422,31 @@ def test_what_a_folder_lacks_or_wants_run_is_refused(tmp_path, bert):
     ):
         with pytest.raises(LosscopeError, match=said):
             run(path, bert, preprocess=preprocess)
+
+
+def test_code_that_comes_with_a_model_is_never_run(tmp_path):
+    folder = encoder(tmp_path / "own")
+    (folder / "modeling.py").write_text("import pathlib\npathlib.Path('ran').touch()\nraise SystemExit\n")
+    config = json.loads((folder / "config.json").read_text())
+    names = {
+        "AutoConfig": "modeling.Config",
+        "AutoModel": "modeling.Model",
+        "AutoTokenizer": ["modeling.T", None],
+    }
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "my_own", "auto_map": names}))
+    with pytest.raises(LosscopeError, match="cannot be (built|read)"):
+        run(reviews(tmp_path / "r.csv"), folder)
+    assert not list(tmp_path.rglob("ran")) and not Path("ran").exists()
+
+
+def test_explicit_pairs_name_texts_by_their_ids(minilm, tmp_path):
+    path = reviews(tmp_path / "r.csv", id=[f"t{row}" for row in range(96)])
+    rng = np.random.default_rng(0)
+    ends = rng.permutation(96).reshape(48, 2)
+    frame = pd.DataFrame(ends, columns=["i", "j"]).map(lambda row: f"t{row}").assign(same=[0, 1] * 24)
+    frame.to_csv(tmp_path / "pairs.csv", index=False)
+    made = run(path, minilm, pairs=str(tmp_path / "pairs.csv"))
+    np.testing.assert_array_equal(made.table.pool.pairs[:, :2], ends)
 
 
 def test_weights_that_are_missing_are_never_random(tmp_path):

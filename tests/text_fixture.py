@@ -33,9 +33,10 @@ def sentences(rows: int = 96, seed: int = 0) -> tuple[list[str], list[str]]:
     return list(texts), list(texts.values())
 
 
-def encoder(folder: Path, seed: int = 0, positions: int = 40, ordered: bool = True) -> Path:
-    """A BERT of 2 layers of 32 numbers with a vocabulary of whole words; unless ordered, words in any "
-    "order."""
+def encoder(
+    folder: Path, seed: int = 0, positions: int = 40, ordered: bool = True, words: tuple[str, ...] = ()
+) -> Path:
+    """A BERT of 2 layers of 32 numbers with a vocabulary of whole words, read in any order unless ordered."""
     transformers = pytest.importorskip("transformers")
     tokenizers = pytest.importorskip("tokenizers")
     from transformers.utils import logging
@@ -43,7 +44,8 @@ def encoder(folder: Path, seed: int = 0, positions: int = 40, ordered: bool = Tr
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ":", "query", "passage"]
-    vocabulary += [*FILLERS, *(word for words in TOPICS.values() for word in words)]
+    vocabulary += [*words, *FILLERS, *(word for words in TOPICS.values() for word in words)]
+    vocabulary = list(dict.fromkeys(vocabulary))
     numbers = {word: place for place, word in enumerate(vocabulary)}
     inner = tokenizers.Tokenizer(tokenizers.models.WordLevel(numbers, unk_token="[UNK]"))
     inner.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()

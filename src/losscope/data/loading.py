@@ -96,7 +96,7 @@ def undecoded(
         options.setdefault("source", "images")
     found, shared = _found(name, Path(root).expanduser() if root else None, options)
     if not isinstance(found, Draft):
-        raise LosscopeError(f"{name} consists of generated vectors; a backbone wants images or sounds")
+        raise LosscopeError(f"{name} consists of generated vectors; a backbone wants images, sounds or texts")
     return found, shared
 
 

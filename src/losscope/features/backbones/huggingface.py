@@ -101,7 +101,7 @@ class HuggingFace(Backbone):
         if self.plain:
             return
         transformers = transformers_package()
-        kwargs: dict[str, Any] = {"local_files_only": True}
+        kwargs: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         kind = transformers.AutoFeatureExtractor
         if self.takes == "images":
             kind = transformers.AutoImageProcessor
@@ -162,9 +162,11 @@ class HuggingFace(Backbone):
         transformers = transformers_package()
         with quiet():
             try:
-                config = transformers.AutoConfig.from_pretrained(str(self.folder), local_files_only=True)
+                config = transformers.AutoConfig.from_pretrained(
+                    str(self.folder), local_files_only=True, trust_remote_code=False
+                )
                 with torch.device("meta"):
-                    model = transformers.AutoModel.from_config(config)
+                    model = transformers.AutoModel.from_config(config, trust_remote_code=False)
             except Exception as error:  # what transformers raises for a model it does not know
                 raise LosscopeError(
                     f"the backbone {self.name!r} cannot be built by transformers {version()}: "
@@ -182,7 +184,11 @@ class HuggingFace(Backbone):
         with quiet():
             try:
                 model, said = transformers.AutoModel.from_pretrained(
-                    str(self.folder), local_files_only=True, output_loading_info=True, **words
+                    str(self.folder),
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    output_loading_info=True,
+                    **words,
                 )
             except Exception as error:  # safetensors, transformers and torch each have their own
                 raise LosscopeError(
