@@ -439,6 +439,44 @@ def test_code_that_comes_with_a_model_is_never_run(tmp_path):
     assert not list(tmp_path.rglob("ran")) and not Path("ran").exists()
 
 
+@pytest.mark.parametrize(
+    ("files", "texts"),
+    [
+        (
+            ["config.json", "model.safetensors", "tokenizer.json", "modules.json", "1_Pooling/config.json"],
+            True,
+        ),
+        (["config.json", "model.safetensors", "preprocessor_config.json"], False),
+    ],
+)
+def test_what_is_fetched_of_the_hub(files, texts, tmp_path, monkeypatch):
+    """Through a stand-in for the hub: a text model's tokenizer and layers, and never a pickle or code."""
+    import fnmatch
+
+    import huggingface_hub
+
+    from losscope.features.backbones import huggingface
+
+    asked: list[str] = []
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *given: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface, "reachable", lambda endpoint: True)
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda name: files)
+    monkeypatch.setattr(
+        huggingface_hub,
+        "snapshot_download",
+        lambda name, allow_patterns, etag_timeout: asked.extend(allow_patterns) or str(tmp_path),
+    )
+    assert huggingface.snapshot("some/model") == tmp_path
+
+    def taken(name: str) -> bool:
+        return any(fnmatch.fnmatch(name, pattern) for pattern in asked)
+
+    assert all(taken(name) for name in files)
+    assert taken("2_Dense/model.safetensors") == texts
+    assert not any(taken(name) for name in ("pytorch_model.bin", "modeling.py", "data.pkl"))
+
+
 def test_explicit_pairs_name_texts_by_their_ids(minilm, tmp_path):
     path = reviews(tmp_path / "r.csv", id=[f"t{row}" for row in range(96)])
     rng = np.random.default_rng(0)

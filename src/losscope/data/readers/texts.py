@@ -166,8 +166,7 @@ def hub_texts(
 
 
 def _joined(parts: Mapping[str, Any]) -> tuple[Any, str | None]:
-    """The splits of a data set of the hub, one below the other, and the column that names them if they "
-    "differ."""
+    """The splits of a data set of the hub below each other, and the column that names them, if one does."""
     import pandas as pd
 
     features = next(iter(parts.values())).features
@@ -348,8 +347,7 @@ def _set_sides(
     wanted: _Wanted,
     where: str,
 ) -> None:
-    """Which texts ask and which are searched, and their parts by a split column; what else there is, "
-    "counted."""
+    """Which texts ask and are searched, and their parts by a split column; the other columns are counted."""
     if columns.asked:
         asks = np.array([side == "query" for side in sides])
         draft.retrieval = Roles(asks, ~asks)
