@@ -60,14 +60,15 @@ class Data:
     limit
         The number of training rows to keep, taken class by class.
     skip_bad
-        Leave out files that cannot be read, and say how many.
+        Leave out files that cannot be read and rows without a text, and say how many.
     skip_unlabelled
         Leave out rows without a label, and say how many.
     ignore_label
         A label that is background, as -1 is, such as -100, 255 or unknown; may be given several times. The
         word none makes -1 a class.
     backbone
-        A frozen backbone whose features are computed once: a Hugging Face name or a path.
+        A frozen backbone of images, sounds or texts whose features are computed once: a Hugging Face name or
+        a path.
     option
         Any other option of the data set, as key=value; may be given several times.
     """

@@ -290,7 +290,7 @@ def embed(
     skip_bad: Annotated[bool, Parameter(negative="", group=DATA)] = False,
     json: Json = False,
 ) -> None:
-    """Compute the features of images or sounds by a frozen backbone, once.
+    """Compute the features of images, sounds or texts by a frozen backbone, once.
 
     They are cached by the content of data, weights and preprocessing: a second call computes nothing, and one
     that was killed continues where it stopped. `compare DATA --backbone B` uses the same cache.
@@ -301,10 +301,13 @@ def embed(
 
     `losscope embed cub200 --backbone mobilenetv2.npz --preprocess size=160 fit=crop`
 
+    `losscope embed reviews.csv --backbone sentence-transformers/all-MiniLM-L6-v2`
+
     Parameters
     ----------
     data
-        A name, a folder of class folders, a manifest (CSV, parquet), an array file, or hf:owner/name.
+        A name, a folder of class folders, a manifest (CSV, parquet), an array file, a table of texts, or
+        hf:owner/name.
     backbone
         A Hugging Face id, a saved model's folder, a MobileNetV2 file (.npz, .safetensors), or timm:NAME.
     out
@@ -314,7 +317,7 @@ def embed(
     device
         auto, cpu or cuda.
     batch_size
-        How many images or sounds are computed at once.
+        How many images, sounds or texts are computed at once.
     data_root
         Folder with data sets in their original layouts.
     option

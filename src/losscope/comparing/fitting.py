@@ -114,6 +114,11 @@ def for_pairs(study: ResolvedStudy, facts: About) -> ResolvedStudy:
             f"{title} wants two modalities, and {facts.name} has one; choices: "
             f"{', '.join(name for name in GOALS if name != goal)}",
         )
+        require(
+            not facts.of_pairs or goal == ACROSS[0],
+            f"{title} wants classes, and {facts.name} has pairs without classes; choices: {ACROSS[0]}",
+        )
+        _refuse_class_vectors(study, facts)
         return study
     require(
         goal != "classification",
@@ -124,16 +129,23 @@ def for_pairs(study: ResolvedStudy, facts: About) -> ResolvedStudy:
         not facts.by_item or goal in ACROSS,
         f"{title} wants classes, and {facts.name} has pairs without classes; choices: {', '.join(ACROSS)}",
     )
-    known = registry.entries("loss").items()
-    fit = [name for name, found in known if not (found.facts.class_vectors or found.facts.faulty)]
-    for spec in study.losses:
-        require(
-            not (facts.by_item and spec.facts is not None and spec.facts.class_vectors),
-            f"the loss {spec.name!r} learns one vector per class, and {facts.name} has pairs without "
-            f"classes; choices: {', '.join(fit)}, or data with labels",
-        )
+    _refuse_class_vectors(study, facts)
     if not facts.by_item:
         return study
     return study.model_copy(
         update={"protocol": study.protocol.model_copy(update={"batching": "shuffled", "partners": "batch"})}
     )
+
+
+def _refuse_class_vectors(study: ResolvedStudy, facts: About) -> None:
+    """Raise for a loss with one vector per class on pairs without classes."""
+    if not (facts.by_item or facts.of_pairs):
+        return
+    known = registry.entries("loss").items()
+    fit = [name for name, found in known if not (found.facts.class_vectors or found.facts.faulty)]
+    for spec in study.losses:
+        require(
+            spec.facts is None or not spec.facts.class_vectors,
+            f"the loss {spec.name!r} learns one vector per class, and {facts.name} has pairs without "
+            f"classes; choices: {', '.join(fit)}, or data with labels",
+        )

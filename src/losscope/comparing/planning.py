@@ -246,4 +246,5 @@ def _try_foreign(names: Sequence[str], facts: About, size: int) -> None:
 
         for name in names:
             paired = facts.kind == "pair"
-            check(name, classes=facts.classes, embedding_size=size, paired=paired, by_item=facts.by_item)
+            of_pairs = facts.by_item or facts.of_pairs
+            check(name, classes=facts.classes, embedding_size=size, paired=paired, by_item=of_pairs)

@@ -117,7 +117,8 @@ class About:
     those of the second modality; empty for all else, where nothing is to be normalised. ``split`` says in
     words how the parts are made. ``pending``: the inputs are features that are not computed yet, so that only
     their shape is known. ``tuples``: explicit pairs or triplets came with the data. ``by_item``: there are no
-    classes, ``labels`` number items that belong to their partners in the other modality alone. ``left_out``
+    classes, ``labels`` number items that belong to their partners in the other modality alone; ``of_pairs``:
+    nor here, ``labels`` number rows of one modality that belong together. ``left_out``
     counts all that lay in the source and was not taken, ``background`` the rows of labels that are no class.
     ``searched`` counts the test part's queries and gallery, where it has them. ``health``: what is wrong with
     the rows, None where they were not looked at. ``notes`` are sentences a user must be told. ``checksum`` is
@@ -139,6 +140,7 @@ class About:
     pending: bool = False
     tuples: bool = False
     by_item: bool = False
+    of_pairs: bool = False
     checksum: str = ""
     class_names: tuple[str, ...] = ()
     fine_names: tuple[str, ...] = ()
@@ -244,7 +246,7 @@ class Source(ABC):
             first, second = facts.modalities or ("first", "second")
             shape = f"{first} {shape} and {second} {'×'.join(map(str, facts.second_shape))}"
         grouped = f"in {facts.classes:,} classes ({each} each)"
-        if facts.by_item:
+        if facts.by_item or facts.of_pairs:
             grouped = f"without classes, of {facts.classes:,} items"
         train, validation, test = self.sizes()
         edition = f" ({facts.edition})" if facts.edition else ""

@@ -6,10 +6,8 @@ import dataclasses
 import hashlib
 import json
 import os
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +15,21 @@ import numpy as np
 
 from losscope import data
 from losscope.core.errors import LosscopeError, require
-from losscope.data import health
-from losscope.data.base import TEST, Draft, Source, Table, fingerprint
+from losscope.data.base import Draft, Source, Table, fingerprint
 from losscope.data.deciding import check_classes, check_parts, without_roles
 from losscope.data.download import cache_folder
 from losscope.data.finish import finish, searched
 from losscope.data.loading import undecoded
 from losscope.features.backbones import Backbone, find, parse_preprocess
+from losscope.features.backbones.finding import takes_texts
 from losscope.features.digests import digests
-from losscope.features.passes import Progress, Rows, compute, unreadable
-from losscope.features.shards import Origin, Shards
-
-FORMAT = 1
-"""Raised when the features of an unchanged backbone and unchanged data would come out differently."""
-Say = Callable[[str], None]
+from losscope.features.made import FORMAT, Embedded, Pass, Say, compute_missing, described, examined
+from losscope.features.passes import Progress, Rows, unreadable
+from losscope.features.shards import Shards
+from losscope.features.texts import embed_texts
 
 _cache: OrderedDict[str, Embedded] = OrderedDict()
 _CACHED = 4
-
-
-@dataclass(frozen=True, eq=False)
-class Embedded:
-    """A data set's features: ``table`` is the data set, whose inputs are the features, memory-mapped.
-
-    ``key`` names the content: data, weights and preprocessing. ``cached`` says whether nothing had to be
-    computed, ``complete`` whether the features are there (they are not where only a plan was asked for).
-    """
-
-    table: Table
-    key: str
-    folder: Path
-    backbone: Backbone
-    cached: bool
-    complete: bool = True
 
 
 def load(name: str, root: str | Path | None = None, **options: Any) -> Source:
@@ -79,10 +59,11 @@ def embed(
     progress: Progress | None = None,
     **options: Any,
 ) -> Embedded:
-    """Features of a data set's images or sounds by a frozen backbone, from the cache or computed now.
+    """Features of a data set's images, sounds or texts by a frozen backbone, from the cache or computed now.
 
     Args:
-        name: a registered data set, a folder, a manifest, an array file of images, or hf:owner/name.
+        name: a registered data set, a folder, a manifest, an array file of images, a table of texts, or
+            hf:owner/name.
         backbone: a Hugging Face id or folder, a MobileNetV2 file, or timm:NAME.
         root: the folder with real data sets.
         preprocess: changes of the backbone's preprocessing, as ``key=value``.
@@ -94,14 +75,37 @@ def embed(
         **options: options of the data set.
 
     Raises:
-        LosscopeError: for data that are neither images nor sounds, or that cannot be compared on; a backbone
-            that cannot be found, read, or held in memory; rows that cannot be read, unless ``skip_bad``.
+        LosscopeError: for data of a kind that the backbone does not take, or that cannot be compared on; a
+            backbone that cannot be found, read, or held in memory; rows that cannot be read, unless
+            ``skip_bad``.
     """
     memo = repr(
         (name, str(root), backbone, preprocess, sorted(options.items()), _stamp(name), _stamp(backbone))
     )
     if memo in _cache:
         return _cache[memo]
+    settings = parse_preprocess(preprocess)
+    work = Pass(device, batch_size, compute, say, progress)
+    if takes_texts(backbone):
+        result = embed_texts(name, find(backbone, "texts", settings), work, options)
+    else:
+        result = _embed_files(name, backbone, root, settings, work, options)
+    if result.complete:
+        _cache[memo] = result
+    while len(_cache) > _CACHED:
+        _cache.popitem(last=False)
+    return result
+
+
+def _embed_files(
+    name: str,
+    backbone: str,
+    root: str | Path | None,
+    settings: dict[str, Any],
+    work: Pass,
+    options: dict[str, Any],
+) -> Embedded:
+    """The features of images or sounds."""
     draft, shared = undecoded(name, root, **options)
     require(draft.second is None, f"{draft.name} has two modalities; a backbone computes features of one")
     inputs = draft.inputs
@@ -109,26 +113,22 @@ def embed(
     table = _numbered(draft, shared)
     chosen = table.pool.inputs[:, 0].astype(np.int64)
     rows = Rows(draft.name, inputs if len(chosen) == len(inputs) else inputs[chosen])
-    found = find(backbone, rows.takes, parse_preprocess(preprocess))
+    found = find(backbone, rows.takes, settings)
     memory = cache_folder() / "digests"
-    key = _key(rows, found, memory, say)
+    key = _key(rows, found, memory, work.say)
     shards = Shards(cache_folder() / "features" / key[:40], len(rows))
     cached = shards.finished()
-    if not compute and not cached:
+    if not work.compute and not cached:
         left = len(rows) - shards.done()
         note = f"features of {left:,} of {len(rows):,} {rows.takes} by {found.name} are to be computed first"
         width = np.empty((len(rows), found.width or 0), np.float16)
-        made = _described(table, width, found, key, [note])
+        made = described(table, width, found, key, [note])
         made = dataclasses.replace(made, facts=dataclasses.replace(made.facts, pending=True))
         return Embedded(made, key, shards.folder, found, False, False)
     if not cached:
-        _compute(rows, found, shards, device, batch_size, bool(options.get("skip_bad")), say, progress)
+        compute_missing(rows, found, shards, work, bool(options.get("skip_bad")))
     made = _readable(table, rows, shards, found, key, bool(options.get("skip_bad")))
-    result = Embedded(made, key, shards.folder, found, cached)
-    _cache[memo] = result
-    while len(_cache) > _CACHED:
-        _cache.popitem(last=False)
-    return result
+    return Embedded(made, key, shards.folder, found, cached)
 
 
 def _stamp(name: str) -> tuple[int, int] | None:
@@ -176,55 +176,6 @@ def _key(rows: Rows, backbone: Backbone, memory: Path, say: Say | None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _compute(
-    rows: Rows,
-    backbone: Backbone,
-    shards: Shards,
-    device: str,
-    batch_size: int,
-    skip_bad: bool,
-    say: Say | None,
-    progress: Progress | None,
-) -> None:
-    done = shards.done()
-    if say:
-        going = f", going on after {done:,}" if done else ""
-        say(
-            f"computing features of {len(rows):,} {rows.takes} by {backbone.name} "
-            f"({backbone.preprocessing}){going}; kept in {shards.folder}"
-        )
-        for note in backbone.notes:
-            say(note)
-        progress = progress or _spoken(say, backbone.name, time.monotonic())
-    origin = Origin(FORMAT, backbone.name, backbone.settings, backbone.preprocessing)
-    compute(
-        rows,
-        backbone,
-        shards,
-        origin=origin,
-        device=device,
-        batch_size=batch_size,
-        skip_bad=skip_bad,
-        progress=progress,
-    )
-
-
-def _spoken(say: Say, name: str, start: float) -> Progress:
-    """Progress as a sentence now and then, where there is no bar."""
-    told, begun = start, -1
-
-    def progress(done: int, total: int) -> None:
-        nonlocal told, begun
-        now = time.monotonic()
-        begun = done if begun < 0 else begun
-        if now - told > 20 and done > begun:
-            told = now
-            left = (now - start) * (total - done) / (done - begun)
-            say(f"{name}: {done:,} of {total:,}, about {left / 60:.0f} min left")
-
-    return progress
-
-
 def _readable(
     table: Table, rows: Rows, shards: Shards, backbone: Backbone, key: str, skip_bad: bool
 ) -> Table:
@@ -232,7 +183,7 @@ def _readable(
     features = shards.open()
     bad = shards.unreadable()
     if not bad:
-        return _examined(_described(table, features, backbone, key, []))
+        return examined(described(table, features, backbone, key, []))
     names = [rows.name(row) for row in bad]
     if not skip_bad:
         raise unreadable(names, len(rows), rows.takes)
@@ -265,38 +216,7 @@ def _readable(
         facts=facts,
         whole=None if table.whole is None else table.whole[good],
     )
-    return _examined(_described(kept, features[good], backbone, key, []))
-
-
-def _examined(table: Table) -> Table:
-    """The table with the health of its features."""
-    pool = table.pool
-    found = health.of(pool, table.role == TEST, *health.identities(pool.inputs), ())
-    return dataclasses.replace(table, facts=table.facts.examined(found))
-
-
-def _described(table: Table, features: np.ndarray, backbone: Backbone, key: str, notes: list[str]) -> Table:
-    facts = table.facts
-    of = f"features of {backbone.name}"
-    return dataclasses.replace(
-        table,
-        pool=dataclasses.replace(table.pool, inputs=features),
-        digest=_digest(table, key),
-        facts=dataclasses.replace(
-            facts,
-            shape=features.shape[1:],
-            title=f"{facts.title}, {of}",
-            edition=f"{facts.edition}, {of}" if facts.edition else of,
-            checksum=_digest(table, key),
-            notes=(*facts.notes, *notes),
-        ),
-        _test=[],
-    )
-
-
-def _digest(table: Table, key: str) -> str:
-    """What a run depends on: the features by their key, and the rows' labels and parts."""
-    return hashlib.sha256(f"{table.digest} {key}".encode()).hexdigest()
+    return examined(described(kept, features[good], backbone, key, []))
 
 
 def forget() -> None:

@@ -17,6 +17,8 @@ from losscope.data.readers.columns import MAYBE_SPLITS, PATHS, Columns, decide
 from losscope.data.readers.files import open_table
 from losscope.data.readers.folders import from_files, positions
 from losscope.data.readers.gallery import Asked, marks_of, set_marks
+from losscope.data.readers.pictures import UNREAD
+from losscope.data.readers.text_columns import refuse_texts
 from losscope.data.roles import set_role
 
 
@@ -85,6 +87,8 @@ def table(
         draft = from_files(path, files, size, skip_bad, rate, names, used)
         draft.notes += [*opened.notes, *columns.notes[1:]]
     else:
+        if columns.kind == "numbers" and inputs is None:
+            refuse_texts(frame, where, columns.inputs, size == UNREAD)
         values, how = _features(frame, columns, where)
         draft = Draft(
             path.name,
