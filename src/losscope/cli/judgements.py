@@ -23,6 +23,7 @@ def judge(
     look: Annotated[int, Parameter(group=ANSWER)] = 1,
     untuned: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     same_camera: Annotated[Literal["keep", "junk", "skip"] | None, Parameter(group=ANSWER)] = None,
+    skip_unlabelled: Annotated[bool, Parameter(group=ANSWER, negative="")] = False,
     ignore_label: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
     declare: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
     only: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
@@ -54,8 +55,11 @@ def judge(
         Which look at these runs this is, 1 for the first; each further look is tested more strictly.
     untuned
         Say in every sentence that the losses were not tuned.
+    skip_unlabelled
+        Leave out rows of the embeddings without a label, and say how many.
     ignore_label
-        A label of the embeddings that is background, as -1 is; may be given several times.
+        A label of the embeddings that is background, as -1 is, such as -100, 255 or unknown; may be given
+        several times. The word none makes -1 a class.
     same_camera
         Where files name queries, gallery and cameras: junk leaves items of the query's class and camera out,
         skip all items of its camera; keep ranks them.
@@ -83,6 +87,7 @@ def judge(
         look=look,
         tuned=not untuned,
         same_camera=same_camera,
+        skip_unlabelled=skip_unlabelled,
         ignore_label=ignore_label or (),
         declare=declare or (),
         only=only or (),

@@ -11,18 +11,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from losscope.core.results import Result, StudyPlan, Unfinished
+    from losscope.core.saying import Once
 
 
 def print_plan(planned: StudyPlan) -> None:
     """What a study would cost and could show."""
     from losscope.core import wording
+    from losscope.core.saying import Once
 
+    say = Once(put)
     for text in (planned.data, *planned.notes, wording.study_plan(planned), planned.sentence):
-        put(text)
+        say(text)
 
 
-def print_result(result: Result, json: bool) -> None:
-    """The tables, the sentences and where the page is; or the JSON object alone."""
+def print_result(result: Result, json: bool, said: Once | None = None) -> None:
+    """The tables, the sentences and where the page is; or the JSON object alone.
+
+    Notes that the command ``said`` before are not repeated.
+    """
     if json:
         print(result.json())
         return
@@ -39,7 +45,9 @@ def print_result(result: Result, json: bool) -> None:
         console.print(beside)
         console.print()
     console.print(tables.recommendation(result))
-    for note in result.notes:
+    for note in dict.fromkeys(result.notes):
+        if said is not None and said.knows(note):
+            continue
         console.print(note, markup=False, highlight=False, style="dim")
     if result.report_file:
         console.print(f"\nPage: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
@@ -117,9 +125,11 @@ class Activity:
     def __init__(self, quiet: bool):
         self.quiet = quiet
 
-    def __enter__(self) -> tuple[Callable[[str], None] | None, Callable[..., None] | None]:
+    def __enter__(self) -> tuple[Once | None, Callable[..., None] | None]:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from losscope.core.saying import Once
 
         console = Console(stderr=True)
         self.bar = Progress(
@@ -142,7 +152,7 @@ class Activity:
                 tasks[group.name] = self.bar.add_task(label, total=total)
             self.bar.update(tasks[group.name], completed=done)
 
-        return (None if self.quiet else say_aside), activity
+        return (None if self.quiet else Once(say_aside)), activity
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()

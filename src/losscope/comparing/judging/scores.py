@@ -14,7 +14,7 @@ from losscope.comparing.judging.runs import Runs, run_of
 from losscope.core.bounds import INTEGER
 from losscope.core.errors import LosscopeError, require, shown, unknown
 from losscope.core.measure_names import meant
-from losscope.core.wording import listing
+from losscope.core.wording import count, listing
 from losscope.data.readers.files import open_table
 
 COLUMNS = ("loss", "seed", "measure", "value")
@@ -154,9 +154,12 @@ def _scores(frame: Any, names: Mapping[str, str], path: Path) -> tuple[list[Scor
     else:
         written = _text(frame[names["measure"]])
         lacking = [lack or not name for lack, name in zip(lacking, written, strict=True)]
+    places = [str(row) for row, lack in zip(frame.index, lacking, strict=True) if lack]
+    first = ", ".join(places[:3]) + (", …" if len(places) > 3 else "")
     require(
-        not any(lacking),
-        f"{str(path)!r} has {sum(lacking):,} rows without a loss, a seed or a measure; wanted: all three",
+        not places,
+        f"{str(path)!r} has {count(len(places), 'row')} without a loss, a seed or a measure "
+        f"({'row' if len(places) == 1 else 'rows'} {first}, counted from 0); wanted: all three",
     )
     if not wide:
         known = {name: known_as(name) for name in dict.fromkeys(written)}

@@ -24,6 +24,9 @@ Ground = Literal[
 """What a recommendation rests on; ``Recommendation`` describes each."""
 
 
+SPREAD_KNOWN = 4
+"""The fewest seeds whose spread tells how many it takes: that of two or three may be off by any factor."""
+
 Unit = Literal["seed", "class", "block"]
 """What a test flips: seeds; or, between sides that no seed changes, test classes or blocks of test rows."""
 
@@ -72,7 +75,8 @@ class Comparison(Frozen):
         verdict: None for a described row.
         better: which side is better, where the measure has a better direction and the verdict is one.
         scope: ``these_data``, or ``data_like_these`` where the data are redrawn with each seed.
-        seeds_needed: seeds in all that would resolve it, at the next look.
+        seeds_needed: seeds in all that would resolve it, at the next look; of seeds whose spread is not
+            known yet (``spread_known``) the fewest that can be tested.
         seeds_testable: the fewest seeds that could be tested at the next look, for too few seeds.
         reason: why there is no verdict or no number, if so; ``no_difference``: why there is no number.
         undecided: why a test that could reach the level did not, for an unresolved row.
@@ -117,6 +121,11 @@ class Comparison(Frozen):
     no_difference: NotComparable | None = None
     undecided: Undecided | None = None
     sentence: str = ""
+
+    @property
+    def spread_known(self) -> bool:
+        """Whether so many seeds tell how far seeds spread, and so how many it takes."""
+        return self.sd is not None and self.n >= SPREAD_KNOWN
 
 
 class Recommendation(Frozen):

@@ -51,7 +51,14 @@ from losscope.core.wording.numbers import (
 )
 from losscope.core.wording.plain import cell, printable
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
-from losscope.core.wording.work import budget, duration, progress, study_plan, unfinished
+from losscope.core.wording.work import (
+    budget,
+    duration,
+    progress,
+    sizes_that_fit,
+    study_plan,
+    unfinished,
+)
 
 __all__ = [
     "MINUS",
@@ -103,6 +110,7 @@ __all__ = [
     "settings_phrase",
     "shorten",
     "sign",
+    "sizes_that_fit",
     "study_plan",
     "title",
     "unfinished",

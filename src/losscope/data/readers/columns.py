@@ -25,7 +25,8 @@ OPEN = ("y", "targets", "target")
 MAYBE_SPLITS = ("subset", "partition", "set", "phase", "is_train", "is_training", "is_val", "is_validation")
 NOT_FEATURES = re.compile(
     r"^(id|index|name|row|level_\d+|unnamed: \d+(\.\d+)?|(.*_)?(uuid|guid|md5|sha256)|.+[_ ](id|idx)|"
-    r"[a-z]+ID|k?folds?|cv_fold|timestamps?|.*_timestamp|date|datetime|unix_?time|created_at|updated_at|"
+    r"((cv|k|split|test|inner|outer)[-_ ]?)?folds?([-_ ]?(id|no|nr|number|\d+))?|"
+    r"[a-z]+ID|timestamps?|.*_timestamp|date|datetime|unix_?time|created_at|updated_at|"
     r"is_(query|gallery|train|training|test|val|validation)|camera|split)$"
 )
 TOLD = 8

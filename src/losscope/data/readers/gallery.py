@@ -262,11 +262,16 @@ def marks_in(arrays: Arrays, asked: Asked, rows: int) -> Marks:
 
 
 def roles_of(
-    arrays: Arrays, labels: np.ndarray, name: str, same_camera: str | None
+    arrays: Arrays,
+    labels: np.ndarray,
+    name: str,
+    same_camera: str | None,
+    kept: np.ndarray,
 ) -> tuple[np.ndarray, Roles | None]:
     """The roles of a file of embeddings, if it has any, and its labels as given but -1 for its distractors.
 
-    ``labels`` int64 (N,), -1 is background.
+    ``labels`` int64 (N,), -1 is background; ``kept`` (N,): the rows that are not left out, which must hold
+    a query with a right answer.
     """
     rows = len(labels)
     draft = Draft(name, name, "features", np.empty((rows, 1), np.float32), labels)
@@ -285,7 +290,10 @@ def roles_of(
     assert draft.labels is not None
     # The draft numbers the classes anew where there are distractors; the file's own numbers stay.
     labels = np.where(draft.labels < 0, BACKGROUND, labels)
-    checked_roles(repr(name), draft.retrieval, labels)
+    asked = draft.retrieval.take(np.flatnonzero(kept))
+    require(asked is not None, f"{name!r}: no query has a label; wanted: queries with labels")
+    assert asked is not None
+    checked_roles(repr(name), asked, labels[kept])
     return labels, draft.retrieval
 
 
