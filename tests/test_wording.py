@@ -115,7 +115,8 @@ def named(row: Comparison) -> list[str]:
     else:
         words += [f"later in {row.order[0]}", f"{row.order[2]} of {row.n} seeds"]
     if row.low is not None:
-        words.append(f"{100 * (1 - row.alpha):.4g} % interval")
+        equal = row.low == row.high
+        words.append("no interval" if equal else f"{100 * (1 - row.alpha):.4g} % interval")
     words.append(f"p = {wording.p_value(row.p_holm)}")
     if row.tests_in_family > 1:
         words.append(f"corrected for {row.tests_in_family} tests")

@@ -16,6 +16,7 @@ from losscope import stats
 from losscope.comparing.judging.declaring import declare as declare_measures
 from losscope.comparing.judging.declaring import forget, known_as
 from losscope.comparing.judging.embedded import Reading, from_pattern
+from losscope.comparing.judging.patterns import example
 from losscope.comparing.judging.runs import Runs
 from losscope.comparing.judging.scores import from_table
 from losscope.core.errors import LosscopeError, require, unknown
@@ -110,7 +111,7 @@ def _read(
         return from_store(path)
     raise LosscopeError(
         f"{runs!r} is a folder without a store; wanted: a table of scores, a folder that losscope compare "
-        f"wrote, or a pattern such as '{runs.rstrip('/')}/{{loss}}/{{seed}}.npz'"
+        f"wrote, or a pattern: {example(path)}"
     )
 
 

@@ -16,8 +16,17 @@ from losscope.comparing.judging.runs import Runs, run_of
 from losscope.core.errors import LosscopeError, require
 from losscope.core.queries import Roles
 from losscope.data.labels import Labels, understood
-from losscope.data.readers.arrays import FINE, INPUTS, LABELS, NAMES, SPLITS, class_names_of, numbers_of
-from losscope.data.readers.files import Arrays, found, read_npz
+from losscope.data.readers.arrays import (
+    FINE,
+    INPUTS,
+    LABELS,
+    NAMES,
+    SPLITS,
+    class_names_of,
+    numbers_of,
+    read_arrays,
+)
+from losscope.data.readers.files import Arrays, found
 from losscope.data.readers.gallery import CAMERAS, GALLERIES, QUERIES, ROLE, RULE, joined, roles_of
 from losscope.data.readers.modalities import HEARD_FIRST
 
@@ -216,12 +225,16 @@ def read_one(path: str | Path, reading: Reading = Reading()) -> Embedded:
         LosscopeError: a file that is damaged, arrays that lack or do not fit, values that are not finite,
             items that no measure can decide on.
     """
-    arrays = joined(read_npz(Path(path)), Path(path))
+    arrays = joined(read_arrays(Path(path)), Path(path))
     where = repr(str(path))
     at = {role: found(arrays, names) for role, names in (("embeddings", INPUTS), ("labels", LABELS))}
     at["embeddings"] = found(arrays, ("embeddings",)) or at["embeddings"]
     missing = [role for role, name in at.items() if name is None]
-    require(not missing, f"{where} has no array {', '.join(missing)}; it has {', '.join(arrays)}")
+    require(
+        not missing,
+        f"{where} has no array {', '.join(missing)}; it has {', '.join(arrays)}; wanted: "
+        "np.savez(file, embeddings=…, labels=…)",
+    )
     values = arrays[str(at["embeddings"])]
     values, written = numbers_of(values, "embeddings", Path(path))
     embeddings = _points(values, where, "embeddings")

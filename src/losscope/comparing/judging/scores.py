@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -229,8 +230,9 @@ def _apart(frame: Any, others: Sequence[str], names: Mapping[str, str], path: Pa
         some = ", ".join(values[:4]) + (", …" if len(values) > 4 else "")
         raise LosscopeError(
             f"{str(path)!r}: the column {column!r} has {len(values):,} values ({some}), and runs that differ "
-            f"in it are not one comparison; keep one with --only '{column}={values[-1]}'"
-            + (f" or --only '{column}=last'" if column.lower() in APART[:3] else "")
+            f"in it are not one comparison; keep one with "
+            f"--only {shlex.quote(f'{column}={values[-1]}')}"
+            + (f" or --only {shlex.quote(f'{column}=last')}" if column.lower() in APART[:3] else "")
         )
     return [f"Not read: the column{'s' * (len(unread) > 1)} {listing(unread)}."] if unread else []
 
@@ -244,12 +246,13 @@ def _refuse_twice(frame: Any, scores: Sequence[Score], names: Mapping[str, str],
     """Raise for a measure of a run that is given twice, naming the columns that tell the rows apart."""
     seen: dict[tuple[str, int, str], Score] = {}
     splits: dict[str, str | None] = {}
+    part = names.get("split", "split")
     for score in scores:
         first = splits.setdefault(score.measure, score.split)
         require(
             first == score.split,
             f"{str(path)!r}: {score.measure} is measured on the splits {first} and {score.split}; keep one "
-            f"with --only '{names.get('split', 'split')}={score.split}'",
+            f"with --only {shlex.quote(f'{part}={score.split}')}",
         )
         other = seen.setdefault((score.loss, score.seed, score.measure), score)
         if other is score:

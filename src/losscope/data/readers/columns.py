@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -164,7 +165,8 @@ def _label(choice: _Choice, header: bool) -> None:
                 raise LosscopeError(
                     f"{choice.where} has columns {sure[0]} and {name}, and either may be the label; "
                     "wanted: name it "
-                    f"by option labels (-o labels={sure[0]} or -o labels={name})"
+                    f"by option labels (-o {shlex.quote(f'labels={sure[0]}')} or "
+                    f"-o {shlex.quote(f'labels={name}')})"
                 )
             else:
                 choice.notes.append(f"the label is {sure[0]}; {name} is taken as a feature")
@@ -240,7 +242,7 @@ def _inputs(choice: _Choice, asked: list[str]) -> tuple[str, list[str]]:
             len(lists) < 2,
             f"{choice.where} has {len(lists)} columns of vectors ({', '.join(lists[:TOLD])}); "
             "wanted: name one by "
-            f"option inputs (-o inputs={lists[0] if lists else ''})",
+            f"option inputs (-o {shlex.quote(f'inputs={lists[0] if lists else str()}')})",
         )
         if lists:
             return "vectors", lists
