@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,7 @@ def refuse_unwritable(path: Path | None) -> None:
         return
     from losscope.core.errors import LosscopeError
 
+    missing = [folder for folder in path.parents if not os.path.lexists(folder)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = not path.exists()
@@ -79,6 +81,8 @@ def refuse_unwritable(path: Path | None) -> None:
             pass
         if new:
             path.unlink()
+        for folder in missing:  # whoever writes makes them again: what is refused next leaves nothing
+            folder.rmdir()
     except OSError as error:
         why = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror
         raise LosscopeError(f"cannot write the file {str(path)!r}: {why}; give another file") from None
