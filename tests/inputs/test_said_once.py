@@ -152,6 +152,14 @@ def test_a_dry_run_writes_nothing(command, where, home, capsys):
     assert tree(home) == before
 
 
+def test_a_dry_run_of_a_backbone_writes_nothing(photos, weights, cache, home, capsys):
+    before = tree(home)
+    command = f"compare {shlex.quote(str(photos))} --backbone {shlex.quote(str(weights))} --seeds 2 --dry-run"
+    code, said = typed(command, capsys)
+    assert code == 0 and "to be computed first" in said, said
+    assert tree(home) == before
+
+
 def test_what_has_no_dry_run_says_so_and_trains_nothing(home, capsys):
     before = tree(home)
     code, said = typed("reproduce aa --dry-run --out absent", capsys)

@@ -23,7 +23,14 @@ SURE = ("labels", "label", "classes", "class", "category")
 """Names of labels that are nothing else."""
 OPEN = ("y", "targets", "target")
 """Names of labels that may also be a coordinate or a value to predict."""
-MAYBE_SPLITS = ("subset", "partition", "set", "phase", "is_train", "is_training", "is_val", "is_validation")
+MAYBE_SPLITS = (
+    *("subset", "usage", "partition", "set", "phase", "train", "holdout"),
+    *(
+        f"{word}_{part}"
+        for part in ("train", "training", "test", "val", "validation")
+        for word in ("is", "in")
+    ),
+)
 NOT_FEATURES = re.compile(
     r"^(id|index|name|row|level_\d+|unnamed: \d+(\.\d+)?|(.*_)?(uuid|guid|md5|sha256)|.+[_ ](id|idx)|"
     r"((cv|k|split|test|inner|outer)[-_ ]?)?folds?([-_ ]?(id|no|nr|number|\d+))?|"

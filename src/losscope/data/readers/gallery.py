@@ -138,7 +138,7 @@ def set_marks(draft: Draft, marks: Marks) -> None:
         LosscopeError: words that are no roles, a role without its counterpart, a rule without cameras.
     """
     if marks.role is not None:
-        _set_role_words(draft, _words(marks.role))
+        _set_role_words(draft, np.char.strip(marks.role.astype(str)))
     if marks.query is not None or marks.gallery is not None:
         if draft.role is None:
             marked = np.any([column for column in (marks.query, marks.gallery) if column is not None], axis=0)
@@ -167,8 +167,9 @@ def set_marks(draft: Draft, marks: Marks) -> None:
         )
 
 
-def _set_role_words(draft: Draft, words: np.ndarray) -> None:
+def _set_role_words(draft: Draft, written: np.ndarray) -> None:
     """Set roles from a column of words; it is the split too where there is no other."""
+    words = np.char.lower(written)
     if draft.role is None:
         empty = int(np.isin(words, ("", "nan", "none", "<na>")).sum())
         require(
@@ -180,10 +181,12 @@ def _set_role_words(draft: Draft, words: np.ndarray) -> None:
             not np.isin(words, list(WORDS)).all(),
             f"{draft.name}: every row has a role in retrieval; wanted: rows to train on (the word train)",
         )
-        set_role(draft, words)
+        set_role(draft, written)
         return
     known = {word for word in words.tolist() if role_of(word) is not None}
-    strange = sorted(set(words.tolist()) - known - {"", "nan", "none", "<na>"})
+    strange = sorted(
+        word for word in set(written.tolist()) if word.lower() not in known | {"", "nan", "none", "<na>"}
+    )
     require(
         not strange,
         f"{draft.name}: unknown role {', '.join(map(repr, strange[:3]))}; choices: query, gallery, both, "
