@@ -274,3 +274,28 @@ def test_a_row_without_a_loss_is_named(tmp_path, monkeypatch, capsys):
     table.to_csv("scores.csv", index=False)
     code, said = typed("judge scores.csv", capsys)
     assert code == 2 and "1 row without a loss, a seed or a measure (row 3, counted from 0)" in said
+
+
+def test_the_same_numbers_in_another_file_give_the_same_verdicts(tmp_path, monkeypatch):
+    """As .npy with the labels beside, in HDF5, and as text: the numbers of the .npz files to the last bit."""
+    import h5py
+
+    from losscope import judge
+
+    monkeypatch.chdir(tmp_path)
+    runs("npz/{loss}/{seed}.npz")
+    runs("npy/{loss}/{seed}.npy", beside=True)
+    for path in Path("npz").rglob("*.npz"):
+        with np.load(path) as file:
+            arrays = dict(file)
+        for form in ("text", "hdf5"):
+            (Path(form) / path.parent.name).mkdir(parents=True, exist_ok=True)
+        wide = arrays["embeddings"].astype(np.float64).astype(str)
+        np.savez(Path("text") / path.parent.name / path.name, embeddings=wide, labels=arrays["labels"])
+        with h5py.File(Path("hdf5") / path.parent.name / f"{path.stem}.h5", "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+    wanted = judge("npz/{loss}/{seed}.npz")
+    for pattern in ("npy/{loss}/{seed}.npy", "hdf5/{loss}/{seed}.h5", "text/{loss}/{seed}.npz"):
+        assert judge(pattern).paired == wanted.paired, pattern
+    assert "the array embeddings is text, read as numbers." in judge("text/{loss}/{seed}.npz").notes

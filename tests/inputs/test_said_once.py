@@ -50,8 +50,8 @@ def typed(command: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
 COMMANDS = (
     (f"compare data.npz {SHORT} --out out", ("rows are background", "the batch is 32 rows")),
     (f"compare data.npz {SHORT} --out out --dry-run", ("rows are background", "the batch is 32 rows")),
-    (f"compare text.npz {SHORT} --out out", ("features is text", "taken as a class")),
-    (f"compare text.npz {SHORT} --out out --dry-run", ("features is text", "taken as a class")),
+    (f"compare text.npz {SHORT} --out out", ("array features is text", "taken as a class")),
+    (f"compare text.npz {SHORT} --out out --dry-run", ("array features is text", "taken as a class")),
     ("judge 'runs/{loss}/{seed}.npz'", ("rows are background", "Not read: the array more")),
 )
 

@@ -134,7 +134,7 @@ def numbers_of(array: np.ndarray, name: str, path: Path) -> tuple[np.ndarray, li
         return array, []
     if array.dtype.kind in "US":
         try:
-            return array.astype(np.float64), [f"{name} is text, read as numbers"]
+            return array.astype(np.float64), [f"the array {name} is text, read as numbers"]
         except ValueError:
             pass
     raw = {2: "bfloat16", 1: "float8"}.get(array.dtype.itemsize, "")
@@ -151,7 +151,9 @@ def numbers_of(array: np.ndarray, name: str, path: Path) -> tuple[np.ndarray, li
         what = (
             f"raw bytes{f' (of {raw}?)' if raw else ''}; wanted: numbers, such as float32 (x.float().numpy())"
         )
-    raise LosscopeError(f"{str(path)!r}: {name} is {what or f'of type {array.dtype}; wanted: numbers'}")
+    raise LosscopeError(
+        f"{str(path)!r}: the array {name} is {what or f'of type {array.dtype}; wanted: numbers'}"
+    )
 
 
 def _modalities(arrays: Arrays, inputs: str | None, second: str | None, path: Path) -> tuple[str, str | None]:
