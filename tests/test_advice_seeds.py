@@ -72,6 +72,12 @@ def test_equal_values_have_no_interval() -> None:
     assert "no interval, as the difference is the same in all 10 seeds" in shifted and "(better)" in shifted
 
 
+@given(st.lists(st.integers(-2, 2), min_size=6, max_size=12))
+def test_an_interval_has_equal_ends_only_where_all_seeds_differ_equally(steps: list[int]) -> None:
+    row = compare([0.5 + step / 64 for step in steps], [0.5] * len(steps), "recall_at_1", alpha=0.04)
+    assert (row.low == row.high) == (len(set(steps)) == 1)
+
+
 def test_one_seed_has_no_interval() -> None:
     assert "interval" not in analysed([0.9], [0.9]).paired[0].sentence
 
