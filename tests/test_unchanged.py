@@ -2,7 +2,8 @@
 
 ``tests/golden`` holds those numbers in seven digits. What is only arithmetic on given numbers (``judge``) is
 compared closely; what is trained, within what another processor's rounding changes in two epochs. One kind of
-number was wrong and is mended in them: ``seeds_needed``, too large where the power of a test came out as NaN.
+number was wrong and is mended in them: ``seeds_needed``, too large where the power of a test came out as NaN,
+and read from the spread of two seeds, where it is now the fewest that can be tested.
 Where neighbours are equally near, hubness is that of all their orders, no longer of the order of rows.
 The family of the primary measure is that of the side which leads on validation: which of its rows are
 tested, and what follows from the number of tests, are those of that rule; their numbers are as before.

@@ -122,7 +122,8 @@ def named(row: Comparison) -> list[str]:
     else:
         words += [f"later in {row.order[0]}", f"{row.order[2]} of {row.n} seeds"]
     if row.low is not None:
-        words.append(f"{100 * (1 - row.alpha):.4g} % interval")
+        same = row.low == row.high
+        words.append("no interval" if same else f"{100 * (1 - row.alpha):.4g} % interval")
     equal = row.verdict == "equivalent"
     p = f"p = {wording.p_value(row.p_outside if equal else row.p_holm)}"
     words += [p] if row.primary else ["described, not tested"]

@@ -24,6 +24,7 @@ def judge(
     look: Annotated[int | None, Parameter(group=ANSWER)] = None,
     untuned: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     same_camera: Annotated[Literal["keep", "junk", "skip"] | None, Parameter(group=ANSWER)] = None,
+    skip_unlabelled: Annotated[bool, Parameter(group=ANSWER, negative="")] = False,
     ignore_label: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
     declare: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
     only: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
@@ -58,8 +59,11 @@ def judge(
         counts looks itself; of other runs 1 is taken, and said.
     untuned
         Say in every sentence that the losses were not tuned.
+    skip_unlabelled
+        Leave out rows of the embeddings without a label, and say how many.
     ignore_label
-        A label of the embeddings that is background, as -1 is; may be given several times.
+        A label of the embeddings that is background, as -1 is, such as -100, 255 or unknown; may be given
+        several times. The word none makes -1 a class.
     same_camera
         Where files name queries, gallery and cameras: junk leaves items of the query's class and camera out,
         skip all items of its camera; keep ranks them.
@@ -88,6 +92,7 @@ def judge(
         look=look,
         tuned=not untuned,
         same_camera=same_camera,
+        skip_unlabelled=skip_unlabelled,
         ignore_label=ignore_label or (),
         declare=declare or (),
         only=only or (),

@@ -12,6 +12,7 @@ from losscope.core import registry
 from losscope.core.errors import require
 from losscope.core.quantities import GOALS
 from losscope.core.spec import Protocol, ResolvedStudy
+from losscope.core.wording import sizes_that_fit
 
 if TYPE_CHECKING:
     from losscope.data import Source
@@ -44,9 +45,15 @@ def fitted(study: ResolvedStudy, source: Source) -> tuple[ResolvedStudy, tuple[s
     if shape.batch_size <= rows:
         return study, ()
     require(
-        study.given.batch_size is None and rows >= SMALLEST,
+        rows >= SMALLEST,
+        f"{source.facts.name} has {rows} training rows in its smallest part; wanted: at least {SMALLEST}, "
+        "the rows of the smallest batch",
+    )
+    least = 2 * max(2, min(shape.classes_per_batch, classes)) if shape.batching == "balanced" else 2
+    require(
+        study.given.batch_size is None,
         f"the batch size is {shape.batch_size} and there are {rows} training rows; "
-        f"give --batch-size at most {rows}",
+        f"{sizes_that_fit(least, rows)}",
     )
     fits = _fits(shape, rows, classes)
     each = f", of {fits.classes_per_batch} classes each" if _per_batch(fits) < _per_batch(shape) else ""

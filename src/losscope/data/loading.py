@@ -171,7 +171,14 @@ def _bound(reader: Callable[..., Any], where: Any) -> tuple[Callable[..., Any], 
     """A reader of a place as a loader of a data set, and its options."""
     words = inspect.signature(reader).parameters.values()
     own = {word.name: word.default for word in words if word.kind is word.KEYWORD_ONLY}
-    return lambda root, **options: reader(where, **options), own
+    texts = {word.name for word in words if word.annotation in ("str", "str | None")}
+
+    def read(root: Path | None, **options: Any) -> Draft:
+        # A column may be called 16: what names one is text, whatever its option looks like.
+        named = {key: str(value) if key in texts else value for key, value in options.items()}
+        return reader(where, **named)
+
+    return read, own
 
 
 def _stamp(value: Any) -> tuple[int, int] | None:

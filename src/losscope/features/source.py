@@ -69,7 +69,7 @@ def embed(
         preprocess: changes of the backbone's preprocessing, as ``key=value``.
         device: auto, cpu or cuda.
         batch_size: rows computed at once.
-        compute: False plans only: the facts are there, the features are not.
+        compute: False plans only: the facts are there, the features are not, and nothing is written.
         say: called with each sentence for a person.
         progress: called with (rows done, rows).
         **options: options of the data set.
@@ -115,7 +115,7 @@ def _embed_files(
     rows = Rows(draft.name, inputs if len(chosen) == len(inputs) else inputs[chosen])
     found = find(backbone, rows.takes, settings)
     memory = cache_folder() / "digests"
-    key = _key(rows, found, memory, work.say)
+    key = _key(rows, found, memory, work.say, work.compute)
     shards = Shards(cache_folder() / "features" / key[:40], len(rows))
     cached = shards.finished()
     if not work.compute and not cached:
@@ -150,11 +150,14 @@ def _numbered(draft: Draft, shared: dict[str, Any]) -> Table:
     return finish(index, **shared, examine=False)
 
 
-def _key(rows: Rows, backbone: Backbone, memory: Path, say: Say | None) -> str:
-    """The hash of all that the features depend on: data in their order, weights, preprocessing."""
+def _key(rows: Rows, backbone: Backbone, memory: Path, say: Say | None, keep: bool) -> str:
+    """The hash of all that the features depend on: data in their order, weights, preprocessing.
+
+    ``keep``: what files hold is remembered.
+    """
     if rows.filed:
         files = [picture.path for picture in rows.inputs if picture.path is not None]
-        of_file = iter(digests(files, memory, say))
+        of_file = iter(digests(files, memory, say, keep=keep))
         content = [
             [
                 next(of_file) if picture.content is None else hashlib.sha256(picture.content).hexdigest(),
@@ -167,7 +170,7 @@ def _key(rows: Rows, backbone: Backbone, memory: Path, say: Say | None) -> str:
         what = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     else:
         what = fingerprint(rows.inputs)
-    weights = digests(backbone.files, memory, say)
+    weights = digests(backbone.files, memory, say, keep=keep)
     text = json.dumps(
         [FORMAT, what, rows.takes, weights, backbone.settings],
         sort_keys=True,

@@ -81,7 +81,7 @@ class Piece:
 
 @dataclass
 class Planned:
-    """All studies of a reproduction before anything is trained."""
+    """All studies of a reproduction before anything is trained; ``dry``: nothing is written."""
 
     paper: Paper
     pieces: list[Piece]
@@ -91,6 +91,7 @@ class Planned:
     full: bool
     only: tuple[str, ...]
     notes: tuple[str, ...]
+    dry: bool = False
 
     def judged(self) -> list[Piece]:
         """The pieces whose runs claims are judged on."""
@@ -134,10 +135,11 @@ def prepare(
     plugins: Sequence[str] = (),
     trust: bool = False,
     say: Say | None = None,
+    dry: bool = False,
 ) -> Planned:
     """Plan every cell of a paper, given by its name or as a value: data read, nothing trained.
 
-    ``only``: names of data sets.
+    ``only``: names of data sets. ``dry``: nothing is computed and nothing is written.
 
     Raises:
         LosscopeError: an unknown paper or data set, or none of the data is on this machine.
@@ -160,11 +162,15 @@ def prepare(
         "seeds": seeds,
         "keep": "none",
     }
-    pieces = [_piece(cell, common) for cell in cells]
+    pieces = [_piece(cell, common, dry) for cell in cells]
+    pending = dict.fromkeys(piece.cell.label for piece in pieces if piece.plan.source.facts.pending)
+    if pending:
+        notes.append(wording.pending(pending))
     if say:
         for note in notes:
             say(note)
-    return Planned(found, pieces, Store(folder), engine, seeds, full, tuple(only), tuple(notes))
+    store = Store(folder, create=not dry, absent=dry)
+    return Planned(found, pieces, store, engine, seeds, full, tuple(only), tuple(notes), dry)
 
 
 def _here(paper: Paper, cells: list[Cell], data_root: str | None) -> tuple[list[Cell], list[str]]:
@@ -209,7 +215,7 @@ def _local(pattern: str, data_root: str | None) -> str | None:
     return next(map(str, sorted(Path(root).expanduser().glob(pattern))), None) if root else None
 
 
-def _piece(cell: Cell, common: dict[str, object]) -> Piece:
+def _piece(cell: Cell, common: dict[str, object], dry: bool) -> Piece:
     study = Study.of(
         f"the cell {cell.label!r}",
         closed_forms=False,  # a paper is judged by its claims, not by what could stand beside them
@@ -225,7 +231,7 @@ def _piece(cell: Cell, common: dict[str, object]) -> Piece:
         backbone=cell.backbone,
         **common,
     )
-    plan = planning.plan(study)
+    plan = planning.plan(study, compute=not dry, create=not dry)
     return Piece(cell, plan, _reduced(cell, plan))
 
 
@@ -246,7 +252,8 @@ def foresee(planned: Planned, say: Say | None = None) -> Foreseen:
     """What a reproduction will cost and what it can show. Speeds that are not known yet are measured."""
     _settle(planned)
     trials, finals = planned.groups("trials"), planned.groups("finals")
-    costs = costing.seconds([*trials, *finals], planned.store, say)
+    known = [pair for pair in (*trials, *finals) if not pair[1].facts.pending]
+    costs = costing.seconds(known, planned.store, say, keep=not planned.dry)
     tests = {id(piece): _tests(planned, piece) for piece in planned.judged()}
     cells = []
     for piece in planned.pieces:
@@ -264,8 +271,8 @@ def foresee(planned: Planned, say: Say | None = None) -> Foreseen:
         )
     ids = {run_id for group, _ in (*trials, *finals) for run_id in group.ids}
     left = sum(not planned.store.has(run_id) for run_id in ids)
-    seconds = costing.wall([costs[group.name] for group, _ in trials], planned.engine)
-    seconds += costing.wall([costs[group.name] for group, _ in finals], planned.engine)
+    seconds = costing.wall([costs.get(group.name, 0.0) for group, _ in trials], planned.engine)
+    seconds += costing.wall([costs.get(group.name, 0.0) for group, _ in finals], planned.engine)
     cores = costing.cores(planned.engine)
     design = stats.plan(planned.seeds, tests=max(tests.values(), default=1))
     populations = len(trials) + len(finals)
@@ -313,4 +320,4 @@ def _settle(planned: Planned) -> None:
     """Take the tuned values of studies whose trials are all stored: their final runs may be stored too."""
     for piece in planned.pieces:
         if piece.plan.tunes and all(costing.stored(group) for group in piece.plan.trial_groups):
-            piece.plan = piece.plan.tuned()
+            piece.plan = piece.plan.tuned(train=False)

@@ -60,11 +60,16 @@ def kind_of(run: Run) -> str:
 
 
 def seconds(
-    groups: Sequence[tuple[launch.Group, Any]], store: Store, say: Callable[[str], None] | None = None
+    groups: Sequence[tuple[launch.Group, Any]],
+    store: Store,
+    say: Callable[[str], None] | None = None,
+    *,
+    keep: bool = True,
 ) -> dict[str, float]:
     """Seconds of one core that each group will take, by its name; 0 for one that is stored.
 
-    ``groups``: each with the source of its data. What is not known yet is measured by pilots.
+    ``groups``: each with the source of its data. What is not known yet is measured by pilots, and kept in
+    the store where ``keep`` is true.
     """
     try:
         known: dict[str, list[float]] = store.read_json(SPEEDS) or {}
@@ -77,7 +82,7 @@ def seconds(
         say(f"Measuring this machine's speed on {len(lacking)} kinds of run.")
     for kind in lacking:
         known[kind] = list(_pilot(*kinds[kind]))
-    if lacking and store.exists:
+    if lacking and keep:
         store.write_json(SPEEDS, known)
     costs = {group.name: 0.0 for group, _ in groups}
     for group, _ in todo:

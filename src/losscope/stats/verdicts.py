@@ -10,6 +10,7 @@ from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.quantities import Quantity
 from losscope.core.results import ClaimReason, ClaimWord, NotComparable, PairVerdict, Undecided
+from losscope.core.results.comparisons import SPREAD_KNOWN
 from losscope.stats.comparison import CENSORED, Difference
 from losscope.stats.design import alpha_of, seeds_needed
 from losscope.stats.intervals import prediction_interval
@@ -87,11 +88,13 @@ def more_seeds(row: Difference, *, tests: int, look: int) -> int | None:
     """Seeds that would resolve it: power .8 at a true difference ``delta``, tested at the next look's level.
 
     Adding seeds is another look, so the level is α_(look+1). A comparison by order has no size: the fewest
-    that can reach the level while these cannot, else None.
+    that can reach the level while these cannot, else None. The spread of fewer than four seeds is not
+    known: then the fewest that can be tested.
     """
     if row.difference is None and tests * row.smallest <= row.alpha:
         return None
-    return seeds_needed(row.sd, row.delta, tests=tests, look=look + 1, paired=row.paired)
+    sd = row.sd if row.n >= SPREAD_KNOWN else None
+    return seeds_needed(sd, row.delta, tests=tests, look=look + 1, paired=row.paired)
 
 
 @dataclass(frozen=True)

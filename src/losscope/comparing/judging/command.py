@@ -16,7 +16,8 @@ import numpy as np
 from losscope import stats
 from losscope.comparing.judging.declaring import declare as declare_measures
 from losscope.comparing.judging.declaring import forget, known_as
-from losscope.comparing.judging.embedded import from_pattern
+from losscope.comparing.judging.embedded import Reading, from_pattern
+from losscope.comparing.judging.patterns import example
 from losscope.comparing.judging.runs import Runs
 from losscope.comparing.judging.scores import from_table
 from losscope.core import wording
@@ -36,6 +37,7 @@ def judge(
     look: int | None = None,
     tuned: bool = True,
     same_camera: str | None = None,
+    skip_unlabelled: bool = False,
     ignore_label: Sequence[str] = (),
     declare: Sequence[str] = (),
     only: Sequence[str] = (),
@@ -56,6 +58,7 @@ def judge(
         tuned: whether each loss was tuned alike; said in the sentences otherwise.
         same_camera: where the files name queries, gallery and cameras, whether a query may find items of its
             camera: keep (yes), junk (not those of its class), skip (none); the files may say it themselves.
+        skip_unlabelled: rows of the embeddings without a label are left out and counted, not refused.
         ignore_label: labels of the embeddings that are background like -1; "none" makes -1 a class.
         declare: measures of your own, as ``name:better:scale:indifference``, such as
             ``agreement:higher:difference:0.01``; known until the next call, never one of the package's names.
@@ -84,7 +87,8 @@ def judge(
         )
         if goal not in GOALS:
             raise unknown("goal", goal, GOALS)
-        found = _read(runs, only, unpaired, same_camera, ignore_label, say)
+        reading = Reading(same_camera, tuple(ignore_label), skip_unlabelled)
+        found = _read(runs, only, unpaired, reading, say)
         return _judged(runs, found, goal, measure, reference, indifference, unpaired, look, tuned)
     except BaseException:
         forget()
@@ -95,19 +99,17 @@ def _read(
     runs: str,
     only: Sequence[str],
     unpaired: bool,
-    same_camera: str | None,
-    ignore: Sequence[str],
+    reading: Reading,
     say: Callable[[str], None] | None,
 ) -> Runs:
     path = Path(runs).expanduser()
     table = path.is_file() or "{" not in runs
     require(not only or (table and not path.is_dir()), "only chooses rows of a table; give a table of scores")
     if not table:
-        return from_pattern(runs, say, unpaired, same_camera, ignore)
+        return from_pattern(runs, say, unpaired, reading)
     require(
-        same_camera is None and not ignore,
-        f"{'ignore_label' if ignore else 'same_camera'} is said of embeddings; wanted: a pattern such as "
-        "'runs/{loss}/{seed}.npz'",
+        not reading.given,
+        f"{reading.given} is said of embeddings; wanted: a pattern such as 'runs/{{loss}}/{{seed}}.npz'",
     )
     if not path.is_dir():
         return from_table(path, only)
@@ -117,7 +119,7 @@ def _read(
         return from_store(path)
     raise LosscopeError(
         f"{runs!r} is a folder without a store; wanted: a table of scores, a folder that losscope compare "
-        f"wrote, or a pattern such as '{runs.rstrip('/')}/{{loss}}/{{seed}}.npz'"
+        f"wrote, or a pattern: {example(path)}"
     )
 
 

@@ -38,6 +38,9 @@ OpenBy = Literal["seeds", "data", "saturated", "measures", "failed"]
 """What keeps a recommendation open: as ``Limit``, or two measures that disagree, or failed runs."""
 PairScale = Literal["difference", "log_ratio", "log_error_ratio"]
 """The scale of a pair: the measure's own, or near the ceiling log((1 − b) / (1 − a)), the ratio of errors."""
+SPREAD_KNOWN = 4
+"""The fewest seeds whose spread tells how many it takes: that of two or three may be off by any factor."""
+
 Unit = Literal["seed", "class", "block"]
 """What a test flips: seeds; or, between sides that no seed changes, test classes or blocks of test rows."""
 
@@ -90,8 +93,9 @@ class Comparison(Frozen):
         better: which side is better, where the measure has a better direction and the verdict is one.
         scope: ``these_data``, ``data_like_these`` where the data are redrawn with each seed, or
             ``these_classes`` where blocks of rows of few classes are compared.
-        seeds_needed: seeds in all that would resolve a difference of ``delta``, at the next look;
-            ``seeds_seen``: the same for the difference that was seen.
+        seeds_needed: seeds in all that would resolve a difference of ``delta``, at the next look; of seeds
+            whose spread is not known yet (``spread_known``) the fewest that can be tested. ``seeds_seen``:
+            those for the difference that was seen.
         limit: what keeps an open pair open: seeds, where they vary more than other test data would; else
             data; or both sides stand within ``delta`` of the end of the scale.
         queries: test items that ask, ``classes`` theirs, where the runs keep values of each.
@@ -146,6 +150,11 @@ class Comparison(Frozen):
     no_difference: NotComparable | None = None
     undecided: Undecided | None = None
     sentence: str = ""
+
+    @property
+    def spread_known(self) -> bool:
+        """Whether so many seeds tell how far seeds spread, and so how many it takes."""
+        return self.sd is not None and self.n >= SPREAD_KNOWN
 
 
 class Recommendation(Frozen):

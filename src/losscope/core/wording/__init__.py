@@ -53,7 +53,16 @@ from losscope.core.wording.numbers import (
 )
 from losscope.core.wording.plain import cell, printable
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
-from losscope.core.wording.work import budget, duration, first_look, looks, progress, study_plan, unfinished
+from losscope.core.wording.work import (
+    budget,
+    duration,
+    first_look,
+    looks,
+    progress,
+    sizes_that_fit,
+    study_plan,
+    unfinished,
+)
 
 __all__ = [
     "MINUS",
@@ -110,6 +119,7 @@ __all__ = [
     "settings_phrase",
     "shorten",
     "sign",
+    "sizes_that_fit",
     "study_plan",
     "title",
     "turned",

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 
 from losscope.core.loss_spec import RAW
 from losscope.core.results import Comparison, Recommendation, Result, Settings, SideResult
-from losscope.core.wording.comparisons import body, clause, estimate, evidence, means, turned
+from losscope.core.wording.comparisons import (
+    body,
+    clause,
+    estimate,
+    evidence,
+    means,
+    spread_unknown,
+    turned,
+)
 from losscope.core.wording.contest import decision_parts, fault, price, second_said
 from losscope.core.wording.numbers import change_interval, label, listing, measure, number
 from losscope.core.wording.settings import settings_phrase
@@ -277,8 +285,9 @@ def _third(case: _Case, phrase: str) -> str:
         untuned = any(each.tuned is False for each in case.settings)
         changes.append(f"{'tuning' if untuned else 'other settings'}, as all this is {phrase}")
     if focus is not None and focus.seeds_needed is not None and focus.verdict != "failed":
-        known = focus.sd is not None
-        aim = "which would resolve a difference that matters" if known else "the fewest that can be tested"
+        aim = "which would resolve a difference that matters"
+        if not focus.spread_known:
+            aim = f"the fewest that can be tested, as {spread_unknown(focus)}"
         changes.append(f"{focus.seeds_needed:,} seeds in all, {aim}")
     if focus is not None and focus.verdict == "equivalent":
         changes.append("a smaller difference being of interest")
@@ -291,7 +300,8 @@ def _third(case: _Case, phrase: str) -> str:
 
 
 def _other_data(focus: Comparison | None) -> str:
-    if focus is not None and focus.low_data is not None and focus.high_data is not None:
+    varied = focus is not None and focus.low_data is not None and focus.low_data != focus.high_data
+    if varied and focus is not None and focus.low_data is not None and focus.high_data is not None:
         low, high = focus.low_data, focus.high_data
         vanish = ", which includes no difference" if low <= 0 <= high else ""
         return f"other data like these, where it is {change_interval(low, high, focus.scale)}{vanish}"

@@ -209,10 +209,7 @@ def evidence(row: Comparison) -> str:
     ``96 % interval 0.005 to 0.015, p = 0.0039 corrected for 2 tests, 10 paired seeds, these data``; the p of
     an equivalence is that of a larger difference.
     """
-    parts = []
-    if row.low is not None and row.high is not None:
-        ends = change_interval(row.low, row.high, row.scale)
-        parts.append(f"{percent(1 - row.alpha)} interval {ends}")
+    parts = [found] if (found := _interval(row)) else []
     if row.verdict == "equivalent" and row.p_outside is not None:
         width = "±" * (row.scale == "difference") + indifference(row.delta, row.scale)
         family = f" corrected for {row.tests_in_family} tests" * ((row.tests_in_family or 1) > 1)
@@ -237,7 +234,7 @@ def evidence(row: Comparison) -> str:
         return f"{said}, data redrawn with each seed"
     if row.scope == "these_classes":
         return f"{said}, these classes"
-    if row.low_data is not None and row.high_data is not None:
+    if row.low_data is not None and row.high_data is not None and row.low_data < row.high_data:
         ends = change_interval(row.low_data, row.high_data, row.scale)
         return f"{said}, these data; on data like these 95 % {ends}"
     return f"{said}, these data"
@@ -308,14 +305,32 @@ def _few(row: Comparison) -> Clause:
     need = ""
     if row.seeds_testable:
         need = f"; a further look is tested more strictly and needs at least {row.seeds_testable} seeds"
-    if row.seeds_needed and row.sd is not None:
-        size = indifference(row.delta, row.scale)
+    size = indifference(row.delta, row.scale)
+    if row.seeds_needed and row.spread_known:
         need += f"{', and' if need else ';'} {row.seeds_needed:,} would show a difference of {size}"
+    elif row.seeds_needed and row.difference is not None:
+        need += f"; how many would show a difference of {size} is not known: {spread_unknown(row)}"
     return Clause(
         f"{units(row)} {_is(row.n)} too few to compare the {_who(row)}",
         f"the smallest {corrected}p in reach is {p_value(row.p_attainable)}, above {brief(row.alpha)}{need}",
         f"{estimate(row)}; {evidence(row)}",
     )
+
+
+def spread_unknown(row: Comparison) -> str:
+    """Why the number of seeds that it takes is not known yet."""
+    return f"{units(row)} {'does' if row.n == 1 else 'do'} not tell how far seeds spread"
+
+
+def _interval(row: Comparison) -> str:
+    """The interval of a comparison, or why there is none; nothing where the test keeps every difference."""
+    if row.low is None or row.high is None:
+        return ""
+    if row.low == row.high:
+        if row.n == 1:
+            return f"no interval from {units(row)}"
+        return f"no interval, as the difference is the same in all {units(row)}"
+    return f"{percent(1 - row.alpha)} interval {change_interval(row.low, row.high, row.scale)}"
 
 
 def _equivalent(row: Comparison) -> Clause:

@@ -260,18 +260,33 @@ def change(difference: float, scale: PairScale) -> str:
 def change_interval(low: float, high: float, scale: PairScale) -> str:
     """An interval of a difference in a sentence, on its scale.
 
+    Ends that would read alike get the decimals that tell them apart.
+
     >>> change_interval(-0.0056, 0.013, "difference"), change_interval(0.0, math.log(3.0), "log_ratio")
     ('−0.0056 to 0.013', '1.00 to 3.00 times')
+    >>> change_interval(-0.00001, 0.00002, "difference")
+    '−0.00001 to 0.00002'
     """
     if scale == "log_error_ratio":
         return f"{number(ratio(-high))} to {number(ratio(-low))} times the errors"
-    if scale == "log_ratio":
-        return f"{number(ratio(low))} to {number(ratio(high))} times"
-    return f"{_changed(low)} to {_changed(high)}"
+    unit = " times" if scale == "log_ratio" else ""
+    for more in range(6 if low != high else 1):
+        if scale == "log_ratio":
+            ends = [_factor(end, more) for end in (low, high)]
+        else:
+            ends = [_changed(end, more) for end in (low, high)]
+        if ends[0] != ends[1]:
+            break
+    return f"{ends[0]} to {ends[1]}{unit}"
 
 
-def _changed(difference: float) -> str:
-    text = f"{abs(difference):.{4 if 0 < abs(difference) < 0.01 else 3}f}"
+def _factor(log_ratio: float, more: int) -> str:
+    found = ratio(log_ratio)
+    return number(found, Digits(_own_decimals(found, None) + more)) if more else number(found)
+
+
+def _changed(difference: float, more: int = 0) -> str:
+    text = f"{abs(difference):.{(4 if 0 < abs(difference) < 0.01 else 3) + more}f}"
     return (MINUS if difference < 0 and float(text) else "") + text
 
 

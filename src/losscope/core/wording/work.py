@@ -19,6 +19,19 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def sizes_that_fit(least: int, most: int) -> str:
+    """Which batch sizes can be given, from ``least`` to ``most``, or what else to do where there are none.
+
+    >>> sizes_that_fit(18, 19), sizes_that_fit(18, 12)
+    ('give --batch-size at least 18 and at most 19', 'leave --batch-size out, and one that fits is taken')
+    """
+    if least > most:
+        return "leave --batch-size out, and one that fits is taken"
+    if least == most:
+        return f"give --batch-size {least}"
+    return f"give --batch-size at least {least} and at most {most}"
+
+
 def progress(share: float, left: float) -> str:
     """How far the work is, and how many seconds are left.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,8 @@ def table(
     if columns.group is not None and group is None:
         draft.notes.append(
             f"column {columns.group!r} names groups, but is not used for the split, which may tear them: "
-            f"--group {columns.group} (or -o group={columns.group}) splits by whole groups"
+            f"--group {shlex.quote(columns.group)} (or -o {shlex.quote(f'group={columns.group}')}) splits by "
+            "whole groups"
         )
     draft.no_labels = (
         f"{where} has no label column; wanted: a column named label, or option labels, or --pairs or "
