@@ -70,10 +70,10 @@ def rehearse(made: Plan) -> None:
 def _first_batch(made: Plan, run: Run) -> None:
     import torch
 
-    from losscope.run.threads import fixed_threads
+    from losscope.run.arithmetic import fixed_arithmetic
     from losscope.train import Population
 
-    with fixed_threads():
+    with fixed_arithmetic():
         population = Population([run], [made.source.splits(run.seed)], torch.device(made.study.device))
         if run.loss.foreign:  # it was called once already, and may count its calls
             return

@@ -18,6 +18,7 @@ import numpy as np
 
 from losscope.core.wording import work
 from losscope.run import launch
+from losscope.run.arithmetic import fixed_arithmetic
 from losscope.run.store import Damaged, Store
 
 if TYPE_CHECKING:
@@ -99,9 +100,7 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
     from losscope.train import Population, train
 
     first, clock = group.runs[0], _clock(group.where.device)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with fixed_arithmetic():
         split = source.splits(first.seed)
         base = first if first.loss.baseline else first.model_copy(update={"loss": LossSpec(name=UNTRAINED)})
         measure = 0.0
@@ -122,8 +121,6 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
         population.close_epoch(1)
         look = clock() - start
         return (step * population.batches.steps + look) / len(runs), measure
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _fewer(split: Any) -> Any:

@@ -21,15 +21,16 @@ import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run
 from losscope.losses.foreign.sources import trust
+from losscope.run.arithmetic import THREADS, fixed_arithmetic
+from losscope.run.code import check_code, code_digest
 from losscope.run.store import Record, Store
-from losscope.run.threads import THREADS, fixed_threads
 
 SEED_BLOCK = 10
 """Seeds of one group: blocks of this size, counted from seed 0."""
@@ -56,7 +57,8 @@ class Where:
     """Where runs are kept and computed.
 
     The store's folder, the folder of data sets, the device, what of a run is kept besides its numbers
-    (``none``, ``last``, ``all``), and the plugins that a worker loads first, with their texts' checksums.
+    (``none``, ``last``, ``all``), the plugins that a worker loads first, with their texts' checksums, and the
+    checksum of losscope's own code.
     """
 
     store: str
@@ -65,6 +67,7 @@ class Where:
     keep: str
     plugins: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
+    code: str = field(default_factory=code_digest)
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ def run_group(group: Group, progress: Callable[[int, int], None] | None = None) 
         registry.load_plugin(plugin)
         if registry.plugin_digest(plugin) != digest:
             raise LosscopeError(f"the plugin {plugin!r} was changed after the command began; start it again")
+    check_code(group.where.code)
     # A group is only ever made of a study whose losses were permitted, perhaps in another process.
     trust(run.loss.name for run in group.runs if run.loss.foreign)
     started = time.time()
@@ -160,11 +164,8 @@ def _records(group: Group, store: Store, progress: Callable[[int, int], None] | 
     source = load(
         first.data.name, root=group.where.data_root, device=group.where.device, **first.data.options
     )
-    drawn: dict[int, Any] = {}
-    for run in group.runs:
-        if run.seed not in drawn:
-            drawn[run.seed] = source.splits(run.seed)
-    with fixed_threads():
+    with fixed_arithmetic():
+        drawn = {seed: source.splits(seed) for seed in dict.fromkeys(run.seed for run in group.runs)}
         return train(
             group.runs,
             [drawn[run.seed] for run in group.runs],
