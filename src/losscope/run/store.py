@@ -93,6 +93,11 @@ class Stored:
         return self.head.get("provenance", {})
 
     @property
+    def sealed(self) -> bool:
+        """Whether its files have checksums; those of schema 1 have none."""
+        return bool(self.head["schema"] >= 2)
+
+    @property
     def has_trace(self) -> bool:
         """Whether the run has an epoch trace; baselines have none."""
         return self._has("trace.parquet")
@@ -145,7 +150,7 @@ class Stored:
         return self.head.get("files", {})
 
     def _has(self, name: str) -> bool:
-        return name in self._files or (self.head["schema"] < 2 and (self.path / name).exists())
+        return name in self._files or (not self.sealed and (self.path / name).exists())
 
     def _npz(self, name: str) -> dict[str, np.ndarray]:
         if not self._has(name):
