@@ -134,7 +134,8 @@ def _seconds(made: Plan, say: Say | None) -> float:
     """Seconds of this machine until the study is done, from a few steps of each kind of run."""
     total = 0.0
     for groups in (made.trial_groups, made.groups):
-        costs = cost.seconds([(group, made.source) for group in groups], made.store, say)
+        stored = cost.whole(made.store, (run_id for group in groups for run_id in group.ids))
+        costs = cost.seconds([(group, made.source) for group in groups], made.store, stored, say)
         left = [group for group in groups if costs[group.name] > 0]
         total += cost.wall(list(costs.values()), launch.engine_of(left, made.study.given.engine))
     return total

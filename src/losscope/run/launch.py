@@ -20,7 +20,7 @@ import sys
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -199,15 +199,20 @@ def provenance(group: Group, started: float) -> dict[str, Any]:
 
 
 def execute(
-    groups: Sequence[Group], engine: str, activity: ACTIVITY | None = None, say: Say | None = None
+    groups: Sequence[Group],
+    engine: str,
+    activity: ACTIVITY | None = None,
+    say: Say | None = None,
+    whole: Collection[str] = (),
 ) -> None:
     """Run all groups on an engine: ``here``, ``processes``, ``dask``, or ``auto``.
 
     ``auto`` is processes for long work on the CPU where there are cores, else here.
     ``activity(group, epochs done, epochs)`` is called as they go on, ``say`` with what was found damaged in
-    the store, which is run again. Ctrl-C keeps what is stored. The numbers are the same on every engine.
+    the store, which is run again; ``whole``: runs whose files the caller has just read and found whole.
+    Ctrl-C keeps what is stored. The numbers are the same on every engine.
     """
-    todo = _todo(groups, say)
+    todo = _todo(groups, say, whole)
     engine = engine_of(todo, engine)
     if engine == "here" or len(todo) <= 1:
         for group in todo:
@@ -229,14 +234,14 @@ def engine_of(groups: Sequence[Group], engine: str) -> str:
     return "processes" if long and (os.cpu_count() or 1) > 1 and groups[0].where.device == "cpu" else "here"
 
 
-def _todo(groups: Sequence[Group], say: Say | None) -> list[Group]:
+def _todo(groups: Sequence[Group], say: Say | None, whole: Collection[str]) -> list[Group]:
     """The groups that lack a run. Litter of ended processes is swept, damaged runs are set aside first."""
     stores = {group.where.store: Store(group.where.store) for group in groups}
     for place, store in stores.items():
         store.sweep()
         mine = [group for group in groups if group.where.store == place]
         runs = {run_id: run for group in mine for run_id, run in zip(group.ids, group.runs, strict=True)}
-        for sentence in store.set_damaged_aside(runs):
+        for sentence in store.set_damaged_aside(runs, whole):
             if say:
                 say(sentence)
     todo = [
