@@ -12,6 +12,8 @@ from losscope.core.wording import parts
 from losscope.reporting import plots
 from losscope.reporting.parts import Context, Grid, Section, fragment
 
+DIVERGED = "diverged"
+
 
 @register("section", "tuning", order=90)
 def tuning(context: Context) -> Section | None:
@@ -23,11 +25,11 @@ def tuning(context: Context) -> Section | None:
     drawn = [plots.tuning_lines(side.name, side.trials, context.palette, scores) for side in tried]
     figures = [figure for figure in drawn if figure is not None]
     rows = trial_rows(tried)
-    failed = sum(row[-1] == "failed" for row in rows)
+    diverged = sum(row[-1] == DIVERGED for row in rows)
     trials = wording.count(len(rows), "trial")
     note = ["Tuned on validation only, on seeds of their own, as many trials for each loss."]
-    if failed:
-        note.append(f"{failed} of {trials} failed.")
+    if diverged:
+        note.append(f"{diverged} of {trials} diverged.")
     if figures:
         note.append(
             "One line for each learning rate and reduction, the smaller rate dashed; ringed: the best. "
@@ -52,7 +54,9 @@ def trial_rows(tried: Sequence[LossResult]) -> list[list[str]]:
         best = max((trial.score for trial in side.trials if trial.score is not None), default=None)
         ranked = sorted(side.trials, key=lambda trial: math.inf if trial.score is None else -trial.score)
         for trial in ranked:
-            mark = "failed" if trial.score is None else "best" if trial.score == best else ""
+            mark = "best" if trial.score == best else ""
+            if trial.score is None:  # nothing is chosen before what the machine stopped was tried again
+                mark = DIVERGED if trial.failed else "no score"
             epoch = "" if trial.epoch is None else str(trial.epoch)
             score = wording.number(trial.score, wording.Digits(3))
             rows.append([side.name, parts.settings(trial), score, epoch, mark])
@@ -62,7 +66,7 @@ def trial_rows(tried: Sequence[LossResult]) -> list[list[str]]:
 def chosen(side: LossResult) -> str:
     """What tuning chose for one loss, and whether it lies on the edge of what was tried."""
     if side.tuned is None:
-        return f"{side.name}: nothing chosen, every trial failed"
+        return f"{side.name}: nothing chosen, no trial has a score"
     edges = ", ".join(map(wording.edge, side.tuned.edge))
     told = f"; on the edge of the search, so a wider one could do better: {edges}" if edges else ""
     return f"{side.name}: {parts.settings(side.tuned)}{told}"
