@@ -10,13 +10,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from losscope.comparing import plan
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
-from losscope.run import code
+from losscope.core.spec import Study
+from losscope.data import loading
+from losscope.run import agreed, launch
 from losscope.run.arithmetic import fixed_arithmetic
+from losscope.run.store import Store
+from losscope.train import checkpoints
 
 HERE = Path(__file__).parent
 STUDY = """
@@ -161,15 +168,43 @@ def test_the_forces_of_our_losses_outlive_what_is_forgotten(monkeypatch: pytest.
 
 
 def test_a_worker_with_other_code_refuses_to_compute(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = code.code_digest()
-    code.check_code(own)
-    home = Path(code.__file__).parent.parent
+    own = agreed.code_digest()
+    agreed.check_code(own)
+    home = Path(agreed.__file__).parent.parent
     found = Path.read_bytes
     monkeypatch.setattr(
         Path, "read_bytes", lambda path: found(path) + b"#" * (path == home / "core" / "spec.py")
     )
-    code.code_digest.cache_clear()
+    agreed.code_digest.cache_clear()
     with contextlib.ExitStack() as kept:
-        kept.callback(code.code_digest.cache_clear)
+        kept.callback(agreed.code_digest.cache_clear)
         with pytest.raises(LosscopeError, match="another losscope than the command began with"):
-            code.check_code(own)
+            agreed.check_code(own)
+
+
+@pytest.mark.parametrize("engine", ["here", "processes"])
+def test_data_that_changed_since_the_plan_are_not_trained_on(tmp_path: Path, engine: str) -> None:
+    """A folder's own time does not change with a file in it, and a study may train for hours."""
+    draw, folder = np.random.default_rng(0), tmp_path / "pictures"
+    for label in "abc":
+        (folder / label).mkdir(parents=True)
+        for number in range(8):
+            pixels = draw.integers(0, 255, (12, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+    words = {"seeds": 2, "epochs": 1, "batch_size": 8, "tune": False, "losses": ["contrastive"]}
+    made = plan(Study.of(data=str(folder), out=str(tmp_path / "out"), **words))
+    loading._cache.clear()  # as in a worker, and in a driver that has read other data meanwhile
+    Image.fromarray(np.zeros((12, 12, 3), np.uint8)).save(folder / "a" / "0.png")
+    with pytest.raises(LosscopeError, match="were changed after the command began"):
+        launch.execute(made.groups, engine)
+    assert not list(Store(tmp_path / "out").runs())
+
+
+def test_two_models_of_gpu_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their numbers differ, so a training does not go on from the other's checkpoint."""
+    names = []
+    for model in ("NVIDIA H100", "NVIDIA H200"):
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device, model=model: model)
+        names.append(checkpoints._device_name(torch.device("cuda")))
+    assert len(set(names)) == 2
+    assert checkpoints._device_name(torch.device("cpu")) == "cpu"

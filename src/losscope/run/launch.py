@@ -28,8 +28,8 @@ from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run
 from losscope.losses.foreign.sources import trust
+from losscope.run.agreed import check_code, check_data, code_digest, load_plugins
 from losscope.run.arithmetic import THREADS, fixed_arithmetic
-from losscope.run.code import check_code, code_digest
 from losscope.run.store import Record, Store
 
 SEED_BLOCK = 10
@@ -57,8 +57,8 @@ class Where:
     """Where runs are kept and computed.
 
     The store's folder, the folder of data sets, the device, what of a run is kept besides its numbers
-    (``none``, ``last``, ``all``), the plugins that a worker loads first, with their texts' checksums, and the
-    checksum of losscope's own code.
+    (``none``, ``last``, ``all``), the plugins that a worker loads first, with their texts' checksums, the
+    checksum of losscope's own code, and the data's digest where it is known.
     """
 
     store: str
@@ -68,6 +68,7 @@ class Where:
     plugins: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
     code: str = field(default_factory=code_digest)
+    data: str | None = None
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,7 @@ def run_group(group: Group, progress: Callable[[int, int], None] | None = None) 
     store = Store(group.where.store)
     if all(store.has(run_id) for run_id in group.ids):
         return len(group.ids)
-    for plugin, digest in zip(group.where.plugins, group.where.digests, strict=True):
-        registry.load_plugin(plugin)
-        if registry.plugin_digest(plugin) != digest:
-            raise LosscopeError(f"the plugin {plugin!r} was changed after the command began; start it again")
+    load_plugins(group.where.plugins, group.where.digests)
     check_code(group.where.code)
     # A group is only ever made of a study whose losses were permitted, perhaps in another process.
     trust(run.loss.name for run in group.runs if run.loss.foreign)
@@ -164,6 +162,7 @@ def _records(group: Group, store: Store, progress: Callable[[int, int], None] | 
     source = load(
         first.data.name, root=group.where.data_root, device=group.where.device, **first.data.options
     )
+    check_data(first.data.name, group.where.data, source.digest)
     with fixed_arithmetic():
         drawn = {seed: source.splits(seed) for seed in dict.fromkeys(run.seed for run in group.runs)}
         return train(
