@@ -20,7 +20,7 @@ from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Study
 from losscope.data import loading
-from losscope.run import agreed, launch
+from losscope.run import agreed, code, launch
 from losscope.run.arithmetic import fixed_arithmetic
 from losscope.run.store import Store
 from losscope.train import checkpoints
@@ -168,16 +168,16 @@ def test_the_forces_of_our_losses_outlive_what_is_forgotten(monkeypatch: pytest.
 
 
 def test_a_worker_with_other_code_refuses_to_compute(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = agreed.code_digest()
+    own = code.code_digest()
     agreed.check_code(own)
     home = Path(agreed.__file__).parent.parent
     found = Path.read_bytes
     monkeypatch.setattr(
         Path, "read_bytes", lambda path: found(path) + b"#" * (path == home / "core" / "spec.py")
     )
-    agreed.code_digest.cache_clear()
+    code.code_digest.cache_clear()
     with contextlib.ExitStack() as kept:
-        kept.callback(agreed.code_digest.cache_clear)
+        kept.callback(code.code_digest.cache_clear)
         with pytest.raises(LosscopeError, match="another losscope than the command began with"):
             agreed.check_code(own)
 

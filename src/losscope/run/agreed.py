@@ -6,24 +6,11 @@ driver itself hours later, its numbers would stand under ids that do not describ
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
-
-
-@cache
-def code_digest() -> str:
-    """The SHA-256 of the package's Python files, as this process found them when it was first asked."""
-    home, found = Path(__file__).parent.parent, hashlib.sha256()
-    for path in sorted(home.rglob("*.py")):
-        content = path.read_bytes().replace(b"\r\n", b"\n")
-        found.update(f"{path.relative_to(home).as_posix()} {len(content)}\n".encode())
-        found.update(content)
-    return found.hexdigest()
+from losscope.run.code import code_digest
 
 
 def check_code(planned: str) -> None:

@@ -28,8 +28,9 @@ from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run
 from losscope.losses.foreign.sources import trust
-from losscope.run.agreed import check_code, check_data, code_digest, load_plugins
+from losscope.run.agreed import check_code, check_data, load_plugins
 from losscope.run.arithmetic import THREADS, fixed_arithmetic
+from losscope.run.code import code_digest
 from losscope.run.store import Record, Store
 
 SEED_BLOCK = 10

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from losscope.core.spec import Run
 from losscope.losses.foreign.state import is_plain
-from losscope.run.agreed import code_digest
+from losscope.run.code import code_digest
 from losscope.run.files import digest, replace_file
 
 FORMAT = 1
