@@ -178,7 +178,7 @@ def test_failed_runs_leave_no_verdict():
     assert found.losses[1].measures["recall_at_1"].values[0] is None
     first, second = found.paired[:2]
     assert (first.verdict, first.p, first.n, first.tests_in_family) == ("failed", None, 9, 2)
-    assert "failed 1 of 10 runs of triplet" in first.sentence
+    assert "1 of 10 runs of triplet diverged or failed" in first.sentence
     assert second.verdict == "higher"
     assert found.recommendation.loss == "sup_con"
     everything = analyse(runs({"contrastive": FLAT, "triplet": ["x"] * 10}))

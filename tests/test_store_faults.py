@@ -329,6 +329,7 @@ def test_heads_and_studies_that_no_store_writes_are_refused(tmp_path: Path) -> N
         {
             "runs/x/run.json": '{"id": "x", "status": "complete"}',
             "studies/s/study.json": "{",
+            "studies/t/study.json": '{"runs": 3}',
             "looks/s.json": '{"looks": 3}',
         }.items()
     ):

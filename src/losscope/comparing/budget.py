@@ -119,7 +119,7 @@ def _pilot(made: Plan) -> tuple[float, float]:
     """Seconds of one member's epoch in a population of the study's size, and of measuring one run."""
     import torch
 
-    from losscope.run.threads import fixed_threads
+    from losscope.run.arithmetic import fixed_arithmetic
     from losscope.train import Population, train
 
     device = made.study.device
@@ -129,7 +129,7 @@ def _pilot(made: Plan) -> tuple[float, float]:
     splits = {seed: made.source.splits(seed) for seed in made.study.seeds}
     trained, count = 0.0, 0
     groups = made.groups
-    with fixed_threads():
+    with fixed_arithmetic():
         for label, runs in by_loss.items():
             if runs[0].loss.baseline:
                 continue

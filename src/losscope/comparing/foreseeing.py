@@ -71,10 +71,10 @@ def rehearse(made: Plan) -> None:
 def _first_batch(made: Plan, run: Run) -> None:
     import torch
 
-    from losscope.run.threads import fixed_threads
+    from losscope.run.arithmetic import fixed_arithmetic
     from losscope.train import Population
 
-    with fixed_threads():
+    with fixed_arithmetic():
         population = Population([run], [made.source.splits(run.seed)], torch.device(made.study.device))
         if run.loss.foreign:  # it was called once already, and may count its calls
             return
@@ -129,7 +129,8 @@ def _seconds(made: Plan, say: Say | None) -> float:
     """Seconds of this machine until the study is done, from a few steps of each kind of run."""
     total = 0.0
     for groups in (made.trial_groups, made.groups):
-        costs = cost.seconds([(group, made.source) for group in groups], made.store, say, keep=False)
+        stored = cost.whole(made.store, (run_id for group in groups for run_id in group.ids))
+        costs = cost.seconds([(group, made.source) for group in groups], made.store, stored, say, keep=False)
         left = [group for group in groups if costs[group.name] > 0]
         total += cost.wall(list(costs.values()), launch.engine_of(left, made.study.given.engine))
     return total

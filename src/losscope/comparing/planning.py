@@ -113,6 +113,7 @@ class Plan:
             keep=given.keep,
             plugins=tuple(given.plugins),
             digests=tuple(registry.plugin_digest(plugin) for plugin in given.plugins),
+            data=self.source.digest,
         )
         return launch.group(runs, ids, where)
 

@@ -58,13 +58,15 @@ def without_leaks(
     indifference: float | None = None,
 ) -> str | None:
     """The answer on the test items that are new, None where all are or too few are left."""
-    again = [
-        dataclasses.replace(own, values=dict(run.measures[UNSEEN]), splits={}, detail={})
-        for run, own in measured
-        if run.measures.get(UNSEEN)
-    ]
-    if not not_new or len(again) < len(measured) or not again:
+    if not not_new or not any(run.measures.get(UNSEEN) for run, _ in measured):
         return None
+    if any(run.failed is None and not run.measures.get(UNSEEN) for run, _ in measured):
+        return None  # a run of an earlier version, which did not measure them
+    again = [
+        # A run that diverged has no values here either, and is judged as it is on all items.
+        dataclasses.replace(own, values=dict(run.measures.get(UNSEEN, {})), splits={}, detail={})
+        for run, own in measured
+    ]
     try:
         found = stats.analyse(
             again,

@@ -116,10 +116,14 @@ class Planned:
 
 @dataclass(frozen=True)
 class Foreseen:
-    """What a reproduction will cost: in words and numbers, and in seconds of one core by population."""
+    """What a reproduction will cost: in words and numbers, and in seconds of one core by population.
+
+    ``whole``: the runs that are stored, and of which every file was read and is whole.
+    """
 
     plan: ReproductionPlan
     costs: dict[str, float]
+    whole: frozenset[str]
 
 
 def prepare(
@@ -249,11 +253,20 @@ def _reduced(cell: Cell, plan: planning.Plan) -> str | None:
 
 
 def foresee(planned: Planned, say: Say | None = None) -> Foreseen:
-    """What a reproduction will cost and what it can show. Speeds that are not known yet are measured."""
-    _settle(planned)
-    trials, finals = planned.groups("trials"), planned.groups("finals")
+    """What a reproduction will cost and what it can show. Speeds that are not known yet are measured.
+
+    Raises:
+        LosscopeError: the count of the looks at a study cannot be read; this is said before any training.
+    """
+    for piece in planned.judged():
+        planned.store.looks(piece.plan.name)
+    trials = planned.groups("trials")
+    whole = costing.whole(planned.store, _ids(trials))
+    _settle(planned, whole)
+    finals = planned.groups("finals")
+    whole |= costing.whole(planned.store, _ids(finals) - whole)
     known = [pair for pair in (*trials, *finals) if not pair[1].facts.pending]
-    costs = costing.seconds(known, planned.store, say, keep=not planned.dry)
+    costs = costing.seconds(known, planned.store, whole, say, keep=not planned.dry)
     tests = {id(piece): _tests(planned, piece) for piece in planned.judged()}
     cells = []
     for piece in planned.pieces:
@@ -269,8 +282,8 @@ def foresee(planned: Planned, say: Say | None = None) -> Foreseen:
                 reduced=piece.reduced,
             )
         )
-    ids = {run_id for group, _ in (*trials, *finals) for run_id in group.ids}
-    left = sum(not planned.store.has(run_id) for run_id in ids)
+    ids = _ids([*trials, *finals])
+    left = len(ids - whole)
     seconds = costing.wall([costs.get(group.name, 0.0) for group, _ in trials], planned.engine)
     seconds += costing.wall([costs.get(group.name, 0.0) for group, _ in finals], planned.engine)
     cores = costing.cores(planned.engine)
@@ -289,7 +302,11 @@ def foresee(planned: Planned, say: Say | None = None) -> Foreseen:
         said=wording.work(len(ids), populations, len(ids) - left, seconds, cores),
         **design.model_dump(),
     )
-    return Foreseen(plan, costs)
+    return Foreseen(plan, costs, whole)
+
+
+def _ids(groups: Iterable[tuple[launch.Group, Any]]) -> frozenset[str]:
+    return frozenset(run_id for group, _ in groups for run_id in group.ids)
 
 
 def _tests(planned: Planned, piece: Piece) -> int:
@@ -316,8 +333,8 @@ def _applies(claim: Claim, piece: Piece, grid: bool) -> bool:
     )
 
 
-def _settle(planned: Planned) -> None:
+def _settle(planned: Planned, whole: frozenset[str]) -> None:
     """Take the tuned values of studies whose trials are all stored: their final runs may be stored too."""
     for piece in planned.pieces:
-        if piece.plan.tunes and all(costing.stored(group) for group in piece.plan.trial_groups):
+        if piece.plan.tunes and all(whole.issuperset(group.ids) for group in piece.plan.trial_groups):
             piece.plan = piece.plan.tuned(train=False)

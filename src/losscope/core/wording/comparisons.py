@@ -269,7 +269,7 @@ def _who(row: Comparison) -> str:
 def _described(row: Comparison) -> Clause:
     more = ""
     if any(row.failed):
-        more = f"; failed {_lost(row)}"
+        more = f"; {_lost(row)}"
     elif row.missing:
         more = f"; {_missing(row)}"
     if row.reason is not None and row.reason != row.no_difference:
@@ -280,7 +280,8 @@ def _described(row: Comparison) -> Clause:
 
 def _lost(row: Comparison) -> str:
     sides = zip((row.a, row.b), row.failed, row.runs, strict=True)
-    return listing(f"{lost} of {runs} runs of {name}" for name, lost, runs in sides if lost)
+    of = listing(f"{lost} of {runs} runs of {name}" for name, lost, runs in sides if lost)
+    return f"{of} diverged or failed"
 
 
 def _missing(row: Comparison) -> str:
@@ -290,7 +291,7 @@ def _missing(row: Comparison) -> str:
 
 
 def _failed(row: Comparison) -> Clause:
-    why = f"failed {_lost(row)}" if any(row.failed) else _missing(row)
+    why = _lost(row) if any(row.failed) else _missing(row)
     rest = f"; the others show {estimate(row)}" if row.difference is not None else ""
     return Clause(f"no verdict on the {_who(row)}", f"{why}{rest}")
 

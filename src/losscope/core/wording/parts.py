@@ -67,8 +67,10 @@ def value(side: SideResult, name: str, digits: Digits) -> tuple[str, str]:
 
 
 def failed(side: SideResult, seeds: int) -> str:
-    """``2 of 10 failed``, or nothing."""
-    return f"{side.failed} of {max(seeds, side.failed)} failed" if side.failed else ""
+    """``2 of 10 failed``, ``2 of 10 diverged``, ``2 of 10 diverged or failed``, or nothing."""
+    diverged = sum(failure.kind == "diverged" for failure in side.failures)
+    word = "failed" if not diverged else "diverged" if diverged == side.failed else "diverged or failed"
+    return f"{side.failed} of {max(seeds, side.failed)} {word}" if side.failed else ""
 
 
 def failures(found: Sequence[Failure]) -> str:

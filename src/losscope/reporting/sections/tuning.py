@@ -13,6 +13,8 @@ from losscope.core.wording import parts
 from losscope.reporting import plots
 from losscope.reporting.parts import Context, Grid, Section, fragment
 
+DIVERGED = "diverged"
+
 
 @register("section", "tuning", order=90)
 def tuning(context: Context) -> Section | None:
@@ -24,7 +26,7 @@ def tuning(context: Context) -> Section | None:
     drawn = [plots.tuning_lines(side.name, side.trials, context.palette, scores) for side in tried]
     figures = [figure for figure in drawn if figure is not None]
     rows = trial_rows(tried)
-    failed = sum(row[-1] == "failed" for row in rows)
+    diverged = sum(row[-1] == DIVERGED for row in rows)
     trials = wording.count(len(rows), "trial")
     tuned = [side.tuned for side in tried if side.tuned is not None]
     measure = quantity(tuned[0].measure).label if tuned else "MAP@R"
@@ -37,8 +39,8 @@ def tuning(context: Context) -> Section | None:
             f"Every loss's head starts as {tuned[0].start}, on inputs transformed by {tuned[0].transform}: "
             "both were chosen before the losses, for all alike."
         )
-    if failed:
-        note.append(f"{failed} of {trials} failed.")
+    if diverged:
+        note.append(f"{diverged} of {trials} diverged.")
     if figures:
         note.append(
             "The larger the learning rate, the larger the point; open points were not trained whole; ringed: "
@@ -62,7 +64,9 @@ def trial_rows(tried: Sequence[LossResult]) -> list[list[str]]:
     for side in tried:
         ranked = sorted(side.trials, key=lambda trial: math.inf if trial.score is None else -trial.score)
         for trial in ranked:
-            mark = "failed" if trial.score is None else "chosen" if _is(trial, side.tuned) else ""
+            mark = "chosen" if _is(trial, side.tuned) else ""
+            if trial.score is None:  # nothing is chosen before what the machine stopped was tried again
+                mark = DIVERGED if trial.failed else "no score"
             epoch = "" if trial.epoch is None else str(trial.epoch)
             long = "" if trial.epochs is None else f"{trial.epochs}, {wording.count(len(trial.runs), 'seed')}"
             score = wording.number(trial.score, wording.Digits(3))
@@ -83,7 +87,7 @@ def _is(trial: Trial, tuned: Tuned | None) -> bool:
 def chosen(side: LossResult) -> str:
     """What tuning chose for one loss, and whether it lies on the edge of what was tried."""
     if side.tuned is None:
-        return f"{side.name}: nothing chosen, every trial failed"
+        return f"{side.name}: nothing chosen, no trial has a score"
     tuned = side.tuned
     edges = ", ".join(map(wording.edge, tuned.edge))
     told = f"; on the edge of the search, so a wider one could do better: {edges}" if edges else ""
