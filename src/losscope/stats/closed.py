@@ -114,8 +114,8 @@ def on_errors(found: Difference, difference: float) -> float | None:
 def as_errors(found: Difference) -> Difference:
     """A comparison over items on the scale of errors; its p is that of the difference.
 
-    Unchanged where an error is 0, of which there is no ratio. What is equivalent is judged by the narrower end
-    of a factor of 1.25 of the errors of b.
+    Unchanged where an error is 0, of which there is no ratio. Equivalence is judged by the narrower end of a
+    factor of 1.25 of the errors of b.
     """
     middle = None if found.difference is None else on_errors(found, found.difference)
     if middle is None or found.mean_b is None:
