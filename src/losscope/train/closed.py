@@ -19,8 +19,6 @@ from losscope.models.closed import ClosedForm, Sample, Setting
 from losscope.pairs import normalise
 from losscope.train.pool import inputs_of
 
-CHOICE_ROWS = 2048
-"""Validation rows that choose, at most."""
 TIE = 0.002
 """A difference in Recall@1 below which MAP@R chooses."""
 CHOOSES = ("recall_at_1", "map_at_r")
@@ -101,10 +99,14 @@ def _chosen(form: ClosedForm, run: Run, splits: Splits) -> tuple[Setting, dict[s
 
 
 def _rows(run: Run, splits: Splits) -> Part | None:
-    """The validation rows that choose; None where no row has another of its class."""
+    """The validation rows that choose, as many as a quality curve has, and the same ones.
+
+    None where no row has another of its class.
+    """
     part = splits.validation
     known = np.flatnonzero(part.labels != -1)
-    generator = np.random.default_rng(seed_of(run.seed, "closed form"))
-    part = part.take(np.sort(generator.permutation(known)[:CHOICE_ROWS]))
+    generator = np.random.default_rng(seed_of(run.seed, "quality"))
+    chosen = np.sort(generator.permutation(len(known))[: run.protocol.curve_rows])
+    part = part.take(known[chosen])
     counts = np.unique(part.labels, return_counts=True)[1]
     return part if len(counts) > 1 and counts.max() > 1 else None

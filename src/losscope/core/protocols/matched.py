@@ -32,6 +32,7 @@ def matched(kind: str, data: str = "") -> Protocol:
             "epochs": 30,
             "start": "pca",
             "transform": "l2",
+            "curve_rows": 1024,
         },
         "images": {"model": "convnet", "hidden": (32, 64, 128), "embedding_size": 64, "epochs": 15},
         "pair": {"model": "two_tower", "hidden": (256,), "embedding_size": 64, "epochs": 60},
@@ -43,6 +44,5 @@ def matched(kind: str, data: str = "") -> Protocol:
         tuples="all",
         geometry_split="test",
         background="exclude",
-        curve_rows=512,
-        **of_kind(numbers, kind, "matched"),
+        **{"curve_rows": 512, **of_kind(numbers, kind, "matched")},
     )
