@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kills import untimed
 from losscope.cli import main
 
 QUICK = ["--seeds", "2", "--epochs", "2", "--no-tune"]
@@ -108,7 +108,7 @@ def test_a_second_call_trains_nothing(compared, capsys):
 def test_dry_run_says_what_it_would_cost_and_could_show(tmp_path, capsys):
     assert call("compare", "--out", tmp_path / "new", "--dry-run", "--seeds", "5") == 0
     said = capsys.readouterr().out
-    assert "35 runs (0 stored)" in said
+    assert "45 runs (0 stored)" in said
     assert "5 paired seeds are too few for 4 tests" in said
     assert "look 1 at these data" in said and "on this machine" in said
     assert not (tmp_path / "new").exists()
@@ -320,15 +320,6 @@ def test_a_killed_comparison_goes_on_to_the_same_table(tmp_path):
     again = json.loads(subprocess.run(command(tmp_path / "killed"), capture_output=True, check=True).stdout)
     for key in ("losses", "baselines", "paired", "recommendation"):
         assert untimed(again[key]) == untimed(whole[key])
-
-
-def untimed(value):
-    """A part of a result without the seconds that its runs took, which are in the prices of its sides."""
-    if isinstance(value, dict):
-        return {key: untimed(item) for key, item in value.items() if key != "seconds"}
-    if isinstance(value, list):
-        return [untimed(item) for item in value]
-    return re.sub(r"[\d.]+ (s|min|h) to train", "", value) if isinstance(value, str) else value
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path):

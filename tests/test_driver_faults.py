@@ -182,7 +182,7 @@ def test_tuning_chooses_nothing_without_the_trials_that_the_machine_stopped(
 ) -> None:
     own = {"losses": ["flaky"], "plugins": [str(tmp_path / "plugin.py")], "tune": True, "trust": True}
     flaky.write_text("memory")
-    with pytest.raises(LosscopeError, match="tuning stopped before a choice: 4 of 4 runs failed"):
+    with pytest.raises(LosscopeError, match="tuning stopped before a choice: 36 of 36 runs failed"):
         running.run(study(tmp_path / "a", **own))
     assert not list((tmp_path / "a" / "studies").glob("*/study.json"))
     flaky.write_text("")
@@ -272,7 +272,7 @@ def test_a_budget_of_another_version_is_chosen_again(tmp_path: Path) -> None:
     store, name = Store(tmp_path / "a"), f"studies/{result.study}/budget.json"
     store.write_json(name, {"schema": 2, "epochs": 2, "rungs": []})
     running.run(study(tmp_path / "a", budget=60.0))
-    assert set(store.read_json(name)) == {"epochs", "points", "seeds", "expected", "sentence"}
+    assert set(store.read_json(name)) == {"epochs", "trials", "seeds", "expected", "sentence"}
 
 
 def test_a_study_with_fewer_seeds_forgets_no_run(tmp_path: Path) -> None:

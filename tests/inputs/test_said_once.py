@@ -63,7 +63,8 @@ def test_every_note_is_said_once(command, notes, home, capsys):
     whole = " ".join(said.split())  # a table's notes are broken into lines
     for note in notes:
         assert whole.count(note) == 1, said
-    lines = Counter(line.strip().removesuffix(".") for line in said.splitlines() if len(line) > 40)
+    told = [line.strip().removesuffix(".") for line in said.splitlines() if len(line) > 40]
+    lines = Counter(line for line in told if any(letter.isalpha() for letter in line))  # not two equal rows
     assert not [line for line, count in lines.items() if count > 1], said
 
 

@@ -125,15 +125,15 @@ def _pilot(made: Plan) -> tuple[float, float]:
     device = made.study.device
     by_loss: dict[str, list[Run]] = {}
     for run in made.runs:
-        by_loss.setdefault(run.loss.label, []).append(run)
+        by_loss.setdefault(run.loss.name, []).append(run)
     splits = {seed: made.source.splits(seed) for seed in made.study.seeds}
     trained, count = 0.0, 0
     groups = made.groups
     with fixed_arithmetic():
-        for label, runs in by_loss.items():
+        for name, runs in by_loss.items():
             if runs[0].loss.baseline:
                 continue
-            size = min(len(group.runs) for group in groups if group.runs[0].loss.label == label)
+            size = min(len(group.runs) for group in groups if group.runs[0].loss.name == name)
             own = runs[:size]
             population = Population(own, [splits[run.seed] for run in own], torch.device(device))
             population.run_epoch()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from losscope import stats
-from losscope.comparing import planning, running
+from losscope.comparing import looking, planning, running
 from losscope.comparing.stored import StoredStudy
 from losscope.core import registry
 from losscope.core.errors import require
@@ -259,7 +259,7 @@ def foresee(planned: Planned, say: Say | None = None) -> Foreseen:
         LosscopeError: the count of the looks at a study cannot be read; this is said before any training.
     """
     for piece in planned.judged():
-        planned.store.looks(piece.plan.name)
+        looking.foreseen(piece.plan)
     trials = planned.groups("trials")
     whole = costing.whole(planned.store, _ids(trials))
     _settle(planned, whole)
