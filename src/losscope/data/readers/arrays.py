@@ -61,34 +61,47 @@ def features(
     and ``labels`` of 15 classes, VEGAS as (28103, 128), (28103, 1024) and 10; features by segment or
     place, (N, 10, 128) or (N, 10, 7, 7, 512), are averaged over all but the first and last axis, said.
     """
-    arrays, parts, by_name = by_part(joined(_read(path, labels), path), path)
+    parted = by_part(joined(_read(path, labels), path), path)
+    arrays = parted.arrays
     first, other = _modalities(arrays, inputs, second, path)
     class_names = class_names_of(arrays)
     numbers, written = numbers_of(arrays[first], first, path)
     values, kind, notes = as_rows(numbers, first)
     notes = [*notes, *written]
-    own = _chosen(arrays, labels, LABELS, path)
+    label = _name_of(arrays, labels, LABELS, path)
+    require(
+        label not in parted.lengths or first in parted.lengths,
+        f"{str(path)!r}: {label} is given by part but {first} is not; wanted: both by part, or both whole",
+    )
     draft = Draft(
         path.name,
         f"{first} of {path.name}",
         kind,
         values,
-        None if own is None else column(own, f"labels of {path.name}"),
+        None if label is None else column(arrays[label], f"labels of {path.name}"),
         fine_labels=_chosen(arrays, fine, FINE, path),
         groups=_chosen(arrays, group, GROUPS, path),
         names=_chosen(arrays, None, NAMES, path),
         by_group=group is not None,
         origin=str(path),
         class_names=class_names,
-        notes=[*by_name, *notes],
+        notes=[*parted.notes, *notes],
         edition=str(arrays["edition"]) if "edition" in arrays and not arrays["edition"].shape else "",
         no_labels=f"{str(path)!r} has no labels; wanted: an array named {', '.join(LABELS[:3])}, or option "
         f"labels, or --pairs or --triplets; it has {', '.join(arrays)}",
     )
-    roles = _chosen(arrays, split, SPLITS, path) if split is not None or parts is None else parts
+    parts = parted.words(first) if split is None else None
+    roles = _chosen(arrays, split, SPLITS, path) if parts is None else parts
     if other is not None:
         given = ids_of(arrays, ids, first, path), ids_of(arrays, second_ids, other, path)
-        roles = add_second(draft, arrays, first, other, given, roles)
+        named = {
+            "labels": label,
+            "fine_labels": _name_of(arrays, fine, FINE, path),
+            "groups": _name_of(arrays, group, GROUPS, path),
+            "names": _name_of(arrays, None, NAMES, path),
+        }
+        of_second = {what for what, name in named.items() if parted.fits_only(name, other, first)}
+        roles = add_second(draft, arrays, first, other, given, roles, of_second)
     if roles is not None:
         set_role(draft, roles)
     asked = Asked(role, query, gallery, camera, same_camera)
@@ -162,8 +175,12 @@ def _modalities(arrays: Arrays, inputs: str | None, second: str | None, path: Pa
 
 def _chosen(arrays: Arrays, given: str | None, usual: tuple[str, ...], path: Path) -> np.ndarray | None:
     """The array of the name that was given, else of a usual name, else None."""
-    name = key_of(arrays, given, path) if given else found(arrays, usual)
+    name = _name_of(arrays, given, usual, path)
     return None if name is None else arrays[name]
+
+
+def _name_of(arrays: Arrays, given: str | None, usual: tuple[str, ...], path: Path) -> str | None:
+    return key_of(arrays, given, path) if given else found(arrays, usual)
 
 
 def class_names_of(arrays: Arrays) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,11 +58,14 @@ class Join:
         """Whether a row of either side stands in several pairs."""
         return any(len(np.unique(side)) < len(side) for side in (self.first, self.second))
 
-    def of(self, array: np.ndarray) -> np.ndarray:
+    def of(self, array: np.ndarray, of_second: bool = False) -> np.ndarray:
         """An array with a value for each row of one side, or each pair, as one with a value for each pair.
 
-        Of two sides of equal length the first is meant. An array of another length stays as it is.
+        Of two sides of equal length the first is meant, unless the array is known to be ``of_second``. An
+        array of another length stays as it is.
         """
+        if of_second:
+            return array[self.second]
         for side, rows in zip((self.first, self.second), self.rows, strict=True):
             if len(array) == rows:
                 return array[side]
@@ -124,11 +127,13 @@ def add_second(
     other: str,
     ids: tuple[np.ndarray | None, np.ndarray | None],
     roles: np.ndarray | None,
+    of_second: Collection[str] = (),
 ) -> np.ndarray | None:
     """Join the second modality to a draft, row by row or by ids, and give ``roles`` of the pairs.
 
     One id may stand for several rows of a side: each makes a pair. What has no partner is left out, counted.
     Without labels each item is its own class: row i belongs to row i, or to those with its id.
+    ``of_second``: fields of the draft that are known to have a value for each row of the second side.
 
     Raises LosscopeError where lengths differ without ids, no id is on both sides, or a class loses all of
     its pairs.
@@ -146,7 +151,7 @@ def add_second(
     before = draft.labels
     for field in ("labels", "fine_labels", "groups", "names"):
         if (array := getattr(draft, field)) is not None:
-            setattr(draft, field, join.of(array))
+            setattr(draft, field, join.of(array, field in of_second))
     if before is not None and draft.labels is not None:
         lost = np.setdiff1d(before, draft.labels)
         if len(lost) and not _all_alone(before):
