@@ -283,7 +283,7 @@ class Table(Source):
     """Data that exist: one pool of rows, each train, (validation or) test; the test rows never move.
 
     ``whole`` (N,): what validation holds out whole (groups, or classes where the test classes are unseen
-    too), at least ``least`` of them; None: a fifth of each class.
+    too); None: a fifth of each class. ``classwise``: it is classes, of which one alone decides nothing.
     """
 
     pool: Part
@@ -292,7 +292,7 @@ class Table(Source):
     digest: str
     label_noise: float = 0.0
     whole: np.ndarray | None = None
-    least: int = 1
+    classwise: bool = False
     _test: list[Part] = field(default_factory=list)
 
     def rows(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -304,7 +304,8 @@ class Table(Source):
         if self.whole is None:
             held = rules.hold_out_stratified(self.pool.labels[rest], 0.2, rng)
         else:
-            held = rules.hold_out_whole(self.whole[rest], 0.2, rng, self.least)
+            least = rules.least_classes(self.pool.labels[rest]) if self.classwise else 1
+            held = rules.hold_out_whole(self.whole[rest], 0.2, rng, least)
         return rest[~held], rest[held], test
 
     def splits(self, seed: int) -> Splits:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +21,6 @@ from losscope.data.deciding import (
     check_classes,
     check_kept,
     check_parts,
-    classes_held_out,
     few_rows,
     limited,
     mostly_unseen,
@@ -30,6 +28,7 @@ from losscope.data.deciding import (
     without_roles,
 )
 from losscope.data.labels import Labels, understood
+from losscope.data.listing import listed_again
 from losscope.data.readers.modalities import check_options, item_groups
 from losscope.data.readers.shapes import channel_moments
 from losscope.data.readers.tuples import holding_units, implied_labels, read_tuples
@@ -87,7 +86,7 @@ def finish(
     labels = _labelled(draft, skip_unlabelled, ignore_label)
     pool, names = _pool(draft, labels, train_labels, ignore_label)
     items, zero = health.identities(pool.inputs, pool.second) if examine else health.unknown(len(pool))
-    if len(again := _listed_again(draft, pool, items)):
+    if len(again := listed_again(draft, pool, items)):
         keep = np.delete(np.arange(len(pool)), again)
         pool, items, zero = pool.take(keep), items[keep], zero[keep]
         draft.left_out.append(LeftOut(len(again), "rows", "that list a file again"))
@@ -130,10 +129,13 @@ def finish(
         facts = facts.examined(health.of(pool, role == TEST, items, zero, size))
     options: tuple[Any, ...] = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
     options += ("by item",) if draft.by_item else ()
+    # The quality curve of labelled pairs once ranked both modalities together: older runs are not theirs.
+    options += ("across",) if paired and not draft.by_item else ()
     options += () if limit_test is None else ("limit_test", limit_test)
     options += ("small classes whole",) if apart else ()
-    least = classes_held_out(pool.labels, role, whole is not None and not draft.by_group)
-    table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole, least)
+    classwise = whole is not None and not draft.by_group
+    digest = fingerprint(more=repr((checksum, options)))
+    table = Table(pool, role, facts, digest, label_noise, whole, classwise)
     torn = _torn(draft, table)
     if torn:
         facts = dataclasses.replace(facts, notes=(*facts.notes, torn))
@@ -172,20 +174,6 @@ def _in_range(draft: Draft) -> tuple[Draft, tuple[str, ...]]:
         return dataclasses.replace(draft, inputs=inputs), said
     second, more = health.scaled(draft.name, "second modality's values", draft.second)
     return dataclasses.replace(draft, inputs=inputs, second=second), (*said, *more)
-
-
-def _listed_again(draft: Draft, pool: Part, items: np.ndarray) -> np.ndarray:
-    """Rows that list a file again with the same content and labels, where no split or tuple names them."""
-    if draft.names is None or draft.role is not None or draft.pairs is not None or draft.triplets is not None:
-        return np.zeros(0, np.int64)
-    first: dict[tuple[object, ...], int] = {}
-    of_row = [array for array in (items, pool.labels, pool.fine_labels, pool.groups) if array is not None]
-    again = []
-    for row, name in enumerate(draft.names):
-        key = (posixpath.normpath(str(name)), *(int(array[row]) for array in of_row))
-        if first.setdefault(key, row) != row:
-            again.append(row)
-    return np.array(again, np.int64)
 
 
 def _add_tuples(draft: Draft, pairs: str | None, triplets: str | None) -> None:

@@ -52,6 +52,15 @@ def hold_out_whole(groups: np.ndarray, share: float, rng: np.random.Generator, l
     return np.isin(groups, chosen)
 
 
+def least_classes(labels: np.ndarray) -> int:
+    """Classes that validation holds out at least, of rows with these labels (N,): of few two.
+
+    >>> least_classes(np.array([0, 0, 1, 2, 3, -1])), least_classes(np.arange(20))
+    (2, 1)
+    """
+    return 2 if 4 <= len(np.unique(labels[labels >= 0])) < 8 else 1
+
+
 def undecidable(labels: np.ndarray, names: Sequence[str] = (), *, paired: bool = False) -> str | None:
     """What rows with these labels (N,) have, if retrieval among them has one possible result; else None.
 

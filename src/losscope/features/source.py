@@ -19,7 +19,7 @@ from losscope import data
 from losscope.core.errors import LosscopeError, require
 from losscope.data import health
 from losscope.data.base import TEST, Draft, Source, Table, fingerprint
-from losscope.data.deciding import check_classes, check_parts, without_roles
+from losscope.data.deciding import can_stratify, check_classes, check_parts, few_rows, without_roles
 from losscope.data.download import cache_folder
 from losscope.data.finish import finish, searched
 from losscope.data.loading import undecoded
@@ -248,6 +248,10 @@ def _readable(
     check_parts(
         name, pool.labels, role if pool.retrieval is None else without_roles(pool.retrieval, role), classes
     )
+    whole = None if table.whole is None else table.whole[good]
+    if whole is None and not can_stratify(name, pool.labels, role):
+        whole = pool.labels
+        notes.append(few_rows(pool.labels, role))
     asked, told = searched(name, pool, role)
     require(asked is not None or table.facts.searched is None, f"{name}: no test query can be read")
     _, counted = searched(name, table.pool, table.role)
@@ -263,7 +267,8 @@ def _readable(
         pool=pool,
         role=role,
         facts=facts,
-        whole=None if table.whole is None else table.whole[good],
+        whole=whole,
+        classwise=table.classwise or table.whole is None,
     )
     return _examined(_described(kept, features[good], backbone, key, []))
 

@@ -67,7 +67,7 @@ class Population:
             members=self.members,
             epochs=self.protocol.epochs,
             light=first.purpose == "trial",
-            across=self.splits[0].facts.by_item,
+            across=self.splits[0].validation.second is not None,
         )
         self.epoch = 0
         self.reasons: list[str | None] = [None] * self.members
