@@ -109,10 +109,10 @@ def test_classes_that_are_left_after_skipping_decide_how_many_are_held_out():
     draft = load("digits")
     assert isinstance(draft, Table)
     pool = Part(np.zeros((30, 2), np.float32), labels)
-    table = dataclasses.replace(draft, pool=pool, role=role, whole=labels, classwise=True, _test=[])
+    table = dataclasses.replace(draft, pool=pool, role=role, whole=labels, classwise=True, _test={})
     assert len(np.unique(labels[table.rows(0)[1]])) == 2
     left = np.flatnonzero((labels < 5) | (labels > 7))  # five training classes: one held out decides nothing
-    fewer = dataclasses.replace(table, pool=pool.take(left), role=role[left], whole=labels[left], _test=[])
+    fewer = dataclasses.replace(table, pool=pool.take(left), role=role[left], whole=labels[left], _test={})
     assert len(np.unique(labels[left][fewer.rows(0)[1]])) == 2
     grouped = dataclasses.replace(fewer, classwise=False)
     assert len(np.unique(labels[left][grouped.rows(0)[1]])) == 1

@@ -116,6 +116,17 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
         raw=any(side.name == RAW for side in study.baselines),
         look=len(looks) + (0 if again else 1),
     )
+    if folds := made.source.facts.folds:
+        said = f"{folds} folds of one data set share training rows: differences are described, not tested."
+        shows = shows.model_copy(
+            update={
+                "tests_in_family": 0,
+                "p_attainable": 1.0,
+                "minimal_seeds": None,
+                "enough": False,
+                "sentence": said,
+            }
+        )
     return StudyPlan(
         data=made.source.describe(),
         notes=(*made.source.facts.notes, *made.notes),

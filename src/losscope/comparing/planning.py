@@ -177,7 +177,27 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     else:
         _refuse_twins(choices, given.protocol)
     foreign = {name: sources.source(name) for name in names}
-    return Plan(study, source, store, choices, foreign, notes=(*notes, *closed.notes))
+    more = (*closed.notes, *_of_folds(study, source))
+    return Plan(study, source, store, choices, foreign, notes=(*notes, *more))
+
+
+def _of_folds(study: ResolvedStudy, source: Source) -> list[str]:
+    """What is to be said of folds: whether each is tested equally often, and what tuning has seen."""
+    count = source.facts.folds
+    if not count:
+        return []
+    notes = []
+    if len(study.seeds) % count:
+        notes.append(
+            f"{len(study.seeds)} seeds are no multiple of {count} folds: some rows are tested more often "
+            "than others"
+        )
+    if study.tunes:
+        notes.append(
+            "losses are tuned on validation rows that are test rows of other folds, so that their means are "
+            "somewhat too good; --no-tune leaves the losses at their given numbers"
+        )
+    return notes
 
 
 def _refuse_undecided(source: Source) -> None:

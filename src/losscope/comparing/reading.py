@@ -151,6 +151,7 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
             settings=settings,
             generated=kept.data.generated,
             looks=kept.look,
+            folds=kept.data.folds,
         )
         sides = (*analysis.losses, *analysis.baselines)
         headings = wording.headings(sorted({name for side in sides for name in side.measures}))
@@ -164,6 +165,7 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         reference=kept.study.reference,
         settings=settings,
         looks=kept.look,
+        folds=kept.data.folds,
     )
     more = [*watching.faults(runs_of), *([unseen] if unseen else [])]
     folder = store.root / "studies" / name

@@ -62,6 +62,7 @@ def without_leaks(
     reference: str | None,
     settings: Sequence[Settings],
     looks: int,
+    folds: int = 0,
 ) -> str | None:
     """The answer on the test items that are new, None where all are or too few are left."""
     again = [
@@ -72,7 +73,9 @@ def without_leaks(
     if not not_new or len(again) < len(measured) or not again:
         return None
     try:
-        found = stats.analyse(again, goal=goal, reference=reference, settings=settings, looks=looks)
+        found = stats.analyse(
+            again, goal=goal, reference=reference, settings=settings, looks=looks, folds=folds
+        )
     except LosscopeError:  # what decides has no value on so few items
         return None
     items = "test item that stands" if not_new == 1 else f"{not_new:,} test items that stand"

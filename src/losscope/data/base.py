@@ -20,10 +20,10 @@ from losscope.core.queries import Roles, Searched
 from losscope.core.results import DataDescription
 from losscope.data import splits as rules
 from losscope.data.health import Health
+from losscope.data.splits import Folds
 
 Kind = Literal["vectors", "features", "images", "pair"]
-TRAIN, VALIDATION, TEST = 0, 1, 2
-"""The roles of a table's rows; a table whose rows never say VALIDATION has it redrawn by seed."""
+TRAIN, VALIDATION, TEST = rules.TRAIN, rules.VALIDATION, rules.TEST
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +117,9 @@ class About:
     those of the second modality; empty for all else, where nothing is to be normalised. ``split`` says in
     words how the parts are made. ``pending``: the inputs are features that are not computed yet, so that only
     their shape is known. ``tuples``: explicit pairs or triplets came with the data. ``by_item``: there are no
-    classes, ``labels`` number items that belong to their partners in the other modality alone. ``left_out``
-    counts all that lay in the source and was not taken, ``background`` the rows of labels that are no class.
+    classes, ``labels`` number items that belong to their partners in the other modality alone. ``folds``:
+    their number, where the test part of a seed is one of them; 0 where it is fixed. ``left_out`` counts all
+    that lay in the source and was not taken, ``background`` the rows of labels that are no class.
     ``searched`` counts the test part's queries and gallery, where it has them. ``health``: what is wrong with
     the rows, None where they were not looked at. ``notes`` are sentences a user must be told. ``checksum`` is
     the SHA-256 of the uncompressed bytes of all arrays.
@@ -139,6 +140,7 @@ class About:
     pending: bool = False
     tuples: bool = False
     by_item: bool = False
+    folds: int = 0
     checksum: str = ""
     class_names: tuple[str, ...] = ()
     fine_names: tuple[str, ...] = ()
@@ -226,6 +228,7 @@ class Source(ABC):
             class_names=() if facts.by_item else facts.class_names,
             modalities=facts.modalities,
             by_item=facts.by_item,
+            folds=facts.folds,
             digest=self.digest,
         )
 
@@ -280,8 +283,9 @@ class Generated(Source):
 
 @dataclass(frozen=True, eq=False)
 class Table(Source):
-    """Data that exist: one pool of rows, each train, (validation or) test; the test rows never move.
+    """Data that exist: one pool of rows, each train, (validation or) test.
 
+    The test rows never move, unless there are ``folds``: then a seed has the test rows of its fold.
     ``whole`` (N,): what validation holds out whole (groups, or classes where the test classes are unseen
     too); None: a fifth of each class. ``classwise``: it is classes, of which one alone decides nothing.
     """
@@ -293,13 +297,15 @@ class Table(Source):
     label_noise: float = 0.0
     whole: np.ndarray | None = None
     classwise: bool = False
-    _test: list[Part] = field(default_factory=list)
+    folds: Folds | None = None
+    _test: dict[int, Part] = field(default_factory=dict)
 
     def rows(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The positions of the train, validation and test rows of a seed, each ascending."""
-        test, rest = np.flatnonzero(self.role == TEST), np.flatnonzero(self.role == TRAIN)
-        if np.any(self.role == VALIDATION):
-            return rest, np.flatnonzero(self.role == VALIDATION), test
+        role = self.role if self.folds is None else self.folds.role(seed)
+        test, rest = np.flatnonzero(role == TEST), np.flatnonzero(role == TRAIN)
+        if np.any(role == VALIDATION):
+            return rest, np.flatnonzero(role == VALIDATION), test
         rng = rules.generator(seed, "validation")
         if self.whole is None:
             held = rules.hold_out_stratified(self.pool.labels[rest], 0.2, rng)
@@ -309,10 +315,11 @@ class Table(Source):
         return rest[~held], rest[held], test
 
     def splits(self, seed: int) -> Splits:
-        """The train/validation split of a seed; the test part is the same object every time."""
+        """The train/validation split of a seed; the test part is the same object every time (of a fold)."""
         train, validation, test = self.rows(seed)
-        if not self._test:
-            self._test.append(self.pool.take(test))
+        fold = 0 if self.folds is None else seed % self.folds.count
+        if fold not in self._test:
+            self._test[fold] = self.pool.take(test)
         part = self.pool.take(train)
         require(
             len(np.unique(part.labels[part.labels >= 0])) > 1,
@@ -322,12 +329,12 @@ class Table(Source):
         if self.label_noise:
             noisy = rules.redraw_labels(part.labels, self.label_noise, rules.generator(seed, "label noise"))
             part = dataclasses.replace(part, labels=noisy)
-        return Splits(part, self.pool.take(validation), self._test[0], self.facts)
+        return Splits(part, self.pool.take(validation), self._test[fold], self.facts)
 
     @property
     def redrawn(self) -> bool:
-        """Where validation holds out whole classes or groups, and they are not given."""
-        return self.whole is not None and not np.any(self.role == VALIDATION)
+        """Where there are folds, or validation holds out whole classes or groups that are not given."""
+        return self.folds is not None or (self.whole is not None and not np.any(self.role == VALIDATION))
 
     def training_labels(self, seed: int) -> np.ndarray:
         """The labels (N,) of a seed's training part, before any are redrawn by noise."""
@@ -357,7 +364,8 @@ class Draft:
 
     Fields are as in ``Part`` and ``About``. ``labels`` and ``fine_labels`` may be of any kind that
     ``np.unique`` sorts, unless ``class_names`` and ``fine_names`` say that they are positions in these.
-    ``role`` int8 (N,) gives each row's part, or None: a fixed stratified test split is made. ``level``
+    ``role`` int8 (N,) gives each row's part, or None: a fixed stratified test split is made. ``fold`` (N,)
+    of any kind that labels may be of names each row's fold, where folds take the place of a split. ``level``
     says which labels are trained on where there are two and the user does not say. ``disjoint``: the
     split, given by ``role``, is of classes at the finest level; None: find out by the labels.
     ``by_group``: splits tear no group apart.
@@ -379,6 +387,7 @@ class Draft:
     triplets: np.ndarray | None = None
     items: np.ndarray | None = None
     role: np.ndarray | None = None
+    fold: np.ndarray | None = None
     retrieval: Roles | None = None
     split: str = ""
     level: Literal["fine", "coarse"] = "coarse"

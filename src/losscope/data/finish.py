@@ -27,6 +27,7 @@ from losscope.data.deciding import (
     shared_classes,
     without_roles,
 )
+from losscope.data.folds import dealt, merged, without_split
 from losscope.data.labels import Labels, understood
 from losscope.data.listing import listed_again
 from losscope.data.readers.modalities import check_options, item_groups
@@ -57,6 +58,7 @@ def finish(
     examine: bool = True,
     skip_unlabelled: bool = False,
     ignore_label: Any = (),
+    folds: int | None = None,
 ) -> Table:
     """The source of a draft.
 
@@ -65,7 +67,8 @@ def finish(
     fixed stratified choice; ``limit_test``: likewise of the test rows. ``pairs``, ``triplets``: files of
     explicit tuples over the rows. ``skip_unlabelled``: rows without a label are left out, not refused.
     ``ignore_label``: a label, or several, that are background like -1; "none" makes -1 a class.
-    ``examine``: look for what is wrong with the rows (``health``).
+    ``examine``: look for what is wrong with the rows (``health``). ``folds``: how many are drawn, of which a
+    seed's test part is the fold seed mod their number; folds that the draft gives are used without it.
 
     Raises LosscopeError for unequal lengths, NaN or infinity, missing labels, one class only, no class with
     two members, a part that can decide nothing, or splits that leak.
@@ -78,6 +81,7 @@ def finish(
         f"{draft.name} has two modalities, each of which searches the other, and queries and a gallery too; "
         "wanted: one of the two",
     )
+    draft = without_split(draft, folds, (limit, limit_test))
     if draft.second is not None:
         check_options(draft, explicit=pairs or triplets, label_noise=label_noise)
     _add_tuples(draft, pairs, triplets)
@@ -91,10 +95,17 @@ def finish(
         pool, items, zero = pool.take(keep), items[keep], zero[keep]
         draft.left_out.append(LeftOut(len(again), "rows", "that list a file again"))
     role, whole, split = _roles(draft, pool, names)
+    over = dealt(draft, pool.labels, whole, folds)
+    if over is not None:
+        role, split = over.role(0), over.said
+    roles = [role] if over is None else over.roles
     paired = pool.second is not None
-    alone = check_classes(draft.name, pool.labels, role, names.classes, names.background, paired=paired)
-    notes = [*draft.notes, *alone, *background_notes(pool.labels, role)]
-    if whole is None and not can_stratify(draft.name, pool.labels, role):
+    alone = [
+        check_classes(draft.name, pool.labels, own, names.classes, names.background, paired=paired)
+        for own in roles
+    ]
+    notes = [*draft.notes, *(over.notes if over else ()), *alone[0], *background_notes(pool.labels, role)]
+    if whole is None and not all(can_stratify(draft.name, pool.labels, own) for own in roles):
         whole = pool.labels
         notes.append(few_rows(pool.labels, role))
     if pool.fine_labels is not None and draft.disjoint:
@@ -109,13 +120,15 @@ def finish(
             pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
             items, zero, notes, apart = items[keep], zero[keep], notes + note, apart or small
     if len(role) < len(before):
+        roles = [role]
         check_kept(draft.name, before, role)
         check_classes(f"{draft.name}, reduced,", pool.labels, role, names.classes, paired=paired)
-    if whole is None and not can_stratify(draft.name, pool.labels, role):
+    if whole is None and not all(can_stratify(draft.name, pool.labels, own) for own in roles):
         whole, apart = pool.labels, True
         notes.append(few_rows(pool.labels, role))
-    unasked = role if pool.retrieval is None else without_roles(pool.retrieval, role)
-    check_parts(draft.name, pool.labels, unasked, names.classes, paired=paired)
+    for own in roles:
+        unasked = own if pool.retrieval is None else without_roles(pool.retrieval, own)
+        check_parts(draft.name, pool.labels, unasked, names.classes, paired=paired)
     if label_noise:
         notes.append(f"{label_noise:.0%} of the training labels are redrawn at random")
     pool = dataclasses.replace(pool, rows=np.arange(len(pool)))
@@ -124,18 +137,19 @@ def finish(
     seen = pool.labels[(role != TEST) & (pool.labels >= 0)]
     disjoint = not np.isin(pool.labels[role == TEST], seen).any()
     facts = _facts(draft, pool, role, names, split=split, disjoint=disjoint, checksum=checksum, notes=notes)
-    facts = dataclasses.replace(facts, searched=asked)
+    facts = dataclasses.replace(facts, searched=asked, folds=0 if over is None else over.count)
     if examine:
-        facts = facts.examined(health.of(pool, role == TEST, items, zero, size))
+        facts = facts.examined(merged([health.of(pool, own == TEST, items, zero, size) for own in roles]))
     options: tuple[Any, ...] = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
     options += ("by item",) if draft.by_item else ()
+    options += () if over is None else ("folds", fingerprint(over.of_row))
     # The quality curve of labelled pairs once ranked both modalities together: older runs are not theirs.
     options += ("across",) if paired and not draft.by_item else ()
     options += () if limit_test is None else ("limit_test", limit_test)
     options += ("small classes whole",) if apart else ()
     classwise = whole is not None and not draft.by_group
     digest = fingerprint(more=repr((checksum, options)))
-    table = Table(pool, role, facts, digest, label_noise, whole, classwise)
+    table = Table(pool, role, facts, digest, label_noise, whole, classwise, over)
     torn = _torn(draft, table)
     if torn:
         facts = dataclasses.replace(facts, notes=(*facts.notes, torn))
@@ -221,7 +235,7 @@ def _labelled(draft: Draft, skip_unlabelled: bool, ignore: Any) -> Labels:
 def _keep(draft: Draft, keep: np.ndarray) -> None:
     """Leave the other rows out of every array of a draft; tuples with such a row fall away, counted."""
     rows = np.flatnonzero(keep)
-    for name in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items", "role"):
+    for name in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items", "role", "fold"):
         if (array := getattr(draft, name)) is not None:
             setattr(draft, name, array[keep])
     if draft.retrieval is not None:

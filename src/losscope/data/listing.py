@@ -14,7 +14,8 @@ def listed_again(draft: Draft, pool: Part, items: np.ndarray) -> np.ndarray:
 
     ``items`` (N,) are equal for rows of equal content.
     """
-    if draft.names is None or draft.role is not None or draft.pairs is not None or draft.triplets is not None:
+    told = (draft.role, draft.fold, draft.pairs, draft.triplets)
+    if draft.names is None or any(array is not None for array in told):
         return np.zeros(0, np.int64)
     known, place = np.unique(draft.names.astype(str), return_inverse=True)
     paths = np.unique(_plain_paths(known), return_inverse=True)[1][place.reshape(-1)]

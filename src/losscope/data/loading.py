@@ -35,6 +35,7 @@ COMMON: dict[str, Any] = {
     "triplets": None,
     "skip_unlabelled": False,
     "ignore_label": (),
+    "folds": None,
 }
 """Options that every real data set has."""
 
@@ -48,8 +49,8 @@ def load(name_or_path: str | Path, root: str | Path | None = None, **options: An
     """The data set of a name or path, read once per process.
 
     ``root``: the folder with real data sets, else ``LOSSCOPE_DATA``. ``options`` are those of the loader
-    and ``train_labels``, ``label_noise``, ``limit``, ``limit_test``, ``skip_unlabelled``, ``ignore_label``;
-    None means the default.
+    and ``train_labels``, ``label_noise``, ``limit``, ``limit_test``, ``skip_unlabelled``, ``ignore_label``,
+    ``folds``; None means the default.
 
     Raises LosscopeError for an unknown name or option, missing or broken files, and data that cannot be
     compared on (see ``finish``).
@@ -66,7 +67,7 @@ def load(name_or_path: str | Path, root: str | Path | None = None, **options: An
     root = root or os.environ.get("LOSSCOPE_DATA") or None
     folder = Path(root).expanduser() if root else None
     options = {key: value for key, value in options.items() if value is not None}
-    stamps = (_stamp(name), *(_stamp(value) for _, value in sorted(options.items())))
+    stamps = (stamp(name), *(stamp(value) for _, value in sorted(options.items())))
     key = (name, str(folder), repr(sorted(options.items())), stamps, registry.source_of("data", name))
     if key not in _cache:
         _cache[key] = _load(name, folder, options)
@@ -152,7 +153,7 @@ def _bound(reader: Callable[..., Draft], where: Any) -> tuple[Callable[..., Draf
     return lambda root, **options: reader(where, **options), own
 
 
-def _stamp(value: Any) -> tuple[int, ...] | None:
+def stamp(value: Any) -> tuple[int, ...] | None:
     """When the file of a path was written, and its size; of a folder those of all that lies in it.
 
     None for what is no path. In a folder at most ``STAMPED`` files are looked at; in larger ones only files

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -22,7 +21,8 @@ from losscope.data.base import TEST, Draft, Source, Table, fingerprint
 from losscope.data.deciding import can_stratify, check_classes, check_parts, few_rows, without_roles
 from losscope.data.download import cache_folder
 from losscope.data.finish import finish, searched
-from losscope.data.loading import undecoded
+from losscope.data.folds import merged
+from losscope.data.loading import stamp, undecoded
 from losscope.features.backbones import Backbone, find, parse_preprocess
 from losscope.features.digests import digests
 from losscope.features.passes import Progress, Rows, compute, unreadable
@@ -98,7 +98,7 @@ def embed(
             that cannot be found, read, or held in memory; rows that cannot be read, unless ``skip_bad``.
     """
     memo = repr(
-        (name, str(root), backbone, preprocess, sorted(options.items()), _stamp(name), _stamp(backbone))
+        (name, str(root), backbone, preprocess, sorted(options.items()), stamp(name), stamp(backbone))
     )
     if memo in _cache:
         return _cache[memo]
@@ -129,15 +129,6 @@ def embed(
     while len(_cache) > _CACHED:
         _cache.popitem(last=False)
     return result
-
-
-def _stamp(name: str) -> tuple[int, int] | None:
-    """When a path was last changed, and its size; None for what is no path."""
-    try:
-        state = os.stat(name)
-    except OSError:
-        return None
-    return state.st_mtime_ns, state.st_size
 
 
 def _numbered(draft: Draft, shared: dict[str, Any]) -> Table:
@@ -244,12 +235,17 @@ def _readable(
     ]
     name, classes = table.facts.name, table.facts.class_names
     pool, role = dataclasses.replace(table.pool.take(good), rows=np.arange(len(good))), table.role[good]
-    check_classes(name, pool.labels, role, classes)
-    check_parts(
-        name, pool.labels, role if pool.retrieval is None else without_roles(pool.retrieval, role), classes
-    )
+    folds = table.folds
+    if folds is not None:
+        folds = dataclasses.replace(folds, of_row=folds.of_row[good])
+    roles = [role] if folds is None else folds.roles
+    for own in roles:
+        check_classes(name, pool.labels, own, classes)
+        check_parts(
+            name, pool.labels, own if pool.retrieval is None else without_roles(pool.retrieval, own), classes
+        )
     whole = None if table.whole is None else table.whole[good]
-    if whole is None and not can_stratify(name, pool.labels, role):
+    if whole is None and not all(can_stratify(name, pool.labels, own) for own in roles):
         whole = pool.labels
         notes.append(few_rows(pool.labels, role))
     asked, told = searched(name, pool, role)
@@ -269,6 +265,7 @@ def _readable(
         facts=facts,
         whole=whole,
         classwise=table.classwise or table.whole is None,
+        folds=folds,
     )
     return _examined(_described(kept, features[good], backbone, key, []))
 
@@ -276,7 +273,9 @@ def _readable(
 def _examined(table: Table) -> Table:
     """The table with the health of its features."""
     pool = table.pool
-    found = health.of(pool, table.role == TEST, *health.identities(pool.inputs), ())
+    roles = [table.role] if table.folds is None else table.folds.roles
+    items, zero = health.identities(pool.inputs)
+    found = merged([health.of(pool, role == TEST, items, zero, ()) for role in roles])
     return dataclasses.replace(table, facts=table.facts.examined(found))
 
 
@@ -295,7 +294,7 @@ def _described(table: Table, features: np.ndarray, backbone: Backbone, key: str,
             checksum=_digest(table, key),
             notes=(*facts.notes, *notes),
         ),
-        _test=[],
+        _test={},
     )
 
 

@@ -60,6 +60,7 @@ class _Frame:
     alpha: float
     paired: bool
     settings: tuple[Settings, ...]
+    folds: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def analyse(
     generated: bool = False,
     looks: int = 1,
     unpaired: bool = False,
+    folds: int = 0,
 ) -> Analysis:
     """The statistics of a comparison (docs/definitions.md, "Inference").
 
@@ -96,7 +98,8 @@ def analyse(
     ``reference``: the loss that the others are tested against, by default contrastive, else the first.
     ``settings``: the numbers of the losses that every sentence names, and whether they were tuned.
     ``generated``: the data are redrawn with each seed. ``looks``: how many times the data have been looked
-    at, this time included. ``unpaired``: seeds of different losses have nothing in common.
+    at, this time included. ``unpaired``: seeds of different losses have nothing in common. ``folds``: how
+    many folds of one data set the seeds test; folds share training rows, so that nothing is tested.
 
     >>> runs = [Measured(loss, seed, {"recall_at_1": base + seed / 1000})
     ...         for loss, base in (("contrastive", 0.90), ("triplet", 0.93)) for seed in range(6)]
@@ -121,7 +124,7 @@ def analyse(
     measures = _measures(sides)
     primary, family = _primary(goal, measure, losses, measures)
     anchor = _reference(losses, reference)
-    frame = _Frame(generated, looks, alpha_of(looks), not unpaired, tuple(settings))
+    frame = _Frame(generated, looks, alpha_of(looks), not unpaired, tuple(settings), folds)
 
     rest = [side for side in losses if side is not anchor]
     held = [base for base in baselines if base.has(primary) or any(base.failed)]
@@ -265,7 +268,7 @@ def _untrained(frame: _Frame, a: Side, b: Side, measure: str) -> _Row | None:
     Data that are redrawn with each seed are other items each time, and there seeds are replicates.
     """
     row = _row(frame, a, b, measure)
-    if frame.generated or not frame.paired or any(row.found.failed):
+    if frame.generated or frame.folds or not frame.paired or any(row.found.failed):
         return row
     made = over_items(
         [run.detail for run in a.runs], [run.detail for run in b.runs], measure, alpha=frame.alpha
@@ -291,12 +294,14 @@ def _row(frame: _Frame, a: Side, b: Side, measure: str) -> _Row:
         bar = bar if few is None else NotComparable(why="few_pairs", names=lacking, count=few)
     if bar is None and splits[0] is not None and splits[1] is not None and splits[0] != splits[1]:
         bar = NotComparable(why="splits", names=(splits[0], splits[1]))
+    if bar is None and frame.folds:
+        bar = NotComparable(why="folds", count=frame.folds)
     return _Row(
         a=a.name,
         b=b.name,
         found=found if bar is None else replace(found, p=None),
         bar=bar,
-        data=None if frame.generated else _data_interval(a, b, measure, found),
+        data=None if frame.generated or frame.folds else _data_interval(a, b, measure, found),
     )
 
 
@@ -372,7 +377,7 @@ def _comparison(frame: _Frame, row: _Row, family: str | None) -> Comparison:
         delta=found.delta,
         verdict=row.verdict,
         better=better,
-        scope="data_like_these" if frame.generated else "these_data",
+        scope="these_folds" if frame.folds else "data_like_these" if frame.generated else "these_data",
         seeds_needed=row.seeds_needed,
         paired=found.paired,
         runs=found.runs,

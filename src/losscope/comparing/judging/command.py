@@ -137,7 +137,9 @@ def _judged(
     untuned = tuple(Settings(loss=name, name=name, tuned=False) for name in names)
     settings = found.settings if tuned else untuned
     said = f"{len(measured)} runs from {runs}"
-    data = found.data or DataDescription(name=runs, title=runs, kind="runs", described=said)
+    data = found.data or DataDescription(
+        name=runs, title=runs, kind="runs", described=said, folds=found.folds
+    )
     analysis = stats.analyse(
         measured,
         goal=goal,
@@ -145,6 +147,7 @@ def _judged(
         reference=reference,
         settings=settings,
         generated=data.generated,
+        folds=data.folds,
         looks=look,
         unpaired=unpaired,
     )

@@ -23,6 +23,7 @@ class Runs:
         look: how often they were looked at, where a store counts that.
         settings: the numbers that the losses were tuned to, where they are known.
         data: what they were measured on, where it is known.
+        folds: of how many folds of one data set they are, 0 where of none.
     """
 
     measured: tuple[stats.Measured, ...]
@@ -30,6 +31,7 @@ class Runs:
     look: int = 1
     settings: tuple[Settings, ...] = ()
     data: DataDescription | None = None
+    folds: int = 0
 
 
 def run_of(

@@ -36,7 +36,8 @@ class NotComparable(Frozen):
     ``no_pair`` (no seed has a value of both), ``splits`` (measured on two parts of the data),
     ``few_pairs`` (``names`` have no value, since ``count`` pairs of different classes are too few for it),
     ``not_positive`` (a value that is not above 0 has no log ratio), ``unreached`` (epochs that not every run
-    reached: compared by order), ``no_correlation``. ``names``: the forms, splits or sides, in this order.
+    reached: compared by order), ``no_correlation``, ``folds`` (the runs test ``count`` folds of one data
+    set, which share training rows). ``names``: the forms, splits or sides, in this order.
     """
 
     why: Literal[
@@ -50,6 +51,7 @@ class NotComparable(Frozen):
         "not_positive",
         "unreached",
         "no_correlation",
+        "folds",
     ]
     names: tuple[str, ...] = ()
     count: int | None = None
@@ -71,7 +73,8 @@ class Comparison(Frozen):
         order: of epochs that not every run reached: pairs in which a is later, b is later, and ties.
         verdict: None for a described row.
         better: which side is better, where the measure has a better direction and the verdict is one.
-        scope: ``these_data``, or ``data_like_these`` where the data are redrawn with each seed.
+        scope: ``these_data``; ``data_like_these`` where the data are redrawn with each seed; ``these_folds``
+            where each seed tests a fold of the data: described, without p and verdict.
         seeds_needed: seeds in all that would resolve it, at the next look.
         seeds_testable: the fewest seeds that could be tested at the next look, for too few seeds.
         reason: why there is no verdict or no number, if so; ``no_difference``: why there is no number.
@@ -100,7 +103,7 @@ class Comparison(Frozen):
     delta: Number
     verdict: PairVerdict | None
     better: Literal["a", "b"] | None
-    scope: Literal["these_data", "data_like_these"]
+    scope: Literal["these_data", "data_like_these", "these_folds"]
     seeds_needed: int | None
     unit: Unit = "seed"
     paired: bool = True

@@ -16,6 +16,7 @@ from losscope.core.wording.comparisons import (
     means,
     sentence,
     sentence_parts,
+    verdict_word,
     why_not,
 )
 from losscope.core.wording.numbers import (
@@ -107,5 +108,6 @@ __all__ = [
     "title",
     "unfinished",
     "verdict",
+    "verdict_word",
     "why_not",
 ]

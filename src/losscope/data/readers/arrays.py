@@ -8,6 +8,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require
 from losscope.data.base import Draft
+from losscope.data.folds import NAMED, offered
 from losscope.data.plain import column, plain_values
 from losscope.data.readers.files import Arrays, form, found, key_of, read_hdf5, read_npy, read_npz
 from losscope.data.readers.gallery import Asked, joined, marks_in, set_marks
@@ -34,6 +35,7 @@ def features(
     fine: str | None = None,
     group: str | None = None,
     split: str | None = None,
+    fold: str | None = None,
     ids: str | None = None,
     second_ids: str | None = None,
     role: str | None = None,
@@ -49,8 +51,9 @@ def features(
     ``fine``, ``group``, ``split`` (words train, validation, test, or true for test), ``ids`` and
     ``second_ids``: row i of one modality belongs to the row of the other with the same id. Numbers keep
     their values, as float32: no normalisation. uint8 (N, H, W), (N, H, W, C) or (N, C, H, W) are images.
-    With ``group`` the splits tear no group apart. A split in which more than half of the test classes are
-    unseen in training is class-disjoint, and then no class may stand on both sides.
+    With ``group`` the splits tear no group apart; ``fold`` names each row's fold. A split in which more than
+    half of the test classes are unseen in training is class-disjoint, and then no class may stand on both
+    sides.
 
     Queries and gallery are ``role`` (words), ``query`` and ``gallery`` (marks or row numbers) and ``camera``,
     or arrays of each part (query_features, gallery_labels, …); ``same_camera`` is keep, junk or skip.
@@ -81,6 +84,7 @@ def features(
         None if label is None else column(arrays[label], f"labels of {path.name}"),
         fine_labels=_chosen(arrays, fine, FINE, path),
         groups=_chosen(arrays, group, GROUPS, path),
+        fold=None if fold is None else arrays[key_of(arrays, fold, path)],
         names=_chosen(arrays, None, NAMES, path),
         by_group=group is not None,
         origin=str(path),
@@ -90,6 +94,8 @@ def features(
         no_labels=f"{str(path)!r} has no labels; wanted: an array named {', '.join(LABELS[:3])}, or option "
         f"labels, or --pairs or --triplets; it has {', '.join(arrays)}",
     )
+    if fold is None:
+        draft.notes += [note for name in filter(NAMED.match, arrays) for note in offered(name, arrays[name])]
     parts = parted.words(first) if split is None else None
     roles = _chosen(arrays, split, SPLITS, path) if parts is None else parts
     if other is not None:
@@ -99,6 +105,7 @@ def features(
             "fine_labels": _name_of(arrays, fine, FINE, path),
             "groups": _name_of(arrays, group, GROUPS, path),
             "names": _name_of(arrays, None, NAMES, path),
+            "fold": fold,
         }
         of_second = {what for what, name in named.items() if parted.fits_only(name, other, first)}
         roles = add_second(draft, arrays, first, other, given, roles, of_second)

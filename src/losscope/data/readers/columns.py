@@ -12,6 +12,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.data.base import LeftOut
+from losscope.data.folds import offered
 from losscope.data.readers.arrays import FINE, GROUPS, SPLITS
 from losscope.data.readers.cells import as_numbers, holds_lists, holds_vector_text
 from losscope.data.readers.modalities import HEARD_FIRST, modality_of
@@ -91,6 +92,7 @@ def decide(
     group: str | None,
     split: str | None,
     header: bool,
+    fold: str | None = None,
     second: str | None = None,
     marks: Sequence[tuple[str, str]] = (),
 ) -> Columns:
@@ -102,7 +104,13 @@ def decide(
     Raises LosscopeError for names that are not there, and where two columns fit equally well.
     """
     choice = _Choice(frame, where)
-    for what, name in (("label", labels), ("fine", fine), ("group", group), ("split", split)):
+    for what, name in (
+        ("label", labels),
+        ("fine", fine),
+        ("group", group),
+        ("split", split),
+        ("fold", fold),
+    ):
         choice.given(what, name)
     choice.taken |= dict(marks)
     asked = _asked(choice, inputs)
@@ -121,6 +129,10 @@ def decide(
         ]
         if fits:
             choice.taken["split"] = fits[0]
+    if fold is None:
+        for name in choice.columns:
+            if name not in (*asked, *choice.taken.values()):
+                choice.notes += offered(name, frame[name], "column")
     kind, chosen = ("pair", asked) if second is not None else _inputs(choice, asked)
     left_out, notes = _told(choice, chosen)
     said = ", ".join(f"{what} {name!r}" for what, name in choice.taken.items())

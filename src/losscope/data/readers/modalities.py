@@ -149,7 +149,7 @@ def add_second(
     if draft.labels is None:
         draft.labels = _agreed(draft, join, labels)
     before = draft.labels
-    for field in ("labels", "fine_labels", "groups", "names"):
+    for field in ("labels", "fine_labels", "groups", "names", "fold"):
         if (array := getattr(draft, field)) is not None:
             setattr(draft, field, join.of(array, field in of_second))
     if before is not None and draft.labels is not None:
@@ -394,7 +394,7 @@ def _keep_complete(draft: Draft, roles: np.ndarray | None) -> np.ndarray | None:
             draft.left_out.append(LeftOut(int(lack.sum()), "pairs", f"without {name} (all NaN)"))
         if draft.labels is not None and not _all_alone(draft.labels):
             _refuse_lost_class(draft, lack, name)
-    for field in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items"):
+    for field in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items", "fold"):
         if (array := getattr(draft, field)) is not None and len(array) == len(missing):
             setattr(draft, field, array[~missing])
     return roles[~missing] if roles is not None and len(roles) == len(missing) else roles

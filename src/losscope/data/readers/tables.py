@@ -31,6 +31,7 @@ def table(
     fine: str | None = None,
     group: str | None = None,
     split: str | None = None,
+    fold: str | None = None,
     encoding: str | None = None,
     size: int | None = None,
     skip_bad: bool = False,
@@ -44,7 +45,8 @@ def table(
     """A CSV, JSON lines or parquet table: a manifest of files (a path column), or features.
 
     Columns are found by usual names, types and content, or by the option of that name: ``labels``, ``fine``
-    (finer labels), ``group`` (splits tear none apart), ``split`` (train, validation, test), ``inputs`` (the
+    (finer labels), ``group`` (splits tear none apart), ``split`` (train, validation, test), ``fold`` (a
+    seed's test part is one fold), ``inputs`` (the
     path column, a column of vectors, or columns of numbers: ``f0,f1`` or ``f*``), ``second`` (vectors of the
     other modality). Paths are relative to the
     table's folder, and may not lead out of it, or absolute. Without ``inputs`` a column of vectors is the
@@ -54,7 +56,7 @@ def table(
     ``role`` (words query, gallery), ``query`` and ``gallery`` (true or false) give the test rows' roles, with
     ``camera`` and the rule ``same_camera`` (keep, junk, skip).
     """
-    given = [name.lower() for name in (labels, fine, group, split) if name is not None]
+    given = [name.lower() for name in (labels, fine, group, split, fold) if name is not None]
     as_text = {*LABELS, *FINE, *GROUPS, *SPLITS, *MAYBE_SPLITS, *PATHS, *given}
     opened = open_table(path, as_text, encoding)
     frame, where = _with_index(opened.frame), repr(str(path))
@@ -78,12 +80,14 @@ def table(
         fine=fine,
         group=group,
         split=split,
+        fold=fold,
         header=opened.header,
     )
     used = {
         what: _values(frame, name)
         for what, name in (("labels", columns.label), ("fine", columns.fine), ("group", columns.group))
     }
+    folds = _values(frame, fold)
     names = None
     if columns.kind == "path":
         names = _text(frame[columns.inputs[0]].to_numpy(), f"the paths of {where}")
@@ -105,6 +109,7 @@ def table(
             origin=str(path),
             notes=[*(columns.notes if columns.kind == "numbers" else columns.notes[1:]), *how, *opened.notes],
         )
+    draft.fold = folds if folds is None or names is None else folds[positions(names, draft.names)]
     draft.left_out += columns.left_out
     draft.by_group = group is not None
     if columns.group is not None and group is None:
