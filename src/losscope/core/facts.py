@@ -226,6 +226,7 @@ class MeasureFacts(Facts):
         "positive_pairs",
         "roles",
         "seed",
+        "tags",
         "wanted",
     )
 

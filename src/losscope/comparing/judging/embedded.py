@@ -20,6 +20,7 @@ from losscope.data.readers.arrays import FINE, INPUTS, LABELS, NAMES, SPLITS, cl
 from losscope.data.readers.files import Arrays, found, read_npz
 from losscope.data.readers.gallery import CAMERAS, GALLERIES, QUERIES, ROLE, RULE, joined, roles_of
 from losscope.data.readers.modalities import HEARD_FIRST
+from losscope.data.tags import SHARED, Tags, decided, several
 
 IDS = ("ids", "id", *NAMES)
 MODALITIES = ("modality", "modalities")
@@ -32,10 +33,10 @@ class Embedded:
     """The arrays of one file, checked.
 
     ``embeddings`` float32 (N, D); ``labels`` int64 (N,), -1 for background; ``names``: the classes that they
-    are positions in; ``modality`` (N,) 0 for the first and 1 for the second; ``fine`` (N,); ``reference``:
-    (R, D) and (R,); ``ids`` (N,); ``roles``: queries and gallery; ``without_role``: rows
-    that are neither and left out; ``zeros``: how many embeddings are 0; ``unread``: arrays that are not read;
-    ``notes``: sentences on how the labels were understood.
+    are positions in, sets of labels where rows have several, ``tags`` (N, C); ``modality`` (N,) 0 for the
+    first and 1 for the second; ``fine`` (N,); ``reference``: (R, D) and (R,); ``ids`` (N,); ``roles``: queries
+    and gallery; ``without_role``: rows that are neither and left out; ``zeros``: how many embeddings are 0;
+    ``unread``: arrays that are not read; ``notes``: sentences on how the labels were understood.
     """
 
     embeddings: np.ndarray
@@ -46,6 +47,7 @@ class Embedded:
     reference: tuple[np.ndarray, np.ndarray] | None = None
     ids: np.ndarray | None = None
     roles: Roles | None = None
+    tags: np.ndarray | None = None
     without_role: int = 0
     zeros: int = 0
     unread: tuple[str, ...] = ()
@@ -70,6 +72,7 @@ class Embedded:
             fine=None if self.fine is None else self.fine[rows],
             ids=None if self.ids is None else self.ids[rows],
             roles=None if self.roles is None else self.roles.take(rows),
+            tags=None if self.tags is None else self.tags[rows],
         )
 
     def by_id(self) -> Embedded:
@@ -164,6 +167,7 @@ def _measured(loss: str, seed: int, found: Embedded) -> stats.Measured:
         fine_labels=None if found.fine is None else torch.from_numpy(found.fine),
         modality=None if found.modality is None else torch.from_numpy(found.modality),
         roles=found.roles,
+        tags=found.tags,
         seed=0,
     )
     numbers = {name: None if not np.isfinite(float(v)) else float(v) for name, v in values.items()}
@@ -190,6 +194,10 @@ def load_embeddings(path: str | Path, same_camera: str | None = None, ignore: Se
     values = arrays[str(at["embeddings"])]
     embeddings = _points(values, where, "embeddings")
     table = class_names_of(arrays)
+    tags = several(arrays[str(at["labels"])], f"{where}: {at['labels']}", table)
+    if tags is not None:
+        names = {role: str(name) for role, name in at.items()}
+        return _overlapping(arrays, embeddings, tags, names, path, same_camera)
     own = _labels(arrays, str(at["labels"]), len(embeddings), where, table, ignore)
     labels, roles = roles_of(arrays, own.numbers, str(path), same_camera)
     refuse_undecided(where, labels, searched=roles is not None)
@@ -210,14 +218,8 @@ def load_embeddings(path: str | Path, same_camera: str | None = None, ignore: Se
         training = _labels(arrays, known[1], len(rows), where, table, ignore)
         reference = rows, training.numbers if table else _in_numbers_of(own.names, training)
     read |= {name for name in (modality, *(known if reference else ())) if name}
-    if roles is not None:
-        asked = (*ROLE, *QUERIES, *GALLERIES, *CAMERAS, RULE, *SPLITS)
-        read |= {name for name in arrays if name.lower() in asked}
-    for name, array in ((beside["ids"], ids),):
-        require(
-            array is None or array.shape == labels.shape,
-            f"{where}: {name} has shape {None if array is None else array.shape}; wanted: one entry per row",
-        )
+    read |= _of_roles(arrays, roles)
+    _check_ids(ids, beside["ids"], labels, where)
     return Embedded(
         embeddings,
         labels,
@@ -231,6 +233,56 @@ def load_embeddings(path: str | Path, same_camera: str | None = None, ignore: Se
         zeros=int((embeddings == 0).all(axis=1).sum()),
         notes=own.notes,
     ).with_roles()
+
+
+def _overlapping(
+    arrays: Arrays,
+    embeddings: np.ndarray,
+    tags: Tags,
+    at: dict[str, str],
+    path: str | Path,
+    same_camera: str | None,
+) -> Embedded:
+    """The arrays of a file whose rows have several labels each; one class for each row is not asked for."""
+    where = repr(str(path))
+    require(
+        len(tags.table) == len(embeddings),
+        f"{where}: {tags.table.shape} {at['labels']} for {len(embeddings)} embeddings; wanted: as many",
+    )
+    kin, roles = roles_of(arrays, tags.kin, str(path), same_camera)
+    tags = replace(tags, table=tags.table & (kin >= 0)[:, None])  # distractors have no label
+    decided(tags, where)
+    labels, names = tags.sets
+    ids_name, modality = found(arrays, IDS), found(arrays, MODALITIES)
+    ids = None if ids_name is None else arrays[ids_name]
+    _check_ids(ids, ids_name, labels, where)
+    read = {*at.values(), "class_names", *(name for name in (ids_name, modality) if name)}
+    read |= _of_roles(arrays, roles)
+    return Embedded(
+        embeddings,
+        labels,
+        names,
+        None if modality is None else _sides(arrays[modality], len(embeddings), where),
+        ids=ids,
+        roles=roles,
+        tags=tags.table,
+        unread=tuple(name for name in arrays if name not in read),
+        zeros=int((embeddings == 0).all(axis=1).sum()),
+        notes=(SHARED.format(what="labels"),),
+    ).with_roles()
+
+
+def _of_roles(arrays: Arrays, roles: Roles | None) -> set[str]:
+    """The arrays that roles were read from."""
+    asked = (*ROLE, *QUERIES, *GALLERIES, *CAMERAS, RULE, *SPLITS)
+    return set() if roles is None else {name for name in arrays if name.lower() in asked}
+
+
+def _check_ids(ids: np.ndarray | None, name: str | None, labels: np.ndarray, where: str) -> None:
+    require(
+        ids is None or ids.shape == labels.shape,
+        f"{where}: {name} has shape {None if ids is None else ids.shape}; wanted: one entry per row",
+    )
 
 
 def _points(values: np.ndarray, where: str, what: str) -> np.ndarray:
