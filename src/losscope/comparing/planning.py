@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from losscope.comparing import tuning
 from losscope.comparing.closed import beside
-from losscope.comparing.fitting import fitted, for_pairs
+from losscope.comparing.fitting import fitted, for_overlap, for_pairs
 from losscope.comparing.stored import Choice
 from losscope.core import registry
 from losscope.core.device import pick_device
@@ -166,7 +166,8 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
 
 def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     """The plan of a study on its data, the losses at the numbers given."""
-    study, notes = fitted(for_pairs(given.resolve(source.facts.kind, device), source.facts), source)
+    resolved = for_overlap(given.resolve(source.facts.kind, device), source.facts)
+    study, notes = fitted(for_pairs(resolved, source.facts), source)
     closed = beside(study, source.facts)
     study = study.model_copy(update={"closed_forms": closed.names})
     names = [spec.name for spec in study.losses if spec.foreign]

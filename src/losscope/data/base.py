@@ -21,6 +21,7 @@ from losscope.core.results import DataDescription
 from losscope.data import splits as rules
 from losscope.data.health import Health
 from losscope.data.splits import Folds
+from losscope.data.tags import Tags
 
 Kind = Literal["vectors", "features", "images", "pair"]
 TRAIN, VALIDATION, TEST = rules.TRAIN, rules.VALIDATION, rules.TEST
@@ -40,7 +41,8 @@ class Part:
     explicit (i, j, same) and ``triplets`` (T, 3) explicit (anchor, positive, negative), as positions in
     this part. ``retrieval`` says which rows are queries and which the gallery; None: each row searches all
     others. ``items`` (N, 2) number the first and the second modality's items where one stands in several
-    pairs, None where each stands in one.
+    pairs, None where each stands in one. ``tags`` (N, C) are the labels of rows that have several each, of
+    which ``labels`` is the rarest.
     >>> part = Part(np.zeros((3, 2), np.float32), np.array([0, 0, 1]))
     >>> len(part), len(part.take([0, 2]))
     (3, 2)
@@ -57,9 +59,20 @@ class Part:
     triplets: np.ndarray | None = None
     retrieval: Roles | None = None
     items: np.ndarray | None = None
+    tags: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("inputs", "fine_labels", "groups", "second", "names", "rows", "retrieval", "items"):
+        for name in (
+            "inputs",
+            "fine_labels",
+            "groups",
+            "second",
+            "names",
+            "rows",
+            "retrieval",
+            "items",
+            "tags",
+        ):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.labels):
                 raise LosscopeError(
@@ -74,7 +87,7 @@ class Part:
         rows = np.asarray(rows, dtype=np.int64)
         arrays: dict[str, Any] = {
             name: None if getattr(self, name) is None else getattr(self, name)[rows]
-            for name in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items")
+            for name in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items", "tags")
         }
         where = rows if self.rows is None else self.rows[rows]
         return Part(
@@ -117,9 +130,10 @@ class About:
     those of the second modality; empty for all else, where nothing is to be normalised. ``split`` says in
     words how the parts are made. ``pending``: the inputs are features that are not computed yet, so that only
     their shape is known. ``tuples``: explicit pairs or triplets came with the data. ``by_item``: there are no
-    classes, ``labels`` number items that belong to their partners in the other modality alone. ``folds``:
-    their number, where the test part of a seed is one of them; 0 where it is fixed. ``left_out`` counts all
-    that lay in the source and was not taken, ``background`` the rows of labels that are no class.
+    classes, ``labels`` number items that belong to their partners in the other modality alone. ``several``:
+    a row may have several labels. ``folds``: their number, where the test part of a seed is one of them; 0
+    where it is fixed. ``left_out`` counts all that lay in the source and was not taken, ``background`` the
+    rows of labels that are no class.
     ``searched`` counts the test part's queries and gallery, where it has them. ``health``: what is wrong with
     the rows, None where they were not looked at. ``notes`` are sentences a user must be told. ``checksum`` is
     the SHA-256 of the uncompressed bytes of all arrays.
@@ -140,6 +154,7 @@ class About:
     pending: bool = False
     tuples: bool = False
     by_item: bool = False
+    several: bool = False
     folds: int = 0
     checksum: str = ""
     class_names: tuple[str, ...] = ()
@@ -243,6 +258,8 @@ class Source(ABC):
             first, second = facts.modalities or ("first", "second")
             shape = f"{first} {shape} and {second} {'×'.join(map(str, facts.second_shape))}"
         grouped = f"in {facts.classes:,} classes ({each} each)"
+        if facts.several:
+            grouped = f"with labels of {facts.classes:,} ({each} each), several in a row"
         if facts.by_item:
             grouped = f"without classes, of {facts.classes:,} items"
         train, validation, test = self.sizes()
@@ -354,7 +371,9 @@ class Table(Source):
         return rules.undecidable(labels, self.facts.class_names, paired=self.pool.second is not None)
 
     def class_counts(self) -> np.ndarray:
-        """Rows of each class, all parts together."""
+        """Rows of each class, or with each label, all parts together."""
+        if self.pool.tags is not None:
+            return np.asarray(self.pool.tags.sum(axis=0))
         return np.bincount(self.pool.labels[self.pool.labels >= 0], minlength=1)
 
 
@@ -388,6 +407,7 @@ class Draft:
     items: np.ndarray | None = None
     role: np.ndarray | None = None
     fold: np.ndarray | None = None
+    tags: Tags | None = None
     retrieval: Roles | None = None
     split: str = ""
     level: Literal["fine", "coarse"] = "coarse"

@@ -30,6 +30,7 @@ from losscope.data.deciding import (
 from losscope.data.folds import dealt, merged, without_split
 from losscope.data.labels import Labels, understood
 from losscope.data.listing import listed_again
+from losscope.data.overlap import by_rarest, check_overlap
 from losscope.data.readers.modalities import check_options, item_groups
 from losscope.data.readers.shapes import channel_moments
 from losscope.data.readers.tuples import holding_units, implied_labels, read_tuples
@@ -82,6 +83,7 @@ def finish(
         "wanted: one of the two",
     )
     draft = without_split(draft, folds, (limit, limit_test))
+    draft = by_rarest(draft, ignore=ignore_label, label_noise=label_noise, explicit=bool(pairs or triplets))
     if draft.second is not None:
         check_options(draft, explicit=pairs or triplets, label_noise=label_noise)
     _add_tuples(draft, pairs, triplets)
@@ -129,6 +131,8 @@ def finish(
     for own in roles:
         unasked = own if pool.retrieval is None else without_roles(pool.retrieval, own)
         check_parts(draft.name, pool.labels, unasked, names.classes, paired=paired)
+        if pool.tags is not None:
+            check_overlap(draft.name, pool.tags, unasked)
     if label_noise:
         notes.append(f"{label_noise:.0%} of the training labels are redrawn at random")
     pool = dataclasses.replace(pool, rows=np.arange(len(pool)))
@@ -161,7 +165,7 @@ def finish(
 
 def _checksum(pool: Part, role: np.ndarray) -> str:
     """The content of all rows; without roles and items that of the arrays that there were before these."""
-    later = {"retrieval"} | ({"items"} if pool.items is None else set())
+    later = {"retrieval", *(name for name in ("items", "tags") if getattr(pool, name) is None)}
     arrays = [getattr(pool, field.name) for field in dataclasses.fields(pool) if field.name not in later]
     if (roles := pool.retrieval) is None:
         return fingerprint(*arrays, role)
@@ -240,6 +244,8 @@ def _keep(draft: Draft, keep: np.ndarray) -> None:
             setattr(draft, name, array[keep])
     if draft.retrieval is not None:
         draft.retrieval = draft.retrieval.take(rows)
+    if draft.tags is not None:
+        draft.tags = draft.tags.take(keep)
     for name, columns in (("pairs", 2), ("triplets", 3)):
         if (tuples := getattr(draft, name)) is not None:
             left = rules.remap(tuples, rows, len(keep), columns=columns)
@@ -289,6 +295,7 @@ def _pool(draft: Draft, found: Labels, train_labels: str | None, ignore: Any) ->
         draft.triplets,
         draft.retrieval,
         draft.items,
+        None if draft.tags is None else draft.tags.table,
     )
     return pool, Names(class_names, fine_names, group_names, background)
 
@@ -327,7 +334,9 @@ def _facts(
         name=draft.name,
         title=draft.title,
         kind=draft.kind,
-        classes=len(np.unique(pool.labels[pool.labels >= 0])),
+        classes=len(np.unique(pool.labels[pool.labels >= 0]))
+        if pool.tags is None
+        else int(pool.tags.any(axis=0).sum()),
         rows=len(pool),
         shape=pool.inputs.shape[1:],
         split=split,
@@ -337,6 +346,7 @@ def _facts(
         disjoint=disjoint,
         tuples=pool.pairs is not None or pool.triplets is not None,
         by_item=draft.by_item,
+        several=pool.tags is not None,
         checksum=checksum,
         class_names=names.classes,
         fine_names=names.fine,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require
+from losscope.data.plain import SINGLE, entries_of, listed, plain_values
 
 SHARED = (
     "{what} are several in a row: right is what shares one with the query. What needs one class for each row "
@@ -53,6 +54,16 @@ class Tags:
         found = components(links, len(self.table) + self.table.shape[1])[: len(self.table)]
         return np.where(self.table.any(1), found, -1)
 
+    def take(self, rows: np.ndarray) -> Tags:
+        """The given rows: positions, or a boolean mask."""
+        return Tags(self.table[rows], self.names)
+
+    def without(self, ignore: Any) -> Tags:
+        """These without the labels that ``ignore`` names, one or several."""
+        away = {str(value).strip() for value in ([ignore] if isinstance(ignore, str | int) else ignore)}
+        keep = np.array([name not in away for name in self.names])
+        return Tags(self.table[:, keep], tuple(n for n, kept in zip(self.names, keep, strict=True) if kept))
+
     def undecidable(self) -> str | None:
         """What the rows have, if retrieval among them has one possible result; else None."""
         if not (self.table.sum(0) > 1).any():
@@ -66,16 +77,20 @@ class Tags:
 
 
 def several(values: Any, what: str, names: Sequence[str] = ()) -> Tags | None:
-    """Labels of which rows have several: an array (N, C) of 0 and 1. None where each row has one at most.
+    """Labels of which rows have several: (N, C) of 0 and 1, or lists. None where each row has one at most.
+
+    In lists -1, None and empty text are no label.
 
     Raises:
-        LosscopeError: more or fewer names than columns.
+        LosscopeError: more or fewer names than columns; in lists, what is no label (``plain_values``).
 
     >>> several(np.array([[1, 1], [0, 1]]), "labels").names
     ('0', '1')
     >>> several(np.eye(2), "labels") is None
     True
     """
+    if isinstance(values, np.ndarray) and values.dtype == object and values.ndim == 1:
+        return _listed(values, what)
     given = np.asarray(values)
     if given.ndim != 2 or given.shape[1] < 2 or given.dtype.kind not in "biuf":
         return None
@@ -87,6 +102,24 @@ def several(values: Any, what: str, names: Sequence[str] = ()) -> Tags | None:
             "each"
         )
     return Tags(given.astype(bool), tuple(names) or tuple(map(str, range(given.shape[1]))))
+
+
+def _listed(values: np.ndarray, what: str) -> Tags | None:
+    lists = [entries_of(cell) if isinstance(cell, SINGLE) else None for cell in values.tolist()]
+    if not any(entries is not None and len(entries) > 1 for entries in lists):
+        return None
+    cells = [
+        [cell] if entries is None else entries for entries, cell in zip(lists, values.tolist(), strict=True)
+    ]
+    rows = np.repeat(np.arange(len(cells)), list(map(len, cells)))
+    plain = plain_values(listed([entry for own in cells for entry in own]), what)
+    text = plain.values.astype(str)
+    kept = ~plain.missing & (text != "-1")
+    order = plain.values[kept] if plain.whole else text[kept]
+    names, place = np.unique(order, return_inverse=True)
+    table = np.zeros((len(cells), len(names)), bool)
+    table[rows[kept], place.reshape(-1)] = True
+    return Tags(table, tuple(map(str, names))) if (table.sum(1) > 1).any() else None
 
 
 def decided(tags: Tags, where: str) -> None:

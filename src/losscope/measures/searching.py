@@ -20,7 +20,7 @@ from losscope.core.queries import BACKGROUND, Roles
 from losscope.core.registry import register
 from losscope.measures import ties
 from losscope.measures.neighbours import Gallery, Ranked, ranked, tied_with, unit
-from losscope.measures.overlapping import blocks, shares
+from losscope.measures.overlapping import all_search_all, blocks, shares
 from losscope.measures.space import NULL, Measurement, Space, measured
 from losscope.measures.ties import Ranking
 
@@ -187,16 +187,44 @@ def maps_at_r(embeddings: Tensor, labels: Tensor, roles: tuple[Roles, ...]) -> T
     for member, (rows, own, part) in enumerate(zip(embeddings, labels, roles, strict=True)):
         if not bool(torch.isfinite(rows).all()):
             continue
-        search = Search.of(rows.detach(), own.cpu().numpy(), part, exclude=True)
-        relevant = search.relevant(search.classes)
-        found = np.full(len(relevant), NULL)
-        for which, squared in search.tables():
-            nearest = ranked(squared, max(1, int(relevant.max(initial=0))))
-            ranking = search.ranking(which, squared, nearest, search.classes)
-            found[which] = ties.average_precision(ranking, relevant[which], relevant[which])
-        if (relevant > 0).any():
-            scores[member] = float(found[relevant > 0].mean())
+        scores[member] = _map_at_r(Search.of(rows.detach(), own.cpu().numpy(), part, exclude=True))
     return scores
+
+
+def maps_by_overlap(
+    embeddings: Tensor, tags: tuple[np.ndarray, ...], roles: tuple[Roles, ...] = (), *, across: bool = False
+) -> Tensor:
+    """MAP@R of each member of a population whose items have several labels, float64 (M,).
+
+    Args:
+        embeddings: (M, N, D); NaN for a member with one that is not finite.
+        tags: of each member (N, C), booleans; right is what shares a label.
+        roles: of each member's rows, where some ask and some are searched.
+        across: the first half of the rows asks the second and the second the first; the mean of both ways.
+    """
+    scores = torch.full((len(embeddings),), NULL, dtype=torch.float64)
+    for member, (rows, own) in enumerate(zip(embeddings, tags, strict=True)):
+        if not bool(torch.isfinite(rows).all()):
+            continue
+        first = np.arange(len(own)) < len(own) // 2
+        asked = [Roles(first, ~first), Roles(~first, first)] if across else [all_search_all(own)]
+        classes = np.where(own.any(axis=1), 0, BACKGROUND)
+        ways = [
+            _map_at_r(Search.of(rows.detach(), classes, part, exclude=True, tags=own))
+            for part in ([roles[member]] if roles else asked)
+        ]
+        scores[member] = sum(ways) / len(ways)
+    return scores
+
+
+def _map_at_r(search: Search) -> float:
+    relevant = search.relevant(search.classes)
+    found = np.full(len(relevant), NULL)
+    for which, squared in search.tables():
+        nearest = ranked(squared, max(1, int(relevant.max(initial=0))))
+        ranking = search.ranking(which, squared, nearest, search.classes)
+        found[which] = ties.average_precision(ranking, relevant[which], relevant[which])
+    return float(found[relevant > 0].mean()) if (relevant > 0).any() else NULL
 
 
 @register(

@@ -22,6 +22,7 @@ class Pool:
         kept: of each member, the places of the rows that are drawn: without background, if that is left out.
         labels: of each member, the classes 0..C-1 of the rows kept.
         splits: one member's, for how inputs are scaled.
+        tags: of all rows, the labels (N, C) where rows have several each; then ``labels`` are the rarest.
     """
 
     rows: Tensor
@@ -29,6 +30,7 @@ class Pool:
     kept: tuple[np.ndarray, ...]
     labels: tuple[np.ndarray, ...]
     splits: Splits
+    tags: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,7 +67,7 @@ def pooled(splits: Sequence[Splits], background: str, device: torch.device) -> P
     """The pool of the training parts; ``background`` ``exclude`` leaves out rows of label -1."""
     parts = [split.train for split in splits]
     known = np.full(1 + max(0 if part.rows is None else int(part.rows.max(initial=0)) for part in parts), -1)
-    pieces, total = [], 0
+    pieces, tags, total = [], [], 0
     placed: dict[int, np.ndarray] = {}
     kept, labels = [], []
     for part, split in zip(parts, splits, strict=True):
@@ -77,7 +79,10 @@ def pooled(splits: Sequence[Splits], background: str, device: torch.device) -> P
                 known[source[fresh]] = places
                 places = known[source]
             placed[id(part)] = places
-            pieces.append(rows_of(part if len(fresh) == len(part) else part.take(fresh), split))
+            own = part if len(fresh) == len(part) else part.take(fresh)
+            pieces.append(rows_of(own, split))
+            if own.tags is not None:
+                tags.append(torch.from_numpy(own.tags))
             total += len(fresh)
         keep = np.arange(len(part))
         if background == "exclude":
@@ -85,7 +90,9 @@ def pooled(splits: Sequence[Splits], background: str, device: torch.device) -> P
         kept.append(placed[id(part)][keep])
         labels.append(np.unique(part.labels[keep], return_inverse=True)[1].astype(np.int64))
     rows = torch.cat(pieces).to(device)
-    return Pool(rows, tuple(placed[id(part)] for part in parts), tuple(kept), tuple(labels), splits[0])
+    several = torch.cat(tags).to(device) if tags else None
+    places_of = tuple(placed[id(part)] for part in parts)
+    return Pool(rows, places_of, tuple(kept), tuple(labels), splits[0], several)
 
 
 def scaled(inputs: Tensor, splits: Splits) -> Tensor:

@@ -64,6 +64,7 @@ class Population:
             self.probe.relation,
             None if self.validation is None else self.validation.labels,
             roles=() if self.validation is None else self.validation.roles,
+            tags=() if self.validation is None else self.validation.tags,
             members=self.members,
             epochs=self.protocol.epochs,
             light=first.purpose == "trial",

@@ -34,9 +34,9 @@ class Embedded:
 
     ``embeddings`` float32 (N, D); ``labels`` int64 (N,), -1 for background; ``names``: the classes that they
     are positions in, sets of labels where rows have several, ``tags`` (N, C); ``modality`` (N,) 0 for the
-    first and 1 for the second; ``fine`` (N,); ``reference``: (R, D) and (R,); ``ids`` (N,); ``roles``: queries
-    and gallery; ``without_role``: rows that are neither and left out; ``zeros``: how many embeddings are 0;
-    ``unread``: arrays that are not read; ``notes``: sentences on how the labels were understood.
+    first and 1 for the second; ``fine`` (N,); ``reference``: (R, D) and (R,); ``ids`` (N,); ``roles``:
+    queries and gallery; ``without_role``: rows that are neither and left out; ``zeros``: how many embeddings
+    are 0; ``unread``: arrays that are not read; ``notes``: sentences on how the labels were understood.
     """
 
     embeddings: np.ndarray
@@ -197,7 +197,7 @@ def load_embeddings(path: str | Path, same_camera: str | None = None, ignore: Se
     tags = several(arrays[str(at["labels"])], f"{where}: {at['labels']}", table)
     if tags is not None:
         names = {role: str(name) for role, name in at.items()}
-        return _overlapping(arrays, embeddings, tags, names, path, same_camera)
+        return _overlapping(arrays, embeddings, tags.without(ignore), names, path, same_camera)
     own = _labels(arrays, str(at["labels"]), len(embeddings), where, table, ignore)
     labels, roles = roles_of(arrays, own.numbers, str(path), same_camera)
     refuse_undecided(where, labels, searched=roles is not None)

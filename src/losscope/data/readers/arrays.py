@@ -16,6 +16,7 @@ from losscope.data.readers.modalities import add_second, ids_of, known_modalitie
 from losscope.data.readers.parted import by_part
 from losscope.data.readers.shapes import as_rows
 from losscope.data.roles import set_role
+from losscope.data.tags import several
 
 INPUTS = ("features", "embeddings", "inputs", "x", "data", "vectors", "images")
 LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", "category", "lab", "labs")
@@ -76,12 +77,16 @@ def features(
         label not in parted.lengths or first in parted.lengths,
         f"{str(path)!r}: {label} is given by part but {first} is not; wanted: both by part, or both whole",
     )
+    of = f"labels of {path.name}"
+    tags = None if label is None else several(arrays[label], of, class_names)
+    own = None if label is None else column(arrays[label], of) if tags is None else tags.sets[0]
     draft = Draft(
         path.name,
         f"{first} of {path.name}",
         kind,
         values,
-        None if label is None else column(arrays[label], f"labels of {path.name}"),
+        own,
+        tags=tags,
         fine_labels=_chosen(arrays, fine, FINE, path),
         groups=_chosen(arrays, group, GROUPS, path),
         fold=None if fold is None else arrays[key_of(arrays, fold, path)],

@@ -16,6 +16,7 @@ from losscope.data.labels import column
 from losscope.data.readers.files import Arrays, form, found, key_of
 from losscope.data.readers.shapes import as_rows
 from losscope.data.readers.tuples import components
+from losscope.data.tags import Tags
 
 HEARD_FIRST = ("audio", "sound", "image", "img", "visual", "vision", "video", "text", "txt", "caption")
 """Modalities by the names of their arrays, in the order in which two of them stand."""
@@ -152,6 +153,8 @@ def add_second(
     for field in ("labels", "fine_labels", "groups", "names", "fold"):
         if (array := getattr(draft, field)) is not None:
             setattr(draft, field, join.of(array, field in of_second))
+    if draft.tags is not None:
+        draft.tags = Tags(join.of(draft.tags.table, "labels" in of_second), draft.tags.names)
     if before is not None and draft.labels is not None:
         lost = np.setdiff1d(before, draft.labels)
         if len(lost) and not _all_alone(before):
@@ -397,6 +400,8 @@ def _keep_complete(draft: Draft, roles: np.ndarray | None) -> np.ndarray | None:
     for field in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items", "fold"):
         if (array := getattr(draft, field)) is not None and len(array) == len(missing):
             setattr(draft, field, array[~missing])
+    if draft.tags is not None:
+        draft.tags = draft.tags.take(~missing)
     return roles[~missing] if roles is not None and len(roles) == len(missing) else roles
 
 

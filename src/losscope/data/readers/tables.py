@@ -20,6 +20,7 @@ from losscope.data.readers.folders import from_files, positions
 from losscope.data.readers.gallery import Asked, marks_of, set_marks
 from losscope.data.readers.modalities import add_second
 from losscope.data.roles import set_role
+from losscope.data.tags import several
 
 
 def table(
@@ -109,6 +110,9 @@ def table(
             origin=str(path),
             notes=[*(columns.notes if columns.kind == "numbers" else columns.notes[1:]), *how, *opened.notes],
         )
+    if used["labels"] is not None and (tags := several(used["labels"], f"labels of {where}")) is not None:
+        draft.tags = tags if names is None else tags.take(positions(names, draft.names))
+        draft.labels = draft.tags.sets[0]
     draft.fold = folds if folds is None or names is None else folds[positions(names, draft.names)]
     draft.left_out += columns.left_out
     draft.by_group = group is not None
