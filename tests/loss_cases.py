@@ -11,7 +11,19 @@ from losscope.core.registry import entries, entry
 from losscope.pairs import Relation, Terms, normalise, reduce
 
 LOSSES = list(entries("loss"))
-SEVEN = ("contrastive", "triplet", "n_pair", "info_nce", "sup_con", "arcface", "center_contrastive")
+DEFINED = (
+    "contrastive",
+    "triplet",
+    "n_pair",
+    "info_nce",
+    "sup_con",
+    "arcface",
+    "center_contrastive",
+    "multi_similarity",
+    "circle",
+    "proxy_anchor",
+    "proxy_nca",
+)
 """The losses of the definitions, of which more is asked than of any loss: an oracle, tuning, defaults."""
 SOUND = [name for name in LOSSES if not entry("loss", name).facts.faulty]
 PROXY = [name for name in LOSSES if entry("loss", name).facts.class_vectors]
@@ -32,6 +44,15 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("sup_con", {"temperature": 0.05}),
     ("arcface", {"margin": 0.5, "scale": 8.0}),
     ("center_contrastive", {"margin": 0.2, "scale": 8.0}),
+    ("multi_similarity", {"alpha": 2.0, "beta": 50.0, "base": 0.5}),
+    ("multi_similarity", {"alpha": 0.5, "beta": 4.0, "base": -0.2}),
+    ("circle", {"margin": 0.4, "scale": 8.0}),
+    ("circle", {"margin": 0.25, "scale": 80.0}),
+    ("circle", {"margin": 0.0, "scale": 2.0}),
+    ("proxy_anchor", {"margin": 0.1, "scale": 8.0}),
+    ("proxy_anchor", {"margin": 0.0, "scale": 32.0}),
+    ("proxy_nca", {"temperature": 0.5}),
+    ("proxy_nca", {"temperature": 0.05}),
 ]
 CLASSES = 4
 SIZE = 3

@@ -188,6 +188,59 @@ def center_contrastive(z: Tensor, case: Case, *, class_vectors: Tensor, margin: 
     return _proxy(z, case, class_vectors, scale, lambda cosine: cosine - margin)
 
 
+def proxy_nca(z: Tensor, case: Case, *, class_vectors: Tensor, temperature: float) -> Any:
+    assert case.labels is not None
+    values = []
+    for i, label in enumerate(case.labels):
+        squares = [(z[i] - w / w.norm()) @ (z[i] - w / w.norm()) for w in class_vectors]
+        values.append(-torch.log_softmax(-torch.stack(squares) / temperature, 0)[label])
+    return torch.stack(values), None, [1] * case.rows
+
+
+def proxy_anchor(z: Tensor, case: Case, *, class_vectors: Tensor, margin: float, scale: float) -> Any:
+    """Each class's term shared equally among its rows, each term of a class vector among all other rows."""
+    assert case.labels is not None
+    shares: list[list[Tensor]] = [[z.sum() * 0] for _ in range(case.rows)]
+    classes, seen = len(class_vectors), len(set(case.labels))
+    for label, w in enumerate(class_vectors):
+        cosines = [row @ w / w.norm() for row in z]
+        for own, sign, terms in ((True, -1, seen), (False, 1, classes)):
+            rows = [i for i in range(case.rows) if (case.labels[i] == label) == own]
+            if rows:
+                logits = [sign * scale * (cosines[i] + sign * margin) for i in rows]
+                term = torch.log1p(sum(torch.exp(logit) for logit in logits))  # type: ignore[arg-type]
+                for i in rows:
+                    shares[i].append(term / len(rows) / terms * case.rows)
+    return torch.stack([sum(own) for own in shares]), None, [1] * case.rows  # type: ignore[misc]
+
+
+def multi_similarity(z: Tensor, case: Case, *, alpha: float, beta: float, base: float) -> Any:
+    values, valid = [], []
+    for a in range(case.rows):
+        parts = []
+        for alike, steep, sign in ((True, alpha, -1), (False, beta, 1)):
+            logits = [sign * steep * (z[a] @ z[k] - base) for k in case.partners(a, alike)]
+            parts.append(torch.logsumexp(torch.stack([z.sum() * 0, *logits]), 0) / steep)
+        values.append(sum(parts))
+        valid.append(int(bool(case.partners(a, True) or case.partners(a, False))))
+    return torch.stack(values), None, valid  # type: ignore[arg-type]
+
+
+def circle(z: Tensor, case: Case, *, margin: float, scale: float) -> Any:
+    terms = []
+    for a in range(case.rows):
+        pairs = []
+        for p in case.partners(a, True):
+            for n in case.partners(a, False):
+                near, far = z[a] @ z[p], z[a] @ z[n]
+                pull, push = ((x.clamp_min(0)).detach() for x in (1 + margin - near, far + margin))
+                pairs.append(scale * (push * (far - margin) - pull * (near - 1 + margin)))
+        if pairs:
+            terms.append((a, torch.logsumexp(torch.stack([z.sum() * 0, *pairs]), 0), True))
+    value, _, valid = _collected(case.rows, terms, z)
+    return value, None, valid
+
+
 def contrastive_label_blind(z: Tensor, case: Case, *, margin: float) -> Any:
     pairs = case.listed()
     sides = []

@@ -394,6 +394,7 @@ def tuned(result: Result) -> Result:
                 learning_rate=rate,
                 score=float(0.9 - abs(np.log(margin / 0.2)) / 12 - 20 * (1e-3 - rate) + 0.01 * rng.normal()),
                 epoch=40,
+                epochs=60,
                 runs=("aa", "bb"),
             )
             for rate, margin in TRIED

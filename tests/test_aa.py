@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from losscope import stats
-from losscope.comparing import tuning
 from losscope.core import registry
 from losscope.core.spec import LossSpec
 from losscope.papers import aa
@@ -21,12 +20,12 @@ def test_the_names_share_the_data_and_nothing_else():
     runs = aa.runs_of(spec, [0, 1])
     data = aa.source()
     scores, curves, _ = aa.trained(runs, [data.splits(0), data.splits(0)])
-    assert scores.shape == (2,) and curves.shape == (2, aa.shape().epochs)
+    assert scores.shape == (2,) and curves.shape == (2, 2, aa.shape().epochs + 1)
     assert scores[0] != scores[1] and not np.array_equal(curves[0], curves[1])
     again, *_ = aa.trained(aa.runs_of(spec, [0]), [data.splits(0)])
     assert again[0] == scores[0]
     trials, looks, epochs = aa.trained(aa.runs_of(spec, [0], "trial"), [data.splits(0)])
-    assert looks.shape == (1, len(epochs)) and epochs[-1] == aa.shape().epochs
+    assert looks.shape == (1, 2, len(epochs)) and epochs[0] == 0 and epochs[-1] == aa.shape().epochs
     assert np.isnan(trials).all()
 
 
@@ -37,16 +36,10 @@ def test_a_few_studies_end_to_end():
     assert aa.directional(["higher", "lower", "equivalent", "unresolved"]) == 2
 
 
-def test_each_name_takes_its_best_point_the_smaller_margin_at_a_tie():
-    points = tuning.grid(LossSpec.parse("triplet"), "matched")
-    scores = np.zeros((len(points), 3))
-    tied = [place for place, one in enumerate(points) if one.learning_rate == 1e-3]
-    for place in tied[2:4]:
-        scores[place, 1] = 0.9
-    best = aa._best(points, scores, [2, 4, 6])
-    assert (
-        best.hyperparameters["margin"] == points[tied[2]].hyperparameters["margin"] and best.checkpoint == 4
-    )
+def test_each_name_is_tuned_with_seeds_and_data_of_its_own():
+    found = aa._tuned(2, "triplet")
+    assert len(found) == 2 and all(spec.checkpoint is not None for spec in found)
+    assert aa._tuned(2, "triplet") == found and aa._tuned(1, "triplet") == found[:1]
 
 
 @pytest.mark.slow

@@ -183,6 +183,25 @@ def test_margins_are_told_in_their_unit(loss, said):
     assert said in margin_unit(subject(loss)).finding
 
 
+def test_margins_towards_other_classes_too_are_told_in_their_unit():
+    assert "margin 0.2 is in cosine similarity" in margin_unit(subject("proxy_anchor(margin=0.2)")).finding
+    wrong = subject("proxy_anchor(margin=0.2)")
+    facts = wrong.facts.model_copy(update={"units": {"margin": "radians"}})
+    assert margin_unit(dataclasses.replace(wrong, facts=facts)).passed is False
+
+
+def test_weights_that_the_gradient_holds_are_declared_or_fail():
+    right = subject("circle")
+    undeclared = dataclasses.replace(right, facts=right.facts.model_copy(update={"held_weights": False}))
+    found = [CHECKS["finite differences"](audited) for audited in (right, undeclared)]
+    assert [line.passed for line in found] == [None, False]
+    assert "as declared" in found[0].meaning
+    # Declared by a loss whose gradient is the slope, it excuses nothing and changes nothing.
+    other = subject("sup_con")
+    facts = other.facts.model_copy(update={"held_weights": True})
+    assert CHECKS["finite differences"](dataclasses.replace(other, facts=facts)).passed
+
+
 def test_a_declared_unit_that_is_wrong_fails():
     right = subject("contrastive(margin=0.6)")
     wrong = dataclasses.replace(

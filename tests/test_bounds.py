@@ -222,7 +222,7 @@ def test_scores_without_names_and_with_strange_seeds(tmp_path):
     path = tmp_path / "s.csv"
     head, row = "loss,seed,measure,value\n", "a,{},recall_at_1,0.5\n"
     for text, match in (
-        (head + "a,0,,0.5\n", "1 rows without a loss, a seed or a measure"),
+        (head + "a,0,,0.5\n", "1 row without a loss, a seed or a measure"),
         (head + row.format("1e99"), "a seed is not"),
         (head + row.format(10**30), "seeds are whole numbers"),
         (head + row.format(-1) + row.format(0.5), "a seed is not"),
@@ -231,7 +231,7 @@ def test_scores_without_names_and_with_strange_seeds(tmp_path):
         with pytest.raises(LosscopeError, match=match):
             judge(str(path))
     np.savez(tmp_path / "e.npz", embeddings=np.array([["a", "b"]]), labels=[0])
-    with pytest.raises(LosscopeError, match="embeddings are <U1"):
+    with pytest.raises(LosscopeError, match="the array embeddings is text; wanted: numbers"):
         load_embeddings(tmp_path / "e.npz")
 
 

@@ -208,6 +208,9 @@ def test_tables_without_labels_or_with_holes(tmp_path):
     with pytest.raises(LosscopeError, match="a header but no rows"):
         load(tmp_path / "e.csv")
     pd.DataFrame({"text": ["a"] * 4, "label": [0, 1, 0, 1]}).to_csv(tmp_path / "w.csv", index=False)
+    with pytest.raises(LosscopeError, match="holds texts .*--backbone with a text model"):
+        load(tmp_path / "w.csv")
+    pd.DataFrame({"colour": ["a"] * 4, "label": [0, 1, 0, 1]}).to_csv(tmp_path / "w.csv", index=False)
     with pytest.raises(LosscopeError, match="neither a path column"):
         load(tmp_path / "w.csv")
 

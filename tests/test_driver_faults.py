@@ -244,9 +244,10 @@ def test_a_damaged_file_of_a_study_is_written_again(tmp_path: Path, name: str) -
 
 
 def test_a_damaged_look_is_told_before_anything_is_trained(tmp_path: Path) -> None:
-    name = running.run(study(tmp_path / "a")).study
+    running.run(study(tmp_path / "a"))
+    (history,) = (tmp_path / "a" / "looks").glob("[!.]*.json")
     shutil.rmtree(tmp_path / "a" / "runs")
-    (tmp_path / "a" / "looks" / f"{name}.json").write_text("{")
+    history.write_text("{")
     with pytest.raises(LosscopeError, match="is damaged"):
         running.run(study(tmp_path / "a"))
     assert list((tmp_path / "a" / "runs").iterdir()) == []

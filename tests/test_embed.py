@@ -35,7 +35,7 @@ def test_the_second_time_nothing_is_computed(photos, weights, monkeypatch):
     assert not first.cached
     assert first.table.pool.inputs.shape == (48, 1280)
     monkeypatch.setattr(passes, "compute", None)
-    monkeypatch.setattr("losscope.features.source.compute", None)
+    monkeypatch.setattr("losscope.features.made.compute", None)
     start = time.perf_counter()
     second = run(photos, weights)
     assert time.perf_counter() - start < 1.0
@@ -273,7 +273,7 @@ def test_compare_trains_on_a_vits_features_as_one_population(photos, vit, tmp_pa
     assert result.protocol.hidden == ()
     features = run(photos, vit, preprocess=None).table
     assert result.data.digest == features.digest
-    monkeypatch.setattr("losscope.features.source.compute", None)
+    monkeypatch.setattr("losscope.features.made.compute", None)
     forget()
     again = losscope.compare(**words)
     before, after = (

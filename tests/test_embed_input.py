@@ -61,7 +61,7 @@ def test_images_of_the_hub_are_read_from_their_bytes(photos, weights, monkeypatc
         },
         features=datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["a", "b", "c"])),
     )
-    monkeypatch.setattr("losscope.data.readers.hub._download", lambda name, config: {"train": made})
+    monkeypatch.setattr("losscope.data.readers.hub.downloaded", lambda name, config: {"train": made})
     table = run(Path("hf:some/photos"), weights).table
     folder = run(photos, weights).table
     np.testing.assert_array_equal(table.pool.inputs, folder.pool.inputs)

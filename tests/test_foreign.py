@@ -304,8 +304,28 @@ def test_terms_are_a_share_of_the_scalar_a_row_and_nothing_is_counted(digits):
     assert not names & {"valid", "active", "active_ratio", "greedy_share", "gradient_norm_per_active"}
 
 
-def test_a_foreign_run_has_a_record_like_any_other(digits):
-    one = population(digits, "pml:SupConLoss", 1, 2)
+def test_lifted_structure_is_the_paper_s_formula(batch):
+    """Song 2016, eq. 4: 1/(2|P|) Σ over positive pairs of max(0, J)², J by all negatives of both rows."""
+    z, labels = batch
+    z = z.double().requires_grad_()
+    d = torch.cdist(z, z)
+    terms = []
+    for i, j in itertools.combinations(range(len(z)), 2):
+        if labels[i] == labels[j]:
+            negatives = [1 - d[row, k] for row in (i, j) for k in range(len(z)) if labels[k] != labels[row]]
+            terms.append((torch.logsumexp(torch.stack(negatives), 0) + d[i, j]).clamp_min(0) ** 2)
+    expected = sum(terms) / (2 * len(terms))
+    found = ForeignLoss("pml:LiftedStructureLoss")(z, labels)
+    torch.testing.assert_close(found, expected)
+    slopes = [torch.autograd.grad(loss, z)[0] for loss in (found, expected)]
+    # Theirs normalises inside, so its gradient has no part along a vector.
+    along = (slopes[1] * z).sum(-1, keepdim=True) * z
+    torch.testing.assert_close(slopes[0], (slopes[1] - along).detach(), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["pml:SupConLoss", "pml:LiftedStructureLoss"])
+def test_a_foreign_run_has_a_record_like_any_other(digits, loss):
+    one = population(digits, loss, 1, 2)
     record = train(one.runs, one.splits)[0]
     assert record.status == "complete"
     assert record.measures["test"]["recall_at_1"] > 0.5

@@ -232,6 +232,17 @@ class TestPeers:
             ("sup_con(temperature=0.2)", "SupConLoss(temperature=0.2)"),
             ("arcface(margin=0.5, scale=16)", f"ArcFaceLoss(10, 16, margin={math.degrees(0.5)}, scale=16)"),
             ("center_contrastive(margin=0.2, scale=16)", "CosFaceLoss(10, 16, margin=0.2, scale=16)"),
+            ("multi_similarity", "MultiSimilarityLoss()"),
+            (
+                "multi_similarity(alpha=1, beta=20, base=0.2)",
+                "MultiSimilarityLoss(alpha=1, beta=20, base=0.2)",
+            ),
+            ("circle", "CircleLoss()"),
+            ("circle(margin=0.25, scale=16)", "CircleLoss(m=0.25, gamma=16)"),
+            ("proxy_anchor", "ProxyAnchorLoss(10, 16)"),
+            ("proxy_anchor(margin=0.2, scale=8)", "ProxyAnchorLoss(10, 16, margin=0.2, alpha=8)"),
+            ("proxy_nca", "ProxyNCALoss(10, 16, softmax_scale=9)"),
+            ("proxy_nca(temperature=0.5)", "ProxyNCALoss(10, 16, softmax_scale=2)"),
         ],
     )
     def test_pytorch_metric_learning(self, pml: Any, ours: str, theirs: str, rows: int) -> None:
@@ -242,6 +253,8 @@ class TestPeers:
         loss = drop_in(ours, num_classes=10, embedding_size=16)
         if hasattr(peer, "W"):
             peer.W.data = loss.class_vectors.data.T.clone()
+        if hasattr(peer, "proxies"):
+            peer.proxies.data = loss.class_vectors.data.clone()
         z = vectors(rows, 16, dtype=torch.float32).requires_grad_()
         labels = torch.randint(10, (rows,), generator=seeded(1))
         self.same(loss(z, labels), peer(z, labels), z)

@@ -12,7 +12,7 @@ import losscope
 from losscope.core.errors import LosscopeError
 from losscope.core.queries import Roles
 from losscope.measures import evaluate, neighbours
-from losscope.measures.searching import maps_at_r
+from losscope.measures.searching import quality_of_roles
 from tie_oracles import AveragePrecision, Precision, Recall, arrangements, expected, tied_groups
 
 RULES = ("keep", "junk", "skip")
@@ -166,7 +166,7 @@ def test_the_curve_of_validation_is_the_measure(rule):
     rows[2, 0, 0] = torch.nan
     labels, query = torch.from_numpy(draw.integers(-1, 4, (3, 40))), draw.random(40) < 0.5
     roles = Roles(query, ~query, draw.integers(3, size=40), rule)
-    found = maps_at_r(rows, labels, (roles,) * 3)
+    found = quality_of_roles(rows, labels, (roles,) * 3)["map_at_r"]
     assert torch.isnan(found[2])
     for member in range(2):
         values, _ = evaluate(rows[member], labels[member], names=["map_at_r"], roles=roles)

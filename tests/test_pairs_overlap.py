@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.measures import evaluate
-from losscope.measures.searching import maps_by_overlap
+from losscope.measures.searching import quality_by_overlap
 from losscope.pairs import KINDS, Overlap, Relation, pair_distances, reduce, sample
 
 TUPLE_LOSSES = ("contrastive", "triplet", "n_pair", "info_nce", "sup_con")
@@ -127,11 +127,12 @@ def test_a_loss_with_one_vector_per_class_says_that_it_cannot():
 def test_the_quality_curve_is_the_measure_by_overlap(seed, across):
     tags = drawn(seed, 24).numpy()
     z = torch.stack([points(seed, 24), points(seed + 50, 24)])
-    found = maps_by_overlap(z, (tags, tags), across=across)
+    found = quality_by_overlap(z, (tags, tags), across=across)
     for member in range(2):
         if not across:
             values, _ = evaluate(z[member], torch.zeros(24, dtype=torch.int64), tags=tags)
-            assert found[member].item() == pytest.approx(float(values["map_at_r"]), abs=1e-12)
+            for name in ("map_at_r", "recall_at_1"):
+                assert found[name][member].item() == pytest.approx(float(values[name]), abs=1e-12)
             continue
         ways = []
         for asks, asked in ((range(12), range(12, 24)), (range(12, 24), range(12))):
@@ -144,4 +145,4 @@ def test_the_quality_curve_is_the_measure_by_overlap(seed, across):
                     precise = [sum(top[: k + 1]) / (k + 1) for k in range(len(top)) if top[k]]
                     scores.append(sum(precise) / len(top))
             ways.append(np.mean(scores))
-        assert found[member].item() == pytest.approx(float(np.mean(ways)), abs=1e-9)
+        assert found["map_at_r"][member].item() == pytest.approx(float(np.mean(ways)), abs=1e-9)

@@ -41,11 +41,11 @@ def test_a_file_that_was_broken_for_a_while_has_its_items_again(tmp_path):
         file.write_text(RESTORED + "1 / 0")
         with pytest.raises(LosscopeError, match="ZeroDivisionError"):
             registry.load_plugin(file)
-        assert not [key for key in registry._forces if key[1] == "restored"]
+        assert ("loss", "restored") not in registry._plugins
         file.write_text(RESTORED)
         registry.load_plugin(file)
         assert registry.entry("loss", "restored").force() is not None
-    assert not [key for key in registry._forces if key[1] == "restored"]
+    assert ("loss", "restored") not in registry._plugins
 
 
 TOY = '''

@@ -294,7 +294,7 @@ def test_tuning_lines_ring_the_best_trial():
     ring = drawn.data[-1]
     assert ring["x"] == [best.hyperparameters["margin"]] and ring["marker"]["symbol"] == "circle-open"
     assert sum(len(trace["x"]) for trace in drawn.data[:-1]) == 11, "the failed trial is no point"
-    assert len(drawn.data) == 3, "one line a learning rate"
+    assert len(drawn.data) == 3, "one set of points per learning rate"
 
 
 @pytest.mark.parametrize(
@@ -313,5 +313,5 @@ def test_tuning_without_a_number_that_varies_has_no_figure(trials):
 def test_trials_are_listed_best_first_with_the_failed_last():
     one = context(1)
     rows = tuning.trial_rows(one.trained()[:1])
-    assert len(rows) == 12 and rows[0][-1] == "best" and rows[-1][-1] == "failed"
+    assert len(rows) == 12 and rows[0][-1] == "chosen" and rows[-1][-1] == "diverged"
     assert [row[2] for row in rows[:-1]] == sorted((row[2] for row in rows[:-1]), reverse=True)

@@ -20,6 +20,7 @@ from losscope.core.errors import LosscopeError
 from losscope.core.quantities import GOALS, QUANTITIES
 from losscope.core.results import (
     DataDescription,
+    Failure,
     LossResult,
     MeasureValue,
     Recommendation,
@@ -287,6 +288,10 @@ def test_failures_are_told_once_with_their_seeds():
     lost = fixture.result(2, failed=3).losses[1]
     assert parts.failures(lost.failures) == "the loss was nan at step 12, seeds 0, 1, 2"
     assert parts.failed(lost, 10) == "3 of 10 failed" and parts.failed(lost, 2) == "3 of 3 failed"
+    kinds = [Failure(seed=seed, reason="nan", kind="diverged") for seed in range(3)]
+    assert parts.failed(lost.model_copy(update={"failures": tuple(kinds)}), 10) == "3 of 10 diverged"
+    mixed = (*kinds[:2], Failure(seed=2, reason="MemoryError"))
+    assert parts.failed(lost.model_copy(update={"failures": mixed}), 10) == "3 of 10 diverged or failed"
 
 
 def test_a_result_gives_its_own_tables():

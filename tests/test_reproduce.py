@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,7 @@ from losscope.papers.planning import foresee, prepare
 from losscope.papers.zeng2025 import IMAGES, PAIR
 from losscope.run import cost as costing
 from losscope.run import launch
-from losscope.run.store import Store
+from losscope.run.store import Store, Stored
 
 SMALL = {"classes": 4, "points": 24, "dimensions": 8, "subclusters": 2}
 TINY = '''
@@ -236,7 +237,38 @@ def test_a_second_call_trains_nothing_and_says_the_same(done, tiny, monkeypatch)
     foreseen = foresee(again).plan
     assert foreseen.runs_left == 0 and foreseen.seconds == 0
     monkeypatch.setattr(launch, "run_group", lambda *_: pytest.fail("something was trained again"))
+    real, checked = Stored.check, Counter()
+
+    def check(self):
+        checked[self.id] += 1
+        real(self)
+
+    monkeypatch.setattr(Stored, "check", check)
     assert engine.run(again).claims == result.claims
+    assert set(checked.values()) == {1}, "every file of the store is read whole, once"
+
+
+def test_a_damaged_count_of_looks_is_said_before_anything_is_trained(tiny, tmp_path, monkeypatch):
+    made = first_cell(tiny, tmp_path)
+    study = made.judged()[0].plan.name
+    made.store.look(study, [0, 1])
+    (tmp_path / "looks" / f"{study}.json").write_text("{")
+    monkeypatch.setattr(launch, "run_group", lambda *_: pytest.fail("something was trained"))
+    with pytest.raises(LosscopeError, match="damaged"):
+        engine.run(made)
+
+
+def test_a_damaged_run_is_set_aside_and_run_again(tiny, tmp_path):
+    """Foreseeing reads every file, and what it found whole is not read again: the others are."""
+    made = first_cell(tiny, tmp_path, seeds=2)
+    first = engine.run(made)
+    victim = next(run for run in Store(tmp_path).runs() if run.has_trace)
+    (victim.path / "arrays.npz").write_bytes(b"")
+    said = []
+    again = engine.run(first_cell(tiny, tmp_path, seeds=2), say=said.append)
+    assert any("was set aside and is run again" in sentence for sentence in said)
+    assert again.claims == first.claims
+    Store(tmp_path).get(victim.id).check()
 
 
 def test_runs_are_shared_with_compare(done):

@@ -151,6 +151,17 @@ def test_softmax_losses_beside_pytorch_metric_learning(rows: int) -> None:
         assert upper >= 1
 
 
+@pytest.mark.parametrize("rows", [128, 512])
+def test_losses_over_weighted_pairs_beside_pytorch_metric_learning(rows: int) -> None:
+    losses = pytest.importorskip("pytorch_metric_learning.losses", reason="a peer, losscope[peers]")
+    for name, peer in (("multi_similarity", losses.MultiSimilarityLoss()), ("circle", losses.CircleLoss())):
+        found = by_turns({"ours": ours(name), "pml": peer}, rows, rounds=40)
+        assert found["seen"]["ours"][0] == pytest.approx(found["seen"]["pml"][0], rel=1e-5)
+        ratio, upper = upper_ratio(found["seconds"]["pml"], found["seconds"]["ours"])
+        print(f"\n{name}, {rows} rows: pytorch-metric-learning / ours = {ratio:.1f}")
+        assert upper >= 1
+
+
 @pytest.mark.parametrize("rows", [256, 1024])
 def test_pairs_beside_sentence_transformers(rows: int) -> None:
     """Explicit pairs: contrastive, and info_nce with the other texts of the batch as negatives."""
@@ -196,7 +207,9 @@ print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 """
 
 
-@pytest.mark.parametrize("name", ["contrastive", "triplet", "info_nce", "sup_con"])
+@pytest.mark.parametrize(
+    "name", ["contrastive", "triplet", "info_nce", "sup_con", "multi_similarity", "circle"]
+)
 @pytest.mark.parametrize(("rows", "gigabytes"), [(4096, 2), (8192, 4)])
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc")
 def test_peak_memory_of_a_process(name: str, rows: int, gigabytes: float) -> None:

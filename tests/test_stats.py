@@ -9,6 +9,8 @@ import math
 import pkgutil
 import subprocess
 import sys
+from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -56,15 +58,28 @@ def every_flip_p(d: list[float]) -> float:
 
 
 def every_shuffle_p(a: list[float], b: list[float]) -> float:
-    """Label shuffles in exact integers, one by one."""
+    """Label shuffles one by one, by the square of Welch's t with its sign, in exact fractions."""
     whole = [round(1000 * value) for value in (*a, *b)]
 
-    def spread(chosen: tuple[int, ...]) -> int:
-        inside = sum(whole[place] for place in chosen)
-        return abs(inside * len(b) - (sum(whole) - inside) * len(a))
+    def spread(group: list[int]) -> Fraction:
+        mean = Fraction(sum(group), len(group))
+        return sum((value - mean) ** 2 for value in group) / (len(group) * (len(group) - 1))
 
-    deals = list(itertools.combinations(range(len(whole)), len(a)))
-    return sum(spread(deal) >= spread(deals[0]) for deal in deals) / len(deals)
+    def statistic(chosen: tuple[int, ...]) -> Fraction | float:
+        inside = [whole[place] for place in chosen]
+        outside = [whole[place] for place in set(range(len(whole))) - set(chosen)]
+        mean = Fraction(sum(inside), len(inside)) - Fraction(sum(outside), len(outside))
+        error = spread(inside) + spread(outside)
+        return mean * abs(mean) / error if error else math.copysign(math.inf, mean) if mean else Fraction(0)
+
+    found = [statistic(deal) for deal in itertools.combinations(range(len(whole)), len(a))]
+    tails = sum(other >= found[0] for other in found), sum(other <= found[0] for other in found)
+    return min(1.0, 2 * min(tails) / len(found))
+
+
+def shuffles(a, b):
+    """The label shuffles alone, without the t test that p must not fall below."""
+    return replace(label_shuffles(a, b), bound=None)
 
 
 @given(st.lists(thousandths, min_size=1, max_size=9))
@@ -72,9 +87,18 @@ def test_sign_flip_p_is_exact_with_ties(d):
     assert sign_flips(d).p() == every_flip_p(d)
 
 
-@given(st.lists(thousandths, min_size=1, max_size=5), st.lists(thousandths, min_size=1, max_size=5))
+groups = st.lists(thousandths, min_size=3, max_size=5)
+
+
+@given(groups, groups)
 def test_label_shuffle_p_is_exact_with_ties(a, b):
-    assert label_shuffles(a, b).p() == pytest.approx(every_shuffle_p(a, b), abs=1e-15)
+    assert shuffles(a, b).p() == pytest.approx(every_shuffle_p(a, b), abs=1e-15)
+
+
+@given(st.lists(thousandths, min_size=2, max_size=2), st.lists(thousandths, min_size=2, max_size=6))
+def test_shuffles_of_a_group_of_two_never_have_too_small_a_p(a, b):
+    """Their p is not monotone in the difference, and what lies inside of an end is kept."""
+    assert shuffles(a, b).p() >= every_shuffle_p(a, b) - 1e-15
 
 
 @pytest.mark.parametrize("n", [2, 3, 6, 10, 13])
@@ -91,9 +115,58 @@ def test_label_shuffles_agree_with_scipy(m, n):
     random = np.random.default_rng(m * n)
     a, b = random.normal(0.8, 1, m), random.normal(0, 1, n)
     theirs = oracle.permutation_test(
-        (a, b), lambda x, y: abs(x.mean() - y.mean()), n_resamples=np.inf, alternative="greater"
+        (a, b), lambda x, y: oracle.ttest_ind(x, y, equal_var=False).statistic, n_resamples=np.inf
     )
-    assert label_shuffles(a, b).p() == pytest.approx(theirs.pvalue, abs=1e-12)
+    assert shuffles(a, b).p() == pytest.approx(theirs.pvalue, abs=1e-12)
+
+
+@pytest.mark.parametrize("theta", [-0.7, 0.0, 0.4])
+def test_equal_groups_have_at_least_the_p_of_welchs_t(theta):
+    random = np.random.default_rng(8)
+    for size in (3, 6, 9):
+        a, b = random.normal(0.8, 3, size), random.normal(0, 1, size)
+        welch, null = oracle.ttest_ind(a - theta, b, equal_var=False), label_shuffles(a, b)
+        own = min(1.0, 2 * min(null.bound.above(theta), null.bound.below(theta)))
+        assert own == pytest.approx(welch.pvalue, rel=1e-9)
+        ends = welch.confidence_interval(0.96)
+        assert null.bound.interval(0.04) == pytest.approx((ends.low + theta, ends.high + theta))
+        assert null.p(theta) == pytest.approx(max(own, shuffles(a, b).p(theta)))
+
+
+@pytest.mark.parametrize(("m", "n"), [(3, 5), (4, 10), (9, 7)])
+def test_unequal_groups_have_at_least_the_p_of_cochran_and_cox(m, n):
+    """t at that p is the mean of the two groups' quantiles, weighted by their share of the variance."""
+    random = np.random.default_rng(m)
+    a, b = random.normal(0.8, 3, m), random.normal(0, 1, n)
+    bound, shares = label_shuffles(a, b).bound, (a.var(ddof=1) / m, b.var(ddof=1) / n)
+    for theta in (-2.0, 0.3, 5.0):
+        tail = min(bound.above(theta), bound.below(theta))
+        quantile = np.average(oracle.t.isf(tail, [m - 1, n - 1]), weights=shares)
+        assert quantile == pytest.approx(abs(a.mean() - b.mean() - theta) / math.sqrt(sum(shares)))
+    low, high = bound.interval(0.04)
+    assert bound.above(high) == pytest.approx(0.02) == bound.below(low)
+
+
+@given(st.lists(thousandths, min_size=2, max_size=9), st.sampled_from([0.001, 0.01, 0.03]))
+def test_sign_flips_outside_a_width_are_two_one_sided_tests(d, delta):
+    whole, width = [round(1000 * value) for value in d], round(1000 * delta)
+    flips = list(itertools.product((1, -1), repeat=len(d)))
+
+    def one_sided(values):
+        return sum(sum(s * v for s, v in zip(flip, values)) <= sum(values) for flip in flips) / len(flips)
+
+    by_hand = max(one_sided([v - width for v in whole]), one_sided([-v - width for v in whole]))
+    assert sign_flips(d).outside(delta) == pytest.approx(min(0.5, by_hand), abs=1e-15)
+
+
+def test_a_width_is_left_exactly_where_the_interval_leaves_it():
+    random = np.random.default_rng(12)
+    for _ in range(60):
+        x, y = random.normal(0, 1, 9), random.normal(0, 2, 6)
+        for null in (sign_flips(x), label_shuffles(x[:6], y), label_shuffles(x, y)):
+            low, high = null.interval(0.04)
+            for delta in (0.3, 1.0, 2.0, 3.0):
+                assert (null.outside(delta) <= 0.02) == (-delta < low and high < delta)
 
 
 def test_drawn_sign_flips_are_repeatable_and_near_the_exact_p():
@@ -114,6 +187,10 @@ def test_drawn_label_shuffles_are_near_the_t_test():
     a, b = random.normal(0.6, 1, 20), random.normal(0, 1, 20)
     assert label_shuffles(a, b).total == 100_000
     assert label_shuffles(a, b).p() == pytest.approx(oracle.ttest_ind(a, b).pvalue, rel=0.15)
+    unequal = label_shuffles(a, b[:15])
+    assert unequal.total == 100_000
+    welch = oracle.ttest_ind(a, b[:15], equal_var=False).pvalue
+    assert replace(unequal, bound=None).p() == pytest.approx(welch, rel=0.3)
 
 
 samples = st.lists(thousandths, min_size=1, max_size=12)
@@ -158,6 +235,9 @@ def test_unpaired_interval_inverts_the_test_of_shifted_data():
         low, high = label_shuffles(a, b).interval(0.04)
         for theta in np.linspace(low - 1, high + 1, 41):
             assert (label_shuffles(a - theta, b).p() > 0.04) == (low <= theta <= high)
+        ends = shuffles(a, b).interval(0.04)
+        for theta in np.linspace(ends[0] - 1, ends[1] + 1, 41):
+            assert (shuffles(a - theta, b).p() > 0.04) == (ends[0] <= theta <= ends[1])
 
 
 def test_drawn_intervals_keep_duality():
@@ -187,6 +267,9 @@ def test_degenerate_samples():
     assert one.p() == 1.0
     assert one.interval(0.04) is None
     assert label_shuffles([1.0], [0.0]).p() == 1.0
+    assert label_shuffles([1.0], [0.0] * 60).p() == 1.0  # the variance of one run is not known
+    apart = label_shuffles([1.0] * 4, [0.0] * 9)
+    assert (apart.p(), apart.interval(0.04)) == (2 / math.comb(13, 4), (1.0, 1.0))
     assert label_shuffles([0.3] * 5, [0.3] * 5).interval(0.04) == (0.0, 0.0)
     for bad in ([], [math.nan]):
         with pytest.raises(ValueError, match="finite"):
@@ -273,6 +356,34 @@ def test_seeds_needed_give_the_power_they_promise(sd, delta, tests):
     level = alpha_of(1) / tests
     found = np.mean([sign_flips(random.normal(delta, sd, seeds)).p() <= level for _ in range(300)])
     assert 0.8 - 3.5 * math.sqrt(0.16 / 300) < found < 0.93
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_power_has_a_value_at_every_shift(paired):
+    """Against the integral over the scale of t; scipy's own has none at many shifts from 4 on."""
+    for seeds, level, shift in itertools.product(
+        (9, 20, 60, 200), (0.04, 0.0004), (0.5, 2.0, 4.4, 7.0, 9.0, 40.0)
+    ):
+        freedom = (seeds - 1) * (1 if paired else 2)
+        steps = 2 ** (seeds - 1) if seeds <= 20 else 100_000
+        if not paired:
+            steps = math.comb(18, 9) // 2 if seeds == 9 else 100_000
+        critical = oracle.t.isf(math.floor(level * steps) / steps / 2, freedom)
+        scale = np.sqrt(oracle.chi2.ppf((np.arange(20_000) + 0.5) / 20_000, freedom) / freedom)
+        expected = oracle.norm.cdf(shift - critical * scale) + oracle.norm.cdf(-shift - critical * scale)
+        found = power(seeds, 1.0, shift / math.sqrt(seeds), level, paired=paired)
+        assert found == pytest.approx(expected.mean(), abs=1e-4), (seeds, level, shift)
+
+
+def test_fewer_seeds_than_needed_have_too_little_power():
+    for ratio, tests, look in itertools.product((0.4, 0.7, 1.0, 1.4, 2.0, 3.0), (1, 5, 8, 17), (1, 2, 3)):
+        needed = seeds_needed(ratio, 1.0, tests=tests, look=look)
+        level = alpha_of(look) / tests
+        if needed > 200:  # by the normal approximation
+            continue
+        assert power(needed, ratio, 1.0, level) >= 0.8
+        if needed > minimal_seeds(tests, look):
+            assert power(needed - 1, ratio, 1.0, level) < 0.8
 
 
 def test_seeds_needed_at_the_edges():

@@ -13,6 +13,7 @@ import pytest
 
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import DataSpec, LossSpec, Run, protocol
+from losscope.run.looks import Look
 from losscope.run.store import Record, Store
 
 
@@ -121,12 +122,22 @@ def test_a_broken_run_file_is_one_sentence(tmp_path):
         store.get("abc")
 
 
-def test_looks_count_only_when_seeds_change(tmp_path):
+def test_looks_count_what_was_not_tested_before(tmp_path):
+    store, first = Store(tmp_path), Look((0, 1), "a")
+    assert store.look("data", first) == 1
+    assert store.look("data", first) == 1
+    assert store.look("data", Look((0, 1, 2), "b")) == 2
+    assert store.look("data", Look((0, 1), "c")) == 3
+    assert store.look("data", first) == 1, "nothing new was tested"
+    assert store.look("other", Look((0,))) == 1
+
+
+def test_looks_that_were_counted_by_study_are_carried_over(tmp_path):
     store = Store(tmp_path)
-    assert store.look("study", [0, 1]) == 1
-    assert store.look("study", [0, 1]) == 1
-    assert store.look("study", [0, 1, 2]) == 2
-    assert store.look("other", [0]) == 1
+    store.look("study", Look((0, 1))), store.look("study", Look((0, 1, 2)))
+    assert store.look("data", Look((0, 1, 2), "a", study="study")) == 2, "the seeds of a study say the test"
+    assert store.look("data", Look((0, 1, 2, 3), "b", study="study")) == 3
+    assert store.look("data", Look((0, 1, 2), "c", study="another")) == 4
 
 
 def test_the_store_never_imports_torch():

@@ -19,6 +19,7 @@ from disks import Disk
 from losscope.core.errors import LosscopeError
 from losscope.run import files, upkeep
 from losscope.run import store as store_module
+from losscope.run.looks import Look
 from losscope.run.store import Damaged, Store
 from test_store import record
 
@@ -151,7 +152,7 @@ def test_the_first_stores_are_still_read(tmp_path: Path) -> None:
     store = Store(tmp_path)
     read_all(store)
     assert store.get("abc").trace()["value"].tolist() == [0.25, 0.125]
-    assert store.look("study", [0, 1]) == 1 and store.look("study", [0, 1, 2]) == 2
+    assert store.look("study", Look((0, 1))) == 1 and store.look("study", Look((0, 1, 2))) == 2
     assert upkeep.check(tmp_path).statuses["without checksums"] == 1
 
 
@@ -312,14 +313,14 @@ def test_looks_go_with_an_archive_and_the_longer_history_stays(tmp_path: Path) -
     store.add("abc", record())
     store.write_json("studies/s/study.json", {"schema": 2, "runs": ["abc"], "losses": []})
     store.write_text("studies/s/report.html", "<script>")
-    store.look("s", [0]), store.look("s", [0, 1])
+    store.look("s", Look((0,))), store.look("s", Look((0, 1)))
     upkeep.export_runs(tmp_path / "a", tmp_path / "two.zip", ["s"])
     upkeep.import_runs(tmp_path / "b", tmp_path / "two.zip")
     other = Store(tmp_path / "b")
     assert [path.name for path in (tmp_path / "b" / "studies" / "s").iterdir()] == ["study.json"]
-    assert other.look("s", [0, 1, 2]) == 3
+    assert other.look("s", Look((0, 1, 2))) == 3
     upkeep.import_runs(tmp_path / "b", tmp_path / "two.zip")
-    assert other.look("s", [0, 1, 2]) == 3
+    assert other.look("s", Look((0, 1, 2))) == 3
     assert upkeep.check(tmp_path / "b").problems == ()
 
 
@@ -328,6 +329,7 @@ def test_heads_and_studies_that_no_store_writes_are_refused(tmp_path: Path) -> N
         {
             "runs/x/run.json": '{"id": "x", "status": "complete"}',
             "studies/s/study.json": "{",
+            "studies/t/study.json": '{"runs": 3}',
             "looks/s.json": '{"looks": 3}',
         }.items()
     ):

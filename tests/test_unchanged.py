@@ -2,14 +2,18 @@
 
 ``tests/golden`` holds those numbers in seven digits. What is only arithmetic on given numbers (``judge``) is
 compared closely; what is trained, within what another processor's rounding changes in two epochs. One kind of
-number was wrong and is mended in them: ``seeds_needed``, too large where the power of a test came out as NaN.
+number was wrong and is mended in them: ``seeds_needed``, too large where the power of a test came out as NaN,
+and read from the spread of two seeds, where it is now the fewest that can be tested.
 Where neighbours are equally near, hubness is that of all their orders, no longer of the order of rows.
+The family of the primary measure is that of the side which leads on validation: which of its rows are
+tested, and what follows from the number of tests, are those of that rule; their numbers are as before.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,13 +84,11 @@ def test_a_small_study_has_its_former_numbers(name: str, study: dict[str, Any], 
     result = losscope.compare(closed_forms=False, **options)
     found = differences(golden(name), json.loads(result.json()), relative=2e-3, absolute=QUERY)
     assert not found, "\n".join(found[:20])
+    shutil.rmtree(tmp_path / "looks")  # more tests of the same data would be the second look at them
     beside = losscope.compare(**options)
     found = differences(golden(name), json.loads(beside.json()), relative=2e-3, absolute=QUERY)
-    # Closed forms add tests to the family and change nothing else of what stood there.
-    assert {text.partition(": ")[0].rpartition("/")[2] for text in found} <= {
-        "tests_in_family",
-        "seeds_needed",
-    }
+    # A closed form may lead, so that the family is another; nothing else of what stood there changes.
+    assert all(text.startswith("/paired/") and " recall_at_1" in text for text in found), found
     assert [side.runs for side in beside.losses] == [side.runs for side in result.losses]
 
 

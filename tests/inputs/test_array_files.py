@@ -183,4 +183,4 @@ def test_an_array_file_is_read_right_or_refused(tmp_path: Path, case: Arrays):
 
 def test_text_that_is_numbers_is_said(tmp_path):
     (tmp_path / "x.npz").write_bytes(npz(X.astype(str)))
-    assert load(tmp_path / "x.npz").facts.notes == ("features is text, read as numbers",)
+    assert load(tmp_path / "x.npz").facts.notes == ("the array features is text, read as numbers",)

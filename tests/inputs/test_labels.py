@@ -406,6 +406,45 @@ CASES = (
         options={"skip_unlabelled": True},
     ),
     Case(
+        "a finer label missing, left out",
+        "refused: unknown option of /data.npz 'skip_unlabelled'",
+        "left out: 24 rows without a label",
+        lambda: {"labels": Y, "fine": holed((np.arange(N) % 40 // 20 + 2 * Y).astype(float), np.nan)},
+        options={"skip_unlabelled": True},
+    ),
+    Case(
+        "255 far above the classes",
+        "7 classes, nothing said",
+        "35 labels of data.npz are '255', taken as a class; where it means that a row has no label: "
+        "--ignore-label=255",
+        lambda: {"labels": np.where(np.arange(N) % 7 == 0, 255, Y).astype(np.uint8)},
+    ),
+    Case(
+        "a name in capitals and not",
+        "7 classes, nothing said",
+        "'ANT' and 'ant' are taken as different labels of data.npz",
+        lambda: {"labels": np.where((Y == 0) & (np.arange(N) % 2 == 0), "ANT", WORDS)},
+    ),
+    Case(
+        "an accent written in two ways",
+        "7 classes of which two look alike, nothing said",
+        r"'e\u0301' and '\xe9' are taken as different labels of data.npz",
+        lambda: {"labels": np.where(Y > 0, WORDS, np.where(np.arange(N) % 2, "e\u0301", "\u00e9"))},
+    ),
+    Case(
+        "a word for missing that a shell takes for a file",
+        "--ignore-label=<na>, which a shell refuses",
+        "'--ignore-label=<na>'",
+        lambda: {"labels": holed(WORDS.astype(object), "<na>").astype(str)},
+    ),
+    Case(
+        "a one-hot row of zeros, left out",
+        "refused: data.npz: labels have the shape (240, 6)",
+        "left out: 24 rows without a label",
+        lambda: {"labels": many_hot_empty()},
+        options={"skip_unlabelled": True},
+    ),
+    Case(
         "empty cells in parquet",
         "refused: column 'label' is empty in 24 of 240 rows",
         MISSING,
@@ -518,9 +557,7 @@ def test_labels_of_a_text_table_stay_what_is_written(names, now, tmp_path):
 PLAIN = [
     case
     for case in CASES
-    if case.form == "npz"
-    and case.files().keys() <= {"labels", "class_names"}
-    and "skip_unlabelled" not in (case.options or {})
+    if case.form == "npz" and case.files().keys() <= {"labels", "class_names", "fine", "split"}
 ]
 
 
@@ -530,13 +567,15 @@ def test_embeddings_have_the_labels_that_features_have(case, tmp_path):
     np.savez(path, features=X, embeddings=X, **case.files())
     ignore = options.get("ignore_label", ())
     ignore = [ignore] if isinstance(ignore, str | int) else ignore
+    skip = bool(options.get("skip_unlabelled"))
     try:
         wanted = load(path, inputs="features", **options).pool
     except LosscopeError:
-        with pytest.raises(LosscopeError):
-            load_embeddings(path, ignore=ignore)
+        if "split" not in case.files():  # a part that decides nothing may be refused beside one that does
+            with pytest.raises(LosscopeError):
+                load_embeddings(path, ignore=ignore, skip_unlabelled=skip)
     else:
-        found = load_embeddings(path, ignore=ignore)
+        found = load_embeddings(path, ignore=ignore, skip_unlabelled=skip)
         if wanted.tags is None:
             assert np.array_equal(found.labels, wanted.labels)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import wave
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from scipy.io import wavfile
 
 from files_fixture import Case, by_soundfile, tone, tones
 from losscope.core.errors import LosscopeError
+from losscope.data.readers.sounds import beginning, resampled
 from losscope.features import embed
 
 
@@ -147,3 +149,35 @@ def test_a_sound_too_short_for_the_backbone_is_named(tmp_path):
         embed(str(top), backbone=home, device="cpu")
     made = embed(str(top), backbone=home, device="cpu", skip_bad=True)
     assert len(made.table.pool) == 12
+
+
+@pytest.mark.parametrize(
+    ("rate", "wanted"),
+    [(44_100, 8_000), (48_000, 16_000), (8_000, 16_000), (11_025, 16_000), (96_000, 8_000), (8_000, 8_000)],
+)
+@pytest.mark.parametrize("seconds", [0.3, 1.05, 3.1])
+def test_the_beginning_of_a_recording_is_that_of_the_whole_resampled(rate, wanted, seconds):
+    wave = np.random.default_rng(0).normal(size=round(seconds * rate)).astype(np.float32)
+    whole = wave if rate == wanted else resampled(wave, rate, wanted)
+    own = beginning(wave, rate, wanted)
+    assert np.array_equal(own, whole[: len(own)])
+    assert len(own) == min(len(whole), 65 * round(0.016 * wanted))
+
+
+@pytest.mark.parametrize(("rate", "wanted"), [(399_989, 8_000), (1_009, 399_989), (399_989, 399_983)])
+def test_odd_rates_of_a_damaged_header_cost_no_more_than_ordinary_ones(rate, wanted):
+    """The filter of 399,989 to 8,000 had 8 million taps, and 1,009 to 399,989 asked for 48.7 GiB."""
+    wave = np.sin(2 * np.pi * 200 * np.arange(3_000_000, dtype=np.float64) / rate).astype(np.float32)
+    tracemalloc.start()
+    own = beginning(wave, rate, wanted)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**27
+    exact = np.sin(2 * np.pi * 200 * np.arange(len(own)) / wanted)
+    edge = 200 + 20 * -(-wanted // rate)  # the filter reaches into the silence before the recording
+    assert np.abs(own - exact)[edge:-edge].max() < 2e-2
+
+
+def test_a_recording_too_long_to_be_resampled_is_refused():
+    with pytest.raises(LosscopeError, match="cut it into shorter ones"):
+        resampled(np.zeros(30_000_000, np.float32), 1_009, 16_000)

@@ -208,6 +208,9 @@ def finite_differences(subject: Subject) -> AuditLine:
             "training goes down the value that it reports",
         )
     said = f"by {where} the gradient differs from the slope by {worst:.0%}"
+    if subject.facts is not None and subject.facts.held_weights:
+        meaning = "as declared, the gradient holds the pairs' weights still: judge training by quality"
+        return line("finite differences", None, said, meaning)
     return line("finite differences", False, said, "training does not go down the value that it reports")
 
 

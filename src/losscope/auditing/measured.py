@@ -256,15 +256,11 @@ def _margin_of_class_vectors(subject: Subject, declared: dict[str, float]) -> Au
         shifts, cosines = _shifts(subject, without)
     except Exception as error:
         return line("margin", None, f"not measured: without its margin it fails ({error})", _UNKNOWN)
-    units = {
-        "radians": shifts,
-        "degrees": [math.degrees(shift) for shift in shifts],
-        "cosine similarity": cosines,
-    }
-    unit, errors = min(
-        ((unit, max(abs(shift - value) / value for shift in measured)) for unit, measured in units.items()),
-        key=lambda candidate: candidate[1],
-    )
+    unit, errors = _nearest_unit(shifts, cosines, value)
+    if errors > NEAR:
+        # A margin towards other classes too adds a constant: what is above the value at angle 0 tells.
+        shifts, cosines = _shifts(subject, without, above=0.0)
+        unit, errors = _nearest_unit(shifts, cosines, value)
     said = "the margin shifts the target's angle by {:.3f}, {:.3f} and {:.3f} radians".format(*shifts)
     if errors > NEAR:
         return line(
@@ -281,19 +277,38 @@ def _margin_of_class_vectors(subject: Subject, declared: dict[str, float]) -> Au
 _UNKNOWN = "its effect has to be found by training"
 
 
-def _shifts(subject: Subject, without: Subject) -> tuple[list[float], list[float]]:
+def _nearest_unit(shifts: list[float], cosines: list[float], value: float) -> tuple[str, float]:
+    """The unit in which the shifts are nearest to the declared margin, and their relative error."""
+    units = {
+        "radians": shifts,
+        "degrees": [math.degrees(shift) for shift in shifts],
+        "cosine similarity": cosines,
+    }
+    return min(
+        ((unit, max(abs(shift - value) / value for shift in measured)) for unit, measured in units.items()),
+        key=lambda candidate: candidate[1],
+    )
+
+
+def _shifts(
+    subject: Subject, without: Subject, above: float | None = None
+) -> tuple[list[float], list[float]]:
     """How far the target's angle, and its cosine, are shifted by the margin, at three angles.
 
-    From the angle at which the loss without a margin has the value that the loss has.
+    From the angle at which the loss without a margin has the value that the loss has. ``above``: values are
+    taken above each loss's own at this angle.
     """
+    own, bare = (
+        0.0 if above is None else float(each.value(*at_angle(each, above))) for each in (subject, without)
+    )
     # Not nearer: there a sharp softmax is 0 to all digits.
     shifts, cosines = [], []
     for angle in (0.9, 1.1, 1.3):
-        target = float(subject.value(*at_angle(subject, angle)))
+        target = float(subject.value(*at_angle(subject, angle))) - own
         low, high = 0.0, math.pi
         for _ in range(50):
             middle = (low + high) / 2
-            below = float(without.value(*at_angle(subject, middle))) < target
+            below = float(without.value(*at_angle(subject, middle))) - bare < target
             low, high = (middle, high) if below else (low, middle)
         shifts.append(low - angle)
         cosines.append(math.cos(angle) - math.cos(low))

@@ -102,6 +102,38 @@ WORKS = (
             Side(PML, f"pml:ArcFaceLoss(margin={DEGREES!r}, scale=64)"),
         ),
     ),
+    Work(
+        "multi_similarity, alpha 2, beta 50, base 0.5",
+        "labels",
+        (
+            Side(OURS, "multi_similarity(alpha=2.0, beta=50.0, base=0.5)"),
+            Side(PML, "pml:MultiSimilarityLoss(alpha=2, beta=50, base=0.5)"),
+        ),
+    ),
+    Work(
+        "circle, margin 0.4, scale 80",
+        "labels",
+        (
+            Side(OURS, "circle(margin=0.4, scale=80.0)"),
+            Side(PML, "pml:CircleLoss(m=0.4, gamma=80)"),
+        ),
+    ),
+    Work(
+        "proxy_anchor, margin 0.1, scale 32",
+        "labels",
+        (
+            Side(OURS, "proxy_anchor(margin=0.1, scale=32.0)"),
+            Side(PML, "pml:ProxyAnchorLoss(margin=0.1, alpha=32)"),
+        ),
+    ),
+    Work(
+        "proxy_nca, temperature 1/9",
+        "labels",
+        (
+            Side(OURS, f"proxy_nca(temperature={1 / 9!r})"),
+            Side(PML, "pml:ProxyNCALoss(softmax_scale=9)"),
+        ),
+    ),
 )
 """What is measured. Sizes count anchors."""
 
@@ -173,7 +205,9 @@ def _their_value(side: Side, kind: str, z: Tensor, labels: Tensor) -> tuple[Step
     if own:
         # Class vectors as ours, so that the values can be compared.
         (ours,) = module("arcface", num_classes=CLASSES, embedding_size=DIMENSION).parameters()
-        own[0].data = ours.data.T.clone().to(z.device)
+        # ArcFace of theirs has a column for each class, the proxies a row.
+        alike = own[0].shape == ours.shape
+        own[0].data = (ours.data if alike else ours.data.T).clone().to(z.device)
     half, inner = len(z) // 2, loss.loss
     if side.name == PML and kind == "views":
         # Two tensors of labels: one and the same would mean that the references are the batch itself.

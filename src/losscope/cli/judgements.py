@@ -19,10 +19,12 @@ def judge(
     goal: Annotated[str, Parameter(group=ANSWER)] = "retrieval",
     measure: Annotated[str | None, Parameter(group=ANSWER)] = None,
     reference: Annotated[str | None, Parameter(group=ANSWER)] = None,
+    indifference: Annotated[float | None, Parameter(group=ANSWER)] = None,
     unpaired: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
-    look: Annotated[int, Parameter(group=ANSWER)] = 1,
+    look: Annotated[int | None, Parameter(group=ANSWER)] = None,
     untuned: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     same_camera: Annotated[Literal["keep", "junk", "skip"] | None, Parameter(group=ANSWER)] = None,
+    skip_unlabelled: Annotated[bool, Parameter(group=ANSWER, negative="")] = False,
     ignore_label: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
     declare: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
     only: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
@@ -48,14 +50,20 @@ def judge(
         The measure that decides, instead of the goal's.
     reference
         The loss that the others are compared with; contrastive if it is among them.
+    indifference
+        The difference in the measure that decides that does not matter to you, instead of the measure's own.
     unpaired
         The seeds of different losses have nothing in common, so their runs are not paired.
     look
-        Which look at these runs this is, 1 for the first; each further look is tested more strictly.
+        Which look at these runs this is, 1 for the first; each further look is tested more strictly. A store
+        counts looks itself; of other runs 1 is taken, and said.
     untuned
         Say in every sentence that the losses were not tuned.
+    skip_unlabelled
+        Leave out rows of the embeddings without a label, and say how many.
     ignore_label
-        A label of the embeddings that is background, as -1 is; may be given several times.
+        A label of the embeddings that is background, as -1 is, such as -100, 255 or unknown; may be given
+        several times. The word none makes -1 a class.
     same_camera
         Where files name queries, gallery and cameras: junk leaves items of the query's class and camera out,
         skip all items of its camera; keep ranks them.
@@ -79,10 +87,12 @@ def judge(
         goal=goal,
         measure=measure,
         reference=reference,
+        indifference=indifference,
         unpaired=unpaired,
         look=look,
         tuned=not untuned,
         same_camera=same_camera,
+        skip_unlabelled=skip_unlabelled,
         ignore_label=ignore_label or (),
         declare=declare or (),
         only=only or (),

@@ -64,14 +64,15 @@ class Data:
     limit
         The number of training rows to keep, taken class by class.
     skip_bad
-        Leave out files that cannot be read, and say how many.
+        Leave out files that cannot be read and rows without a text, and say how many.
     skip_unlabelled
         Leave out rows without a label, and say how many.
     ignore_label
         A label that is background, as -1 is, such as -100, 255 or unknown; may be given several times. The
         word none makes -1 a class.
     backbone
-        A frozen backbone whose features are computed once: a Hugging Face name or a path.
+        A frozen backbone of images, sounds or texts whose features are computed once: a Hugging Face name or
+        a path.
     option
         Any other option of the data set, as key=value; may be given several times.
     """
@@ -127,6 +128,12 @@ class Training:
         Anchors per batch, instead of the protocol's.
     tuples
         all, random, hard, semihard or distance_weighted, instead of the protocol's.
+    embedding_size
+        Dimensions of an embedding, instead of the protocol's.
+    start
+        Where a head on features starts: random, pca or whitened, instead of what validation chooses.
+    transform
+        What is done to features first: none, l2, sqrt or standardise, instead of what validation chooses.
     model
         The network, instead of the protocol's (see `losscope list models`).
     augment
@@ -149,6 +156,9 @@ class Training:
     epochs: Annotated[int | None, Parameter(group=TRAIN)] = None
     batch_size: Annotated[int | None, Parameter(group=TRAIN)] = None
     tuples: Annotated[str | None, Parameter(group=TRAIN)] = None
+    embedding_size: Annotated[int | None, Parameter(group=TRAIN)] = None
+    start: Annotated[str | None, Parameter(group=TRAIN)] = None
+    transform: Annotated[str | None, Parameter(group=TRAIN)] = None
     model: Annotated[str | None, Parameter(group=TRAIN)] = None
     augment: Annotated[str | None, Parameter(group=TRAIN)] = None
     tune: Annotated[bool | None, Parameter(negative="--no-tune", group=TRAIN)] = None

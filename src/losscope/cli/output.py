@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +12,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from losscope.core.results import Result, StudyPlan, Unfinished
+    from losscope.core.saying import Once
 
 
 def print_plan(planned: StudyPlan) -> None:
     """What a study would cost and could show."""
     from losscope.core import wording
+    from losscope.core.saying import Once
 
+    say = Once(put)
     for text in (planned.data, *planned.notes, wording.study_plan(planned), planned.sentence):
-        put(text)
+        say(text)
 
 
-def print_result(result: Result, json: bool) -> None:
-    """The tables, the sentences and where the page is; or the JSON object alone."""
+def print_result(result: Result, json: bool, said: Once | None = None) -> None:
+    """The tables, the sentences and where the page is; or the JSON object alone.
+
+    Notes that the command ``said`` before are not repeated.
+    """
     if json:
         print(result.json())
         return
@@ -39,7 +46,9 @@ def print_result(result: Result, json: bool) -> None:
         console.print(beside)
         console.print()
     console.print(tables.recommendation(result))
-    for note in result.notes:
+    for note in dict.fromkeys(result.notes):
+        if said is not None and said.knows(note):
+            continue
         console.print(note, markup=False, highlight=False, style="dim")
     if result.report_file:
         console.print(f"\nPage: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
@@ -64,6 +73,7 @@ def refuse_unwritable(path: Path | None) -> None:
         return
     from losscope.core.errors import LosscopeError
 
+    missing = [folder for folder in path.parents if not os.path.lexists(folder)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = not path.exists()
@@ -71,6 +81,8 @@ def refuse_unwritable(path: Path | None) -> None:
             pass
         if new:
             path.unlink()
+        for folder in missing:  # whoever writes makes them again: what is refused next leaves nothing
+            folder.rmdir()
     except OSError as error:
         why = "its folder is a file" if isinstance(error, FileExistsError) else error.strerror
         raise LosscopeError(f"cannot write the file {str(path)!r}: {why}; give another file") from None
@@ -117,9 +129,11 @@ class Activity:
     def __init__(self, quiet: bool):
         self.quiet = quiet
 
-    def __enter__(self) -> tuple[Callable[[str], None] | None, Callable[..., None] | None]:
+    def __enter__(self) -> tuple[Once | None, Callable[..., None] | None]:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from losscope.core.saying import Once
 
         console = Console(stderr=True)
         self.bar = Progress(
@@ -142,7 +156,7 @@ class Activity:
                 tasks[group.name] = self.bar.add_task(label, total=total)
             self.bar.update(tasks[group.name], completed=done)
 
-        return (None if self.quiet else say_aside), activity
+        return (None if self.quiet else Once(say_aside)), activity
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()

@@ -52,6 +52,7 @@ def compare(
     training: Training | None = None,
     goal: Annotated[str, Parameter(group=ANSWER)] = "retrieval",
     reference: Annotated[str | None, Parameter(group=ANSWER)] = None,
+    indifference: Annotated[float | None, Parameter(group=ANSWER)] = None,
     budget: Annotated[str | None, Parameter(group=ANSWER)] = None,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     out: Out = None,
@@ -78,11 +79,14 @@ def compare(
     losses
         Losses with optional hyperparameters, separated by commas: 'triplet(margin=0.2),contrastive'.
     seeds
-        The number of paired seeds; two losses beside baselines and closed forms need at least 9.
+        The number of paired seeds; two losses beside baselines and closed forms need at least 8.
     goal
         retrieval, verification, classification, detail, compactness or cross-modal: which measure decides.
     reference
-        The loss that the others are compared with; contrastive if it is among them.
+        A loss that each other loss is tested against too; the side that leads on validation always is.
+    indifference
+        The difference in the goal's measure that does not matter to you, such as 0.02, instead of the
+        measure's own. Choose it before the first look at results.
     budget
         Answer within this time, such as 60s or 5m; what is cut for it is said in the answer.
     dry_run
@@ -106,6 +110,7 @@ def compare(
         backbone=source.backbone,
         goal=goal,
         reference=reference,
+        indifference=indifference,
         budget=duration(budget),
         keep=keep,
         out=None if out is None else str(out),
@@ -162,7 +167,7 @@ def carry_out(study: Study, *, json: bool, dry_run: bool) -> None:
         return
     with Activity(quiet=json) as (say, activity):
         result = comparing.run(study, say=say, activity=activity)
-    print_result(result, json)
+    print_result(result, json, say)
     exit_if_unfinished(result.unfinished)
 
 
@@ -224,8 +229,14 @@ def reproduce(
     json
         Print one JSON object, and nothing else, on standard output.
     """
+    from losscope.core.errors import require
+    from losscope.core.saying import Once
     from losscope.papers import MEASUREMENTS
 
+    require(
+        not (dry_run and paper in MEASUREMENTS),
+        f"reproduce {paper} has no dry run: it always trains the same runs; leave out --dry-run",
+    )
     if paper in MEASUREMENTS:
         refuse_unwritable(None if out is None else out / "tuning_risk.json")
         found = importlib.import_module(MEASUREMENTS[paper]).measure(
@@ -233,7 +244,7 @@ def reproduce(
         )
         put(found.json_text() if json else found.said)
         return
-    say = None if json else say_aside
+    say = None if json else Once(say_aside)
     from losscope.papers import planning
     from losscope.papers.engine import run as reproduce_paper
 
@@ -248,7 +259,8 @@ def reproduce(
         trust=trust,
         data_root=data_root,
         out=out,
-        say=say,
+        say=None if format == "md" else say,  # the ledger holds the notes
+        dry=dry_run,
     )
     if dry_run:
         foreseen = planning.foresee(planned, say).plan
@@ -282,10 +294,13 @@ def embed(
     batch_size: int = 64,
     data_root: DataRoot = None,
     option: Options = None,
+    group: Annotated[str | None, Parameter(group=DATA)] = None,
     skip_bad: Annotated[bool, Parameter(negative="", group=DATA)] = False,
+    skip_unlabelled: Annotated[bool, Parameter(negative="", group=DATA)] = False,
+    ignore_label: Annotated[list[str] | None, Parameter(group=DATA, negative="")] = None,
     json: Json = False,
 ) -> None:
-    """Compute the features of images or sounds by a frozen backbone, once.
+    """Compute the features of images, sounds or texts by a frozen backbone, once.
 
     They are cached by the content of data, weights and preprocessing: a second call computes nothing, and one
     that was killed continues where it stopped. `compare DATA --backbone B` uses the same cache.
@@ -296,10 +311,13 @@ def embed(
 
     `losscope embed cub200 --backbone mobilenetv2.npz --preprocess size=160 fit=crop`
 
+    `losscope embed reviews.csv --backbone sentence-transformers/all-MiniLM-L6-v2`
+
     Parameters
     ----------
     data
-        A name, a folder of class folders, a manifest (CSV, parquet), an array file, or hf:owner/name.
+        A name, a folder of class folders, a manifest (CSV, parquet), an array file, a table of texts, or
+        hf:owner/name.
     backbone
         A Hugging Face id, a saved model's folder, a MobileNetV2 file (.npz, .safetensors), or timm:NAME.
     out
@@ -309,13 +327,20 @@ def embed(
     device
         auto, cpu or cuda.
     batch_size
-        How many images or sounds are computed at once.
+        How many images, sounds or texts are computed at once.
     data_root
         Folder with data sets in their original layouts.
     option
         An option of the data set, as key=value; may be given several times.
+    group
+        A column of groups (speakers, sites, …); the rows of a group are never torn apart by a split.
     skip_bad
         Leave out what cannot be read, and say how many.
+    skip_unlabelled
+        Leave out rows without a label, and say how many.
+    ignore_label
+        A label that is background, as -1 is, such as -100, 255 or unknown; may be given several times. The
+        word none makes -1 a class.
     json
         Print one JSON object, and nothing else, on standard output.
     """
@@ -323,8 +348,13 @@ def embed(
 
     refuse_unwritable(out)
     options: dict[str, Any] = dict(key_value(text) for text in option or [])
-    if skip_bad:
-        options["skip_bad"] = True
+    given = {
+        "group": group,
+        "skip_bad": skip_bad,
+        "skip_unlabelled": skip_unlabelled,
+        "ignore_label": ignore_label,
+    }
+    options |= {name: value for name, value in given.items() if value}
     with row_progress(quiet=json) as progress:
         done = embed_data(
             data,
@@ -342,7 +372,7 @@ def embed(
         print(done.json_text())
         return
     put(done.data)
-    for note in done.notes:
+    for note in dict.fromkeys(done.notes):
         put(note)
     how = "from the cache" if done.cached else "computed"
     put(f"{done.rows:,} × {done.width:,} features {how} in {done.seconds:.1f} s: {done.folder}")

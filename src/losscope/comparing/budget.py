@@ -1,7 +1,7 @@
 """An answer within a time: what is left out is chosen before anything is trained, and said.
 
 A pilot of two epochs measures what an epoch costs; then the first rung of a ladder that fits is taken:
-fewer points of each loss's space and fewer epochs for every loss, at last no tuning and fewer seeds. What was
+fewer settings of each loss and fewer epochs for every loss, at last no tuning and fewer seeds. What was
 chosen is kept, so that the same command goes on with the same study.
 """
 
@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from losscope import stats
-from losscope.comparing import tuning
+from losscope.comparing import halving
 from losscope.core import wording
-from losscope.core.loss_spec import UNTRAINED
 from losscope.core.results import Frozen
 from losscope.core.spec import Run
 from losscope.run.files import Damaged
@@ -31,22 +30,22 @@ RESERVE = 0.7
 
 @dataclass(frozen=True)
 class Rung:
-    """A way to leave something out: ``points`` of each loss's space are tried (0: no tuning), for a
-    ``share`` of the protocol's epochs."""
+    """A way to leave something out: ``trials`` settings of each loss are tried first (0: no tuning), and the
+    whole training has a ``share`` of the protocol's epochs."""
 
-    points: int
+    trials: int
     share: float
 
 
 LADDER = tuple(
-    Rung(points, share)
-    for points, share in (
-        (6, 1.0),
-        (6, 0.5),
-        (3, 0.5),
-        (3, 0.25),
-        (2, 0.25),
-        (2, 0.1),
+    Rung(trials, share)
+    for trials, share in (
+        (halving.TRIALS, 1.0),
+        (halving.TRIALS, 0.5),
+        (9, 0.5),
+        (9, 0.25),
+        (6, 0.25),
+        (6, 0.1),
         (0, 0.25),
         (0, 0.1),
         (0, 0.05),
@@ -58,7 +57,7 @@ class Cut(Frozen):
     """The study that fits: its numbers, the seconds expected, and what is said of it; kept as a file."""
 
     epochs: int
-    points: int
+    trials: int
     seeds: int
     expected: float
     sentence: str
@@ -82,46 +81,45 @@ def fit(made: Plan, started: float, keep: bool = True) -> Plan:
         cut = _choose(made, given.budget, given.budget - (time.monotonic() - started))
         if keep:
             made.store.write_json(name, cut.model_dump(mode="json"))
-    change = {"epochs": cut.epochs, "seeds": cut.seeds, "tune": bool(cut.points) and made.tunes}
+    change = {"epochs": cut.epochs, "seeds": cut.seeds, "tune": bool(cut.trials) and made.tunes}
     fitting = made.changed(given.model_copy(update=change))
     notes = (*fitting.notes, cut.sentence)
-    return dataclasses.replace(fitting, points=cut.points or None, notes=notes)
+    return dataclasses.replace(fitting, trials=cut.trials or None, notes=notes)
 
 
 def _choose(made: Plan, budget: float, left: float) -> Cut:
     study = made.study
     whole, seeds_asked, losses = study.protocol.epochs, len(study.seeds), len(study.losses)
     trained, measured = _pilot(made)
-    fewest = stats.minimal_seeds(stats.family_size(losses, 2)) or seeds_asked
+    fewest = stats.minimal_seeds(made.tests) or seeds_asked
     rungs = [(rung, seeds_asked) for rung in LADDER]
     rungs.append((Rung(0, LADDER[-1].share), min(seeds_asked, fewest)))
     for rung, seeds in rungs:
         epochs = max(1, round(whole * rung.share))
-        trials = 0
-        if rung.points and made.tunes:
-            grids = tuning.grids(study, rung.points).values()
-            trials = len(tuning.SEEDS) * sum(len(points) for points in grids)
+        trials = 0.0
+        if rung.trials and made.tunes:
+            trials = losses * halving.effort(study, rung.trials)
         cost = epochs * (trials + seeds * losses) * trained + (losses + 2) * seeds * measured
         if cost <= RESERVE * left:
             break
     cut = rung != LADDER[0] or seeds != seeds_asked
-    fewer = cut and trials > 0 and rung.points < LADDER[0].points
+    fewer = cut and trials > 0 and rung.trials < LADDER[0].trials
     sentence = wording.budget(
         budget,
         cost,
         epochs=(epochs, whole) if cut else None,
-        points=(rung.points, LADDER[0].points) if fewer else None,
+        trials=(rung.trials, LADDER[0].trials) if fewer else None,
         untuned=cut and made.tunes and not trials,
         late=cost > RESERVE * left,
     )
-    return Cut(epochs=epochs, points=rung.points, seeds=seeds, expected=cost, sentence=sentence)
+    return Cut(epochs=epochs, trials=rung.trials, seeds=seeds, expected=cost, sentence=sentence)
 
 
 def _pilot(made: Plan) -> tuple[float, float]:
     """Seconds of one member's epoch in a population of the study's size, and of measuring one run."""
     import torch
 
-    from losscope.run.threads import fixed_threads
+    from losscope.run.arithmetic import fixed_arithmetic
     from losscope.train import Population, train
 
     device = made.study.device
@@ -131,7 +129,7 @@ def _pilot(made: Plan) -> tuple[float, float]:
     splits = {seed: made.source.splits(seed) for seed in made.study.seeds}
     trained, count = 0.0, 0
     groups = made.groups
-    with fixed_threads():
+    with fixed_arithmetic():
         for label, runs in by_loss.items():
             if runs[0].loss.baseline:
                 continue
@@ -143,7 +141,7 @@ def _pilot(made: Plan) -> tuple[float, float]:
             population.run_epoch()
             trained += (time.perf_counter() - start) / len(own)
             count += 1
-        base = by_loss[UNTRAINED][:1]
+        base = next(own for own in by_loss.values() if own[0].loss.baseline)[:1]
         start = time.perf_counter()
         train(base, [splits[run.seed] for run in base], device=device, keep="last")
     return trained / count, time.perf_counter() - start

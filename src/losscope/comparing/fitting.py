@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from losscope.core import registry
 from losscope.core.errors import require
 from losscope.core.quantities import GOALS
 from losscope.core.spec import Protocol, ResolvedStudy
+from losscope.core.wording import sizes_that_fit
 
 if TYPE_CHECKING:
     from losscope.data import Source
@@ -43,9 +45,15 @@ def fitted(study: ResolvedStudy, source: Source) -> tuple[ResolvedStudy, tuple[s
     if shape.batch_size <= rows:
         return study, ()
     require(
-        study.given.batch_size is None and rows >= SMALLEST,
+        rows >= SMALLEST,
+        f"{source.facts.name} has {rows} training rows in its smallest part; wanted: at least {SMALLEST}, "
+        "the rows of the smallest batch",
+    )
+    least = 2 * max(2, min(shape.classes_per_batch, classes)) if shape.batching == "balanced" else 2
+    require(
+        study.given.batch_size is None,
         f"the batch size is {shape.batch_size} and there are {rows} training rows; "
-        f"give --batch-size at most {rows}",
+        f"{sizes_that_fit(least, rows)}",
     )
     fits = _fits(shape, rows, classes)
     each = f", of {fits.classes_per_batch} classes each" if _per_batch(fits) < _per_batch(shape) else ""
@@ -54,6 +62,25 @@ def fitted(study: ResolvedStudy, source: Source) -> tuple[ResolvedStudy, tuple[s
         f"{shape.batch_size} of the protocol {shape.name!r}; --batch-size gives another"
     )
     return study.model_copy(update={"protocol": fits}), (sentence,)
+
+
+def sized(study: ResolvedStudy, facts: About) -> ResolvedStudy:
+    """The study with an embedding no larger than the inputs that a linear head on them starts from.
+
+    Raises:
+        LosscopeError: the user's own embedding size is larger.
+    """
+    shape = study.protocol
+    if shape.start == "random" or facts.pending:
+        return study
+    size = math.prod(facts.shape)
+    require(
+        shape.embedding_size <= size or study.given.embedding_size is None,
+        f"the embedding size is {shape.embedding_size:,} and the inputs have {size:,} dimensions; a head "
+        f"that starts as {shape.start} has no more; give --embedding-size {size:,} or --start random",
+    )
+    own = shape.model_copy(update={"embedding_size": min(shape.embedding_size, size)})
+    return study.model_copy(update={"protocol": own})
 
 
 def _smallest(study: ResolvedStudy, source: Source) -> tuple[int, int]:
@@ -118,6 +145,11 @@ def for_pairs(study: ResolvedStudy, facts: About) -> ResolvedStudy:
             f"{title} wants two modalities, and {facts.name} has one; choices: "
             f"{', '.join(name for name in GOALS if name != goal)}",
         )
+        require(
+            not facts.of_pairs or goal == ACROSS[0],
+            f"{title} wants classes, and {facts.name} has pairs without classes; choices: {ACROSS[0]}",
+        )
+        _refuse_class_vectors(study, facts)
         return study
     require(
         goal != "classification",
@@ -128,16 +160,23 @@ def for_pairs(study: ResolvedStudy, facts: About) -> ResolvedStudy:
         not facts.by_item or goal in ACROSS,
         f"{title} wants classes, and {facts.name} has pairs without classes; choices: {', '.join(ACROSS)}",
     )
-    known = registry.entries("loss").items()
-    fit = [name for name, found in known if not (found.facts.class_vectors or found.facts.faulty)]
-    for spec in study.losses:
-        require(
-            not (facts.by_item and spec.facts is not None and spec.facts.class_vectors),
-            f"the loss {spec.name!r} learns one vector per class, and {facts.name} has pairs without "
-            f"classes; choices: {', '.join(fit)}, or data with labels",
-        )
+    _refuse_class_vectors(study, facts)
     if not facts.by_item:
         return study
     return study.model_copy(
         update={"protocol": study.protocol.model_copy(update={"batching": "shuffled", "partners": "batch"})}
     )
+
+
+def _refuse_class_vectors(study: ResolvedStudy, facts: About) -> None:
+    """Raise for a loss with one vector per class on pairs without classes."""
+    if not (facts.by_item or facts.of_pairs):
+        return
+    known = registry.entries("loss").items()
+    fit = [name for name, found in known if not (found.facts.class_vectors or found.facts.faulty)]
+    for spec in study.losses:
+        require(
+            spec.facts is None or not spec.facts.class_vectors,
+            f"the loss {spec.name!r} learns one vector per class, and {facts.name} has pairs without "
+            f"classes; choices: {', '.join(fit)}, or data with labels",
+        )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 
 from losscope import stats
-from losscope.comparing import budget
+from losscope.comparing import budget, looking
 from losscope.comparing.planning import Plan, Say, plan
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
-from losscope.core.loss_spec import RAW
-from losscope.core.results import StudyPlan
+from losscope.core.results import DesignPlan, StudyPlan
 from losscope.core.spec import Run, Study
 from losscope.run import cost, launch
 
@@ -26,7 +25,7 @@ def ready(study: Study, say: Say | None = None, *, dry: bool = False) -> Plan:
     """
     started = time.monotonic()
     made = plan(study, say, compute=not dry, create=not dry)
-    made.store.looks(made.name)  # a damaged count is told before anything is trained
+    looking.foreseen(made)  # a damaged count is told before anything is trained
     if say:
         for sentence in (made.source.describe(), *made.source.facts.notes):
             say(sentence)
@@ -37,6 +36,9 @@ def ready(study: Study, say: Say | None = None, *, dry: bool = False) -> Plan:
     if say:
         for sentence in made.notes:
             say(sentence)
+        # What folds can show stands among the notes of the data.
+        if not dry and not made.source.facts.folds and not (shows := _shows(made)).enough:
+            say(shows.sentence)
     return made
 
 
@@ -70,10 +72,10 @@ def rehearse(made: Plan) -> None:
 def _first_batch(made: Plan, run: Run) -> None:
     import torch
 
-    from losscope.run.threads import fixed_threads
+    from losscope.run.arithmetic import fixed_arithmetic
     from losscope.train import Population
 
-    with fixed_threads():
+    with fixed_arithmetic():
         population = Population([run], [made.source.splits(run.seed)], torch.device(made.study.device))
         if run.loss.foreign:  # it was called once already, and may count its calls
             return
@@ -102,31 +104,9 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
     runs = sum(len(group.ids) for group in trials)
     if trials and tried == runs:
         made = made.tuned(train=False)
-    study = made.study
     epochs, stored = launch.work_left(made.groups)
     seconds = None if made.source.facts.pending else _seconds(made, say)
-    looks = made.store.looks(made.name)
-    again = bool(looks) and looks[-1]["seeds"] == list(study.seeds)
-    closed = len(study.closed_forms)
-    shows = stats.plan(
-        len(study.seeds),
-        len(study.losses),
-        len(study.baselines) - closed,
-        closed_form=closed > 0,
-        raw=any(side.name == RAW for side in study.baselines),
-        look=len(looks) + (0 if again else 1),
-    )
-    if folds := made.source.facts.folds:
-        said = f"{folds} folds of one data set share training rows: differences are described, not tested."
-        shows = shows.model_copy(
-            update={
-                "tests_in_family": 0,
-                "p_attainable": 1.0,
-                "minimal_seeds": None,
-                "enough": False,
-                "sentence": said,
-            }
-        )
+    shows = _shows(made)
     return StudyPlan(
         data=made.source.describe(),
         notes=(*made.source.facts.notes, *made.notes),
@@ -141,11 +121,30 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
     )
 
 
+def _shows(made: Plan) -> DesignPlan:
+    """What the study's number of seeds can show at its next look."""
+    shows = stats.plan(len(made.study.seeds), tests=made.tests, look=looking.foreseen(made))
+    folds = made.source.facts.folds
+    if not folds:
+        return shows
+    said = f"{folds} folds of one data set share training rows: differences are described, not tested."
+    return shows.model_copy(
+        update={
+            "tests_in_family": 0,
+            "p_attainable": 1.0,
+            "minimal_seeds": None,
+            "enough": False,
+            "sentence": said,
+        }
+    )
+
+
 def _seconds(made: Plan, say: Say | None) -> float:
     """Seconds of this machine until the study is done, from a few steps of each kind of run."""
     total = 0.0
     for groups in (made.trial_groups, made.groups):
-        costs = cost.seconds([(group, made.source) for group in groups], made.store, say)
+        stored = cost.whole(made.store, (run_id for group in groups for run_id in group.ids))
+        costs = cost.seconds([(group, made.source) for group in groups], made.store, stored, say, keep=False)
         left = [group for group in groups if costs[group.name] > 0]
         total += cost.wall(list(costs.values()), launch.engine_of(left, made.study.given.engine))
     return total

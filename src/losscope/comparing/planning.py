@@ -12,13 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from losscope import stats
 from losscope.comparing import tuning
 from losscope.comparing.closed import beside
-from losscope.comparing.fitting import fitted, for_overlap, for_pairs
+from losscope.comparing.fitting import fitted, for_overlap, for_pairs, sized
 from losscope.comparing.stored import Choice
 from losscope.core import registry
 from losscope.core.device import pick_device
 from losscope.core.errors import require
+from losscope.core.loss_spec import RAW, LossSpec
 from losscope.core.spec import ResolvedStudy, Run, Study
 from losscope.losses.foreign import sources
 from losscope.run import launch
@@ -36,9 +38,10 @@ Say = Callable[[str], None]
 class Plan:
     """A study and where its runs go; ``choices`` are its losses as given, or as they were tuned.
 
-    ``foreign``: the source or version of each foreign loss by its name, part of its runs' ids. ``points``: at
-    most so many of each loss's space are tried, for a budget. ``notes``: sentences on what was changed so
-    that the study can run, and on what does not stand beside its losses.
+    ``foreign``: the source or version of each foreign loss by its name, part of its runs' ids. ``trials``: at
+    most so many settings of each loss are tried first, for a budget. ``forms``: the runs of closed forms that
+    chose the transform of the inputs. ``notes``: sentences on what was changed so that the study can run, and
+    on what does not stand beside its losses.
     """
 
     study: ResolvedStudy
@@ -46,7 +49,8 @@ class Plan:
     store: Store
     choices: tuple[Choice, ...]
     foreign: Mapping[str, str]
-    points: int | None = None
+    trials: int | None = None
+    forms: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -56,8 +60,17 @@ class Plan:
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
-        """The final runs: losses and baselines, every seed."""
-        return tuple(self.study.runs(choice.spec for choice in self.choices))
+        """The final runs: losses, those that are tuned at their usual numbers too, and baselines, every seed.
+
+        Before tuning, runs of the same cost stand for those at the numbers that it will choose.
+        """
+        specs: list[LossSpec] = []
+        for choice in self.choices:
+            if self.tunes and choice.tuned is None and not choice.trials:
+                specs += [choice.spec.model_copy(update={"checkpoint": 0}), choice.spec]
+            else:
+                specs += [choice.spec] if choice.default is None else [choice.spec, choice.default]
+        return tuple({run.canonical(): run for run in self.study.runs(specs)}.values())
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -71,13 +84,19 @@ class Plan:
 
     @cached_property
     def trial_groups(self) -> list[launch.Group]:
-        """The populations of tuning; none if this study does not tune."""
+        """The populations of tuning; none if this study does not tune.
+
+        Which settings a later stage trains follows from the stage before; until that is stored, others of
+        the same cost stand for them.
+        """
         if not self.tunes:
             return []
-        grids = tuning.grids(self.study, self.points)
-        tables = [tuning.trial_runs(self.study, trials) for trials in grids.values()]
-        runs = [run for table in tables for row in table for run in row]
-        return self.group(runs, [self.identify(run) for run in runs])
+        groups = {}
+        walk = tuning.foreseen(self.study, identify=self.identify, store=self.store, trials=self.trials)
+        for stage, runs in enumerate(walk):
+            for own in self.group(runs, [self.identify(run) for run in runs]):
+                groups[stage, own.name] = own
+        return list(groups.values())
 
     def identify(self, run: Run) -> str:
         """A run's id, with its data's content and the source of a plugin's or foreign loss."""
@@ -94,6 +113,7 @@ class Plan:
             keep=given.keep,
             plugins=tuple(given.plugins),
             digests=tuple(registry.plugin_digest(plugin) for plugin in given.plugins),
+            data=self.source.digest,
         )
         return launch.group(runs, ids, where)
 
@@ -110,21 +130,34 @@ class Plan:
         """
         if not self.tunes:
             return self
-        choices = tuning.tune(
+        found = tuning.tune(
             self.study,
             identify=self.identify,
             store=self.store,
             group=self.group,
-            points=self.points,
+            trials=self.trials,
             train=train,
             activity=activity,
             say=say,
         )
-        return dataclasses.replace(self, choices=choices)
+        study = self.study.model_copy(update={"protocol": found.protocol})
+        return dataclasses.replace(self, study=study, choices=found.choices, forms=found.forms)
 
     def changed(self, study: Study) -> Plan:
         """The plan of the same study with other numbers on the same data, untuned again."""
         return _made(study, self.source, self.store, self.study.device)
+
+    @property
+    def tests(self) -> int:
+        """Tests of the study at most: validation names the candidate later, and may rank nothing."""
+        study = self.study
+        losses, closed = len(study.losses), len(study.closed_forms)
+        raw = any(side.name == RAW for side in study.baselines)
+        if self.source.facts.pending or self.source.undecided_validation(study.seeds[0]) is None:
+            asked = study.given.reference is not None
+            return stats.family_bound(losses, raw=raw, closed_forms=closed, reference=asked)
+        others = len(study.baselines) - closed
+        return stats.family_size(losses, others, closed_form=closed > 0, raw=raw)
 
     @property
     def name(self) -> str:
@@ -134,6 +167,9 @@ class Plan:
             mode="json",
             exclude={"seeds", "first_seed", "out", "engine", "keep", "device", "closed_forms"},
         )
+        for later in ("indifference", "start", "transform"):
+            if values[later] is None:  # a study keeps the name that it had before there was one
+                del values[later]
         text = json.dumps([values, self.source.digest], sort_keys=True)
         slug = re.sub(r"[^a-z0-9]+", "-", Path(given.data).stem.lower()).strip("-")
         return f"{slug}-{given.protocol}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -168,6 +204,7 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     """The plan of a study on its data, the losses at the numbers given."""
     resolved = for_overlap(given.resolve(source.facts.kind, device), source.facts)
     study, notes = fitted(for_pairs(resolved, source.facts), source)
+    study = sized(study, source.facts)
     closed = beside(study, source.facts)
     study = study.model_copy(update={"closed_forms": closed.names})
     names = [spec.name for spec in study.losses if spec.foreign]
@@ -231,4 +268,5 @@ def _try_foreign(names: Sequence[str], facts: About, size: int) -> None:
 
         for name in names:
             paired = facts.kind == "pair"
-            check(name, classes=facts.classes, embedding_size=size, paired=paired, by_item=facts.by_item)
+            of_pairs = facts.by_item or facts.of_pairs
+            check(name, classes=facts.classes, embedding_size=size, paired=paired, by_item=of_pairs)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from losscope import stats
-from losscope.comparing import published, watching
+from losscope.comparing import published, standing, watching
 from losscope.comparing.stored import Choice, StoredStudy
 from losscope.core import registry, wording
 from losscope.core.errors import LosscopeError, require, unknown
@@ -26,6 +26,7 @@ from losscope.core.results import (
     LossResult,
     Provenance,
     Result,
+    Settings,
     SideResult,
 )
 from losscope.core.spec import BASELINES, LossSpec
@@ -115,8 +116,8 @@ def read(store: Store, name: str, notes: Sequence[str] = ()) -> Result:
         ) from None
 
 
-def measured(store: Store, name: str) -> tuple[StoredStudy, list[stats.Measured]]:
-    """A stored study and its final runs as statistics see them.
+def measured(store: Store, name: str) -> tuple[StoredStudy, list[stats.Measured], tuple[stats.Standing, ...]]:
+    """A stored study, its final runs as statistics see them, and how its sides stood on validation.
 
     Raises:
         LosscopeError: the store has no such study, or its files cannot be read.
@@ -126,7 +127,13 @@ def measured(store: Store, name: str) -> tuple[StoredStudy, list[stats.Measured]
         raise LosscopeError(f"the store {str(store.root)!r} has no study {name!r}")
     labels = _labels(kept.losses)
     stored = store.many(dict.fromkeys(kept.runs))
-    return kept, [measured_of(run, label) for run in stored for label in labels[run.run.loss.canonical()]]
+    shown = _beside(kept.losses)
+    runs = [
+        measured_of(run, label, described=label in shown)
+        for run in stored
+        for label in labels[run.run.loss.canonical()]
+    ]
+    return kept, runs, standing.standings(kept, _by_label(stored, labels))
 
 
 def _read(store: Store, name: str, kept: StoredStudy) -> Result:
@@ -139,9 +146,13 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         "makes them",
     )
     labels = _labels(kept.losses)
-    settings = tuple(choice.settings for choice in kept.losses)
+    runs_of = _by_label(stored, labels)
+    known = standing.standings(kept, runs_of)
+    settings = settings_of(kept, known)
     measured = [
-        (run, measured_of(run, label)) for run in stored for label in labels[run.run.loss.canonical()]
+        (run, measured_of(run, label, described=label in _beside(kept.losses)))
+        for run in stored
+        for label in labels[run.run.loss.canonical()]
     ]
     with wording.modalities(kept.data.modalities):
         analysis = stats.analyse(
@@ -152,10 +163,11 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
             generated=kept.data.generated,
             looks=kept.look,
             folds=kept.data.folds,
+            standings=known,
+            indifference=kept.study.indifference,
         )
         sides = (*analysis.losses, *analysis.baselines)
         headings = wording.headings(sorted({name for side in sides for name in side.measures}))
-    runs_of = _by_label(stored, labels)
     chosen = {choice.label: choice for choice in kept.losses}
     losses = tuple(_chosen(_with_runs(side, runs_of), chosen[side.name]) for side in analysis.losses)
     unseen = watching.without_leaks(
@@ -166,8 +178,11 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         settings=settings,
         looks=kept.look,
         folds=kept.data.folds,
+        standings=known,
+        indifference=kept.study.indifference,
     )
-    more = [*watching.faults(runs_of), *([unseen] if unseen else [])]
+    said = [f"{wording.fault(found)}." for own in known for found in own.faults]
+    more = [*said, *([unseen] if unseen else []), *wording.unranked(analysis.recommendation)]
     folder = store.root / "studies" / name
     result = Result(
         data=kept.data,
@@ -191,13 +206,28 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
     return result.with_evidence(evidence_of({label: runs_of.get(label, []) for label in chosen}))
 
 
+def settings_of(kept: StoredStudy, known: Sequence[stats.Standing]) -> tuple[Settings, ...]:
+    """The numbers of a study's losses, and for which of them other validation classes would choose others."""
+    unsettled = {own.side for own in known if own.unsettled}
+    return tuple(
+        choice.settings.model_copy(update={"unsettled": choice.label in unsettled}) for choice in kept.losses
+    )
+
+
 def _labels(choices: Iterable[Choice]) -> dict[str, list[str]]:
     """What the runs of an identity are called: losses tuned to the same numbers share their runs."""
     untrained = (*BASELINES, *registry.entries("closed_form"))
     labels: dict[str, list[str]] = {LossSpec(name=name).canonical(): [name] for name in untrained}
     for choice in choices:
         labels.setdefault(choice.spec.canonical(), []).append(choice.label)
+        if choice.default is not None:
+            labels.setdefault(choice.default.canonical(), []).append(choice.default_label)
     return labels
+
+
+def _beside(choices: Iterable[Choice]) -> frozenset[str]:
+    """The sides that are shown and never tested: tuned losses at their usual numbers."""
+    return frozenset(choice.default_label for choice in choices if choice.default is not None)
 
 
 def _by_label(stored: Sequence[Stored], labels: Mapping[str, list[str]]) -> dict[str, list[Stored]]:
@@ -252,8 +282,10 @@ def values_of(stored: Stored) -> tuple[dict[str, float | None], dict[str, str]]:
     return values, splits
 
 
-def measured_of(stored: Stored, label: str) -> stats.Measured:
+def measured_of(stored: Stored, label: str, *, described: bool = False) -> stats.Measured:
     """One run's final numbers, each from the split where its protocol measures it.
+
+    ``described``: it stands beside the losses and is never tested.
 
     Geometry comes from the protocol's split, and where that is the training set the test value stands
     beside it as ``name@test``.
@@ -269,8 +301,8 @@ def measured_of(stored: Stored, label: str) -> stats.Measured:
         splits=splits,
         failed=stored.failed,
         detail=stored.arrays() if stored.failed is None else {},
-        family=run.loss.family,
-        described=closed is not None and bool(closed.of),
+        family="baseline" if described else run.loss.family,
+        described=described or (closed is not None and bool(closed.of)),
         validation=stored.measures.get("validation", {}),
         form=None if facts is None else facts.form,
         hinge=None if facts is None else facts.hinge,

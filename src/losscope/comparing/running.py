@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from losscope.comparing import looking
 from losscope.comparing.foreseeing import ready
 from losscope.comparing.planning import Plan, Say
 from losscope.comparing.reading import read
 from losscope.comparing.stored import StoredStudy
 from losscope.core.results import Result
+from losscope.core.saying import Once
 from losscope.core.spec import Study
 from losscope.run import launch
 
@@ -30,7 +32,8 @@ def compare(
         data: a registered data set or a path.
         losses: names with optional hyperparameters, as a list or one comma-separated string.
         seeds: paired seeds, 0 … seeds − 1.
-        say: called with each sentence for a person; activity: called as epochs end.
+        say: called with each sentence for a person before and while runs train (what they show is in the
+            result's ``notes``); activity: called as epochs end.
         **options: any field of ``Study``: protocol, epochs, batch_size, goal, reference, out, data_root, …
 
     Returns:
@@ -51,29 +54,34 @@ def compare(
 
 def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | None = None) -> Result:
     """Run a study, what is stored already excepted, and return its result."""
+    say = None if say is None else Once(say)
     made = ready(study, say)
     with launch.crew():
         made = made.tuned(activity, say)
         launch.execute(made.groups, study.engine, activity, say)
-    return conclude(made, say)
+    return conclude(made)
 
 
-def conclude(made: Plan, say: Say | None = None) -> Result:
-    """Count the look, write the study's folder, and read the result from the store.
+def conclude(made: Plan, look: int | None = None) -> Result:
+    """Count the look, unless it is given, write the study's folder, and read the result from the store.
 
     The result is that of the seeds asked for. The folder goes on naming the runs that commands before asked
     for, such as of more seeds, so that nothing is forgotten: the command with those seeds trains none of them
     again.
     """
-    look = made.store.look(made.name, list(made.study.seeds))
+    before = None
+    if look is None:
+        look = looking.count(made)
+        before = looking.said(made, look)
     kept = StoredStudy(
         name=made.name,
         time=time.time(),
         study=made.study.given,
         runs=made.ids,
         look=look,
-        notes=made.notes,
+        notes=(*made.notes, *([before] if before else [])),
         losses=made.choices,
+        forms=made.forms,
         data=made.source.description(),
     )
     with made.store.study_lock(made.name):
@@ -81,7 +89,4 @@ def conclude(made: Plan, say: Say | None = None) -> Result:
         result = read(made.store, made.name)
         made.store.write_text(f"studies/{made.name}/report.html", result.page())
         made.store.write_json(f"studies/{made.name}/result.json", result.model_dump(mode="json"))
-    if say:
-        for note in result.notes:
-            say(note)
     return result

@@ -14,13 +14,24 @@ from losscope.run.store import Store
 class Choice(Frozen):
     """One loss of a study: how it is called, its whole identity, and how that was chosen.
 
-    ``tuned`` is None and ``trials`` are empty for a loss that is taken as given.
+    ``tuned`` is None and ``trials`` are empty for a loss that is taken as given. ``default``: the loss at its
+    usual numbers, which stands beside one that was tuned, None otherwise.
     """
 
     label: str
     spec: LossSpec
+    default: LossSpec | None = None
     tuned: Tuned | None = None
     trials: tuple[Trial, ...] = ()
+
+    @property
+    def default_label(self) -> str:
+        """How the loss at its usual numbers is called.
+
+        >>> Choice(label="triplet", spec=LossSpec(name="triplet")).default_label
+        'triplet, untuned'
+        """
+        return f"{self.label}, untuned"
 
     @property
     def settings(self) -> Settings:
@@ -38,7 +49,8 @@ class StoredStudy(Document):
     """A finished study as its folder keeps it; the numbers are in the runs that it names.
 
     ``runs``: those that the last command asked for, such as of fewer seeds. ``earlier``: those that only
-    commands before it asked for; the folder goes on naming them.
+    commands before it asked for; the folder goes on naming them. ``forms``: the runs of closed forms on
+    validation that chose the transform of the inputs.
     """
 
     kind: ClassVar[str] = "study"
@@ -50,12 +62,14 @@ class StoredStudy(Document):
     look: int
     notes: tuple[str, ...] = ()
     losses: tuple[Choice, ...]
+    forms: tuple[str, ...] = ()
     data: DataDescription
 
     @property
     def trials(self) -> tuple[str, ...]:
         """The runs of tuning."""
-        return tuple(run_id for loss in self.losses for trial in loss.trials for run_id in trial.runs)
+        own = [run_id for loss in self.losses for trial in loss.trials for run_id in trial.runs]
+        return tuple(dict.fromkeys([*self.forms, *own]))
 
     def write(self, store: Store) -> None:
         """Write it and its settings, ``study.toml``, into the study's folder, which only grows.

@@ -1,27 +1,41 @@
-"""Tuning, the same effort for each loss: the whole declared grid as one population, judged on validation.
+"""Tuning: each loss's numbers, epoch and start chosen on validation, the same effort for every loss.
 
-Two seeds of its own, twelve trials per loss = two learning rates × six points of the loss's space; the epoch
-is chosen too; MAP@R on validation decides, the smaller margin at a tie. The test split is not touched: a
-trial is not measured on it.
+Seeds of its own; ``halving`` walks the stages, ``candidates`` says what is tried. The test split is not
+touched: a trial is not measured on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from losscope.comparing import candidates, halving
+from losscope.comparing.halving import SEEDS, Candidate, Search
 from losscope.comparing.stored import Choice
 from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.results import Edge, Trial, Tuned
-from losscope.core.spec import LossSpec, ResolvedStudy, Run
+from losscope.core.spec import LossSpec, Protocol, ResolvedStudy, Run
 from losscope.run import launch
-from losscope.run.store import Store
+from losscope.run.store import Store, Stored
 
-SEEDS = (2**31, 2**31 + 1)
-RATES = (1e-3, 1e-4)
+__all__ = ["SEEDS", "Tuning", "as_given", "deciding", "foreseen", "tune"]
+
+SMOOTH = 3
+"""Looks whose mean is taken as the value of the middle one; the start stands for itself."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What tuning chose: the losses, the protocol with its start and transform, and the runs of closed forms
+    that chose the transform."""
+
+    choices: tuple[Choice, ...]
+    protocol: Protocol
+    forms: tuple[str, ...] = ()
 
 
 def as_given(study: ResolvedStudy) -> tuple[Choice, ...]:
@@ -29,43 +43,26 @@ def as_given(study: ResolvedStudy) -> tuple[Choice, ...]:
     return tuple(Choice(label=spec.label, spec=study.resolved(spec)) for spec in study.losses)
 
 
-def grid(spec: LossSpec, protocol: str, points: int | None = None) -> list[LossSpec]:
-    """The trials of a loss: every point of its declared space at every learning rate.
+def deciding(study: ResolvedStudy) -> tuple[str, str]:
+    """The validation measure that decides, and the one that decides between near ties.
 
-    ``points``: at most so many of the space's, evenly taken, for a budget. A loss whose hyperparameters
-    were given by hand, or that declares no space, has one point.
+    Recall@1 where the goal's own measure is the quality of the nearest neighbour; MAP@R for the goals whose
+    measure is no part of the quality curve.
+
+    >>> from losscope.core.spec import Study
+    >>> deciding(Study.of().resolve("vectors")), deciding(Study.of(goal="verification").resolve("vectors"))
+    (('recall_at_1', 'map_at_r'), ('map_at_r', 'recall_at_1'))
     """
-    base = spec.resolved(protocol)
-    space: list[dict[str, Any]] = list(spec.facts.space if spec.facts else ()) or [{}]
-    if spec.hyperparameters or spec.reduction:
-        space = [{}]
-    if points is not None and len(space) > points:
-        space = [
-            space[place] for place in np.unique(np.linspace(0, len(space) - 1, points).round().astype(int))
-        ]
-    trials = []
-    for point in space:
-        hyper = {**base.hyperparameters, **{key: value for key, value in point.items() if key != "reduction"}}
-        change = {"hyperparameters": hyper, "reduction": point.get("reduction", base.reduction)}
-        trials += [base.model_copy(update={**change, "learning_rate": rate}) for rate in RATES]
-    return trials
+    nearest = study.given.goal in ("retrieval", "classification", "cross-modal")
+    by_map = study.given.goal == "retrieval" and study.kind == "pair"
+    return ("recall_at_1", "map_at_r") if nearest and not by_map else ("map_at_r", "recall_at_1")
 
 
-def grids(study: ResolvedStudy, points: int | None = None) -> dict[str, list[LossSpec]]:
-    """The trials of each loss that is tuned, by its label; foreign losses are taken as given."""
-    return {spec.label: grid(spec, study.protocol.name, points) for spec in study.losses if not spec.foreign}
-
-
-def trial_runs(
-    study: ResolvedStudy, trials: Sequence[LossSpec], seeds: Sequence[int] = SEEDS
-) -> list[list[Run]]:
-    """The runs of some trials: one row per trial, one run per tuning seed."""
+def runs_of(study: ResolvedStudy, candidate: Candidate) -> list[Run]:
+    """The runs of a candidate, one per seed."""
     return [
-        [
-            Run(data=study.data, loss=trial, protocol=study.protocol, seed=seed, purpose="trial")
-            for seed in seeds
-        ]
-        for trial in trials
+        Run(data=study.data, loss=candidate.spec, protocol=candidate.protocol, seed=seed, purpose="trial")
+        for seed in candidate.seeds
     ]
 
 
@@ -75,12 +72,12 @@ def tune(
     identify: Callable[[Run], str],
     store: Store,
     group: Callable[[Sequence[Run], Sequence[str]], list[launch.Group]],
-    points: int | None = None,
+    trials: int | None = None,
     train: bool = True,
     activity: launch.ACTIVITY | None = None,
     say: launch.Say | None = None,
-) -> tuple[Choice, ...]:
-    """Choose each loss's hyperparameters, learning rate and epoch; trials are kept and found again.
+) -> Tuning:
+    """Choose each loss's numbers and epoch; trials are kept and found again.
 
     A diverged trial counts as a trial and is never chosen. A loss whose trials all diverged is taken at the
     protocol's numbers. ``train``: train the trials that are not stored; all are, where it is False.
@@ -88,88 +85,209 @@ def tune(
     Raises:
         LosscopeError: the machine stopped a trial. Nothing is chosen without it; the next call tries it.
     """
-    tables = {label: trial_runs(study, trials) for label, trials in grids(study, points).items()}
-    ids = {label: [tuple(identify(run) for run in row) for row in table] for label, table in tables.items()}
-    runs = [run for table in tables.values() for row in table for run in row]
-    if runs:
-        every = [run_id for rows in ids.values() for row in rows for run_id in row]
+    walk, names = halving.search(study, trials), deciding(study)
+    asked = next(walk)
+    while True:
+        table = [runs_of(study, candidate) for candidate in asked]
+        ids = [tuple(identify(run) for run in row) for row in table]
+        every = [run_id for row in ids for run_id in row]
         if train:
+            runs = [run for row in table for run in row]
             launch.execute(group(runs, every), study.given.engine, activity, say)
         if (unfinished := store.unfinished(every)) is not None:
             raise LosscopeError(f"tuning stopped before a choice: {wording.unfinished(unfinished)}")
-    choices = []
-    for given in as_given(study):
-        if given.label in tables:
-            table = tables[given.label]
-            trials = [
-                _score(own, row[0].loss, store) for own, row in zip(ids[given.label], table, strict=True)
-            ]
-            given = _choose(given, [row[0].loss for row in table], trials, study.protocol.epochs)
-        choices.append(given)
-    return tuple(choices)
+        scored = [_score(candidate, own, store, names) for candidate, own in zip(asked, ids, strict=True)]
+        try:
+            asked = walk.send(scored)
+        except StopIteration as ended:
+            return _concluded(study, ended.value, names)
 
 
-def _score(ids: tuple[str, ...], spec: LossSpec, store: Store) -> Trial:
-    """One trial: its best epoch and mean validation MAP@R there, over the tuning seeds."""
-    curves, failed = [], 0
-    for stored in store.many(ids):
-        if stored.failed is not None:
-            failed += 1
-            continue
-        trace = stored.trace()
-        curve = trace[(trace["split"] == "validation") & (trace["name"] == "map_at_r") & (trace["epoch"] > 0)]
-        curves.append(curve.set_index("epoch")["value"].sort_index())
-    epoch = score = None
-    if curves and not failed:
-        mean = sum(curves) / len(curves)
-        if len(mean):
-            epoch, score = int(mean.idxmax()), float(mean.max())
+def foreseen(
+    study: ResolvedStudy, *, identify: Callable[[Run], str], store: Store, trials: int | None = None
+) -> Iterator[list[Run]]:
+    """The runs of each stage; a stage that follows from one not stored yet has its first candidates."""
+    walk, names = halving.search(study, trials), deciding(study)
+    asked, known = next(walk), True
+    while True:
+        table = [runs_of(study, candidate) for candidate in asked]
+        yield [run for row in table for run in row]
+        ids = [tuple(identify(run) for run in row) for row in table]
+        known = known and all(store.has(run_id) for row in ids for run_id in row)
+        scored = [
+            _score(candidate, own, store, names) if known else _stand_in(candidate)
+            for candidate, own in zip(asked, ids, strict=True)
+        ]
+        try:
+            asked = walk.send(scored)
+        except StopIteration:
+            return
+
+
+def _stand_in(candidate: Candidate) -> Trial:
+    return Trial(hyperparameters=candidate.spec.hyperparameters, score=0.0, second=0.0, epoch=0)
+
+
+def _score(candidate: Candidate, ids: tuple[str, ...], store: Store, names: tuple[str, str]) -> Trial:
+    """One trial: its best epoch and the mean validation measures there, over its seeds."""
+    stored = list(store.many(ids))
+    failed = sum(run.failed is not None for run in stored)
+    epoch: int | None = None
+    values = np.empty((2, 0))
+    if candidate.spec.closed_form:
+        found = [[run.measures.get("validation", {}).get(name, np.nan) for run in stored] for name in names]
+        values = np.array(found, dtype=float)
+    elif not failed:
+        epoch, values = at_best(np.stack([_curves(run, names) for run in stored], axis=1), _looks(stored[0]))
+    return trial_of(candidate, epoch, values, failed=failed, ids=ids)
+
+
+def trial_of(
+    candidate: Candidate,
+    epoch: int | None,
+    values: np.ndarray,
+    *,
+    failed: int = 0,
+    ids: tuple[str, ...] = (),
+) -> Trial:
+    """A trial from its best epoch and each seed's validation measures there (2, seeds), none if it failed."""
+    spec, shape = candidate.spec, candidate.protocol
+    whole = bool(values.size) and bool(np.isfinite(values).all())
     return Trial(
         hyperparameters=spec.hyperparameters,
         reduction=spec.reduction,
         learning_rate=spec.learning_rate,
-        score=score,
-        epoch=epoch,
+        weight_decay=spec.weight_decay,
+        class_rate=spec.class_rate,
+        start=shape.start,
+        transform=shape.transform,
+        score=float(values[0].mean()) if whole else None,
+        second=float(values[1].mean()) if whole else None,
+        epoch=epoch if whole else None,
+        epochs=0 if spec.closed_form else shape.epochs,
+        by_seed=tuple(map(float, values[0])) if whole else (),
+        second_by_seed=tuple(map(float, values[1])) if whole else (),
         failed=failed,
         runs=ids,
     )
 
 
-def _choose(given: Choice, specs: Sequence[LossSpec], trials: Sequence[Trial], epochs: int) -> Choice:
-    """The loss at the numbers of its best trial; as given where no trial has a score."""
-    scored = [place for place, trial in enumerate(trials) if trial.score is not None]
-    if not scored:
-        return Choice(label=given.label, spec=given.spec, trials=tuple(trials))
+def at_best(curves: np.ndarray, epochs: np.ndarray) -> tuple[int | None, np.ndarray]:
+    """The epoch at which the mean of the smoothed curves is best, and each seed's values there, (2, seeds).
 
-    def rank(place: int) -> tuple[float, float]:
-        numbers = specs[place].hyperparameters
-        margin = numbers.get("margin", numbers.get("temperature", 0.0))
-        return -round(trials[place].score or 0.0, 12), float(margin)
+    Within ``TIE`` of the best the second measure chooses the epoch, then the earlier one.
 
-    best = min(scored, key=rank)
-    trial = trials[best]
-    tuned = Tuned(
-        hyperparameters=trial.hyperparameters,
-        reduction=trial.reduction,
-        learning_rate=trial.learning_rate,
-        checkpoint=trial.epoch,
-        score=trial.score,
-        trials=len(trials),
-        diverged=sum(1 for other in trials if other.failed),
-        edge=_edges(trials, trial, epochs),
-    )
-    spec = specs[best].model_copy(update={"checkpoint": trial.epoch})
-    return Choice(label=given.label, spec=spec, tuned=tuned, trials=tuple(trials))
+    Args:
+        curves: (2, seeds, looks) of the measure that decides and of the second.
+        epochs: (looks,).
+    """
+    if not curves.shape[-1]:
+        return None, np.empty((2, 0))
+    smooth = np.apply_along_axis(_smoothed, -1, curves)
+    first, second = smooth.mean(axis=1)
+    if not np.isfinite(first).any():
+        return None, np.empty((2, 0))
+    near = np.flatnonzero(np.nanmax(first) - first < halving.TIE)
+    place = min(near, key=lambda place: (-round(float(second[place]), 12), place))
+    return int(epochs[place]), smooth[:, :, place]
 
 
-def _edges(trials: Sequence[Trial], chosen: Trial, epochs: int) -> tuple[Edge, ...]:
+def _looks(run: Stored) -> np.ndarray:
+    trace = run.trace()
+    mine = trace[(trace["split"] == "validation") & (trace["name"] == "map_at_r")]
+    looks: np.ndarray = np.sort(mine["epoch"].to_numpy())
+    return looks
+
+
+def _curves(run: Stored, names: tuple[str, str]) -> np.ndarray:
+    """A run's two curves on validation, (2, looks)."""
+    trace = run.trace()
+    trace = trace[trace["split"] == "validation"]
+    rows = [trace[trace["name"] == name].sort_values("epoch")["value"].to_numpy(float) for name in names]
+    return np.stack(rows)
+
+
+def _smoothed(curve: np.ndarray) -> np.ndarray:
+    """The mean of each look and its neighbours; the first look, the start, is itself.
+
+    >>> _smoothed(np.array([0.0, 3.0, 6.0, 9.0])).tolist()
+    [0.0, 3.0, 6.0, 7.5]
+    """
+    half = SMOOTH // 2
+    made = [curve[max(0, place - half) : place + half + 1].mean() for place in range(len(curve))]
+    return np.array([*curve[:1], *made[1:]])
+
+
+def _concluded(study: ResolvedStudy, found: Search, names: tuple[str, str]) -> Tuning:
+    """Each loss at the numbers of its best trial; as given where no trial has a score."""
+    choices = []
+    for given in as_given(study):
+        trials = tuple(trial for _, trial in found.trials[given.label])
+        last = found.last[given.label]
+        place = halving.best([trial for _, trial in last])
+        if place is None:
+            choices.append(Choice(label=given.label, spec=given.spec, trials=trials))
+            continue
+        spec, trial = last[place]
+        tuned = Tuned(
+            hyperparameters=trial.hyperparameters,
+            reduction=trial.reduction,
+            learning_rate=trial.learning_rate,
+            weight_decay=trial.weight_decay,
+            class_rate=trial.class_rate,
+            checkpoint=trial.epoch,
+            start=trial.start,
+            transform=trial.transform,
+            score=trial.score,
+            measure=names[0],
+            trials=len(trials),
+            diverged=sum(1 for other in trials if other.failed),
+            edge=_edges([spec for spec, _ in found.trials[given.label]], spec, trial, study.protocol.epochs),
+            widened=found.widened,
+            agreement=found.agreement.get(given.label),
+            unstable=unstable([trial for _, trial in last], place),
+            epochs=sum({run_id: trial.epochs or 0 for trial in trials for run_id in trial.runs}.values()),
+        )
+        chosen = spec.model_copy(update={"checkpoint": trial.epoch})
+        choices.append(Choice(label=given.label, spec=chosen, default=given.spec, tuned=tuned, trials=trials))
+    forms = tuple(run_id for _, trial in found.forms for run_id in trial.runs)
+    return Tuning(tuple(choices), found.protocol, forms)
+
+
+def unstable(last: Sequence[Trial], place: int) -> float | None:
+    """The share of all draws of the tuning seeds, with replacement, that choose another of the last trials.
+
+    Each seed draws validation classes or rows of its own, so this is how much the choice owes to them.
+
+    >>> scores = [(0.5, 0.7), (0.6, 0.5)]
+    >>> unstable([Trial(hyperparameters={}, by_seed=own, second_by_seed=own) for own in scores], 0)
+    0.25
+    """
+    whole = [(own, trial) for own, trial in enumerate(last) if trial.by_seed]
+    seeds = min((len(trial.by_seed) for _, trial in whole), default=0)
+    if not seeds:
+        return None
+    changed = total = 0
+    for draw in itertools.product(range(seeds), repeat=seeds):
+        own = list(draw)
+        again = [
+            trial.model_copy(
+                update={
+                    "score": float(np.array(trial.by_seed, float)[own].mean()),
+                    "second": float(np.array(trial.second_by_seed, float)[own].mean()),
+                }
+            )
+            for _, trial in whole
+        ]
+        found = halving.best(again)
+        changed += found is None or whole[found][0] != place
+        total += 1
+    return changed / total
+
+
+def _edges(tried: Sequence[LossSpec], spec: LossSpec, trial: Trial, epochs: int) -> tuple[Edge, ...]:
     """Which chosen numbers lie on the edge of what was tried: a wider search could change them."""
-    found = []
-    for name, value in chosen.hyperparameters.items():
-        tried = sorted({trial.hyperparameters[name] for trial in trials if name in trial.hyperparameters})
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and len(tried) > 2 and value in (tried[0], tried[-1]):
-            found.append(Edge(name=name, value=value))
-    if chosen.epoch == epochs:
+    found = [Edge(name=name, value=value) for name, value, _ in candidates.edges(tried, spec)]
+    if trial.epoch == epochs:
         found.append(Edge(name="epoch", value=epochs))
     return tuple(found)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from losscope import stats
 from losscope.core.errors import LosscopeError
 from losscope.core.loss_spec import UNTRAINED
-from losscope.core.results import Settings
+from losscope.core.results import Fault, Settings
 from losscope.run.store import Stored
 
 COLLAPSED = 0.05
@@ -17,28 +17,20 @@ UNSEEN = "unseen"
 """The split that holds the measures of the test items that stand nowhere else."""
 
 
-def faults(runs_of: Mapping[str, Sequence[Stored]]) -> list[str]:
-    """A sentence for each loss of which runs had no gradient, or ended with all embeddings near one point."""
+def faults(runs_of: Mapping[str, Sequence[Stored]]) -> list[Fault]:
+    """The losses of which runs had no gradient, or ended with all embeddings near one point."""
     start = {run.run.seed: _distance(run) for run in runs_of.get(UNTRAINED, ())}
-    said = []
+    found = []
     for label, runs in runs_of.items():
         done = [run for run in runs if run.failed is None and not run.run.loss.baseline]
-        if not done:
-            continue
         still = [run for run in done if run.measures.get("train", {}).get("gradient_norm") == 0]
         if still:
-            said.append(
-                f"{label} gave no gradient in {len(still)} of {len(done)} runs: its numbers are those of the "
-                "untrained network."
-            )
+            found.append(Fault(side=label, kind="stuck", runs=len(still), of=len(done)))
         near = [run for run in done if run not in still and _collapsed(run, start.get(run.run.seed))]
         if near:
             widest = max(_distance(run) or 0.0 for run in near)
-            said.append(
-                f"{label} collapsed in {len(near)} of {len(done)} runs: its classes lie at most {widest:.2g} "
-                "apart, where 2 is possible."
-            )
-    return said
+            found.append(Fault(side=label, kind="collapsed", runs=len(near), of=len(done), apart=widest))
+    return found
 
 
 def _distance(run: Stored) -> float | None:
@@ -63,18 +55,29 @@ def without_leaks(
     settings: Sequence[Settings],
     looks: int,
     folds: int = 0,
+    standings: Sequence[stats.Standing] = (),
+    indifference: float | None = None,
 ) -> str | None:
     """The answer on the test items that are new, None where all are or too few are left."""
-    again = [
-        dataclasses.replace(own, values=dict(run.measures[UNSEEN]), splits={}, detail={})
-        for run, own in measured
-        if run.measures.get(UNSEEN)
-    ]
-    if not not_new or len(again) < len(measured) or not again:
+    if not not_new or not any(run.measures.get(UNSEEN) for run, _ in measured):
         return None
+    if any(run.failed is None and not run.measures.get(UNSEEN) for run, _ in measured):
+        return None  # a run of an earlier version, which did not measure them
+    again = [
+        # A run that diverged has no values here either, and is judged as it is on all items.
+        dataclasses.replace(own, values=dict(run.measures.get(UNSEEN, {})), splits={}, detail={})
+        for run, own in measured
+    ]
     try:
         found = stats.analyse(
-            again, goal=goal, reference=reference, settings=settings, looks=looks, folds=folds
+            again,
+            goal=goal,
+            reference=reference,
+            settings=settings,
+            looks=looks,
+            folds=folds,
+            standings=standings,
+            indifference=indifference,
         )
     except LosscopeError:  # what decides has no value on so few items
         return None

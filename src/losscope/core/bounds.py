@@ -155,9 +155,9 @@ def bounded_depth(text: str, where: str) -> None:
 def bounded_integers(value: Any, where: str) -> None:
     """Raise for a whole number of more than 64 bits anywhere in nested lists and tables.
 
-    >>> bounded_integers({"seeds": [1, 2**99]}, "the study")
+    >>> bounded_integers({"seeds": [1, 2**99]}, "it")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    losscope.core.errors.LosscopeError: the study holds a whole number of 100 bits; at most 63 are read
+    losscope.core.errors.LosscopeError: it holds a whole number of 100 bits; at most 63 are read: ...
     """
     pending = [value]
     while pending:
@@ -168,7 +168,8 @@ def bounded_integers(value: Any, where: str) -> None:
             pending += value
         elif isinstance(value, int) and abs(value) >= INTEGER:
             raise LosscopeError(
-                f"{where} holds a whole number of {value.bit_length():,} bits; at most 63 are read"
+                f"{where} holds a whole number of {value.bit_length():,} bits; at most 63 are read: write it "
+                "as text"
             )
 
 

@@ -159,6 +159,8 @@ class LossFacts(Facts):
         space: the points that tuning tries; ``reduction`` may be among a point's keys.
         floor: whether its least possible value is above 0.
         faulty: whether it is a known fault, kept for study.
+        held_weights: whether its gradient holds weights still that its value depends on, so that the gradient
+            is not the slope of the value.
     """
 
     noun: ClassVar[str] = "loss"
@@ -176,6 +178,7 @@ class LossFacts(Facts):
     space: Points = ()
     floor: bool = False
     faulty: bool = False
+    held_weights: bool = False
 
     def called_with(self) -> tuple[str, ...]:
         """The class vectors, for a loss that has them."""

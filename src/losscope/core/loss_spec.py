@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,10 +36,23 @@ class Strict(BaseModel):
     """Frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    LATER: ClassVar[tuple[str, ...]] = ()
+    """Fields that joined later: ids are hashed without them where they change nothing, at their default."""
 
     def canonical(self) -> str:
         """The value as sorted JSON, the text that ids are hashed from."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return json.dumps(self.identity(), sort_keys=True)
+
+    def identity(self) -> dict[str, Any]:
+        """What ids are hashed from."""
+        values = self.model_dump(mode="json")
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Strict):
+                values[name] = value.identity()
+            elif name in self.LATER and value == type(self).model_fields[name].default:
+                del values[name]
+        return values
 
 
 MISTAKES = 10
@@ -61,10 +74,17 @@ def build(kind: type[Own], values: Mapping[str, Any], where: str) -> Own:
         raise LosscopeError(f"{where}: {said}{f'; and {more:,} more' if more > 0 else ''}") from None
 
 
+OWN = ("reduction", "tuples", "learning_rate", "checkpoint", "weight_decay", "class_rate")
+"""What may be given with a loss beside its hyperparameters."""
+
+
 class LossSpec(Strict):
     """A loss's identity: everything that changes its value.
 
-    ``name`` is a registered loss, a baseline, or a foreign loss as ``library:Call(...)``.
+    ``name`` is a registered loss, a baseline, or a foreign loss as ``library:Call(...)``. ``checkpoint``: the
+    epoch whose weights are measured, 0 for the start, the last if None. ``weight_decay`` draws the weights
+    back to where they started: each step by learning rate × weight decay of the way. ``class_rate``: the
+    learning rate of class vectors, the other weights' if None.
 
     >>> LossSpec.parse("triplet(margin=0.2, tuples='semihard')").label
     "triplet(margin=0.2, tuples='semihard')"
@@ -75,7 +95,10 @@ class LossSpec(Strict):
     reduction: Reduction | None = None
     tuples: Tuples | None = None
     learning_rate: float | None = Field(default=None, gt=0)
-    checkpoint: int | None = Field(default=None, ge=1)
+    checkpoint: int | None = Field(default=None, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    class_rate: float | None = Field(default=None, gt=0)
+    LATER: ClassVar[tuple[str, ...]] = ("weight_decay", "class_rate")
 
     @classmethod
     def parse(cls, text: str) -> LossSpec:
@@ -94,11 +117,7 @@ class LossSpec(Strict):
             f"{name!r} is a closed form and no loss: closed forms stand beside the losses by themselves",
         )
         registry.entry("loss", name)
-        own: dict[str, Any] = {
-            key: words.pop(key)
-            for key in ("reduction", "tuples", "learning_rate", "checkpoint")
-            if key in words
-        }
+        own: dict[str, Any] = {key: words.pop(key) for key in OWN if key in words}
         spec = build(cls, {"name": name, "hyperparameters": words, **own}, f"loss {shown(text)}")
         spec.check()
         return spec
@@ -124,7 +143,11 @@ class LossSpec(Strict):
         for bound in facts.bounds:
             refusal = bound.refusal(self.name, given, facts.units.get(bound.of, ""))
             require(refusal is None, refusal or "")
-        rate = self.learning_rate or 0.0
+        rate = max(self.learning_rate or 0.0, self.class_rate or 0.0)
+        require(
+            self.class_rate is None or facts.class_vectors,
+            f"class_rate is the learning rate of class vectors, and {self.name} has none",
+        )
         require(
             rate <= LEARNING_RATE,
             f"the learning rate of {self.name} is {rate:g}; at most {LEARNING_RATE:g} is wanted: a step "
@@ -162,8 +185,8 @@ class LossSpec(Strict):
     def label(self) -> str:
         """How the loss is called in tables: its name and what was given explicitly."""
         words = {**self.hyperparameters}
-        for key in ("reduction", "tuples", "learning_rate", "checkpoint"):
-            if getattr(self, key) is not None:
+        for key in OWN:
+            if getattr(self, key) != type(self).model_fields[key].default:
                 words[key] = getattr(self, key)
         inside = ", ".join(f"{key}={value!r}" for key, value in words.items())
         return f"{self.name}({inside})" if inside else self.name

@@ -88,14 +88,18 @@ class Entry(Generic[Own]):
     def force(self) -> Callable[..., Any] | None:
         """The force of a loss, ``|∂L/∂d|`` of each pair, as ``force_of`` registered it; None without one."""
         self.load()
-        return _forces.get((self.module, self.name))
+        found: Callable[..., Any] | None = vars(sys.modules[self.module]).get(FORCES, {}).get(self.name)
+        return found
 
 
 _plugins: dict[tuple[str, str], Entry[Any]] = {}
-_forces: dict[tuple[str, str], Callable[..., Any]] = {}
 _plugin_sources: dict[Path, tuple[str, ModuleType]] = {}
 _broken: dict[str, str] | None = None
 """Installed plugins that failed, and how; None before they were looked for."""
+
+FORCES = "__losscope_forces__"
+"""The name under which a module keeps the forces of its losses, loss -> function. They come and go with the
+module: a table here could lose those of a module that stays, which is run only once."""
 
 ENTRY_POINTS = "losscope.plugins"
 """The entry-point group of installed plugins."""
@@ -169,11 +173,12 @@ def _check_call(facts: Facts, name: str, signature: inspect.Signature, places: t
 @contextmanager
 def forgetting() -> Iterator[None]:
     """Forget afterwards what is registered inside: for tests and examples."""
-    items, sources, forces = dict(_plugins), dict(_plugin_sources), dict(_forces)
+    load_installed()  # once in a process, so that it must not be forgotten
+    items, sources = dict(_plugins), dict(_plugin_sources)
     try:
         yield
     finally:
-        for table, before in ((_plugins, items), (_plugin_sources, sources), (_forces, forces)):
+        for table, before in ((_plugins, items), (_plugin_sources, sources)):
             table.clear()
             table.update(before)  # type: ignore[arg-type]
 
@@ -186,7 +191,7 @@ def force_of(loss: str) -> Callable[[Function], Function]:
     """
 
     def mark(function: Function) -> Function:
-        _forces[function.__module__, loss] = function
+        vars(sys.modules[function.__module__]).setdefault(FORCES, {})[loss] = function
         return function
 
     return mark
@@ -430,5 +435,3 @@ def load_installed() -> dict[str, str]:
 def _forget_module(module: str) -> None:
     for key in [key for key, found in _plugins.items() if found.module == module]:
         del _plugins[key]
-    for key in [key for key in _forces if key[0] == module]:
-        del _forces[key]

@@ -14,7 +14,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -35,6 +35,7 @@ from losscope.core.loss_spec import (
     BASELINES,
     CLOSED_FORM,
     RAW,
+    UNTRAINED,
     LossSpec,
     Strict,
     Tuples,
@@ -83,6 +84,8 @@ class DataSpec(Strict):
     options: dict[str, Value | None | list[str]] = Field(default_factory=dict)
 
 
+Start = Literal["random", "pca", "whitened"]
+Transform = Literal["none", "l2", "sqrt", "standardise"]
 AUGMENT = re.compile(r"flip|crop[1-9][0-9]?")
 """The augmentations that there are: see ``losscope.train.augment``."""
 
@@ -93,7 +96,9 @@ class Protocol(Strict):
     ``batching``: ``balanced`` takes P classes of K samples, ``shuffled`` a permutation of the data.
     ``partners``: where a random partner comes from, the ``batch`` or the whole training ``set``.
     ``geometry_split``: on which split geometry is measured; ``background`` says whether the label -1
-    is a class of its own there. ``curve_rows``: validation rows of the quality curve, at most.
+    is a class of its own there. ``curve_rows``: validation rows of the quality curve, at most. ``start``:
+    where a linear head starts, at random weights or at a closed form fitted to the seed's training part.
+    ``transform``: what is done to each input first.
 
     >>> numbers = {"hidden": (64,), "embedding_size": 32, "epochs": 5, "batch_size": 64}
     >>> own = Protocol(name="mine", model="mlp", batching="shuffled", **numbers)
@@ -116,6 +121,9 @@ class Protocol(Strict):
     background: Literal["class", "exclude"] = "exclude"
     augment: tuple[str, ...] = ()
     curve_rows: int = Field(default=256, gt=1)
+    start: Start = "random"
+    transform: Transform = "none"
+    LATER: ClassVar[tuple[str, ...]] = ("start", "transform")
 
     @field_validator("augment")
     @classmethod
@@ -210,11 +218,14 @@ class Study(Strict):
     batch_size: int | None = Field(default=None, gt=1)
     tuples: Tuples | None = None
     embedding_size: int | None = Field(default=None, gt=0)
+    start: Start | None = None
+    transform: Transform | None = None
     model: str | None = None
     backbone: str | None = None
     augment: list[str] | None = None
     goal: str = "retrieval"
     reference: str | None = None
+    indifference: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     closed_forms: bool = True
     tune: bool | None = None
     budget: float | None = Field(default=None, gt=0)
@@ -342,6 +353,8 @@ class Study(Strict):
             batch_size=self.batch_size,
             tuples=self.tuples,
             embedding_size=self.embedding_size,
+            start=self.start,
+            transform=self.transform,
             model=self.model,
             augment=None if self.augment is None else tuple(self.augment),
         )
@@ -393,8 +406,16 @@ class ResolvedStudy(Strict):
 
     @property
     def baselines(self) -> tuple[LossSpec, ...]:
-        """What stands beside the losses untrained, closed forms last; two modalities have no raw space."""
-        names = [name for name in BASELINES if not (self.kind == "pair" and name == RAW)]
+        """What stands beside the losses untrained, closed forms last.
+
+        Two modalities have no raw space; a network that starts as a closed form is that form untrained.
+        """
+        names = [
+            name
+            for name in BASELINES
+            if not (self.kind == "pair" and name == RAW)
+            and not (name == UNTRAINED and self.protocol.start in self.closed_forms)
+        ]
         return tuple(LossSpec(name=name) for name in (*names, *self.closed_forms))
 
     def resolved(self, loss: LossSpec) -> LossSpec:

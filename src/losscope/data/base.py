@@ -130,10 +130,11 @@ class About:
     those of the second modality; empty for all else, where nothing is to be normalised. ``split`` says in
     words how the parts are made. ``pending``: the inputs are features that are not computed yet, so that only
     their shape is known. ``tuples``: explicit pairs or triplets came with the data. ``by_item``: there are no
-    classes, ``labels`` number items that belong to their partners in the other modality alone. ``several``:
-    a row may have several labels. ``folds``: their number, where the test part of a seed is one of them; 0
-    where it is fixed. ``left_out`` counts all that lay in the source and was not taken, ``background`` the
-    rows of labels that are no class.
+    classes, ``labels`` number items that belong to their partners in the other modality alone; ``of_pairs``:
+    nor here, ``labels`` number rows of one modality that belong together. ``several``: a row may have several
+    labels. ``folds``: their number, where the test part of a seed is one of them; 0 where it is fixed.
+    ``left_out`` counts all that lay in the source and was not taken, ``background`` the rows of labels that
+    are no class.
     ``searched`` counts the test part's queries and gallery, where it has them. ``health``: what is wrong with
     the rows, None where they were not looked at. ``notes`` are sentences a user must be told. ``checksum`` is
     the SHA-256 of the uncompressed bytes of all arrays.
@@ -154,6 +155,7 @@ class About:
     pending: bool = False
     tuples: bool = False
     by_item: bool = False
+    of_pairs: bool = False
     several: bool = False
     folds: int = 0
     checksum: str = ""
@@ -180,12 +182,16 @@ class About:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The three parts of one seed's draw, and the facts of the source."""
+    """The three parts of one seed's draw, and the facts of the source.
+
+    ``transform``: what the trainer does to the inputs of every part first, rows to rows.
+    """
 
     train: Part
     validation: Part
     test: Part
     facts: About
+    transform: Callable[[Any], Any] | None = None
 
 
 class Source(ABC):
@@ -260,7 +266,7 @@ class Source(ABC):
         grouped = f"in {facts.classes:,} classes ({each} each)"
         if facts.several:
             grouped = f"with labels of {facts.classes:,} ({each} each), several in a row"
-        if facts.by_item:
+        if facts.by_item or facts.of_pairs:
             grouped = f"without classes, of {facts.classes:,} items"
         train, validation, test = self.sizes()
         edition = f" ({facts.edition})" if facts.edition else ""

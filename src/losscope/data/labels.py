@@ -7,6 +7,8 @@ need a guess (fractions, several labels per row, complex numbers, structures) is
 
 from __future__ import annotations
 
+import shlex
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -39,6 +41,8 @@ MAYBE_MISSING = frozenset(
     )
 )
 """Words that are classes where they stand as labels, but often mean that there is no label."""
+IGNORED = frozenset(("99", "255", "999", "9999", "65535"))
+"""Numbers that are classes where they stand as labels, but often mean that there is no label."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +122,8 @@ def understood(
     lookup = np.append(np.where(is_background, BACKGROUND, left), BACKGROUND)
     numbers = np.full(len(plain.missing), BACKGROUND, np.int64)
     numbers[~plain.missing] = lookup[place]
-    notes += _doubts(spoken, counts, is_background, what, plain.whole and not len(names))
+    notes += _doubts(spoken, counts, is_background, what, plain.whole and not len(names), wanted)
+    notes += _alike(kept, what)
     notes += _unmatched(wanted, spoken, is_background, what)
     return Labels(numbers, kept, plain.missing, tuple(background), tuple(notes))
 
@@ -186,15 +191,47 @@ def _ignores(name: str, wanted: frozenset[str], whole: bool) -> bool:
 
 
 def _doubts(
-    spoken: Sequence[str], counts: np.ndarray, is_background: np.ndarray, what: str, whole: bool
+    spoken: Sequence[str],
+    counts: np.ndarray,
+    is_background: np.ndarray,
+    what: str,
+    whole: bool,
+    wanted: frozenset[str],
 ) -> list[str]:
-    """Classes whose name often means that there is no label."""
+    """Classes whose name often means that there is no label, unless the user said that none does."""
+    if wanted == {NONE}:
+        return []
+    there = [name for name, count in zip(spoken, counts.tolist(), strict=True) if count]
+    far = _far(there) if whole else None
     return [
         f"{count:,} {what} are {name!r}, taken as a class; where it means that a row has no label: "
-        f"--ignore-label={name}"
+        + shlex.quote(f"--ignore-label={name}")
         for name, count, is_out in zip(spoken, counts.tolist(), is_background.tolist(), strict=True)
-        if count and not is_out and (name.startswith("-") if whole else name.lower() in MAYBE_MISSING)
+        if count
+        and not is_out
+        and ((name.startswith("-") or name == far) if whole else name.lower() in MAYBE_MISSING)
     ]
+
+
+def _far(names: Sequence[str]) -> str | None:
+    """The one of ``IGNORED`` that lies far above all other numbers, where these count classes."""
+    numbers = sorted(map(int, names))
+    if len(numbers) < 3 or str(numbers[-1]) not in IGNORED:
+        return None
+    return str(numbers[-1]) if 2 * numbers[-2] < numbers[-1] and numbers[-2] < 2 * len(numbers) else None
+
+
+def _alike(names: Sequence[str], what: str) -> list[str]:
+    """A sentence on names of classes that a person reads as one: in capitals or not, or é in two ways."""
+    forms: dict[str, list[str]] = {}
+    for name in names:
+        if not name.isdigit():
+            forms.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
+    same = [found for found in forms.values() if len(found) > 1]
+    if not same:
+        return []
+    such = " and ".join(repr(name) if name.isascii() else ascii(name) for name in same[0][:3])
+    return [f"{such} are taken as different {what}" + (f", and {len(same) - 1:,} more" * (len(same) > 1))]
 
 
 def _unmatched(

@@ -25,6 +25,7 @@ from losscope.data.download import cache_folder
 from losscope.data.finish import finish
 from losscope.data.readers.paths import by_path
 from losscope.data.readers.pictures import UNREAD
+from losscope.data.readers.texts import Texts, hub_texts, texts
 
 COMMON: dict[str, Any] = {
     "train_labels": None,
@@ -101,8 +102,34 @@ def undecoded(
         options.setdefault("source", "images")
     found, shared = _found(name, Path(root).expanduser() if root else None, options)
     if not isinstance(found, Draft):
-        raise LosscopeError(f"{name} consists of generated vectors; a backbone wants images or sounds")
+        raise LosscopeError(f"{name} consists of generated vectors; a backbone wants images, sounds or texts")
     return found, shared
+
+
+def undecoded_texts(name_or_path: str | Path, **options: Any) -> tuple[Texts, dict[str, Any]]:
+    """The texts of a table or of ``hf:owner/name``, and the options that ``finish`` takes.
+
+    Raises LosscopeError for all else, and unknown options.
+    """
+    name = str(name_or_path)
+    path = Path(name).expanduser()
+    if name.startswith("hf:"):
+        read, own = _bound(hub_texts, name.removeprefix("hf:"))
+    else:
+        require(
+            name not in registry.entries("data") and path.exists(),
+            f"{name} is no table of texts, and the backbone is a text model; wanted: a CSV, JSON lines or "
+            "parquet "
+            "table, or hf:owner/name",
+        )
+        read, own = _bound(texts, path)
+    common = {key: COMMON[key] for key in COMMON if key not in own}
+    options = {key: value for key, value in options.items() if value is not None}
+    for key in options:
+        if key not in own and key not in common:
+            raise unknown(f"option of {name}", key, [*own, *common])
+    found: Any = read(None, **{key: value for key, value in options.items() if key in own})
+    return found, {key: value for key, value in options.items() if key in common}
 
 
 def _load(name: str, root: Path | None, options: dict[str, Any]) -> Source:
@@ -146,11 +173,18 @@ def _loader(name: str) -> tuple[Callable[..., Draft | Source], dict[str, Any]]:
     )
 
 
-def _bound(reader: Callable[..., Draft], where: Any) -> tuple[Callable[..., Draft], dict[str, Any]]:
+def _bound(reader: Callable[..., Any], where: Any) -> tuple[Callable[..., Any], dict[str, Any]]:
     """A reader of a place as a loader of a data set, and its options."""
     words = inspect.signature(reader).parameters.values()
     own = {word.name: word.default for word in words if word.kind is word.KEYWORD_ONLY}
-    return lambda root, **options: reader(where, **options), own
+    texts = {word.name for word in words if word.annotation in ("str", "str | None")}
+
+    def read(root: Path | None, **options: Any) -> Draft:
+        # A column may be called 16: what names one is text, whatever its option looks like.
+        named = {key: str(value) if key in texts else value for key, value in options.items()}
+        return reader(where, **named)
+
+    return read, own
 
 
 def stamp(value: Any) -> tuple[int, ...] | None:

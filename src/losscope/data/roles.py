@@ -33,9 +33,14 @@ ROLES = {
     "hold_out": TEST,
     "heldout": TEST,
     "held-out": TEST,
+    "publictest": VALIDATION,
+    "privatetest": TEST,
     **dict.fromkeys(WORDS, TEST),
 }
 YES, NO = ("1", "1.0", "true"), ("0", "0.0", "false")
+AGREED, DENIED = (*YES, "yes", "y", "t"), (*NO, "no", "n", "f")
+"""What a column whose name asks (``is_train``) may answer."""
+ASKS = re.compile(r"^i[sn]_")
 YEAR = re.compile(r"^([a-z]{2,})[-_ ]?(19|20)\d\d$")
 
 
@@ -50,6 +55,19 @@ def role_of(word: str) -> int | None:
     return ROLES.get(year[1] if year else word)
 
 
+def asked_part(name: str) -> int | None:
+    """The part that a column's name asks for, if its cells answer yes or no; None for another name.
+
+    >>> asked_part("is_val"), asked_part("in_train") == asked_part("train") == TRAIN, asked_part("split")
+    (1, True, None)
+    """
+    name = name.lower()
+    base = ASKS.sub("", name)
+    if base != name or name in ("train", "holdout"):
+        return ROLES.get(base, TEST)
+    return None
+
+
 def is_split(column: Any, name: str) -> bool:
     """Whether a column (a pandas series) of a name that may mean something else tells the parts.
 
@@ -58,7 +76,8 @@ def is_split(column: Any, name: str) -> bool:
     words = {str(word).strip().lower() for word in column.dropna().unique()[:100]}
     named = {role_of(word) for word in words}
     return len(words) > 0 and (
-        (name.lower().startswith("is_") and words <= {*YES, *NO}) or (None not in named and len(named) > 1)
+        (asked_part(name) is not None and words <= {*AGREED, *DENIED})
+        or (None not in named and len(named) > 1)
     )
 
 
@@ -73,19 +92,22 @@ def set_role(draft: Draft, split: np.ndarray, column: str = "") -> None:
     split = np.asarray(split)
     if split.dtype == object:
         split = unpacked(split, f"words of the split of {draft.name}")
-    words = np.char.strip(np.char.lower(split.astype(str)))
-    if np.isin(words, (*YES, *NO)).all():
-        role = {"is_train": TRAIN, "is_training": TRAIN, "is_val": VALIDATION, "is_validation": VALIDATION}
-        true = role.get(column.lower(), TEST)
-        draft.role = np.where(np.isin(words, YES), true, TEST if true == TRAIN else TRAIN).astype(np.int8)
-        if not column.lower().startswith("is_") and split.dtype.kind != "b":
+    written = np.char.strip(split.astype(str))
+    words = np.char.lower(written)
+    asked = asked_part(column)
+    asks = asked is not None
+    yes, no = (AGREED, DENIED) if asks else (YES, NO)
+    if np.isin(words, (*yes, *no)).all():
+        true = TEST if asked is None else asked
+        draft.role = np.where(np.isin(words, yes), true, TEST if true == TRAIN else TRAIN).astype(np.int8)
+        if not asks and split.dtype.kind != "b":
             draft.notes.append(
                 f"{column or 'the split'} holds 0 and 1: 0 is read as training and 1 as test; words (train, "
                 "validation, test) say it better"
             )
     else:
         parts = {word: role_of(word) for word in np.unique(words).tolist()}
-        strange = [word for word, part in parts.items() if part is None]
+        strange = [word for word in np.unique(written).tolist() if parts[word.lower()] is None]
         require(
             not strange,
             f"{draft.name}: unknown split {', '.join(map(repr, strange[:3]))}; choices: train, validation, "

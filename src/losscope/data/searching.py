@@ -124,8 +124,9 @@ def mask(values: np.ndarray, what: str, rows: int, positions: bool = False) -> n
     require(len(values) == rows, f"{what} has {len(values):,} marks for {rows:,} rows; wanted: one per row")
     if values.dtype.kind == "b":
         return values
-    words = np.char.lower(np.char.strip(values.astype(str)))
-    strange = sorted(set(words.tolist()) - TRUE - FALSE)
+    written = np.char.strip(values.astype(str))
+    words = np.char.lower(written)
+    strange = sorted(word for word in set(written.tolist()) if word.lower() not in TRUE | FALSE)
     require(
         not strange,
         f"{what} holds {', '.join(map(repr, strange[:3]))}; wanted: true or false, 1 or 0, in every row",

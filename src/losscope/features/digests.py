@@ -20,11 +20,13 @@ LONG = 5e8
 """Bytes whose reading takes long enough to be told."""
 
 
-def digests(files: Sequence[Path], memory: Path, say: Callable[[str], None] | None = None) -> list[str]:
+def digests(
+    files: Sequence[Path], memory: Path, say: Callable[[str], None] | None = None, *, keep: bool = True
+) -> list[str]:
     """SHA-256 of each file's bytes; "missing" where there is no such file.
 
     What was read is remembered in the folder ``memory``, one JSON file for the files of one folder (or of a
-    tree of them). A memory that is broken or cannot be written costs time only.
+    tree of them), where ``keep`` is true. A memory that is broken or cannot be written costs time only.
     """
     if not files:
         return []
@@ -60,7 +62,7 @@ def digests(files: Sequence[Path], memory: Path, say: Callable[[str], None] | No
         for path, stamp in zip(paths, stamps, strict=True)
         if stamp is not None and now - stamp[1] > YOUNG * 1e9
     }
-    if any(known.get(path) != value for path, value in fresh.items()):
+    if keep and any(known.get(path) != value for path, value in fresh.items()):
         _write(note, known | fresh)
     return [found[path] for path in paths]
 

@@ -71,6 +71,12 @@ def embed(
         **options,
     )
     if target is not None:
+        given = "pairs" in options or "triplets" in options
+        require(
+            given or made.backbone.takes != "texts" or not made.table.facts.tuples,
+            f"{data} gives explicit pairs or triplets, which --out does not hold; wanted: compare on it with "
+            "--backbone, which finds the features in the cache",
+        )
         _write(target, made)
     facts, pool = made.table.facts, made.table.pool
     return Embedding(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,6 +26,17 @@ class Unreadable(Exception):
     """A row whose file cannot be read; its message is the reason."""
 
 
+class Work(Protocol):
+    """The rows that a backbone is to see, as a pass over them wants them."""
+
+    takes: Takes
+
+    def __len__(self) -> int: ...
+    def name(self, row: int) -> str: ...
+    def read(self, row: int) -> Any: ...
+    def prepared(self, row: int, backbone: Backbone) -> np.ndarray: ...
+
+
 class Rows:
     """The rows of a data set as a backbone's ``prepare`` wants them, read when asked for.
 
@@ -40,7 +51,7 @@ class Rows:
         require(
             self.filed or images,
             f"{name} has rows of shape {inputs.shape[1:]} and type {inputs.dtype}; a backbone wants images "
-            "or sounds",
+            "or sounds, and a text model texts",
         )
         sounds = self.filed and len(inputs) and inputs[0].path is not None
         self.takes: Takes = "sounds" if sounds and inputs[0].path.suffix.lower() in SOUNDS else "images"
@@ -98,7 +109,7 @@ class Rows:
 
 
 def compute(
-    rows: Rows,
+    rows: Work,
     backbone: Backbone,
     shards: Shards,
     *,
@@ -145,7 +156,7 @@ def compute(
 
 
 def _batches(
-    rows: Rows, backbone: Backbone, pool: ThreadPoolExecutor, first: int, stop: int, size: int
+    rows: Work, backbone: Backbone, pool: ThreadPoolExecutor, first: int, stop: int, size: int
 ) -> Iterator[tuple[int, list[np.ndarray | Unreadable]]]:
     """Batches (first row, prepared rows), the next being prepared while one is computed."""
 
@@ -166,7 +177,7 @@ def _batches(
 
 
 def _refuse_bad(
-    rows: Rows, backbone: Backbone, start: int, made: list[np.ndarray | Unreadable], skip_bad: bool
+    rows: Work, backbone: Backbone, start: int, made: list[np.ndarray | Unreadable], skip_bad: bool
 ) -> None:
     """Unless told to skip them, stop at the first row that cannot be read, having counted all of them."""
     if skip_bad or not any(isinstance(row, Unreadable) for row in made):
@@ -193,7 +204,7 @@ def unreadable(bad: list[str], total: int, takes: str) -> LosscopeError:
 
 
 def _features(
-    rows: Rows, backbone: Backbone, start: int, made: list[np.ndarray | Unreadable], device: str
+    rows: Work, backbone: Backbone, start: int, made: list[np.ndarray | Unreadable], device: str
 ) -> np.ndarray:
     """Features (rows, D) float16 of a batch; rows of one shape go through the backbone together."""
     import torch
@@ -234,7 +245,7 @@ def _same_width(features: list[np.ndarray]) -> list[np.ndarray]:
     ]
 
 
-def _check_memory(rows: Rows, backbone: Backbone, device: str, batch: int) -> None:
+def _check_memory(rows: Work, backbone: Backbone, device: str, batch: int) -> None:
     """Raise before anything is computed if the backbone and one batch do not fit into memory."""
     for row in range(len(rows)):
         try:

@@ -17,6 +17,15 @@ from losscope.core.errors import LosscopeError
 
 
 @dataclass(frozen=True)
+class Counts:
+    """Of texts: how many were cut to ``most`` tokens, and of how many most tokens are unknown."""
+
+    most: int
+    cut: int
+    unknown: int
+
+
+@dataclass(frozen=True)
 class Origin:
     """What made features: the format of the cache, the backbone with its settings, and these in words."""
 
@@ -24,6 +33,7 @@ class Origin:
     backbone: str
     settings: Mapping[str, Any]
     preprocessing: str
+    counts: Counts | None = None
 
 
 class Shards:
@@ -32,11 +42,12 @@ class Shards:
     While they are computed, ``parts/`` holds one ``.npy`` file per stretch of rows; when all are there they
     become one ``features.npy``, which is read memory-mapped. Every file is written under another name and
     renamed, so that a process that dies leaves whole shards only, and two that do the same work do no harm.
-    A row that is NaN is one whose image or sound could not be read.
+    A row that is NaN is one whose image or sound could not be read. ``order`` (N,) says which row is computed
+    first, second, …, where that is not their own order.
     """
 
-    def __init__(self, folder: Path, rows: int):
-        self.folder, self.rows = folder, rows
+    def __init__(self, folder: Path, rows: int, order: np.ndarray | None = None):
+        self.folder, self.rows, self.order = folder, rows, order
         self.parts = folder / "parts"
         self.whole = folder / "features.npy"
 
@@ -91,8 +102,9 @@ class Shards:
             try:
                 for start, stop, path in line:
                     shard = np.load(path)
-                    target[start:stop] = shard
-                    bad += (start + np.flatnonzero(np.isnan(shard[:, 0]))).tolist()
+                    places = np.arange(start, stop) if self.order is None else self.order[start:stop]
+                    target[places] = shard
+                    bad += places[np.isnan(shard[:, 0])].tolist()
                 target.flush()
             except FileNotFoundError:
                 # Another process that did the same work has joined the shards already.
@@ -101,7 +113,7 @@ class Shards:
                     raise
                 return
             del target
-            self._note({**asdict(origin), "rows": self.rows, "width": width, "bad": bad})
+            self._note({**asdict(origin), "rows": self.rows, "width": width, "bad": sorted(bad)})
             os.replace(temporary, self.whole)
         shutil.rmtree(self.parts, ignore_errors=True)
 
@@ -112,8 +124,15 @@ class Shards:
 
     def unreadable(self) -> list[int]:
         """The rows that could not be read, as it stands beside the features."""
+        return self._about("bad")
+
+    def counts(self) -> Counts:
+        """What was counted of texts, as it stands beside the features."""
+        return Counts(**self._about("counts"))
+
+    def _about(self, what: str) -> Any:
         try:
-            return json.loads((self.folder / "about.json").read_text(encoding="utf-8"))["bad"]
+            return json.loads((self.folder / "about.json").read_text(encoding="utf-8"))[what]
         except (OSError, ValueError, KeyError, TypeError):
             raise LosscopeError(
                 f"the cached features in {str(self.folder)!r} are damaged; remove that folder and run the "

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +14,21 @@ import numpy as np
 
 from losscope import data
 from losscope.core.errors import LosscopeError, require
-from losscope.data import health
-from losscope.data.base import TEST, Draft, Source, Table, fingerprint
+from losscope.data.base import Draft, Source, Table, fingerprint
 from losscope.data.deciding import can_stratify, check_classes, check_parts, few_rows, without_roles
 from losscope.data.download import cache_folder
 from losscope.data.finish import finish, searched
-from losscope.data.folds import merged
 from losscope.data.loading import stamp, undecoded
 from losscope.features.backbones import Backbone, find, parse_preprocess
+from losscope.features.backbones.finding import takes_texts
 from losscope.features.digests import digests
-from losscope.features.passes import Progress, Rows, compute, unreadable
-from losscope.features.shards import Origin, Shards
-
-FORMAT = 1
-"""Raised when the features of an unchanged backbone and unchanged data would come out differently."""
-Say = Callable[[str], None]
+from losscope.features.made import FORMAT, Embedded, Pass, Say, compute_missing, described, examined
+from losscope.features.passes import Progress, Rows, unreadable
+from losscope.features.shards import Shards
+from losscope.features.texts import embed_texts
 
 _cache: OrderedDict[str, Embedded] = OrderedDict()
 _CACHED = 4
-
-
-@dataclass(frozen=True, eq=False)
-class Embedded:
-    """A data set's features: ``table`` is the data set, whose inputs are the features, memory-mapped.
-
-    ``key`` names the content: data, weights and preprocessing. ``cached`` says whether nothing had to be
-    computed, ``complete`` whether the features are there (they are not where only a plan was asked for).
-    """
-
-    table: Table
-    key: str
-    folder: Path
-    backbone: Backbone
-    cached: bool
-    complete: bool = True
 
 
 def load(name: str, root: str | Path | None = None, **options: Any) -> Source:
@@ -79,29 +58,53 @@ def embed(
     progress: Progress | None = None,
     **options: Any,
 ) -> Embedded:
-    """Features of a data set's images or sounds by a frozen backbone, from the cache or computed now.
+    """Features of a data set's images, sounds or texts by a frozen backbone, from the cache or computed now.
 
     Args:
-        name: a registered data set, a folder, a manifest, an array file of images, or hf:owner/name.
+        name: a registered data set, a folder, a manifest, an array file of images, a table of texts, or
+            hf:owner/name.
         backbone: a Hugging Face id or folder, a MobileNetV2 file, or timm:NAME.
         root: the folder with real data sets.
         preprocess: changes of the backbone's preprocessing, as ``key=value``.
         device: auto, cpu or cuda.
         batch_size: rows computed at once.
-        compute: False plans only: the facts are there, the features are not.
+        compute: False plans only: the facts are there, the features are not, and nothing is written.
         say: called with each sentence for a person.
         progress: called with (rows done, rows).
         **options: options of the data set.
 
     Raises:
-        LosscopeError: for data that are neither images nor sounds, or that cannot be compared on; a backbone
-            that cannot be found, read, or held in memory; rows that cannot be read, unless ``skip_bad``.
+        LosscopeError: for data of a kind that the backbone does not take, or that cannot be compared on; a
+            backbone that cannot be found, read, or held in memory; rows that cannot be read, unless
+            ``skip_bad``.
     """
     memo = repr(
         (name, str(root), backbone, preprocess, sorted(options.items()), stamp(name), stamp(backbone))
     )
     if memo in _cache:
         return _cache[memo]
+    settings = parse_preprocess(preprocess)
+    work = Pass(device, batch_size, compute, say, progress)
+    if takes_texts(backbone):
+        result = embed_texts(name, find(backbone, "texts", settings), work, options)
+    else:
+        result = _embed_files(name, backbone, root, settings, work, options)
+    if result.complete:
+        _cache[memo] = result
+    while len(_cache) > _CACHED:
+        _cache.popitem(last=False)
+    return result
+
+
+def _embed_files(
+    name: str,
+    backbone: str,
+    root: str | Path | None,
+    settings: dict[str, Any],
+    work: Pass,
+    options: dict[str, Any],
+) -> Embedded:
+    """The features of images or sounds."""
     draft, shared = undecoded(name, root, **options)
     require(draft.second is None, f"{draft.name} has two modalities; a backbone computes features of one")
     inputs = draft.inputs
@@ -109,26 +112,22 @@ def embed(
     table = _numbered(draft, shared)
     chosen = table.pool.inputs[:, 0].astype(np.int64)
     rows = Rows(draft.name, inputs if len(chosen) == len(inputs) else inputs[chosen])
-    found = find(backbone, rows.takes, parse_preprocess(preprocess))
+    found = find(backbone, rows.takes, settings)
     memory = cache_folder() / "digests"
-    key = _key(rows, found, memory, say)
+    key = _key(rows, found, memory, work.say, work.compute)
     shards = Shards(cache_folder() / "features" / key[:40], len(rows))
     cached = shards.finished()
-    if not compute and not cached:
+    if not work.compute and not cached:
         left = len(rows) - shards.done()
         note = f"features of {left:,} of {len(rows):,} {rows.takes} by {found.name} are to be computed first"
         width = np.empty((len(rows), found.width or 0), np.float16)
-        made = _described(table, width, found, key, [note])
+        made = described(table, width, found, key, [note])
         made = dataclasses.replace(made, facts=dataclasses.replace(made.facts, pending=True))
         return Embedded(made, key, shards.folder, found, False, False)
     if not cached:
-        _compute(rows, found, shards, device, batch_size, bool(options.get("skip_bad")), say, progress)
+        compute_missing(rows, found, shards, work, bool(options.get("skip_bad")))
     made = _readable(table, rows, shards, found, key, bool(options.get("skip_bad")))
-    result = Embedded(made, key, shards.folder, found, cached)
-    _cache[memo] = result
-    while len(_cache) > _CACHED:
-        _cache.popitem(last=False)
-    return result
+    return Embedded(made, key, shards.folder, found, cached)
 
 
 def _numbered(draft: Draft, shared: dict[str, Any]) -> Table:
@@ -141,11 +140,14 @@ def _numbered(draft: Draft, shared: dict[str, Any]) -> Table:
     return finish(index, **shared, examine=False)
 
 
-def _key(rows: Rows, backbone: Backbone, memory: Path, say: Say | None) -> str:
-    """The hash of all that the features depend on: data in their order, weights, preprocessing."""
+def _key(rows: Rows, backbone: Backbone, memory: Path, say: Say | None, keep: bool) -> str:
+    """The hash of all that the features depend on: data in their order, weights, preprocessing.
+
+    ``keep``: what files hold is remembered.
+    """
     if rows.filed:
         files = [picture.path for picture in rows.inputs if picture.path is not None]
-        of_file = iter(digests(files, memory, say))
+        of_file = iter(digests(files, memory, say, keep=keep))
         content = [
             [
                 next(of_file) if picture.content is None else hashlib.sha256(picture.content).hexdigest(),
@@ -158,62 +160,13 @@ def _key(rows: Rows, backbone: Backbone, memory: Path, say: Say | None) -> str:
         what = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     else:
         what = fingerprint(rows.inputs)
-    weights = digests(backbone.files, memory, say)
+    weights = digests(backbone.files, memory, say, keep=keep)
     text = json.dumps(
         [FORMAT, what, rows.takes, weights, backbone.settings],
         sort_keys=True,
         default=str,
     )
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _compute(
-    rows: Rows,
-    backbone: Backbone,
-    shards: Shards,
-    device: str,
-    batch_size: int,
-    skip_bad: bool,
-    say: Say | None,
-    progress: Progress | None,
-) -> None:
-    done = shards.done()
-    if say:
-        going = f", going on after {done:,}" if done else ""
-        say(
-            f"computing features of {len(rows):,} {rows.takes} by {backbone.name} "
-            f"({backbone.preprocessing}){going}; kept in {shards.folder}"
-        )
-        for note in backbone.notes:
-            say(note)
-        progress = progress or _spoken(say, backbone.name, time.monotonic())
-    origin = Origin(FORMAT, backbone.name, backbone.settings, backbone.preprocessing)
-    compute(
-        rows,
-        backbone,
-        shards,
-        origin=origin,
-        device=device,
-        batch_size=batch_size,
-        skip_bad=skip_bad,
-        progress=progress,
-    )
-
-
-def _spoken(say: Say, name: str, start: float) -> Progress:
-    """Progress as a sentence now and then, where there is no bar."""
-    told, begun = start, -1
-
-    def progress(done: int, total: int) -> None:
-        nonlocal told, begun
-        now = time.monotonic()
-        begun = done if begun < 0 else begun
-        if now - told > 20 and done > begun:
-            told = now
-            left = (now - start) * (total - done) / (done - begun)
-            say(f"{name}: {done:,} of {total:,}, about {left / 60:.0f} min left")
-
-    return progress
 
 
 def _readable(
@@ -223,7 +176,7 @@ def _readable(
     features = shards.open()
     bad = shards.unreadable()
     if not bad:
-        return _examined(_described(table, features, backbone, key, []))
+        return examined(described(table, features, backbone, key, []))
     names = [rows.name(row) for row in bad]
     if not skip_bad:
         raise unreadable(names, len(rows), rows.takes)
@@ -267,40 +220,7 @@ def _readable(
         classwise=table.classwise or table.whole is None,
         folds=folds,
     )
-    return _examined(_described(kept, features[good], backbone, key, []))
-
-
-def _examined(table: Table) -> Table:
-    """The table with the health of its features."""
-    pool = table.pool
-    roles = [table.role] if table.folds is None else table.folds.roles
-    items, zero = health.identities(pool.inputs)
-    found = merged([health.of(pool, role == TEST, items, zero, ()) for role in roles])
-    return dataclasses.replace(table, facts=table.facts.examined(found))
-
-
-def _described(table: Table, features: np.ndarray, backbone: Backbone, key: str, notes: list[str]) -> Table:
-    facts = table.facts
-    of = f"features of {backbone.name}"
-    return dataclasses.replace(
-        table,
-        pool=dataclasses.replace(table.pool, inputs=features),
-        digest=_digest(table, key),
-        facts=dataclasses.replace(
-            facts,
-            shape=features.shape[1:],
-            title=f"{facts.title}, {of}",
-            edition=f"{facts.edition}, {of}" if facts.edition else of,
-            checksum=_digest(table, key),
-            notes=(*facts.notes, *notes),
-        ),
-        _test={},
-    )
-
-
-def _digest(table: Table, key: str) -> str:
-    """What a run depends on: the features by their key, and the rows' labels and parts."""
-    return hashlib.sha256(f"{table.digest} {key}".encode()).hexdigest()
+    return examined(described(kept, features[good], backbone, key, []))
 
 
 def forget() -> None:

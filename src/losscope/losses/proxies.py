@@ -1,13 +1,14 @@
-"""Losses against class vectors: arcface and center_contrastive.
+"""Losses against class vectors: arcface, center_contrastive, proxy_nca and proxy_anchor.
 
 The class vectors (..., C, D) are parameters of the run and are normalised here; the caller normalises the
-embeddings. Classes are numbered 0..C−1. Every row is a term.
+embeddings. Classes are numbered 0..C−1. Every row is a term, or has its share of the terms of the classes.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from losscope.core.errors import LosscopeError, require
 from losscope.core.registry import register
@@ -187,3 +188,163 @@ def center_contrastive(
     column = labels.unsqueeze(-1)
     own = cosines.gather(-1, column) - _column(margin, cosines)
     return _terms(_column(scale, cosines) * cosines.scatter(-1, column, own), labels)
+
+
+@register(
+    "loss",
+    "proxy_nca",
+    hinge=False,
+    normalised=True,
+    takes="anchors",
+    form="softmax",
+    reductions=("valid_mean",),
+    class_vectors=True,
+    units={"temperature": "squared distance"},
+    positive=("temperature",),
+    bounds=[
+        {"of": "temperature", "at_least": 0.001, "because": "smaller ones leave float32 no gradient"},
+        {
+            "of": "temperature",
+            "at_most": 10.0,
+            "because": "where a scale is given, the temperature is 1 / scale",
+        },
+    ],
+    defaults={
+        "paper": {"temperature": 0.1111111111111111},
+        "matched": {"temperature": 0.1111111111111111},
+    },
+    space=[
+        {"temperature": 0.03},
+        {"temperature": 0.06},
+        {"temperature": 0.1111111111111111},
+        {"temperature": 0.2},
+        {"temperature": 0.5},
+        {"temperature": 1.0},
+    ],
+    floor=True,
+)
+def proxy_nca(
+    embeddings: Tensor,
+    relation: Relation,
+    *,
+    class_vectors: Tensor,
+    temperature: float | Tensor = 0.1111111111111111,
+) -> Terms:
+    """ProxyNCA++: −log softmax over classes of −d²/temperature, d the distance to a class vector.
+
+    The own class stands in the denominator, so that a row's terms are probabilities, as in ProxyNCA++ and not
+    in ProxyNCA. Of unit vectors d² is 2 − 2·cos, so that it is a softmax of 2·cos/temperature. What else that
+    paper changes (pooling, batches, a faster rate of the class vectors) is training and no part of the loss.
+
+    Args:
+        embeddings: (..., B, D).
+        relation: labels 0..C−1.
+        class_vectors: (..., C, D), of any length.
+        temperature: divides the squared distances, () or the leading shape; 1/9 in the paper.
+
+    Returns:
+        Terms (..., B), valid 1 everywhere.
+
+    Raises:
+        LosscopeError: pairs or triplets, labels outside 0..C−1, class vectors of another dimension.
+
+    Source: Teh, DeVries, Taylor 2020, ProxyNCA++; after Movshovitz-Attias et al. 2017, No fuss distance
+    metric learning using proxies.
+
+    >>> z, w = torch.tensor([[1.0, 0.0], [0.6, 0.8]]), torch.eye(2)
+    >>> terms = proxy_nca(z, Relation.from_labels(torch.tensor([0, 1])), class_vectors=w, temperature=0.5)
+    >>> [round(v, 4) for v in terms.value.tolist()]
+    [0.0181, 0.3711]
+    """
+    cosines, labels = _cosines(embeddings, relation, class_vectors, "proxy_nca")
+    return _terms(2 / _column(temperature, cosines) * cosines, labels)
+
+
+@register(
+    "loss",
+    "proxy_anchor",
+    hinge=False,
+    normalised=True,
+    takes="anchors",
+    form="log-sum-exp",
+    reductions=("valid_mean",),
+    class_vectors=True,
+    units={"margin": "cosine", "scale": "logit at cosine 1"},
+    positive=("scale",),
+    bounds=[
+        {"of": "margin", "at_least": 0.0, "because": "it is taken off the own cosine"},
+        {"of": "margin", "at_most": 2.0, "because": "cosines lie between -1 and 1"},
+        {"of": "scale", "at_most": 1000.0, "because": "larger ones leave float32 no gradient"},
+    ],
+    defaults={"paper": {"margin": 0.1, "scale": 32.0}, "matched": {"margin": 0.1, "scale": 32.0}},
+    space=[
+        {"margin": 0.05, "scale": 16.0},
+        {"margin": 0.1, "scale": 16.0},
+        {"margin": 0.2, "scale": 16.0},
+        {"margin": 0.05, "scale": 32.0},
+        {"margin": 0.1, "scale": 32.0},
+        {"margin": 0.2, "scale": 32.0},
+    ],
+    floor=True,
+)
+def proxy_anchor(
+    embeddings: Tensor,
+    relation: Relation,
+    *,
+    class_vectors: Tensor,
+    margin: float | Tensor = 0.1,
+    scale: float | Tensor = 32.0,
+) -> Terms:
+    """Proxy-Anchor loss: each class vector pulls the far rows of its class and pushes near ones of others.
+
+    The mean over the batch's classes of log(1 + Σ_{x of c} exp(−scale·(cos − margin))), plus the mean over
+    all class vectors of log(1 + Σ_{x not of c} exp(scale·(cos + margin))). A term belongs to a class. Each
+    row has an equal share of the terms that it stands in, times B over the number of such terms, so that the
+    mean over rows is the formula.
+
+    Args:
+        embeddings: (..., B, D).
+        relation: labels 0..C−1.
+        class_vectors: (..., C, D), of any length.
+        margin: a cosine, the paper's δ, () or the leading shape; 0 is allowed.
+        scale: the paper's α, () or the leading shape.
+
+    Returns:
+        Terms (..., B), valid 1 everywhere.
+
+    Raises:
+        LosscopeError: pairs or triplets, labels outside 0..C−1, class vectors of another dimension.
+
+    Source: Kim, Kim, Cho, Kwak 2020, Proxy anchor loss for deep metric learning.
+
+    >>> z, w = torch.tensor([[1.0, 0.0], [0.6, 0.8]]), torch.eye(2)
+    >>> terms = proxy_anchor(z, Relation.from_labels(torch.tensor([0, 1])), class_vectors=w, scale=4.0)
+    >>> [round(v, 4) for v in terms.value.tolist()]
+    [0.94, 2.9181]
+    """
+    cosines, labels = _cosines(embeddings, relation, class_vectors, "proxy_anchor")
+    # A class to a row of memory, over which sums do not depend on how many members there are.
+    logits = cosines.mT.contiguous()
+    margin, scale = _column(margin, logits), _column(scale, logits)
+    classes, rows = logits.shape[-2:]
+    own = labels.unsqueeze(-2) == torch.arange(classes, device=labels.device).unsqueeze(-1)
+    logits = torch.where(own, margin - logits, margin + logits) * scale
+    pull = _log_one_more(logits.masked_fill(~own, NOTHING))
+    push = _log_one_more(logits.masked_fill(own, NOTHING))
+    count = own.sum(-1)
+    pull = pull / (count * (count > 0).sum(-1, keepdim=True)).clamp_min(1)
+    push = push / ((rows - count) * classes).clamp_min(1)
+    mine, every = (pull - push).gather(-1, labels), push.sum(-1, keepdim=True)
+    return Terms((mine + every) * rows, None, torch.ones_like(labels))
+
+
+NOTHING = -1e30
+"""The logit of what has no part in a sum of exponentials; finite, so that the gradient of no term is 0."""
+
+STEEP = 60.0
+"""From here on log(1 + exp(x)) is x to all digits of float64."""
+
+
+def _log_one_more(logits: Tensor) -> Tensor:
+    """log(1 + Σ exp(logits)) over the last dimension."""
+    return softplus(logits.logsumexp(-1), threshold=STEEP)

@@ -45,6 +45,8 @@ from losscope.pairs.products import matmul
         {"margin": 0.5, "reduction": "balanced"},
         {"margin": 0.7, "reduction": "valid_mean"},
         {"margin": 0.7, "reduction": "balanced"},
+        {"margin": 1.0, "reduction": "valid_mean"},
+        {"margin": 1.0, "reduction": "balanced"},
     ],
     floor=False,
 )

@@ -24,7 +24,7 @@ RECALLS = (1, 5, 10)
 DEEP = ("r_precision", "map_at_r")
 OCCURRENCE = 10
 TOGETHER = 1 << 18
-"""Pairs of rows that ``map_at_r_fast`` works on at once: small members together, large ones one by one."""
+"""Pairs of rows that ``quality_fast`` works on at once: small members together, large ones one by one."""
 
 
 @register(
@@ -298,76 +298,90 @@ def others_of_class(classes: np.ndarray) -> np.ndarray:
 
 
 def map_at_r_fast(embeddings: Tensor, labels: Tensor, *, across: bool = False) -> Tensor:
-    """MAP@R of small sets, leave-one-out, for a training loop; the number that ``retrieval`` gives.
+    """MAP@R of small sets as ``quality_fast`` has it, float64 (...,).
+
+    >>> points = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    >>> map_at_r_fast(points, torch.tensor([0, 0, 1, 1])).item()
+    1.0
+    """
+    return quality_fast(embeddings, labels, across=across)["map_at_r"]
+
+
+def quality_fast(embeddings: Tensor, labels: Tensor, *, across: bool = False) -> dict[str, Tensor]:
+    """MAP@R and Recall@1 of small sets, leave-one-out, for a training loop; the numbers of ``retrieval``.
 
     ``across``: the first half of the rows is one modality and the second half the other; each asks for rows
-    of the other only, and the value is the mean of both ways.
+    of the other only, and a value is the mean of both ways.
 
     Args:
         embeddings: (..., N, D), normalised inside. All N² pairs of one member are held at once.
         labels: (..., N) or (N,) integers.
 
     Returns:
-        float64 (...,) on the CPU: the mean over queries with another item of their class; NaN where there
-        is no such query or an embedding is not finite.
+        ``map_at_r`` and ``recall_at_1``, float64 (...,) on the CPU: the mean over queries with another item
+        of their class; NaN where there is no such query or an embedding is not finite.
 
     >>> points = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
-    >>> map_at_r_fast(points, torch.tensor([0, 0, 1, 1])).item()
-    1.0
+    >>> {name: value.item() for name, value in quality_fast(points, torch.tensor([0, 0, 1, 1])).items()}
+    {'map_at_r': 1.0, 'recall_at_1': 1.0}
     """
     lead, (count, width) = embeddings.shape[:-2], embeddings.shape[-2:]
     members = embeddings.detach().reshape(-1, count, width)
     classes = labels.cpu().expand(*lead, count).reshape(-1, count).numpy()
     step = max(1, TOGETHER // max(1, count * count))
     parts = [slice(start, start + step) for start in range(0, len(members), step)]
-    score = _maps_across if across else _maps_at_r
-    scores = [score(members[part], classes[part]) for part in parts]
-    return torch.from_numpy(np.concatenate(scores)).reshape(lead)
+    score = _quality_across if across else _quality
+    scores = np.concatenate([score(members[part], classes[part]) for part in parts])
+    return {
+        name: torch.from_numpy(column.copy()).reshape(lead) for name, column in zip(ties.QUALITY, scores.T)
+    }
 
 
-def _maps_at_r(members: Tensor, classes: np.ndarray) -> np.ndarray:
-    """MAP@R of a few members (M, N, D) with their labels (M, N)."""
+def _quality(members: Tensor, classes: np.ndarray) -> np.ndarray:
+    """(M, 2) MAP@R and Recall@1 of a few members (M, N, D) with their labels (M, N)."""
     relevant = np.stack([others_of_class(own) for own in classes])
     deepest, (lead, count) = int(relevant.max()), classes.shape
+    scores = np.full((lead, len(ties.QUALITY)), NULL)
     if deepest == 0:
-        return np.full(lead, NULL)
+        return scores
     points = unit(members)
     finite = points.sum((1, 2)).isfinite().tolist()
     if not all(finite):
         points.nan_to_num_()
-    scores = np.full(lead, NULL)
     own = torch.arange(count, device=points.device)
     for member, (rows, codes, others) in enumerate(zip(points, classes, relevant, strict=True)):
         if not (finite[member] and others.any()):
             continue
         squared = Gallery.of(rows).squared_distances(rows)
         ranking = _ranking(ranked(squared, int(others.max()), own), squared, own, codes, codes)
-        scores[member] = ties.average_precision(ranking, others, others)[others > 0].mean()
+        scores[member] = ties.qualities(ranking, others)
     return scores
 
 
-def _maps_across(members: Tensor, classes: np.ndarray) -> np.ndarray:
-    """MAP@R from each half of the rows into the other, the mean of both ways: (M, N, D), (M, N) -> (M,)."""
-    scores = np.full(len(members), NULL)
+def _quality_across(members: Tensor, classes: np.ndarray) -> np.ndarray:
+    """From each half of the rows into the other, the mean of both ways: (M, N, D), (M, N) -> (M, 2)."""
+    scores = np.full((len(members), len(ties.QUALITY)), NULL)
     half = classes.shape[1] // 2
     for member, (rows, codes) in enumerate(zip(unit(members), classes, strict=True)):
         if not bool(rows.isfinite().all()):
             continue
         sides = (rows[:half], codes[:half]), (rows[half:], codes[half:])
-        ways = [_map_one_way(*sides[0], *sides[1]), _map_one_way(*sides[1], *sides[0])]
-        scores[member] = sum(ways) / 2
+        ways = [_quality_one_way(*sides[0], *sides[1]), _quality_one_way(*sides[1], *sides[0])]
+        scores[member] = np.mean(ways, axis=0)
     return scores
 
 
-def _map_one_way(queries: Tensor, asking: np.ndarray, gallery: Tensor, codes: np.ndarray) -> float:
+def _quality_one_way(
+    queries: Tensor, asking: np.ndarray, gallery: Tensor, codes: np.ndarray
+) -> tuple[float, float]:
     known, counts = np.unique(codes, return_counts=True)
     place = np.searchsorted(known, asking).clip(max=len(known) - 1)
     relevant = np.where(known[place] == asking, counts[place], 0)
     if not relevant.any():
-        return NULL
+        return NULL, NULL
     squared = Gallery.of(gallery).squared_distances(queries)
     ranking = _ranking(ranked(squared, int(relevant.max())), squared, None, codes, asking)
-    return float(ties.average_precision(ranking, relevant, relevant)[relevant > 0].mean())
+    return ties.qualities(ranking, relevant)
 
 
 @register(

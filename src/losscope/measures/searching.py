@@ -175,26 +175,26 @@ def occurrences(squared: Tensor, nearest: Ranked, most: int) -> np.ndarray:
     return counts
 
 
-def maps_at_r(embeddings: Tensor, labels: Tensor, roles: tuple[Roles, ...]) -> Tensor:
-    """MAP@R of each member of a population by its queries and gallery, float64 (M,); as ``map_at_r_fast``.
+def quality_of_roles(embeddings: Tensor, labels: Tensor, roles: tuple[Roles, ...]) -> dict[str, Tensor]:
+    """MAP@R and Recall@1 of each member by its queries and gallery, float64 (M,); as ``quality_fast``.
 
     Args:
         embeddings: (M, N, D); NaN for a member with one that is not finite.
         labels: (M, N) integers, -1 is background.
         roles: of each member's rows.
     """
-    scores = torch.full((len(embeddings),), NULL, dtype=torch.float64)
+    scores = torch.full((len(embeddings), len(ties.QUALITY)), NULL, dtype=torch.float64)
     for member, (rows, own, part) in enumerate(zip(embeddings, labels, roles, strict=True)):
         if not bool(torch.isfinite(rows).all()):
             continue
-        scores[member] = _map_at_r(Search.of(rows.detach(), own.cpu().numpy(), part, exclude=True))
-    return scores
+        scores[member] = _qualities(Search.of(rows.detach(), own.cpu().numpy(), part, exclude=True))
+    return dict(zip(ties.QUALITY, scores.T, strict=True))
 
 
-def maps_by_overlap(
+def quality_by_overlap(
     embeddings: Tensor, tags: tuple[np.ndarray, ...], roles: tuple[Roles, ...] = (), *, across: bool = False
-) -> Tensor:
-    """MAP@R of each member of a population whose items have several labels, float64 (M,).
+) -> dict[str, Tensor]:
+    """MAP@R and Recall@1 of each member of a population whose items have several labels, float64 (M,).
 
     Args:
         embeddings: (M, N, D); NaN for a member with one that is not finite.
@@ -202,7 +202,7 @@ def maps_by_overlap(
         roles: of each member's rows, where some ask and some are searched.
         across: the first half of the rows asks the second and the second the first; the mean of both ways.
     """
-    scores = torch.full((len(embeddings),), NULL, dtype=torch.float64)
+    scores = torch.full((len(embeddings), len(ties.QUALITY)), NULL, dtype=torch.float64)
     for member, (rows, own) in enumerate(zip(embeddings, tags, strict=True)):
         if not bool(torch.isfinite(rows).all()):
             continue
@@ -210,21 +210,24 @@ def maps_by_overlap(
         asked = [Roles(first, ~first), Roles(~first, first)] if across else [all_search_all(own)]
         classes = np.where(own.any(axis=1), 0, BACKGROUND)
         ways = [
-            _map_at_r(Search.of(rows.detach(), classes, part, exclude=True, tags=own))
+            _qualities(Search.of(rows.detach(), classes, part, exclude=True, tags=own))
             for part in ([roles[member]] if roles else asked)
         ]
-        scores[member] = sum(ways) / len(ways)
-    return scores
+        scores[member] = torch.stack(ways).mean(0)
+    return dict(zip(ties.QUALITY, scores.T, strict=True))
 
 
-def _map_at_r(search: Search) -> float:
+def _qualities(search: Search) -> Tensor:
+    """(2,) MAP@R and Recall@1 over the queries that have a right answer; NaN where there is none."""
     relevant = search.relevant(search.classes)
-    found = np.full(len(relevant), NULL)
+    found = np.full((len(relevant), len(ties.QUALITY)), NULL)
     for which, squared in search.tables():
         nearest = ranked(squared, max(1, int(relevant.max(initial=0))))
         ranking = search.ranking(which, squared, nearest, search.classes)
-        found[which] = ties.average_precision(ranking, relevant[which], relevant[which])
-    return float(found[relevant > 0].mean()) if (relevant > 0).any() else NULL
+        found[which, 0] = ties.average_precision(ranking, relevant[which], relevant[which])
+        found[which, 1] = ties.recall(ranking, 1)
+    asked = found[relevant > 0]
+    return torch.from_numpy(asked.mean(0) if len(asked) else np.full(len(ties.QUALITY), NULL))
 
 
 @register(

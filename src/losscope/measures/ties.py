@@ -166,6 +166,19 @@ def reciprocal_rank(ranking: Ranking) -> np.ndarray:
     return np.nan_to_num(first_ranks(ranking)[1])
 
 
+QUALITY = ("map_at_r", "recall_at_1")
+"""What a quality curve is made of."""
+
+
+def qualities(ranking: Ranking, relevant: np.ndarray) -> tuple[float, float]:
+    """MAP@R and Recall@1 over the queries that have a right answer; ``relevant`` (Q,) counts these."""
+    asked = relevant > 0
+    if not asked.any():
+        return np.nan, np.nan
+    precision = average_precision(ranking, relevant, relevant)
+    return float(precision[asked].mean()), float(recall(ranking, 1)[asked].mean())
+
+
 def _places(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The numbers first, first + 1, ... of each run, one run after the other.
 

@@ -122,4 +122,6 @@ def _of_each(x: Tensor, members: int) -> list[Tensor]:
 
 
 def _by_numpy(first: Tensor, second: Tensor, out: Tensor) -> None:
-    np.matmul(first.detach().numpy(), second.detach().numpy(), out=out.numpy())
+    # A member that diverged stays beside the others; that its numbers overflow is said once, in its record.
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.matmul(first.detach().numpy(), second.detach().numpy(), out=out.numpy())

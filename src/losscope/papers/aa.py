@@ -9,6 +9,7 @@ tuning, not the loss, made a verdict.
 from __future__ import annotations
 
 import platform
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from losscope import stats
-from losscope.comparing import tuning
-from losscope.core.results import RiskRow, TuningRisk
-from losscope.core.spec import DataSpec, LossSpec, Protocol, Run, protocol
+from losscope.comparing import halving, tuning
+from losscope.core.results import RiskRow, Trial, TuningRisk
+from losscope.core.spec import DataSpec, LossSpec, Protocol, ResolvedStudy, Run, Study, protocol
 from losscope.core.wording import reproductions as wording
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 COMMAND = "losscope reproduce aa"
 OPTIONS: dict[str, Any] = {"classes": 5, "points": 24, "dimensions": 16}
 """Cheap data: 126 training rows of 5 noisy classes."""
+DATA = DataSpec(name="synthetic", options=OPTIONS)
 SHAPE: dict[str, Any] = {
     "epochs": 12,
     "batch_size": 30,
@@ -48,9 +50,8 @@ def shape() -> Protocol:
 
 def runs_of(loss: LossSpec, seeds: Sequence[int], purpose: Literal["trial", "final"] = "final") -> list[Run]:
     """Runs of a loss on the cheap data, a seed each."""
-    data = DataSpec(name="synthetic", options=dict(OPTIONS))
     spec = loss.resolved("matched")
-    return [Run(data=data, loss=spec, protocol=shape(), seed=seed, purpose=purpose) for seed in seeds]
+    return [Run(data=DATA, loss=spec, protocol=shape(), seed=seed, purpose=purpose) for seed in seeds]
 
 
 def source() -> Source:
@@ -61,13 +62,14 @@ def source() -> Source:
 
 
 def trained(runs: Sequence[Run], splits: Sequence[Splits]) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """The test Recall@1 (R,) of runs of one family, and their validation MAP@R (R, looks) with its epochs.
+    """The test Recall@1 (R,) of runs of one family, and their validation curves (R, 2, looks), epochs too.
 
     A run with a ``checkpoint`` is measured at that epoch. Trials are not measured on the test split.
     """
     import torch
 
     from losscope.measures import evaluate
+    from losscope.measures.ties import QUALITY
     from losscope.train import Population
 
     scores, curves = np.full(len(runs), np.nan), []
@@ -78,13 +80,11 @@ def trained(runs: Sequence[Run], splits: Sequence[Splits]) -> tuple[np.ndarray, 
         for _ in range(population.protocol.epochs):
             population.run_epoch()
         curves += [
-            population.curves.curve(member, "map_at_r", "validation")[1:]
+            np.stack([population.curves.curve(member, name, "validation") for name in QUALITY[::-1]])
             for member in range(population.members)
         ]
         epochs = [
-            epoch
-            for of, epoch, name, _ in population.curves.rows
-            if (of, name) == ("validation", "map_at_r") and epoch > 0
+            epoch for of, epoch, name, _ in population.curves.rows if (of, name) == ("validation", QUALITY[0])
         ]
         if runs[0].purpose == "trial":
             continue
@@ -106,32 +106,61 @@ def shared(studies: int, seeds: int = SEEDS, loss: str = "triplet") -> list[str]
 
 def apart(studies: int, seeds: int = SEEDS, loss: str = "triplet") -> list[str]:
     """The same with each name of each study tuned on seeds of its own, as ``compare`` tunes a loss."""
-    base = LossSpec.parse(loss)
-    points = tuning.grid(base, "matched")
-    data = source()
-    tries = len(tuning.SEEDS)
-    names = 2 * studies
-    scores: list[np.ndarray] = []
-    epochs: list[int] = []
-    # One population a point of the grid: a name has the same two tuning seeds at every point.
-    seeds_of = [tuning.SEEDS[0] + place for place in range(names * tries)]
-    splits = [data.splits(seed) for seed in seeds_of]
-    for point in points:
-        _, curves, epochs = trained(runs_of(point, seeds_of, "trial"), splits)
-        scores.append(np.nan_to_num(curves.reshape(names, tries, -1).mean(1), nan=-1.0))
-    table = np.stack(scores)
-    chosen = [_best(points, table[:, name], epochs) for name in range(names)]
-    return _verdicts(studies, seeds, chosen)
+    return _verdicts(studies, seeds, _tuned(2 * studies, loss))
 
 
-def _best(points: Sequence[LossSpec], scores: np.ndarray, epochs: Sequence[int]) -> LossSpec:
-    """The point and the epoch of the best score (points, looks); at a tie the smaller margin."""
-    top = scores.max(axis=1).round(12)
-    place = min(
-        range(len(points)),
-        key=lambda point: (-top[point], float(points[point].hyperparameters.get("margin", 0.0))),
-    )
-    return points[place].model_copy(update={"checkpoint": epochs[int(scores[place].argmax())]})
+def _tuned(names: int, loss: str) -> list[LossSpec]:
+    """A loss as so many tunings choose it, each with data and seeds of its own, all walked side by side."""
+    spec = LossSpec.parse(loss)
+    study = Study(losses=[loss]).resolve("vectors").model_copy(update={"protocol": shape()})
+    walks = [halving.search(study) for _ in range(names)]
+    asked = {name: next(walk) for name, walk in enumerate(walks)}
+    chosen: dict[int, LossSpec] = {}
+    drawn: dict[int, Splits] = {}
+    while asked:
+        for name, trials in _trials(study, asked, drawn).items():
+            try:
+                asked[name] = walks[name].send(trials)
+            except StopIteration as ended:
+                del asked[name]
+                last = ended.value.last[spec.label]
+                place = halving.best([trial for _, trial in last])
+                won, trial = last[place or 0]
+                chosen[name] = won.model_copy(update={"checkpoint": trial.epoch})
+    return [chosen[name] for name in range(names)]
+
+
+def _trials(
+    study: ResolvedStudy, asked: dict[int, list[halving.Candidate]], drawn: dict[int, Splits]
+) -> dict[int, list[Trial]]:
+    """What one stage of every tuning scored. A name's seeds of tuning are no other's."""
+    data, families = source(), defaultdict(list)
+    for name, own in asked.items():
+        for place, candidate in enumerate(own):
+            for run in tuning.runs_of(study, candidate):
+                seed = run.seed + name * len(tuning.SEEDS)
+                if seed not in drawn:
+                    drawn[seed] = data.splits(seed)
+                run = run.model_copy(update={"seed": seed, "data": DATA})
+                families[run.family()].append((name, place, run))
+    curves: dict[tuple[int, int], list[np.ndarray]] = defaultdict(list)
+    looks: dict[int, np.ndarray] = {}
+    for members in families.values():
+        runs = [run for _, _, run in members]
+        _, found, epochs = trained(runs, [drawn[run.seed] for run in runs])
+        looks[runs[0].protocol.epochs] = np.array(epochs)
+        for (name, place, _), own_curves in zip(members, found, strict=True):
+            curves[name, place].append(own_curves)
+    return {
+        name: [
+            tuning.trial_of(
+                candidate,
+                *tuning.at_best(np.stack(curves[name, place], axis=1), looks[candidate.protocol.epochs]),
+            )
+            for place, candidate in enumerate(own)
+        ]
+        for name, own in asked.items()
+    }
 
 
 def _verdicts(studies: int, seeds: int, specs: Sequence[LossSpec]) -> list[str]:

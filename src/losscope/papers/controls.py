@@ -252,9 +252,10 @@ def _baselines(control: Baselines, cells: Cells) -> Iterator[Control]:
     """Each loss against ``raw`` and ``untrained`` on the goal's measure, from the study's own result."""
     for piece, _ in cells.main:
         result = piece.result()
-        baselines = {side.name for side in result.baselines}
-        for row in result.verdicts():
-            if row.b in baselines:
+        losses = {side.name for side in result.losses}
+        baselines = {side.name for side in result.baselines if side.family == "baseline"}
+        for row in result.paired:
+            if row.measure == result.recommendation.measure and row.a in losses and row.b in baselines:
                 yield Control(
                     id=control.id,
                     explains=control.explains,

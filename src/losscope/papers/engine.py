@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from losscope.comparing import reading
@@ -99,25 +99,24 @@ def run(planned: Planned, *, say: Say | None = None, show: Show | None = None) -
         say(foreseen.plan.sentence)
     meter = costing.Meter(foreseen.costs, planned.engine, say, show)
     with launch.crew():
-        _execute(planned, "trials", foreseen.costs, meter, say)
+        _execute(planned, "trials", foreseen, meter, say)
         for piece in planned.pieces:
             piece.plan = piece.plan.tuned(say=say)
-        _execute(planned, "finals", foreseen.costs, meter, say)
+        _execute(planned, "finals", foreseen, meter, say)
     result = conclude(planned)
     _log(planned, foreseen, time.time() - started)
     return result
 
 
-def _execute(
-    planned: Planned, part: str, costs: Mapping[str, float], meter: costing.Meter, say: Say | None
-) -> None:
+def _execute(planned: Planned, part: str, foreseen: Foreseen, meter: costing.Meter, say: Say | None) -> None:
     """All populations of one part, the longest first: the last to finish are then short."""
     groups = [group for group, _ in planned.groups(part)]
+    costs = foreseen.costs
     known = {costing.kind_of(group.runs[0]): costs[group.name] for group in groups if group.name in costs}
     for group in groups:  # tuned runs were not foreseen by name, but by what they cost
         meter.costs.setdefault(group.name, known.get(costing.kind_of(group.runs[0]), 0.0))
     groups.sort(key=lambda group: -meter.costs[group.name])
-    launch.execute(groups, planned.engine, meter, say)
+    launch.execute(groups, planned.engine, meter, say, foreseen.whole)
 
 
 def conclude(planned: Planned) -> Reproduction:

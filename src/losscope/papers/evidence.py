@@ -209,7 +209,7 @@ def evidence_of(piece: Piece, sides: Sequence[Side], grid: tuple[Side, ...], own
     """What a cell has to say of the claims. The study's own page is written first, if it is not there."""
     plan = piece.plan
     piece.result()
-    look = plan.store.look(plan.name, list(plan.study.seeds))
+    look = piece.look
     edges = [
         (choice.spec.name, edge) for choice in plan.choices if choice.tuned for edge in choice.tuned.edge
     ]

@@ -23,6 +23,7 @@ from losscope.papers.paper import CLAIMS, GRID, Cell, Claim, Paper, Rises
 from losscope.run import cost as costing
 from losscope.run import launch
 from losscope.run.files import Damaged
+from losscope.run.looks import Look
 from losscope.run.store import Store
 
 Say = planning.Say
@@ -41,18 +42,24 @@ class Piece:
         """The data's name in the ledger, and the protocol: cells of one place stand beside each other."""
         return self.cell.label, self.cell.protocol
 
+    @property
+    def look(self) -> int:
+        """The look at this cell, counted now: a paper's cells are named before any of them is seen."""
+        return self.plan.store.look(self.plan.name, Look(self.plan.study.seeds))
+
     def result(self) -> Result:
         """The study's own result; its folder and page are written now if they are not there."""
         store, name = self.plan.store, self.plan.name
+        look = self.look
         page = store.root / "studies" / name / "report.html"
         try:
             kept, found = StoredStudy.read(store, name), store.read_json(f"studies/{name}/result.json")
         except Damaged:  # it is written again
-            return running.conclude(self.plan)
+            return running.conclude(self.plan, look=look)
         current = found is not None and found.get("schema") == SCHEMA and page.is_file()
         # What the machine stopped then may be there now.
         if kept is None or kept.runs != self.plan.ids or not current or found.get("unfinished"):
-            return running.conclude(self.plan)
+            return running.conclude(self.plan, look=look)
         result: Result = Result.from_json(json.dumps(found), f"the result of {name}")
         return result
 
@@ -74,7 +81,7 @@ class Piece:
 
 @dataclass
 class Planned:
-    """All studies of a reproduction before anything is trained."""
+    """All studies of a reproduction before anything is trained; ``dry``: nothing is written."""
 
     paper: Paper
     pieces: list[Piece]
@@ -84,6 +91,7 @@ class Planned:
     full: bool
     only: tuple[str, ...]
     notes: tuple[str, ...]
+    dry: bool = False
 
     def judged(self) -> list[Piece]:
         """The pieces whose runs claims are judged on."""
@@ -108,10 +116,14 @@ class Planned:
 
 @dataclass(frozen=True)
 class Foreseen:
-    """What a reproduction will cost: in words and numbers, and in seconds of one core by population."""
+    """What a reproduction will cost: in words and numbers, and in seconds of one core by population.
+
+    ``whole``: the runs that are stored, and of which every file was read and is whole.
+    """
 
     plan: ReproductionPlan
     costs: dict[str, float]
+    whole: frozenset[str]
 
 
 def prepare(
@@ -127,10 +139,11 @@ def prepare(
     plugins: Sequence[str] = (),
     trust: bool = False,
     say: Say | None = None,
+    dry: bool = False,
 ) -> Planned:
     """Plan every cell of a paper, given by its name or as a value: data read, nothing trained.
 
-    ``only``: names of data sets.
+    ``only``: names of data sets. ``dry``: nothing is computed and nothing is written.
 
     Raises:
         LosscopeError: an unknown paper or data set, or none of the data is on this machine.
@@ -153,11 +166,15 @@ def prepare(
         "seeds": seeds,
         "keep": "none",
     }
-    pieces = [_piece(cell, common) for cell in cells]
+    pieces = [_piece(cell, common, dry) for cell in cells]
+    pending = dict.fromkeys(piece.cell.label for piece in pieces if piece.plan.source.facts.pending)
+    if pending:
+        notes.append(wording.pending(pending))
     if say:
         for note in notes:
             say(note)
-    return Planned(found, pieces, Store(folder), engine, seeds, full, tuple(only), tuple(notes))
+    store = Store(folder, create=not dry, absent=dry)
+    return Planned(found, pieces, store, engine, seeds, full, tuple(only), tuple(notes), dry)
 
 
 def _here(paper: Paper, cells: list[Cell], data_root: str | None) -> tuple[list[Cell], list[str]]:
@@ -202,7 +219,7 @@ def _local(pattern: str, data_root: str | None) -> str | None:
     return next(map(str, sorted(Path(root).expanduser().glob(pattern))), None) if root else None
 
 
-def _piece(cell: Cell, common: dict[str, object]) -> Piece:
+def _piece(cell: Cell, common: dict[str, object], dry: bool) -> Piece:
     study = Study.of(
         f"the cell {cell.label!r}",
         closed_forms=False,  # a paper is judged by its claims, not by what could stand beside them
@@ -218,7 +235,7 @@ def _piece(cell: Cell, common: dict[str, object]) -> Piece:
         backbone=cell.backbone,
         **common,
     )
-    plan = planning.plan(study)
+    plan = planning.plan(study, compute=not dry, create=not dry)
     return Piece(cell, plan, _reduced(cell, plan))
 
 
@@ -236,10 +253,20 @@ def _reduced(cell: Cell, plan: planning.Plan) -> str | None:
 
 
 def foresee(planned: Planned, say: Say | None = None) -> Foreseen:
-    """What a reproduction will cost and what it can show. Speeds that are not known yet are measured."""
-    _settle(planned)
-    trials, finals = planned.groups("trials"), planned.groups("finals")
-    costs = costing.seconds([*trials, *finals], planned.store, say)
+    """What a reproduction will cost and what it can show. Speeds that are not known yet are measured.
+
+    Raises:
+        LosscopeError: the count of the looks at a study cannot be read; this is said before any training.
+    """
+    for piece in planned.judged():
+        planned.store.looks(piece.plan.name)
+    trials = planned.groups("trials")
+    whole = costing.whole(planned.store, _ids(trials))
+    _settle(planned, whole)
+    finals = planned.groups("finals")
+    whole |= costing.whole(planned.store, _ids(finals) - whole)
+    known = [pair for pair in (*trials, *finals) if not pair[1].facts.pending]
+    costs = costing.seconds(known, planned.store, whole, say, keep=not planned.dry)
     tests = {id(piece): _tests(planned, piece) for piece in planned.judged()}
     cells = []
     for piece in planned.pieces:
@@ -255,10 +282,10 @@ def foresee(planned: Planned, say: Say | None = None) -> Foreseen:
                 reduced=piece.reduced,
             )
         )
-    ids = {run_id for group, _ in (*trials, *finals) for run_id in group.ids}
-    left = sum(not planned.store.has(run_id) for run_id in ids)
-    seconds = costing.wall([costs[group.name] for group, _ in trials], planned.engine)
-    seconds += costing.wall([costs[group.name] for group, _ in finals], planned.engine)
+    ids = _ids([*trials, *finals])
+    left = len(ids - whole)
+    seconds = costing.wall([costs.get(group.name, 0.0) for group, _ in trials], planned.engine)
+    seconds += costing.wall([costs.get(group.name, 0.0) for group, _ in finals], planned.engine)
     cores = costing.cores(planned.engine)
     design = stats.plan(planned.seeds, tests=max(tests.values(), default=1))
     populations = len(trials) + len(finals)
@@ -275,7 +302,11 @@ def foresee(planned: Planned, say: Say | None = None) -> Foreseen:
         said=wording.work(len(ids), populations, len(ids) - left, seconds, cores),
         **design.model_dump(),
     )
-    return Foreseen(plan, costs)
+    return Foreseen(plan, costs, whole)
+
+
+def _ids(groups: Iterable[tuple[launch.Group, Any]]) -> frozenset[str]:
+    return frozenset(run_id for group, _ in groups for run_id in group.ids)
 
 
 def _tests(planned: Planned, piece: Piece) -> int:
@@ -302,8 +333,8 @@ def _applies(claim: Claim, piece: Piece, grid: bool) -> bool:
     )
 
 
-def _settle(planned: Planned) -> None:
+def _settle(planned: Planned, whole: frozenset[str]) -> None:
     """Take the tuned values of studies whose trials are all stored: their final runs may be stored too."""
     for piece in planned.pieces:
-        if piece.plan.tunes and all(costing.stored(group) for group in piece.plan.trial_groups):
-            piece.plan = piece.plan.tuned()
+        if piece.plan.tunes and all(whole.issuperset(group.ids) for group in piece.plan.trial_groups):
+            piece.plan = piece.plan.tuned(train=False)

@@ -63,12 +63,11 @@ def markdown(result: Result) -> str:
     lines = []
     if result.recommendation.sentences:
         lines += [" ".join(map(_md, result.recommendation.sentences)), ""]
-    lines.append(_md_row(["", *(_md(wording.label(name)) for name in names), "failed"]))
+    lines.append(_md_row(["", *(_md(wording.label(name)) for name in names), "lost"]))
     lines.append("|" + "|".join([":--", *["--:"] * len(names), "--:"]) + "|")
     for side, cells in zip(result.sides, body, strict=True):
         shown = [f"{mean} ({spread})" if spread else mean for mean, spread in cells]
-        failed = f"{side.failed} of {seeds}" if side.failed else "0"
-        lines.append(_md_row([_md(side.name), *shown, failed]))
+        lines.append(_md_row([_md(side.name), *shown, parts.failed(side, seeds) or "0"]))
     lines += ["", f"Means over {wording.count(seeds, 'seed')}, in brackets the 95 % interval over seeds."]
     rows = verdict_rows(result)
     if rows:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from losscope.core import wording
 from losscope.core.results import Trial
+from losscope.core.wording import parts
 from losscope.reporting.curves import Course, band, line
 from losscope.reporting.figure import (
-    DASHES,
     INK,
     PAPER,
     SOFT,
@@ -222,15 +222,18 @@ def tuning_lines(
 ) -> Figure | None:
     """Validation quality of every trial over the loss's own number (margin, temperature), the best ringed.
 
-    One line for each learning rate and reduction; ``scores`` of all losses set the common vertical axis.
+    The larger the learning rate, the larger the point; open points were not trained whole. ``scores`` of all
+    losses set the common vertical axis.
     """
     number = _tuned_number(trials)
     scored = [(trial, trial.score) for trial in trials if trial.score is not None]
     if number is None or not scored:
         return None
     look = palette.look(name)
-    data = _trial_lines(scored, number, look)
-    best, top = max(scored, key=lambda pair: pair[1])
+    data = list(_trial_points(scored, number, look))
+    longest = max(trial.epochs or 0 for trial, _ in scored)
+    whole = [pair for pair in scored if (pair[0].epochs or 0) == longest]
+    best, top = max(whole, key=lambda pair: pair[1])
     spot = _number(best, number)
     data.append(
         {
@@ -251,44 +254,31 @@ def tuning_lines(
         showgrid=False,
     )
     y = axis(**span(scores, most=4))
-    alt = f"Validation MAP@R of the trials of {name}; best {wording.number(top)} at {number} {spot:g}."
+    alt = f"Validation scores of the trials of {name}; best {wording.number(top)} at {number} {spot:g}."
     return Figure(data, layout(x, y), name, alt, 230, f"best at {number} {spot:g}", series=(name,))
 
 
-def _trial_lines(scored: Sequence[tuple[Trial, float]], number: str, look: Look) -> list[Drawn]:
-    groups: dict[tuple[float | None, str | None], list[tuple[float, float]]] = {}
-    for trial, score in scored:
-        point = _number(trial, number), score
-        groups.setdefault((trial.learning_rate, trial.reduction), []).append(point)
-    rates = sorted({rate for rate, _ in groups if rate is not None}, reverse=True)
-    reductions = list(dict.fromkeys(reduction for _, reduction in groups))
-    lines: list[Drawn] = []
-    for (rate, reduction), points in groups.items():
-        points = sorted(points, key=lambda point: point[0])
-        label = f"learning rate {rate:g}" if rate is not None else "given learning rate"
-        if len(reductions) > 1:
-            label += f", {str(reduction).replace('_', ' ')}"
-        lines.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": plain(label),
-                "x": rounded(at for at, _ in points),
-                "y": rounded(score for _, score in points),
-                "line": {
-                    "color": look.colour,
-                    "width": 1.5,
-                    "dash": DASHES[rates.index(rate) % 3] if rate in rates else "solid",
-                },
-                "marker": {
-                    "color": look.colour if reduction == reductions[0] else PAPER,
-                    "size": 6,
-                    "line": {"color": look.colour, "width": 1.5},
-                },
-                "hovertemplate": f"{number.replace('_', ' ')} %{{x}}: %{{y:.3f}}",
-            }
-        )
-    return lines
+def _trial_points(scored: Sequence[tuple[Trial, float]], number: str, look: Look) -> Iterator[Drawn]:
+    """The trials of each learning rate, the larger the rate the larger the point; whole trainings filled."""
+    longest = max((trial.epochs or 0 for trial, _ in scored), default=0)
+    rates = sorted({trial.learning_rate or 0.0 for trial, _ in scored})
+    for rate in rates:
+        own = [(trial, score) for trial, score in scored if (trial.learning_rate or 0.0) == rate]
+        whole = [(trial.epochs or 0) == longest for trial, _ in own]
+        yield {
+            "type": "scatter",
+            "mode": "markers",
+            "name": f"learning rate {rate:g}" if rate else "given learning rate",
+            "x": rounded(_number(trial, number) for trial, _ in own),
+            "y": rounded(score for _, score in own),
+            "text": [plain(parts.settings(trial)) for trial, _ in own],
+            "marker": {
+                "color": [look.colour if each else PAPER for each in whole],
+                "size": 5 + 1.5 * rates.index(rate),
+                "line": {"color": look.colour, "width": 1.2},
+            },
+            "hovertemplate": "%{text}: %{y:.3f}",
+        }
 
 
 def _number(trial: Trial, name: str) -> float:

@@ -125,7 +125,7 @@ def _style(row: Comparison) -> str:
 
 
 def _effect_head(rows: Sequence[Comparison]) -> str:
-    return "ratio" if {row.scale for row in rows} == {"log_ratio"} else "difference"
+    return "difference" if "difference" in {row.scale for row in rows} else "ratio"
 
 
 def published(result: Result) -> Table | None:

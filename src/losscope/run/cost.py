@@ -6,18 +6,20 @@ measuring one finished run; they are kept in the store, so that a second look co
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from losscope.core.wording import work
 from losscope.run import launch
+from losscope.run.arithmetic import fixed_arithmetic
 from losscope.run.store import Damaged, Store
 
 if TYPE_CHECKING:
@@ -38,17 +40,15 @@ TOLD_EVERY = 60.0
 """Seconds between two sentences about how far the work is."""
 
 
-def stored(group: launch.Group) -> bool:
-    """Whether every run of a group is stored, done and whole."""
-    store = Store(group.where.store, create=False, absent=True)
-    try:
-        for run_id in group.ids:
-            if not store.has(run_id):
-                return False
-            store.get(run_id).check()
-    except Damaged:
-        return False
-    return True
+def whole(store: Store, ids: Iterable[str]) -> frozenset[str]:
+    """Those of some runs that are stored, done and whole; every file of them is read."""
+    found = set()
+    for run_id in ids:
+        with contextlib.suppress(Damaged):
+            if store.has(run_id):
+                store.get(run_id).check()
+                found.add(run_id)
+    return frozenset(found)
 
 
 def kind_of(run: Run) -> str:
@@ -60,24 +60,30 @@ def kind_of(run: Run) -> str:
 
 
 def seconds(
-    groups: Sequence[tuple[launch.Group, Any]], store: Store, say: Callable[[str], None] | None = None
+    groups: Sequence[tuple[launch.Group, Any]],
+    store: Store,
+    stored: frozenset[str],
+    say: Callable[[str], None] | None = None,
+    *,
+    keep: bool = True,
 ) -> dict[str, float]:
-    """Seconds of one core that each group will take, by its name; 0 for one that is stored.
+    """Seconds of one core that each group will take, by its name; 0 for one whose runs are all ``stored``.
 
-    ``groups``: each with the source of its data. What is not known yet is measured by pilots.
+    ``groups``: each with the source of its data. What is not known yet is measured by pilots, and kept in
+    the store where ``keep`` is true.
     """
     try:
         known: dict[str, list[float]] = store.read_json(SPEEDS) or {}
     except Damaged:  # it is measured again
         known = {}
-    todo = [(group, source) for group, source in groups if not stored(group)]
+    todo = [(group, source) for group, source in groups if not stored.issuperset(group.ids)]
     kinds = {kind_of(group.runs[0]): (group, source) for group, source in todo}
     lacking = [kind for kind in kinds if kind not in known]
     if lacking and say:
         say(f"Measuring this machine's speed on {len(lacking)} kinds of run.")
     for kind in lacking:
         known[kind] = list(_pilot(*kinds[kind]))
-    if lacking and store.exists:
+    if lacking and keep:
         store.write_json(SPEEDS, known)
     costs = {group.name: 0.0 for group, _ in groups}
     for group, _ in todo:
@@ -99,9 +105,7 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
     from losscope.train import Population, train
 
     first, clock = group.runs[0], _clock(group.where.device)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with fixed_arithmetic():
         split = source.splits(first.seed)
         base = first if first.loss.baseline else first.model_copy(update={"loss": LossSpec(name=UNTRAINED)})
         measure = 0.0
@@ -122,8 +126,6 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
         population.close_epoch(1)
         look = clock() - start
         return (step * population.batches.steps + look) / len(runs), measure
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _fewer(split: Any) -> Any:

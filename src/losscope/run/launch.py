@@ -20,16 +20,18 @@ import sys
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run
 from losscope.losses.foreign.sources import trust
+from losscope.run.agreed import check_code, check_data, load_plugins
+from losscope.run.arithmetic import THREADS, fixed_arithmetic
+from losscope.run.code import code_digest
 from losscope.run.store import Record, Store
-from losscope.run.threads import THREADS, fixed_threads
 
 SEED_BLOCK = 10
 """Seeds of one group: blocks of this size, counted from seed 0."""
@@ -56,7 +58,8 @@ class Where:
     """Where runs are kept and computed.
 
     The store's folder, the folder of data sets, the device, what of a run is kept besides its numbers
-    (``none``, ``last``, ``all``), and the plugins that a worker loads first, with their texts' checksums.
+    (``none``, ``last``, ``all``), the plugins that a worker loads first, with their texts' checksums, the
+    checksum of losscope's own code, and the data's digest where it is known.
     """
 
     store: str
@@ -65,6 +68,8 @@ class Where:
     keep: str
     plugins: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
+    code: str = field(default_factory=code_digest)
+    data: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,10 +131,8 @@ def run_group(group: Group, progress: Callable[[int, int], None] | None = None) 
     store = Store(group.where.store)
     if all(store.has(run_id) for run_id in group.ids):
         return len(group.ids)
-    for plugin, digest in zip(group.where.plugins, group.where.digests, strict=True):
-        registry.load_plugin(plugin)
-        if registry.plugin_digest(plugin) != digest:
-            raise LosscopeError(f"the plugin {plugin!r} was changed after the command began; start it again")
+    load_plugins(group.where.plugins, group.where.digests)
+    check_code(group.where.code)
     # A group is only ever made of a study whose losses were permitted, perhaps in another process.
     trust(run.loss.name for run in group.runs if run.loss.foreign)
     started = time.time()
@@ -160,11 +163,9 @@ def _records(group: Group, store: Store, progress: Callable[[int, int], None] | 
     source = load(
         first.data.name, root=group.where.data_root, device=group.where.device, **first.data.options
     )
-    drawn: dict[int, Any] = {}
-    for run in group.runs:
-        if run.seed not in drawn:
-            drawn[run.seed] = source.splits(run.seed)
-    with fixed_threads():
+    check_data(first.data.name, group.where.data, source.digest)
+    with fixed_arithmetic():
+        drawn = {seed: source.splits(seed) for seed in dict.fromkeys(run.seed for run in group.runs)}
         return train(
             group.runs,
             [drawn[run.seed] for run in group.runs],
@@ -198,15 +199,20 @@ def provenance(group: Group, started: float) -> dict[str, Any]:
 
 
 def execute(
-    groups: Sequence[Group], engine: str, activity: ACTIVITY | None = None, say: Say | None = None
+    groups: Sequence[Group],
+    engine: str,
+    activity: ACTIVITY | None = None,
+    say: Say | None = None,
+    whole: Collection[str] = (),
 ) -> None:
     """Run all groups on an engine: ``here``, ``processes``, ``dask``, or ``auto``.
 
     ``auto`` is processes for long work on the CPU where there are cores, else here.
     ``activity(group, epochs done, epochs)`` is called as they go on, ``say`` with what was found damaged in
-    the store, which is run again. Ctrl-C keeps what is stored. The numbers are the same on every engine.
+    the store, which is run again; ``whole``: runs whose files the caller has just read and found whole.
+    Ctrl-C keeps what is stored. The numbers are the same on every engine.
     """
-    todo = _todo(groups, say)
+    todo = _todo(groups, say, whole)
     engine = engine_of(todo, engine)
     if engine == "here" or len(todo) <= 1:
         for group in todo:
@@ -228,14 +234,14 @@ def engine_of(groups: Sequence[Group], engine: str) -> str:
     return "processes" if long and (os.cpu_count() or 1) > 1 and groups[0].where.device == "cpu" else "here"
 
 
-def _todo(groups: Sequence[Group], say: Say | None) -> list[Group]:
+def _todo(groups: Sequence[Group], say: Say | None, whole: Collection[str]) -> list[Group]:
     """The groups that lack a run. Litter of ended processes is swept, damaged runs are set aside first."""
     stores = {group.where.store: Store(group.where.store) for group in groups}
     for place, store in stores.items():
         store.sweep()
         mine = [group for group in groups if group.where.store == place]
         runs = {run_id: run for group in mine for run_id, run in zip(group.ids, group.runs, strict=True)}
-        for sentence in store.set_damaged_aside(runs):
+        for sentence in store.set_damaged_aside(runs, whole):
             if say:
                 say(sentence)
     todo = [

@@ -15,7 +15,7 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +44,7 @@ from losscope.run.files import (
     unsealed,
     write_bytes,
 )
+from losscope.run.looks import Look, number
 from losscope.run.record import Record, Status, contents
 
 SCHEMA = 2
@@ -91,6 +92,11 @@ class Stored:
     def provenance(self) -> dict[str, Any]:
         """Versions, machine, threads, times."""
         return self.head.get("provenance", {})
+
+    @property
+    def sealed(self) -> bool:
+        """Whether its files have checksums; those of schema 1 have none."""
+        return bool(self.head["schema"] >= 2)
 
     @property
     def has_trace(self) -> bool:
@@ -145,7 +151,7 @@ class Stored:
         return self.head.get("files", {})
 
     def _has(self, name: str) -> bool:
-        return name in self._files or (self.head["schema"] < 2 and (self.path / name).exists())
+        return name in self._files or (not self.sealed and (self.path / name).exists())
 
     def _npz(self, name: str) -> dict[str, np.ndarray]:
         if not self._has(name):
@@ -307,11 +313,12 @@ class Store:
         }
         write_bytes(folder / "run.json", sealed(head))
 
-    def set_damaged_aside(self, wanted: Mapping[str, Run | None]) -> list[str]:
+    def set_damaged_aside(self, wanted: Mapping[str, Run | None], whole: Collection[str] = ()) -> list[str]:
         """Check runs whole, and put altered, cut or emptied ones into ``damaged/``; what was found, in words.
 
         ``wanted``: what each run is to answer, where that is known: one that answers another question is put
-        aside too. A driver calls this before it trains, so that what is put aside is run again.
+        aside too; ``whole``: runs whose files were read already. A driver calls this before it trains, so
+        that what is put aside is run again.
         """
         found = []
         for run_id, run in wanted.items():
@@ -319,7 +326,8 @@ class Store:
                 continue
             try:
                 stored = self.get(run_id)
-                stored.check()
+                if run_id not in whole:
+                    stored.check()
                 if run is not None and not stored.answers(run):
                     raise Damaged(f"{str(stored.path / 'run.json')!r} is a run of another specification")
             except Damaged as error:
@@ -396,29 +404,34 @@ class Store:
             make_folder(self.root / "checkpoints")
         return self.root / "checkpoints" / f"{name}.pt"
 
-    def look(self, study: str, seeds: list[int]) -> int:
-        """Count a look at a study's results: 1 at first, one more each time the set of seeds changes.
+    def look(self, history: str, look: Look) -> int:
+        """Count a look at data: that of the same test before, else one more (docs/definitions.md, "Looks").
 
-        Adding seeds after having looked is a further test of the same hypothesis
-        (docs/definitions.md, "Looks").
+        Adding seeds, a loss or a goal after having looked is a further test of the same data.
         """
         with disk_errors(self.root), locked(self.root / "looks"):
-            looks = self.looks(study)
-            if not looks or looks[-1]["seeds"] != seeds:
-                looks.append({"seeds": seeds, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
-                self.write_json(f"looks/{study}.json", {"schema": SCHEMA, "looks": looks})
-        return len(looks)
+            looks = self.looks(history, look.study)
+            found = number(looks, look)
+            if found > len(looks):
+                own = {"seeds": list(look.seeds), "tested": look.digest, "said": look.said}
+                looks.append({**own, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+                self.write_json(f"looks/{history}.json", {"schema": SCHEMA, "looks": looks})
+        return found
 
-    def looks(self, study: str) -> list[dict[str, Any]]:
-        """The looks at a study's results so far, each with its seeds and time; none is counted.
+    def looks(self, history: str, study: str = "") -> list[dict[str, Any]]:
+        """The looks of a history so far, each with its seeds and time; none is counted.
+
+        ``study``: whose looks, which an earlier version counted by study, are taken into the history.
 
         Raises:
             Damaged: the file is not what was written.
         """
-        found = self.read_json(f"looks/{study}.json")
+        found = self.read_json(f"looks/{history}.json")
         looks = found.get("looks") if isinstance(found, dict) else found or []  # a bare list is schema 1's
         if not isinstance(looks, list) or not all(isinstance(x, dict) and "seeds" in x for x in looks):
-            raise Damaged(f"'looks/{study}.json' in {str(self.root)!r} is not a list of looks")
+            raise Damaged(f"'looks/{history}.json' in {str(self.root)!r} is not a list of looks")
+        if study and not any(look.get("study") == study for look in looks):
+            looks = [*looks, *({**look, "study": study} for look in self.looks(study))]
         return looks
 
     def take_looks(self, study: str, looks: list[dict[str, Any]]) -> None:

@@ -15,7 +15,8 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.results import StoreCheck, StoreProblem
@@ -29,13 +30,58 @@ from losscope.run.files import (
     temporary,
     unsealed,
 )
-from losscope.run.store import SCHEMA, Store
+from losscope.run.looks import history_of
+from losscope.run.store import Store
 
 LARGEST = 2**34
 """Bytes that an archive may unpack to."""
 MOST_FILES = 2_000_000
 CHECKPOINT_AGE = 30 * 86_400.0
 """Seconds after which the unfinished state of a group is a leftover."""
+
+
+class _Tried(BaseModel):
+    runs: tuple[str, ...]
+
+
+class _Loss(BaseModel):
+    trials: tuple[_Tried, ...]
+
+
+class _Data(BaseModel):
+    digest: str | None = None
+    """Of the data, by which looks are counted; an old study may lack it."""
+
+
+class StudyRuns(BaseModel):
+    """The runs that the file of a study names: of its last command, of tuning, only of earlier commands."""
+
+    runs: tuple[str, ...]
+    losses: tuple[_Loss, ...] = ()
+    forms: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
+    data: _Data = _Data()
+
+    @classmethod
+    def read(cls, store: Store, name: str) -> StudyRuns:
+        """Those of a study of a store.
+
+        Raises:
+            Damaged: the file is gone, or is not a study's.
+        """
+        found = store.read_json(f"studies/{name}/study.json")
+        try:
+            return cls.model_validate(found)
+        except ValidationError:
+            raise Damaged(
+                f"'studies/{name}/study.json' in {str(store.root)!r} is not a study's file"
+            ) from None
+
+    @property
+    def trials(self) -> tuple[str, ...]:
+        """The runs of tuning."""
+        own = [run_id for loss in self.losses for trial in loss.trials for run_id in trial.runs]
+        return (*self.forms, *own)
 
 
 def check(folder: str | Path) -> StoreCheck:
@@ -59,7 +105,7 @@ def check(folder: str | Path) -> StoreCheck:
             run.check()
             statuses[run.status] += 1
             versions[str(run.provenance.get("losscope", "unknown"))] += 1
-            if run.head["schema"] < SCHEMA:
+            if not run.sealed:
                 statuses["without checksums"] += 1
             run.arrays(), run.embeddings()
     for study in _studies(store):
@@ -121,23 +167,24 @@ def _other_files(store: Store) -> list[tuple[str, str]]:
 def _study_problems(store: Store, study: str) -> list[StoreProblem]:
     """What a study lacks: its files whole, its runs there and done."""
     problems: list[StoreProblem] = []
-    file = store.root / "studies" / study / "study.toml"
+    folder = store.root / "studies" / study
+    file = folder / "study.toml"
     remedy = f"losscope run {file} --out {store.root}"
-    for name in ("study.json", "result.json"):
-        with _reading(store.root / "studies" / study / name, remedy, problems):
-            if (store.root / "studies" / study / name).is_file():
-                store.read_json(f"studies/{study}/{name}")
-    if problems:
+    kept = None
+    with _reading(folder / "study.json", remedy, problems):
+        kept = StudyRuns.read(store, study)
+    with _reading(folder / "result.json", remedy, problems):
+        store.read_json(f"studies/{study}/result.json")
+    if problems or kept is None:
         return problems
-    kept = store.read_json(f"studies/{study}/study.json") or {}
-    earlier = set(kept.get("earlier", []))
-    own = {*kept.get("runs", []), *_others(kept)} - earlier
+    earlier = set(kept.earlier)
+    own = {*kept.runs, *kept.trials} - earlier
     before = "the earlier command of this study, with its seeds"
     for ids, whose, how in ((own, "", remedy), (earlier, " of earlier commands", before)):
         missing = sum(not store.has(run_id) for run_id in ids)
         if missing:
             what = f"{missing} of {len(ids)} runs{whose} are missing, damaged or failed"
-            problems.append(StoreProblem(place=str(file.parent), what=what, remedy=how))
+            problems.append(StoreProblem(place=str(folder), what=what, remedy=how))
     return problems
 
 
@@ -177,10 +224,8 @@ def export_runs(folder: str | Path, archive: str | Path, studies: Iterable[str] 
             raise unknown("study", name, known)
     require(not archive.exists(), f"{str(archive)!r} is there already; give a new name for the archive")
     if list(studies):
-        ids = [run_id for name in chosen for run_id in store.read_json(f"studies/{name}/study.json")["runs"]]
-        ids += [
-            run_id for name in chosen for run_id in _others(store.read_json(f"studies/{name}/study.json"))
-        ]
+        named = [StudyRuns.read(store, name) for name in chosen]
+        ids = [run_id for own in named for run_id in (*own.runs, *own.trials, *own.earlier)]
     else:
         ids = [path.name for path in sorted((store.root / "runs").glob("[!.]*"))]
     runs = store.many(dict.fromkeys(ids))
@@ -188,7 +233,11 @@ def export_runs(folder: str | Path, archive: str | Path, studies: Iterable[str] 
         run.check()
     looks = sorted((store.root / "looks").glob("[!.]*.json"))
     if list(studies):
-        looks = [path for path in looks if path.stem in chosen]
+        kept = {
+            *chosen,
+            *(history_of(digest) for name in chosen if (digest := StudyRuns.read(store, name).data.digest)),
+        }
+        looks = [path for path in looks if path.stem in kept]
     part = temporary(archive)
     with disk_errors(archive.parent):
         try:
@@ -208,13 +257,6 @@ def export_runs(folder: str | Path, archive: str | Path, studies: Iterable[str] 
     return len(runs)
 
 
-def _others(study: dict[str, Any]) -> list[str]:
-    """The runs of a study's tuning, and those that only earlier commands asked for."""
-    losses = study.get("losses", [])
-    trials = [run_id for loss in losses for trial in loss["trials"] for run_id in trial["runs"]]
-    return [*trials, *study.get("earlier", [])]
-
-
 def import_runs(folder: str | Path, archive: str | Path) -> tuple[int, int]:
     """Take the runs of an archive into a store, which is made where there is none: (taken, there already).
 
@@ -232,8 +274,7 @@ def import_runs(folder: str | Path, archive: str | Path) -> tuple[int, int]:
             for path in sorted((beside / "runs").glob("*")):
                 other.get(path.name).check()
             for path in sorted((beside / "studies").glob("*")):
-                if not isinstance(other.read_json(f"studies/{path.name}/study.json"), dict):
-                    raise Damaged(f"the study {path.name!r} has no study.json that can be read")
+                StudyRuns.read(other, path.name)
             looks = {path.stem: other.looks(path.stem) for path in sorted((beside / "looks").glob("*.json"))}
         except Damaged as error:
             raise LosscopeError(f"the archive {str(archive)!r} is damaged: {error}") from None

@@ -37,13 +37,16 @@ from losscope.stats.intervals import (
     published_value,
 )
 from losscope.stats.recommendation import recommend
-from losscope.stats.resample import Null, holm, label_shuffles, midranks, sign_flips, sign_test
+from losscope.stats.resample import Null, holm, midranks, sign_flips, sign_test
 from losscope.stats.sides import Measured, plain
+from losscope.stats.standing import Standing, choice_changes, family_bound
+from losscope.stats.unpaired import label_shuffles
 from losscope.stats.verdicts import (
     Claim,
     ClaimJudgement,
     Traits,
     barred,
+    corrected,
     judge_claims,
     more_seeds,
     over_data,
@@ -60,6 +63,7 @@ __all__ = [
     "Measured",
     "Null",
     "Published",
+    "Standing",
     "Summary",
     "Traits",
     "alpha_of",
@@ -67,11 +71,14 @@ __all__ = [
     "association",
     "attainable_p",
     "barred",
+    "choice_changes",
     "compare",
+    "corrected",
     "correlations",
     "data_like_these",
     "data_like_these_unpaired",
     "declared",
+    "family_bound",
     "family_size",
     "holm",
     "jackknife_variance",

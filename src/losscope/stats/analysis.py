@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
-
-import numpy as np
 
 from losscope.core import wording
 from losscope.core.errors import LosscopeError, unknown
@@ -18,21 +16,20 @@ from losscope.core.results import (
     Failure,
     LossResult,
     MeasureValue,
-    NotComparable,
-    PairVerdict,
     Recommendation,
     Settings,
-    Unit,
 )
-from losscope.stats.closed import over_items
 from losscope.stats.closed import tested as best_form
-from losscope.stats.comparison import CENSORED, Difference, compare, declared, summary
+from losscope.stats.comparison import CENSORED, declared, summary
+from losscope.stats.deciding import decide
 from losscope.stats.design import alpha_of, minimal_seeds
-from losscope.stats.intervals import data_like_these, data_like_these_unpaired, jackknife_variance
+from losscope.stats.limits import limit_of, seeds_for_what_was_seen
 from losscope.stats.recommendation import recommend
-from losscope.stats.resample import holm
+from losscope.stats.rows import Frame, Row, pair_row, row_of
+from losscope.stats.second import second_of
 from losscope.stats.sides import Measured, Side, check_seeds, plain, sides_of
-from losscope.stats.verdicts import barred, more_seeds, pair_verdict, undecided
+from losscope.stats.standing import Family, Standing, by_errors, family
+from losscope.stats.verdicts import corrected, more_seeds, pair_verdict, undecided
 
 
 @dataclass(frozen=True)
@@ -40,43 +37,17 @@ class Analysis:
     """What the runs say: each side's measures, the comparisons of pairs, and what follows for the goal.
 
     ``losses``: ``spec``, ``tuned``, ``trials`` and ``runs`` are for the caller to fill. ``paired``: first
-    the family of the primary measure, Holm within: each loss against the reference, against each baseline and
-    against the closed form that leads on validation, and that form against the raw inputs; then every other
-    measure of each loss against the reference, described without p or verdict.
+    the family of the primary measure, Holm within: the side that leads on validation against each other loss,
+    the raw inputs and the best other closed form. Without validation: each loss against the reference, each
+    baseline and the closed form that leads on validation, and that form against the raw inputs.
+    Then, described without p or verdict, each loss against the baselines that it was not tested against, and
+    every other measure of each loss against the reference.
     """
 
     losses: tuple[LossResult, ...]
     baselines: tuple[BaselineResult, ...]
     paired: tuple[Comparison, ...]
     recommendation: Recommendation
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """What every row of one analysis shares."""
-
-    generated: bool
-    look: int
-    alpha: float
-    paired: bool
-    settings: tuple[Settings, ...]
-    folds: int = 0
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A pair of sides on a measure: what the runs say, why that is no comparison, and what is decided."""
-
-    a: str
-    b: str
-    found: Difference
-    bar: NotComparable | None
-    data: tuple[float, float] | None
-    verdict: PairVerdict | None = None
-    unit: Unit = "seed"
-    p_corrected: float | None = None
-    tests: int | None = None
-    seeds_needed: int | None = None
 
 
 def analyse(
@@ -90,6 +61,8 @@ def analyse(
     looks: int = 1,
     unpaired: bool = False,
     folds: int = 0,
+    standings: Sequence[Standing] = (),
+    indifference: float | None = None,
 ) -> Analysis:
     """The statistics of a comparison (docs/definitions.md, "Inference").
 
@@ -99,7 +72,10 @@ def analyse(
     ``settings``: the numbers of the losses that every sentence names, and whether they were tuned.
     ``generated``: the data are redrawn with each seed. ``looks``: how many times the data have been looked
     at, this time included. ``unpaired``: seeds of different losses have nothing in common. ``folds``: how
-    many folds of one data set the seeds test; folds share training rows, so that nothing is tested.
+    many folds of one data set the seeds test; folds share training rows, so that nothing is tested and no
+    candidate is named. ``standings``: how the sides stood on validation, which names the candidate; without
+    any, losses are tested against the reference. ``indifference``: the difference that does not matter,
+    instead of the primary measure's.
 
     >>> runs = [Measured(loss, seed, {"recall_at_1": base + seed / 1000})
     ...         for loss, base in (("contrastive", 0.90), ("triplet", 0.93)) for seed in range(6)]
@@ -122,43 +98,111 @@ def analyse(
     if not unpaired:
         check_seeds(sides)
     measures = _measures(sides)
-    primary, family = _primary(goal, measure, losses, measures)
+    primary, goal = _primary(goal, measure, losses, measures)
     anchor = _reference(losses, reference)
-    frame = _Frame(generated, looks, alpha_of(looks), not unpaired, tuple(settings), folds)
-
-    rest = [side for side in losses if side is not anchor]
-    held = [base for base in baselines if base.has(primary) or any(base.failed)]
-    best = _best_closed(closed, primary)
-    against = held if best is None else [*held, best]
-    pairs = [(side, anchor) for side in rest] + [(side, base) for side in losses for base in against]
-    rows = [_row(frame, a, b, primary) for a, b in pairs]
-    if best is not None:
-        rows += [row for base in held if base.name == RAW and (row := _untrained(frame, best, base, primary))]
-    tested = [_comparison(frame, row, family) for row in _tested(frame, rows)]
-    described = [
-        _comparison(frame, _row(frame, side, anchor, name), None)
-        for name in measures
-        if name != primary
-        for side in rest
-        if _describable(side, anchor, name)
+    found = Family() if folds else family(sides, standings, primary, reference)
+    errors = (
+        indifference is None
+        and bool(found.pairs)
+        and by_errors([side for side in sides if not side.runs[0].described], standings, primary)
+    )
+    frame = Frame(
+        generated,
+        looks,
+        alpha_of(looks),
+        not unpaired,
+        tuple(settings),
+        primary,
+        errors,
+        indifference,
+        folds,
+    )
+    held = [
+        base for base in baselines if not base.runs[0].described and (base.has(primary) or any(base.failed))
     ]
-    found = [LossResult(**_side(side, measures)) for side in losses]
-    bases = [BaselineResult(**_side(side, measures)) for side in baselines]
+    best = _best_closed(closed, primary)
+    pairs = found.pairs or _without_validation(losses, anchor, held, best)
+    tested = [
+        _comparison(frame, row, goal)
+        for row in _tested(frame, [pair_row(frame, a, b, primary) for a, b in pairs])
+    ]
+    table = {standing.side: standing for standing in standings}
+    shown = [LossResult(**_side(side, measures, table)) for side in losses]
+    bases = [
+        BaselineResult(**_side(side, measures, table), described=side.runs[0].described) for side in baselines
+    ]
     forms = [
-        BaselineResult(**_side(side, measures), family=CLOSED_FORM, described=side.runs[0].described)
+        BaselineResult(**_side(side, measures, table), family=CLOSED_FORM, described=side.runs[0].described)
         for side in closed
     ]
-    advice = recommend(
-        goal=family,
-        measure=primary,
-        losses=found,
-        reference=anchor.name,
-        baselines=[base for base, side in zip(bases, baselines, strict=True) if side in held],
-        closed=next((form for form in forms if best is not None and form.name == best.name), None),
-        rows=tested,
-        settings=settings,
-    )
-    return Analysis(tuple(found), (*bases, *forms), (*tested, *described), advice)
+    beside = second_of(sides, primary, paired=not unpaired, generated=generated, look=looks)
+    if found.candidate is not None and found.pairs:
+        advice = decide(
+            goal=goal,
+            measure=primary,
+            family=found,
+            sides=(*shown, *bases, *forms),
+            reference=anchor.name,
+            rows=tested,
+            second=beside,
+            settings=settings,
+        )
+    else:
+        advice = recommend(
+            goal=goal,
+            measure=primary,
+            losses=shown,
+            reference=anchor.name,
+            baselines=[base for base, side in zip(bases, baselines, strict=True) if side in held],
+            closed=next((form for form in forms if best is not None and form.name == best.name), None),
+            rows=tested,
+            second=beside,
+            settings=settings,
+        )
+    described = _described(frame, found, losses, held, anchor, measures, beside.row(advice))
+    return Analysis(tuple(shown), (*bases, *forms), (*tested, *described), advice)
+
+
+def _without_validation(
+    losses: Sequence[Side], anchor: Side, held: Sequence[Side], best: Side | None
+) -> list[tuple[Side, Side]]:
+    """The pairs that are tested where no side was named beforehand."""
+    against = list(held) if best is None else [*held, best]
+    pairs = [(side, anchor) for side in losses if side is not anchor]
+    pairs += [(side, base) for side in losses for base in against]
+    return pairs + [(best, base) for base in held if best is not None and base.name == RAW]
+
+
+def _described(
+    frame: Frame,
+    found: Family,
+    losses: Sequence[Side],
+    held: Sequence[Side],
+    anchor: Side,
+    measures: Sequence[str],
+    second: Comparison | None,
+) -> list[Comparison]:
+    """What is shown without p or verdict, ``second`` first: the second measure where it disagrees."""
+    rows = [] if second is None else [second]
+    if found.pairs:
+        tested = {(a.name, b.name) for a, b in found.pairs}
+        rows += [
+            _comparison(frame, row_of(frame, side, base, frame.primary), None)
+            for side in losses
+            for base in held
+            if (side.name, base.name) not in tested and side.has(frame.primary) and base.has(frame.primary)
+        ]
+    rows += [
+        _comparison(frame, row_of(frame, side, anchor, name), None)
+        for name in measures
+        if name != frame.primary
+        for side in losses
+        if side is not anchor and _describable(side, anchor, name)
+    ]
+    known = {(second.a, second.b, second.measure)} if second is not None else set()
+    return rows[: len(known)] + [
+        row for row in rows[len(known) :] if (row.a, row.b, row.measure) not in known
+    ]
 
 
 def _best_closed(closed: Sequence[Side], primary: str) -> Side | None:
@@ -215,10 +259,14 @@ def _ended(side: Side, measure: str) -> list[float | None]:
     return [value for value, lost in zip(side.values(measure), side.failed, strict=True) if not lost]
 
 
-def _side(side: Side, measures: Sequence[str]) -> dict[str, Any]:
+def _side(side: Side, measures: Sequence[str], standings: Mapping[str, Standing]) -> dict[str, Any]:
     """The fields that a loss and a baseline share."""
+    stood = standings.get(side.name, Standing(side.name))
     return {
         "name": side.name,
+        "validation": {name: float(value) for name, value in stood.validation.items()},
+        "price": stood.price,
+        "faults": stood.faults,
         "measures": {
             name: _measured(side, name) for name in measures if any(name in run.values for run in side.runs)
         },
@@ -246,107 +294,44 @@ def _describable(a: Side, b: Side, measure: str) -> bool:
     return a.has(measure) and b.has(measure)
 
 
-def _tested(frame: _Frame, rows: Sequence[_Row]) -> list[_Row]:
+def _tested(frame: Frame, rows: Sequence[Row]) -> list[Row]:
     """The family of the primary measure: what can be compared at all is in it, also if its runs failed."""
     inside = [row for row in rows if row.bar is None]
     tests = len(inside)
-    corrected = iter(holm([row.found.p for row in inside]))
+    ps = iter(corrected([row.found for row in inside]))
     done = []
     for row in rows:
-        p = next(corrected) if row.bar is None else None
-        verdict = pair_verdict(row.found, p_corrected=p, tests=max(1, tests), reason=row.bar)
-        judged = replace(row, verdict=verdict, p_corrected=p, tests=tests if row.bar is None else None)
+        p, outside = next(ps) if row.bar is None else (None, None)
+        verdict = pair_verdict(
+            row.found, p_corrected=p, p_outside=outside, tests=max(1, tests), reason=row.bar
+        )
+        judged = replace(
+            row, verdict=verdict, p_corrected=p, p_outside=outside, tests=tests if row.bar is None else None
+        )
         if verdict in ("too_few_seeds", "unresolved") and row.unit == "seed":
-            judged = replace(judged, seeds_needed=more_seeds(row.found, tests=tests, look=frame.look))
+            judged = replace(
+                judged,
+                seeds_needed=more_seeds(row.found, tests=tests, look=frame.look),
+                seeds_seen=seeds_for_what_was_seen(row.found, tests=tests, look=frame.look),
+            )
+        if verdict in ("too_few_seeds", "unresolved"):
+            limit = limit_of(row.found, row.data, unit=row.unit, generated=frame.generated)
+            judged = replace(judged, limit=limit)
         done.append(judged)
     return done
 
 
-def _untrained(frame: _Frame, a: Side, b: Side, measure: str) -> _Row | None:
-    """Two sides that no seed changes but by the split: compared over the test items.
-
-    Data that are redrawn with each seed are other items each time, and there seeds are replicates.
-    """
-    row = _row(frame, a, b, measure)
-    if frame.generated or frame.folds or not frame.paired or any(row.found.failed):
-        return row
-    made = over_items(
-        [run.detail for run in a.runs], [run.detail for run in b.runs], measure, alpha=frame.alpha
-    )
-    return None if made is None else replace(row, found=made[0], unit=made[1])
+def _scope(
+    frame: Frame, row: Row
+) -> Literal["these_data", "data_like_these", "these_classes", "these_folds"]:
+    if frame.folds:
+        return "these_folds"
+    if frame.generated:
+        return "data_like_these"
+    return "these_classes" if row.unit == "block" else "these_data"
 
 
-def _row(frame: _Frame, a: Side, b: Side, measure: str) -> _Row:
-    found = compare(
-        a.values(measure),
-        b.values(measure),
-        measure,
-        alpha=frame.alpha,
-        failed=(a.failed, b.failed),
-        paired=frame.paired,
-    )
-    bar = barred(declared(measure), a.traits, b.traits)
-    splits = a.split(measure), b.split(measure)
-    if bar is None and found.n == 0 and not any(found.failed):
-        lacking = tuple(side.name for side in (a, b) if not side.has(measure))
-        bar = NotComparable(why="no_value" if lacking else "no_pair", names=lacking)
-        few = _few_pairs([side for side in (a, b) if side.name in lacking], measure)
-        bar = bar if few is None else NotComparable(why="few_pairs", names=lacking, count=few)
-    if bar is None and splits[0] is not None and splits[1] is not None and splits[0] != splits[1]:
-        bar = NotComparable(why="splits", names=(splits[0], splits[1]))
-    if bar is None and frame.folds:
-        bar = NotComparable(why="folds", count=frame.folds)
-    return _Row(
-        a=a.name,
-        b=b.name,
-        found=found if bar is None else replace(found, p=None),
-        bar=bar,
-        data=None if frame.generated or frame.folds else _data_interval(a, b, measure, found),
-    )
-
-
-def _few_pairs(sides: Sequence[Side], measure: str) -> int | None:
-    """The most pairs of different classes that a run without a value has, if they are too few for one."""
-    least = declared(measure).negative_pairs
-    counts = [
-        int(np.max(run.detail["count/negative_pairs"]))
-        for side in sides
-        for run in side.runs
-        if "count/negative_pairs" in run.detail
-    ]
-    return max(counts) if least is not None and counts and max(counts) < least else None
-
-
-def _data_interval(a: Side, b: Side, measure: str, found: Difference) -> tuple[float, float] | None:
-    """The interval for data like these, where the runs keep per-query values of the same queries."""
-    if found.difference is None or found.scale != "difference":
-        return None
-    lost = zip(a.failed, b.failed, strict=True) if found.paired else None
-    kept = [not (i or j) for i, j in lost] if lost is not None else None
-    sides = []
-    for side in (a, b):
-        live = kept if kept is not None else [not gone for gone in side.failed]
-        sides.append([run.detail for run, alive in zip(side.runs, live, strict=True) if alive])
-    everyone = sides[0] + sides[1]
-    key, label = f"per_query/{measure}", "per_query/label"
-    if found.missing or any(key not in detail or label not in detail for detail in everyone):
-        return None
-    labels = np.asarray(everyone[0][label])
-    if any(not np.array_equal(labels, detail[label]) for detail in everyone[1:]):
-        return None
-    means = [
-        np.mean([np.asarray(detail[key], dtype=np.float64) for detail in side], axis=0) for side in sides
-    ]
-    v = jackknife_variance(means[0] - means[1], labels)
-    if v is None:
-        return None
-    if found.paired:
-        return data_like_these(found.differences, v[0])
-    x, y = ([value for value in side.values(measure) if value is not None] for side in (a, b))
-    return data_like_these_unpaired(x, y, v[0])
-
-
-def _comparison(frame: _Frame, row: _Row, family: str | None) -> Comparison:
+def _comparison(frame: Frame, row: Row, family: str | None) -> Comparison:
     """The row as a result, with its sentence. ``family``: None for a described row."""
     found, primary = row.found, family is not None
     better: Literal["a", "b"] | None = None
@@ -370,6 +355,7 @@ def _comparison(frame: _Frame, row: _Row, family: str | None) -> Comparison:
         high_data=plain(high),
         p=plain(found.p) if primary else None,
         p_holm=plain(row.p_corrected),
+        p_outside=plain(row.p_outside),
         p_attainable=min(1.0, tests * found.smallest) if tests and found.n else None,
         tests_in_family=tests,
         look=frame.look,
@@ -377,8 +363,13 @@ def _comparison(frame: _Frame, row: _Row, family: str | None) -> Comparison:
         delta=found.delta,
         verdict=row.verdict,
         better=better,
-        scope="these_folds" if frame.folds else "data_like_these" if frame.generated else "these_data",
+        scope=_scope(frame, row),
         seeds_needed=row.seeds_needed,
+        seeds_seen=row.seeds_seen,
+        limit=row.limit,
+        queries=None if row.asked is None else row.asked[0],
+        classes=None if row.asked is None else row.asked[1],
+        by_seed=row.by_seed,
         paired=found.paired,
         runs=found.runs,
         failed=found.failed,

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from losscope.core.results import Unit
-from losscope.stats.comparison import Difference, compare, declared
+from losscope.stats.comparison import ERRORS, Difference, compare, declared
 from losscope.stats.intervals import FEW_CLASSES
 
 BLOCKS = 200
@@ -92,3 +92,41 @@ def over_items(
     sums = [np.bincount(place, weights=side[kept], minlength=count) * count / kept.sum() for side in means]
     found = compare(sums[0].tolist(), sums[1].tolist(), measure, alpha=alpha)
     return replace(found, runs=(len(a), len(b)), failed=(0, 0)), unit
+
+
+def on_errors(found: Difference, difference: float) -> float | None:
+    """A difference on the scale of errors, the mean of b held fixed; None where an error would be 0.
+
+    >>> found = compare([0.98, 0.98], [0.96, 0.96], "recall_at_1", alpha=0.04)
+    >>> round(math.exp(on_errors(found, 0.02)), 6)
+    2.0
+    """
+    if found.mean_b is None:
+        return None
+    lower = declared(found.measure).better == "lower"
+    error = found.mean_b if lower else 1 - found.mean_b
+    own = error + difference if lower else error - difference
+    if own <= 0 or error <= 0:
+        return None
+    return math.log(own / error) if lower else math.log(error / own)
+
+
+def as_errors(found: Difference) -> Difference:
+    """A comparison over items on the scale of errors; its p is that of the difference.
+
+    Unchanged where an error is 0, of which there is no ratio. What is equivalent is judged by the narrower
+    end of a factor of 1.25 of the errors of b.
+    """
+    middle = None if found.difference is None else on_errors(found, found.difference)
+    if middle is None or found.mean_b is None:
+        return found
+    error = found.mean_b if declared(found.measure).better == "lower" else 1 - found.mean_b
+    return replace(
+        found.against(error * -math.expm1(-ERRORS)),
+        scale="log_ratio" if declared(found.measure).better == "lower" else "log_error_ratio",
+        delta=ERRORS,
+        difference=middle,
+        low=None if found.low is None else on_errors(found, found.low),
+        high=None if found.high is None else on_errors(found, found.high),
+        sd=None,
+    )

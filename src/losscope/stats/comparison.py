@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from losscope.core.errors import LosscopeError
-from losscope.core.quantities import Quantity, Scale, quantity, unsplit
-from losscope.core.results import NotComparable
+from losscope.core.quantities import Quantity, quantity, unsplit
+from losscope.core.results import NotComparable, PairScale
 from losscope.stats import resample
 from losscope.stats.design import smallest_p
 from losscope.stats.intervals import mean_interval
+from losscope.stats.unpaired import label_shuffles
 
 CENSORED = ("epochs_to_90", "half_life")
 """Measures whose null means "not reached": right-censored, compared by order. (``epochs_to_90_excess`` and
@@ -36,15 +37,23 @@ ROUNDING = 16 * np.finfo(np.float64).eps
 """Share of a value up to which two values of a seed are equal: their sums were rounded otherwise."""
 
 
+ERRORS = math.log(1.25)
+"""The indifference between errors that are compared by their ratio."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """What the runs say of a minus b (on the log-ratio scale log a/b) on one measure.
 
+    On the scale of errors it is log((1 − b) / (1 − a)), which is above 0 where a is higher.
+
     ``n``: pairs of runs with both values (unpaired: the smaller group); ``runs``: runs of a and of b;
     ``failed``: those that failed; ``missing``: pairs whose runs ended without a value.
     ``differences``: (n,) in the order of the seeds, empty if unpaired or compared by order. ``difference``,
-    ``low``, ``high``: mean and inverted interval at level 1 − alpha; ``p``: two-sided; ``smallest``: the
-    smallest p of so many runs; ``sd``: standard deviation of the differences (unpaired: the root of the sum
+    ``groups``: unpaired, the values of a and of b on the scale.
+    ``low``, ``high``: mean and inverted interval at level 1 − alpha; ``p``: two-sided; ``p_outside``: of the
+    hypothesis that the difference lies outside ±delta, one-sided; ``smallest``: the smallest p of so many
+    runs; ``sd``: standard deviation of the differences (unpaired: the root of the sum
     of both variances, so that sd²/n is the variance of the difference at n runs per group). ``order``: for
     censored epochs, pairs in which a comes later, in which b does, and ties (unpaired: None, see ``p``).
     ``leaning``: 1 where a is higher or later, −1 where b is, 0 at a tie. ``reason``: why there is no
@@ -52,7 +61,7 @@ class Difference:
     """
 
     measure: str
-    scale: Scale
+    scale: PairScale
     delta: float
     paired: bool
     n: int
@@ -64,10 +73,12 @@ class Difference:
     mean_a: float | None = None
     mean_b: float | None = None
     differences: tuple[float, ...] = ()
+    groups: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     difference: float | None = None
     low: float | None = None
     high: float | None = None
     p: float | None = None
+    p_outside: float | None = None
     sd: float | None = None
     order: tuple[int, int, int] | None = None
     leaning: int = 0
@@ -80,7 +91,15 @@ class Difference:
 
     def against(self, delta: float) -> Difference:
         """The same evidence judged by another indifference, as a claim does."""
-        return replace(self, delta=delta)
+        if delta == self.delta:
+            return self
+        found = replace(self, delta=delta)
+        return found if self.p_outside is None else replace(found, p_outside=_tests(found).outside(delta))
+
+
+def _tests(row: Difference) -> resample.Null:
+    """The rearrangements of a comparison that has a difference."""
+    return resample.sign_flips(row.differences) if row.paired else label_shuffles(*row.groups)
 
 
 def null(value: float | None) -> bool:
@@ -97,15 +116,18 @@ def compare(
     failed: tuple[Sequence[bool], Sequence[bool]] | None = None,
     paired: bool = True,
     delta: float | None = None,
+    errors: bool = False,
 ) -> Difference:
     """Compare two losses' values (n,) of a measure; None or NaN is no value, paired values share a place.
 
     Paired: sign flips of the per-seed differences on the measure's scale (docs/definitions.md, "Test").
-    Unpaired: shuffles of the labels of the two groups, on the same scale, and the interval that inverts them.
+    Unpaired: shuffles of the labels of the two groups for Welch's t, on the same scale, and the interval that
+    inverts them.
     ``failed``: masks of runs that failed, for a and b. With a failure, or a pair without a value, the
     estimate is that of the remaining runs and there is no p. For right-censored epochs with a null: the sign
     test on order, both unreached being a tie (unpaired: label shuffles of the ranks, the unreached last), and
     no difference or interval. Values that are not above 0 have no log ratio: no numbers and a ``reason``.
+    ``errors``: by the ratio of errors, 1 − value, or the value itself where lower is better; δ is log 1.25.
 
     >>> row = compare([0.91, 0.93, 0.92, 0.94, 0.92, 0.95], [0.90, 0.90, 0.90, 0.90, 0.90, 0.90],
     ...               "recall_at_1", alpha=0.04)
@@ -123,11 +145,15 @@ def compare(
             f"{len(a)} values against {len(b)}; a paired comparison wants one value per seed on each side"
         )
     lost = failed or ([False] * len(a), [False] * len(b))
+    scale: PairScale = what.scale
+    if errors:
+        scale = "log_ratio" if what.better == "lower" else "log_error_ratio"
+    own = ERRORS if errors else what.delta
     censored = unsplit(measure)[0] in CENSORED
     base = Difference(
         measure=measure,
-        scale=what.scale,
-        delta=what.delta if delta is None else delta,
+        scale=scale,
+        delta=own if delta is None else delta,
         paired=paired,
         n=0,
         runs=(len(a), len(b)),
@@ -167,13 +193,21 @@ def _paired(base: Difference, pairs: list[tuple[float | None, float | None]], ce
     x, y = np.array(whole, dtype=np.float64).T
     base = replace(base, mean_a=float(np.mean(x)), mean_b=float(np.mean(y)))
     equal = np.abs(x - y) <= ROUNDING * np.maximum(np.abs(x), np.abs(y))
-    if base.scale == "log_ratio":
-        if min(x.min(), y.min()) <= 0:
-            return replace(base, reason=NotComparable(why="not_positive"))
-        x, y = np.log(x), np.log(y)
+    x, y = _on(base.scale, x), _on(base.scale, y)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return replace(base, reason=NotComparable(why="not_positive"))
     d = np.where(equal, 0.0, x - y)
     sd = float(d.std(ddof=1)) if len(d) > 1 else None
-    return _filled(base, resample.sign_flips(d), float(d.mean()), sd, tuple(d.tolist()))
+    return _filled(replace(base, differences=tuple(d.tolist())), float(d.mean()), sd)
+
+
+def _on(scale: PairScale, values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Values on a scale on which they are subtracted; not finite where they have no place on it."""
+    x = np.asarray(values, dtype=np.float64)
+    if scale == "difference":
+        return x
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(x) if scale == "log_ratio" else -np.log1p(-x)
 
 
 def _unpaired(
@@ -183,7 +217,7 @@ def _unpaired(
     gone = len(a) + len(b) - len(x) - len(y)
     if censored and gone and a and b:
         ranks = resample.midranks([_late(value) for value in (*a, *b)])
-        tests = resample.label_shuffles(ranks[: len(a)], ranks[len(a) :])
+        tests = label_shuffles(ranks[: len(a)], ranks[len(a) :])
         tilt = ranks[: len(a)].mean() - ranks[len(a) :].mean()
         known = replace(
             base,
@@ -197,27 +231,24 @@ def _unpaired(
     if base.n == 0:
         return replace(base, reason=NotComparable(why="no_value"))
     base = replace(base, mean_a=float(np.mean(x)), mean_b=float(np.mean(y)))
-    if base.scale == "log_ratio":
-        if min(*x, *y) <= 0:
-            return replace(base, reason=NotComparable(why="not_positive"))
-        x, y = [math.log(v) for v in x], [math.log(v) for v in y]
-    tests = resample.label_shuffles(x, y)
+    x, y = _on(base.scale, x).tolist(), _on(base.scale, y).tolist()
+    if not np.isfinite([*x, *y]).all():
+        return replace(base, reason=NotComparable(why="not_positive"))
     sd = math.sqrt(np.var(x, ddof=1) + np.var(y, ddof=1)) if min(len(x), len(y)) > 1 else None
-    return _filled(base, tests, float(np.mean(x) - np.mean(y)), sd, ())
+    return _filled(replace(base, groups=(tuple(x), tuple(y))), float(np.mean(x) - np.mean(y)), sd)
 
 
-def _filled(
-    base: Difference, tests: resample.Null, difference: float, sd: float | None, d: tuple[float, ...]
-) -> Difference:
+def _filled(base: Difference, difference: float, sd: float | None) -> Difference:
+    tests = _tests(base)
     ends = tests.interval(base.alpha) or (None, None)
     return replace(
         base,
         smallest=tests.smallest,
-        differences=d,
         difference=difference,
         low=ends[0],
         high=ends[1],
         p=tests.p() if base.complete else None,
+        p_outside=tests.outside(base.delta) if base.complete else None,
         sd=sd,
         leaning=(difference > 0) - (difference < 0),
     )
@@ -276,7 +307,7 @@ def association(
     if not known:
         return replace(base, reason=NotComparable(why="no_correlation"))
     sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
-    return _filled(base, resample.sign_flips(known), float(np.mean(known)), sd, tuple(known))
+    return _filled(replace(base, differences=tuple(known)), float(np.mean(known)), sd)
 
 
 class Summary(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import nctdtr, ndtri, stdtrit
+from scipy.special import chdtri, nctdtr, ndtr, ndtri, stdtrit
 
 from losscope.core import wording
 from losscope.core.errors import LosscopeError
@@ -97,10 +97,19 @@ def power(seeds: int, sd: float, delta: float, level: float, *, paired: bool = T
     freedom = (seeds - 1) * (1 if paired else 2)
     critical = stdtrit(freedom, 1 - attained / 2)
     shift = delta * math.sqrt(seeds) / sd
-    found = float(1 - nctdtr(freedom, shift, critical) + nctdtr(freedom, shift, -critical))
-    return (
-        1.0 if math.isnan(found) else found
-    )  # nctdtr has no value for some shifts beyond 38, where power is 1
+    other = float(
+        nctdtr(freedom, shift, -critical)
+    )  # in the wrong direction: below 1e-4 where it has no value
+    return _exceeds(freedom, shift, float(critical)) + (0.0 if math.isnan(other) else other)
+
+
+def _exceeds(freedom: int, shift: float, critical: float) -> float:
+    """The chance that a non-central t exceeds a value; the mean over its scale where nctdtr has no value."""
+    found = 1 - float(nctdtr(freedom, shift, critical))
+    if not math.isnan(found):
+        return found
+    scale = np.sqrt(chdtri(freedom, (np.arange(2000) + 0.5) / 2000) / freedom)
+    return float(ndtr(shift - critical * scale).mean())
 
 
 def seeds_needed(

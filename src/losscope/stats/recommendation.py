@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from losscope.core import wording
 from losscope.core.loss_spec import RAW
-from losscope.core.results import Comparison, Ground, Recommendation, Settings, SideResult
+from losscope.core.results import Comparison, Ground, OpenBy, Recommendation, Settings, SideResult
 from losscope.stats.comparison import declared
+from losscope.stats.second import Second
 
 _TESTED = ("better", "worse", "equivalent", "unresolved")
 _OPEN = ("unresolved", "equivalent", "too_few_seeds", "failed", "not_comparable")
@@ -52,16 +53,18 @@ def recommend(
     baselines: Sequence[SideResult],
     rows: Sequence[Comparison],
     closed: SideResult | None = None,
+    second: Second | None = None,
     settings: Sequence[Settings] = (),
 ) -> Recommendation:
     """The recommendation of a goal from the rows of its primary family, with three sentences.
 
-    ``loss``: the best of the losses shown better than the reference; else the reference if every other is
-    shown worse; else None: no difference found, equivalent, or no verdict. ``raw`` instead, where raw was
-    tested and no loss is shown to beat it: untrained inputs cost nothing, so training has to prove itself.
-    The closed form that the rows test, ``closed``, where it is shown to beat raw and no loss to beat it: a
-    loss has to beat it, too, and one that is equivalent costs more. None too for a measure of which neither
-    more nor less is better. Losses are tested against the reference, not against one another, and the second
+    It is for runs of which no side was named on validation; ``deciding`` is for the others. ``loss``: the
+    best of the losses shown better than the reference; else the reference if every other is shown worse;
+    else None: no difference found, equivalent, or no verdict. ``raw`` instead, where each loss is shown worse
+    than or equivalent to raw, and no side is better than it by more than δ in the ``second`` measure. The
+    closed form that the rows test, ``closed``, where it is shown to beat raw and no loss to beat it: a loss
+    has to beat it, too, and one that is equivalent costs more. None too for a measure of which neither more
+    nor less is better. Losses are tested against the reference, not against one another, and the second
     sentence says so where it matters. ``baselines``: those that the rows test against.
 
     >>> found = recommend(goal="retrieval", measure="recall_at_1", losses=[SideResult(name="triplet")],
@@ -70,7 +73,7 @@ def recommend(
     None single No answer: triplet was compared with nothing; it has no value.
     """
     case = _Case(
-        ranking=_ranked(losses, measure),
+        ranking=ranked(losses, measure),
         reference=reference,
         baselines=tuple(side.name for side in baselines),
         rows={(row.a, row.b): row for row in rows},
@@ -78,6 +81,12 @@ def recommend(
     )
     directed = declared(measure).better != "neither"
     chosen = _with_closed(case, _choose(case)) if directed else _undirected(case)
+    beside = baselines if closed is None else (*baselines, closed)
+    objectors: list[str] = []
+    if second is not None and chosen.loss is not None:
+        objectors = second.objectors([side.name for side in (*losses, *beside)], chosen.loss)
+    if objectors and chosen.loss == RAW:
+        chosen = _Choice(None, "open", chosen.rests_on)
     made = Recommendation(
         goal=goal,
         loss=chosen.loss,
@@ -86,13 +95,24 @@ def recommend(
         reference=reference,
         ranking=case.ranking,
         rests_on=chosen.rests_on,
+        second=None if second is None else second.measure,
+        second_on=None if not objectors else (objectors[0], chosen.loss or RAW),
+        open_by=_open_by(rows, objectors, chosen),
     )
-    beside = baselines if closed is None else (*baselines, closed)
-    sentences = wording.recommendation(made, losses=losses, baselines=beside, rows=rows, settings=settings)
+    own = None if second is None else second.row(made)
+    known = (*rows, *([own] if own is not None else []))
+    sentences = wording.recommendation(made, losses=losses, baselines=beside, rows=known, settings=settings)
     return made.model_copy(update={"sentences": sentences})
 
 
-def _ranked(losses: Sequence[SideResult], measure: str) -> tuple[str, ...]:
+def _open_by(rows: Sequence[Comparison], objectors: Sequence[str], chosen: _Choice) -> OpenBy | None:
+    """What keeps it open, where that is folds, over which nothing is tested, or two measures."""
+    if any(row.reason is not None and row.reason.why == "folds" for row in rows):
+        return "folds"
+    return "measures" if objectors and chosen.loss is None else None
+
+
+def ranked(losses: Sequence[SideResult], measure: str) -> tuple[str, ...]:
     """Names from the best mean to the worst, those without one last."""
     sign = -1 if declared(measure).better == "higher" else 1
 
@@ -107,6 +127,19 @@ def _choose(case: _Case) -> _Choice:
     if _raw_stands(case):
         nearest = next(name for name in case.ranking if case.state(name, RAW) in _TESTED)
         return _Choice(RAW, "train_nothing", (nearest, RAW))
+    if RAW in case.baselines:
+        against = {name: case.state(name, RAW) for name in case.ranking}
+        if "unresolved" in against.values() and "better" not in against.values():
+            waiting = next(name for name, state in against.items() if state == "unresolved")
+            return _Choice(None, "open", (waiting, RAW))
+    chosen = _among_losses(case)
+    unshown = ("unresolved", "equivalent", "worse")
+    if chosen.loss is not None and RAW in case.baselines and case.state(chosen.loss, RAW) in unshown:
+        return _Choice(None, "open", (chosen.loss, RAW))
+    return chosen
+
+
+def _among_losses(case: _Case) -> _Choice:
     states = {name: case.state(name, case.reference) for name in case.ranking if name != case.reference}
     if not states:
         return _single(case)
@@ -123,7 +156,8 @@ def _raw_stands(case: _Case) -> bool:
     if RAW not in case.baselines:
         return False
     states = [case.state(name, RAW) for name in case.ranking]
-    return "better" not in states and any(state in _TESTED for state in states)
+    told = [state for state in states if state in _TESTED]
+    return bool(told) and all(state in ("worse", "equivalent") for state in told)
 
 
 def _with_closed(case: _Case, chosen: _Choice) -> _Choice:

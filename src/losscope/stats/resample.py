@@ -1,13 +1,12 @@
-"""The test and the interval that inverts it, exactly, for paired and for unpaired runs.
+"""The sign-flip test and the interval that inverts it, exactly; corrections for several tests.
 
-Both tests have one shape. Every rearrangement r of the data (a flip of signs, a shuffle of labels) is at
-least as extreme as the data themselves under a true difference θ exactly for θ in a closed interval
-[low_r, high_r], and all of these contain the observed difference. So with ``fixed`` rearrangements that are
-always as extreme (no change, a change of all),
+Every rearrangement r of the data (a flip of signs, a shuffle of labels) is at least as far to one side as the
+data themselves under a true difference θ up to an end high_r above the observed difference, or from an end
+low_r below it. So with ``fixed`` rearrangements that always are (no change), the two one-sided p
 
-    p(θ) = (fixed + #{r : low_r ≤ θ ≤ high_r}) / total
+    above(θ) = (fixed + #{r : θ ≤ high_r}) / total        below(θ) = (fixed + #{r : low_r ≤ θ}) / total
 
-rises to 1 at the observed difference and falls to both sides; p(0) is the test, and the θ that the test
+fall to both sides of the observed difference; twice the smaller is the test of θ, and the θ that the test
 keeps form one interval whose ends are order statistics of ``low`` and ``high``. Nothing is searched or
 approximated, and the test and the interval cannot contradict each other.
 """
@@ -18,7 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, combinations
+from typing import Protocol
 
 import numpy as np
 
@@ -29,32 +28,70 @@ EXACT_SHUFFLES = math.comb(20, 10)
 DRAWS = 99_999
 """Seeded rearrangements beyond that."""
 
-_SNAP = 1e-10  # ends nearer to 0 than this share of Σ|d| are ties at 0, apart only by rounding
-_CHUNK = 8192
+SNAP = 1e-10  # ends nearer to 0 than this share of Σ|d| are ties at 0, apart only by rounding
+CHUNK = 8192
+
+
+class Bound(Protocol):
+    """A second test of the same hypotheses, whose p the rearrangements' p may not fall below."""
+
+    def above(self, theta: float) -> float:
+        """One-sided p of the hypothesis that the true difference is at least ``theta``."""
+
+    def below(self, theta: float) -> float:
+        """One-sided p of the hypothesis that the true difference is at most ``theta``."""
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """The differences that its two-sided test at ``alpha`` keeps."""
 
 
 @dataclass(frozen=True)
 class Null:
-    """All rearrangements of a sample as intervals of the true difference under which they are as extreme.
+    """All rearrangements of a sample, by the true differences up to which they are as far to a side.
 
-    ``low``, ``high``: (R,); ``fixed``: rearrangements that always are; ``total``: the number of all, in the
-    same count (of halves where a rearrangement and its mirror image are one).
+    ``high``: (H,), ``low``: (L,), the ends described above; each stands for ``each`` rearrangements.
+    ``fixed``: rearrangements that always are as far; ``total``: the number of all. The counts are two-sided:
+    ``fixed/total`` is the smallest two-sided p. ``near``: the rounding of the ends. ``bound``: a test that
+    must agree, if any.
     """
 
     low: np.ndarray
     high: np.ndarray
     fixed: int
     total: int
+    each: int = 1
+    near: float = 0.0
+    bound: Bound | None = None
 
     @property
     def smallest(self) -> float:
-        """The smallest p that data of this size can reach."""
+        """The smallest two-sided p that data of this size can reach."""
         return self.fixed / self.total
+
+    def above(self, theta: float) -> float:
+        """One-sided p of the hypothesis that the true difference is at least ``theta``; ½ is ½ or more."""
+        p = self._one_sided(int(np.count_nonzero(self.high >= theta)))
+        return p if self.bound is None else max(p, self.bound.above(theta))
+
+    def below(self, theta: float) -> float:
+        """One-sided p of the hypothesis that the true difference is at most ``theta``; ½ is ½ or more."""
+        p = self._one_sided(int(np.count_nonzero(self.low <= theta)))
+        return p if self.bound is None else max(p, self.bound.below(theta))
+
+    def _one_sided(self, as_far: int) -> float:
+        return min(0.5, (self.fixed + self.each * as_far) / self.total / 2)
 
     def p(self, theta: float = 0.0) -> float:
         """Two-sided p of the hypothesis that the true difference is ``theta``."""
-        inside = np.count_nonzero((self.low <= theta) & (theta <= self.high))
-        return (self.fixed + int(inside)) / self.total
+        return min(1.0, 2 * min(self.above(theta), self.below(theta)))
+
+    def outside(self, delta: float) -> float:
+        """p of the hypothesis that the true difference lies outside ±``delta``, the test of equivalence.
+
+        The greater of two one-sided p (two one-sided tests; Schuirmann 1987). It is at most α/2 exactly where
+        the interval at level 1 − α lies inside ±delta.
+        """
+        return max(self.above(delta - self.near), self.below(self.near - delta))
 
     def interval(self, alpha: float) -> tuple[float, float] | None:
         """The differences that the test at ``alpha`` keeps, {θ : p(θ) > alpha}, ends included.
@@ -66,12 +103,20 @@ class Null:
             wanted -= 1
         while wanted / self.total <= alpha:
             wanted += 1
-        rank = wanted - self.fixed
+        rank = math.ceil((wanted - self.fixed) / self.each)
         if rank <= 0:
             return None
-        low = np.partition(self.low, rank - 1)[rank - 1]
-        high = np.partition(self.high, len(self.high) - rank)[len(self.high) - rank]
-        return float(low), float(high)
+        low, high = _nth(self.low, rank), -_nth(-self.high, rank)
+        if self.bound is not None:
+            ends = self.bound.interval(alpha)
+            low, high = min(low, ends[0]), max(high, ends[1])
+        return low, high
+
+
+def _nth(values: np.ndarray, rank: int) -> float:
+    """The rank-th smallest of values (n,), or the largest where there are fewer."""
+    place = min(rank, len(values)) - 1
+    return float(np.partition(values, place)[place])
 
 
 def sign_flips(differences: Sequence[float] | np.ndarray) -> Null:
@@ -90,17 +135,17 @@ def sign_flips(differences: Sequence[float] | np.ndarray) -> Null:
     n = len(d)
     if n == 0 or not np.isfinite(d).all():
         raise ValueError("sign_flips wants at least one difference, all of them finite")
-    near = _SNAP * np.abs(d).sum()
+    near = SNAP * np.abs(d).sum()
     if n <= EXACT_PAIRS:
         # every subset without the last element stands for itself and its complement
         low, high = _between(_subset_sums(d[:-1])[1:], _subset_sums(np.ones(n - 1))[1:], d.sum(), n, near)
-        return Null(low, high, fixed=1, total=2 ** (n - 1))
+        return Null(low, high, fixed=1, total=2 ** (n - 1), near=near)
     mask = _sign_draws(n)
     sizes = mask.sum(axis=1, dtype=np.int64)
     proper = (sizes > 0) & (sizes < n)
-    low, high = _between(_product(mask, d)[proper], sizes[proper], d.sum(), n, near)
+    low, high = _between(product(mask, d)[proper], sizes[proper], d.sum(), n, near)
     fixed = 1 + int(np.count_nonzero(~proper))
-    return Null(low, high, fixed=fixed, total=DRAWS + 1)
+    return Null(low, high, fixed=fixed, total=DRAWS + 1, near=near)
 
 
 def _subset_sums(values: np.ndarray) -> np.ndarray:
@@ -123,63 +168,15 @@ def _between(
     return np.minimum(inside, outside), np.maximum(inside, outside)
 
 
-def _product(mask: np.ndarray, x: np.ndarray) -> np.ndarray:
+def product(mask: np.ndarray, x: np.ndarray) -> np.ndarray:
     """mask @ x for a mask of bytes, in chunks: the whole mask as floats would be eight times its size."""
-    chunks = range(0, len(mask), _CHUNK)
-    return np.concatenate([mask[start : start + _CHUNK].astype(np.float64) @ x for start in chunks])
+    chunks = range(0, len(mask), CHUNK)
+    return np.concatenate([mask[start : start + CHUNK].astype(np.float64) @ x for start in chunks])
 
 
 @lru_cache(maxsize=2)
 def _sign_draws(n: int) -> np.ndarray:
     return np.random.default_rng(n).integers(0, 2, size=(DRAWS, n), dtype=np.int8)
-
-
-def label_shuffles(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> Null:
-    """The shuffles of group labels of two unpaired samples (n_a,), (n_b,), for |mean a − mean b|.
-
-    All ways to deal the runs to groups of these sizes where they are at most C(20, 10) = 184,756, else
-    99,999 seeded draws and the data themselves. Under a true shift θ of ``a``, exchanging k members of
-    each group turns the difference D − θ into P − cθ, c = 1 − k (1/n_a + 1/n_b), which is at least as large
-    exactly between (D − P)/(1 − c) and (D + P)/(1 + c). Exchangeability, and so the level, supposes that the
-    groups differ by a shift alone.
-
-    >>> label_shuffles([3.0, 4.0, 5.0], [0.0, 1.0, 2.0]).p()
-    0.1
-    """
-    x = np.concatenate([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)])
-    size_a, size_b = len(a), len(x) - len(a)
-    if min(size_a, size_b) == 0 or not np.isfinite(x).all():
-        raise ValueError("label_shuffles wants two groups with finite values")
-    exact = math.comb(len(x), size_a) <= EXACT_SHUFFLES
-    observed = x[:size_a].mean() - x[size_a:].mean()
-    near = _SNAP * np.abs(x - x.mean()).sum() + 8 * np.finfo(float).eps * np.abs(x).sum()
-    mask = _deals(size_a, len(x), exact)
-    sums = _product(mask, x)
-    moved = sums / size_a - (x.sum() - sums) / size_b
-    exchanged = mask[:, size_a:].sum(axis=1, dtype=np.int64)
-    always = (exchanged == 0) | ((exchanged == size_a) & (size_a == size_b))
-    share = (exchanged * (1 / size_a + 1 / size_b))[~always]
-    ends = np.stack([(observed - moved[~always]) / share, (observed + moved[~always]) / (2 - share)])
-    ends[np.abs(ends) <= near] = 0.0
-    fixed, total = int(np.count_nonzero(always)), len(mask)
-    if not exact:  # the data themselves are one rearrangement more than were drawn
-        fixed, total = fixed + 1, total + 1
-    return Null(ends.min(axis=0), ends.max(axis=0), fixed=fixed, total=total)
-
-
-@lru_cache(maxsize=2)
-def _deals(size: int, of: int, exact: bool) -> np.ndarray:
-    """Which runs are dealt to the first group (deals, of), as bytes: all deals, or seeded draws."""
-    if exact:
-        members = np.fromiter(chain.from_iterable(combinations(range(of), size)), dtype=np.int64)
-        members = members.reshape(-1, size)
-    else:
-        random = np.random.default_rng([size, of])
-        chunks = (random.random((min(_CHUNK, DRAWS - start), of)) for start in range(0, DRAWS, _CHUNK))
-        members = np.concatenate([chunk.argsort(axis=1)[:, :size] for chunk in chunks])
-    mask = np.zeros((len(members), of), dtype=np.int8)
-    np.put_along_axis(mask, members, 1, axis=1)
-    return mask
 
 
 def sign_test(more: int, less: int) -> float:

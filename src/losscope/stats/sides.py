@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from losscope.core.errors import LosscopeError
-from losscope.core.loss_spec import Family
+from losscope.core.loss_spec import CLOSED_FORM, RAW, Family
 from losscope.stats.comparison import null
 from losscope.stats.verdicts import Traits
 
@@ -68,6 +68,12 @@ class Side:
     def split(self, measure: str) -> str | None:
         """The part of the data that a measure was taken on."""
         return next((run.splits[measure] for run in self.runs if measure in run.splits), None)
+
+
+def draws_nothing(side: Side) -> bool:
+    """Whether no seed changes a side but by the split: a closed form, or the raw inputs."""
+    kind = side.runs[0].family
+    return kind == CLOSED_FORM or (kind == "baseline" and side.name == RAW)
 
 
 def plain(value: Any) -> float | None:

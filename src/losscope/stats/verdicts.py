@@ -10,6 +10,7 @@ from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.quantities import Quantity
 from losscope.core.results import ClaimReason, ClaimWord, NotComparable, PairVerdict, Undecided
+from losscope.core.results.comparisons import SPREAD_KNOWN
 from losscope.stats.comparison import CENSORED, Difference
 from losscope.stats.design import alpha_of, seeds_needed
 from losscope.stats.intervals import prediction_interval
@@ -45,13 +46,19 @@ def barred(what: Quantity, a: Traits, b: Traits) -> NotComparable | None:
 
 
 def pair_verdict(
-    row: Difference, *, p_corrected: float | None, tests: int, reason: NotComparable | None = None
+    row: Difference,
+    *,
+    p_corrected: float | None,
+    tests: int,
+    p_outside: float | None = None,
+    reason: NotComparable | None = None,
 ) -> PairVerdict:
     """The verdict of a against b, the first that applies. ``reason``: why they are not comparable, if so.
 
     failed (a run failed, or a pair has no value), not_comparable, too_few_seeds (no corrected p can reach
-    the level), equivalent (interval strictly inside ±delta), higher or lower (of a, corrected p at most
-    alpha), unresolved.
+    the level), equivalent (``p_outside``, the row's own corrected for the family, at most alpha/2), higher or
+    lower (of a, corrected p at most alpha, which is alpha/2 to each side), unresolved. A ``p_outside`` that
+    is not given is corrected here, for the worst place in a family of ``tests``.
 
     >>> from losscope.stats.comparison import compare
     >>> row = compare([0.91, 0.92], [0.80, 0.80], "recall_at_1", alpha=0.04)
@@ -68,7 +75,9 @@ def pair_verdict(
         return "not_comparable"
     if tests * row.smallest > row.alpha:
         return "too_few_seeds"
-    if row.low is not None and row.high is not None and -row.delta < row.low and row.high < row.delta:
+    if p_outside is None and row.p_outside is not None:
+        p_outside = tests * row.p_outside
+    if p_outside is not None and p_outside <= row.alpha / 2:
         return "equivalent"
     if p_corrected is not None and p_corrected <= row.alpha and row.leaning != 0:
         return "higher" if row.leaning > 0 else "lower"
@@ -79,11 +88,13 @@ def more_seeds(row: Difference, *, tests: int, look: int) -> int | None:
     """Seeds that would resolve it: power .8 at a true difference ``delta``, tested at the next look's level.
 
     Adding seeds is another look, so the level is α_(look+1). A comparison by order has no size: the fewest
-    that can reach the level while these cannot, else None.
+    that can reach the level while these cannot, else None. The spread of fewer than four seeds is not
+    known: then the fewest that can be tested.
     """
     if row.difference is None and tests * row.smallest <= row.alpha:
         return None
-    return seeds_needed(row.sd, row.delta, tests=tests, look=look + 1, paired=row.paired)
+    sd = row.sd if row.n >= SPREAD_KNOWN else None
+    return seeds_needed(sd, row.delta, tests=tests, look=look + 1, paired=row.paired)
 
 
 @dataclass(frozen=True)
@@ -152,29 +163,45 @@ def judge_claims(claims: Sequence[Claim], *, look: int = 1) -> list[ClaimJudgeme
     >>> judge_claims([Claim(row, "higher", value=0.875)])[0].verdict
     'reproduced'
     """
-    family = [i for i, claim in enumerate(claims) if claim.row is not None and claim.reason is None]
-    corrected = dict(zip(family, holm([_p(claims[i]) for i in family])))
-    return [_judge(claim, corrected.get(i), len(family), look) for i, claim in enumerate(claims)]
+    rows = {
+        place: claim.row.against(claim.delta or claim.row.delta)
+        for place, claim in enumerate(claims)
+        if claim.row is not None and claim.reason is None
+    }
+    tested = dict(zip(rows, corrected(list(rows.values())), strict=True))
+    return [
+        _judge(claim, rows.get(place), tested.get(place, (None, None)), len(rows), look)
+        for place, claim in enumerate(claims)
+    ]
 
 
-def _p(claim: Claim) -> float | None:
-    return claim.row.p if claim.row is not None else None
+def corrected(rows: Sequence[Difference]) -> list[tuple[float | None, float | None]]:
+    """Of each row of a family its p and its p of a difference outside ±delta, each corrected by its own Holm.
+
+    Rows may differ in their measure, delta and unit. A row without a p counts as a test all the same.
+    """
+    return list(zip(holm([row.p for row in rows]), holm([row.p_outside for row in rows]), strict=True))
 
 
-def _judge(claim: Claim, p_corrected: float | None, tests: int, look: int) -> ClaimJudgement:
-    row = claim.row
-    if row is None or claim.reason is not None:
+def _judge(
+    claim: Claim,
+    row: Difference | None,
+    ps: tuple[float | None, float | None],
+    tests: int,
+    look: int,
+) -> ClaimJudgement:
+    if row is None:
         stated = ClaimReason(why="stated", text=claim.reason) if claim.reason else None
         return _because(ClaimJudgement("not_testable"), stated or ClaimReason(why="not_measured"))
     if row.alpha != alpha_of(look):
         raise LosscopeError(
             f"the claim was compared at level {row.alpha}; look {look} wants {alpha_of(look)}"
         )
-    row = row.against(claim.delta or row.delta)
+    p_corrected, p_outside = ps
     found = ClaimJudgement(
         "reproduced", row.difference, row.low, row.high, p=row.p, p_corrected=p_corrected, delta=row.delta
     )
-    word = pair_verdict(row, p_corrected=p_corrected, tests=tests)
+    word = pair_verdict(row, p_corrected=p_corrected, p_outside=p_outside, tests=tests)
     if word in ("failed", "not_comparable"):
         return _because(replace(found, verdict="not_testable"), shortfall(row))
     if word in ("too_few_seeds", "unresolved"):
@@ -199,6 +226,8 @@ def undecided(row: Difference) -> Undecided:
     """Why a comparison whose p could have reached the level stays open."""
     if row.low is None or row.high is None:
         return "unclear_order"
+    if -row.delta < row.low and row.high < row.delta:
+        return "corrected_outside"
     return "both_directions" if row.low <= 0 <= row.high else "corrected_p"
 
 

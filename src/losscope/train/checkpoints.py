@@ -1,7 +1,7 @@
 """The unfinished state of a population on disk: sealed, and taken over only if it is its own, and whole.
 
-A checkpoint is only a saving of time. One that was altered, cut, or written by another version, another torch
-or another kind of processor is not used: training starts again, and a note says so.
+A checkpoint is only a saving of time. One that was altered, cut, or written by other code of losscope,
+another torch or another kind of processor is not used: training starts again, and a note says so.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 
 from losscope.core.spec import Run
+from losscope.losses.foreign.state import is_plain
+from losscope.run.code import code_digest
 from losscope.run.files import digest, replace_file
 
 FORMAT = 1
@@ -149,12 +151,20 @@ def _header(population: Resumable, path: Path, kept: bytes) -> bytes:
         "losscope checkpoint": FORMAT,
         "group": path.stem,
         "runs": digest(runs.encode()),
+        "losscope": code_digest(),
         "torch": torch.__version__,
-        "device": str(population.device),
+        "device": _device_name(population.device),
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "sha256": digest(kept),
     }
     return json.dumps(told).encode() + b"\n"
+
+
+def _device_name(device: torch.device) -> str:
+    """Which processor computes: two kinds of GPU round otherwise."""
+    if device.type != "cuda":
+        return str(device)
+    return f"{device.type} {torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
 
 
 def check(own: dict[str, Any], state: Any, epochs: int) -> None:
@@ -193,10 +203,12 @@ def check(own: dict[str, Any], state: Any, epochs: int) -> None:
             np.random.default_rng(0).bit_generator.state = kept  # raises for what is no state of a generator
     modules = own["objective"].get("modules", [])
     _require(state["objective"].keys() == own["objective"].keys(), "the loss's parts")
+    lost = state["objective"].get("lost", [])
+    if lost:
+        raise ValueError(f"the loss changes what no file can hold: {', '.join(lost)}")
     for mine, kept in zip(modules, state["objective"].get("modules", []), strict=True):
         # A loss may come to hold more while it trains, such as a queue that was empty.
-        plain = all(isinstance(v, Tensor) or type(v) in (bool, int, float) for v in kept.values())
-        _require(mine.keys() <= kept.keys() and plain, "the loss's parts")
+        _require(mine.keys() <= kept.keys() and all(map(is_plain, kept.values())), "the loss's parts")
 
 
 def _alike(own: Tensor, kept: Any, name: str) -> None:

@@ -18,8 +18,8 @@ from losscope.core.queries import Roles
 from losscope.data.splits import undecidable
 from losscope.losses.objective import Objective
 from losscope.measures import greediness
-from losscope.measures.ranking import map_at_r_fast
-from losscope.measures.searching import maps_at_r, maps_by_overlap
+from losscope.measures.ranking import quality_fast
+from losscope.measures.searching import quality_by_overlap, quality_of_roles
 from losscope.pairs import Relation, Terms, pair_distances
 from losscope.train.curves import Curves
 
@@ -175,7 +175,7 @@ class Instruments:
         }
 
     def look(self, epoch: int, view: View) -> None:
-        """The shares of the force on the probe set, and MAP@R on the validation set."""
+        """The shares of the force on the probe set, and MAP@R and Recall@1 on the validation set."""
         objective = self.objective
         if view.probe is not None and objective.force is not None:
             distances = pair_distances(view.probe)
@@ -190,13 +190,14 @@ class Instruments:
                 self.curves.add("probe", epoch, name, values)
         if view.validation is not None and self.labels is not None:
             if self.tags:
-                quality = maps_by_overlap(view.validation, self.tags, self.roles, across=self.across)
+                quality = quality_by_overlap(view.validation, self.tags, self.roles, across=self.across)
             elif self.roles:
-                quality = maps_at_r(view.validation, self.labels, self.roles)
+                quality = quality_of_roles(view.validation, self.labels, self.roles)
             else:
-                quality = map_at_r_fast(view.validation, self.labels, across=self.across)
-            quality = torch.where(self.decides.to(quality.device), quality, torch.nan)
-            self.curves.add("validation", epoch, "map_at_r", quality)
+                quality = quality_fast(view.validation, self.labels, across=self.across)
+            for name, values in quality.items():
+                values = torch.where(self.decides.to(values.device), values, torch.nan)
+                self.curves.add("validation", epoch, name, values)
 
 
 def trial_looks(epochs: int) -> set[int]:

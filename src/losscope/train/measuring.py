@@ -23,6 +23,8 @@ from losscope.pairs import normalise
 from losscope.run.store import Record
 from losscope.train.closed import fit, sample_of
 from losscope.train.pool import inputs_of
+from losscope.train.starting import starts
+from losscope.train.transforms import transformed
 
 EMBED_ROWS = 2048
 """Rows embedded at once."""
@@ -48,10 +50,8 @@ def baseline(run: Run, splits: Splits, device: torch.device, keep: str) -> Recor
             return normalise(inputs.flatten(1))
     else:
         shape = architecture(run, splits)
-        generator = np.random.default_rng(seed_of(run.seed, "init"))
-        parameters = {
-            name: torch.from_numpy(value)[None].to(device) for name, value in shape.initial(generator).items()
-        }
+        (first,) = starts(shape, [run], [splits])
+        parameters = {name: torch.from_numpy(value)[None].to(device) for name, value in first.items()}
 
         def embed(inputs: Tensor) -> Tensor:
             with torch.no_grad():
@@ -67,6 +67,8 @@ def baselines(runs: Sequence[Run], splits: Sequence[Splits], device: torch.devic
     That is ``raw`` on a fixed test part whose classes no training row has, so that no training row is a
     neighbour either.
     """
+    if runs[0].loss.name != RAW:  # the raw row is always that of the inputs as they are
+        splits = transformed(splits, runs[0].protocol)
     if runs[0].loss.closed_form:
         return closed_forms(runs, splits, device, keep)
     records: list[Record] = []
@@ -90,11 +92,16 @@ def closed_forms(
             held = split, sample_of(run, split)
         made = fit(run, split, held[1])
         record = Record(run)
+        if run.purpose == "trial":  # it never touches the test split
+            record.measures["validation"] = made.validation
+            records.append(record)
+            continue
         measure(record, split, made.embed, device, keep)
         record.measures["validation"] = made.validation
         weights, shrinkage = made.weights(), made.setting.shrinkage
         record.provenance = {
             "train_seconds": made.seconds,
+            "parameters": sum(value.size for value in weights.values()),
             "notes": list(made.notes),
             "closed_form": {
                 "shrinkage": None if shrinkage is None or math.isinf(shrinkage) else shrinkage,

@@ -89,12 +89,22 @@ class Adam:
     """Adam (Kingma, Ba 2015) with one learning rate per member, on members' rows of the buffers.
 
     A member whose gradient is not finite is frozen where it is, for good; the others go on unchanged.
+
+    Args:
+        stack: the parameters.
+        rates: the learning rate of each member.
+        decays: how much each member's network is drawn back to where it started, by rate × decay of the way
+            at each step, decoupled from the gradient (Loshchilov, Hutter 2019; Li et al. 2018, L2-SP).
+        class_rates: the learning rate of each member's class vectors, None for that of its network.
+        betas, eps: of Adam.
     """
 
     def __init__(
         self,
         stack: Stack,
         rates: Sequence[float],
+        decays: Sequence[float] = (),
+        class_rates: Sequence[float | None] = (),
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ):
@@ -104,6 +114,12 @@ class Adam:
         self.count = torch.zeros((), device=stack.flat.device)
         self.frozen: Tensor | None = None
         self.betas, self.eps = betas, eps
+        self.pulls = [
+            (member, min(1.0, rates[member] * decay), stack.flat[member, : stack.size].clone())
+            for member, decay in enumerate(decays)
+            if decay > 0
+        ]
+        """Of each member with a decay: its place, the share of the way back, and where it started."""
         buffers = (stack.flat, stack.grad, self.mean, self.square)
         members = len(stack.flat)
         # Large members are updated one after the other: what is read twice is then still in the cache.
@@ -113,11 +129,16 @@ class Adam:
         """Members updated together, and of these the rows of each rate."""
         for start in range(0, members, at_once):
             part = range(start, start + at_once)
-            groups: dict[float, list[int]] = defaultdict(list)
+            groups: dict[float, list[tuple[int, slice]]] = defaultdict(list)
             for member in part:
-                groups[rates[member]].append(member)
+                own_rate = class_rates[member] if class_rates else None
+                if own_rate is None or stack.size == stack.flat.shape[1]:
+                    groups[rates[member]].append((member, slice(None)))
+                else:
+                    groups[rates[member]].append((member, slice(stack.size)))
+                    groups[own_rate].append((member, slice(stack.size, None)))
             rows = [
-                Rows(rate, *([buffer[member] for member in own] for buffer in buffers))
+                Rows(rate, *([buffer[place] for place in own] for buffer in buffers))
                 for rate, own in groups.items()
             ]
             self.parts.append((slice(start, start + at_once), rows))
@@ -140,9 +161,13 @@ class Adam:
                 buffer.masked_fill_(self.frozen[:, None], 0.0)
         self.count += 1
         updates = []
+        frozen = [] if self.frozen is None else self.frozen.tolist()
         for part, groups in self.parts:
             if measured:
                 self.change.copy_(flat[part])
+            for member, share, start in self.pulls:
+                if part.start <= member < part.stop and not (frozen and frozen[member]):
+                    flat[member, : self.stack.size].lerp_(start, share)
             for rows in groups:
                 adam(rows, self.count, self.betas, self.eps)
             if measured:

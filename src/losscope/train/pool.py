@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from losscope.data import Part, Splits
+from losscope.train.transforms import Transform
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Pool:
         labels: of each member, the classes 0..C-1 of the rows kept.
         splits: one member's, for how inputs are scaled.
         tags: of all rows, the labels (N, C) where rows have several each; then ``labels`` are the rarest.
+        transform: what is done to the rows of all members after that, where it was fitted to each.
     """
 
     rows: Tensor
@@ -31,6 +33,7 @@ class Pool:
     labels: tuple[np.ndarray, ...]
     splits: Splits
     tags: Tensor | None = None
+    transform: Transform | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -60,7 +63,8 @@ class Pool:
         rows = self.rows.index_select(0, index.reshape(-1))
         if not self.paired:
             rows = scaled(rows, self.splits)
-        return rows.view(*index.shape, *rows.shape[1:])
+        rows = rows.view(*index.shape, *rows.shape[1:])
+        return rows if self.transform is None else self.transform(rows.flatten(2))
 
 
 def pooled(splits: Sequence[Splits], background: str, device: torch.device) -> Pool:
@@ -91,8 +95,12 @@ def pooled(splits: Sequence[Splits], background: str, device: torch.device) -> P
         labels.append(np.unique(part.labels[keep], return_inverse=True)[1].astype(np.int64))
     rows = torch.cat(pieces).to(device)
     several = torch.cat(tags).to(device) if tags else None
+    transforms = [split.transform for split in splits if isinstance(split.transform, Transform)]
+    each = Transform.stacked(transforms) if transforms else None
+    if each is not None and each.mean is None:  # the same for all members: done once, not at each step
+        rows, each = each(scaled(rows, splits[0]).flatten(1)), None
     places_of = tuple(placed[id(part)] for part in parts)
-    return Pool(rows, places_of, tuple(kept), tuple(labels), splits[0], several)
+    return Pool(rows, places_of, tuple(kept), tuple(labels), splits[0], several, each)
 
 
 def scaled(inputs: Tensor, splits: Splits) -> Tensor:
@@ -128,6 +136,9 @@ def rows_of(part: Part, splits: Splits) -> Tensor:
 
 
 def inputs_of(part: Part, splits: Splits, device: torch.device) -> Tensor:
-    """A part's inputs as the network takes them: float32, normalised, modalities side by side."""
+    """A part's inputs as the network takes them: float32, scaled, transformed, modalities side by side."""
     rows = rows_of(part, splits).to(device)
-    return rows if part.second is not None else scaled(rows, splits)
+    if part.second is not None:
+        return rows
+    rows = scaled(rows, splits)
+    return rows if splits.transform is None else splits.transform(rows.flatten(1))

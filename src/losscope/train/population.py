@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.core.spec import Run, seed_of
+from losscope.core.spec import Run
 from losscope.data import Splits
 from losscope.pairs import Relation, normalise
 from losscope.run.store import Record
@@ -29,6 +28,8 @@ from losscope.train.instruments import Instruments, Reading, View
 from losscope.train.measuring import architecture, baselines, measure
 from losscope.train.objective import objective
 from losscope.train.optimiser import Adam, Stack
+from losscope.train.starting import starts
+from losscope.train.transforms import transformed
 from losscope.train.views import probe, validation
 
 Progress = Callable[[int, int], None]
@@ -47,13 +48,18 @@ class Population:
         first = self.runs[0]
         self.protocol = first.protocol
         self.members = len(self.runs)
+        self.splits = transformed(self.splits, self.protocol)
         self.architecture = architecture(first, self.splits[0])
         self.objective = objective(self.runs, self.splits, self.device)
-        network = [
-            self.architecture.initial(np.random.default_rng(seed_of(run.seed, "init"))) for run in self.runs
-        ]
+        network = starts(self.architecture, self.runs, self.splits)
         self.stack = Stack(network, self.objective.initial(self.protocol.embedding_size), self.device)
-        self.adam = Adam(self.stack, [run.learning_rate for run in self.runs])
+        losses = [run.loss for run in self.runs]
+        self.adam = Adam(
+            self.stack,
+            [run.learning_rate for run in self.runs],
+            [loss.weight_decay for loss in losses],
+            [loss.class_rate for loss in losses],
+        )
         self.batches = Batches(self.runs, self.splits, self.objective.traits.takes, self.device)
         self.probe = probe(self.batches)
         self.validation = validation(self.batches, self.protocol.curve_rows)
@@ -123,16 +129,21 @@ class Population:
         start = time.perf_counter()
         if self.epoch == 0:
             self.instruments.look(0, self.view())
+            self._choose()
         for inputs, relation in self.batches.epoch(self.embed):
             self.step(inputs, relation)
         self.epoch += 1
         self.close_epoch(self.epoch)
         if self.keep == "all" and not self.instruments.light:
             self.history.append(self.stack.flat.clone())
+        self._choose()
+        self.seconds += time.perf_counter() - start
+
+    def _choose(self) -> None:
+        """Keep the weights of members whose chosen epoch this is; 0 is the start."""
         for member, run in enumerate(self.runs):
             if run.loss.checkpoint == self.epoch:
                 self.chosen[member] = self.stack.flat[member].clone()
-        self.seconds += time.perf_counter() - start
 
     def close_epoch(self, epoch: int) -> None:
         """The readings of an epoch's end, made into curve points."""
@@ -288,6 +299,7 @@ def _finish(population: Population, keep: str) -> list[Record]:
         record.provenance = {
             "train_seconds": seconds,
             "members": population.members,
+            "parameters": sum(value[member].numel() for value in population.stack.network.values()),
             "notes": population.notes,
             **population.objective.provenance,
         }

@@ -19,6 +19,7 @@ from torch import Tensor
 from losscope.core.errors import LosscopeError, require
 from losscope.core.facts import Takes
 from losscope.core.spec import Protocol
+from losscope.core.wording import sizes_that_fit
 from losscope.data import Splits
 from losscope.pairs import KINDS, Overlap, Relation, pair_distances
 from losscope.pairs.sampling import Partners, sample
@@ -111,18 +112,18 @@ class Anchors:
             f"the training data have {pool.classes} class; comparing losses wants at least 2",
         )
         smallest = min(len(rows) for rows in pool.kept)
+        self.per_batch = min(protocol.classes_per_batch, pool.classes)
+        fits = sizes_that_fit(2 * max(self.per_batch, 2) if self.balanced else 2, smallest)
         require(
             self.size <= smallest,
-            f"the batch size is {self.size} and there are {smallest} training rows; "
-            f"give --batch-size at most {smallest}",
+            f"the batch size is {self.size} and there are {smallest} training rows; {fits}",
         )
         if self.balanced:
-            self.per_batch = min(protocol.classes_per_batch, pool.classes)
             self.each = self.size // self.per_batch
             require(
                 self.each >= 2 and self.per_batch >= 2,
                 f"batches of {self.size} rows over {self.per_batch} classes leave {self.each} rows a class, "
-                f"so no pair; give --batch-size at least {2 * max(self.per_batch, 2)}",
+                f"so no pair; {fits}",
             )
             self.size = self.per_batch * self.each
 

@@ -7,6 +7,7 @@ folder that ``compare`` wrote.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,9 +16,11 @@ import numpy as np
 from losscope import stats
 from losscope.comparing.judging.declaring import declare as declare_measures
 from losscope.comparing.judging.declaring import forget, known_as
-from losscope.comparing.judging.embedded import from_pattern
+from losscope.comparing.judging.embedded import Reading, from_pattern
+from losscope.comparing.judging.patterns import example
 from losscope.comparing.judging.runs import Runs
 from losscope.comparing.judging.scores import from_table
+from losscope.core import wording
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.quantities import GOALS
 from losscope.core.results import DataDescription, Evidence, Provenance, Result, Settings
@@ -29,10 +32,12 @@ def judge(
     goal: str = "retrieval",
     measure: str | None = None,
     reference: str | None = None,
+    indifference: float | None = None,
     unpaired: bool = False,
-    look: int = 1,
+    look: int | None = None,
     tuned: bool = True,
     same_camera: str | None = None,
+    skip_unlabelled: bool = False,
     ignore_label: Sequence[str] = (),
     declare: Sequence[str] = (),
     only: Sequence[str] = (),
@@ -46,12 +51,14 @@ def judge(
             ``labels`` (N,), or a folder that ``compare`` wrote.
         goal: which measure is primary; ``measure`` names it directly.
         reference: the loss that the others are compared with.
+        indifference: the difference in the measure that decides that does not matter, instead of its own.
         unpaired: the seeds of different losses have nothing in common.
-        look: how often these runs were looked at before, plus one
-                (docs/definitions.md, "Looks").
+        look: how often these runs were looked at before, plus one (docs/definitions.md, "Looks"); by default
+            as a store counts it, and 1 for other runs, which is said.
         tuned: whether each loss was tuned alike; said in the sentences otherwise.
         same_camera: where the files name queries, gallery and cameras, whether a query may find items of its
             camera: keep (yes), junk (not those of its class), skip (none); the files may say it themselves.
+        skip_unlabelled: rows of the embeddings without a label are left out and counted, not refused.
         ignore_label: labels of the embeddings that are background like -1; "none" makes -1 a class.
         declare: measures of your own, as ``name:better:scale:indifference``, such as
             ``agreement:higher:difference:0.01``; known until the next call, never one of the package's names.
@@ -73,11 +80,16 @@ def judge(
     """
     try:
         declare_measures(declare)
-        require(look >= 1, f"look is {look}; it must be at least 1")
+        require(look is None or look >= 1, f"look is {look}; it must be at least 1")
+        require(
+            indifference is None or 0 < indifference < math.inf,
+            f"the indifference is {indifference}; wanted: a number above 0",
+        )
         if goal not in GOALS:
             raise unknown("goal", goal, GOALS)
-        found = _read(runs, only, unpaired, same_camera, ignore_label, say)
-        return _judged(runs, found, goal, measure, reference, unpaired, look, tuned)
+        reading = Reading(same_camera, tuple(ignore_label), skip_unlabelled)
+        found = _read(runs, only, unpaired, reading, say)
+        return _judged(runs, found, goal, measure, reference, indifference, unpaired, look, tuned)
     except BaseException:
         forget()
         raise
@@ -87,19 +99,17 @@ def _read(
     runs: str,
     only: Sequence[str],
     unpaired: bool,
-    same_camera: str | None,
-    ignore: Sequence[str],
+    reading: Reading,
     say: Callable[[str], None] | None,
 ) -> Runs:
     path = Path(runs).expanduser()
     table = path.is_file() or "{" not in runs
     require(not only or (table and not path.is_dir()), "only chooses rows of a table; give a table of scores")
     if not table:
-        return from_pattern(runs, say, unpaired, same_camera, ignore)
+        return from_pattern(runs, say, unpaired, reading)
     require(
-        same_camera is None and not ignore,
-        f"{'ignore_label' if ignore else 'same_camera'} is said of embeddings; wanted: a pattern such as "
-        "'runs/{loss}/{seed}.npz'",
+        not reading.given,
+        f"{reading.given} is said of embeddings; wanted: a pattern such as 'runs/{{loss}}/{{seed}}.npz'",
     )
     if not path.is_dir():
         return from_table(path, only)
@@ -109,7 +119,7 @@ def _read(
         return from_store(path)
     raise LosscopeError(
         f"{runs!r} is a folder without a store; wanted: a table of scores, a folder that losscope compare "
-        f"wrote, or a pattern such as '{runs.rstrip('/')}/{{loss}}/{{seed}}.npz'"
+        f"wrote, or a pattern: {example(path)}"
     )
 
 
@@ -119,11 +129,12 @@ def _judged(
     goal: str,
     measure: str | None,
     reference: str | None,
+    indifference: float | None,
     unpaired: bool,
-    look: int,
+    look: int | None,
     tuned: bool,
 ) -> Result:
-    measured, look = found.measured, max(look, found.look)
+    measured = found.measured
     names = list(dict.fromkeys(run.loss for run in measured if run.family == "loss"))
     require(
         len(names) >= 2,
@@ -136,6 +147,10 @@ def _judged(
     # Of anyone's own runs nothing is known but whether they were tuned, and only a no is worth saying.
     untuned = tuple(Settings(loss=name, name=name, tuned=False) for name in names)
     settings = found.settings if tuned else untuned
+    counted = 1 if found.look is None else found.look(goal, measure, reference, indifference)
+    notes = found.notes
+    if look is None and found.look is None:
+        notes = (*notes, wording.first_look(stats.alpha_of(1), stats.alpha_of(2)))
     said = f"{len(measured)} runs from {runs}"
     data = found.data or DataDescription(
         name=runs, title=runs, kind="runs", described=said, folds=found.folds
@@ -148,8 +163,10 @@ def _judged(
         settings=settings,
         generated=data.generated,
         folds=data.folds,
-        looks=look,
+        looks=max(look or 1, counted),
         unpaired=unpaired,
+        standings=found.standings,
+        indifference=indifference,
     )
     result = Result(
         data=data,
@@ -162,7 +179,7 @@ def _judged(
         settings=settings,
         paired=analysis.paired,
         recommendation=analysis.recommendation,
-        notes=found.notes,
+        notes=(*notes, *wording.unranked(analysis.recommendation)),
         provenance=_provenance(),
     )
     return result.with_evidence(Evidence(detail=_detail(measured)))

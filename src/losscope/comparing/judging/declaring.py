@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import cast
 
@@ -60,7 +61,8 @@ def known_as(written: str) -> Named:
 
     found = meant(written)
     if found is None:
-        hint = f"; or declare your own with --declare '{written.strip()}:higher' (or :lower)"
+        own = shlex.quote(f"{written.strip()}:higher")
+        hint = f"; or declare your own with --declare {own} (or :lower)"
         raise unknown("measure", written, QUANTITIES, hint)
     if found.own is not None:
         know(found.own)

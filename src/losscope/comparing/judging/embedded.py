@@ -16,8 +16,17 @@ from losscope.comparing.judging.runs import Runs, run_of
 from losscope.core.errors import LosscopeError, require
 from losscope.core.queries import Roles
 from losscope.data.labels import Labels, understood
-from losscope.data.readers.arrays import FINE, INPUTS, LABELS, NAMES, SPLITS, class_names_of
-from losscope.data.readers.files import Arrays, found, read_npz
+from losscope.data.readers.arrays import (
+    FINE,
+    INPUTS,
+    LABELS,
+    NAMES,
+    SPLITS,
+    class_names_of,
+    numbers_of,
+    read_arrays,
+)
+from losscope.data.readers.files import Arrays, found
 from losscope.data.readers.gallery import CAMERAS, GALLERIES, QUERIES, ROLE, RULE, joined, roles_of
 from losscope.data.readers.modalities import HEARD_FIRST
 from losscope.data.tags import SHARED, Tags, decided, several
@@ -28,6 +37,29 @@ REFERENCE = (("reference", "train_embeddings"), ("reference_labels", "train_labe
 """Training embeddings and their labels, from which nearest neighbours are taken."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What the user says of all files: the rule of cameras, labels that are background, and missing ones.
+
+    ``same_camera``: keep, junk or skip. ``ignore``: labels that are background like -1. ``skip_unlabelled``:
+    rows without a label are left out, not refused. They mean what they mean in ``compare``.
+    """
+
+    same_camera: str | None = None
+    ignore: tuple[str, ...] = ()
+    skip_unlabelled: bool = False
+
+    @property
+    def given(self) -> str:
+        """The first option that the user gave, by its name; empty for none."""
+        said = {
+            "same_camera": self.same_camera is not None,
+            "ignore_label": bool(self.ignore),
+            "skip_unlabelled": self.skip_unlabelled,
+        }
+        return next((name for name, is_given in said.items() if is_given), "")
+
+
 @dataclass(frozen=True, eq=False)
 class Embedded:
     """The arrays of one file, checked.
@@ -35,8 +67,9 @@ class Embedded:
     ``embeddings`` float32 (N, D); ``labels`` int64 (N,), -1 for background; ``names``: the classes that they
     are positions in, sets of labels where rows have several, ``tags`` (N, C); ``modality`` (N,) 0 for the
     first and 1 for the second; ``fine`` (N,); ``reference``: (R, D) and (R,); ``ids`` (N,); ``roles``:
-    queries and gallery; ``without_role``: rows that are neither and left out; ``zeros``: how many embeddings
-    are 0; ``unread``: arrays that are not read; ``notes``: sentences on how the labels were understood.
+    queries and gallery; ``without_role``: rows that are neither and left out; ``unlabelled``: rows without a
+    label, left out too; ``zeros``: how many embeddings are 0; ``unread``: arrays that are not read;
+    ``notes``: sentences on how the labels were understood.
     """
 
     embeddings: np.ndarray
@@ -49,6 +82,7 @@ class Embedded:
     roles: Roles | None = None
     tags: np.ndarray | None = None
     without_role: int = 0
+    unlabelled: int = 0
     zeros: int = 0
     unread: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -93,8 +127,7 @@ def from_pattern(
     pattern: str,
     say: Callable[[str], None] | None = None,
     unpaired: bool = False,
-    same_camera: str | None = None,
-    ignore: Sequence[str] = (),
+    reading: Reading = Reading(),
 ) -> Runs:
     """The runs of the files of a pattern, each measured.
 
@@ -102,7 +135,7 @@ def from_pattern(
         LosscopeError: no files, a file that cannot be read, runs that were measured on different items.
     """
     files = files_of(pattern)
-    read = {run: load_embeddings(path, same_camera, ignore) for run, path in sorted(files.items())}
+    read = {run: read_one(path, reading) for run, path in sorted(files.items())}
     with_sides = [run for run, found in read.items() if found.modality is not None]
     require(
         len(with_sides) in (0, len(read)),
@@ -131,6 +164,7 @@ def _notes(read: dict[Key, Embedded]) -> list[str]:
         ("background", lambda found: int((found.labels < 0).sum())),
         ("zero", lambda found: found.zeros),
         ("neither", lambda found: found.without_role),
+        ("unlabelled", lambda found: found.unlabelled),
     ):
         counts = {count_of(found) for found in read.values()}
         files = sum(count_of(found) > 0 for found in read.values())
@@ -143,6 +177,7 @@ def _notes(read: dict[Key, Embedded]) -> list[str]:
             "background": f"{some} of {rows:,} rows are background (-1) and left out, {which}.",
             "zero": f"{some} of {rows:,} embeddings are zero, so that they tie, {which}.",
             "neither": f"{some} rows are neither query nor gallery and left out, {which}.",
+            "unlabelled": f"{some} rows have no label and are left out, {which}.",
         }
         notes.append(said[what])
     notes += dict.fromkeys(f"{note}." for found in read.values() for note in found.notes)
@@ -174,65 +209,95 @@ def _measured(loss: str, seed: int, found: Embedded) -> stats.Measured:
     return run_of(loss, seed, numbers, detail={name: value.numpy() for name, value in detail.items()})
 
 
-def load_embeddings(path: str | Path, same_camera: str | None = None, ignore: Sequence[str] = ()) -> Embedded:
+def load_embeddings(
+    path: str | Path,
+    same_camera: str | None = None,
+    ignore: Sequence[str] = (),
+    skip_unlabelled: bool = False,
+) -> Embedded:
+    """The arrays of one file, checked: ``read_one`` of what the user says of it."""
+    return read_one(path, Reading(same_camera, tuple(ignore), skip_unlabelled))
+
+
+def read_one(path: str | Path, reading: Reading = Reading()) -> Embedded:
     """Read ``embeddings`` (N, D), ``labels`` (N,) and what stands beside them; nothing is unpickled.
 
     Beside them may stand ``modality`` (two values), ``fine_labels``, ``ids``, ``reference`` (R, D) with
-    ``reference_labels``, and queries and gallery as ``compare`` reads them; ``same_camera``: their rule.
-    ``ignore``: labels that are background like -1.
+    ``reference_labels``, and queries and gallery as ``compare`` reads them. ``reading``: what the user says
+    of them.
 
     Raises:
         LosscopeError: a file that is damaged, arrays that lack or do not fit, values that are not finite,
             items that no measure can decide on.
     """
-    arrays = joined(read_npz(Path(path)), Path(path))
+    arrays = joined(read_arrays(Path(path)), Path(path))
     where = repr(str(path))
     at = {role: found(arrays, names) for role, names in (("embeddings", INPUTS), ("labels", LABELS))}
     at["embeddings"] = found(arrays, ("embeddings",)) or at["embeddings"]
     missing = [role for role, name in at.items() if name is None]
-    require(not missing, f"{where} has no array {', '.join(missing)}; it has {', '.join(arrays)}")
+    require(
+        not missing,
+        f"{where} has no array {', '.join(missing)}; it has {', '.join(arrays)}; wanted: "
+        "np.savez(file, embeddings=…, labels=…)",
+    )
     values = arrays[str(at["embeddings"])]
+    values, written = numbers_of(values, "embeddings", Path(path))
     embeddings = _points(values, where, "embeddings")
     table = class_names_of(arrays)
     tags = several(arrays[str(at["labels"])], f"{where}: {at['labels']}", table)
     if tags is not None:
         names = {role: str(name) for role, name in at.items()}
-        return _overlapping(arrays, embeddings, tags.without(ignore), names, path, same_camera)
-    own = _labels(arrays, str(at["labels"]), len(embeddings), where, table, ignore)
-    labels, roles = roles_of(arrays, own.numbers, str(path), same_camera)
-    refuse_undecided(where, labels, searched=roles is not None)
+        made = _overlapping(arrays, embeddings, tags.without(reading.ignore), names, path, reading)
+        return replace(made, notes=(*written, *made.notes))
+    own = _labels(arrays, str(at["labels"]), len(embeddings), where, reading, table)
     beside = {role: found(arrays, options) for role, options in (("ids", IDS), ("fine", FINE))}
     read = {*map(str, at.values()), "class_names", *(name for name in beside.values() if name)}
-    fine = None if beside["fine"] is None else _labels(arrays, beside["fine"], len(embeddings), where).numbers
+    finer = (
+        None
+        if beside["fine"] is None
+        else _labels(arrays, beside["fine"], len(embeddings), where, replace(reading, ignore=()))
+    )
+    kept = ~own.missing if finer is None else ~(own.missing | finer.missing)
+    require(bool(kept.any()), f"{where}: none of the {len(kept):,} rows has a label; wanted: labels")
+    labels, roles = roles_of(arrays, own.numbers, str(path), reading.same_camera, kept)
+    refuse_undecided(where, labels[kept], searched=roles is not None)
     ids = None if beside["ids"] is None else arrays[beside["ids"]]
     modality = found(arrays, MODALITIES)
     known = [found(arrays, options) for options in REFERENCE]
-    reference = None
+    reference, notes = None, [*written, *own.notes]
     if known[0] and known[1]:
-        rows = _points(arrays[known[0]], where, known[0])
+        points, more = numbers_of(arrays[known[0]], known[0], Path(path))
+        rows = _points(points, where, known[0])
+        notes += more
         width = embeddings.shape[1]
         require(
             rows.shape[1] == width,
             f"{where}: {known[0]} have {rows.shape[1]} dimensions; wanted: {width}, as embeddings",
         )
-        training = _labels(arrays, known[1], len(rows), where, table, ignore)
-        reference = rows, training.numbers if table else _in_numbers_of(own.names, training)
+        training = _labels(arrays, known[1], len(rows), where, reading, table)
+        numbers = training.numbers if table else _in_numbers_of(own.names, training)
+        known_class = ~training.missing
+        reference = rows[known_class], numbers[known_class]
+        if not known_class.all():
+            lost = int(training.missing.sum())
+            notes.append(f"{lost:,} of {len(rows):,} rows of {known[0]} have no label and are left out")
     read |= {name for name in (modality, *(known if reference else ())) if name}
     read |= _of_roles(arrays, roles)
     _check_ids(ids, beside["ids"], labels, where)
-    return Embedded(
+    whole = Embedded(
         embeddings,
         labels,
         own.names,
         None if modality is None else _sides(arrays[modality], len(embeddings), where),
-        fine,
+        None if finer is None else finer.numbers,
         reference,
         ids,
         roles,
+        unlabelled=int((~kept).sum()),
         unread=tuple(name for name in arrays if name not in read),
-        zeros=int((embeddings == 0).all(axis=1).sum()),
-        notes=own.notes,
-    ).with_roles()
+        notes=tuple(notes),
+    )
+    return _left(whole, kept)
 
 
 def _overlapping(
@@ -241,7 +306,7 @@ def _overlapping(
     tags: Tags,
     at: dict[str, str],
     path: str | Path,
-    same_camera: str | None,
+    reading: Reading,
 ) -> Embedded:
     """The arrays of a file whose rows have several labels each; one class for each row is not asked for."""
     where = repr(str(path))
@@ -249,16 +314,18 @@ def _overlapping(
         len(tags.table) == len(embeddings),
         f"{where}: {tags.table.shape} {at['labels']} for {len(embeddings)} embeddings; wanted: as many",
     )
-    kin, roles = roles_of(arrays, tags.kin, str(path), same_camera)
+    kept = tags.table.any(1) if reading.skip_unlabelled else np.ones(len(embeddings), bool)
+    require(bool(kept.any()), f"{where}: none of the {len(kept):,} rows has a label; wanted: labels")
+    kin, roles = roles_of(arrays, tags.kin, str(path), reading.same_camera, kept)
     tags = replace(tags, table=tags.table & (kin >= 0)[:, None])  # distractors have no label
-    decided(tags, where)
+    decided(tags.take(kept), where)
     labels, names = tags.sets
     ids_name, modality = found(arrays, IDS), found(arrays, MODALITIES)
     ids = None if ids_name is None else arrays[ids_name]
     _check_ids(ids, ids_name, labels, where)
     read = {*at.values(), "class_names", *(name for name in (ids_name, modality) if name)}
     read |= _of_roles(arrays, roles)
-    return Embedded(
+    whole = Embedded(
         embeddings,
         labels,
         names,
@@ -266,10 +333,17 @@ def _overlapping(
         ids=ids,
         roles=roles,
         tags=tags.table,
+        unlabelled=int((~kept).sum()),
         unread=tuple(name for name in arrays if name not in read),
-        zeros=int((embeddings == 0).all(axis=1).sum()),
         notes=(SHARED.format(what="labels"),),
-    ).with_roles()
+    )
+    return _left(whole, kept)
+
+
+def _left(whole: Embedded, kept: np.ndarray) -> Embedded:
+    """The rows kept (N,) that ask or are searched, and how many of them are zero."""
+    taken = (whole if kept.all() else whole.take(np.flatnonzero(kept))).with_roles()
+    return replace(taken, zeros=int((taken.embeddings == 0).all(axis=1).sum()))
 
 
 def _of_roles(arrays: Arrays, roles: Roles | None) -> set[str]:
@@ -292,14 +366,6 @@ def _points(values: np.ndarray, where: str, what: str) -> np.ndarray:
     require(
         values.shape[1] > 0, f"{where}: {what} have no dimensions, {values.shape}; wanted: (rows, dimensions)"
     )
-    other = {
-        "c": "complex numbers: their real and imaginary parts side by side are numbers",
-        "V": "structures, or bfloat16 or float8, which NumPy does not know: save them as float32",
-    }.get(values.dtype.kind, "")
-    require(
-        values.dtype.kind in "fiub",
-        f"{where}: {what} are {values.dtype}; wanted: numbers" + (f"; they are {other}" if other else ""),
-    )
     wide = values.astype(np.float64)
     bad = int((~np.isfinite(wide)).any(axis=1).sum())
     require(bad == 0, f"{where}: {bad} of {len(values)} {what} are NaN or infinite")
@@ -321,17 +387,22 @@ def _labels(
     name: str,
     rows: int,
     where: str,
+    reading: Reading,
     table: Sequence[str] = (),
-    ignore: Sequence[str] = (),
 ) -> Labels:
-    """The labels of an array, of which none is missing; ``table``: the classes that they are positions in."""
+    """The labels of an array; ``table``: the classes that they are positions in.
+
+    None is missing, unless the user leaves rows without a label out.
+    """
     given = arrays[name]
     require(
         given.ndim > 0 and len(given) == rows,
         f"{where}: {given.shape} {name} for {rows} embeddings; wanted: one label per row",
     )
     try:
-        return understood(given, name, names=table, ignore=ignore).complete(name)
+        labels = understood(given, name, names=table, ignore=reading.ignore)
+        remedy = "a label in each row, or --skip-unlabelled to leave these rows out"
+        return labels if reading.skip_unlabelled else labels.complete(name, remedy)
     except LosscopeError as error:
         raise LosscopeError(f"{where}: {error}") from None
 

@@ -181,4 +181,6 @@ def refuse_undecided(where: str, numbers: np.ndarray, *, searched: bool = False)
     ``searched``: there are queries and a gallery, which are looked at on their own.
     """
     why = undecidable(numbers, paired=searched)
-    require(why is None, f"{where} has {why}, which decides nothing; wanted: rows of {DECIDABLE}")
+    left = int((numbers < 0).sum())
+    beside = f"; {left:,} rows are background: --ignore-label=none makes -1 a class" if left else ""
+    require(why is None, f"{where} has {why}, which decides nothing; wanted: rows of {DECIDABLE}{beside}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,17 +20,19 @@ class Runs:
 
     Attributes:
         notes: sentences on how they were understood.
-        look: how often they were looked at, where a store counts that.
+        look: which look at them a goal, a measure and a reference are, where a store counts that.
         settings: the numbers that the losses were tuned to, where they are known.
         data: what they were measured on, where it is known.
+        standings: how the sides stood on validation, where a store knows it.
         folds: of how many folds of one data set they are, 0 where of none.
     """
 
     measured: tuple[stats.Measured, ...]
     notes: tuple[str, ...] = ()
-    look: int = 1
+    look: Callable[[str, str | None, str | None, float | None], int] | None = None
     settings: tuple[Settings, ...] = ()
     data: DataDescription | None = None
+    standings: tuple[stats.Standing, ...] = ()
     folds: int = 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from losscope.comparing.judging.runs import Runs, run_of
 from losscope.core.bounds import INTEGER
 from losscope.core.errors import LosscopeError, require, shown, unknown
 from losscope.core.measure_names import meant
-from losscope.core.wording import listing
+from losscope.core.wording import count, listing
 from losscope.data.readers.files import open_table
 
 COLUMNS = ("loss", "seed", "measure", "value")
@@ -156,9 +157,12 @@ def _scores(frame: Any, names: Mapping[str, str], path: Path) -> tuple[list[Scor
     else:
         written = _text(frame[names["measure"]])
         lacking = [lack or not name for lack, name in zip(lacking, written, strict=True)]
+    places = [str(row) for row, lack in zip(frame.index, lacking, strict=True) if lack]
+    first = ", ".join(places[:3]) + (", …" if len(places) > 3 else "")
     require(
-        not any(lacking),
-        f"{str(path)!r} has {sum(lacking):,} rows without a loss, a seed or a measure; wanted: all three",
+        not places,
+        f"{str(path)!r} has {count(len(places), 'row')} without a loss, a seed or a measure "
+        f"({'row' if len(places) == 1 else 'rows'} {first}, counted from 0); wanted: all three",
     )
     if not wide:
         known = {name: known_as(name) for name in dict.fromkeys(written)}
@@ -228,8 +232,9 @@ def _apart(frame: Any, others: Sequence[str], names: Mapping[str, str], path: Pa
         some = ", ".join(values[:4]) + (", …" if len(values) > 4 else "")
         raise LosscopeError(
             f"{str(path)!r}: the column {column!r} has {len(values):,} values ({some}), and runs that differ "
-            f"in it are not one comparison; keep one with --only '{column}={values[-1]}'"
-            + (f" or --only '{column}=last'" if column.lower() in APART[:3] else "")
+            f"in it are not one comparison; keep one with "
+            f"--only {shlex.quote(f'{column}={values[-1]}')}"
+            + (f" or --only {shlex.quote(f'{column}=last')}" if column.lower() in APART[:3] else "")
         )
     return [f"Not read: the column{'s' * (len(unread) > 1)} {listing(unread)}."] if unread else []
 
@@ -243,12 +248,13 @@ def _refuse_twice(frame: Any, scores: Sequence[Score], names: Mapping[str, str],
     """Raise for a measure of a run that is given twice, naming the columns that tell the rows apart."""
     seen: dict[tuple[str, int, str], Score] = {}
     splits: dict[str, str | None] = {}
+    part = names.get("split", "split")
     for score in scores:
         first = splits.setdefault(score.measure, score.split)
         require(
             first == score.split,
             f"{str(path)!r}: {score.measure} is measured on the splits {first} and {score.split}; keep one "
-            f"with --only '{names.get('split', 'split')}={score.split}'",
+            f"with --only {shlex.quote(f'{part}={score.split}')}",
         )
         other = seen.setdefault((score.loss, score.seed, score.measure), score)
         if other is score:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from losscope.comparing import reading
+from losscope.comparing import looking, reading
 from losscope.comparing.judging.runs import Runs
 
 
@@ -15,7 +15,14 @@ def from_store(folder: Path) -> Runs:
         LosscopeError: a folder without a finished study, or a file that cannot be read.
     """
     store, name, notes = reading.find(folder, None)
-    kept, measured = reading.measured(store, name)
+    kept, measured, known = reading.measured(store, name)
     said = f"The study {name} of {str(folder)!r}, look {kept.look}."
-    settings = tuple(choice.settings for choice in kept.losses)
-    return Runs(tuple(measured), (said, *notes, *kept.notes), kept.look, settings, kept.data)
+    settings = reading.settings_of(kept, known)
+
+    def look(goal: str, measure: str | None, reference: str | None, indifference: float | None) -> int:
+        usual = (kept.study.goal, kept.study.reference, kept.study.indifference)
+        if measure is None and (goal, reference, indifference) == usual:
+            return kept.look
+        return looking.judged(store, kept, goal, measure, reference, indifference)
+
+    return Runs(tuple(measured), (said, *notes, *kept.notes), look, settings, kept.data, known)

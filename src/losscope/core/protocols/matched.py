@@ -8,6 +8,9 @@ from losscope.core.protocols import of_kind
 from losscope.core.registry import register
 from losscope.core.spec import Protocol
 
+MOST_DIMENSIONS = 512
+"""The embedding size of a head on features, or the features' own size where that is smaller."""
+
 
 @register(
     "protocol",
@@ -22,7 +25,14 @@ def matched(kind: str, data: str = "") -> Protocol:
     """The fair one: balanced batches, all tuples of a batch, tuning alike for all, geometry on test data."""
     numbers: dict[str, dict[str, Any]] = {
         "vectors": {"model": "mlp", "hidden": (256,), "embedding_size": 64, "epochs": 60},
-        "features": {"model": "mlp", "hidden": (), "embedding_size": 128, "epochs": 60},
+        "features": {
+            "model": "mlp",
+            "hidden": (),
+            "embedding_size": MOST_DIMENSIONS,
+            "epochs": 30,
+            "start": "pca",
+            "transform": "l2",
+        },
         "images": {"model": "convnet", "hidden": (32, 64, 128), "embedding_size": 64, "epochs": 15},
         "pair": {"model": "two_tower", "hidden": (256,), "embedding_size": 64, "epochs": 60},
     }

@@ -6,7 +6,6 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from losscope.core.quantities import Scale
 from losscope.core.results.base import Frozen, Number
 from losscope.core.results.origins import DataDescription, Provenance
 from losscope.core.results.sides import BaselineResult, LossResult, Settings, SideResult, Unfinished
@@ -16,13 +15,32 @@ from losscope.core.spec import Protocol
 PairVerdict = Literal[
     "failed", "not_comparable", "too_few_seeds", "equivalent", "higher", "lower", "unresolved"
 ]
-Undecided = Literal["corrected_p", "both_directions", "unclear_order"]
-"""Why a test that could reach the level did not: the correction, the interval, or the order of epochs."""
+Undecided = Literal["corrected_p", "corrected_outside", "both_directions", "unclear_order"]
+"""Why a test that could reach the level did not: the correction (of a direction, of an equivalence), the
+interval, or the order of epochs."""
 Ground = Literal[
-    "train_nothing", "closed_form", "beats_reference", "reference_unbeaten", "open", "single", "undirected"
+    "train_nothing",
+    "closed_form",
+    "leads",
+    "undecided",
+    "beats_reference",
+    "reference_unbeaten",
+    "open",
+    "single",
+    "undirected",
 ]
 """What a recommendation rests on; ``Recommendation`` describes each."""
 
+
+Limit = Literal["seeds", "data", "saturated"]
+"""Why a pair is open: seeds vary most, test data vary most, or both sides stand at the end of the scale."""
+OpenBy = Literal["seeds", "data", "saturated", "measures", "failed", "folds"]
+"""What keeps a recommendation open: as ``Limit``, or two measures that disagree, or failed runs, or that the
+runs test folds of one data set, over which nothing is tested."""
+PairScale = Literal["difference", "log_ratio", "log_error_ratio"]
+"""The scale of a pair: the measure's own, or near the ceiling log((1 − b) / (1 − a)), the ratio of errors."""
+SPREAD_KNOWN = 4
+"""The fewest seeds whose spread tells how many it takes: that of two or three may be off by any factor."""
 
 Unit = Literal["seed", "class", "block"]
 """What a test flips: seeds; or, between sides that no seed changes, test classes or blocks of test rows."""
@@ -60,6 +78,8 @@ class NotComparable(Frozen):
 class Comparison(Frozen):
     """Side a against side b on one measure; the numbers are a minus b, on the log-ratio scale log(a/b).
 
+    On the scale of errors, ``log_error_ratio``, they are log((1 − b) / (1 − a)): above 0 where a is higher.
+
     Attributes:
         primary: whether this is a test of the goal's family, ``family`` its name. Others are described.
         unit: what is paired. A closed form against ``raw`` is compared over test classes, below 20 of them
@@ -69,13 +89,21 @@ class Comparison(Frozen):
         low, high: the interval for these data at level 1 − alpha.
         low_data, high_data: the interval for data like these.
         p_holm: p corrected for ``tests_in_family``.
+        p_outside: one-sided p of a difference outside ±delta, corrected among themselves likewise.
         p_attainable: the smallest corrected p that so many runs can reach.
         order: of epochs that not every run reached: pairs in which a is later, b is later, and ties.
         verdict: None for a described row.
         better: which side is better, where the measure has a better direction and the verdict is one.
-        scope: ``these_data``; ``data_like_these`` where the data are redrawn with each seed; ``these_folds``
-            where each seed tests a fold of the data: described, without p and verdict.
-        seeds_needed: seeds in all that would resolve it, at the next look.
+        scope: ``these_data``; ``data_like_these`` where the data are redrawn with each seed;
+            ``these_classes`` where blocks of rows of few classes are compared; ``these_folds`` where each
+            seed tests a fold of the data: described, without p and verdict.
+        seeds_needed: seeds in all that would resolve a difference of ``delta``, at the next look; of seeds
+            whose spread is not known yet (``spread_known``) the fewest that can be tested. ``seeds_seen``:
+            those for the difference that was seen.
+        limit: what keeps an open pair open: seeds, where they vary more than other test data would; else
+            data; or both sides stand within ``delta`` of the end of the scale.
+        queries: test items that ask, ``classes`` theirs, where the runs keep values of each.
+        by_seed: the smallest and the largest difference of a single seed, where seeds are no replicates.
         seeds_testable: the fewest seeds that could be tested at the next look, for too few seeds.
         reason: why there is no verdict or no number, if so; ``no_difference``: why there is no number.
         undecided: why a test that could reach the level did not, for an unresolved row.
@@ -85,7 +113,7 @@ class Comparison(Frozen):
     a: str
     b: str
     measure: str
-    scale: Scale
+    scale: PairScale
     primary: bool
     family: str | None
     n: int
@@ -103,8 +131,13 @@ class Comparison(Frozen):
     delta: Number
     verdict: PairVerdict | None
     better: Literal["a", "b"] | None
-    scope: Literal["these_data", "data_like_these", "these_folds"]
+    scope: Literal["these_data", "data_like_these", "these_classes", "these_folds"]
     seeds_needed: int | None
+    seeds_seen: int | None = None
+    limit: Limit | None = None
+    queries: int | None = None
+    classes: int | None = None
+    by_seed: tuple[Number, Number] | None = None
     unit: Unit = "seed"
     paired: bool = True
     runs: tuple[int, int] = (0, 0)
@@ -114,6 +147,7 @@ class Comparison(Frozen):
     mean_b: Number | None = None
     sd: Number | None = None
     smallest_p: Number = 1.0
+    p_outside: Number | None = None
     order: tuple[int, int, int] | None = None
     seeds_testable: int | None = None
     reason: NotComparable | None = None
@@ -121,20 +155,33 @@ class Comparison(Frozen):
     undecided: Undecided | None = None
     sentence: str = ""
 
+    @property
+    def spread_known(self) -> bool:
+        """Whether so many seeds tell how far seeds spread, and so how many it takes."""
+        return self.sd is not None and self.n >= SPREAD_KNOWN
+
 
 class Recommendation(Frozen):
     """What to use for a goal: a loss, a closed form, ``raw`` (train nothing), or None; why, in sentences.
 
     Attributes:
         measure: what decides.
-        ground: what the answer rests on. ``train_nothing``: no loss is shown to beat the raw inputs;
-            ``closed_form``: a closed form is shown to beat the raw inputs and no loss to beat it;
-            ``beats_reference``: the best of the losses shown better than the reference;
-            ``reference_unbeaten``: every other loss is shown worse; ``open``: neither holds; ``single``: one
+        ground: what the answer rests on. ``train_nothing``: the raw inputs are the answer;
+            ``closed_form``: a closed form is the answer; ``leads``: a loss is; ``undecided``: several
+            ``members`` are left that were not shown equivalent. Without validation, when no side is named
+            beforehand: ``beats_reference``: the best of the losses shown better than the reference;
+            ``reference_unbeaten``: every other loss is shown worse; ``open``: neither holds. ``single``: one
             loss, held against the baselines; ``undirected``: neither more nor less of the measure is better.
         reference: the loss that the others were tested against.
         ranking: the losses from the best mean to the worst, those without one last.
         rests_on: the pair (a, b) of the family that the first sentence rests on.
+        candidate: the side that led on validation, named before the test split was measured; None where no
+            validation ranks the sides. ``candidate_by``: the measure that it led in.
+        members: the sides that were not shown worse than the candidate, the answer among them.
+        second: the measure beside the one that decides, such as MAP@R beside Recall@1.
+        second_on: (x, y): the side x that is better than the answer y in the second measure, by its 95 %
+            interval, where there is one. Its row is among the comparisons, described.
+        open_by: what keeps an undecided one open.
     """
 
     goal: str | None
@@ -145,6 +192,12 @@ class Recommendation(Frozen):
     reference: str | None = None
     ranking: tuple[str, ...] = ()
     rests_on: tuple[str, str] | None = None
+    candidate: str | None = None
+    candidate_by: str | None = None
+    members: tuple[str, ...] = ()
+    second: str | None = None
+    second_on: tuple[str, str] | None = None
+    open_by: OpenBy | None = None
 
 
 class PublishedValue(Frozen):

@@ -6,9 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from losscope.core.quantities import Scale
 from losscope.core.results.base import Document, Frozen, Number
-from losscope.core.results.comparisons import NotComparable
+from losscope.core.results.comparisons import NotComparable, PairScale
 from losscope.core.results.origins import DataDescription, Provenance
 from losscope.core.results.sides import Unfinished
 from losscope.core.results.views import Viewed
@@ -37,6 +36,7 @@ class ClaimReason(Frozen):
         "not_comparable",
         "too_few_seeds",
         "corrected_p",
+        "corrected_outside",
         "both_directions",
         "unclear_order",
         "equivalent",
@@ -50,7 +50,7 @@ class ClaimReason(Frozen):
     total: int | None = None
     paired: bool = True
     bar: NotComparable | None = None
-    scale: Scale = "difference"
+    scale: PairScale = "difference"
     delta: Number | None = None
     published: Number | None = None
     low: Number | None = None
@@ -111,7 +111,7 @@ class Control(Frozen):
     protocol: str
     label: str
     measure: str
-    scale: Literal["ratio", "difference", "log_ratio", "value"]
+    scale: Literal["ratio", "difference", "log_ratio", "log_error_ratio", "value"]
     measured: Number | None = None
     low: Number | None = None
     high: Number | None = None

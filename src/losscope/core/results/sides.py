@@ -57,35 +57,91 @@ class Edge(Frozen):
 
 
 class Trial(Frozen):
-    """One trial of tuning: its numbers, its best epoch and its mean score there, None if it failed."""
+    """One trial of tuning: a setting of a loss, or a closed form, and how it did on validation.
+
+    ``score``: the mean over seeds of the deciding measure at the best epoch (0 is the start), smoothed over
+    three looks; None if a run failed. ``second``: of the measure that decides between near ties. ``epochs``:
+    how many it was trained for. ``by_seed``, ``second_by_seed``: both for each seed of tuning.
+    """
 
     hyperparameters: dict[str, Value]
     reduction: str | None = None
     learning_rate: Number | None = None
+    weight_decay: Number = 0.0
+    class_rate: Number | None = None
+    start: str | None = None
+    transform: str | None = None
     score: Number | None = None
+    second: Number | None = None
     epoch: int | None = None
+    epochs: int | None = None
+    by_seed: tuple[Number | None, ...] = ()
+    second_by_seed: tuple[Number | None, ...] = ()
     failed: int = 0
     runs: tuple[str, ...] = ()
 
 
 class Tuned(Frozen):
-    """What tuning chose for a loss: its numbers, epoch and validation score, and any edges it lies on."""
+    """What tuning chose for a loss: its numbers, epoch and validation score, and any edges it lies on.
+
+    ``checkpoint`` 0: no epoch was better than the start, so that training adds nothing. ``start`` and
+    ``transform`` are those of all losses of the study. ``measure``: what ``score`` is the mean of, on
+    validation. ``agreement``: Spearman's rank correlation of the first stage with the whole training.
+    ``unstable``: the share of draws of the tuning seeds, with replacement, in which another setting would
+    have been chosen, None where it was not measured. ``epochs``: of all trials, in epochs of one seed.
+    """
 
     hyperparameters: dict[str, Value]
     reduction: str | None = None
     learning_rate: Number | None = None
+    weight_decay: Number = 0.0
+    class_rate: Number | None = None
     checkpoint: int | None = None
+    start: str | None = None
+    transform: str | None = None
     score: Number | None = None
+    measure: str = "map_at_r"
     trials: int = 0
     diverged: int = 0
     edge: tuple[Edge, ...] = ()
+    widened: bool = False
+    agreement: Number | None = None
+    unstable: Number | None = None
+    epochs: int | None = None
+
+
+class Price(Frozen):
+    """What a side costs: seconds to train or fit one run, and the parameters of what it leaves to use.
+
+    None where it is not known, as for runs that an earlier version stored.
+    """
+
+    seconds: Number | None = None
+    parameters: int | None = None
+
+
+class Fault(Frozen):
+    """Runs of a side that ended and yet learned nothing.
+
+    ``kind``: ``stuck``, where a run gave no gradient; ``collapsed``, where embeddings ended near one point.
+    ``runs``: how many, ``of`` those that ended. ``apart``: the widest distance between classes of the
+    collapsed.
+    """
+
+    side: str
+    kind: Literal["stuck", "collapsed"]
+    runs: int
+    of: int
+    apart: Number | None = None
 
 
 class Settings(Frozen):
     """The numbers of a loss that a verdict is conditional on.
 
     ``loss``: the loss's label. ``name``: how sentences call it: its registered name, or the label of a
-    foreign loss. ``tuned``: None where it is not known, as for anyone's own runs.
+    foreign loss. ``tuned``: None where it is not known, as for anyone's own runs. ``unsettled``: another
+    draw of the validation would have changed the choice of these numbers in over 20 % of draws; every
+    sentence then calls the loss by its numbers.
     """
 
     loss: str
@@ -93,16 +149,24 @@ class Settings(Frozen):
     hyperparameters: dict[str, Value] = Field(default_factory=dict)
     reduction: str | None = None
     tuned: bool | None = None
+    unsettled: bool = False
 
 
 class SideResult(Frozen):
-    """What was measured of a loss, a baseline or a closed form."""
+    """What was measured of a loss, a baseline or a closed form.
+
+    ``validation``: measure -> mean on validation rows, known before the test split was measured. ``price``:
+    None where nothing is known. ``faults``: runs that ended and learned nothing.
+    """
 
     name: str
     measures: dict[str, MeasureValue] = Field(default_factory=dict)
     failed: int = 0
     failures: tuple[Failure, ...] = ()
     runs: tuple[str, ...] = ()
+    validation: dict[str, Number] = Field(default_factory=dict)
+    price: Price | None = None
+    faults: tuple[Fault, ...] = ()
 
     def mean(self, measure: str) -> float | None:
         """The mean of a measure, None where there is none."""
@@ -126,9 +190,10 @@ class LossResult(SideResult):
 class BaselineResult(SideResult):
     """A side that no loss trains: ``raw``, ``untrained``, or a closed form.
 
-    ``described``: a closed form at the input's own size, which is shown and never tested. Of a closed form,
-    by seed: ``shrinkage`` is the share of the mean eigenvalue that validation chose (None without one, or
-    where it is infinite), ``dimensions`` those of its embedding.
+    ``described``: a closed form at the input's own size, or a tuned loss at its usual numbers (called
+    "triplet, untuned"), which is shown and never tested. Of a closed form, by seed: ``shrinkage`` is the
+    share of the mean eigenvalue that validation chose (None without one, or where it is infinite),
+    ``dimensions`` those of its embedding.
     """
 
     family: Literal["baseline", "closed form"] = "baseline"

@@ -16,9 +16,11 @@ from losscope.core.wording.comparisons import (
     means,
     sentence,
     sentence_parts,
+    turned,
     verdict_word,
     why_not,
 )
+from losscope.core.wording.contest import decision, fault, price, unranked
 from losscope.core.wording.numbers import (
     MINUS,
     NOTHING,
@@ -52,7 +54,16 @@ from losscope.core.wording.numbers import (
 )
 from losscope.core.wording.plain import cell, printable
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
-from losscope.core.wording.work import budget, duration, progress, study_plan, unfinished
+from losscope.core.wording.work import (
+    budget,
+    duration,
+    first_look,
+    looks,
+    progress,
+    sizes_that_fit,
+    study_plan,
+    unfinished,
+)
 
 __all__ = [
     "MINUS",
@@ -73,6 +84,7 @@ __all__ = [
     "clause",
     "count",
     "decimals_for",
+    "decision",
     "design",
     "digits_for",
     "duration",
@@ -80,12 +92,15 @@ __all__ = [
     "effect",
     "estimate",
     "evidence",
+    "fault",
     "finite",
+    "first_look",
     "headings",
     "indifference",
     "interval",
     "label",
     "listing",
+    "looks",
     "lower",
     "means",
     "measure",
@@ -94,6 +109,7 @@ __all__ = [
     "over_data_reason",
     "p_value",
     "percent",
+    "price",
     "printable",
     "progress",
     "ratio",
@@ -104,9 +120,12 @@ __all__ = [
     "settings_phrase",
     "shorten",
     "sign",
+    "sizes_that_fit",
     "study_plan",
     "title",
+    "turned",
     "unfinished",
+    "unranked",
     "verdict",
     "verdict_word",
     "why_not",

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from losscope.core.loss_spec import RAW
 from losscope.core.results import Comparison, Recommendation, Result, Settings, SideResult
-from losscope.core.wording.comparisons import body, clause, estimate, evidence
+from losscope.core.wording.comparisons import (
+    body,
+    clause,
+    estimate,
+    evidence,
+    means,
+    spread_unknown,
+    turned,
+)
+from losscope.core.wording.contest import decision_parts, fault, price, second_said
 from losscope.core.wording.numbers import change_interval, label, listing, measure, number
 from losscope.core.wording.settings import settings_phrase
 
@@ -39,6 +48,8 @@ class _Case:
     baselines: tuple[str, ...]
     rows: Mapping[tuple[str, str], Comparison]
     settings: Sequence[Settings]
+    second: Comparison | None = None
+    sides: Mapping[str, SideResult] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -59,7 +70,7 @@ class _Case:
         if self.made.rests_on is None:
             return None
         row = self.rows[self.made.rests_on]
-        return _turned(row) if self.turned else row
+        return turned(row) if self.turned else row
 
     def valued(self, name: str) -> str:
         mean = self.means.get(name)
@@ -82,8 +93,10 @@ def recommendation(
         made,
         {side.name: side.mean(made.measure or "") for side in (*losses, *baselines)},
         tuple(side.name for side in baselines),
-        {(row.a, row.b): row for row in rows},
+        {(row.a, row.b): row for row in rows if row.measure == made.measure},
         settings,
+        _beside(made, rows),
+        {side.name: side for side in (*losses, *baselines)},
     )
     phrase = settings_phrase(settings)
     first, second, third = "".join(_first(case)), _second(case), _third(case, phrase)
@@ -98,19 +111,40 @@ def answer(result: Result) -> tuple[str, str]:
     made = result.recommendation
     if made.ground is None:
         return "", ""
-    case = _Case(
+    if made.candidate is not None:
+        claim, rest = decision_parts(made, result.sides, result.paired, result.settings)
+    else:
+        claim, rest = _first(_case_of(result))
+    phrase = settings_phrase(result.settings)
+    return claim, f"{rest}, {phrase}." if phrase else f"{rest}."
+
+
+def _case_of(result: Result) -> _Case:
+    made = result.recommendation
+    return _Case(
         made,
         {side.name: side.mean(made.measure or "") for side in result.sides},
         (),
         {(row.a, row.b): row for row in result.verdicts()},
         result.settings,
+        _beside(made, result.paired),
+        {side.name: side for side in result.sides},
     )
-    claim, rest = _first(case)
-    phrase = settings_phrase(result.settings)
-    return claim, f"{rest}, {phrase}." if phrase else f"{rest}."
+
+
+def _beside(made: Recommendation, rows: Sequence[Comparison]) -> Comparison | None:
+    """The row of the second measure where it disagrees."""
+    known = (row for row in rows if row.measure == made.second and (row.a, row.b) == made.second_on)
+    return next(known, None)
 
 
 def _first(case: _Case) -> tuple[str, str]:
+    """What the first sentence claims, and the rest of it, the second measure at its end."""
+    claim, rest = _claimed(case)
+    return claim, rest + second_said(case.second)
+
+
+def _claimed(case: _Case) -> tuple[str, str]:
     """What the first sentence claims, and the rest of it with the sign between them."""
     made, row = case.made, case.focus
     if row is None:
@@ -120,8 +154,9 @@ def _first(case: _Case) -> tuple[str, str]:
         case "train_nothing":
             worse = all(case.rows[name, RAW].better == "b" for name in made.ranking)
             shown = "better than every loss" if worse else "beaten by no loss"
-            nearest = f"the best loss, {row.a}," if len(made.ranking) > 1 else row.a
-            return f"Train nothing: in {case.label} the raw inputs are {shown}", f"; {nearest} {_has(row)}"
+            nearest = f"the best loss, {row.a}" if len(made.ranking) > 1 else row.a
+            claim = f"Train nothing: in {case.label} the raw inputs are {shown}"
+            return claim, f", {_over(turned(row), nearest)}"
         case "closed_form":
             return _closed(case, row, better)
         case "beats_reference":
@@ -131,7 +166,7 @@ def _first(case: _Case) -> tuple[str, str]:
             claim = f"Use {made.loss}: its {case.label} is {better} than that of "
             if case.turned:
                 return f"{claim}{row.b}", f", {_numbers(row)}"
-            return f"{claim}every other loss", f"; the nearest, {row.a}, {_has(row)}"
+            return f"{claim}every other loss", f", {_over(turned(row), f'the nearest, {row.a}')}"
         case "single" if made.loss is not None:
             return f"Use {made.loss}: in {case.label} it beats {row.b}", f", {_numbers(row)}"
         case "undirected":
@@ -145,17 +180,16 @@ def _closed(case: _Case, row: Comparison, better: str) -> tuple[str, str]:
     """A closed form is the answer: against raw, or, where that shows nothing, against the nearest loss."""
     form = case.made.loss or ""
     if row.a != form:
-        return f"Use {form}, training nothing: its {case.label} is {better} than that of {row.a}", (
-            f", which {_has(row)}"
-        )
+        claim = f"Use {form}, training nothing: its {case.label} is {better} than that of {row.a}"
+        return claim, f", {_numbers(turned(row))}"
     claim = f"Use {form}, training nothing: its {case.label} is {better} than that of the raw inputs"
     against = [case.rows[name, form] for name in case.made.ranking if (name, form) in case.rows]
     if not against:
         return claim, f", {_numbers(row)}"
     worse = all(found.better == "b" for found in against)
     shown = "and than that of every loss" if worse else "and no loss is shown to beat it"
-    nearest = f"the best loss, {against[0].a}," if len(against) > 1 else against[0].a
-    return claim, f", {_numbers(row)}, {shown}; {nearest} {_has(against[0])}"
+    nearest = f"the best loss, {against[0].a}" if len(against) > 1 else against[0].a
+    return claim, f", {_numbers(row)}, {shown}; it has {_over(turned(against[0]), nearest)}"
 
 
 def _without_a_pair(case: _Case) -> tuple[str, str]:
@@ -170,38 +204,17 @@ def _undirected(case: _Case) -> str:
     return f"No loss is recommended by {case.label}, of which neither more nor less is better"
 
 
-def _turned(row: Comparison) -> Comparison:
-    """The same comparison told from the other side: b against a."""
-
-    def minus(value: float | None) -> float | None:
-        return None if value is None else -value
-
-    later = None if row.order is None else (row.order[1], row.order[0], row.order[2])
-    changed = {
-        "a": row.b,
-        "b": row.a,
-        "mean_a": row.mean_b,
-        "mean_b": row.mean_a,
-        "difference": minus(row.difference),
-        "low": minus(row.high),
-        "high": minus(row.low),
-        "low_data": minus(row.high_data),
-        "high_data": minus(row.low_data),
-        "runs": row.runs[::-1],
-        "failed": row.failed[::-1],
-        "order": later,
-    }
-    return row.model_copy(update=changed)
-
-
 def _numbers(row: Comparison) -> str:
     if row.difference is None:
         return f"by the order of epochs ({evidence(row)})"
     return f"{estimate(row)} ({evidence(row)})"
 
 
-def _has(row: Comparison) -> str:
-    return f"{'is judged' if row.difference is None else 'has'} {_numbers(row)}"
+def _over(row: Comparison, nearest: str) -> str:
+    """The numbers of the side that is first, then those of what is nearest to it."""
+    if row.difference is None:
+        return f"by the order of epochs against {nearest} ({evidence(row)})"
+    return f"{means(row)} of {nearest} ({evidence(row)})"
 
 
 def _second(case: _Case) -> str:
@@ -217,6 +230,11 @@ def _second(case: _Case) -> str:
         parts.append(compared)
     else:
         parts.append(f"against {compared}")
+    for side in case.sides.values():
+        parts += [fault(found) for found in side.faults]
+    priced = [(name, price(side.price)) for name, side in case.sides.items() if name != RAW]
+    if any(said for _, said in priced):
+        parts.append(f"prices: {', '.join(f'{name} {said}' for name, said in priced if said)}")
     said = "; ".join(parts) + _untuned(case.settings)
     return said[0].upper() + said[1:]
 
@@ -269,8 +287,9 @@ def _third(case: _Case, phrase: str) -> str:
         untuned = any(each.tuned is False for each in case.settings)
         changes.append(f"{'tuning' if untuned else 'other settings'}, as all this is {phrase}")
     if focus is not None and focus.seeds_needed is not None and focus.verdict != "failed":
-        known = focus.sd is not None
-        aim = "which would resolve a difference that matters" if known else "the fewest that can be tested"
+        aim = "which would resolve a difference that matters"
+        if not focus.spread_known:
+            aim = f"the fewest that can be tested, as {spread_unknown(focus)}"
         changes.append(f"{focus.seeds_needed:,} seeds in all, {aim}")
     if focus is not None and focus.verdict == "equivalent":
         changes.append("a smaller difference being of interest")
@@ -283,7 +302,8 @@ def _third(case: _Case, phrase: str) -> str:
 
 
 def _other_data(focus: Comparison | None) -> str:
-    if focus is not None and focus.low_data is not None and focus.high_data is not None:
+    varied = focus is not None and focus.low_data is not None and focus.low_data != focus.high_data
+    if varied and focus is not None and focus.low_data is not None and focus.high_data is not None:
         low, high = focus.low_data, focus.high_data
         vanish = ", which includes no difference" if low <= 0 <= high else ""
         return f"other data like these, where it is {change_interval(low, high, focus.scale)}{vanish}"

@@ -13,7 +13,7 @@ def claim_reason(reason: ClaimReason) -> str:
     """A claim's reason, sizes as people read them: a ratio itself, not its logarithm.
 
     >>> claim_reason(ClaimReason(why="failed", count=2, total=20))
-    'failed 2 of 20 runs'
+    '2 of 20 runs diverged or failed'
     """
     match reason.why:
         case "stated":
@@ -21,14 +21,14 @@ def claim_reason(reason: ClaimReason) -> str:
         case "not_measured":
             return "it was not measured"
         case "failed":
-            return f"failed {reason.count} of {reason.total} runs"
+            return f"{reason.count} of {reason.total} runs diverged or failed"
         case "no_value":
             return f"no value in {reason.count} of {reason.total} {'pairs' if reason.paired else 'runs'}"
         case "not_comparable":
             return _bar(reason, "no value")
         case "too_few_seeds":
             return "too few seeds"
-        case "corrected_p" | "both_directions" | "unclear_order":
+        case "corrected_p" | "corrected_outside" | "both_directions" | "unclear_order":
             return UNDECIDED[reason.why]
         case "equivalent":
             return f"no difference beyond ±{brief(reason.delta or 0.0)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from losscope.core.results import Comparison, DesignPlan, NotComparable, Settings, Unit
@@ -20,10 +20,12 @@ from losscope.core.wording.numbers import (
     percent,
     verdict,
 )
-from losscope.core.wording.settings import settings_phrase
+from losscope.core.wording.settings import calls, settings_phrase
 
 UNDECIDED = {
     "corrected_p": "the p corrected for the family's other tests is above the level",
+    "corrected_outside": "the interval lies within the indifference, but with the family's other tests "
+    "corrected for, equivalence is not shown",
     "both_directions": "the interval holds both directions",
     "unclear_order": "the order is not clear",
 }
@@ -83,8 +85,40 @@ def sentence(row: Comparison, settings: Sequence[Settings] = ()) -> str:
 
 def sentence_parts(row: Comparison, settings: Sequence[Settings] = ()) -> Clause:
     """The sentence of a comparison in parts."""
-    made, phrase = body(row), settings_phrase(settings)
+    made, phrase = body(named(row, calls(settings))), settings_phrase(settings)
     return replace(made, rest=f"{made.rest}, {phrase}." if phrase else f"{made.rest}.")
+
+
+def named(row: Comparison, call: Callable[[str], str]) -> Comparison:
+    """A comparison with its sides as sentences call them."""
+    return row.model_copy(update={"a": call(row.a), "b": call(row.b)})
+
+
+def turned(row: Comparison) -> Comparison:
+    """The same comparison told from the other side: b against a."""
+
+    def minus(value: float | None) -> float | None:
+        return None if value is None else -value
+
+    verdict = {"higher": "lower", "lower": "higher"}.get(row.verdict or "", row.verdict)
+    changed = {
+        "a": row.b,
+        "b": row.a,
+        "mean_a": row.mean_b,
+        "mean_b": row.mean_a,
+        "difference": minus(row.difference),
+        "low": minus(row.high),
+        "high": minus(row.low),
+        "low_data": minus(row.high_data),
+        "high_data": minus(row.low_data),
+        "runs": row.runs[::-1],
+        "failed": row.failed[::-1],
+        "order": None if row.order is None else (row.order[1], row.order[0], row.order[2]),
+        "by_seed": None if row.by_seed is None else (-row.by_seed[1], -row.by_seed[0]),
+        "verdict": verdict,
+        "better": {"a": "b", "b": "a", None: None}[row.better],
+    }
+    return row.model_copy(update=changed)
 
 
 def body(row: Comparison) -> Clause:
@@ -184,19 +218,23 @@ def estimate(row: Comparison) -> str:
 def evidence(row: Comparison) -> str:
     """The bracket of a sentence: interval, p, seeds, scope.
 
-    ``96 % interval 0.005 to 0.015, p = 0.0039 corrected for 2 tests, 10 paired seeds, these data``
+    ``96 % interval 0.005 to 0.015, p = 0.0039 corrected for 2 tests, 10 paired seeds, these data``; the p of
+    an equivalence is that of a larger difference.
     """
-    parts = []
-    if row.low is not None and row.high is not None:
-        ends = change_interval(row.low, row.high, row.scale)
-        parts.append(f"{percent(1 - row.alpha)} interval {ends}")
-    if row.p is not None:
+    parts = [found] if (found := _interval(row)) else []
+    if row.verdict == "equivalent" and row.p_outside is not None:
+        width = "±" * (row.scale == "difference") + indifference(row.delta, row.scale)
+        family = f" corrected for {row.tests_in_family} tests" * ((row.tests_in_family or 1) > 1)
+        parts.append(f"p = {p_value(row.p_outside)} for a difference beyond {width}{family}")
+    elif row.p is not None:
         if row.p_holm is not None and row.tests_in_family and row.tests_in_family > 1:
             parts.append(f"p = {p_value(row.p_holm)} corrected for {row.tests_in_family} tests")
         else:
             parts.append(f"p = {p_value(row.p)}")
     if row.unit != "seed":
         parts.append(units(row))
+        if row.by_seed is not None:
+            parts.append(f"single seeds {change_interval(*row.by_seed, 'difference')}")
     elif row.paired:
         parts.append(count(row.n, "paired run" if row.scope == "these_folds" else "paired seed"))
     else:
@@ -208,7 +246,9 @@ def evidence(row: Comparison) -> str:
         return f"{said}, data redrawn with each seed"
     if row.scope == "these_folds":
         return f"{said}, these folds of these data"
-    if row.low_data is not None and row.high_data is not None:
+    if row.scope == "these_classes":
+        return f"{said}, these classes"
+    if row.low_data is not None and row.high_data is not None and row.low_data < row.high_data:
         ends = change_interval(row.low_data, row.high_data, row.scale)
         return f"{said}, these data; on data like these 95 % {ends}"
     return f"{said}, these data"
@@ -243,7 +283,7 @@ def _who(row: Comparison) -> str:
 def _described(row: Comparison) -> Clause:
     more = ""
     if any(row.failed):
-        more = f"; failed {_lost(row)}"
+        more = f"; {_lost(row)}"
     elif row.missing:
         more = f"; {_missing(row)}"
     if row.reason is not None and row.reason != row.no_difference:
@@ -254,7 +294,8 @@ def _described(row: Comparison) -> Clause:
 
 def _lost(row: Comparison) -> str:
     sides = zip((row.a, row.b), row.failed, row.runs, strict=True)
-    return listing(f"{lost} of {runs} runs of {name}" for name, lost, runs in sides if lost)
+    of = listing(f"{lost} of {runs} runs of {name}" for name, lost, runs in sides if lost)
+    return f"{of} diverged or failed"
 
 
 def _missing(row: Comparison) -> str:
@@ -264,7 +305,7 @@ def _missing(row: Comparison) -> str:
 
 
 def _failed(row: Comparison) -> Clause:
-    why = f"failed {_lost(row)}" if any(row.failed) else _missing(row)
+    why = _lost(row) if any(row.failed) else _missing(row)
     rest = f"; the others show {estimate(row)}" if row.difference is not None else ""
     return Clause(f"no verdict on the {_who(row)}", f"{why}{rest}")
 
@@ -282,14 +323,32 @@ def _few(row: Comparison) -> Clause:
     need = ""
     if row.seeds_testable:
         need = f"; a further look is tested more strictly and needs at least {row.seeds_testable} seeds"
-    if row.seeds_needed and row.sd is not None:
-        size = indifference(row.delta, row.scale)
+    size = indifference(row.delta, row.scale)
+    if row.seeds_needed and row.spread_known:
         need += f"{', and' if need else ';'} {row.seeds_needed:,} would show a difference of {size}"
+    elif row.seeds_needed and row.difference is not None:
+        need += f"; how many would show a difference of {size} is not known: {spread_unknown(row)}"
     return Clause(
         f"{units(row)} {_is(row.n)} too few to compare the {_who(row)}",
         f"the smallest {corrected}p in reach is {p_value(row.p_attainable)}, above {brief(row.alpha)}{need}",
         f"{estimate(row)}; {evidence(row)}",
     )
+
+
+def spread_unknown(row: Comparison) -> str:
+    """Why the number of seeds that it takes is not known yet."""
+    return f"{units(row)} {'does' if row.n == 1 else 'do'} not tell how far seeds spread"
+
+
+def _interval(row: Comparison) -> str:
+    """The interval of a comparison, or why there is none; nothing where the test keeps every difference."""
+    if row.low is None or row.high is None:
+        return ""
+    if row.low == row.high:
+        if row.n == 1:
+            return f"no interval from {units(row)}"
+        return f"no interval, as the difference is the same in all {units(row)}"
+    return f"{percent(1 - row.alpha)} interval {change_interval(row.low, row.high, row.scale)}"
 
 
 def _equivalent(row: Comparison) -> Clause:
@@ -310,5 +369,11 @@ def _unresolved(row: Comparison) -> Clause:
     if row.seeds_needed:
         size = indifference(row.delta, row.scale)
         need = f"; {row.seeds_needed:,} seeds would show a difference of {size}"
+        if row.seeds_seen:
+            need += f", {row.seeds_seen:,} one as large as the one seen"
+    if row.limit == "data":
+        need += "; other test items would move it more than seeds do"
+    if row.limit == "saturated":
+        need += f"; both stand within {brief(measure(row.measure).delta)} of the end of the scale"
     claim = f"no difference found in {label(row.measure)} between {row.a} and {row.b}"
     return Clause(claim, estimate(row), evidence(row), f"; {why}{need}")

@@ -20,8 +20,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
-from losscope.core.quantities import QUANTITIES, Quantity, Scale, unsplit
-from losscope.core.results import Comparison
+from losscope.core.quantities import QUANTITIES, Quantity, unsplit
+from losscope.core.results import Comparison, PairScale
 
 NOTHING = "—"
 MINUS = "−"
@@ -224,13 +224,17 @@ def brief(value: float) -> str:
     return _scientific(value, 1) if "e" in text else text
 
 
-def indifference(delta: float, scale: Scale) -> str:
+def indifference(delta: float, scale: PairScale) -> str:
     """The size below which a difference does not matter, on its scale.
 
     >>> indifference(0.01, "difference"), indifference(0.0488, "log_ratio")
     ('0.01', 'a factor of 1.05')
+    >>> indifference(math.log(1.25), "log_error_ratio")
+    'a factor of 1.25 in errors'
     """
-    return brief(delta) if scale == "difference" else f"a factor of {ratio(delta):.3g}"
+    if scale == "difference":
+        return brief(delta)
+    return f"a factor of {ratio(delta):.3g}{' in errors' * (scale == 'log_error_ratio')}"
 
 
 def ratio(log_ratio: float) -> float:
@@ -238,43 +242,69 @@ def ratio(log_ratio: float) -> float:
     return math.exp(min(log_ratio, 700.0))
 
 
-def change(difference: float, scale: Scale) -> str:
+def change(difference: float, scale: PairScale) -> str:
     """A difference in a sentence: signed, four decimals below 0.01 and otherwise three; or a ratio.
 
     >>> change(0.0251, "difference"), change(-0.0028, "difference"), change(math.log(2.0), "log_ratio")
     ('+0.025', '−0.0028', '2.00 times')
+    >>> change(-math.log(2.0), "log_error_ratio")
+    '2.00 times the errors'
     """
+    if scale == "log_error_ratio":
+        return f"{number(ratio(-difference))} times the errors"
     if scale == "log_ratio":
         return f"{number(ratio(difference))} times"
     return ("+" if difference > 0 else "") + _changed(difference)
 
 
-def change_interval(low: float, high: float, scale: Scale) -> str:
+def change_interval(low: float, high: float, scale: PairScale) -> str:
     """An interval of a difference in a sentence, on its scale.
+
+    Ends that would read alike get the decimals that tell them apart.
 
     >>> change_interval(-0.0056, 0.013, "difference"), change_interval(0.0, math.log(3.0), "log_ratio")
     ('−0.0056 to 0.013', '1.00 to 3.00 times')
+    >>> change_interval(-0.00001, 0.00002, "difference")
+    '−0.00001 to 0.00002'
     """
-    if scale == "log_ratio":
-        return f"{number(ratio(low))} to {number(ratio(high))} times"
-    return f"{_changed(low)} to {_changed(high)}"
+    if scale == "log_error_ratio":
+        return f"{number(ratio(-high))} to {number(ratio(-low))} times the errors"
+    unit = " times" if scale == "log_ratio" else ""
+    for more in range(6 if low != high else 1):
+        if scale == "log_ratio":
+            ends = [_factor(end, more) for end in (low, high)]
+        else:
+            ends = [_changed(end, more) for end in (low, high)]
+        if ends[0] != ends[1]:
+            break
+    return f"{ends[0]} to {ends[1]}{unit}"
 
 
-def _changed(difference: float) -> str:
-    text = f"{abs(difference):.{4 if 0 < abs(difference) < 0.01 else 3}f}"
+def _factor(log_ratio: float, more: int) -> str:
+    found = ratio(log_ratio)
+    return number(found, Digits(_own_decimals(found, None) + more)) if more else number(found)
+
+
+def _changed(difference: float, more: int = 0) -> str:
+    text = f"{abs(difference):.{(4 if 0 < abs(difference) < 0.01 else 3) + more}f}"
     return (MINUS if difference < 0 and float(text) else "") + text
 
 
 def effect(row: Comparison) -> tuple[str, str]:
-    """The size of a comparison and its interval as a table shows them: a signed difference or a ratio."""
+    """The size of a comparison and its interval as a table shows them: a signed difference or a ratio.
+
+    On the scale of errors it is the ratio of the errors of a to those of b.
+    """
     values = [finite(value) for value in (row.difference, row.low, row.high)]
-    if row.scale == "log_ratio":
+    if row.scale == "log_error_ratio":
+        values = [None if value is None else -value for value in (values[0], values[2], values[1])]
+    if row.scale != "difference":
         values = [None if value is None else ratio(value) for value in values]
     middle, low, high = values
     half = None if low is None or high is None else (high - low) / 2
     if middle is None:
         return NOTHING, ""
-    if row.scale == "log_ratio":
+    if row.scale != "difference":
         digits = Digits(max(0, min(4, 2 - _power(middle)))) if middle else Digits()
         return f"×{number(middle, digits)}", interval(low, high, digits)
     digits = digits_for([(middle, half)], row.measure)

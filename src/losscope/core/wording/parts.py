@@ -47,7 +47,7 @@ def size(row: Comparison) -> Size:
 
 def pair(row: Comparison) -> tuple[str, str, str]:
     """Side a, the sign between, and side b: ``a − b``, or ``a / b`` where the scale is a ratio."""
-    return row.a, "/" if row.scale == "log_ratio" else "−", row.b
+    return row.a, "−" if row.scale == "difference" else "/", row.b
 
 
 def corrected_p(row: Comparison) -> str:
@@ -67,8 +67,10 @@ def value(side: SideResult, name: str, digits: Digits) -> tuple[str, str]:
 
 
 def failed(side: SideResult, seeds: int) -> str:
-    """``2 of 10 failed``, or nothing."""
-    return f"{side.failed} of {max(seeds, side.failed)} failed" if side.failed else ""
+    """``2 of 10 failed``, ``2 of 10 diverged``, ``2 of 10 diverged or failed``, or nothing."""
+    diverged = sum(failure.kind == "diverged" for failure in side.failures)
+    word = "failed" if not diverged else "diverged" if diverged == side.failed else "diverged or failed"
+    return f"{side.failed} of {max(seeds, side.failed)} {word}" if side.failed else ""
 
 
 def failures(found: Sequence[Failure]) -> str:
@@ -110,6 +112,8 @@ def settings(chosen: Trial | Tuned) -> str:
         **chosen.hyperparameters,
         "reduction": chosen.reduction,
         "learning_rate": chosen.learning_rate,
+        "weight_decay": chosen.weight_decay or None,
+        "class_rate": chosen.class_rate,
     }
     if isinstance(chosen, Tuned):
         values["checkpoint"] = chosen.checkpoint

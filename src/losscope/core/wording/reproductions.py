@@ -151,6 +151,14 @@ def absent(data: str) -> str:
     return f"{data} is not on this machine and is left out; see `losscope list data`."
 
 
+def pending(data: Iterable[str]) -> str:
+    """Data whose features are to be computed before anything can be timed."""
+    return (
+        f"Features of {listing(data)} are to be computed first; how long runs on them take is known then, "
+        "and left out of the time."
+    )
+
+
 def unregistered(loss: str) -> str:
     """A loss of the paper that nothing registers."""
     return f"The loss {loss} is not registered and is left out."

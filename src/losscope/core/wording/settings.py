@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from losscope.core.results import Edge, Settings
 from losscope.core.wording.numbers import listing
@@ -39,7 +39,7 @@ def settings_phrase(settings: Sequence[Settings]) -> str:
 
 
 def settings_listing(settings: Sequence[Settings]) -> str:
-    """Each loss and its numbers: margin or temperature, and a reduction other than ``valid_mean``.
+    """Each loss and its numbers: margin, temperature or base, and a reduction other than ``valid_mean``.
 
     >>> settings_listing([Settings(loss="info_nce", name="info_nce", hyperparameters={"temperature": 0.1})])
     'info_nce τ 0.1'
@@ -49,7 +49,7 @@ def settings_listing(settings: Sequence[Settings]) -> str:
 
 def _numbers(settings: Settings) -> str:
     said = ""
-    for name, mark in (("margin", ""), ("temperature", "τ ")):
+    for name, mark in (("margin", ""), ("temperature", "τ "), ("base", "λ ")):
         value = settings.hyperparameters.get(name)
         if isinstance(value, int | float) and math.isfinite(value):
             said += f" {mark}{value:g}"
@@ -66,3 +66,22 @@ def edge(found: Edge) -> str:
     """
     number = isinstance(found.value, int | float) and not isinstance(found.value, bool)
     return f"{found.name} {found.value:g}" if number else f"{found.name} {found.value}"
+
+
+def calls(settings: Sequence[Settings]) -> Callable[[str], str]:
+    """How sentences call a side: by its name, or with its numbers where other validation would change them.
+
+    >>> own = Settings(loss="triplet", name="triplet", hyperparameters={"margin": 0.1}, unsettled=True)
+    >>> calls([own])("triplet"), calls([own])("raw")
+    ('triplet at margin 0.1', 'raw')
+    """
+    known = {}
+    for each in settings:
+        numbers = [
+            f"{name.replace('_', ' ')} {value:g}"
+            for name, value in each.hyperparameters.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        ]
+        if each.unsettled and numbers:
+            known[each.loss] = f"{each.loss} at {listing(numbers)}"
+    return lambda name: known.get(name, name)

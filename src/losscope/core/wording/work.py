@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from losscope.core.results import StudyPlan, Unfinished
-from losscope.core.wording.numbers import count, shorten
+from losscope.core.wording.numbers import brief, count, shorten
 
 
 def duration(seconds: float) -> str:
@@ -15,6 +17,19 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def sizes_that_fit(least: int, most: int) -> str:
+    """Which batch sizes can be given, from ``least`` to ``most``, or what else to do where there are none.
+
+    >>> sizes_that_fit(18, 19), sizes_that_fit(18, 12)
+    ('give --batch-size at least 18 and at most 19', 'leave --batch-size out, and one that fits is taken')
+    """
+    if least > most:
+        return "leave --batch-size out, and one that fits is taken"
+    if least == most:
+        return f"give --batch-size {least}"
+    return f"give --batch-size at least {least} and at most {most}"
 
 
 def progress(share: float, left: float) -> str:
@@ -39,7 +54,34 @@ def study_plan(plan: StudyPlan) -> str:
         f"{count(plan.runs, 'run')} ({plan.stored:,} stored) in {count(plan.populations, 'population')}, "
         f"{count(plan.epochs_left, 'population epoch')} to go, "
         f"after {count(plan.tuning_runs, 'run')} of tuning{stored}. {time}; "
-        f"it is look {plan.look} at this study."
+        f"it is look {plan.look} at these data."
+    )
+
+
+def looks(look: int, before: Sequence[str], level: float) -> str:
+    """Which look at its data a study is, what the last one before tested, and the level that is left.
+
+    >>> looks(2, ["contrastive and triplet for detail over 10 seeds"], 0.008)
+    'Look 2 at these data in this store (last: contrastive and triplet for detail over 10 seeds), tested at \
+0.008: more seeds, losses or goals after a look are further tests.'
+    """
+    last = f" (last: {before[-1]})" if before[-1] else ""
+    return (
+        f"Look {look} at these data in this store{last}, tested at {brief(level)}: more seeds, losses or "
+        "goals after a look are further tests."
+    )
+
+
+def first_look(level: float, further: float) -> str:
+    """What is taken for granted of runs that no store counts the looks at.
+
+    >>> first_look(0.04, 0.008)
+    'Taken as the first look at these runs, tested at 0.04; if they were judged before, with fewer seeds or \
+by another measure, say which look it is: --look 2 tests at 0.008.'
+    """
+    return (
+        f"Taken as the first look at these runs, tested at {brief(level)}; if they were judged before, with "
+        f"fewer seeds or by another measure, say which look it is: --look 2 tests at {brief(further)}."
     )
 
 
@@ -48,23 +90,23 @@ def budget(
     expected: float,
     *,
     epochs: tuple[int, int] | None = None,
-    points: tuple[int, int] | None = None,
+    trials: tuple[int, int] | None = None,
     untuned: bool = False,
     late: bool = False,
 ) -> str:
     """What is left out so that a study ends in time.
 
-    ``epochs``, ``points``: how many of how many, None where none is left out. ``untuned``: tuning is left
+    ``epochs``, ``trials``: how many of how many, None where none is left out. ``untuned``: tuning is left
     out. ``late``: what remains may take longer all the same.
 
-    >>> budget(60, 41.5, epochs=(30, 60), points=(3, 6))
-    "Budget 60 s: cut to 30 of 60 epochs for every loss, 3 of 6 points of each loss's space, expected 42 s."
+    >>> budget(60, 41.5, epochs=(30, 60), trials=(9, 18))
+    "Budget 60 s: cut to 30 of 60 epochs for every loss, 9 of 18 settings of each loss, expected 42 s."
     >>> budget(600, 90)
     'Budget 600 s: nothing is cut, expected 90 s.'
     """
     said = "nothing is cut" if epochs is None else f"cut to {epochs[0]} of {epochs[1]} epochs for every loss"
-    if points is not None:
-        said += f", {points[0]} of {points[1]} points of each loss's space"
+    if trials is not None:
+        said += f", {trials[0]} of {trials[1]} settings of each loss"
     if untuned:
         said += ", no tuning"
     more = "; even this may take longer" if late else ""

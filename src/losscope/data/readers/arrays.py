@@ -65,7 +65,7 @@ def features(
     and ``labels`` of 15 classes, VEGAS as (28103, 128), (28103, 1024) and 10; features by segment or
     place, (N, 10, 128) or (N, 10, 7, 7, 512), are averaged over all but the first and last axis, said.
     """
-    parted = by_part(joined(_read(path, labels), path), path)
+    parted = by_part(joined(read_arrays(path, labels), path), path)
     arrays = parted.arrays
     first, other = _modalities(arrays, inputs, second, path)
     class_names = class_names_of(arrays)
@@ -121,7 +121,11 @@ def features(
     return draft
 
 
-def _read(path: Path, labels: str | None) -> Arrays:
+def read_arrays(path: Path, labels: str | None = None) -> Arrays:
+    """The arrays of an npz, HDF5 or npy file by name; beside an npy file its labels may lie in another.
+
+    ``labels``: the file of labels, instead of NAME_labels.npy, NAME.labels.npy and labels.npy.
+    """
     if path.suffix.lower() == ".npz":
         return read_npz(path)
     if path.suffix.lower() in (".h5", ".hdf5"):
@@ -155,7 +159,7 @@ def numbers_of(array: np.ndarray, name: str, path: Path) -> tuple[np.ndarray, li
         return array, []
     if array.dtype.kind in "US":
         try:
-            return array.astype(np.float64), [f"{name} is text, read as numbers"]
+            return array.astype(np.float64), [f"the array {name} is text, read as numbers"]
         except ValueError:
             pass
     raw = {2: "bfloat16", 1: "float8"}.get(array.dtype.itemsize, "")
@@ -172,7 +176,9 @@ def numbers_of(array: np.ndarray, name: str, path: Path) -> tuple[np.ndarray, li
         what = (
             f"raw bytes{f' (of {raw}?)' if raw else ''}; wanted: numbers, such as float32 (x.float().numpy())"
         )
-    raise LosscopeError(f"{str(path)!r}: {name} is {what or f'of type {array.dtype}; wanted: numbers'}")
+    raise LosscopeError(
+        f"{str(path)!r}: the array {name} is {what or f'of type {array.dtype}; wanted: numbers'}"
+    )
 
 
 def _modalities(arrays: Arrays, inputs: str | None, second: str | None, path: Path) -> tuple[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -24,10 +25,18 @@ SURE = ("labels", "label", "classes", "class", "category")
 """Names of labels that are nothing else."""
 OPEN = ("y", "targets", "target")
 """Names of labels that may also be a coordinate or a value to predict."""
-MAYBE_SPLITS = ("subset", "partition", "set", "phase", "is_train", "is_training", "is_val", "is_validation")
+MAYBE_SPLITS = (
+    *("subset", "usage", "partition", "set", "phase", "train", "holdout"),
+    *(
+        f"{word}_{part}"
+        for part in ("train", "training", "test", "val", "validation")
+        for word in ("is", "in")
+    ),
+)
 NOT_FEATURES = re.compile(
     r"^(id|index|name|row|level_\d+|unnamed: \d+(\.\d+)?|(.*_)?(uuid|guid|md5|sha256)|.+[_ ](id|idx)|"
-    r"[a-z]+ID|k?folds?|cv_fold|timestamps?|.*_timestamp|date|datetime|unix_?time|created_at|updated_at|"
+    r"((cv|k|split|test|inner|outer)[-_ ]?)?folds?([-_ ]?(id|no|nr|number|\d+))?|"
+    r"[a-z]+ID|timestamps?|.*_timestamp|date|datetime|unix_?time|created_at|updated_at|"
     r"is_(query|gallery|train|training|test|val|validation)|camera|split)$"
 )
 TOLD = 8
@@ -211,7 +220,8 @@ def _label(choice: _Choice, header: bool) -> None:
                 raise LosscopeError(
                     f"{choice.where} has columns {sure[0]} and {name}, and either may be the label; "
                     "wanted: name it "
-                    f"by option labels (-o labels={sure[0]} or -o labels={name})"
+                    f"by option labels (-o {shlex.quote(f'labels={sure[0]}')} or "
+                    f"-o {shlex.quote(f'labels={name}')})"
                 )
             else:
                 choice.notes.append(f"the label is {sure[0]}; {name} is taken as a feature")
@@ -286,10 +296,12 @@ def _inputs(choice: _Choice, asked: list[str]) -> tuple[str, list[str]]:
         if len(lists) == 2:
             return "pair", _sides(choice, lists)
         if len(lists) > 2:
+            first, other = (
+                shlex.quote(f"{option}={name}") for option, name in zip(("inputs", "second"), lists)
+            )
             raise LosscopeError(
                 f"{choice.where} has {len(lists)} columns of vectors ({', '.join(lists[:TOLD])}); wanted: "
-                f"name one (-o inputs={lists[0]}), or two modalities (-o inputs={lists[0]} "
-                f"-o second={lists[1]})"
+                f"name one (-o {first}), or two modalities (-o {first} -o {other})"
             )
         if lists:
             return "vectors", lists

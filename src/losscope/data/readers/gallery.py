@@ -138,7 +138,7 @@ def set_marks(draft: Draft, marks: Marks) -> None:
         LosscopeError: words that are no roles, a role without its counterpart, a rule without cameras.
     """
     if marks.role is not None:
-        _set_role_words(draft, _words(marks.role))
+        _set_role_words(draft, np.char.strip(marks.role.astype(str)))
     if marks.query is not None or marks.gallery is not None:
         if draft.role is None:
             marked = np.any([column for column in (marks.query, marks.gallery) if column is not None], axis=0)
@@ -167,8 +167,9 @@ def set_marks(draft: Draft, marks: Marks) -> None:
         )
 
 
-def _set_role_words(draft: Draft, words: np.ndarray) -> None:
+def _set_role_words(draft: Draft, written: np.ndarray) -> None:
     """Set roles from a column of words; it is the split too where there is no other."""
+    words = np.char.lower(written)
     if draft.role is None:
         empty = int(np.isin(words, ("", "nan", "none", "<na>")).sum())
         require(
@@ -180,10 +181,12 @@ def _set_role_words(draft: Draft, words: np.ndarray) -> None:
             not np.isin(words, list(WORDS)).all(),
             f"{draft.name}: every row has a role in retrieval; wanted: rows to train on (the word train)",
         )
-        set_role(draft, words)
+        set_role(draft, written)
         return
     known = {word for word in words.tolist() if role_of(word) is not None}
-    strange = sorted(set(words.tolist()) - known - {"", "nan", "none", "<na>"})
+    strange = sorted(
+        word for word in set(written.tolist()) if word.lower() not in known | {"", "nan", "none", "<na>"}
+    )
     require(
         not strange,
         f"{draft.name}: unknown role {', '.join(map(repr, strange[:3]))}; choices: query, gallery, both, "
@@ -262,11 +265,16 @@ def marks_in(arrays: Arrays, asked: Asked, rows: int) -> Marks:
 
 
 def roles_of(
-    arrays: Arrays, labels: np.ndarray, name: str, same_camera: str | None
+    arrays: Arrays,
+    labels: np.ndarray,
+    name: str,
+    same_camera: str | None,
+    kept: np.ndarray,
 ) -> tuple[np.ndarray, Roles | None]:
     """The roles of a file of embeddings, if it has any, and its labels as given but -1 for its distractors.
 
-    ``labels`` int64 (N,), -1 is background.
+    ``labels`` int64 (N,), -1 is background; ``kept`` (N,): the rows that are not left out, which must hold
+    a query with a right answer.
     """
     rows = len(labels)
     draft = Draft(name, name, "features", np.empty((rows, 1), np.float32), labels)
@@ -285,7 +293,10 @@ def roles_of(
     assert draft.labels is not None
     # The draft numbers the classes anew where there are distractors; the file's own numbers stay.
     labels = np.where(draft.labels < 0, BACKGROUND, labels)
-    checked_roles(repr(name), draft.retrieval, labels)
+    asked = draft.retrieval.take(np.flatnonzero(kept))
+    require(asked is not None, f"{name!r}: no query has a label; wanted: queries with labels")
+    assert asked is not None
+    checked_roles(repr(name), asked, labels[kept])
     return labels, draft.retrieval
 
 

@@ -14,6 +14,7 @@ from losscope.core.errors import LosscopeError, require, unknown
 from losscope.data.base import Draft, LeftOut
 from losscope.data.download import reachable
 from losscope.data.readers.arrays import LABELS
+from losscope.data.readers.text_columns import REMEDY
 from losscope.data.roles import role_of, set_role
 
 
@@ -34,10 +35,18 @@ def hub(
     ``inputs``, ``labels``, ``fine``, ``group``. Without a network the local cache is used; what is not
     there is said at once.
     """
-    splits = _download(name, config)
+    splits = downloaded(name, config)
     known = {part: role for part in splits if (role := role_of(part)) is not None}
     parts = list(known) or list(splits)
     features = splits[parts[0]].features
+    if inputs is None and not any(_kind(feature) for feature in features.values()):
+        texts = [
+            key for key, feature in features.items() if str(getattr(feature, "dtype", "")).endswith("string")
+        ]
+        require(
+            not texts,
+            f"hf:{name} holds texts (column {', '.join(texts[:3])}), and a text is no vector: {REMEDY}",
+        )
     column = _choose(
         name,
         features,
@@ -105,7 +114,11 @@ def _column(name: str, tables: Sequence[Any], title: str | None) -> np.ndarray |
     return np.array(cells) if cells else None
 
 
-def _download(name: str, config: str | None) -> dict[str, Any]:
+def downloaded(name: str, config: str | None) -> dict[str, Any]:
+    """The splits of a data set of the hub by name, from the cache or fetched.
+
+    Raises LosscopeError for a name that is none, and what can neither be found here nor fetched.
+    """
     require(name.count("/") == 1, f"hf:{name} names no data set of the hub; wanted: hf:owner/name")
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     said_so = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from losscope.data.readers.files import open_table
 from losscope.data.readers.folders import from_files, positions
 from losscope.data.readers.gallery import Asked, marks_of, set_marks
 from losscope.data.readers.modalities import add_second
+from losscope.data.readers.pictures import UNREAD
+from losscope.data.readers.text_columns import refuse_texts
 from losscope.data.roles import set_role
 from losscope.data.tags import several
 
@@ -96,6 +99,8 @@ def table(
         draft = from_files(path, files, size, skip_bad, rate, names, used)
         draft.notes += [*opened.notes, *columns.notes[1:]]
     else:
+        if columns.kind == "numbers" and inputs is None:
+            refuse_texts(frame, where, columns.inputs, size == UNREAD)
         sides, how = _sides(frame, columns, where) if columns.kind == "pair" else (None, [])
         values, more = (next(iter(sides.values())), []) if sides else _features(frame, columns, where)
         how += more
@@ -119,7 +124,8 @@ def table(
     if columns.group is not None and group is None:
         draft.notes.append(
             f"column {columns.group!r} names groups, but is not used for the split, which may tear them: "
-            f"--group {columns.group} (or -o group={columns.group}) splits by whole groups"
+            f"--group {shlex.quote(columns.group)} (or -o {shlex.quote(f'group={columns.group}')}) splits by "
+            "whole groups"
         )
     draft.no_labels = (
         f"{where} has no label column; wanted: a column named label, or option labels, or --pairs or "

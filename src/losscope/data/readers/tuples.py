@@ -45,7 +45,7 @@ def read_tuples(path: Path, form: str, names: np.ndarray | None, rows: int) -> R
             notes += more
         values.append(same)
     tuples = np.stack(values, 1)
-    notes += _checked_pairs(tuples, where) if form == "pairs" else _checked_triplets(tuples, where)
+    notes += checked_pairs(tuples, where) if form == "pairs" else checked_triplets(tuples, where)
     return ReadTuples(tuples, notes)
 
 
@@ -162,7 +162,7 @@ def _positions(column: np.ndarray, names: np.ndarray | None, rows: int, where: s
     return order[place].astype(np.int64)
 
 
-def _checked_pairs(pairs: np.ndarray, where: str) -> list[str]:
+def checked_pairs(pairs: np.ndarray, where: str) -> list[str]:
     """Raise for pairs that are said to be same and different; say how many are repeated or of one row."""
     ends = np.sort(pairs[:, :2], 1)
     both = len(np.unique(np.column_stack([ends, pairs[:, 2]]), axis=0)) - len(np.unique(ends, axis=0))
@@ -180,7 +180,7 @@ def _checked_pairs(pairs: np.ndarray, where: str) -> list[str]:
     return notes + ([f"{where}: {repeated:,} pairs are repeated, and count as often"] if repeated else [])
 
 
-def _checked_triplets(triplets: np.ndarray, where: str) -> list[str]:
+def checked_triplets(triplets: np.ndarray, where: str) -> list[str]:
     """How many triplets are repeated, or name a row twice."""
     anchor, positive, negative = triplets.T
     wrong = int(((negative == anchor) | (negative == positive)).sum())

@@ -1,4 +1,4 @@
-"""Frozen backbones: networks trained elsewhere that turn an image or a sound into a feature vector."""
+"""Frozen backbones: networks trained elsewhere that turn images, sounds or texts into feature vectors."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from losscope.core.errors import LosscopeError, require, unknown
 if TYPE_CHECKING:
     from torch import Tensor
 
-Takes = Literal["images", "sounds"]
+Takes = Literal["images", "sounds", "texts"]
 RESAMPLE = ("nearest", "bilinear", "bicubic", "lanczos")
 FITS = ("stretch", "crop")
 
@@ -47,7 +47,10 @@ class Backbone(ABC):
 
     @abstractmethod
     def prepare(self, row: Any) -> np.ndarray:
-        """A row as the network takes it: a Pillow image in RGB, or (samples in ±1, samples per second)."""
+        """A row as the network takes it.
+
+        A row is a Pillow image in RGB, (samples in ±1, samples per second), or a text (or it and its prompt).
+        """
 
     @abstractmethod
     def needs(self, shape: tuple[int, ...], batch: int) -> tuple[int, int]:

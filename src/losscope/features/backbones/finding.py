@@ -8,12 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from losscope.core.errors import LosscopeError
+from losscope.core.errors import LosscopeError, require
 from losscope.features.backbones.base import Backbone, Takes
+from losscope.features.backbones.sentences import is_text_model
 
 WANTED = (
     "wanted: the id of a Hugging Face model (openai/clip-vit-base-patch32), a folder that one was saved "
     "in, a MobileNetV2 file (.npz, .safetensors), or timm:NAME"
+)
+TEXT_MODEL = (
+    "wanted: a text model (sentence-transformers/all-MiniLM-L6-v2, BAAI/bge-small-en-v1.5), or the "
+    "folder that one "
+    "was saved in"
 )
 HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 
@@ -40,19 +46,52 @@ def find(name: str, takes: Takes = "images", preprocess: Mapping[str, Any] | Non
         from losscope.features.backbones.timm import Timm
 
         return Timm(name.removeprefix("timm:"), given)
-    from losscope.features.backbones import huggingface
+    from losscope.features.backbones.huggingface import HuggingFace
 
+    folder = _folder(name)
+    if takes == "texts":
+        from losscope.features.backbones.text import TextModel
+
+        require(
+            is_text_model(folder),
+            f"the backbone {name!r} takes no texts alone; {TEXT_MODEL}",
+        )
+        return TextModel(name, folder, given)
+    require(
+        not is_text_model(folder),
+        f"the backbone {name!r} is a text model and these are {takes}; wanted: a model of {takes}",
+    )
+    return HuggingFace(name, folder, takes, given)
+
+
+def takes_texts(name: str) -> bool:
+    """Whether a backbone is a text model, as its folder says; a name of the hub is fetched where it must be.
+
+    Raises LosscopeError for a name of the hub that is neither here nor to be had.
+    """
+    path = Path(name).expanduser()
+    if path.is_file() or name.startswith("timm:") or not (path.is_dir() or HUB_NAME.match(name)):
+        return False
+    return is_text_model(_folder(name))
+
+
+def _folder(name: str) -> Path:
+    """The folder of a Hugging Face model."""
+    from losscope.features.backbones.huggingface import snapshot
+
+    path = Path(name).expanduser()
     if path.is_dir():
-        return huggingface.HuggingFace(name, path, takes, given)
+        return path
     if not HUB_NAME.match(name):
         raise LosscopeError(f"there is no file or folder {name!r}; {WANTED}")
-    return huggingface.HuggingFace(name, huggingface.snapshot(name), takes, given)
+    return snapshot(name)
 
 
 def _images_only(name: str, takes: Takes) -> None:
-    if takes != "images":
+    wanted = {"sounds": "an audio model of Hugging Face", "texts": "a text model of Hugging Face"}
+    if takes in wanted:
         raise LosscopeError(
-            f"the backbone {name!r} takes images and these are sounds; wanted: an audio model of Hugging Face"
+            f"the backbone {name!r} takes images and these are {takes}; wanted: {wanted[takes]}"
         )
 
 

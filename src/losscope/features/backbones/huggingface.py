@@ -16,6 +16,7 @@ from losscope.core.errors import LosscopeError, require, unknown
 from losscope.data.download import reachable
 from losscope.features.backbones.base import Backbone, Takes, fitted, need, pixels
 from losscope.features.backbones.memory import forward_bytes, parameter_bytes
+from losscope.features.backbones.sentences import LENGTHS, MODULES, PROMPTS, TOKENIZER
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +67,7 @@ class HuggingFace(Backbone):
                 "pool": self.pool,
                 "plain": self.plain,
                 "preprocess": given,
-                "transformers": _version(),
+                "transformers": version(),
             },
         )
         self.width = _width(config)
@@ -99,13 +100,13 @@ class HuggingFace(Backbone):
         """Read the processor."""
         if self.plain:
             return
-        transformers = _transformers()
-        kwargs: dict[str, Any] = {"local_files_only": True}
+        transformers = transformers_package()
+        kwargs: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         kind = transformers.AutoFeatureExtractor
         if self.takes == "images":
             kind = transformers.AutoImageProcessor
-            kwargs |= {"backend": "pil"} if int(_version()) >= 5 else {"use_fast": False}
-        with _quiet():
+            kwargs |= {"backend": "pil"} if int(version()) >= 5 else {"use_fast": False}
+        with quiet():
             try:
                 self.processor = kind.from_pretrained(str(self.folder), **kwargs)
                 known = self.processor.to_dict()
@@ -123,7 +124,7 @@ class HuggingFace(Backbone):
             ) as error:  # transformers raises OSError, ValueError and KeyError for what it cannot read
                 raise LosscopeError(
                     f"the backbone {self.name!r} has no processor for {self.takes} that transformers can "
-                    f"read: {_first(error)}"
+                    f"read: {first_line(error)}"
                 ) from None
         if self.takes == "sounds":
             require(
@@ -158,16 +159,18 @@ class HuggingFace(Backbone):
         """From a model without numbers (meta) of the same configuration."""
         import torch
 
-        transformers = _transformers()
-        with _quiet():
+        transformers = transformers_package()
+        with quiet():
             try:
-                config = transformers.AutoConfig.from_pretrained(str(self.folder), local_files_only=True)
+                config = transformers.AutoConfig.from_pretrained(
+                    str(self.folder), local_files_only=True, trust_remote_code=False
+                )
                 with torch.device("meta"):
-                    model = transformers.AutoModel.from_config(config)
+                    model = transformers.AutoModel.from_config(config, trust_remote_code=False)
             except Exception as error:  # what transformers raises for a model it does not know
                 raise LosscopeError(
-                    f"the backbone {self.name!r} cannot be built by transformers {_version()}: "
-                    f"{_first(error)}"
+                    f"the backbone {self.name!r} cannot be built by transformers {version()}: "
+                    f"{first_line(error)}"
                 ) from None
         self.model = model.eval()
         return parameter_bytes(model), forward_bytes(model, self, shape, batch)
@@ -176,15 +179,21 @@ class HuggingFace(Backbone):
         """Read the weights in float32; any that is missing from the file, and matters, is an error."""
         import torch
 
-        transformers = _transformers()
-        words: dict[str, Any] = {"dtype" if int(_version()) >= 5 else "torch_dtype": torch.float32}
-        with _quiet():
+        transformers = transformers_package()
+        words: dict[str, Any] = {"dtype" if int(version()) >= 5 else "torch_dtype": torch.float32}
+        with quiet():
             try:
                 model, said = transformers.AutoModel.from_pretrained(
-                    str(self.folder), local_files_only=True, output_loading_info=True, **words
+                    str(self.folder),
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    output_loading_info=True,
+                    **words,
                 )
             except Exception as error:  # safetensors, transformers and torch each have their own
-                raise LosscopeError(f"the weights of {self.name!r} cannot be read: {_first(error)}") from None
+                raise LosscopeError(
+                    f"the weights of {self.name!r} cannot be read: {first_line(error)}"
+                ) from None
         allowed = UNUSED[1:] if self.pool == "pooler" else UNUSED
         lacking = sorted(name for name in said["missing_keys"] if not any(part in name for part in allowed))
         require(
@@ -255,12 +264,16 @@ def snapshot(name: str) -> Path:
             (kind for kind in WEIGHTS if any(Path(name).match(kind) and "/" not in name for name in files)),
             WEIGHTS[0],
         )
-        return Path(
-            huggingface_hub.snapshot_download(name, allow_patterns=[*SMALL_FILES, weights], etag_timeout=10)
-        )
+        wanted = [*SMALL_FILES, weights]
+        if (
+            "preprocessor_config.json" not in files
+        ):  # of texts, which have a tokenizer and layers of their own
+            wanted += [*TOKENIZER, MODULES, PROMPTS, LENGTHS, "*/config.json", "*/model.safetensors"]
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=wanted, etag_timeout=10))
     except Exception as error:  # the hub's many errors share no class
         raise LosscopeError(
-            f"the backbone {name!r} cannot be downloaded ({_first(error)}): check the id on huggingface.co, "
+            f"the backbone {name!r} cannot be downloaded ({first_line(error)}): check the id on "
+            "huggingface.co, "
             f"or {by_hand}"
         ) from None
 
@@ -310,7 +323,7 @@ def _side(config: Mapping[str, Any]) -> int:
     return int(side[0] if isinstance(side, list | tuple) else side)
 
 
-def _version() -> str:
+def version() -> str:
     """The major version of transformers, whose processors may change with it."""
     try:
         return importlib.metadata.version("transformers").split(".")[0]
@@ -318,7 +331,8 @@ def _version() -> str:
         raise need("transformers", "a backbone of Hugging Face", "'losscope[hf]'") from None
 
 
-def _transformers() -> Any:
+def transformers_package() -> Any:
+    """The package transformers, or the sentence that says how to get it."""
     try:
         import transformers
     except ImportError as error:
@@ -328,13 +342,14 @@ def _transformers() -> Any:
     return transformers
 
 
-def _first(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """An error's class and the first line of what it says."""
     text = str(error).strip().split("\n")[0]
     return f"{type(error).__name__}: {text[:200]}"
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' bars and remarks, for a while: what matters of them is said by us."""
     from transformers.utils import logging
 

@@ -16,7 +16,7 @@ from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run, seed_of
 from losscope.losses.foreign.building import ForeignLoss
 from losscope.losses.foreign.sources import origin
-from losscope.losses.foreign.state import load_plain_state, parts_of, plain_state
+from losscope.losses.foreign.state import changed, load_plain_state, other_state, parts_of, plain_state
 from losscope.losses.objective import Hyperparameter, Objective, Traits
 from losscope.pairs import Labels, Relation, Terms
 
@@ -47,6 +47,7 @@ class ForeignObjective(Objective):
         for seed, own in zip(self.seeds, classes, strict=True):
             with seeded(seed_of(seed, "class_vectors"), device):
                 self.modules.append(ForeignLoss(spec.name, classes=own, embedding_size=size).to(device))
+        self.others = [other_state(module) for module in self.modules]
         shapes = [{name: value.shape for name, value in parts_of(module).items()} for module in self.modules]
         if any(shape != shapes[0] for shape in shapes):
             raise LosscopeError(
@@ -85,8 +86,17 @@ class ForeignObjective(Objective):
         return Terms(value, None, torch.ones_like(value, dtype=torch.int64)), loss
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps: steps, and each member's queues, moving means and counts."""
-        return {"steps": self.steps, "modules": [plain_state(module) for module in self.modules]}
+        """What a checkpoint keeps: steps, and each member's queues, moving means and counts.
+
+        ``lost``: names of what the loss has changed and no checkpoint can hold.
+        """
+        pairs = zip(self.others, self.modules, strict=True)
+        lost = {name for before, module in pairs for name in changed(before, other_state(module))}
+        return {
+            "steps": self.steps,
+            "modules": [plain_state(module) for module in self.modules],
+            "lost": sorted(lost),
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from ``state``."""

@@ -70,6 +70,33 @@ class Backend(Protocol):
     ) -> None:
         """Fill the mean over positives of −log softmax over all others; similarities become its slopes."""
 
+    def multi_similarity(
+        self,
+        start: int,
+        matrix: Array,
+        positive: Array,
+        negative: Array,
+        alpha: Array,
+        beta: Array,
+        base: Array,
+        value: Array,
+    ) -> None:
+        """Fill the terms of ``dispatch.multi_similarity``; cosines become the derivatives by them."""
+
+    def circle(
+        self,
+        start: int,
+        matrix: Array,
+        positive: Array,
+        negative: Array,
+        margin: Array,
+        scale: Array,
+        value: Array,
+    ) -> None:
+        """Fill the terms of ``dispatch.circle``, 0 without a positive or a negative; cosines become the
+        derivatives by them, the pairs' own weights held still.
+        """
+
 
 def backend_of(tensor: Tensor) -> Backend:
     """The backend for the device of a tensor: NumPy on the CPU, torch on every other."""

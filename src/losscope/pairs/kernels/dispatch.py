@@ -16,7 +16,7 @@ from losscope.pairs.distances import pull, squared_and_close
 from losscope.pairs.kernels.aligned import QUIET, per_member
 from losscope.pairs.kernels.backend import Backend, backend_of
 from losscope.pairs.products import product
-from losscope.pairs.relation import Pairs, Relation, Triplets, Tuples
+from losscope.pairs.relation import Labels, Pairs, Relation, Triplets, Tuples
 from losscope.pairs.terms import Kernel, Terms
 
 
@@ -118,8 +118,10 @@ def log_ratio(z: Tensor, relation: Relation, scale: float | Tensor, in_batch: bo
     anchors, positive, negative = candidates(relation, in_batch)
     matrix = _similarities(z, anchors, positive.shape[-1], scale)
     value = _softmax_rows(backend_of(matrix).positive_against_negatives, matrix, positive, negative)
-    positives, negatives = positive.sum(-1), negative.any(-1)
-    return _similarity_terms(z, matrix, value, positives * negatives, scale)
+    # Labels know their counts without the second mask, and a sum over a mask is quicker than any().
+    labels = isinstance(relation, Labels)
+    counts = relation.counts(positive, negative) if labels else (positive.sum(-1), negative.sum(-1))
+    return _similarity_terms(z, matrix, value, counts[0] * (counts[1] > 0), scale)
 
 
 def _all_have_a_positive(relation: Tuples) -> bool:
@@ -156,6 +158,34 @@ def log_share(z: Tensor, relation: Relation, scale: float | Tensor) -> Terms:
     return _similarity_terms(z, matrix, value, positive.any(-1).long(), scale)
 
 
+def multi_similarity(
+    z: Tensor,
+    relation: Relation,
+    alpha: float | Tensor,
+    beta: float | Tensor,
+    base: float | Tensor,
+) -> Terms:
+    """Per anchor: log(1 + Σ_p exp(α(λ − s_p)))/α + log(1 + Σ_n exp(β(s_n − λ)))/β, s = z_a·z, λ = base."""
+    positive, negative = relation.masks()
+    matrix = _similarities(z, relation.rows, relation.rows, 1.0)
+    work = backend_of(matrix).multi_similarity
+    value = _softmax_rows(work, matrix, positive, negative, alpha, beta, base)
+    positives, negatives = relation.counts(positive, negative)
+    return _similarity_terms(z, matrix, value, (positives + negatives > 0).long(), 1.0)
+
+
+def circle(z: Tensor, relation: Relation, margin: float | Tensor, scale: float | Tensor) -> Terms:
+    """Per anchor: log(1 + Σ_n exp(γ·a_n·(s_n − m)) · Σ_p exp(−γ·a_p·(s_p − 1 + m))), s = z_a·z.
+
+    The weights a_n = max(0, s_n + m) and a_p = max(0, 1 + m − s_p) are held still by the gradient.
+    """
+    positive, negative = relation.masks()
+    matrix = _similarities(z, relation.rows, relation.rows, 1.0)
+    value = _softmax_rows(backend_of(matrix).circle, matrix, positive, negative, margin, scale)
+    positives, negatives = relation.counts(positive, negative)
+    return _similarity_terms(z, matrix, value, (positives * negatives > 0).long(), 1.0)
+
+
 def log_ratio_slopes(similarities: Tensor, distances: Tensor, relation: Relation) -> Tensor:
     """|∂L/∂d|, (..., B, B), of ``log_ratio`` up to a constant: |∂L/∂s|·d at fixed lengths.
 
@@ -168,6 +198,32 @@ def log_ratio_slopes(similarities: Tensor, distances: Tensor, relation: Relation
 def log_share_slopes(similarities: Tensor, distances: Tensor, relation: Relation) -> Tensor:
     """``log_ratio_slopes`` of ``log_share``."""
     _softmax_rows(backend_of(similarities).positives_among_all, similarities, *relation.masks())
+    return similarities.abs_() * distances.detach()
+
+
+def multi_similarity_slopes(
+    similarities: Tensor,
+    distances: Tensor,
+    relation: Relation,
+    alpha: float | Tensor,
+    beta: float | Tensor,
+    base: float | Tensor,
+) -> Tensor:
+    """``log_ratio_slopes`` of ``multi_similarity``."""
+    work = backend_of(similarities).multi_similarity
+    _softmax_rows(work, similarities, *relation.masks(), alpha, beta, base)
+    return similarities.abs_() * distances.detach()
+
+
+def circle_slopes(
+    similarities: Tensor,
+    distances: Tensor,
+    relation: Relation,
+    margin: float | Tensor,
+    scale: float | Tensor,
+) -> Tensor:
+    """``log_ratio_slopes`` of ``circle``."""
+    _softmax_rows(backend_of(similarities).circle, similarities, *relation.masks(), margin, scale)
     return similarities.abs_() * distances.detach()
 
 
@@ -218,9 +274,16 @@ def _anchors(relation: Tuples) -> tuple[int, Tensor]:
     return anchors, torch.ones(anchors, dtype=torch.bool, device=relation.device)
 
 
-def _softmax_rows(work: Callable[..., None], matrix: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+def _softmax_rows(
+    work: Callable[..., None],
+    matrix: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *numbers: float | Tensor,
+) -> Tensor:
+    """The values of the anchors by ``work`` of a backend, which overwrites ``matrix`` with their slopes."""
     value = matrix.new_empty(matrix.shape[:-1])
-    *rows, _ = _rows(matrix, positive, negative, 0.0)
+    rows = _rows(matrix, positive, negative, *numbers)
     _in_blocks(backend_of(matrix), work, (*rows, value.view(-1)))
     return value
 
@@ -249,15 +312,20 @@ def _similarity_terms(
     return Terms(value, None, valid, kernel=Kernel(z, backward))
 
 
-def _rows(matrix: Tensor, positive: Tensor, negative: Tensor, margin: float | Tensor) -> tuple[Tensor, ...]:
-    """The anchors of all members in one line: (N, B) matrices and (N,) margins."""
+def _rows(matrix: Tensor, positive: Tensor, negative: Tensor, *numbers: float | Tensor) -> tuple[Tensor, ...]:
+    """The anchors of all members in one line: (N, B) matrices and (N,) hyperparameters."""
     shape = matrix.shape
-    margin = per_member(margin, 1, matrix)
-    margins = margin if isinstance(margin, Tensor) else matrix.new_full((1,), margin)
     parts = (
         part.expand(shape).reshape(shape[:-1].numel(), shape[-1]) for part in (matrix, positive, negative)
     )
-    return *parts, margins.expand(shape[:-1]).reshape(-1)
+    return *parts, *(_each_row(number, matrix) for number in numbers)
+
+
+def _each_row(number: float | Tensor, matrix: Tensor) -> Tensor:
+    """A hyperparameter of shape () or (...,) for each row of the matrices (..., B, B) in one line, (N,)."""
+    number = per_member(number, 1, matrix)
+    own = number if isinstance(number, Tensor) else matrix.new_full((1,), number)
+    return own.expand(matrix.shape[:-1]).reshape(-1)
 
 
 @QUIET

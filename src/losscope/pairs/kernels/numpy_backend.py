@@ -16,7 +16,9 @@ from losscope.pairs.kernels.aligned import bare as array
 __all__ = [
     "CELLS",
     "array",
+    "circle",
     "contrastive",
+    "multi_similarity",
     "own_against_all",
     "positive_against_negatives",
     "positives_among_all",
@@ -236,6 +238,88 @@ def positives_among_all(start: int, matrix: Array, positive: Array, negative: Ar
     value[:] = np.where(some, highest + np.log(total) - mean, 0)
     matrix *= np.where(some, 1 / total, 0)[:, None]
     matrix -= np.multiply(positive, each[:, None], out=scratch)
+
+
+def multi_similarity(
+    start: int,
+    matrix: Array,
+    positive: Array,
+    negative: Array,
+    alpha: Array,
+    beta: Array,
+    base: Array,
+    value: Array,
+) -> None:
+    """See ``Backend.multi_similarity``."""
+    rows, columns = matrix.shape
+    flat = matrix.reshape(-1)
+    outside = np.flatnonzero(~negative)
+    chosen = outside[positive.reshape(-1)[outside]]
+    anchor = chosen // columns
+    # The 1 beside the positives' sum is a further exponential, of 0.
+    share, total, highest = _exponentials_of_few(
+        anchor, alpha[anchor] * (base[anchor] - flat[chosen]), rows, 0
+    )
+    total += np.exp(-highest)
+    pulled = highest + np.log(total)
+    matrix *= beta[:, None]
+    flat[outside] = -np.inf
+    sums, most = _exponentials(matrix)
+    behind = most - beta * base + np.log(sums)
+    value[:] = pulled / alpha + _softplus(behind) / beta
+    matrix *= np.where(sums == 0, 0, _sigmoid(behind) / sums)[:, None]
+    flat[chosen] = -share / total[anchor]
+
+
+def circle(
+    start: int, matrix: Array, positive: Array, negative: Array, margin: Array, scale: Array, value: Array
+) -> None:
+    """See ``Backend.circle``."""
+    rows, columns = matrix.shape
+    flat = matrix.reshape(-1)
+    outside = np.flatnonzero(~negative)
+    chosen = outside[positive.reshape(-1)[outside]]
+    anchor = chosen // columns
+    own, slack = flat[chosen], margin[anchor]
+    pull = scale[anchor] * np.maximum(1 + slack - own, 0)
+    share, total, highest = _exponentials_of_few(anchor, pull * (1 - slack - own), rows, -np.inf)
+    push = matrix + margin[:, None]
+    np.maximum(push, 0, out=push)
+    push *= scale[:, None]
+    matrix -= margin[:, None]
+    matrix *= push
+    flat[outside] = -np.inf
+    sums, most = _exponentials(matrix)
+    behind = highest + np.log(total) + most + np.log(sums)
+    force = _sigmoid(behind)
+    value[:] = _softplus(behind)
+    matrix *= np.where(sums == 0, 0, force / sums).astype(matrix.dtype)[:, None]
+    matrix *= push
+    flat[chosen] = -pull * share * (force / total)[anchor]
+
+
+def _softplus(x: Array) -> Array:
+    """log(1 + exp(x)); 0 at −inf."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def _exponentials_of_few(anchor: Array, x: Array, rows: int, least: float) -> tuple[Array, Array, Array]:
+    """exp(x − the row's maximum) of cells in the order of their rows; the rows' sums and maxima.
+
+    A maximum is at least ``least``, and is ``least`` in a row without a cell.
+    """
+    highest = np.full(rows, least, x.dtype)
+    count = np.bincount(anchor, minlength=rows)
+    some = count > 0
+    if x.size:
+        highest[some] = np.maximum(np.maximum.reduceat(x, (np.cumsum(count) - count)[some]), least)
+    shares = np.exp(x - highest[anchor])
+    # The counts of nothing are whole numbers, whatever the weights.
+    return shares, np.bincount(anchor, shares, rows).astype(np.float64, copy=False), highest
 
 
 def _exponentials(matrix: Array) -> tuple[Array, Array]:

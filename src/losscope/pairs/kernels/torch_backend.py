@@ -108,3 +108,51 @@ def positives_among_all(
     value.copy_(torch.where(some, level - mean, 0.0).squeeze(-1))
     matrix.sub_(torch.where(level.isneginf(), 0.0, level)).exp_()
     matrix.mul_(some).sub_(positive * each)
+
+
+def multi_similarity(
+    start: int,
+    matrix: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    alpha: Tensor,
+    beta: Tensor,
+    base: Tensor,
+    value: Tensor,
+) -> None:
+    """See ``Backend.multi_similarity``."""
+    above = matrix - base.unsqueeze(-1)
+    near = torch.where(positive, -alpha.unsqueeze(-1) * above, -torch.inf)
+    far = torch.where(negative, beta.unsqueeze(-1) * above, -torch.inf)
+    pulled, pushed = _softplus(near.logsumexp(-1)), _softplus(far.logsumexp(-1))
+    value.copy_(pulled / alpha + pushed / beta)
+    near.sub_(pulled.unsqueeze(-1)).exp_()
+    torch.sub(far.sub_(pushed.unsqueeze(-1)).exp_(), near, out=matrix)
+
+
+def circle(
+    start: int,
+    matrix: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: Tensor,
+    scale: Tensor,
+    value: Tensor,
+) -> None:
+    """See ``Backend.circle``."""
+    slack, factor = margin.unsqueeze(-1), scale.unsqueeze(-1)
+    pull, push = factor * (1 + slack - matrix).clamp_min_(0), factor * (matrix + slack).clamp_min_(0)
+    near = torch.where(positive, pull * (1 - slack - matrix), -torch.inf)
+    far = torch.where(negative, push * (matrix - slack), -torch.inf)
+    below, above = near.logsumexp(-1, keepdim=True), far.logsumexp(-1, keepdim=True)
+    behind = below + above
+    value.copy_(_softplus(behind).squeeze(-1))
+    for part, level, weight in ((near, below, pull), (far, above, push)):
+        part.sub_(torch.where(level.isneginf(), 0.0, level)).exp_().mul_(weight)
+    torch.sub(far, near, out=matrix)
+    matrix.mul_(torch.sigmoid(behind))
+
+
+def _softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)); 0 at −inf."""
+    return torch.logaddexp(x, torch.zeros_like(x))

@@ -73,22 +73,27 @@ def forest(context: Context) -> Section | None:
         f"Point: mean difference over seeds{paired}.",
         f"Thick line: {100 * (1 - first.alpha):.4g} % interval for these data.",
         "Thin line: for data like these, with other classes or queries.",
-        "Shaded: too small to matter. A verdict needs the thick line outside of zero, or inside the band.",
+        "Shaded: too small to matter. A verdict needs the thick line outside of zero, or inside the band, "
+        "and to stand when corrected for the other tests.",
     ]
     if any(row.unit != "seed" for row in rows):
         note.append(
             "A closed form is held against the raw inputs over test items, since no seed changes them."
         )
+    candidate = context.result.recommendation.candidate
+    if candidate is not None:
+        note.append(f"{candidate} led on validation, so it is tested against the others and they are not.")
     if first.tests_in_family:
-        note.append(f"p corrected (Holm) over {wording.count(first.tests_in_family, 'test')}.")
+        tests = wording.count(first.tests_in_family, "test")
+        note.append(f"p corrected (Holm) over {tests}; intervals are not corrected.")
     if first.look > 1:
-        note.append(f"This is look {first.look} at growing data, tested at {first.alpha:g}.")
+        note.append(f"This is look {first.look} at these data, tested at {first.alpha:g}.")
     return Section("What was tested", " ".join(note), fragment("forest", groups), wide=True)
 
 
 def group(context: Context, measure: str, rows: Sequence[Comparison]) -> Group:
     """One measure's tested pairs, with every place on a common scale in percent."""
-    ratio = rows[0].scale == "log_ratio"
+    ratio = rows[0].scale != "difference"
     delta = rows[0].delta
     ends = [end for row in rows for end in (row.difference, row.low, row.high, row.low_data, row.high_data)]
     ruler = Ruler.around([*ends, 0.0, delta, -delta])

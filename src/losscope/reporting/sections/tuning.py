@@ -6,11 +6,14 @@ import math
 from collections.abc import Sequence
 
 from losscope.core import wording
+from losscope.core.quantities import quantity
 from losscope.core.registry import register
-from losscope.core.results import LossResult
+from losscope.core.results import LossResult, Trial, Tuned
 from losscope.core.wording import parts
 from losscope.reporting import plots
 from losscope.reporting.parts import Context, Grid, Section, fragment
+
+DIVERGED = "diverged"
 
 
 @register("section", "tuning", order=90)
@@ -23,17 +26,27 @@ def tuning(context: Context) -> Section | None:
     drawn = [plots.tuning_lines(side.name, side.trials, context.palette, scores) for side in tried]
     figures = [figure for figure in drawn if figure is not None]
     rows = trial_rows(tried)
-    failed = sum(row[-1] == "failed" for row in rows)
+    diverged = sum(row[-1] == DIVERGED for row in rows)
     trials = wording.count(len(rows), "trial")
-    note = ["Tuned on validation only, on seeds of their own, as many trials for each loss."]
-    if failed:
-        note.append(f"{failed} of {trials} failed.")
+    tuned = [side.tuned for side in tried if side.tuned is not None]
+    measure = quantity(tuned[0].measure).label if tuned else "MAP@R"
+    note = [
+        "Tuned on validation only, on seeds of their own, with the same budget for each loss: every setting "
+        f"is trained for a share of the epochs, and the better half goes on. {measure} decides."
+    ]
+    if tuned and tuned[0].start not in (None, "random"):
+        note.append(
+            f"Every loss's head starts as {tuned[0].start}, on inputs transformed by {tuned[0].transform}: "
+            "both were chosen before the losses, for all alike."
+        )
+    if diverged:
+        note.append(f"{diverged} of {trials} diverged.")
     if figures:
         note.append(
-            "One line for each learning rate and reduction, the smaller rate dashed; ringed: the best. "
-            "All on one scale."
+            "The larger the learning rate, the larger the point; open points were not trained whole; ringed: "
+            "the best. All on one scale."
         )
-    heads = ["loss", "settings", "MAP@R, validation", "epoch", ""]
+    heads = ["loss", "settings", f"{measure}, validation", "trained for", "best epoch", ""]
     return Section(
         "Tuning",
         " ".join(note),
@@ -49,20 +62,39 @@ def trial_rows(tried: Sequence[LossResult]) -> list[list[str]]:
     """Every trial, best first within its loss: loss, settings, score, epoch, and what became of it."""
     rows = []
     for side in tried:
-        best = max((trial.score for trial in side.trials if trial.score is not None), default=None)
         ranked = sorted(side.trials, key=lambda trial: math.inf if trial.score is None else -trial.score)
         for trial in ranked:
-            mark = "failed" if trial.score is None else "best" if trial.score == best else ""
+            mark = "chosen" if _is(trial, side.tuned) else ""
+            if trial.score is None:  # nothing is chosen before what the machine stopped was tried again
+                mark = DIVERGED if trial.failed else "no score"
             epoch = "" if trial.epoch is None else str(trial.epoch)
+            long = "" if trial.epochs is None else f"{trial.epochs}, {wording.count(len(trial.runs), 'seed')}"
             score = wording.number(trial.score, wording.Digits(3))
-            rows.append([side.name, parts.settings(trial), score, epoch, mark])
+            rows.append([side.name, parts.settings(trial), score, long, epoch, mark])
     return rows
+
+
+def _is(trial: Trial, tuned: Tuned | None) -> bool:
+    """Whether a trial is the one that was chosen."""
+    return tuned is not None and (trial.score, trial.epoch, trial.learning_rate, trial.hyperparameters) == (
+        tuned.score,
+        tuned.checkpoint,
+        tuned.learning_rate,
+        tuned.hyperparameters,
+    )
 
 
 def chosen(side: LossResult) -> str:
     """What tuning chose for one loss, and whether it lies on the edge of what was tried."""
     if side.tuned is None:
-        return f"{side.name}: nothing chosen, every trial failed"
-    edges = ", ".join(map(wording.edge, side.tuned.edge))
+        return f"{side.name}: nothing chosen, no trial has a score"
+    tuned = side.tuned
+    edges = ", ".join(map(wording.edge, tuned.edge))
     told = f"; on the edge of the search, so a wider one could do better: {edges}" if edges else ""
-    return f"{side.name}: {parts.settings(side.tuned)}{told}"
+    if tuned.checkpoint == 0:
+        told += "; it stopped at its start: training adds nothing"
+    if tuned.unstable:
+        told += f"; other seeds of tuning would choose another setting in {tuned.unstable:.0%} of draws"
+    if tuned.agreement is not None:
+        told += f"; rank correlation of the first stage with the whole training {tuned.agreement:.2f}"
+    return f"{side.name}: {parts.settings(tuned)}{told}"

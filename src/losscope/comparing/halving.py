@@ -1,0 +1,277 @@
+"""The search for each loss's numbers by successive halving, the same budget for every loss.
+
+The search is a generator: it yields the candidates of a stage and is sent what they scored, so that a run, a
+dry run and a study that goes on walk it alike. A stage trains its candidates from the start, for a share of
+the epochs: a trial is a run like any other, found again in the store.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from losscope.comparing import candidates
+from losscope.core import registry
+from losscope.core.loss_spec import LossSpec
+from losscope.core.results import Trial
+from losscope.core.spec import Protocol, ResolvedStudy, Transform
+
+SEEDS = (2**31, 2**31 + 1, 2**31 + 2, 2**31 + 3)
+"""The seeds of tuning; no final run has one."""
+FIRST = 2
+"""Seeds of every stage but the last, which has all."""
+TRIALS = 18
+"""Candidates of each loss at the first stage; a third as many more where the search is widened."""
+TRIALS_OF_IMAGES = 6
+"""Candidates of networks on images, whose training costs a hundred times as much."""
+LAST = 3
+"""Candidates that are trained whole, on all seeds, before one is chosen."""
+SHARES = (0.25, 0.5, 1.0)
+"""The shares of the epochs that the stages train for."""
+TIE = 0.002
+"""A difference in the deciding measure below which the second one decides."""
+TRANSFORMS: tuple[Transform, ...] = ("l2", "sqrt", "standardise")
+STARTS = ("pca", "whitened")
+START_RATES = (1e-5, 1e-4, 1e-3)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A setting of a loss, or a closed form, under a protocol, on some seeds."""
+
+    label: str
+    spec: LossSpec
+    protocol: Protocol
+    seeds: tuple[int, ...]
+
+
+@dataclass
+class Search:
+    """What was found of each loss, by its label: every trial, and those that were trained whole."""
+
+    protocol: Protocol
+    trials: dict[str, list[tuple[LossSpec, Trial]]] = field(default_factory=dict)
+    last: dict[str, list[tuple[LossSpec, Trial]]] = field(default_factory=dict)
+    forms: list[tuple[Candidate, Trial]] = field(default_factory=list)
+    widened: bool = False
+    agreement: dict[str, float] = field(default_factory=dict)
+
+
+Walk = Generator[list[Candidate], list[Trial], Search]
+
+
+def search(study: ResolvedStudy, trials: int | None = None) -> Walk:
+    """Walk the stages: the transform and the start once for all losses, then halving for each of them.
+
+    ``trials``: of each loss at the first stage, for a budget.
+    """
+    losses = {spec.label: spec for spec in study.losses}
+    usual = TRIALS_OF_IMAGES if study.kind == "images" else TRIALS
+    count = usual if trials is None else min(trials, usual)
+    found = Search(study.protocol, {label: [] for label in losses})
+    if study.protocol.transform != "none" and study.given.transform is None:
+        yield from _transform(found, study)
+    if study.protocol.start != "random" and study.given.start is None and count >= TRIALS:
+        yield from _start(found, losses, study)
+    yield from _halve(found, losses, study, count)
+    return found
+
+
+def stages(count: int) -> list[tuple[int, float, int]]:
+    """The (candidates, share of the epochs, seeds) of a loss's stages, the search widened.
+
+    >>> stages(18)
+    [(24, 0.25, 2), (12, 0.5, 2), (6, 1.0, 2), (3, 1.0, 4)]
+    """
+    number, made = count + count // 3, []
+    for share in SHARES:
+        made.append((number, share, FIRST))
+        number = max(min(LAST, number), math.ceil(number / 2))
+    return [*made, (min(LAST, number), 1.0, len(SEEDS))]
+
+
+def effort(study: ResolvedStudy, count: int) -> float:
+    """The most trainings of a whole run that tuning a loss costs, the search widened."""
+    whole = sum(number * share * seeds for number, share, seeds in stages(count)[:-1])
+    whole += LAST * (len(SEEDS) - FIRST)
+    starts = study.protocol.start != "random" and study.given.start is None and count >= TRIALS
+    return whole + (len(STARTS) * len(START_RATES) * SHARES[0] * FIRST if starts else 0.0)
+
+
+def _transform(found: Search, study: ResolvedStudy) -> Generator[list[Candidate], list[Trial], None]:
+    """The transform with which a closed form at the study's size does best on validation."""
+    forms = [name for name in STARTS if name in registry.entries("closed_form")]
+    asked = [
+        Candidate(name, LossSpec(name=name), _changed(found.protocol, transform=transform), SEEDS)
+        for transform in TRANSFORMS
+        for name in forms
+    ]
+    trials = yield asked
+    found.forms = list(zip(asked, trials, strict=True))
+    place = best([trial for _, trial in found.forms])
+    if place is not None:
+        found.protocol = asked[place].protocol
+
+
+def _start(
+    found: Search, losses: dict[str, LossSpec], study: ResolvedStudy
+) -> Generator[list[Candidate], list[Trial], None]:
+    """The start from which the losses do best on average, each at its usual numbers and its best rate."""
+    short = _changed(found.protocol, epochs=_epochs(study, SHARES[0]))
+    asked = [
+        Candidate(label, own, _changed(short, start=start), SEEDS[:FIRST])
+        for start in STARTS
+        for label, spec in losses.items()
+        for own in candidates.of_rates(spec, study.protocol.name, START_RATES)
+    ]
+    trials = yield asked
+    means = {}
+    for start in STARTS:
+        tops = []
+        for label in losses:
+            scores = [
+                trial.score
+                for candidate, trial in zip(asked, trials, strict=True)
+                if candidate.label == label and candidate.protocol.start == start and trial.score is not None
+            ]
+            tops.append(max(scores, default=-math.inf))
+        means[start] = float(np.mean(tops))
+    for candidate, trial in zip(asked, trials, strict=True):
+        found.trials[candidate.label].append((candidate.spec, trial))
+    chosen = max(STARTS, key=lambda start: means[start] - TIE * STARTS.index(start))
+    if math.isfinite(means[chosen]):
+        found.protocol = _changed(found.protocol, start=chosen)
+
+
+def _halve(
+    found: Search, losses: dict[str, LossSpec], study: ResolvedStudy, count: int
+) -> Generator[list[Candidate], list[Trial], None]:
+    """Halve each loss's candidates until the last, which are trained whole on all seeds of tuning."""
+    left = {label: candidates.candidates(spec, study.protocol.name, count) for label, spec in losses.items()}
+    ranks: dict[str, dict[str, float]] = {label: {} for label in losses}
+    for stage, share in enumerate(SHARES):
+        scored = yield from _train(found, left, _epochs(study, share), SEEDS[:FIRST])
+        if stage == 0 and _on_edge(scored):
+            found.widened = True
+            more = {label: _wider(own, losses[label], study, count // 3) for label, own in scored.items()}
+            extra = yield from _train(found, more, _epochs(study, share), SEEDS[:FIRST])
+            scored = {label: own + extra[label] for label, own in scored.items()}
+        if stage == 0:
+            ranks = {label: _scores(own) for label, own in scored.items()}
+        else:
+            found.agreement |= _agreements(ranks, scored)
+        left = {label: _kept(own, thirds=stage == 0) for label, own in scored.items()}
+    left = {label: own[:LAST] for label, own in left.items()}
+    found.last = yield from _train(found, left, study.protocol.epochs, SEEDS)
+
+
+Scored = dict[str, list[tuple[LossSpec, Trial]]]
+
+
+def _train(
+    found: Search, left: dict[str, list[LossSpec]], epochs: int, seeds: tuple[int, ...]
+) -> Generator[list[Candidate], list[Trial], Scored]:
+    shape = _changed(found.protocol, epochs=epochs)
+    asked = [Candidate(label, spec, shape, seeds) for label, specs in left.items() for spec in specs]
+    trials = yield asked
+    scored: Scored = {label: [] for label in left}
+    for candidate, trial in zip(asked, trials, strict=True):
+        scored[candidate.label].append((candidate.spec, trial))
+        found.trials[candidate.label].append((candidate.spec, trial))
+    return scored
+
+
+def _on_edge(scored: Scored) -> bool:
+    """Whether the best of any loss lies on the edge of what was tried."""
+    return any(
+        candidates.edges([spec for spec, _ in own], _ranked(own)[0][0])
+        for own in scored.values()
+        if any(trial.score is not None for _, trial in own)
+    )
+
+
+def _wider(
+    own: Sequence[tuple[LossSpec, Trial]], spec: LossSpec, study: ResolvedStudy, count: int
+) -> list[LossSpec]:
+    """As many more for every loss: beyond the edges that its best lie on, then others of its space."""
+    tried = [each for each, _ in own]
+    made = candidates.beyond(tried, [each for each, _ in _ranked(own)[:LAST]], count)
+    known = {each.canonical() for each in (*tried, *made)}
+    rest = candidates.candidates(spec, study.protocol.name, len(tried) + 2 * count)
+    made += [each for each in rest if each.canonical() not in known]
+    return made[:count]
+
+
+def _ranked(own: Sequence[tuple[LossSpec, Trial]]) -> list[tuple[LossSpec, Trial]]:
+    """The best first; those without a score last."""
+    return sorted(own, key=lambda pair: -math.inf if pair[1].score is None else pair[1].score, reverse=True)
+
+
+def _kept(own: Sequence[tuple[LossSpec, Trial]], *, thirds: bool) -> list[LossSpec]:
+    """The better half, at least ``LAST``; after the first stage the best of each third of the rates too."""
+    ranked = [spec for spec, _ in _ranked(own)]
+    number = max(LAST, math.ceil(len(ranked) / 2))
+    rates = sorted({spec.learning_rate for spec in ranked if spec.learning_rate is not None})
+    kept: list[LossSpec] = []
+    if thirds and len(rates) >= LAST:
+        parts = np.array_split(rates, LAST)
+        kept = [next(spec for spec in ranked if spec.learning_rate in part) for part in parts]
+    kept += [spec for spec in ranked if spec not in kept]
+    return kept[:number]
+
+
+def _scores(own: Sequence[tuple[LossSpec, Trial]]) -> dict[str, float]:
+    return {spec.canonical(): trial.score for spec, trial in own if trial.score is not None}
+
+
+def _agreements(ranks: dict[str, dict[str, float]], scored: Scored) -> dict[str, float]:
+    """Of each loss, Spearman's rank correlation of the first stage with this one."""
+    found = {}
+    for label, own in scored.items():
+        later = _scores(own)
+        both = [name for name in later if name in ranks[label]]
+        if len(both) > 2:
+            first, last = (
+                _ranks(np.array([values[name] for name in both])) for values in (ranks[label], later)
+            )
+            if first.std() > 0 and last.std() > 0:
+                found[label] = float(np.corrcoef(first, last)[0, 1])
+    return found
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 0, equal values their mean rank."""
+    order = np.sort(values)
+    return (np.searchsorted(order, values, "left") + np.searchsorted(order, values, "right") - 1) / 2
+
+
+def best(trials: Sequence[Trial]) -> int | None:
+    """The place of the best trial: by the deciding measure; within ``TIE`` by the second, then the earlier
+    epoch, the lower rate and the earlier place. None where no trial has a score.
+
+    >>> near = [(0.5, 0.2), (0.499, 0.3)]
+    >>> best([Trial(hyperparameters={}, score=first, second=second) for first, second in near])
+    1
+    """
+    scored = [(place, trial) for place, trial in enumerate(trials) if trial.score is not None]
+    if not scored:
+        return None
+    top = max(trial.score or 0.0 for _, trial in scored)
+
+    def order(pair: tuple[int, Trial]) -> tuple[float, int, float, int]:
+        place, trial = pair
+        second = -math.inf if trial.second is None else trial.second
+        return -round(second, 12), trial.epoch or 0, trial.learning_rate or 0.0, place
+
+    return min((pair for pair in scored if top - (pair[1].score or 0.0) < TIE), key=order)[0]
+
+
+def _changed(protocol: Protocol, **values: object) -> Protocol:
+    return protocol.model_copy(update=values)
+
+
+def _epochs(study: ResolvedStudy, share: float) -> int:
+    return max(1, math.ceil(study.protocol.epochs * share))
