@@ -314,7 +314,9 @@ def _overlapping(
         len(tags.table) == len(embeddings),
         f"{where}: {tags.table.shape} {at['labels']} for {len(embeddings)} embeddings; wanted: as many",
     )
-    kept = tags.table.any(1) if reading.skip_unlabelled else np.ones(len(embeddings), bool)
+    kept = np.ones(len(embeddings), bool)
+    if reading.skip_unlabelled:
+        kept &= tags.table.any(1)
     require(bool(kept.any()), f"{where}: none of the {len(kept):,} rows has a label; wanted: labels")
     kin, roles = roles_of(arrays, tags.kin, str(path), reading.same_camera, kept)
     tags = replace(tags, table=tags.table & (kin >= 0)[:, None])  # distractors have no label
