@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 import losscope
 from losscope.comparing.foreseeing import foresee
+from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Study
 from losscope.data import load
 from losscope.data.base import Draft, Table
 from losscope.data.finish import finish
 from losscope.data.folds import balanced, dealt_whole
-from losscope.stats import Measured, analyse
+from losscope.stats import Measured, Standing, analyse
 
 N = 60
 
@@ -244,7 +245,19 @@ def test_nothing_is_tested_over_folds():
     assert row.sentence.startswith("No verdict on the Recall@1 of triplet and contrastive: 0.93")
     assert "10 paired runs, these folds of these data" in row.sentence
     assert "described, not tested" in row.sentence
-    assert analyse(runs(), folds=5).recommendation.loss is None
+    advice = analyse(runs(), folds=5).recommendation
+    assert advice.loss is None and advice.open_by == "folds" and not wording.unranked(advice)
+
+
+def test_no_candidate_is_named_over_folds():
+    known = [Standing(name, {"recall_at_1": 0.7}) for name in ("contrastive", "triplet")]
+    tested, described = (analyse(runs(), standings=known, folds=folds) for folds in (0, 5))
+    assert tested.recommendation.candidate == "contrastive" and tested.paired[0].p is not None
+    advice = described.recommendation
+    assert (advice.candidate, advice.loss, advice.open_by) == (None, None, "folds")
+    assert "described, not tested" in advice.sentences[0]
+    assert all(row.reason is not None and row.reason.why == "folds" for row in described.paired)
+    assert described.losses[0].validation == {"recall_at_1": 0.7}
 
 
 @pytest.mark.parametrize("seeds", [0, 3])

@@ -54,6 +54,12 @@ def test_labels_named_and_rows_without_any(tmp_path):
     tags[:4] = False
     result = losscope.judge(runs(tmp_path, tags, class_names=np.array(["cat", "dog", "owl"])))
     assert any("4 of 40 rows are background (-1) and left out" in note for note in result.notes)
+    pattern = str(tmp_path / "{loss}" / "{seed}.npz")
+    without = losscope.judge(pattern, skip_unlabelled=True)
+    assert any("4 rows have no label and are left out" in note for note in without.notes)
+    assert not any("background" in note for note in without.notes)
+    assert without.paired[0].difference == result.paired[0].difference
+    assert len(load_embeddings(tmp_path / "triplet" / "0.npz", skip_unlabelled=True).labels) == N - 4
 
 
 def test_two_modalities_by_overlap(tmp_path):
@@ -222,6 +228,7 @@ def test_what_several_labels_leave_no_meaning_is_refused(tmp_path, tags, more, o
         ({"losses": ["arcface"]}, "the loss 'arcface' wants one class for each row"),
         ({"losses": ["triplet", "pml:ContrastiveLoss"]}, "wants one class for each row"),
         ({"goal": "verification"}, "the goal 'verification' wants one class for each row"),
+        ({"start": "whitened"}, "the start 'whitened' wants one class for each row"),
     ],
 )
 def test_what_wants_one_class_is_refused_before_training(tmp_path, study, said):
@@ -254,6 +261,20 @@ def test_a_study_trains_and_measures_by_overlap(tmp_path, protocol):
         assert found.tags is not None
         again = losscope.retrieval(found.embeddings, found.tags)["map_at_r"]
         assert min(abs(again - score) for score in scores) < 1e-6
+
+
+def test_tuning_ranks_by_overlap_too(tmp_path):
+    result = losscope.compare(
+        file(tmp_path),
+        losses=["contrastive", "triplet"],
+        seeds=2,
+        epochs=2,
+        batch_size=20,
+        out=str(tmp_path / "runs"),
+    )
+    for side in result.losses:
+        assert {"recall_at_1", "map_at_r"} <= set(side.validation)
+    assert result.recommendation.candidate in {"contrastive", "triplet"}
 
 
 def test_pairs_of_modalities_with_several_labels(tmp_path):

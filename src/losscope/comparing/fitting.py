@@ -111,8 +111,10 @@ def _per_batch(shape: Protocol) -> int:
 def for_overlap(study: ResolvedStudy, facts: About) -> ResolvedStudy:
     """The study for rows with several labels each: partners are drawn inside a batch, by shared labels.
 
+    No head starts at the closed form that is fitted to one class for each row.
+
     Raises:
-        LosscopeError: a goal or a loss that wants one class for each row.
+        LosscopeError: a goal, a loss or a start that wants one class for each row.
     """
     if not facts.several:
         return study
@@ -129,7 +131,14 @@ def for_overlap(study: ResolvedStudy, facts: About) -> ResolvedStudy:
             f"the loss {spec.name!r} wants one class for each row, and {facts.name} has several labels in a "
             f"row; choices: {', '.join(fit)}",
         )
-    return study.model_copy(update={"protocol": study.protocol.model_copy(update={"partners": "batch"})})
+    start = study.protocol.start
+    require(
+        start != "whitened",
+        f"the start {start!r} wants one class for each row, and {facts.name} has several labels in a row; "
+        "choices: pca, random",
+    )
+    shape = study.protocol.model_copy(update={"partners": "batch"})
+    return study.model_copy(update={"protocol": shape, "starts": ("pca",)})
 
 
 def for_pairs(study: ResolvedStudy, facts: About) -> ResolvedStudy:
