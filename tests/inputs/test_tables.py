@@ -626,7 +626,15 @@ FURTHER = (
         "t.parquet",
         ADA.assign(a=list(X), b=list(X)),
         "1 features, 6 classes, nothing said",
-        "2 columns of vectors (a, b)",
+        5,
+        "columns of vectors a and b are two modalities",
+    ),
+    Case(
+        "three vectors of unknown names",
+        "t.parquet",
+        ADA.assign(a=list(X), b=list(X), c=list(X)),
+        "1 features, 6 classes, nothing said",
+        "3 columns of vectors (a, b, c)",
     ),
     Case(
         "split words with blanks and years",

@@ -51,6 +51,10 @@ class Data:
         fine or coarse, where the data have both; detail is measured on the fine.
     group
         A column of groups (speakers, sites, …); the rows of a group are never torn apart by a split.
+    folds
+        Evaluate over so many class-balanced folds: a seed's test part is the fold seed mod N.
+    fold
+        A column or array with each row's fold, instead.
     pairs
         A file of explicit pairs: columns i, j, same.
     triplets
@@ -76,6 +80,8 @@ class Data:
     data_root: DataRoot = None
     train_labels: Annotated[Literal["fine", "coarse"] | None, Parameter(group=DATA)] = None
     group: Annotated[str | None, Parameter(group=DATA)] = None
+    folds: Annotated[int | None, Parameter(group=DATA)] = None
+    fold: Annotated[str | None, Parameter(group=DATA)] = None
     pairs: Annotated[str | None, Parameter(group=DATA)] = None
     triplets: Annotated[str | None, Parameter(group=DATA)] = None
     label_noise: Annotated[float | None, Parameter(group=DATA)] = None
@@ -92,6 +98,8 @@ class Data:
         for name in (
             "train_labels",
             "group",
+            "folds",
+            "fold",
             "pairs",
             "triplets",
             "label_noise",

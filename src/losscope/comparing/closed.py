@@ -34,6 +34,9 @@ def beside(study: ResolvedStudy, facts: About) -> Beside:
     declared = registry.entry("protocol", study.protocol.name).facts.closed_forms
     if not study.given.closed_forms or study.kind not in declared:
         return Beside()
+    if facts.several:
+        note = "no closed form stands beside the losses: they are fitted to one class for each row"
+        return Beside(notes=(note,))
     size = math.prod(facts.shape)
     most = MOST_PIXELS if study.kind == "images" else MOST_DIMENSIONS
     if size > most:

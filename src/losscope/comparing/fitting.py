@@ -108,6 +108,39 @@ def _per_batch(shape: Protocol) -> int:
     return shape.classes_per_batch if shape.batching == "balanced" else 0
 
 
+def for_overlap(study: ResolvedStudy, facts: About) -> ResolvedStudy:
+    """The study for rows with several labels each: partners are drawn inside a batch, by shared labels.
+
+    No head starts at the closed form that is fitted to one class for each row.
+
+    Raises:
+        LosscopeError: a goal, a loss or a start that wants one class for each row.
+    """
+    if not facts.several:
+        return study
+    goal, losses = study.given.goal, registry.entries("loss").items()
+    require(
+        goal in ACROSS,
+        f"the goal {goal!r} wants one class for each row, and {facts.name} has several labels in a row; "
+        f"choices: {', '.join(ACROSS)}",
+    )
+    fit = [name for name, found in losses if not (found.facts.class_vectors or found.facts.faulty)]
+    for spec in study.losses:
+        require(
+            spec.facts is not None and not spec.facts.class_vectors,
+            f"the loss {spec.name!r} wants one class for each row, and {facts.name} has several labels in a "
+            f"row; choices: {', '.join(fit)}",
+        )
+    start = study.protocol.start
+    require(
+        start != "whitened",
+        f"the start {start!r} wants one class for each row, and {facts.name} has several labels in a row; "
+        "choices: pca, random",
+    )
+    shape = study.protocol.model_copy(update={"partners": "batch"})
+    return study.model_copy(update={"protocol": shape, "starts": ("pca",)})
+
+
 def for_pairs(study: ResolvedStudy, facts: About) -> ResolvedStudy:
     """The study for two modalities; where these have no classes, its batches are of random items.
 

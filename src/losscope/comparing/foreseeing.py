@@ -36,7 +36,8 @@ def ready(study: Study, say: Say | None = None, *, dry: bool = False) -> Plan:
     if say:
         for sentence in made.notes:
             say(sentence)
-        if not dry and not (shows := _shows(made)).enough:
+        # What folds can show stands among the notes of the data.
+        if not dry and not made.source.facts.folds and not (shows := _shows(made)).enough:
             say(shows.sentence)
     return made
 
@@ -122,7 +123,20 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
 
 def _shows(made: Plan) -> DesignPlan:
     """What the study's number of seeds can show at its next look."""
-    return stats.plan(len(made.study.seeds), tests=made.tests, look=looking.foreseen(made))
+    shows = stats.plan(len(made.study.seeds), tests=made.tests, look=looking.foreseen(made))
+    folds = made.source.facts.folds
+    if not folds:
+        return shows
+    said = f"{folds} folds of one data set share training rows: differences are described, not tested."
+    return shows.model_copy(
+        update={
+            "tests_in_family": 0,
+            "p_attainable": 1.0,
+            "minimal_seeds": None,
+            "enough": False,
+            "sentence": said,
+        }
+    )
 
 
 def _seconds(made: Plan, say: Say | None) -> float:

@@ -17,7 +17,7 @@ from losscope.comparing import candidates
 from losscope.core import registry
 from losscope.core.loss_spec import LossSpec
 from losscope.core.results import Trial
-from losscope.core.spec import Protocol, ResolvedStudy, Transform
+from losscope.core.spec import Protocol, ResolvedStudy, Start, Transform
 
 SEEDS = (2**31, 2**31 + 1, 2**31 + 2, 2**31 + 3)
 """The seeds of tuning; no final run has one."""
@@ -34,7 +34,6 @@ SHARES = (0.25, 0.5, 1.0)
 TIE = 0.002
 """A difference in the deciding measure below which the second one decides."""
 TRANSFORMS: tuple[Transform, ...] = ("l2", "sqrt", "standardise")
-STARTS = ("pca", "whitened")
 START_RATES = (1e-5, 1e-4, 1e-3)
 
 
@@ -74,7 +73,7 @@ def search(study: ResolvedStudy, trials: int | None = None) -> Walk:
     found = Search(study.protocol, {label: [] for label in losses})
     if study.protocol.transform != "none" and study.given.transform is None:
         yield from _transform(found, study)
-    if study.protocol.start != "random" and study.given.start is None and count >= TRIALS:
+    if _starts(study, count):
         yield from _start(found, losses, study)
     yield from _halve(found, losses, study, count)
     return found
@@ -97,13 +96,18 @@ def effort(study: ResolvedStudy, count: int) -> float:
     """The most trainings of a whole run that tuning a loss costs, the search widened."""
     whole = sum(number * share * seeds for number, share, seeds in stages(count)[:-1])
     whole += LAST * (len(SEEDS) - FIRST)
-    starts = study.protocol.start != "random" and study.given.start is None and count >= TRIALS
-    return whole + (len(STARTS) * len(START_RATES) * SHARES[0] * FIRST if starts else 0.0)
+    return whole + len(_starts(study, count)) * len(START_RATES) * SHARES[0] * FIRST
+
+
+def _starts(study: ResolvedStudy, count: int) -> tuple[Start, ...]:
+    """The starts that are tried; none where there is no choice."""
+    asked = study.protocol.start != "random" and study.given.start is None and count >= TRIALS
+    return study.starts if asked and len(study.starts) > 1 else ()
 
 
 def _transform(found: Search, study: ResolvedStudy) -> Generator[list[Candidate], list[Trial], None]:
     """The transform with which a closed form at the study's size does best on validation."""
-    forms = [name for name in STARTS if name in registry.entries("closed_form")]
+    forms = [name for name in study.starts if name in registry.entries("closed_form")]
     asked = [
         Candidate(name, LossSpec(name=name), _changed(found.protocol, transform=transform), SEEDS)
         for transform in TRANSFORMS
@@ -123,13 +127,13 @@ def _start(
     short = _changed(found.protocol, epochs=_epochs(study, SHARES[0]))
     asked = [
         Candidate(label, own, _changed(short, start=start), SEEDS[:FIRST])
-        for start in STARTS
+        for start in study.starts
         for label, spec in losses.items()
         for own in candidates.of_rates(spec, study.protocol.name, START_RATES)
     ]
     trials = yield asked
     means = {}
-    for start in STARTS:
+    for start in study.starts:
         tops = []
         for label in losses:
             scores = [
@@ -141,7 +145,7 @@ def _start(
         means[start] = float(np.mean(tops))
     for candidate, trial in zip(asked, trials, strict=True):
         found.trials[candidate.label].append((candidate.spec, trial))
-    chosen = max(STARTS, key=lambda start: means[start] - TIE * STARTS.index(start))
+    chosen = max(study.starts, key=lambda start: means[start] - TIE * study.starts.index(start))
     if math.isfinite(means[chosen]):
         found.protocol = _changed(found.protocol, start=chosen)
 

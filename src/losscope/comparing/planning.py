@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from losscope import stats
 from losscope.comparing import tuning
 from losscope.comparing.closed import beside
-from losscope.comparing.fitting import fitted, for_pairs, sized
+from losscope.comparing.fitting import fitted, for_overlap, for_pairs, sized
 from losscope.comparing.stored import Choice
 from losscope.core import registry
 from losscope.core.device import pick_device
@@ -202,7 +202,8 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
 
 def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     """The plan of a study on its data, the losses at the numbers given."""
-    study, notes = fitted(for_pairs(given.resolve(source.facts.kind, device), source.facts), source)
+    resolved = for_overlap(given.resolve(source.facts.kind, device), source.facts)
+    study, notes = fitted(for_pairs(resolved, source.facts), source)
     study = sized(study, source.facts)
     closed = beside(study, source.facts)
     study = study.model_copy(update={"closed_forms": closed.names})
@@ -214,7 +215,27 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     else:
         _refuse_twins(choices, given.protocol)
     foreign = {name: sources.source(name) for name in names}
-    return Plan(study, source, store, choices, foreign, notes=(*notes, *closed.notes))
+    more = (*closed.notes, *_of_folds(study, source))
+    return Plan(study, source, store, choices, foreign, notes=(*notes, *more))
+
+
+def _of_folds(study: ResolvedStudy, source: Source) -> list[str]:
+    """What is to be said of folds: whether each is tested equally often, and what tuning has seen."""
+    count = source.facts.folds
+    if not count:
+        return []
+    notes = []
+    if len(study.seeds) % count:
+        notes.append(
+            f"{len(study.seeds)} seeds are no multiple of {count} folds: some rows are tested more often "
+            "than others"
+        )
+    if study.tunes:
+        notes.append(
+            "losses are tuned on validation rows that are test rows of other folds, so that their means are "
+            "somewhat too good; --no-tune leaves the losses at their given numbers"
+        )
+    return notes
 
 
 def _refuse_undecided(source: Source) -> None:

@@ -162,6 +162,7 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
             settings=settings,
             generated=kept.data.generated,
             looks=kept.look,
+            folds=kept.data.folds,
             standings=known,
             indifference=kept.study.indifference,
         )
@@ -176,6 +177,7 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         reference=kept.study.reference,
         settings=settings,
         looks=kept.look,
+        folds=kept.data.folds,
         standings=known,
         indifference=kept.study.indifference,
     )
@@ -372,5 +374,7 @@ def _maps(losses: Mapping[str, Sequence[Stored]]) -> dict[str, EmbeddingMap]:
     for loss, own in losses.items():
         kept = next((found for run in own if (found := run.embeddings())), None)
         if kept is not None:
-            maps[loss] = pca_map(kept["embeddings"], kept["labels"])
+            labels = kept["labels"]
+            # Of rows with several labels a map shows the first.
+            maps[loss] = pca_map(kept["embeddings"], labels if labels.ndim == 1 else labels.argmax(1))
     return maps

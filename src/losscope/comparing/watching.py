@@ -54,6 +54,7 @@ def without_leaks(
     reference: str | None,
     settings: Sequence[Settings],
     looks: int,
+    folds: int = 0,
     standings: Sequence[stats.Standing] = (),
     indifference: float | None = None,
 ) -> str | None:
@@ -74,6 +75,7 @@ def without_leaks(
             reference=reference,
             settings=settings,
             looks=looks,
+            folds=folds,
             standings=standings,
             indifference=indifference,
         )

@@ -229,6 +229,7 @@ class MeasureFacts(Facts):
         "positive_pairs",
         "roles",
         "seed",
+        "tags",
         "wanted",
     )
 

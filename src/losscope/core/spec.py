@@ -391,7 +391,8 @@ class ResolvedStudy(Strict):
 
     ``losses``: as given, parsed; a protocol's defaults are filled in where runs are made. ``data``: with all
     that changes their content. ``tunes``: whether each loss is tuned before its final runs.
-    ``closed_forms``: those that stand beside the losses.
+    ``closed_forms``: those that stand beside the losses. ``starts``: the closed forms that tuning may start a
+    head at, and by which it chooses the transform.
     """
 
     given: Study
@@ -403,6 +404,7 @@ class ResolvedStudy(Strict):
     tunes: bool
     device: str
     closed_forms: tuple[str, ...] = ()
+    starts: tuple[Start, ...] = ("pca", "whitened")
 
     @property
     def baselines(self) -> tuple[LossSpec, ...]:

@@ -20,10 +20,11 @@ from losscope.core.queries import Roles, Searched
 from losscope.core.results import DataDescription
 from losscope.data import splits as rules
 from losscope.data.health import Health
+from losscope.data.splits import Folds
+from losscope.data.tags import Tags
 
 Kind = Literal["vectors", "features", "images", "pair"]
-TRAIN, VALIDATION, TEST = 0, 1, 2
-"""The roles of a table's rows; a table whose rows never say VALIDATION has it redrawn by seed."""
+TRAIN, VALIDATION, TEST = rules.TRAIN, rules.VALIDATION, rules.TEST
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,8 @@ class Part:
     explicit (i, j, same) and ``triplets`` (T, 3) explicit (anchor, positive, negative), as positions in
     this part. ``retrieval`` says which rows are queries and which the gallery; None: each row searches all
     others. ``items`` (N, 2) number the first and the second modality's items where one stands in several
-    pairs, None where each stands in one.
+    pairs, None where each stands in one. ``tags`` (N, C) are the labels of rows that have several each, of
+    which ``labels`` is the rarest.
     >>> part = Part(np.zeros((3, 2), np.float32), np.array([0, 0, 1]))
     >>> len(part), len(part.take([0, 2]))
     (3, 2)
@@ -57,9 +59,20 @@ class Part:
     triplets: np.ndarray | None = None
     retrieval: Roles | None = None
     items: np.ndarray | None = None
+    tags: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("inputs", "fine_labels", "groups", "second", "names", "rows", "retrieval", "items"):
+        for name in (
+            "inputs",
+            "fine_labels",
+            "groups",
+            "second",
+            "names",
+            "rows",
+            "retrieval",
+            "items",
+            "tags",
+        ):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.labels):
                 raise LosscopeError(
@@ -74,7 +87,7 @@ class Part:
         rows = np.asarray(rows, dtype=np.int64)
         arrays: dict[str, Any] = {
             name: None if getattr(self, name) is None else getattr(self, name)[rows]
-            for name in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items")
+            for name in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items", "tags")
         }
         where = rows if self.rows is None else self.rows[rows]
         return Part(
@@ -118,8 +131,10 @@ class About:
     words how the parts are made. ``pending``: the inputs are features that are not computed yet, so that only
     their shape is known. ``tuples``: explicit pairs or triplets came with the data. ``by_item``: there are no
     classes, ``labels`` number items that belong to their partners in the other modality alone; ``of_pairs``:
-    nor here, ``labels`` number rows of one modality that belong together. ``left_out``
-    counts all that lay in the source and was not taken, ``background`` the rows of labels that are no class.
+    nor here, ``labels`` number rows of one modality that belong together. ``several``: a row may have several
+    labels. ``folds``: their number, where the test part of a seed is one of them; 0 where it is fixed.
+    ``left_out`` counts all that lay in the source and was not taken, ``background`` the rows of labels that
+    are no class.
     ``searched`` counts the test part's queries and gallery, where it has them. ``health``: what is wrong with
     the rows, None where they were not looked at. ``notes`` are sentences a user must be told. ``checksum`` is
     the SHA-256 of the uncompressed bytes of all arrays.
@@ -141,6 +156,8 @@ class About:
     tuples: bool = False
     by_item: bool = False
     of_pairs: bool = False
+    several: bool = False
+    folds: int = 0
     checksum: str = ""
     class_names: tuple[str, ...] = ()
     fine_names: tuple[str, ...] = ()
@@ -232,6 +249,7 @@ class Source(ABC):
             class_names=() if facts.by_item else facts.class_names,
             modalities=facts.modalities,
             by_item=facts.by_item,
+            folds=facts.folds,
             digest=self.digest,
         )
 
@@ -246,6 +264,8 @@ class Source(ABC):
             first, second = facts.modalities or ("first", "second")
             shape = f"{first} {shape} and {second} {'×'.join(map(str, facts.second_shape))}"
         grouped = f"in {facts.classes:,} classes ({each} each)"
+        if facts.several:
+            grouped = f"with labels of {facts.classes:,} ({each} each), several in a row"
         if facts.by_item or facts.of_pairs:
             grouped = f"without classes, of {facts.classes:,} items"
         train, validation, test = self.sizes()
@@ -286,10 +306,11 @@ class Generated(Source):
 
 @dataclass(frozen=True, eq=False)
 class Table(Source):
-    """Data that exist: one pool of rows, each train, (validation or) test; the test rows never move.
+    """Data that exist: one pool of rows, each train, (validation or) test.
 
+    The test rows never move, unless there are ``folds``: then a seed has the test rows of its fold.
     ``whole`` (N,): what validation holds out whole (groups, or classes where the test classes are unseen
-    too), at least ``least`` of them; None: a fifth of each class.
+    too); None: a fifth of each class. ``classwise``: it is classes, of which one alone decides nothing.
     """
 
     pool: Part
@@ -298,26 +319,30 @@ class Table(Source):
     digest: str
     label_noise: float = 0.0
     whole: np.ndarray | None = None
-    least: int = 1
-    _test: list[Part] = field(default_factory=list)
+    classwise: bool = False
+    folds: Folds | None = None
+    _test: dict[int, Part] = field(default_factory=dict)
 
     def rows(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The positions of the train, validation and test rows of a seed, each ascending."""
-        test, rest = np.flatnonzero(self.role == TEST), np.flatnonzero(self.role == TRAIN)
-        if np.any(self.role == VALIDATION):
-            return rest, np.flatnonzero(self.role == VALIDATION), test
+        role = self.role if self.folds is None else self.folds.role(seed)
+        test, rest = np.flatnonzero(role == TEST), np.flatnonzero(role == TRAIN)
+        if np.any(role == VALIDATION):
+            return rest, np.flatnonzero(role == VALIDATION), test
         rng = rules.generator(seed, "validation")
         if self.whole is None:
             held = rules.hold_out_stratified(self.pool.labels[rest], 0.2, rng)
         else:
-            held = rules.hold_out_whole(self.whole[rest], 0.2, rng, self.least)
+            least = rules.least_classes(self.pool.labels[rest]) if self.classwise else 1
+            held = rules.hold_out_whole(self.whole[rest], 0.2, rng, least)
         return rest[~held], rest[held], test
 
     def splits(self, seed: int) -> Splits:
-        """The train/validation split of a seed; the test part is the same object every time."""
+        """The train/validation split of a seed; the test part is the same object every time (of a fold)."""
         train, validation, test = self.rows(seed)
-        if not self._test:
-            self._test.append(self.pool.take(test))
+        fold = 0 if self.folds is None else seed % self.folds.count
+        if fold not in self._test:
+            self._test[fold] = self.pool.take(test)
         part = self.pool.take(train)
         require(
             len(np.unique(part.labels[part.labels >= 0])) > 1,
@@ -327,12 +352,12 @@ class Table(Source):
         if self.label_noise:
             noisy = rules.redraw_labels(part.labels, self.label_noise, rules.generator(seed, "label noise"))
             part = dataclasses.replace(part, labels=noisy)
-        return Splits(part, self.pool.take(validation), self._test[0], self.facts)
+        return Splits(part, self.pool.take(validation), self._test[fold], self.facts)
 
     @property
     def redrawn(self) -> bool:
-        """Where validation holds out whole classes or groups, and they are not given."""
-        return self.whole is not None and not np.any(self.role == VALIDATION)
+        """Where there are folds, or validation holds out whole classes or groups that are not given."""
+        return self.folds is not None or (self.whole is not None and not np.any(self.role == VALIDATION))
 
     def training_labels(self, seed: int) -> np.ndarray:
         """The labels (N,) of a seed's training part, before any are redrawn by noise."""
@@ -352,7 +377,9 @@ class Table(Source):
         return rules.undecidable(labels, self.facts.class_names, paired=self.pool.second is not None)
 
     def class_counts(self) -> np.ndarray:
-        """Rows of each class, all parts together."""
+        """Rows of each class, or with each label, all parts together."""
+        if self.pool.tags is not None:
+            return np.asarray(self.pool.tags.sum(axis=0))
         return np.bincount(self.pool.labels[self.pool.labels >= 0], minlength=1)
 
 
@@ -362,7 +389,8 @@ class Draft:
 
     Fields are as in ``Part`` and ``About``. ``labels`` and ``fine_labels`` may be of any kind that
     ``np.unique`` sorts, unless ``class_names`` and ``fine_names`` say that they are positions in these.
-    ``role`` int8 (N,) gives each row's part, or None: a fixed stratified test split is made. ``level``
+    ``role`` int8 (N,) gives each row's part, or None: a fixed stratified test split is made. ``fold`` (N,)
+    of any kind that labels may be of names each row's fold, where folds take the place of a split. ``level``
     says which labels are trained on where there are two and the user does not say. ``disjoint``: the
     split, given by ``role``, is of classes at the finest level; None: find out by the labels.
     ``by_group``: splits tear no group apart.
@@ -384,6 +412,8 @@ class Draft:
     triplets: np.ndarray | None = None
     items: np.ndarray | None = None
     role: np.ndarray | None = None
+    fold: np.ndarray | None = None
+    tags: Tags | None = None
     retrieval: Roles | None = None
     split: str = ""
     level: Literal["fine", "coarse"] = "coarse"

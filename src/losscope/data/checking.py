@@ -14,7 +14,7 @@ def check_arrays(draft: Draft) -> None:
     assert draft.labels is not None
     rows = len(draft.labels)
     require(rows > 0, f"{draft.name} has no rows; wanted: rows of at least two classes")
-    for what in ("inputs", "second", "fine_labels", "groups", "names", "role", "retrieval"):
+    for what in ("inputs", "second", "fine_labels", "groups", "names", "role", "fold", "retrieval"):
         array = getattr(draft, what)
         if array is not None and len(array) != rows:
             raise LosscopeError(

@@ -105,12 +105,6 @@ def background_notes(labels: np.ndarray, role: np.ndarray) -> list[str]:
     return notes
 
 
-def classes_held_out(labels: np.ndarray, role: np.ndarray, classwise: bool) -> int:
-    """Classes that validation holds out at least: of few whole classes two, since one decides nothing."""
-    counts = np.unique(labels[(role == TRAIN) & (labels >= 0)], return_counts=True)[1]
-    return 2 if classwise and 4 <= len(counts) < 8 and not np.any(role == VALIDATION) else 1
-
-
 def few_rows(labels: np.ndarray, role: np.ndarray) -> str:
     """Why validation holds out whole classes, in words."""
     most = int(np.bincount(labels[(role == TRAIN) & (labels >= 0)], minlength=1).max())

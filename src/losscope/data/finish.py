@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,14 +21,16 @@ from losscope.data.deciding import (
     check_classes,
     check_kept,
     check_parts,
-    classes_held_out,
     few_rows,
     limited,
     mostly_unseen,
     shared_classes,
     without_roles,
 )
+from losscope.data.folds import dealt, merged, without_split
 from losscope.data.labels import Labels, understood
+from losscope.data.listing import listed_again
+from losscope.data.overlap import by_rarest, check_overlap
 from losscope.data.readers.modalities import check_options, item_groups
 from losscope.data.readers.shapes import channel_moments
 from losscope.data.readers.tuples import holding_units, implied_labels, read_tuples
@@ -58,6 +59,7 @@ def finish(
     examine: bool = True,
     skip_unlabelled: bool = False,
     ignore_label: Any = (),
+    folds: int | None = None,
 ) -> Table:
     """The source of a draft.
 
@@ -66,7 +68,8 @@ def finish(
     fixed stratified choice; ``limit_test``: likewise of the test rows. ``pairs``, ``triplets``: files of
     explicit tuples over the rows. ``skip_unlabelled``: rows without a label are left out, not refused.
     ``ignore_label``: a label, or several, that are background like -1; "none" makes -1 a class.
-    ``examine``: look for what is wrong with the rows (``health``).
+    ``examine``: look for what is wrong with the rows (``health``). ``folds``: how many are drawn, of which a
+    seed's test part is the fold seed mod their number; folds that the draft gives are used without it.
 
     Raises LosscopeError for unequal lengths, NaN or infinity, missing labels, one class only, no class with
     two members, a part that can decide nothing, or splits that leak.
@@ -79,6 +82,8 @@ def finish(
         f"{draft.name} has two modalities, each of which searches the other, and queries and a gallery too; "
         "wanted: one of the two",
     )
+    draft = without_split(draft, folds, (limit, limit_test))
+    draft = by_rarest(draft, ignore=ignore_label, label_noise=label_noise, explicit=bool(pairs or triplets))
     if draft.second is not None:
         check_options(draft, explicit=pairs or triplets, label_noise=label_noise)
     _add_tuples(draft, pairs, triplets)
@@ -87,15 +92,22 @@ def finish(
     labels = _labelled(draft, skip_unlabelled, ignore_label)
     pool, names = _pool(draft, labels, train_labels, ignore_label)
     items, zero = health.identities(pool.inputs, pool.second) if examine else health.unknown(len(pool))
-    if len(again := _listed_again(draft, pool, items)):
+    if len(again := listed_again(draft, pool, items)):
         keep = np.delete(np.arange(len(pool)), again)
         pool, items, zero = pool.take(keep), items[keep], zero[keep]
         draft.left_out.append(LeftOut(len(again), "rows", "that list a file again"))
     role, whole, split = _roles(draft, pool, names)
+    over = dealt(draft, pool.labels, whole, folds)
+    if over is not None:
+        role, split = over.role(0), over.said
+    roles = [role] if over is None else over.roles
     paired = pool.second is not None
-    alone = check_classes(draft.name, pool.labels, role, names.classes, names.background, paired=paired)
-    notes = [*draft.notes, *alone, *background_notes(pool.labels, role)]
-    if whole is None and not can_stratify(draft.name, pool.labels, role):
+    alone = [
+        check_classes(draft.name, pool.labels, own, names.classes, names.background, paired=paired)
+        for own in roles
+    ]
+    notes = [*draft.notes, *(over.notes if over else ()), *alone[0], *background_notes(pool.labels, role)]
+    if whole is None and not all(can_stratify(draft.name, pool.labels, own) for own in roles):
         whole = pool.labels
         notes.append(few_rows(pool.labels, role))
     if pool.fine_labels is not None and draft.disjoint:
@@ -110,13 +122,17 @@ def finish(
             pool, role, whole = pool.take(keep), role[keep], None if whole is None else whole[keep]
             items, zero, notes, apart = items[keep], zero[keep], notes + note, apart or small
     if len(role) < len(before):
+        roles = [role]
         check_kept(draft.name, before, role)
         check_classes(f"{draft.name}, reduced,", pool.labels, role, names.classes, paired=paired)
-    if whole is None and not can_stratify(draft.name, pool.labels, role):
+    if whole is None and not all(can_stratify(draft.name, pool.labels, own) for own in roles):
         whole, apart = pool.labels, True
         notes.append(few_rows(pool.labels, role))
-    unasked = role if pool.retrieval is None else without_roles(pool.retrieval, role)
-    check_parts(draft.name, pool.labels, unasked, names.classes, paired=paired)
+    for own in roles:
+        unasked = own if pool.retrieval is None else without_roles(pool.retrieval, own)
+        check_parts(draft.name, pool.labels, unasked, names.classes, paired=paired)
+        if pool.tags is not None:
+            check_overlap(draft.name, pool.tags, unasked)
     if label_noise:
         notes.append(f"{label_noise:.0%} of the training labels are redrawn at random")
     pool = dataclasses.replace(pool, rows=np.arange(len(pool)))
@@ -125,15 +141,19 @@ def finish(
     seen = pool.labels[(role != TEST) & (pool.labels >= 0)]
     disjoint = not np.isin(pool.labels[role == TEST], seen).any()
     facts = _facts(draft, pool, role, names, split=split, disjoint=disjoint, checksum=checksum, notes=notes)
-    facts = dataclasses.replace(facts, searched=asked)
+    facts = dataclasses.replace(facts, searched=asked, folds=0 if over is None else over.count)
     if examine:
-        facts = facts.examined(health.of(pool, role == TEST, items, zero, size))
+        facts = facts.examined(merged([health.of(pool, own == TEST, items, zero, size) for own in roles]))
     options: tuple[Any, ...] = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
     options += ("by item",) if draft.by_item else ()
+    options += () if over is None else ("folds", fingerprint(over.of_row))
+    # The quality curve of labelled pairs once ranked both modalities together: older runs are not theirs.
+    options += ("across",) if paired and not draft.by_item else ()
     options += () if limit_test is None else ("limit_test", limit_test)
     options += ("small classes whole",) if apart else ()
-    least = classes_held_out(pool.labels, role, whole is not None and not draft.by_group)
-    table = Table(pool, role, facts, fingerprint(more=repr((checksum, options))), label_noise, whole, least)
+    classwise = whole is not None and not draft.by_group
+    digest = fingerprint(more=repr((checksum, options)))
+    table = Table(pool, role, facts, digest, label_noise, whole, classwise, over)
     torn = _torn(draft, table)
     if torn:
         facts = dataclasses.replace(facts, notes=(*facts.notes, torn))
@@ -145,7 +165,7 @@ def finish(
 
 def _checksum(pool: Part, role: np.ndarray) -> str:
     """The content of all rows; without roles and items that of the arrays that there were before these."""
-    later = {"retrieval"} | ({"items"} if pool.items is None else set())
+    later = {"retrieval", *(name for name in ("items", "tags") if getattr(pool, name) is None)}
     arrays = [getattr(pool, field.name) for field in dataclasses.fields(pool) if field.name not in later]
     if (roles := pool.retrieval) is None:
         return fingerprint(*arrays, role)
@@ -172,20 +192,6 @@ def _in_range(draft: Draft) -> tuple[Draft, tuple[str, ...]]:
         return dataclasses.replace(draft, inputs=inputs), said
     second, more = health.scaled(draft.name, "second modality's values", draft.second)
     return dataclasses.replace(draft, inputs=inputs, second=second), (*said, *more)
-
-
-def _listed_again(draft: Draft, pool: Part, items: np.ndarray) -> np.ndarray:
-    """Rows that list a file again with the same content and labels, where no split or tuple names them."""
-    if draft.names is None or draft.role is not None or draft.pairs is not None or draft.triplets is not None:
-        return np.zeros(0, np.int64)
-    first: dict[tuple[object, ...], int] = {}
-    of_row = [array for array in (items, pool.labels, pool.fine_labels, pool.groups) if array is not None]
-    again = []
-    for row, name in enumerate(draft.names):
-        key = (posixpath.normpath(str(name)), *(int(array[row]) for array in of_row))
-        if first.setdefault(key, row) != row:
-            again.append(row)
-    return np.array(again, np.int64)
 
 
 def _add_tuples(draft: Draft, pairs: str | None, triplets: str | None) -> None:
@@ -233,11 +239,13 @@ def _labelled(draft: Draft, skip_unlabelled: bool, ignore: Any) -> Labels:
 def _keep(draft: Draft, keep: np.ndarray) -> None:
     """Leave the other rows out of every array of a draft; tuples with such a row fall away, counted."""
     rows = np.flatnonzero(keep)
-    for name in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items", "role"):
+    for name in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items", "role", "fold"):
         if (array := getattr(draft, name)) is not None:
             setattr(draft, name, array[keep])
     if draft.retrieval is not None:
         draft.retrieval = draft.retrieval.take(rows)
+    if draft.tags is not None:
+        draft.tags = draft.tags.take(keep)
     for name, columns in (("pairs", 2), ("triplets", 3)):
         if (tuples := getattr(draft, name)) is not None:
             left = rules.remap(tuples, rows, len(keep), columns=columns)
@@ -287,6 +295,7 @@ def _pool(draft: Draft, found: Labels, train_labels: str | None, ignore: Any) ->
         draft.triplets,
         draft.retrieval,
         draft.items,
+        None if draft.tags is None else draft.tags.table,
     )
     return pool, Names(class_names, fine_names, group_names, background)
 
@@ -325,7 +334,9 @@ def _facts(
         name=draft.name,
         title=draft.title,
         kind=draft.kind,
-        classes=len(np.unique(pool.labels[pool.labels >= 0])),
+        classes=len(np.unique(pool.labels[pool.labels >= 0]))
+        if pool.tags is None
+        else int(pool.tags.any(axis=0).sum()),
         rows=len(pool),
         shape=pool.inputs.shape[1:],
         split=split,
@@ -335,6 +346,7 @@ def _facts(
         disjoint=disjoint,
         tuples=pool.pairs is not None or pool.triplets is not None,
         by_item=draft.by_item,
+        several=pool.tags is not None,
         checksum=checksum,
         class_names=names.classes,
         fine_names=names.fine,

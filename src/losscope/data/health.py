@@ -80,31 +80,30 @@ class Health:
         """All of it in one line; empty where nothing was found."""
         found = []
         if self.seen:
-            seen = _of(len(self.seen), self.tests, "test item stands", "test items stand")
+            seen = _of(len(self.seen), self.tests, "test item", "stands", "stand")
             found.append(f"{seen} in training too")
         if self.near:
-            near = _of(len(self.near), self.tests, "test item has", "test items have")
+            near = _of(len(self.near), self.tests, "test item", "has", "have")
             found.append(f"{near} a near copy in training")
         if self.again:
-            found.append(
-                f"{_of(len(self.again), self.tests, 'test item equals', 'test items equal')} another"
-            )
+            found.append(f"{_of(len(self.again), self.tests, 'test item', 'equals', 'equal')} another")
         if self.two_labels:
             many = self.two_labels > 1
             found.append(
                 f"{self.two_labels:,} item{'s stand' if many else ' stands'} under more than one label"
             )
         if self.repeated and not (self.seen or self.again or self.two_labels):
-            found.append(f"{_of(self.repeated, self.rows, 'row equals', 'rows equal')} another")
+            found.append(f"{_of(self.repeated, self.rows, 'row', 'equals', 'equal')} another")
         if self.zeros:
-            zeros = _of(self.zeros, self.rows, "input is a zero vector", "inputs are zero vectors")
+            zeros = _of(self.zeros, self.rows, "input", "is a zero vector", "are zero vectors")
             found.append(f"{zeros}, which {'is' if self.zeros == 1 else 'are'} equally near to all")
         found += self.scale
         return f"data health: {'; '.join(found)}" if found else ""
 
 
-def _of(count: int, total: int, single: str, several: str) -> str:
-    return f"{count:,} of {total:,} {single if count == 1 else several}"
+def _of(count: int, total: int, noun: str, does: str, do: str) -> str:
+    """``1 of 150 rows equals``, ``2 of 150 rows equal``: the noun counts all, the verb the found ones."""
+    return f"{count:,} of {total:,} {noun}{'' if total == 1 else 's'} {does if count == 1 else do}"
 
 
 def examine(

@@ -110,6 +110,9 @@ def understood(
     ]
     if len(names):
         lost = int((place < 0).sum())
+        if lost and str(BACKGROUND) in spoken:  # a class of that name is background in the same way
+            lost += int(counts[spoken.index(str(BACKGROUND))])
+            background = [part for part in background if part.why != f"of label {BACKGROUND}"]
         if lost:
             background.insert(0, LeftOut(lost, "row" if lost == 1 else "rows", f"of label {BACKGROUND}"))
         kept, left = spoken, np.arange(len(spoken))

@@ -7,8 +7,11 @@ checked and split as all data are; what is generated is a Source of its own.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import inspect
+import itertools
 import os
+import stat
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -33,19 +36,22 @@ COMMON: dict[str, Any] = {
     "triplets": None,
     "skip_unlabelled": False,
     "ignore_label": (),
+    "folds": None,
 }
 """Options that every real data set has."""
 
 _cache: OrderedDict[tuple[Any, ...], Source] = OrderedDict()
 _CACHED = 4
+STAMPED = 20_000
+"""Files of a folder that are looked at for changes, about 0.1 s, before what was read of it is used again."""
 
 
 def load(name_or_path: str | Path, root: str | Path | None = None, **options: Any) -> Source:
     """The data set of a name or path, read once per process.
 
     ``root``: the folder with real data sets, else ``LOSSCOPE_DATA``. ``options`` are those of the loader
-    and ``train_labels``, ``label_noise``, ``limit``, ``limit_test``, ``skip_unlabelled``, ``ignore_label``;
-    None means the default.
+    and ``train_labels``, ``label_noise``, ``limit``, ``limit_test``, ``skip_unlabelled``, ``ignore_label``,
+    ``folds``; None means the default.
 
     Raises LosscopeError for an unknown name or option, missing or broken files, and data that cannot be
     compared on (see ``finish``).
@@ -62,7 +68,7 @@ def load(name_or_path: str | Path, root: str | Path | None = None, **options: An
     root = root or os.environ.get("LOSSCOPE_DATA") or None
     folder = Path(root).expanduser() if root else None
     options = {key: value for key, value in options.items() if value is not None}
-    stamps = (_stamp(name), *(_stamp(value) for _, value in sorted(options.items())))
+    stamps = (stamp(name), *(stamp(value) for _, value in sorted(options.items())))
     key = (name, str(folder), repr(sorted(options.items())), stamps, registry.source_of("data", name))
     if key not in _cache:
         _cache[key] = _load(name, folder, options)
@@ -181,15 +187,39 @@ def _bound(reader: Callable[..., Any], where: Any) -> tuple[Callable[..., Any], 
     return read, own
 
 
-def _stamp(value: Any) -> tuple[int, int] | None:
-    """When the file or folder of a path was written, and its size; None for what is no path."""
+def stamp(value: Any) -> tuple[int, ...] | None:
+    """When the file of a path was written, and its size; of a folder those of all that lies in it.
+
+    None for what is no path. In a folder at most ``STAMPED`` files are looked at; in larger ones only files
+    that come or go after these are missed.
+    """
     if not isinstance(value, str | os.PathLike):
         return None
     try:
         state = Path(value).stat()
+        inside = _stamps_inside(Path(value)) if stat.S_ISDIR(state.st_mode) else ()
     except (OSError, ValueError):
         return None
-    return state.st_mtime_ns, state.st_size
+    return state.st_mtime_ns, state.st_size, *inside
+
+
+def _stamps_inside(folder: Path) -> tuple[int, int]:
+    """The number of files and folders below a folder, and a hash of their names, times and sizes."""
+    seen = hashlib.blake2b(digest_size=8)
+    count, waiting, known = 0, [folder], set[tuple[int, int]]()
+    while waiting and count < STAMPED:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in itertools.islice(entries, STAMPED - count):
+                count += 1
+                try:
+                    state = entry.stat()
+                except OSError:  # a link to nothing
+                    continue
+                seen.update(f"{entry.path} {state.st_mtime_ns} {state.st_size}".encode(errors="replace"))
+                if stat.S_ISDIR(state.st_mode) and (state.st_dev, state.st_ino) not in known:
+                    known.add((state.st_dev, state.st_ino))
+                    waiting.append(Path(entry.path))
+    return count, int.from_bytes(seen.digest(), "little")
 
 
 def present(name: str, root: str | Path | None = None) -> bool:

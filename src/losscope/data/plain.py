@@ -14,7 +14,7 @@ import numpy as np
 from losscope.core.bounds import bounded_text
 from losscope.core.errors import LosscopeError, require, shown
 
-SEVERAL = "one in each row; several labels per row (multi-label data) are not compared"
+SEVERAL = "one in each row; several labels of a row are a table of 0 and 1, (rows, classes)"
 
 
 def column(values: Any, what: str = "labels") -> np.ndarray:
@@ -210,7 +210,7 @@ def _objects(values: np.ndarray, what: str) -> Plain:
     return Plain(whole, missing, False, notes)
 
 
-def _entries(value: Any) -> list[Any]:
+def entries_of(value: Any) -> list[Any]:
     if isinstance(value, np.ndarray):
         return value.ravel().tolist()
     return list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
@@ -218,7 +218,7 @@ def _entries(value: Any) -> list[Any]:
 
 def unpacked(values: np.ndarray, what: str) -> np.ndarray:
     """The only entries of lists of one entry; an empty list is missing; longer ones are refused."""
-    lists = [_entries(value) for value in values.tolist()]
+    lists = [entries_of(value) for value in values.tolist()]
     sizes = np.array(list(map(len, lists)))
     many = int((sizes > 1).sum())
     require(

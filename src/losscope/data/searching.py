@@ -7,7 +7,8 @@ import numpy as np
 from losscope.core.errors import LosscopeError, require
 from losscope.core.queries import Roles
 from losscope.data.base import TEST, TRAIN, Draft
-from losscope.data.labels import understood
+from losscope.data.labels import BACKGROUND, NONE, column, understood
+from losscope.data.plain import plain_values
 
 QUERY, GALLERY, BOTH, DISTRACTOR, JUNK = "query", "gallery", "both", "distractor", "junk"
 WORDS = {
@@ -84,11 +85,19 @@ def make_background(draft: Draft, rows: np.ndarray) -> None:
     """Take rows (N,) out of their classes: they are ranked in the gallery, and right for no query."""
     if draft.labels is None or len(draft.labels) != len(rows):
         return
-    found = understood(draft.labels, f"labels of {draft.name}", names=draft.class_names)
-    labels = np.where(rows, -1, found.numbers)
+    of = f"labels of {draft.name}"
+    values = column(draft.labels, of)
+    # Whether -1 is a class is not known yet: as one of the names it can still be either.
+    ignore = (NONE,) if plain_values(values, of).whole else ()
+    found = understood(values, of, names=draft.class_names, ignore=ignore)
+    names, numbers = found.names, found.numbers
+    if not draft.class_names and names[:1] == (str(BACKGROUND),):
+        names = (*names[1:], names[0])
+        numbers = np.where(numbers == 0, len(names) - 1, numbers - 1)
+    labels = np.where(rows, BACKGROUND, numbers)
     lacking = found.missing & ~rows
     draft.labels = np.where(lacking, np.nan, labels) if lacking.any() else labels
-    draft.class_names = found.names
+    draft.class_names = names
 
 
 def mask(values: np.ndarray, what: str, rows: int, positions: bool = False) -> np.ndarray:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+"""The roles of a table's rows; a table whose rows never say VALIDATION has it redrawn by seed."""
 
 
 def generator(seed: int, *dimensions: str | int) -> np.random.Generator:
@@ -50,6 +54,15 @@ def hold_out_whole(groups: np.ndarray, share: float, rng: np.random.Generator, l
     values = np.unique(groups[groups >= 0])
     chosen = rng.permutation(values)[: max(least, round(share * len(values)))]
     return np.isin(groups, chosen)
+
+
+def least_classes(labels: np.ndarray) -> int:
+    """Classes that validation holds out at least, of rows with these labels (N,): of few two.
+
+    >>> least_classes(np.array([0, 0, 1, 2, 3, -1])), least_classes(np.arange(20))
+    (2, 1)
+    """
+    return 2 if 4 <= len(np.unique(labels[labels >= 0])) < 8 else 1
 
 
 def undecidable(labels: np.ndarray, names: Sequence[str] = (), *, paired: bool = False) -> str | None:
@@ -107,3 +120,27 @@ def remap(tuples: np.ndarray | None, rows: np.ndarray, size: int, columns: int) 
     moved = tuples.copy()
     moved[:, :columns] = place[tuples[:, :columns]]
     return moved[(moved[:, :columns] >= 0).all(1)]
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Which fold each row is in, (N,) from 0 (-1: in none, always trained on), and how they were made."""
+
+    of_row: np.ndarray
+    count: int
+    made: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """How the parts are made, in words."""
+        return f"{self.count} folds {self.made}, test is fold seed mod {self.count}, validation by seed"
+
+    def role(self, seed: int) -> np.ndarray:
+        """The part of each row (N,) for a seed: its fold is the test part, the others are trained on."""
+        return np.where(self.of_row == seed % self.count, TEST, TRAIN).astype(np.int8)
+
+    @property
+    def roles(self) -> list[np.ndarray]:
+        """The part of each row (N,) for every fold."""
+        return [self.role(fold) for fold in range(self.count)]

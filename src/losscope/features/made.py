@@ -13,6 +13,7 @@ import numpy as np
 
 from losscope.data import health
 from losscope.data.base import TEST, Table
+from losscope.data.folds import merged
 from losscope.features.backbones import Backbone
 from losscope.features.passes import Progress, Work, compute
 from losscope.features.shards import Counts, Origin, Shards
@@ -95,7 +96,9 @@ def _spoken(say: Say, name: str, start: float) -> Progress:
 def examined(table: Table) -> Table:
     """The table with the health of its features."""
     pool = table.pool
-    found = health.of(pool, table.role == TEST, *health.identities(pool.inputs, pool.second), ())
+    roles = [table.role] if table.folds is None else table.folds.roles
+    items, zero = health.identities(pool.inputs, pool.second)
+    found = merged([health.of(pool, role == TEST, items, zero, ()) for role in roles])
     return dataclasses.replace(table, facts=table.facts.examined(found))
 
 
@@ -115,7 +118,7 @@ def described(table: Table, features: np.ndarray, backbone: Backbone, key: str, 
             checksum=_digest(table, key),
             notes=(*facts.notes, *notes),
         ),
-        _test=[],
+        _test={},
     )
 
 

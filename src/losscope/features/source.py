@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +15,10 @@ import numpy as np
 from losscope import data
 from losscope.core.errors import LosscopeError, require
 from losscope.data.base import Draft, Source, Table, fingerprint
-from losscope.data.deciding import check_classes, check_parts, without_roles
+from losscope.data.deciding import can_stratify, check_classes, check_parts, few_rows, without_roles
 from losscope.data.download import cache_folder
 from losscope.data.finish import finish, searched
-from losscope.data.loading import undecoded
+from losscope.data.loading import stamp, undecoded
 from losscope.features.backbones import Backbone, find, parse_preprocess
 from losscope.features.backbones.finding import takes_texts
 from losscope.features.digests import digests
@@ -80,7 +79,7 @@ def embed(
             ``skip_bad``.
     """
     memo = repr(
-        (name, str(root), backbone, preprocess, sorted(options.items()), _stamp(name), _stamp(backbone))
+        (name, str(root), backbone, preprocess, sorted(options.items()), stamp(name), stamp(backbone))
     )
     if memo in _cache:
         return _cache[memo]
@@ -129,15 +128,6 @@ def _embed_files(
         compute_missing(rows, found, shards, work, bool(options.get("skip_bad")))
     made = _readable(table, rows, shards, found, key, bool(options.get("skip_bad")))
     return Embedded(made, key, shards.folder, found, cached)
-
-
-def _stamp(name: str) -> tuple[int, int] | None:
-    """When a path was last changed, and its size; None for what is no path."""
-    try:
-        state = os.stat(name)
-    except OSError:
-        return None
-    return state.st_mtime_ns, state.st_size
 
 
 def _numbered(draft: Draft, shared: dict[str, Any]) -> Table:
@@ -198,10 +188,19 @@ def _readable(
     ]
     name, classes = table.facts.name, table.facts.class_names
     pool, role = dataclasses.replace(table.pool.take(good), rows=np.arange(len(good))), table.role[good]
-    check_classes(name, pool.labels, role, classes)
-    check_parts(
-        name, pool.labels, role if pool.retrieval is None else without_roles(pool.retrieval, role), classes
-    )
+    folds = table.folds
+    if folds is not None:
+        folds = dataclasses.replace(folds, of_row=folds.of_row[good])
+    roles = [role] if folds is None else folds.roles
+    for own in roles:
+        check_classes(name, pool.labels, own, classes)
+        check_parts(
+            name, pool.labels, own if pool.retrieval is None else without_roles(pool.retrieval, own), classes
+        )
+    whole = None if table.whole is None else table.whole[good]
+    if whole is None and not all(can_stratify(name, pool.labels, own) for own in roles):
+        whole = pool.labels
+        notes.append(few_rows(pool.labels, role))
     asked, told = searched(name, pool, role)
     require(asked is not None or table.facts.searched is None, f"{name}: no test query can be read")
     _, counted = searched(name, table.pool, table.role)
@@ -217,7 +216,9 @@ def _readable(
         pool=pool,
         role=role,
         facts=facts,
-        whole=None if table.whole is None else table.whole[good],
+        whole=whole,
+        classwise=table.classwise or table.whole is None,
+        folds=folds,
     )
     return examined(described(kept, features[good], backbone, key, []))
 

@@ -13,6 +13,7 @@ from losscope.core.errors import LosscopeError
 from losscope.core.registry import register
 from losscope.measures import ties
 from losscope.measures.neighbours import Gallery, ranked
+from losscope.measures.overlapping import blocks, shares
 from losscope.measures.ranking import group_means, in_input_order, mean_of_queries
 from losscope.measures.space import NULL, Measurement, Space, measured
 
@@ -143,25 +144,28 @@ RECALLS = (1, 5, 10)
         },
     ],
     needs=("modality",),
+    uses=("tags",),
 )
 @measured
-def cross_modal(space: Space, *, modality: np.ndarray) -> Measurement:
+def cross_modal(space: Space, *, modality: np.ndarray, tags: np.ndarray | None = None) -> Measurement:
     """Retrieval of the other modality's items of the query's class, both ways.
 
     ``map``: mean over queries of average precision over the whole gallery, the mean over its relevant items
     of the precision at their rank; ``recall_at_k``: share of queries with an item of their class among the k
     nearest; ``mrr``: mean of 1 / rank of the first such item; ``median_rank``: median of its expected rank.
     Each is a mean over all orders of equally near items. ``recall_at_1_across`` is the mean of both ways'
-    Recall@1. Queries without any such item in the gallery are left out (NaN in the per-query detail).
+    Recall@1. Queries without any such item in the gallery are left out (NaN in the per-query detail). With
+    ``tags`` (N, C), the labels of items that have several, an item is right that shares one.
     """
     side = _sides(space, modality)
+    tags = None if tags is None else tags[space.order]
     values: dict[str, float] = {}
     detail: dict[str, np.ndarray] = {}
     across = np.full(len(space), NULL)
     tied, edges = np.zeros(1, np.int64), np.zeros(1, np.int64)
     for way, (asking, asked) in WAYS.items():
         found, own_tied, own_edges = _one_way(
-            space, np.flatnonzero(side == asking), np.flatnonzero(side == asked)
+            space, np.flatnonzero(side == asking), np.flatnonzero(side == asked), tags
         )
         tied += own_tied
         edges += own_edges
@@ -174,7 +178,8 @@ def cross_modal(space: Space, *, modality: np.ndarray) -> Measurement:
             values[f"{name}_{way}"] = mean_of_queries(detail[f"per_query/{name}_{way}"])
     values["recall_at_1_across"] = sum(values[f"recall_at_1_{way}"] for way in WAYS) / 2
     detail["per_query/recall_at_1_across"] = space.per_query(across)
-    detail["per_query/label"] = space.labels[in_input_order(space, space.codes)].astype(np.int64)
+    if tags is None:
+        detail["per_query/label"] = space.labels[in_input_order(space, space.codes)].astype(np.int64)
     detail["count/tied_cross_queries"], detail["count/edge_cross_distances"] = tied, edges
     return values, detail
 
@@ -186,17 +191,26 @@ def _sides(space: Space, modality: np.ndarray) -> np.ndarray:
     return modality[space.order]
 
 
-def _one_way(space: Space, asking: np.ndarray, asked: np.ndarray) -> tuple[dict[str, np.ndarray], int, int]:
+def _one_way(
+    space: Space, asking: np.ndarray, asked: np.ndarray, tags: np.ndarray | None = None
+) -> tuple[dict[str, np.ndarray], int, int]:
     """The values per query, how many queries have ties that matter, and the distances at edges of buckets."""
     codes = space.codes[asked]
     names = ("map", *(f"recall_at_{k}" for k in RECALLS), "rank", "mrr")
     found = {name: np.full(len(space), NULL) for name in names}
-    relevant = np.bincount(codes, minlength=len(space.labels))[space.codes[asking]]
+    if tags is None:
+        relevant = np.bincount(codes, minlength=len(space.labels))[space.codes[asking]]
+    else:
+        parts = blocks(len(asking), len(asked))
+        relevant = np.concatenate([shares(tags[asking[part]], tags[asked]).sum(1) for part in parts])
     tied = edges = 0
     for part, squared in Gallery.of(space.rows[asked]).tables(space.rows[asking]):
         queries = asking[part]
         nearest = ranked(squared, len(asked))
-        hits = codes[nearest.columns] == space.codes[queries, None]
+        if tags is None:
+            hits = codes[nearest.columns] == space.codes[queries, None]
+        else:
+            hits = np.take_along_axis(shares(tags[queries], tags[asked]), nearest.columns, 1)
         ranking = ties.Ranking.of(hits, nearest.tied)
         found["map"][queries] = ties.average_precision(ranking, relevant[part])
         for k in RECALLS:

@@ -204,7 +204,7 @@ def by_roles(roles: Search, deep: bool) -> Measurement:
         if fine is not None:
             finer = roles.ranking(part, squared, nearest, fine)
             found["fine_recall_at_1"][part] = ties.recall(finer, 1)
-    values, detail = {}, {"per_query/label": roles.labels_told}
+    values, detail = {}, roles.label_detail
     for name, per_query in found.items():
         right = relevant if fine is None or name != "fine_recall_at_1" else roles.relevant(fine)
         per_query[right == 0] = NULL

@@ -20,6 +20,7 @@ from losscope.core.queries import BACKGROUND, Roles
 from losscope.core.registry import register
 from losscope.measures import ties
 from losscope.measures.neighbours import Gallery, Ranked, ranked, tied_with, unit
+from losscope.measures.overlapping import all_search_all, blocks, shares
 from losscope.measures.space import NULL, Measurement, Space, measured
 from losscope.measures.ties import Ranking
 
@@ -34,7 +35,8 @@ class Search:
     ``rows`` (N, D) unit rows; ``classes`` (N,) labels, where ``background`` is that of distractors (None:
     there are none); ``asking`` (Q,) and ``asked`` (G,) are positions of queries and gallery; ``places`` (Q,)
     those of the queries among the ``kept`` rows that per-query values are told for. ``fine_labels`` (N,) as
-    measures take them, or None.
+    measures take them, or None. ``tags`` (N, C), booleans: the labels of items that have several, of which a
+    right answer shares one; then ``classes`` are 0, or -1 where an item has none.
     """
 
     rows: Tensor
@@ -44,6 +46,7 @@ class Search:
     places: np.ndarray
     kept: int
     fine_labels: np.ndarray | None = None
+    tags: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -54,12 +57,13 @@ class Search:
         *,
         exclude: bool,
         fine_labels: np.ndarray | None = None,
+        tags: np.ndarray | None = None,
     ) -> Search:
         """Prepare embeddings (N, D) with labels (N,); ``exclude``: -1 is no class."""
         stays = classes != BACKGROUND if exclude else np.ones(len(classes), bool)
         places = (np.cumsum(stays) - 1)[roles.query & stays]
         background = BACKGROUND if exclude else None
-        return cls(unit(rows), classes, roles, background, places, int(stays.sum()), fine_labels)
+        return cls(unit(rows), classes, roles, background, places, int(stays.sum()), fine_labels, tags)
 
     @cached_property
     def asking(self) -> np.ndarray:
@@ -79,7 +83,22 @@ class Search:
 
     def relevant(self, classes: np.ndarray) -> np.ndarray:
         """(Q,) how many right answers each query has, for labels (N,)."""
+        if self.tags is not None:
+            return self._sharing
         return self.roles.relevant(classes, self.background)[self.asking]
+
+    @cached_property
+    def _sharing(self) -> np.ndarray:
+        """(Q,) how many items that a query may find share a label with it."""
+        parts = blocks(len(self.asking), len(self.asked))
+        return np.concatenate(
+            [np.zeros(0, np.int64), *((self._right(part) & ~self._barred(part)).sum(1) for part in parts)]
+        )
+
+    def _right(self, part: slice) -> np.ndarray:
+        """(q, G) which items share a label with the queries of a slice."""
+        assert self.tags is not None
+        return shares(self.tags[self.asking[part]], self.tags[self.asked])
 
     def tables(self) -> Iterator[tuple[slice, Tensor]]:
         """Slices of the queries and their squared distances to the gallery, a few queries at a time."""
@@ -100,17 +119,20 @@ class Search:
 
     def ranking(self, part: slice, squared: Tensor, nearest: Ranked, classes: np.ndarray) -> Ranking:
         """The ranking of a slice's queries, right where the item has the query's class among ``classes``."""
-        asking, asked = classes[self.asking[part]], classes[self.asked]
+        if self.tags is None:
+            right = classes[self.asking[part], None] == classes[self.asked]
+        else:
+            right = self._right(part)
         columns = torch.from_numpy(nearest.columns).to(squared.device)
         reached = (squared.gather(1, columns) < BEYOND).cpu().numpy()
 
         def beyond(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             table = squared[torch.from_numpy(rows).to(squared.device)]
             group = tied_with(table, np.ascontiguousarray(nearest.columns[rows, -1]))
-            right = group & (asked == asking[rows, None]) & (table < BEYOND).cpu().numpy()
-            return group.sum(1), right.sum(1)
+            found = group & right[rows] & (table < BEYOND).cpu().numpy()
+            return group.sum(1), found.sum(1)
 
-        return Ranking.of((asked[nearest.columns] == asking[:, None]) & reached, nearest.tied, beyond)
+        return Ranking.of(np.take_along_axis(right, nearest.columns, 1) & reached, nearest.tied, beyond)
 
     def told(self, values: np.ndarray) -> np.ndarray:
         """Values (Q,) of the queries as (kept,), NaN for other rows."""
@@ -131,6 +153,11 @@ class Search:
         """(kept,) the labels of the kept rows."""
         kept = self.classes if self.background is None else self.classes[self.classes != self.background]
         return kept.astype(np.int64)
+
+    @property
+    def label_detail(self) -> dict[str, np.ndarray]:
+        """The labels of the kept rows, as per-query detail; none where a row has several."""
+        return {} if self.tags is not None else {"per_query/label": self.labels_told}
 
 
 def occurrences(squared: Tensor, nearest: Ranked, most: int) -> np.ndarray:
@@ -160,17 +187,47 @@ def quality_of_roles(embeddings: Tensor, labels: Tensor, roles: tuple[Roles, ...
     for member, (rows, own, part) in enumerate(zip(embeddings, labels, roles, strict=True)):
         if not bool(torch.isfinite(rows).all()):
             continue
-        search = Search.of(rows.detach(), own.cpu().numpy(), part, exclude=True)
-        relevant = search.relevant(search.classes)
-        found = np.full((len(relevant), len(ties.QUALITY)), NULL)
-        for which, squared in search.tables():
-            nearest = ranked(squared, max(1, int(relevant.max(initial=0))))
-            ranking = search.ranking(which, squared, nearest, search.classes)
-            found[which, 0] = ties.average_precision(ranking, relevant[which], relevant[which])
-            found[which, 1] = ties.recall(ranking, 1)
-        if (relevant > 0).any():
-            scores[member] = torch.from_numpy(found[relevant > 0].mean(0))
+        scores[member] = _qualities(Search.of(rows.detach(), own.cpu().numpy(), part, exclude=True))
     return dict(zip(ties.QUALITY, scores.T, strict=True))
+
+
+def quality_by_overlap(
+    embeddings: Tensor, tags: tuple[np.ndarray, ...], roles: tuple[Roles, ...] = (), *, across: bool = False
+) -> dict[str, Tensor]:
+    """MAP@R and Recall@1 of each member of a population whose items have several labels, float64 (M,).
+
+    Args:
+        embeddings: (M, N, D); NaN for a member with one that is not finite.
+        tags: of each member (N, C), booleans; right is what shares a label.
+        roles: of each member's rows, where some ask and some are searched.
+        across: the first half of the rows asks the second and the second the first; the mean of both ways.
+    """
+    scores = torch.full((len(embeddings), len(ties.QUALITY)), NULL, dtype=torch.float64)
+    for member, (rows, own) in enumerate(zip(embeddings, tags, strict=True)):
+        if not bool(torch.isfinite(rows).all()):
+            continue
+        first = np.arange(len(own)) < len(own) // 2
+        asked = [Roles(first, ~first), Roles(~first, first)] if across else [all_search_all(own)]
+        classes = np.where(own.any(axis=1), 0, BACKGROUND)
+        ways = [
+            _qualities(Search.of(rows.detach(), classes, part, exclude=True, tags=own))
+            for part in ([roles[member]] if roles else asked)
+        ]
+        scores[member] = torch.stack(ways).mean(0)
+    return dict(zip(ties.QUALITY, scores.T, strict=True))
+
+
+def _qualities(search: Search) -> Tensor:
+    """(2,) MAP@R and Recall@1 over the queries that have a right answer; NaN where there is none."""
+    relevant = search.relevant(search.classes)
+    found = np.full((len(relevant), len(ties.QUALITY)), NULL)
+    for which, squared in search.tables():
+        nearest = ranked(squared, max(1, int(relevant.max(initial=0))))
+        ranking = search.ranking(which, squared, nearest, search.classes)
+        found[which, 0] = ties.average_precision(ranking, relevant[which], relevant[which])
+        found[which, 1] = ties.recall(ranking, 1)
+    asked = found[relevant > 0]
+    return torch.from_numpy(asked.mean(0) if len(asked) else np.full(len(ties.QUALITY), NULL))
 
 
 @register(
@@ -215,7 +272,7 @@ def search(space: Space, *, roles: Search, wanted: Set[str] | None = None) -> Me
         ranking = roles.ranking(part, squared, ranked(squared, len(roles.asked)), roles.classes)
         found["mean_average_precision"][part] = ties.average_precision(ranking, relevant[part])
         found["mean_reciprocal_rank"][part] = ties.reciprocal_rank(ranking)
-    values, detail = {}, {"per_query/label": roles.labels_told}
+    values, detail = {}, roles.label_detail
     for name, per_query in found.items():
         counted = per_query[relevant > 0]
         per_query[relevant == 0] = NULL

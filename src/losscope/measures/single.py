@@ -17,6 +17,8 @@ from torch import Tensor
 
 from losscope.core.errors import LosscopeError, require
 from losscope.core.queries import Roles, SameCamera, checked_roles, same_camera_rule
+from losscope.core.registry import entry
+from losscope.measures.overlapping import ACROSS, BY_OVERLAP
 from losscope.measures.summary import Background, evaluate
 
 Array: TypeAlias = Any
@@ -58,7 +60,8 @@ def retrieval(
 
     Args:
         embeddings: (N, D).
-        labels: (N,) integers.
+        labels: (N,) integers; or (N, C), 0 and 1, where items have several labels each: right is then what
+            shares one with the query.
         query: (N,) booleans, the rows that ask; with ``gallery`` (N,), those that are searched. A row never
             finds itself, and a gallery row labelled -1 is ranked and never right.
         gallery: given with ``query``; then mAP and MRR are among the values too.
@@ -82,7 +85,8 @@ def retrieval(
     asks, searched = (np.asarray(mask, bool) for mask in (query, gallery))
     cameras = None if camera is None else np.asarray(camera)
     roles = Roles(asks, searched, cameras, same_camera_rule(same_camera))
-    checked_roles("retrieval", roles, np.asarray(labels))
+    if _several(labels) is None:
+        checked_roles("retrieval", roles, np.asarray(labels))
     return _measured(embeddings, labels, ("retrieval", "search"), background=background, roles=roles)
 
 
@@ -142,7 +146,7 @@ def cross_modal(
 
     Args:
         embeddings: (N, D), the items of both modalities.
-        labels: (N,) integers.
+        labels: (N,) integers; or (N, C), 0 and 1, where items have several: right is what shares one.
         modality: (N,), 0 for the first modality and 1 for the second; the names of the values call them
             audio and visual, whatever they are.
         background: whether rows labelled -1 are left out or are a class.
@@ -192,10 +196,32 @@ def _kind(given: Array) -> str:
     return str(dtype or ("text" if isinstance(first, str) else f"of type {type(first).__name__}"))
 
 
+def _several(labels: Array) -> np.ndarray | None:
+    """Labels (N, C) of 0 and 1, C above 1; None for one label each."""
+    try:
+        given = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
+    except ValueError:  # lists of several lengths
+        return None
+    return given if given.ndim == 2 and given.shape[1] > 1 and given.dtype.kind in "biuf" else None
+
+
 def _classes(name: str, given: Array) -> Tensor:
     return _tensor(name, given, "integers (N,), such as numpy.unique(labels, return_inverse=True)[1] of text")
 
 
 def _measured(embeddings: Array, labels: Array, names: Iterable[str], **needs: Any) -> dict[str, float]:
-    values, _ = evaluate(_points("embeddings", embeddings), _classes("labels", labels), names=names, **needs)
+    rows = _points("embeddings", embeddings)
+    if (tags := _several(labels)) is not None:
+        able = ACROSS if "modality" in needs else BY_OVERLAP
+        gives = {name for measure in names for name in entry("measure", measure).facts.gives}
+        require(
+            not gives.isdisjoint(able),
+            f"labels have shape {tags.shape}, several for each item; {', '.join(names)} need one for each",
+        )
+        chosen = [name for name in able if name in gives]
+        values, _ = evaluate(
+            rows, torch.zeros(len(rows), dtype=torch.int64), names=chosen, tags=tags, **needs
+        )
+    else:
+        values, _ = evaluate(rows, _classes("labels", labels), names=names, **needs)
     return {name: float(value) for name, value in values.items()}

@@ -13,6 +13,7 @@ from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.facts import MeasureFacts
 from losscope.core.queries import Roles
 from losscope.core.registry import Entry, entries
+from losscope.measures import overlapping
 from losscope.measures.searching import Search
 from losscope.measures.space import ROWWISE, Measured, Measurement, Space, Values, over_members, run
 
@@ -30,6 +31,7 @@ def evaluate(
     modality: Tensor | None = None,
     positive_pairs: tuple[Tensor, Tensor] | None = None,
     roles: Roles | None = None,
+    tags: np.ndarray | None = None,
     background: Background = "exclude",
     seed: int = 0,
 ) -> tuple[Values, dict[str, Tensor]]:
@@ -49,6 +51,9 @@ def evaluate(
         positive_pairs: indices (P,) or (..., P) of the first and second items of pairs that belong together.
         roles: which rows are queries and which the gallery, for all members: retrieval is then by these, and
             a gallery row with label -1 is ranked, as a distractor. All else is measured over all rows.
+        tags: (N, C), 0 and 1, the labels of items that have several each, for all members: right is what
+            shares one. ``labels`` are not looked at then, and what needs one class for each item is not
+            measured.
         background: "exclude" leaves rows with label -1 out (``count/background`` says how many), "class"
             keeps them as one more class.
         seed: of k-means and of the sample of class pairs.
@@ -85,6 +90,17 @@ def evaluate(
         )
         given["roles"] = roles
     given = {name: need for name, need in given.items() if need is not None} | {"seed": seed}
+    if tags is not None:
+        given["tags"] = tags = overlapping.checked(tags, embeddings.shape[-2])
+        names = overlapping.names_of(names, paired=modality is not None)
+        if modality is None:
+            roles = given["roles"] = overlapping.all_search_all(tags) if roles is None else roles
+            require(
+                roles.same_camera != "junk",
+                "same_camera is 'junk', of the query's class and camera, and items have several labels; "
+                "wanted: keep or skip",
+            )
+        labels = torch.from_numpy(np.where(tags.any(1), 0, BACKGROUND))
     chosen, wanted = _choose(names, given)
     given["wanted"] = wanted
     loaded = [(found, found.load()) for found in chosen]
@@ -93,7 +109,7 @@ def evaluate(
         dropped = 0
         if roles is not None:
             exclude, fine = background == "exclude", own.get("fine_labels")
-            search = Search.of(rows, classes, roles, exclude=exclude, fine_labels=fine)
+            search = Search.of(rows, classes, roles, exclude=exclude, fine_labels=fine, tags=tags)
             own = {**own, "roles": search}
         if background == "exclude":
             rows, classes, own, dropped = _without_background(rows, classes, own)
@@ -153,7 +169,7 @@ def _without_background(
         return rows, classes, own, 0
     if not kept.any():
         raise LosscopeError("every label is -1 (background); at least one row of a class is wanted")
-    for name in ROWWISE & own.keys():
+    for name in (ROWWISE | {"tags"}) & own.keys():
         own[name] = own[name][kept]
     if "positive_pairs" in own:
         first, second = own["positive_pairs"]

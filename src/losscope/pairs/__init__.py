@@ -2,6 +2,7 @@
 
 from losscope.pairs.distances import normalise, pair_distances, row_distances, squared_distances, widened
 from losscope.pairs.kernels.aligned import per_member
+from losscope.pairs.overlap import Overlap
 from losscope.pairs.relation import KINDS, Labels, Pairs, Relation, Triplets, Tuples
 from losscope.pairs.sampling import TUPLES, Partners, sample
 from losscope.pairs.terms import REDUCTIONS, Terms, reduce
@@ -11,6 +12,7 @@ __all__ = [
     "REDUCTIONS",
     "TUPLES",
     "Labels",
+    "Overlap",
     "Pairs",
     "Partners",
     "Relation",

@@ -43,7 +43,7 @@ def verdict_rows(result: Result) -> list[list[str]]:
                 size.middle,
                 size.interval,
                 parts.corrected_p(row),
-                wording.verdict(row.verdict),
+                wording.verdict_word(row),
             ]
         )
     return rows

@@ -104,7 +104,7 @@ def verdicts(result: Result, sentences: bool = True) -> RenderableType:
             effect.append(f"\n{size.interval}", style="dim")
         a, sign, b = parts.pair(row)
         compared = Text(a).append(f" {sign} ", style="dim").append(b)
-        word = Text(wording.verdict(row.verdict), style=_style(row))
+        word = Text(wording.verdict_word(row), style=_style(row))
         table.add_row(compared, Text(wording.label(row.measure)), effect, Text(parts.corrected_p(row)), word)
     baselines = {side.name for side in result.baselines}
     told = rows if len(rows) <= MANY_TESTS else [row for row in rows if row.b not in baselines]

@@ -60,6 +60,7 @@ def analyse(
     generated: bool = False,
     looks: int = 1,
     unpaired: bool = False,
+    folds: int = 0,
     standings: Sequence[Standing] = (),
     indifference: float | None = None,
 ) -> Analysis:
@@ -70,9 +71,11 @@ def analyse(
     ``reference``: the loss that the others are tested against, by default contrastive, else the first.
     ``settings``: the numbers of the losses that every sentence names, and whether they were tuned.
     ``generated``: the data are redrawn with each seed. ``looks``: how many times the data have been looked
-    at, this time included. ``unpaired``: seeds of different losses have nothing in common. ``standings``: how
-    the sides stood on validation, which names the candidate; without any, losses are tested against the
-    reference. ``indifference``: the difference that does not matter, instead of the primary measure's.
+    at, this time included. ``unpaired``: seeds of different losses have nothing in common. ``folds``: how
+    many folds of one data set the seeds test; folds share training rows, so that nothing is tested and no
+    candidate is named. ``standings``: how the sides stood on validation, which names the candidate; without
+    any, losses are tested against the reference. ``indifference``: the difference that does not matter,
+    instead of the primary measure's.
 
     >>> runs = [Measured(loss, seed, {"recall_at_1": base + seed / 1000})
     ...         for loss, base in (("contrastive", 0.90), ("triplet", 0.93)) for seed in range(6)]
@@ -97,14 +100,22 @@ def analyse(
     measures = _measures(sides)
     primary, goal = _primary(goal, measure, losses, measures)
     anchor = _reference(losses, reference)
-    found = family(sides, standings, primary, reference)
+    found = Family() if folds else family(sides, standings, primary, reference)
     errors = (
         indifference is None
         and bool(found.pairs)
         and by_errors([side for side in sides if not side.runs[0].described], standings, primary)
     )
     frame = Frame(
-        generated, looks, alpha_of(looks), not unpaired, tuple(settings), primary, errors, indifference
+        generated,
+        looks,
+        alpha_of(looks),
+        not unpaired,
+        tuple(settings),
+        primary,
+        errors,
+        indifference,
+        folds,
     )
     held = [
         base for base in baselines if not base.runs[0].described and (base.has(primary) or any(base.failed))
@@ -310,7 +321,11 @@ def _tested(frame: Frame, rows: Sequence[Row]) -> list[Row]:
     return done
 
 
-def _scope(frame: Frame, row: Row) -> Literal["these_data", "data_like_these", "these_classes"]:
+def _scope(
+    frame: Frame, row: Row
+) -> Literal["these_data", "data_like_these", "these_classes", "these_folds"]:
+    if frame.folds:
+        return "these_folds"
     if frame.generated:
         return "data_like_these"
     return "these_classes" if row.unit == "block" else "these_data"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from losscope.core import wording
 from losscope.core.loss_spec import RAW
-from losscope.core.results import Comparison, Ground, Recommendation, Settings, SideResult
+from losscope.core.results import Comparison, Ground, OpenBy, Recommendation, Settings, SideResult
 from losscope.stats.comparison import declared
 from losscope.stats.second import Second
 
@@ -97,12 +97,19 @@ def recommend(
         rests_on=chosen.rests_on,
         second=None if second is None else second.measure,
         second_on=None if not objectors else (objectors[0], chosen.loss or RAW),
-        open_by="measures" if objectors and chosen.loss is None else None,
+        open_by=_open_by(rows, objectors, chosen),
     )
     own = None if second is None else second.row(made)
     known = (*rows, *([own] if own is not None else []))
     sentences = wording.recommendation(made, losses=losses, baselines=beside, rows=known, settings=settings)
     return made.model_copy(update={"sentences": sentences})
+
+
+def _open_by(rows: Sequence[Comparison], objectors: Sequence[str], chosen: _Choice) -> OpenBy | None:
+    """What keeps it open, where that is folds, over which nothing is tested, or two measures."""
+    if any(row.reason is not None and row.reason.why == "folds" for row in rows):
+        return "folds"
+    return "measures" if objectors and chosen.loss is None else None
 
 
 def ranked(losses: Sequence[SideResult], measure: str) -> tuple[str, ...]:

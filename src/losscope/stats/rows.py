@@ -27,6 +27,7 @@ class Frame:
     primary: str
     errors: bool = False
     delta: float | None = None
+    folds: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,14 @@ def row_of(frame: Frame, a: Side, b: Side, measure: str) -> Row:
         bar = bar if few is None else NotComparable(why="few_pairs", names=lacking, count=few)
     if bar is None and splits[0] is not None and splits[1] is not None and splits[0] != splits[1]:
         bar = NotComparable(why="splits", names=(splits[0], splits[1]))
+    if bar is None and frame.folds:
+        bar = NotComparable(why="folds", count=frame.folds)
     return Row(
         a=a.name,
         b=b.name,
         found=found if bar is None else replace(found, p=None),
         bar=bar,
-        data=None if frame.generated else _data_interval(a, b, measure, found),
+        data=None if frame.generated or frame.folds else _data_interval(a, b, measure, found),
     )
 
 

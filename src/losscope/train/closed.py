@@ -88,7 +88,7 @@ def _chosen(form: ClosedForm, run: Run, splits: Splits) -> tuple[Setting, dict[s
     scores = []
     for setting in form.settings:
         embeddings = normalise(torch.from_numpy(setting.apply(rows))).float()
-        values, _ = evaluate(embeddings, labels, names=CHOOSES)
+        values, _ = evaluate(embeddings, labels, names=CHOOSES, tags=part.tags)
         scores.append({name: float(values[name]) for name in CHOOSES})
     if not all(math.isfinite(score) for found in scores for score in found.values()):
         return form.settings[-1], {}

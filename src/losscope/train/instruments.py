@@ -19,7 +19,7 @@ from losscope.data.splits import undecidable
 from losscope.losses.objective import Objective
 from losscope.measures import greediness
 from losscope.measures.ranking import quality_fast
-from losscope.measures.searching import quality_of_roles
+from losscope.measures.searching import quality_by_overlap, quality_of_roles
 from losscope.pairs import Relation, Terms, pair_distances
 from losscope.train.curves import Curves
 
@@ -81,6 +81,7 @@ class Instruments:
         members: their number M.
         epochs: of the whole training.
         roles: of the validation rows of each member, where they have queries and a gallery.
+        tags: of the validation rows of each member, where they have several labels each.
         across: whether the validation rows are two modalities, one after the other, that ask for each other.
         light: whether only the loss and, now and then, the validation rows are read, as of a trial of tuning,
             which is judged by its quality curve alone.
@@ -97,10 +98,12 @@ class Instruments:
         epochs: int,
         light: bool,
         roles: tuple[Roles, ...] = (),
+        tags: tuple[np.ndarray, ...] = (),
         across: bool = False,
     ):
         self.objective, self.curves, self.light, self.members = objective, curves, light, members
         self.probe, self.labels, self.roles, self.across = probe, labels, roles, across
+        self.tags = tags
         # Of validation rows that can decide nothing there is no quality.
         rows = np.empty((0, 0)) if labels is None else labels.cpu().numpy()
         self.decides = torch.tensor(
@@ -186,11 +189,12 @@ class Instruments:
             for name, values in greediness.shares_of(weight, distances, self.probe_pairs).items():
                 self.curves.add("probe", epoch, name, values)
         if view.validation is not None and self.labels is not None:
-            quality = (
-                quality_of_roles(view.validation, self.labels, self.roles)
-                if self.roles
-                else quality_fast(view.validation, self.labels, across=self.across)
-            )
+            if self.tags:
+                quality = quality_by_overlap(view.validation, self.tags, self.roles, across=self.across)
+            elif self.roles:
+                quality = quality_of_roles(view.validation, self.labels, self.roles)
+            else:
+                quality = quality_fast(view.validation, self.labels, across=self.across)
             for name, values in quality.items():
                 values = torch.where(self.decides.to(values.device), values, torch.nan)
                 self.curves.add("validation", epoch, name, values)

@@ -197,12 +197,13 @@ def measure(
     by_item = splits.facts.by_item
     geometry = protocol.geometry_split == "train"
     # Rows of other classes, and pairs across modalities, say nothing of a test row's class.
-    referred = not splits.facts.disjoint and modality is None
+    referred = not splits.facts.disjoint and modality is None and not splits.facts.several
     if geometry or referred:
         train, train_modality = embed_part(splits.train, splits, embed, device)
 
     labels = _of_rows(splits.test, splits.test.labels)
     fine = _of_rows(splits.test, splits.test.fine_labels)
+    tags = _of_rows(splits.test, splits.test.tags)
     values, detail = evaluate(
         test,
         torch.from_numpy(labels),
@@ -211,6 +212,7 @@ def measure(
         fine_labels=_tensor(fine),
         modality=_tensor(modality),
         roles=splits.test.retrieval,
+        tags=tags,
         seed=seed,
     )
     record.measures["test"] = {name: float(value) for name, value in values.items()}
@@ -227,6 +229,7 @@ def measure(
             fine_labels=None if fine is None else _tensor(fine[rows]),
             modality=None if modality is None else _tensor(modality[rows]),
             roles=part.retrieval,
+            tags=None if tags is None else tags[rows],
             seed=seed,
         )
         record.measures["unseen"] = {name: float(value) for name, value in values.items()}
@@ -235,7 +238,7 @@ def measure(
             train,
             torch.from_numpy(_of_rows(splits.train, splits.train.labels)),
             # What is linear in the rows: the rest compares all pairs, a minute for 60,000 rows.
-            names=["spectrum"] if by_item else ["geometry", "spectrum"],
+            names=["spectrum"] if by_item or tags is not None else ["geometry", "spectrum"],
             modality=_tensor(train_modality),
             seed=seed,
             background=protocol.background,
@@ -243,7 +246,8 @@ def measure(
         record.measures.setdefault("train", {}).update({name: float(value) for name, value in values.items()})
         record.arrays |= {f"train/{name}": value.cpu().numpy() for name, value in detail.items()}
     if keep != "none":
-        record.embeddings = {"embeddings": test.cpu().numpy(), "labels": np.asarray(labels)}
+        told = np.asarray(labels) if tags is None else tags.astype(np.int8)
+        record.embeddings = {"embeddings": test.cpu().numpy(), "labels": told}
         if modality is not None:
             record.embeddings["modality"] = modality
         if splits.test.retrieval is not None:

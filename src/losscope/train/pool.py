@@ -23,6 +23,7 @@ class Pool:
         kept: of each member, the places of the rows that are drawn: without background, if that is left out.
         labels: of each member, the classes 0..C-1 of the rows kept.
         splits: one member's, for how inputs are scaled.
+        tags: of all rows, the labels (N, C) where rows have several each; then ``labels`` are the rarest.
         transform: what is done to the rows of all members after that, where it was fitted to each.
     """
 
@@ -31,6 +32,7 @@ class Pool:
     kept: tuple[np.ndarray, ...]
     labels: tuple[np.ndarray, ...]
     splits: Splits
+    tags: Tensor | None = None
     transform: Transform | None = None
 
     def __len__(self) -> int:
@@ -69,7 +71,7 @@ def pooled(splits: Sequence[Splits], background: str, device: torch.device) -> P
     """The pool of the training parts; ``background`` ``exclude`` leaves out rows of label -1."""
     parts = [split.train for split in splits]
     known = np.full(1 + max(0 if part.rows is None else int(part.rows.max(initial=0)) for part in parts), -1)
-    pieces, total = [], 0
+    pieces, tags, total = [], [], 0
     placed: dict[int, np.ndarray] = {}
     kept, labels = [], []
     for part, split in zip(parts, splits, strict=True):
@@ -81,7 +83,10 @@ def pooled(splits: Sequence[Splits], background: str, device: torch.device) -> P
                 known[source[fresh]] = places
                 places = known[source]
             placed[id(part)] = places
-            pieces.append(rows_of(part if len(fresh) == len(part) else part.take(fresh), split))
+            own = part if len(fresh) == len(part) else part.take(fresh)
+            pieces.append(rows_of(own, split))
+            if own.tags is not None:
+                tags.append(torch.from_numpy(own.tags))
             total += len(fresh)
         keep = np.arange(len(part))
         if background == "exclude":
@@ -89,11 +94,13 @@ def pooled(splits: Sequence[Splits], background: str, device: torch.device) -> P
         kept.append(placed[id(part)][keep])
         labels.append(np.unique(part.labels[keep], return_inverse=True)[1].astype(np.int64))
     rows = torch.cat(pieces).to(device)
+    several = torch.cat(tags).to(device) if tags else None
     transforms = [split.transform for split in splits if isinstance(split.transform, Transform)]
     each = Transform.stacked(transforms) if transforms else None
     if each is not None and each.mean is None:  # the same for all members: done once, not at each step
         rows, each = each(scaled(rows, splits[0]).flatten(1)), None
-    return Pool(rows, tuple(placed[id(part)] for part in parts), tuple(kept), tuple(labels), splits[0], each)
+    places_of = tuple(placed[id(part)] for part in parts)
+    return Pool(rows, places_of, tuple(kept), tuple(labels), splits[0], several, each)
 
 
 def scaled(inputs: Tensor, splits: Splits) -> Tensor:

@@ -70,10 +70,11 @@ class Population:
             self.probe.relation,
             None if self.validation is None else self.validation.labels,
             roles=() if self.validation is None else self.validation.roles,
+            tags=() if self.validation is None else self.validation.tags,
             members=self.members,
             epochs=self.protocol.epochs,
             light=first.purpose == "trial",
-            across=self.splits[0].facts.by_item,
+            across=self.splits[0].validation.second is not None,
         )
         self.epoch = 0
         self.reasons: list[str | None] = [None] * self.members

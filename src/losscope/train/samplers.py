@@ -21,7 +21,7 @@ from losscope.core.facts import Takes
 from losscope.core.spec import Protocol
 from losscope.core.wording import sizes_that_fit
 from losscope.data import Splits
-from losscope.pairs import KINDS, Relation, pair_distances
+from losscope.pairs import KINDS, Overlap, Relation, pair_distances
 from losscope.pairs.sampling import Partners, sample
 from losscope.train.pool import Pool
 
@@ -55,13 +55,22 @@ class Draws:
         """What is said of the rows of each block, (M / share, ...), said of each member, (M, ...)."""
         return rows if self.share == 1 else rows.repeat_interleave(self.share, 0)
 
-    def relation(self, labels: Tensor) -> Relation:
-        """The relation of labelled rows (M, rows); with two modalities, of pairs across them."""
-        if not self.pool.paired:
-            return Relation.from_labels(labels)
-        rows = labels.shape[-1]
-        modality = torch.arange(2 * rows, device=labels.device) // rows
-        return Relation.from_labels(torch.cat([labels, labels], dim=-1), modality=modality)
+    def relation(self, index: Tensor, labels: Tensor) -> Relation:
+        """The relation of rows of the pool, of each block (M / share, rows), for every member.
+
+        By their labels, or where rows have several each by those that they share; with two modalities, of
+        pairs across them.
+        """
+        rows, modality = labels.shape[-1], None
+        if self.pool.paired:
+            modality = torch.arange(2 * rows, device=labels.device) // rows
+        if self.pool.tags is not None:
+            tags = self.spread(self.pool.tags[index])
+            return Overlap.of(tags if modality is None else torch.cat([tags, tags], dim=-2), modality)
+        labels = self.spread(labels)
+        if modality is not None:
+            labels = torch.cat([labels, labels], dim=-1)
+        return Relation.from_labels(labels, modality=modality)
 
     def to_device(self, arrays: Sequence[np.ndarray]) -> Tensor:
         """One array per block as one tensor."""
@@ -160,7 +169,7 @@ class BatchSampler(Sampler):
         labels = draws.to_device([every[own] for every, own in zip(pool.labels, drawn, strict=True)])
         for part in self.anchors.parts(index.shape[1]):
             inputs = inputs_of(index[:, part])
-            relation = draws.relation(draws.spread(labels[:, part]))
+            relation = draws.relation(index[:, part], labels[:, part])
             yield inputs, relation if draws.tuples == "all" else self._chosen(relation, inputs, embed)
 
     def _chosen(self, relation: Relation, inputs: Tensor, embed: See) -> Relation:

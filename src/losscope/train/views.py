@@ -30,11 +30,15 @@ class Probe:
 
 @dataclass(frozen=True)
 class Validation:
-    """Validation rows as the network takes them, (M, rows, ...), every member's labels, and roles if any."""
+    """Validation rows as the network takes them, (M, rows, ...), every member's labels, and roles if any.
+
+    ``tags``: of each member the labels (rows, C), where rows have several.
+    """
 
     inputs: Tensor
     labels: Tensor
     roles: tuple[Roles, ...] = ()
+    tags: tuple[np.ndarray, ...] = ()
 
 
 def probe(batches: Batches) -> Probe:
@@ -52,7 +56,8 @@ def probe(batches: Batches) -> Probe:
         rows.append(places[chosen])
         labels.append(own[chosen])
     draws = batches.draws
-    return Probe(draws.to_device(rows), draws.relation(draws.spread(draws.to_device(labels))))
+    index = draws.to_device(rows)
+    return Probe(index, draws.relation(index, draws.to_device(labels)))
 
 
 def validation(batches: Batches, most: int) -> Validation | None:
@@ -72,16 +77,20 @@ def validation(batches: Batches, most: int) -> Validation | None:
     if size < 2:
         return None
     device = batches.pool.device
-    inputs, labels, roles = [], [], []
+    inputs, labels, roles, tags = [], [], [], []
     for run, split, rows in zip(batches.runs, batches.splits, asked, strict=True):
         generator = np.random.default_rng(seed_of(run.seed, "quality"))
         chosen = split.validation.take(rows[np.sort(generator.permutation(len(rows))[:size])])
         inputs.append(inputs_of(chosen, split, device))
         if chosen.retrieval is not None:
             roles.append(chosen.retrieval)
+        if chosen.tags is not None:
+            several = chosen.tags if chosen.second is None else np.concatenate([chosen.tags, chosen.tags])
+            tags += [several] * batches.draws.share
         own = torch.from_numpy(chosen.labels)
         labels.append(own if chosen.second is None else torch.cat([own, own]))
     # Members that share their batches share these rows and their roles.
     repeated = [own for own in roles for _ in range(batches.draws.share)]
     every = tuple(repeated) if len(roles) == len(inputs) else ()
-    return Validation(torch.stack(inputs), batches.draws.spread(torch.stack(labels)).to(device), every)
+    every_label = batches.draws.spread(torch.stack(labels)).to(device)
+    return Validation(torch.stack(inputs), every_label, every, tuple(tags))

@@ -152,7 +152,9 @@ def _judged(
     if look is None and found.look is None:
         notes = (*notes, wording.first_look(stats.alpha_of(1), stats.alpha_of(2)))
     said = f"{len(measured)} runs from {runs}"
-    data = found.data or DataDescription(name=runs, title=runs, kind="runs", described=said)
+    data = found.data or DataDescription(
+        name=runs, title=runs, kind="runs", described=said, folds=found.folds
+    )
     analysis = stats.analyse(
         measured,
         goal=goal,
@@ -160,6 +162,7 @@ def _judged(
         reference=reference,
         settings=settings,
         generated=data.generated,
+        folds=data.folds,
         looks=max(look or 1, counted),
         unpaired=unpaired,
         standings=found.standings,

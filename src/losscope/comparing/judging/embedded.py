@@ -29,6 +29,7 @@ from losscope.data.readers.arrays import (
 from losscope.data.readers.files import Arrays, found
 from losscope.data.readers.gallery import CAMERAS, GALLERIES, QUERIES, ROLE, RULE, joined, roles_of
 from losscope.data.readers.modalities import HEARD_FIRST
+from losscope.data.tags import SHARED, Tags, decided, several
 
 IDS = ("ids", "id", *NAMES)
 MODALITIES = ("modality", "modalities")
@@ -64,10 +65,11 @@ class Embedded:
     """The arrays of one file, checked.
 
     ``embeddings`` float32 (N, D); ``labels`` int64 (N,), -1 for background; ``names``: the classes that they
-    are positions in; ``modality`` (N,) 0 for the first and 1 for the second; ``fine`` (N,); ``reference``:
-    (R, D) and (R,); ``ids`` (N,); ``roles``: queries and gallery; ``without_role``: rows that are neither
-    and left out; ``unlabelled``: rows without a label, left out too; ``zeros``: how many embeddings are 0;
-    ``unread``: arrays that are not read; ``notes``: sentences on how the labels were understood.
+    are positions in, sets of labels where rows have several, ``tags`` (N, C); ``modality`` (N,) 0 for the
+    first and 1 for the second; ``fine`` (N,); ``reference``: (R, D) and (R,); ``ids`` (N,); ``roles``:
+    queries and gallery; ``without_role``: rows that are neither and left out; ``unlabelled``: rows without a
+    label, left out too; ``zeros``: how many embeddings are 0; ``unread``: arrays that are not read;
+    ``notes``: sentences on how the labels were understood.
     """
 
     embeddings: np.ndarray
@@ -78,6 +80,7 @@ class Embedded:
     reference: tuple[np.ndarray, np.ndarray] | None = None
     ids: np.ndarray | None = None
     roles: Roles | None = None
+    tags: np.ndarray | None = None
     without_role: int = 0
     unlabelled: int = 0
     zeros: int = 0
@@ -103,6 +106,7 @@ class Embedded:
             fine=None if self.fine is None else self.fine[rows],
             ids=None if self.ids is None else self.ids[rows],
             roles=None if self.roles is None else self.roles.take(rows),
+            tags=None if self.tags is None else self.tags[rows],
         )
 
     def by_id(self) -> Embedded:
@@ -198,6 +202,7 @@ def _measured(loss: str, seed: int, found: Embedded) -> stats.Measured:
         fine_labels=None if found.fine is None else torch.from_numpy(found.fine),
         modality=None if found.modality is None else torch.from_numpy(found.modality),
         roles=found.roles,
+        tags=found.tags,
         seed=0,
     )
     numbers = {name: None if not np.isfinite(float(v)) else float(v) for name, v in values.items()}
@@ -239,6 +244,11 @@ def read_one(path: str | Path, reading: Reading = Reading()) -> Embedded:
     values, written = numbers_of(values, "embeddings", Path(path))
     embeddings = _points(values, where, "embeddings")
     table = class_names_of(arrays)
+    tags = several(arrays[str(at["labels"])], f"{where}: {at['labels']}", table)
+    if tags is not None:
+        names = {role: str(name) for role, name in at.items()}
+        made = _overlapping(arrays, embeddings, tags.without(reading.ignore), names, path, reading)
+        return replace(made, notes=(*written, *made.notes))
     own = _labels(arrays, str(at["labels"]), len(embeddings), where, reading, table)
     beside = {role: found(arrays, options) for role, options in (("ids", IDS), ("fine", FINE))}
     read = {*map(str, at.values()), "class_names", *(name for name in beside.values() if name)}
@@ -272,14 +282,8 @@ def read_one(path: str | Path, reading: Reading = Reading()) -> Embedded:
             lost = int(training.missing.sum())
             notes.append(f"{lost:,} of {len(rows):,} rows of {known[0]} have no label and are left out")
     read |= {name for name in (modality, *(known if reference else ())) if name}
-    if roles is not None:
-        asked = (*ROLE, *QUERIES, *GALLERIES, *CAMERAS, RULE, *SPLITS)
-        read |= {name for name in arrays if name.lower() in asked}
-    for name, array in ((beside["ids"], ids),):
-        require(
-            array is None or array.shape == labels.shape,
-            f"{where}: {name} has shape {None if array is None else array.shape}; wanted: one entry per row",
-        )
+    read |= _of_roles(arrays, roles)
+    _check_ids(ids, beside["ids"], labels, where)
     whole = Embedded(
         embeddings,
         labels,
@@ -293,8 +297,68 @@ def read_one(path: str | Path, reading: Reading = Reading()) -> Embedded:
         unread=tuple(name for name in arrays if name not in read),
         notes=tuple(notes),
     )
+    return _left(whole, kept)
+
+
+def _overlapping(
+    arrays: Arrays,
+    embeddings: np.ndarray,
+    tags: Tags,
+    at: dict[str, str],
+    path: str | Path,
+    reading: Reading,
+) -> Embedded:
+    """The arrays of a file whose rows have several labels each; one class for each row is not asked for."""
+    where = repr(str(path))
+    require(
+        len(tags.table) == len(embeddings),
+        f"{where}: {tags.table.shape} {at['labels']} for {len(embeddings)} embeddings; wanted: as many",
+    )
+    kept = np.ones(len(embeddings), bool)
+    if reading.skip_unlabelled:
+        kept &= tags.table.any(1)
+    require(bool(kept.any()), f"{where}: none of the {len(kept):,} rows has a label; wanted: labels")
+    kin, roles = roles_of(arrays, tags.kin, str(path), reading.same_camera, kept)
+    tags = replace(tags, table=tags.table & (kin >= 0)[:, None])  # distractors have no label
+    decided(tags.take(kept), where)
+    labels, names = tags.sets
+    ids_name, modality = found(arrays, IDS), found(arrays, MODALITIES)
+    ids = None if ids_name is None else arrays[ids_name]
+    _check_ids(ids, ids_name, labels, where)
+    read = {*at.values(), "class_names", *(name for name in (ids_name, modality) if name)}
+    read |= _of_roles(arrays, roles)
+    whole = Embedded(
+        embeddings,
+        labels,
+        names,
+        None if modality is None else _sides(arrays[modality], len(embeddings), where),
+        ids=ids,
+        roles=roles,
+        tags=tags.table,
+        unlabelled=int((~kept).sum()),
+        unread=tuple(name for name in arrays if name not in read),
+        notes=(SHARED.format(what="labels"),),
+    )
+    return _left(whole, kept)
+
+
+def _left(whole: Embedded, kept: np.ndarray) -> Embedded:
+    """The rows kept (N,) that ask or are searched, and how many of them are zero."""
     taken = (whole if kept.all() else whole.take(np.flatnonzero(kept))).with_roles()
     return replace(taken, zeros=int((taken.embeddings == 0).all(axis=1).sum()))
+
+
+def _of_roles(arrays: Arrays, roles: Roles | None) -> set[str]:
+    """The arrays that roles were read from."""
+    asked = (*ROLE, *QUERIES, *GALLERIES, *CAMERAS, RULE, *SPLITS)
+    return set() if roles is None else {name for name in arrays if name.lower() in asked}
+
+
+def _check_ids(ids: np.ndarray | None, name: str | None, labels: np.ndarray, where: str) -> None:
+    require(
+        ids is None or ids.shape == labels.shape,
+        f"{where}: {name} has shape {None if ids is None else ids.shape}; wanted: one entry per row",
+    )
 
 
 def _points(values: np.ndarray, where: str, what: str) -> np.ndarray:

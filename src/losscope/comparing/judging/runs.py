@@ -24,6 +24,7 @@ class Runs:
         settings: the numbers that the losses were tuned to, where they are known.
         data: what they were measured on, where it is known.
         standings: how the sides stood on validation, where a store knows it.
+        folds: of how many folds of one data set they are, 0 where of none.
     """
 
     measured: tuple[stats.Measured, ...]
@@ -32,6 +33,7 @@ class Runs:
     settings: tuple[Settings, ...] = ()
     data: DataDescription | None = None
     standings: tuple[stats.Standing, ...] = ()
+    folds: int = 0
 
 
 def run_of(

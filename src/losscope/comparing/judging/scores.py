@@ -11,6 +11,7 @@ from typing import Any
 from losscope import stats
 from losscope.comparing.judging.cells import Score, in_units, number
 from losscope.comparing.judging.declaring import known_as
+from losscope.comparing.judging.folds import with_folds
 from losscope.comparing.judging.runs import Runs, run_of
 from losscope.core.bounds import INTEGER
 from losscope.core.errors import LosscopeError, require, shown, unknown
@@ -37,7 +38,6 @@ APART = (
     "data",
     "data_set",
     "corpus",
-    "fold",
     "protocol",
     "backbone",
     "model",
@@ -62,6 +62,8 @@ def from_table(path: Path, only: Sequence[str] = ()) -> Runs:
     where = {role: _column(lower, role, path) for role in (*COLUMNS, "split")}
     names = {role: frame.columns[at] for role, at in where.items() if at is not None}
     kept, notes = _only(frame, only, names, path)
+    kept, names, folds, more = with_folds(kept, names, repr(str(path)))
+    notes += more
     ours = set(REPORTED) <= set(lower)
     if ours:
         scores = _reported(kept, path)
@@ -75,7 +77,7 @@ def from_table(path: Path, only: Sequence[str] = ()) -> Runs:
         notes += more
     _refuse_twice(kept, scores, names, path)
     scores, units = in_units(scores)
-    return Runs(tuple(_runs(scores, ours)), (*opened.notes, *notes, *units))
+    return Runs(tuple(_runs(scores, ours)), (*opened.notes, *notes, *units), folds=folds)
 
 
 def _nameless(name: str) -> bool:

@@ -34,8 +34,9 @@ Ground = Literal[
 
 Limit = Literal["seeds", "data", "saturated"]
 """Why a pair is open: seeds vary most, test data vary most, or both sides stand at the end of the scale."""
-OpenBy = Literal["seeds", "data", "saturated", "measures", "failed"]
-"""What keeps a recommendation open: as ``Limit``, or two measures that disagree, or failed runs."""
+OpenBy = Literal["seeds", "data", "saturated", "measures", "failed", "folds"]
+"""What keeps a recommendation open: as ``Limit``, or two measures that disagree, or failed runs, or that the
+runs test folds of one data set, over which nothing is tested."""
 PairScale = Literal["difference", "log_ratio", "log_error_ratio"]
 """The scale of a pair: the measure's own, or near the ceiling log((1 − b) / (1 − a)), the ratio of errors."""
 SPREAD_KNOWN = 4
@@ -53,7 +54,8 @@ class NotComparable(Frozen):
     ``no_pair`` (no seed has a value of both), ``splits`` (measured on two parts of the data),
     ``few_pairs`` (``names`` have no value, since ``count`` pairs of different classes are too few for it),
     ``not_positive`` (a value that is not above 0 has no log ratio), ``unreached`` (epochs that not every run
-    reached: compared by order), ``no_correlation``. ``names``: the forms, splits or sides, in this order.
+    reached: compared by order), ``no_correlation``, ``folds`` (the runs test ``count`` folds of one data
+    set, which share training rows). ``names``: the forms, splits or sides, in this order.
     """
 
     why: Literal[
@@ -67,6 +69,7 @@ class NotComparable(Frozen):
         "not_positive",
         "unreached",
         "no_correlation",
+        "folds",
     ]
     names: tuple[str, ...] = ()
     count: int | None = None
@@ -91,8 +94,9 @@ class Comparison(Frozen):
         order: of epochs that not every run reached: pairs in which a is later, b is later, and ties.
         verdict: None for a described row.
         better: which side is better, where the measure has a better direction and the verdict is one.
-        scope: ``these_data``, ``data_like_these`` where the data are redrawn with each seed, or
-            ``these_classes`` where blocks of rows of few classes are compared.
+        scope: ``these_data``; ``data_like_these`` where the data are redrawn with each seed;
+            ``these_classes`` where blocks of rows of few classes are compared; ``these_folds`` where each
+            seed tests a fold of the data: described, without p and verdict.
         seeds_needed: seeds in all that would resolve a difference of ``delta``, at the next look; of seeds
             whose spread is not known yet (``spread_known``) the fewest that can be tested. ``seeds_seen``:
             those for the difference that was seen.
@@ -127,7 +131,7 @@ class Comparison(Frozen):
     delta: Number
     verdict: PairVerdict | None
     better: Literal["a", "b"] | None
-    scope: Literal["these_data", "data_like_these", "these_classes"]
+    scope: Literal["these_data", "data_like_these", "these_classes", "these_folds"]
     seeds_needed: int | None
     seeds_seen: int | None = None
     limit: Limit | None = None

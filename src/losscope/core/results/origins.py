@@ -32,6 +32,7 @@ class DataDescription(Frozen):
         modalities: the names of the two modalities, if there are two: ``map_audio_to_visual`` and its like
             are of the first and the second of them, whatever they are called.
         by_item: whether the data have no classes, so that each item belongs to its own partners only.
+        folds: their number, where the test part of a seed is the fold seed mod their number; otherwise 0.
     """
 
     name: str
@@ -49,4 +50,5 @@ class DataDescription(Frozen):
     class_names: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     by_item: bool = False
+    folds: int = 0
     digest: str | None = None

@@ -17,6 +17,7 @@ from losscope.core.wording.comparisons import (
     sentence,
     sentence_parts,
     turned,
+    verdict_word,
     why_not,
 )
 from losscope.core.wording.contest import decision, fault, price, unranked
@@ -126,5 +127,6 @@ __all__ = [
     "unfinished",
     "unranked",
     "verdict",
+    "verdict_word",
     "why_not",
 ]

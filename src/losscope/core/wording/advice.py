@@ -267,6 +267,8 @@ def _baseline(case: _Case, base: str) -> str:
 def _state(row: Comparison) -> str:
     if row.verdict in ("higher", "lower"):
         return {"a": "better", "b": "worse", None: "different"}[row.better]
+    if row.scope == "these_folds":
+        return "described, not tested"
     return _STATES[row.verdict or "unresolved"]
 
 
@@ -307,4 +309,6 @@ def _other_data(focus: Comparison | None) -> str:
         return f"other data like these, where it is {change_interval(low, high, focus.scale)}{vanish}"
     if focus is not None and focus.scope == "data_like_these":
         return "data of another kind than the generator's"
+    if focus is not None and focus.scope == "these_folds":
+        return "other data, or one split that is tested once, since folds share their training rows"
     return "other data, since only the seeds varied here"

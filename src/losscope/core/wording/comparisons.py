@@ -18,6 +18,7 @@ from losscope.core.wording.numbers import (
     number,
     p_value,
     percent,
+    verdict,
 )
 from losscope.core.wording.settings import calls, settings_phrase
 
@@ -177,6 +178,8 @@ def why_not(reason: NotComparable, name: str) -> str:
             pairs = f"{count(reason.count or 0, 'pair')} of different classes"
             few = f"{_is(reason.count or 0)} too few for the {label(name)}{wanted}"
             return f"{pairs} {few}: {_without(names)}"
+        case "folds":
+            return "folds of one data set share training rows, so that differences are described, not tested"
         case "no_value":
             return _without(names)
 
@@ -188,6 +191,15 @@ def _without(names: Sequence[str]) -> str:
 def means(row: Comparison) -> str:
     """The two means: ``0.982 against 0.971``."""
     return f"{number(row.mean_a)} against {number(row.mean_b)}"
+
+
+def verdict_word(row: Comparison) -> str:
+    """The verdict of a comparison in words; over folds there is none, and the row is described."""
+    return (
+        "described"
+        if row.scope == "these_folds" and row.verdict == "not_comparable"
+        else verdict(row.verdict)
+    )
 
 
 def estimate(row: Comparison) -> str:
@@ -224,7 +236,7 @@ def evidence(row: Comparison) -> str:
         if row.by_seed is not None:
             parts.append(f"single seeds {change_interval(*row.by_seed, 'difference')}")
     elif row.paired:
-        parts.append(count(row.n, "paired seed"))
+        parts.append(count(row.n, "paired run" if row.scope == "these_folds" else "paired seed"))
     else:
         parts.append(f"{row.runs[0] - row.failed[0]} and {row.runs[1] - row.failed[1]} unpaired seeds")
     if row.look > 1:
@@ -232,6 +244,8 @@ def evidence(row: Comparison) -> str:
     said = ", ".join(parts)
     if row.scope == "data_like_these":
         return f"{said}, data redrawn with each seed"
+    if row.scope == "these_folds":
+        return f"{said}, these folds of these data"
     if row.scope == "these_classes":
         return f"{said}, these classes"
     if row.low_data is not None and row.high_data is not None and row.low_data < row.high_data:
@@ -297,6 +311,9 @@ def _failed(row: Comparison) -> Clause:
 
 
 def _barred(row: Comparison) -> Clause:
+    if row.reason is not None and row.reason.why == "folds":
+        why = why_not(row.reason, row.measure)
+        return Clause(f"no verdict on the {_who(row)}", estimate(row), evidence(row), f"; {why}")
     why = "no value" if row.reason is None else why_not(row.reason, row.measure)
     return Clause(f"the {_who(row)} cannot be compared", why)
 

@@ -140,7 +140,7 @@ def unranked(made: Recommendation) -> list[str]:
     ['Nothing ranks these sides on validation, so none was named before the test: the losses are tested \
 against contrastive.']
     """
-    if made.candidate is not None or made.ground in (None, "single"):
+    if made.candidate is not None or made.ground in (None, "single") or made.open_by == "folds":
         return []
     return [
         "Nothing ranks these sides on validation, so none was named before the test: the losses are tested "

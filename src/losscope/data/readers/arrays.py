@@ -8,6 +8,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require
 from losscope.data.base import Draft
+from losscope.data.folds import NAMED, offered
 from losscope.data.plain import column, plain_values
 from losscope.data.readers.files import Arrays, form, found, key_of, read_hdf5, read_npy, read_npz
 from losscope.data.readers.gallery import Asked, joined, marks_in, set_marks
@@ -15,6 +16,7 @@ from losscope.data.readers.modalities import add_second, ids_of, known_modalitie
 from losscope.data.readers.parted import by_part
 from losscope.data.readers.shapes import as_rows
 from losscope.data.roles import set_role
+from losscope.data.tags import several
 
 INPUTS = ("features", "embeddings", "inputs", "x", "data", "vectors", "images")
 LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", "category", "lab", "labs")
@@ -34,6 +36,7 @@ def features(
     fine: str | None = None,
     group: str | None = None,
     split: str | None = None,
+    fold: str | None = None,
     ids: str | None = None,
     second_ids: str | None = None,
     role: str | None = None,
@@ -49,8 +52,9 @@ def features(
     ``fine``, ``group``, ``split`` (words train, validation, test, or true for test), ``ids`` and
     ``second_ids``: row i of one modality belongs to the row of the other with the same id. Numbers keep
     their values, as float32: no normalisation. uint8 (N, H, W), (N, H, W, C) or (N, C, H, W) are images.
-    With ``group`` the splits tear no group apart. A split in which more than half of the test classes are
-    unseen in training is class-disjoint, and then no class may stand on both sides.
+    With ``group`` the splits tear no group apart; ``fold`` names each row's fold. A split in which more than
+    half of the test classes are unseen in training is class-disjoint, and then no class may stand on both
+    sides.
 
     Queries and gallery are ``role`` (words), ``query`` and ``gallery`` (marks or row numbers) and ``camera``,
     or arrays of each part (query_features, gallery_labels, …); ``same_camera`` is keep, junk or skip.
@@ -61,34 +65,55 @@ def features(
     and ``labels`` of 15 classes, VEGAS as (28103, 128), (28103, 1024) and 10; features by segment or
     place, (N, 10, 128) or (N, 10, 7, 7, 512), are averaged over all but the first and last axis, said.
     """
-    arrays, parts, by_name = by_part(joined(read_arrays(path, labels), path), path)
+    parted = by_part(joined(read_arrays(path, labels), path), path)
+    arrays = parted.arrays
     first, other = _modalities(arrays, inputs, second, path)
     class_names = class_names_of(arrays)
     numbers, written = numbers_of(arrays[first], first, path)
     values, kind, notes = as_rows(numbers, first)
     notes = [*notes, *written]
-    own = _chosen(arrays, labels, LABELS, path)
+    label = _name_of(arrays, labels, LABELS, path)
+    require(
+        label not in parted.lengths or first in parted.lengths,
+        f"{str(path)!r}: {label} is given by part but {first} is not; wanted: both by part, or both whole",
+    )
+    of = f"labels of {path.name}"
+    tags = None if label is None else several(arrays[label], of, class_names)
+    own = None if label is None else column(arrays[label], of) if tags is None else tags.sets[0]
     draft = Draft(
         path.name,
         f"{first} of {path.name}",
         kind,
         values,
-        None if own is None else column(own, f"labels of {path.name}"),
+        own,
+        tags=tags,
         fine_labels=_chosen(arrays, fine, FINE, path),
         groups=_chosen(arrays, group, GROUPS, path),
+        fold=None if fold is None else arrays[key_of(arrays, fold, path)],
         names=_chosen(arrays, None, NAMES, path),
         by_group=group is not None,
         origin=str(path),
         class_names=class_names,
-        notes=[*by_name, *notes],
+        notes=[*parted.notes, *notes],
         edition=str(arrays["edition"]) if "edition" in arrays and not arrays["edition"].shape else "",
         no_labels=f"{str(path)!r} has no labels; wanted: an array named {', '.join(LABELS[:3])}, or option "
         f"labels, or --pairs or --triplets; it has {', '.join(arrays)}",
     )
-    roles = _chosen(arrays, split, SPLITS, path) if split is not None or parts is None else parts
+    if fold is None:
+        draft.notes += [note for name in filter(NAMED.match, arrays) for note in offered(name, arrays[name])]
+    parts = parted.words(first) if split is None else None
+    roles = _chosen(arrays, split, SPLITS, path) if parts is None else parts
     if other is not None:
         given = ids_of(arrays, ids, first, path), ids_of(arrays, second_ids, other, path)
-        roles = add_second(draft, arrays, first, other, given, roles)
+        named = {
+            "labels": label,
+            "fine_labels": _name_of(arrays, fine, FINE, path),
+            "groups": _name_of(arrays, group, GROUPS, path),
+            "names": _name_of(arrays, None, NAMES, path),
+            "fold": fold,
+        }
+        of_second = {what for what, name in named.items() if parted.fits_only(name, other, first)}
+        roles = add_second(draft, arrays, first, other, given, roles, of_second)
     if roles is not None:
         set_role(draft, roles)
     asked = Asked(role, query, gallery, camera, same_camera)
@@ -168,8 +193,12 @@ def _modalities(arrays: Arrays, inputs: str | None, second: str | None, path: Pa
 
 def _chosen(arrays: Arrays, given: str | None, usual: tuple[str, ...], path: Path) -> np.ndarray | None:
     """The array of the name that was given, else of a usual name, else None."""
-    name = key_of(arrays, given, path) if given else found(arrays, usual)
+    name = _name_of(arrays, given, usual, path)
     return None if name is None else arrays[name]
+
+
+def _name_of(arrays: Arrays, given: str | None, usual: tuple[str, ...], path: Path) -> str | None:
+    return key_of(arrays, given, path) if given else found(arrays, usual)
 
 
 def class_names_of(arrays: Arrays) -> tuple[str, ...]:

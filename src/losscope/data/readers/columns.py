@@ -13,8 +13,10 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.data.base import LeftOut
+from losscope.data.folds import offered
 from losscope.data.readers.arrays import FINE, GROUPS, SPLITS
 from losscope.data.readers.cells import as_numbers, holds_lists, holds_vector_text
+from losscope.data.readers.modalities import HEARD_FIRST, modality_of
 from losscope.data.roles import is_split
 
 PATHS = ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "audio", "audio_path")
@@ -45,7 +47,8 @@ TOLD = 8
 class Columns:
     """What each column of a table is; every one stands in exactly one field.
 
-    ``inputs`` are the features: many columns of numbers, or one of paths or vectors (``kind``).
+    ``inputs`` are the features: many columns of numbers, one of paths or of vectors, or two of vectors that
+    are a pair of modalities (``kind``: numbers, path, vectors, pair).
     ``left_out`` counts what is nothing, each with its reason; ``notes`` say the whole decision.
     """
 
@@ -98,19 +101,30 @@ def decide(
     group: str | None,
     split: str | None,
     header: bool,
+    fold: str | None = None,
+    second: str | None = None,
     marks: Sequence[tuple[str, str]] = (),
 ) -> Columns:
     """What each column is. ``inputs`` may name several columns with commas and patterns (``f*``).
 
+    ``second`` names the column of the other modality, beside ``inputs`` with that of the first.
     ``marks`` are uses and names of the columns that say which rows are queries, gallery, of which camera.
 
     Raises LosscopeError for names that are not there, and where two columns fit equally well.
     """
     choice = _Choice(frame, where)
-    for what, name in (("label", labels), ("fine", fine), ("group", group), ("split", split)):
+    for what, name in (
+        ("label", labels),
+        ("fine", fine),
+        ("group", group),
+        ("split", split),
+        ("fold", fold),
+    ):
         choice.given(what, name)
     choice.taken |= dict(marks)
     asked = _asked(choice, inputs)
+    if second is not None:
+        asked += _other_side(choice, asked, second)
     if "label" not in choice.taken:
         _label(choice, header)
     for what, names in (("fine", FINE), ("group", GROUPS), ("split", SPLITS)):
@@ -124,7 +138,11 @@ def decide(
         ]
         if fits:
             choice.taken["split"] = fits[0]
-    kind, chosen = _inputs(choice, asked)
+    if fold is None:
+        for name in choice.columns:
+            if name not in (*asked, *choice.taken.values()):
+                choice.notes += offered(name, frame[name], "column")
+    kind, chosen = ("pair", asked) if second is not None else _inputs(choice, asked)
     left_out, notes = _told(choice, chosen)
     said = ", ".join(f"{what} {name!r}" for what, name in choice.taken.items())
     return Columns(
@@ -158,6 +176,36 @@ def _asked(choice: _Choice, inputs: str | None) -> list[str]:
             raise unknown(f"column in {choice.where}", pattern, choice.columns)
         found += [name for name in fits if name not in found]
     return found
+
+
+def _other_side(choice: _Choice, asked: list[str], second: str) -> list[str]:
+    """The column of the second modality; raise where the first is not one column, or either is no vectors."""
+    if second not in choice.columns:
+        raise unknown(f"column in {choice.where}", second, choice.columns)
+    require(
+        len(asked) == 1 and asked[0] != second,
+        f"option second={second} of {choice.where} wants the column of the first modality beside it, and "
+        f"inputs names {', '.join(asked[:TOLD]) or 'none'}; wanted: -o inputs=COLUMN -o second={second}",
+    )
+    for name in (*asked, second):
+        column = choice.frame[name]
+        require(
+            holds_lists(column) or holds_vector_text(column),
+            f"column {name!r} of {choice.where} holds no vectors; wanted: lists of numbers in both columns",
+        )
+    return [second]
+
+
+def _sides(choice: _Choice, names: list[str]) -> list[str]:
+    """Two columns of vectors in the order in which their modalities stand, which is noted."""
+    rank = [HEARD_FIRST.index(side) for name in names if (side := modality_of(name)) in HEARD_FIRST]
+    if len(rank) == 2 and rank[0] > rank[1]:
+        names = names[::-1]
+    choice.notes.append(
+        f"the columns of vectors {names[0]} and {names[1]} are two modalities, a pair in each row; for one "
+        f"alone: -o inputs={names[0]}"
+    )
+    return names
 
 
 def _label(choice: _Choice, header: bool) -> None:
@@ -245,12 +293,16 @@ def _inputs(choice: _Choice, asked: list[str]) -> tuple[str, list[str]]:
         return "vectors", known[:1]
     for kind in (holds_lists, holds_vector_text):
         lists = [name for name in free if frame[name].dtype.kind not in "iufbMm" and kind(frame[name])]
-        require(
-            len(lists) < 2,
-            f"{choice.where} has {len(lists)} columns of vectors ({', '.join(lists[:TOLD])}); "
-            "wanted: name one by "
-            f"option inputs (-o {shlex.quote(f'inputs={lists[0] if lists else str()}')})",
-        )
+        if len(lists) == 2:
+            return "pair", _sides(choice, lists)
+        if len(lists) > 2:
+            first, other = (
+                shlex.quote(f"{option}={name}") for option, name in zip(("inputs", "second"), lists)
+            )
+            raise LosscopeError(
+                f"{choice.where} has {len(lists)} columns of vectors ({', '.join(lists[:TOLD])}); wanted: "
+                f"name one (-o {first}), or two modalities (-o {first} -o {other})"
+            )
         if lists:
             return "vectors", lists
     kept = [name for name in free if name not in choice.reasons and _usable(choice, name)]

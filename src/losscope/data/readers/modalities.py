@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from losscope.data.labels import column
 from losscope.data.readers.files import Arrays, form, found, key_of
 from losscope.data.readers.shapes import as_rows
 from losscope.data.readers.tuples import components
+from losscope.data.tags import Tags
 
 HEARD_FIRST = ("audio", "sound", "image", "img", "visual", "vision", "video", "text", "txt", "caption")
 """Modalities by the names of their arrays, in the order in which two of them stand."""
@@ -58,11 +59,14 @@ class Join:
         """Whether a row of either side stands in several pairs."""
         return any(len(np.unique(side)) < len(side) for side in (self.first, self.second))
 
-    def of(self, array: np.ndarray) -> np.ndarray:
+    def of(self, array: np.ndarray, of_second: bool = False) -> np.ndarray:
         """An array with a value for each row of one side, or each pair, as one with a value for each pair.
 
-        Of two sides of equal length the first is meant. An array of another length stays as it is.
+        Of two sides of equal length the first is meant, unless the array is known to be ``of_second``. An
+        array of another length stays as it is.
         """
+        if of_second:
+            return array[self.second]
         for side, rows in zip((self.first, self.second), self.rows, strict=True):
             if len(array) == rows:
                 return array[side]
@@ -124,11 +128,13 @@ def add_second(
     other: str,
     ids: tuple[np.ndarray | None, np.ndarray | None],
     roles: np.ndarray | None,
+    of_second: Collection[str] = (),
 ) -> np.ndarray | None:
     """Join the second modality to a draft, row by row or by ids, and give ``roles`` of the pairs.
 
     One id may stand for several rows of a side: each makes a pair. What has no partner is left out, counted.
     Without labels each item is its own class: row i belongs to row i, or to those with its id.
+    ``of_second``: fields of the draft that are known to have a value for each row of the second side.
 
     Raises LosscopeError where lengths differ without ids, no id is on both sides, or a class loses all of
     its pairs.
@@ -144,9 +150,11 @@ def add_second(
     if draft.labels is None:
         draft.labels = _agreed(draft, join, labels)
     before = draft.labels
-    for field in ("labels", "fine_labels", "groups", "names"):
+    for field in ("labels", "fine_labels", "groups", "names", "fold"):
         if (array := getattr(draft, field)) is not None:
-            setattr(draft, field, join.of(array))
+            setattr(draft, field, join.of(array, field in of_second))
+    if draft.tags is not None:
+        draft.tags = Tags(join.of(draft.tags.table, "labels" in of_second), draft.tags.names)
     if before is not None and draft.labels is not None:
         lost = np.setdiff1d(before, draft.labels)
         if len(lost) and not _all_alone(before):
@@ -389,9 +397,11 @@ def _keep_complete(draft: Draft, roles: np.ndarray | None) -> np.ndarray | None:
             draft.left_out.append(LeftOut(int(lack.sum()), "pairs", f"without {name} (all NaN)"))
         if draft.labels is not None and not _all_alone(draft.labels):
             _refuse_lost_class(draft, lack, name)
-    for field in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items"):
+    for field in ("inputs", "labels", "fine_labels", "groups", "second", "names", "items", "fold"):
         if (array := getattr(draft, field)) is not None and len(array) == len(missing):
             setattr(draft, field, array[~missing])
+    if draft.tags is not None:
+        draft.tags = draft.tags.take(~missing)
     return roles[~missing] if roles is not None and len(roles) == len(missing) else roles
 
 

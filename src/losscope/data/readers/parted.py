@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,34 @@ NO_ROWS = ("is", "idx", "index", "indices", "mask", "ids", "rows", "split", "ord
 """What stands beside a part's name where an array says which rows are of it, not what they hold."""
 
 
-def by_part(arrays: Arrays, path: Path) -> tuple[Arrays, np.ndarray | None, list[str]]:
-    """The arrays with their parts joined, the part of each row, and a note; as they are if none has parts.
+@dataclass(frozen=True, eq=False)
+class Parted:
+    """Arrays with their parts joined, and how many rows of each are of which part.
+
+    ``lengths``: the rows of each part by array; empty where no array was given by part. ``split``: whether
+    the parts are a split, which those of one part alone are not. ``notes``: sentences on what was joined.
+    """
+
+    arrays: Arrays
+    lengths: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    split: bool = False
+    notes: tuple[str, ...] = ()
+
+    def words(self, name: str) -> np.ndarray | None:
+        """The part of each row of an array in words; None where it was not given by part."""
+        own = self.lengths.get(name)
+        if own is None or not self.split:
+            return None
+        return np.repeat([SAID[part] for part in own], list(own.values()))
+
+    def fits_only(self, name: str | None, other: str, first: str) -> bool:
+        """Whether an array has its parts as long as those of ``other``, and not as those of ``first``."""
+        own = self.lengths.get(name or "")
+        return own is not None and own == self.lengths.get(other) and own != self.lengths.get(first)
+
+
+def by_part(arrays: Arrays, path: Path) -> Parted:
+    """The arrays with their parts joined; as they are if none is given by part.
 
     ``audio_train`` and ``audio_test`` (also ``train_audio``, ``train/audio``) become ``audio``, train rows
     first. Ids are told apart by part, since each part may number its rows anew.
@@ -40,7 +67,7 @@ def by_part(arrays: Arrays, path: Path) -> tuple[Arrays, np.ndarray | None, list
     held = sorted({part for parts in found.values() for part in parts})
     tall = [base for base, parts in found.items() if len(form(arrays, next(iter(parts.values())))[0]) > 1]
     if TRAIN not in held or not tall or any(base in arrays for base in found):
-        return arrays, None, []
+        return Parted(arrays)
     for base, parts in found.items():
         for part in held:
             other = found[tall[0]].get(part, next(iter(found[tall[0]].values())))
@@ -51,11 +78,13 @@ def by_part(arrays: Arrays, path: Path) -> tuple[Arrays, np.ndarray | None, list
             )
     _check_lengths(arrays, found, held, path)
     _check_shapes(arrays, found, path)
-    lengths = [form(arrays, found[tall[0]][part])[0][0] for part in held]
+    lengths = {
+        base: {part: form(arrays, parts[part])[0][0] for part in held} for base, parts in found.items()
+    }
+    split = held != [TRAIN]
     note = f"{', '.join(found)} are given by part: {', '.join(SAID[part] for part in held)}"
-    if held == [TRAIN]:
-        return _joined(arrays, found, held), None, [f"{note} only, of which test and validation are held out"]
-    return _joined(arrays, found, held), np.repeat([SAID[part] for part in held], lengths), [note]
+    note += "" if split else " only, of which test and validation are held out"
+    return Parted(_joined(arrays, found, held), lengths, split, (note,))
 
 
 def _joined(arrays: Arrays, found: Mapping[str, Mapping[int, str]], held: list[int]) -> Arrays:

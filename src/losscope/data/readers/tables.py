@@ -11,26 +11,31 @@ import numpy as np
 from losscope.core.bounds import bounded_text, inside
 from losscope.core.errors import require
 from losscope.data.base import Draft
-from losscope.data.labels import listed
+from losscope.data.labels import column, listed
+from losscope.data.plain import plain_values
 from losscope.data.readers.arrays import FINE, GROUPS, LABELS, SPLITS
 from losscope.data.readers.cells import as_numbers, as_vectors, restored
 from losscope.data.readers.columns import MAYBE_SPLITS, PATHS, Columns, decide
 from losscope.data.readers.files import open_table
 from losscope.data.readers.folders import from_files, positions
 from losscope.data.readers.gallery import Asked, marks_of, set_marks
+from losscope.data.readers.modalities import add_second
 from losscope.data.readers.pictures import UNREAD
 from losscope.data.readers.text_columns import refuse_texts
 from losscope.data.roles import set_role
+from losscope.data.tags import several
 
 
 def table(
     path: Path,
     *,
     inputs: str | None = None,
+    second: str | None = None,
     labels: str | None = None,
     fine: str | None = None,
     group: str | None = None,
     split: str | None = None,
+    fold: str | None = None,
     encoding: str | None = None,
     size: int | None = None,
     skip_bad: bool = False,
@@ -44,15 +49,18 @@ def table(
     """A CSV, JSON lines or parquet table: a manifest of files (a path column), or features.
 
     Columns are found by usual names, types and content, or by the option of that name: ``labels``, ``fine``
-    (finer labels), ``group`` (splits tear none apart), ``split`` (train, validation, test), ``inputs`` (the
-    path column, a column of vectors, or columns of numbers: ``f0,f1`` or ``f*``). Paths are relative to the
+    (finer labels), ``group`` (splits tear none apart), ``split`` (train, validation, test), ``fold`` (a
+    seed's test part is one fold), ``inputs`` (the
+    path column, a column of vectors, or columns of numbers: ``f0,f1`` or ``f*``), ``second`` (vectors of the
+    other modality). Paths are relative to the
     table's folder, and may not lead out of it, or absolute. Without ``inputs`` a column of vectors is the
-    features, else all columns of numbers that are no id, index, fold or copy of the label. ``encoding`` is
+    features, two are a pair of modalities of these names, else all columns of numbers that are no id, index,
+    fold or copy of the label. ``encoding`` is
     that of a text table. The notes say what each column was taken for, ``left_out`` what was not taken.
     ``role`` (words query, gallery), ``query`` and ``gallery`` (true or false) give the test rows' roles, with
     ``camera`` and the rule ``same_camera`` (keep, junk, skip).
     """
-    given = [name.lower() for name in (labels, fine, group, split) if name is not None]
+    given = [name.lower() for name in (labels, fine, group, split, fold) if name is not None]
     as_text = {*LABELS, *FINE, *GROUPS, *SPLITS, *MAYBE_SPLITS, *PATHS, *given}
     opened = open_table(path, as_text, encoding)
     frame, where = _with_index(opened.frame), repr(str(path))
@@ -71,16 +79,19 @@ def table(
         where,
         marks=marks.columns,
         inputs=inputs,
+        second=second,
         labels=labels,
         fine=fine,
         group=group,
         split=split,
+        fold=fold,
         header=opened.header,
     )
     used = {
         what: _values(frame, name)
         for what, name in (("labels", columns.label), ("fine", columns.fine), ("group", columns.group))
     }
+    folds = _values(frame, fold)
     names = None
     if columns.kind == "path":
         names = _text(frame[columns.inputs[0]].to_numpy(), f"the paths of {where}")
@@ -90,7 +101,9 @@ def table(
     else:
         if columns.kind == "numbers" and inputs is None:
             refuse_texts(frame, where, columns.inputs, size == UNREAD)
-        values, how = _features(frame, columns, where)
+        sides, how = _sides(frame, columns, where) if columns.kind == "pair" else (None, [])
+        values, more = (next(iter(sides.values())), []) if sides else _features(frame, columns, where)
+        how += more
         draft = Draft(
             path.name,
             f"features of {path.name}",
@@ -102,6 +115,10 @@ def table(
             origin=str(path),
             notes=[*(columns.notes if columns.kind == "numbers" else columns.notes[1:]), *how, *opened.notes],
         )
+    if used["labels"] is not None and (tags := several(used["labels"], f"labels of {where}")) is not None:
+        draft.tags = tags if names is None else tags.take(positions(names, draft.names))
+        draft.labels = draft.tags.sets[0]
+    draft.fold = folds if folds is None or names is None else folds[positions(names, draft.names)]
     draft.left_out += columns.left_out
     draft.by_group = group is not None
     if columns.group is not None and group is None:
@@ -114,6 +131,7 @@ def table(
         f"{where} has no label column; wanted: a column named label, or option labels, or --pairs or "
         f"--triplets; it has {', '.join(frame.columns[:8])}{', …' if len(frame.columns) > 8 else ''}"
     )
+    words = None
     if columns.split is not None:
         every = frame[columns.split]
         empty = int(every.isna().sum())
@@ -123,8 +141,19 @@ def table(
             "train, validation "
             "or test in each",
         )
-        words = every.to_numpy()
-        set_role(draft, words if names is None else words[positions(names, draft.names)], columns.split)
+        words = every.to_numpy() if names is None else every.to_numpy()[positions(names, draft.names)]
+    if columns.kind == "pair":
+        assert sides is not None
+        require(
+            not marks.columns,
+            f"{where} has two modalities, each of which searches the other, and queries and a gallery too; "
+            "wanted: one of the two",
+        )
+        draft.labels = _as_text(draft.labels, f"labels of {where}", draft.notes)
+        first, other = columns.inputs
+        words = add_second(draft, sides, first, other, (None, None), words)
+    if words is not None:
+        set_role(draft, words, columns.split or "")
     set_marks(draft, marks if names is None else marks.take(positions(names, draft.names)))
     return draft
 
@@ -149,6 +178,29 @@ def _text(values: np.ndarray, what: str) -> np.ndarray:
     """A column as an array of text, where that takes no more memory than it should."""
     bounded_text(map(str, values.tolist()), what)
     return values.astype(str)
+
+
+def _as_text(labels: np.ndarray | None, what: str, notes: list[str]) -> np.ndarray | None:
+    """Labels of a column that can be sorted though cells of it may be empty; an empty text where one is."""
+    if labels is None or labels.dtype != object:
+        return labels
+    plain = plain_values(column(labels, what), what)
+    notes += plain.notes
+    return np.where(plain.missing, "", plain.values.astype(str))
+
+
+def _sides(frame: Any, columns: Columns, where: str) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The vectors (N, D), float32, of two modalities by column, NaN where a cell is empty; and notes."""
+    found: dict[str, np.ndarray] = {}
+    notes = []
+    for name in columns.inputs:
+        filled = frame[name].map(lambda cell: cell is not None and not (np.isscalar(cell) and cell != cell))
+        some, how = as_vectors(frame[name][filled], name, where)
+        found[name] = np.full((len(frame), some.shape[1]), np.nan, np.float32)
+        found[name][filled.to_numpy(bool)] = some
+        if how:
+            notes.append(f"column {name}: {how}")
+    return found, notes
 
 
 def _features(frame: Any, columns: Columns, where: str) -> tuple[np.ndarray, list[str]]:

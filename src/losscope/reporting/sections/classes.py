@@ -19,6 +19,6 @@ def classes(context: Context) -> Section | None:
         f"Mean squared distance of a class’s embeddings to their mean{f', {split} split' if split else ''}. "
         "Bars: mean over seeds. Whiskers: smallest to largest seed."
     )
-    if any(row.verdict == "not_comparable" for row in context.result.paired):
+    if any(row.verdict == "not_comparable" and row.scope != "these_folds" for row in context.result.paired):
         note += " Raw variance between losses of unlike form is not compared; see intra/inter² for that."
     return Section("Class by class", note, figures=[figure], key=figure.series)

@@ -139,7 +139,7 @@ def _row(context: Context, row: Comparison, ruler: Ruler) -> Row:
         f"for these data {size.interval or 'none'}; for data like these {size.interval_data or 'none'}; "
         f"n = {row.n}",
         parts.corrected_p(row),
-        wording.verdict(row.verdict),
+        wording.verdict_word(row),
         row.verdict or "none",
         BETTER[row.better],
         row.seeds_needed,
