@@ -600,11 +600,7 @@ def test_scores_on_validation_and_prices_are_read_from_the_runs(small):
     assert result.side("triplet").price.parameters == 64 * 256 + 256 + 256 * 64 + 64
     assert result.side("lda").price.parameters == 64 + 64 * 9
     ranked = {side.name: side.validation["recall_at_1"] for side in result.sides if side.validation}
-<<<<<<< HEAD
-    assert result.recommendation.candidate == max(ranked, key=ranked.__getitem__)
-=======
     assert ranked[result.recommendation.candidate] == max(ranked.values())
->>>>>>> wip-merge
     assert result.recommendation.candidate_by == "recall_at_1"
     bound = foreseeing.foresee(Study.of(data="digits", seeds=2, epochs=2, tune=False, out=result.store))
     assert len(result.verdicts()) <= bound.tests_in_family == 4
