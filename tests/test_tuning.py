@@ -381,6 +381,14 @@ def test_what_cannot_be_started_is_refused_before_anything_trains(tmp_path, more
     assert not (tmp_path / "out" / "runs").exists() or not list((tmp_path / "out" / "runs").iterdir())
 
 
+def test_a_transform_is_for_vectors(tmp_path):
+    path, draw = tmp_path / "pictures.npz", np.random.default_rng(0)
+    images = draw.integers(0, 255, (120, 16, 16), dtype=np.uint8)
+    np.savez(path, images=images, labels=np.arange(120) % 3)
+    with pytest.raises(LosscopeError, match="the transform 'l2' is for vectors and features"):
+        losscope.compare(str(path), transform="l2", seeds=2, epochs=1, out=str(tmp_path))
+
+
 def test_unit_rows_are_what_a_head_is_given(tmp_path):
     run, splits = member(features(tmp_path))
     population = Population([run], [splits], CPU)

@@ -68,9 +68,14 @@ def sized(study: ResolvedStudy, facts: About) -> ResolvedStudy:
     """The study with an embedding no larger than the inputs that a linear head on them starts from.
 
     Raises:
-        LosscopeError: the user's own embedding size is larger.
+        LosscopeError: the user's own embedding size is larger, or a transform of what is no vector.
     """
     shape = study.protocol
+    require(
+        shape.transform == "none" or study.kind in ("vectors", "features"),
+        f"the transform {shape.transform!r} is for vectors and features, and {facts.name} has "
+        f"{'two modalities' if study.kind == 'pair' else study.kind}; choices: none",
+    )
     if shape.start == "random" or facts.pending:
         return study
     size = math.prod(facts.shape)
