@@ -25,8 +25,9 @@ SPREAD = 0.1
 
 @dataclass(frozen=True)
 class Planted:
-    """Rows and what they are: ``unseen`` marks the test rows of class-disjoint data, None lets the reader split.
+    """Rows and their labels.
 
+    ``unseen``: marks the test rows of class-disjoint data; with None the reader splits.
     ``known``: what the planted structure would give if it were known, by name: embeddings (N, ...) whose
     nearest neighbours by cosine are taken.
     """
@@ -74,10 +75,11 @@ def rotation(random: Random, dimensions: int) -> np.ndarray:
 
 
 def gaussian(random: Random, *, classes: int, rows: int, noise: float, nuisance: float) -> Planted:
-    """Classes in 64 dimensions, centres N(0, I) and noise of the same deviation in each dimension that matters.
+    """Classes in 64 dimensions: centres N(0, I), and noise of one deviation in each dimension that matters.
 
     ``NUISANCE`` dimensions have the noise ``nuisance`` and the same centre for all classes; with 0 there are
-    none, and the data are isotropic within classes and between them. The last third of the classes is the test.
+    none, and the data are isotropic within classes and between them. The test is the last third of the
+    classes.
     """
     labels = np.repeat(np.arange(classes), rows)
     scale = np.full(DIMENSIONS, noise)
