@@ -60,7 +60,7 @@ def test_the_quality_curve_of_labelled_pairs_ranks_across_modalities_both_ways(t
     made = Population(runs, [source.splits(0)], torch.device("cpu"))
     view = made.embed(made.validation.inputs)
     made.instruments.look(0, made.view())
-    curve = [row for row in made.curves.rows if row[0] == "validation"]
+    curve = [row for row in made.curves.rows if row[0] == "validation" and row[2] == "map_at_r"]
     # The oracle: each half asks the other, by plain loops.
     rows, labels = view[0].double().numpy(), made.validation.labels[0].numpy()
     half, scores = len(rows) // 2, []
