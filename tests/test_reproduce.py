@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from losscope import cli
-from losscope.comparing import foreseeing, planning
+from losscope.comparing import foreseeing, looking, planning
 from losscope.comparing.listing import items
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
@@ -250,9 +250,9 @@ def test_a_second_call_trains_nothing_and_says_the_same(done, tiny, monkeypatch)
 
 def test_a_damaged_count_of_looks_is_said_before_anything_is_trained(tiny, tmp_path, monkeypatch):
     made = first_cell(tiny, tmp_path)
-    study = made.judged()[0].plan.name
-    made.store.look(study, [0, 1])
-    (tmp_path / "looks" / f"{study}.json").write_text("{")
+    looking.count(made.judged()[0].plan)
+    (history,) = (tmp_path / "looks").glob("[!.]*.json")
+    history.write_text("{")
     monkeypatch.setattr(launch, "run_group", lambda *_: pytest.fail("something was trained"))
     with pytest.raises(LosscopeError, match="damaged"):
         engine.run(made)
