@@ -46,7 +46,7 @@ def compare(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     result = compare("synthetic", protocol="paper", seeds=2, epochs=1, out=folder)
     >>> len(result.verdicts())
-    5
+    2
     """
     study = Study.of(data=data, losses=losses, seeds=seeds, **options)
     return run(study, say=say, activity=activity)

@@ -100,7 +100,7 @@ def budget(
     out. ``late``: what remains may take longer all the same.
 
     >>> budget(60, 41.5, epochs=(30, 60), trials=(9, 18))
-    "Budget 60 s: cut to 30 of 60 epochs for every loss, 9 of 18 settings of each loss, expected 42 s."
+    'Budget 60 s: cut to 30 of 60 epochs for every loss, 9 of 18 settings of each loss, expected 42 s.'
     >>> budget(600, 90)
     'Budget 600 s: nothing is cut, expected 90 s.'
     """

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from losscope.core import wording
+from losscope.core.loss_spec import Strict
 from losscope.core.registry import register
 from losscope.core.results import LossResult, Result
 from losscope.reporting.figure import Look
@@ -77,7 +78,10 @@ def facts(found: BaseModel | None, skip: Sequence[str] = ()) -> list[tuple[str, 
     >>> facts(LossSpec(name="triplet", hyperparameters={"margin": 0.5}, reduction="valid_mean"))
     [('name', 'triplet'), ('margin', '0.5'), ('reduction', 'valid_mean')]
     """
-    return [] if found is None else _flat(found.model_dump(mode="json", exclude=set(skip)))
+    if found is None:
+        return []
+    values = found.identity() if isinstance(found, Strict) else found.model_dump(mode="json")
+    return _flat({name: value for name, value in values.items() if name not in skip})
 
 
 def _flat(values: Mapping[str, object], before: str = "") -> list[tuple[str, str]]:
