@@ -13,6 +13,15 @@ FEW_CLASSES = 20
 """Below so many test classes the jackknife leaves out queries within classes, not classes."""
 
 
+def t_half(level: float, freedom: int) -> float:
+    """Half the width of a t interval of this level, in standard errors.
+
+    >>> round(t_half(0.95, 9), 3)
+    2.262
+    """
+    return float(stdtrit(freedom, 0.5 + level / 2))
+
+
 def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float] | None:
     """The t interval of a mean over seeds (n,), mean ± t·s/√n; None with fewer than two.
 
@@ -22,7 +31,7 @@ def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> 
     x = np.asarray(values, dtype=np.float64)
     if len(x) < 2:
         return None
-    half = float(stdtrit(len(x) - 1, 0.5 + level / 2)) * x.std(ddof=1) / math.sqrt(len(x))
+    half = t_half(level, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
     return float(x.mean() - half), float(x.mean() + half)
 
 
@@ -37,7 +46,7 @@ def prediction_interval(
     x = np.asarray(values, dtype=np.float64)
     if len(x) < 2:
         return None
-    half = float(stdtrit(len(x) - 1, 0.5 + level / 2)) * x.std(ddof=1) * math.sqrt(1 + 1 / len(x))
+    half = t_half(level, len(x) - 1) * x.std(ddof=1) * math.sqrt(1 + 1 / len(x))
     return float(x.mean() - half), float(x.mean() + half)
 
 

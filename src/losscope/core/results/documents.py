@@ -9,6 +9,7 @@ from losscope.core.results.audits import AuditResult
 from losscope.core.results.benches import BenchResult
 from losscope.core.results.comparisons import Result
 from losscope.core.results.embeddings import Embedding
+from losscope.core.results.inspections import InspectedPair, Inspection
 from losscope.core.results.plans import ReproductionPlan, StudyPlan
 from losscope.core.results.reproductions import Reproduction, TuningRisk
 from losscope.core.results.stores import StoreCheck
@@ -26,5 +27,7 @@ def schemas() -> Mapping[str, dict[str, Any]]:
         Embedding,
         StoreCheck,
         TuningRisk,
+        Inspection,
+        InspectedPair,
     )
     return {document.kind: document.model_json_schema(mode="serialization") for document in documents}

@@ -1,0 +1,389 @@
+"""Two files of the same items: what differs, with intervals over queries and over classes.
+
+One run a side says nothing of another training, so all of it speaks of these two models. What other items of
+these classes, or other classes, would bring is in the intervals: the gallery is fixed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from losscope.core.errors import LosscopeError, require
+from losscope.core.quantities import QUANTITIES
+from losscope.core.results import (
+    Changed,
+    ClassChanged,
+    InspectedPair,
+    Moved,
+    NewlyConfused,
+)
+from losscope.inspecting import suspects
+from losscope.inspecting.reading import Rows
+from losscope.inspecting.searching import WHOLE, sample
+from losscope.inspecting.single import Looked, entropy_rank, over_classes, unit, unit_blocks
+from losscope.stats.intervals import FEW_CLASSES, t_half
+
+PRIMARY = "recall_at_1"
+LISTED, LISTED_ITEMS = 10, 20
+FEWEST = 5
+"""Queries of a class from which a change of it can be beyond doubt."""
+GROUPS = 40
+"""Groups of classes that are left out in turn, at most, where leaving out each class takes long."""
+LARGEST = 512
+"""Dimensions up to which the rank has an interval, and classes up to which distances of means have one."""
+NEWLY = 0.05
+
+
+def paired(a: Rows, b: Rows, *, in_order: bool) -> tuple[Rows, Rows, Literal["id", "order"]]:
+    """The rows that both files have, in the order of the first.
+
+    By id where both have ids that tell their rows apart; else files of equal length and equal labels are
+    taken row by row. ``in_order``: so are arrays in Python, which the caller has put in one order.
+
+    Raises:
+        LosscopeError: files of different items.
+    """
+    wanted = "wanted: two files of the same items"
+    if a.ids is not None and b.ids is not None:
+        for rows in (a, b):
+            again = len(rows.ids) - len(set(rows.ids.tolist())) if rows.ids is not None else 0
+            require(again == 0, f"{again:,} ids of {rows.name} stand twice; {wanted}, each id once")
+        return (*_by_id(a, b, wanted), "id")
+    require(
+        a.total == b.total,
+        f"{a.name} has {a.total:,} rows and {b.name} {b.total:,}, and not both have ids; {wanted}: with ids, "
+        "or as many rows with the same labels",
+    )
+    known = a.labels is not None and b.labels is not None
+    require(
+        known or in_order,
+        f"nothing tells that {a.name} and {b.name} are of the same items; {wanted}: with ids, or with labels in "
+        "the same order",
+    )
+    both, first, second = np.intersect1d(a.places, b.places, return_indices=True)
+    a, b = a.take(first), b.take(second)
+    different = 0 if not known else int((_names(a) != _names(b)).sum())
+    require(
+        different == 0,
+        f"the labels of {a.name} and {b.name} differ in {different:,} of {len(both):,} rows, and not both have "
+        f"ids; {wanted}: with ids, or in the same order",
+    )
+    return (*_agreed(a, b), "order")
+
+
+def _names(rows: Rows) -> np.ndarray:
+    assert rows.labels is not None
+    return np.array(rows.classes, dtype=object)[rows.labels]
+
+
+def _by_id(a: Rows, b: Rows, wanted: str) -> tuple[Rows, Rows]:
+    assert a.ids is not None and b.ids is not None
+    common, first, second = np.intersect1d(a.ids, b.ids, return_indices=True)
+    missing = a.not_finite + a.unlabelled + b.not_finite + b.unlabelled
+    for rows, other in ((a, b), (b, a)):
+        lone = len(rows) - len(common)
+        require(
+            lone <= missing,
+            f"{lone:,} ids of {rows.name} are not in {other.name}, such as "
+            f"{_lone(rows, common)!r}; {wanted}",
+        )
+    require(len(common) > 1, f"{a.name} and {b.name} have {len(common)} ids in common; {wanted}")
+    order = np.argsort(first)
+    a, b = a.take(first[order]), b.take(second[order])
+    if a.labels is not None and b.labels is not None:
+        other = np.flatnonzero(_names(a) != _names(b))
+        if len(other):
+            row = int(other[0])
+            raise LosscopeError(
+                f"{len(other):,} items have other labels in {b.name} than in {a.name}, such as "
+                f"{a.item(row).id!r} ({a.item(row).label!r} and {b.item(row).label!r}); {wanted} and labels"
+            )
+    return _agreed(a, b)
+
+
+def _lone(rows: Rows, common: np.ndarray) -> str:
+    assert rows.ids is not None
+    return str(rows.ids[~np.isin(rows.ids, common)][0])
+
+
+def _agreed(a: Rows, b: Rows) -> tuple[Rows, Rows]:
+    """Both with the labels that one of them has, or both have, as positions in one list."""
+    source = a if a.labels is not None else b
+    if source.labels is None:
+        return a, b
+    present, labels = np.unique(source.labels, return_inverse=True)
+    classes = tuple(source.classes[k] for k in present)
+    made = [replace(rows, labels=labels.astype(np.int64), classes=classes) for rows in (a, b)]
+    if a.labels is None or b.labels is None:
+        made[0] = replace(made[0], notes=(*made[0].notes, f"the labels are those of {source.name}"))
+    return made[0], made[1]
+
+
+def contrast(a: Looked, b: Looked, paired_by: Literal["id", "order"], seed: int = 0) -> InspectedPair:
+    """What differs between two files whose rows stand in one order, of which the same rows asked."""
+    rows, queries = a.rows, a.found.queries
+    overlap = np.array(
+        [len(np.intersect1d(x, y)) for x, y in zip(a.found.nearest, b.found.nearest, strict=True)]
+    )
+    share = overlap / a.found.nearest.shape[1]
+    labels = None if rows.labels is None else rows.labels[queries]
+    gained, lost, sure = _classes(a, b)
+    few = labels is not None and len(np.unique(labels)) < FEW_CLASSES
+    return InspectedPair(
+        a=a.told,
+        b=b.told,
+        paired_by=paired_by,
+        items=len(rows),
+        scope="these_classes" if few else "these_models",
+        changes=_changes(a, b, labels),
+        gained=gained,
+        lost=lost,
+        sure_gained=sure[0],
+        sure_lost=sure[1],
+        moved=_moved(a, b, share),
+        confused=_newly_confused(a, b),
+        neighbours=a.found.nearest.shape[1],
+        overlap=float(share.mean()),
+        overlap_by_chance=a.found.nearest.shape[1] / (len(rows) - 1),
+        cka=_alignment(a.rows, b.rows, seed),
+    )
+
+
+def _changes(a: Looked, b: Looked, labels: np.ndarray | None) -> tuple[Changed, ...]:
+    made = []
+    for own in a.told.measures:
+        name, after = own.measure, b.told.value(own.measure)
+        known = QUANTITIES[name]
+        ratio = known.scale == "log_ratio"
+        row = Changed(
+            measure=name,
+            scale="log_ratio" if ratio else "difference",
+            a=own.value,
+            b=after,
+            difference=_between(own.value, after, ratio),
+            delta=known.delta,
+            primary=name == PRIMARY,
+        )
+        if row.difference is not None:
+            row = row.model_copy(update=_intervals(name, row.difference, a, b, labels))
+        made.append(_decided(row) if row.primary else row)
+    return tuple(made)
+
+
+def _between(a: float | None, b: float | None, ratio: bool) -> float | None:
+    if a is None or b is None:
+        return None
+    if not ratio:
+        return b - a
+    return math.log(b / a) if a > 0 and b > 0 else None
+
+
+def _intervals(
+    name: str, middle: float, a: Looked, b: Looked, labels: np.ndarray | None
+) -> dict[str, float | str]:
+    """The ends of the intervals that a measure has, as fields of ``Changed``."""
+    found: dict[str, float | str] = {}
+    if name in a.found.scores and labels is not None:
+        difference = b.found.scores[name] - a.found.scores[name]
+        known = difference[np.isfinite(difference)]
+        if len(known) > 1:
+            half = t_half(0.95, len(known) - 1) * float(known.std(ddof=1)) / math.sqrt(len(known))
+            found |= {"query_low": middle - half, "query_high": middle + half}
+        wide = over_classes(difference, labels)
+        if wide is not None:
+            unit = "class" if wide[1] == "classes" else "query"
+            found |= {"class_low": middle - wide[0], "class_high": middle + wide[0], "unit": unit}
+    elif a.rows.labels is not None and len(a.rows.classes) >= FEW_CLASSES and name in WITHOUT_CLASSES:
+        without = WITHOUT_CLASSES[name](a.rows, b.rows)
+        if without is not None:
+            groups = len(without)
+            spread = math.sqrt((groups - 1) / groups * float(np.square(without - without.mean()).sum()))
+            half = t_half(0.95, groups - 1) * spread
+            found |= {"class_low": middle - half, "class_high": middle + half, "unit": "class"}
+    return found
+
+
+def _decided(row: Changed) -> Changed:
+    """A verdict by the interval over classes: it excludes 0, or lies within what does not matter."""
+    if row.difference is None or row.class_low is None or row.class_high is None:
+        return row
+    word = "unresolved"
+    if -row.delta < row.class_low and row.class_high < row.delta:
+        word = "equivalent"
+    elif row.class_low > 0 or row.class_high < 0:
+        word = "higher" if row.difference > 0 else "lower"
+    better = None
+    if word in ("higher", "lower") and QUANTITIES[row.measure].better != "neither":
+        better = "b" if (word == "higher") == (QUANTITIES[row.measure].better == "higher") else "a"
+    return row.model_copy(update={"verdict": word, "better": better})
+
+
+def _variances_without(a: Rows, b: Rows) -> np.ndarray | None:
+    """log(b / a) of intra-class variance, without each class in turn (C,)."""
+    sides = [_class_moments(rows) for rows in (a, b)]
+    spread = [1 - np.einsum("cd,cd->c", means, means) for means in sides]
+    means = [(side.sum() - side) / (len(side) - 1) for side in spread]
+    return np.log(means[1] / means[0]) if min(m.min() for m in means) > 0 else None
+
+
+def _distances_without(a: Rows, b: Rows) -> np.ndarray | None:
+    """log(b / a) of the mean distance of two class means, without each class in turn (C,)."""
+    if len(a.classes) > 4 * LARGEST:
+        return None
+    means = []
+    for rows in (a, b):
+        centres = _class_moments(rows)
+        squares = np.einsum("cd,cd->c", centres, centres)
+        table = np.sqrt(np.maximum(squares[:, None] + squares - 2 * centres @ centres.T, 0.0))
+        np.fill_diagonal(table, 0.0)
+        count = len(centres)
+        means.append((table.sum() / 2 - table.sum(1)) / ((count - 1) * (count - 2) / 2))
+    return np.log(means[1] / means[0]) if min(m.min() for m in means) > 0 else None
+
+
+def _ranks_without(a: Rows, b: Rows) -> np.ndarray | None:
+    """log(b / a) of the effective rank, without each of at most 40 groups of classes in turn."""
+    if max(a.vectors.shape[1], b.vectors.shape[1]) > LARGEST:
+        return None
+    assert a.labels is not None
+    groups = min(GROUPS, len(a.classes))
+    group, ranks = a.labels % groups, []
+    for rows in (a, b):
+        width = rows.vectors.shape[1]
+        grams, counts = np.zeros((groups, width, width)), np.bincount(group, minlength=groups)
+        for place in range(groups):
+            own = np.flatnonzero(group == place)
+            for part in unit_blocks(own):
+                block = unit(rows.vectors[own[part]])
+                grams[place] += block.T @ block
+        whole = grams.sum(0)
+        ranks.append(
+            [entropy_rank(np.linalg.eigvalsh(whole - own), len(rows) - n) for own, n in zip(grams, counts)]
+        )
+    if any(rank is None for side in ranks for rank in side):
+        return None
+    return np.log(np.array(ranks[1], float) / np.array(ranks[0], float))
+
+
+WITHOUT_CLASSES: dict[str, Callable[[Rows, Rows], np.ndarray | None]] = {
+    "intra_variance": _variances_without,
+    "inter_distance": _distances_without,
+    "effective_rank": _ranks_without,
+}
+"""Measures of all rows whose values without a class, or a group of classes, are quickly made."""
+
+
+def _class_moments(rows: Rows) -> np.ndarray:
+    """(C, D) the mean unit vector of each class."""
+    assert rows.labels is not None
+    sums = np.zeros((len(rows.classes), rows.vectors.shape[1]))
+    for part in unit_blocks(rows.vectors):
+        np.add.at(sums, rows.labels[part], unit(rows.vectors[part]))
+    return sums / np.bincount(rows.labels, minlength=len(rows.classes))[:, None]
+
+
+def _classes(
+    a: Looked, b: Looked
+) -> tuple[tuple[ClassChanged, ...], tuple[ClassChanged, ...], tuple[int, int]]:
+    """The classes that b finds better and worse by MAP@R, and how many of each beyond doubt."""
+    rows = a.rows
+    if rows.labels is None:
+        return (), (), (0, 0)
+    before, after = a.found.scores["map_at_r"], b.found.scores["map_at_r"]
+    difference, labels = after - before, rows.labels[a.found.queries]
+    known = np.isfinite(difference)
+    count = len(rows.classes)
+    each = np.bincount(labels[known], minlength=count)
+    means = [np.bincount(labels[known], side[known], count) / np.maximum(each, 1) for side in (before, after)]
+    change = means[1] - means[0]
+    squares = np.bincount(labels[known], np.square(difference[known] - change[labels[known]]), count)
+    level = 1 - 0.05 / max(1, int((each > 0).sum()))
+    sure = np.zeros(count, bool)
+    for k in np.flatnonzero((each >= FEWEST) & (change != 0)):
+        half = t_half(level, each[k] - 1) * math.sqrt(squares[k] / (each[k] - 1) / each[k])
+        sure[k] = abs(change[k]) > half
+    order = np.lexsort((np.arange(count), -np.abs(change)))
+    told = [
+        ClassChanged(
+            label=rows.classes[k],
+            asked=int(each[k]),
+            a=float(means[0][k]),
+            b=float(means[1][k]),
+            sure=bool(sure[k]),
+        )
+        for k in order
+        if each[k]
+    ]
+    told.sort(key=lambda row: not row.sure)  # stable: those beyond doubt first, the largest change first
+    gained, lost = ([row for row in told if sign * (row.b - row.a) > 1e-12] for sign in (1, -1))
+    counts = sum(row.sure for row in gained), sum(row.sure for row in lost)
+    return tuple(gained[:LISTED]), tuple(lost[:LISTED]), counts
+
+
+def _moved(a: Looked, b: Looked, share: np.ndarray) -> tuple[Moved, ...]:
+    scores = [looked.found.scores.get("map_at_r") for looked in (a, b)]
+    change = np.zeros(len(share))
+    if scores[0] is not None and scores[1] is not None:
+        change = np.nan_to_num(np.abs(scores[1] - scores[0]))
+
+    def value(side: int, row: int) -> float | None:
+        own = scores[side]
+        return None if own is None or not np.isfinite(own[row]) else float(own[row])
+
+    order = np.lexsort((np.arange(len(share)), -change, share))
+    return tuple(
+        Moved(
+            item=a.rows.item(int(a.found.queries[row])),
+            overlap=float(share[row]),
+            map_at_r_a=value(0, row),
+            map_at_r_b=value(1, row),
+        )
+        for row in order[:LISTED_ITEMS]
+        if share[row] < 1
+    )
+
+
+def _newly_confused(a: Looked, b: Looked) -> tuple[NewlyConfused, ...]:
+    if a.rows.labels is None:
+        return ()
+    tables = [suspects.confusion(looked.rows, looked.found) for looked in (a, b)]
+    before, after = ((table + table.T) / 2 for table in tables)
+    more = (after - before).tocoo()
+    kept = (more.row < more.col) & (more.data >= NEWLY)
+    first, second, change = more.row[kept], more.col[kept], more.data[kept]
+    order = np.lexsort((second, first, -change))[:LISTED]
+    classes = a.rows.classes
+    return tuple(
+        NewlyConfused(first=classes[i], second=classes[j], a=float(before[i, j]), b=float(after[i, j]))
+        for i, j in zip(first[order], second[order], strict=True)
+    )
+
+
+def _alignment(a: Rows, b: Rows, seed: int) -> float | None:
+    """Linear CKA of the unit rows (Kornblith et al. 2019), of at most 20,000 rows."""
+    part = sample(a.labels, len(a), min(len(a), WHOLE), seed)
+    x, y = (unit(rows.vectors[part]) for rows in (a, b))
+    return linear_cka(x, y)
+
+
+def linear_cka(x: np.ndarray, y: np.ndarray) -> float | None:
+    """‖XᵀY‖² / (‖XᵀX‖ ‖YᵀY‖) of centred rows (N, D) and (N, E); None where all rows of a side are equal.
+
+    >>> x = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5]])
+    >>> round(linear_cka(x, -2 * x), 6)
+    1.0
+    """
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    if len(x) < min(x.shape[1], y.shape[1]):
+        k, m = x @ x.T, y @ y.T
+        parts = float((k * m).sum()), float(np.linalg.norm(k)), float(np.linalg.norm(m))
+    else:
+        cross = float(np.square(x.T @ y).sum())
+        parts = cross, float(np.linalg.norm(x.T @ x)), float(np.linalg.norm(y.T @ y))
+    least = 1e-12 * len(x)
+    return parts[0] / (parts[1] * parts[2]) if min(parts[1:]) > least else None

@@ -1,0 +1,243 @@
+"""What stands in one file: its measures with intervals, norms, collapse, and what is likely wrong."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from losscope.core.results import Collapse, Inspected, Inspection, Norms
+from losscope.inspecting import suspects
+from losscope.inspecting.labels import Judged, wrong_labels
+from losscope.inspecting.reading import Rows
+from losscope.inspecting.searching import PER_QUERY, WHOLE, Found, Progress, asking, sample, search
+from losscope.stats.intervals import jackknife_variance, t_half
+
+LABELLED = ("geometry", "spectrum")
+OF_PAIRS = ("uniformity", "silhouette", "verification", "nmi")
+SHOWN = (
+    *PER_QUERY,
+    "eer",
+    "tar_at_far_1e2",
+    "tar_at_far_1e3",
+    "threshold_spread",
+    "nmi",
+    "silhouette",
+    "intra_variance",
+    "inter_distance",
+    "intra_inter_ratio",
+    "nc1",
+    "effective_rank",
+    "spectral_decay",
+    "uniformity",
+    "hubness",
+)
+"""The measures in the order in which they are told."""
+POINT, FEW = 0.99, 0.02
+"""A mean cosine above which all items are nearly one point; a share of the dimensions that is few."""
+FEWEST_DIMENSIONS = 8
+"""Dimensions below which a small rank is no collapse."""
+LARGEST_GRAM = 2_048
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """An inspection, and the rows and neighbours that it was made from."""
+
+    told: Inspection
+    rows: Rows
+    found: Found
+    judged: Judged | None
+
+
+def look(
+    rows: Rows,
+    *,
+    exact: bool = False,
+    queries: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Looked:
+    """Inspect rows.
+
+    Args:
+        rows: what was read.
+        exact: all rows ask, however many.
+        queries: so many rows ask; by default all up to 20,000 and then fewer, 5,000 at least.
+        seed: of the samples and of k-means.
+        progress: called with the rows that have asked and their number.
+    """
+    found = search(rows, asking(rows, exact, queries, seed), progress)
+    values, part = _values(rows, found, seed)
+    copies, zeros = suspects.duplicates(rows, found)
+    labelled = rows.labels is not None
+    wrong, judged = wrong_labels(rows, found) if labelled else (None, None)
+    told = Inspection(
+        name=rows.name,
+        rows=rows.total,
+        dimensions=rows.vectors.shape[1],
+        classes=len(rows.classes) if labelled else None,
+        not_finite=rows.not_finite,
+        unlabelled=rows.unlabelled,
+        zeros=zeros,
+        asked=len(found.queries),
+        sampled=len(found.queries) < len(rows),
+        pair_rows=part,
+        measures=_measures(rows, found, values, part),
+        norms=_norms(rows),
+        collapse=_collapse(rows, values.get("effective_rank")),
+        worst=suspects.worst_classes(rows, found) if labelled else (),
+        confused=suspects.confused_pairs(rows, found) if labelled else (),
+        wrong_labels=wrong,
+        duplicates=copies,
+        notes=rows.notes,
+    )
+    return Looked(told, rows, found, judged)
+
+
+def _values(rows: Rows, found: Found, seed: int) -> tuple[dict[str, float], int]:
+    """The measures that are no means over queries, and the number of rows for those over all pairs."""
+    import torch
+
+    from losscope.measures.ranking import skewness
+    from losscope.measures.summary import evaluate
+
+    def measured(at: np.ndarray | slice, names: tuple[str, ...]) -> dict[str, float]:
+        own = np.zeros(len(rows), np.int64) if rows.labels is None else rows.labels
+        given = torch.from_numpy(rows.vectors[at]), torch.from_numpy(own[at])
+        return {name: float(value) for name, value in evaluate(*given, names=names, seed=seed)[0].items()}
+
+    whole, pairs = (LABELLED, OF_PAIRS) if rows.labels is not None else (("spectrum",), ("uniformity",))
+    part = sample(rows.labels, len(rows), min(len(rows), WHOLE), seed)
+    complete = len(found.queries) == len(rows)
+    values = measured(slice(None), whole)
+    if rows.labels is not None and len(rows.classes) < 2:
+        pairs = ("uniformity",)
+    values |= measured(part, pairs if complete else (*pairs, "hubness"))
+    if complete:
+        values["hubness"] = skewness(found.occurrences)
+    return values, len(part)
+
+
+def _measures(rows: Rows, found: Found, values: dict[str, float], part: int) -> tuple[Inspected, ...]:
+    told = []
+    for name in SHOWN:
+        if name in found.scores:
+            told.append(_mean_of_queries(name, rows, found))
+        elif name in values:
+            whole = name in ("effective_rank", "spectral_decay") or name.startswith(("intra", "inter", "nc1"))
+            told.append(
+                Inspected(
+                    measure=name,
+                    value=values[name] if math.isfinite(values[name]) else None,
+                    rows=len(rows) if whole else part,
+                )
+            )
+    return tuple(told)
+
+
+def _mean_of_queries(name: str, rows: Rows, found: Found) -> Inspected:
+    """A mean over the rows that asked, with the interval over classes, and that of the sample."""
+    assert rows.labels is not None
+    values, labels = found.scores[name], rows.labels[found.queries]
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return Inspected(measure=name, value=None, rows=0)
+    mean, half = float(known.mean()), over_classes(values, labels)
+    ends = [None, None] if half is None else [mean - half[0], mean + half[0]]
+    sampled: list[float | None] = [None, None]
+    if len(found.queries) < len(rows) and len(known) > 1:
+        share = 1 - len(found.queries) / len(rows)
+        own = t_half(0.95, len(known) - 1) * math.sqrt(share * float(known.var(ddof=1)) / len(known))
+        sampled = [mean - own, mean + own]
+    return Inspected(
+        measure=name,
+        value=mean,
+        low=ends[0],
+        high=ends[1],
+        sampled_low=sampled[0],
+        sampled_high=sampled[1],
+        rows=len(known),
+    )
+
+
+def over_classes(values: np.ndarray, labels: np.ndarray) -> tuple[float, str] | None:
+    """Half the 95 % interval of a mean over queries (Q,), were the classes (below 20: their queries) others.
+
+    ± t·√v with the jackknife's v, which leaves out classes or queries; also which of the two.
+    """
+    found = jackknife_variance(values, labels)
+    if found is None:
+        return None
+    known = np.isfinite(values)
+    classes = len(np.unique(labels[known]))
+    variance, unit = found
+    freedom = classes - 1 if unit == "classes" else int(known.sum()) - classes
+    return t_half(0.95, freedom) * math.sqrt(variance), unit
+
+
+def _norms(rows: Rows) -> Norms:
+    squares = np.einsum("ij,ij->i", rows.vectors, rows.vectors, dtype=np.float64)
+    norms = np.sqrt(squares)
+    mean = float(norms.mean())
+    return Norms(
+        smallest=float(norms.min()),
+        median=float(np.median(norms)),
+        largest=float(norms.max()),
+        variation=float(norms.std()) / mean if mean > 0 else 0.0,
+    )
+
+
+BLOCK = 8_192
+"""Rows that are turned into float64 at a time."""
+
+
+def unit_blocks(vectors: np.ndarray) -> list[slice]:
+    """Slices of the rows that are looked at together."""
+    return [slice(start, start + BLOCK) for start in range(0, len(vectors), BLOCK)]
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Unit rows in float64, a zero row stays zero."""
+    rows = vectors.astype(np.float64)
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return rows / np.where(norms > 0, norms, 1.0)[:, None]
+
+
+def _collapse(rows: Rows, rank: float | None) -> Collapse:
+    count, width = rows.vectors.shape
+    total, squares = np.zeros(width), 0.0
+    gram = np.zeros((width, width)) if width <= LARGEST_GRAM else None
+    for part in unit_blocks(rows.vectors):
+        block = unit(rows.vectors[part])
+        total += block.sum(axis=0)
+        squares += float(np.einsum("ij,ij->", block, block))
+        if gram is not None:
+            gram += block.T @ block
+    cosine = float(total @ total - squares) / (count * (count - 1))
+    centred = None
+    if gram is not None:
+        centred = entropy_rank(np.linalg.eigvalsh(gram - np.outer(total, total) / count), count)
+    known = rank if rank is not None and math.isfinite(rank) else None
+    needed = math.inf if rows.labels is None else (len(rows.classes) - 1) / 2
+    few = centred is not None and width >= FEWEST_DIMENSIONS and centred < min(max(2, FEW * width), needed)
+    return Collapse(
+        cosine=cosine,
+        rank=known,
+        centred_rank=centred,
+        kind="point" if cosine > POINT else "few_directions" if few else None,
+    )
+
+
+def entropy_rank(squares: np.ndarray, count: int) -> float | None:
+    """exp of the entropy of the singular values whose squares (D,) are given, of ``count`` unit rows.
+
+    >>> entropy_rank(np.array([4.0, 4.0]), 8)
+    2.0
+    """
+    values = np.sqrt(np.where(squares > 1e-13 * count, squares, 0.0))
+    if not values.any():
+        return None
+    share = values[values > 0] / values.sum()
+    return float(np.exp(-(share * np.log(share)).sum()))
