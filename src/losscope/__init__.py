@@ -37,6 +37,7 @@ _PUBLIC = {
     "cross_modal": "losscope.measures",
     "embed": "losscope.features.embedding",
     "geometry": "losscope.measures",
+    "inspect": "losscope.inspecting",
     "judge": "losscope.comparing.judging",
     "load": "losscope.comparing.reading",
     "loss": "losscope.losses",

@@ -14,6 +14,7 @@ from losscope.core.spec import Protocol as Protocol
 from losscope.core.spec import Study as Study
 from losscope.data.reading import read as read
 from losscope.features.embedding import embed as embed
+from losscope.inspecting import inspect as inspect
 from losscope.losses import loss as loss
 from losscope.measures import classification as classification
 from losscope.measures import cross_modal as cross_modal
@@ -48,6 +49,7 @@ __all__ = [
     "cross_modal",
     "embed",
     "geometry",
+    "inspect",
     "judge",
     "load",
     "loss",

@@ -163,7 +163,7 @@ class Activity:
 
 
 @contextlib.contextmanager
-def row_progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+def row_progress(quiet: bool, what: str = "features") -> Iterator[Callable[[int, int], None] | None]:
     """A bar of rows on standard error, made at the first call: most calls find everything in the cache."""
     if quiet or not sys.stderr.isatty():
         yield None
@@ -171,7 +171,7 @@ def row_progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("features"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task: Any = None
 

@@ -1,1 +1,164 @@
-def inspect(): ...
+"""``losscope.inspect``: one file of embeddings, or two of the same items, looked at without training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, overload
+
+from losscope.core import wording
+from losscope.core.errors import LosscopeError, require
+from losscope.core.results import InspectedPair, Inspection
+from losscope.inspecting import pairs
+from losscope.inspecting.reading import Rows, read_arrays_given, read_file
+from losscope.inspecting.searching import Progress
+from losscope.inspecting.single import Looked, look
+from losscope.inspecting.writing import write
+
+
+@overload
+def inspect(
+    embeddings: Any,
+    labels: Any = None,
+    *,
+    against: None = None,
+    ids: Any = None,
+    split: Any = None,
+    exact: bool = False,
+    queries: int | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Inspection: ...
+
+
+@overload
+def inspect(
+    embeddings: Any,
+    labels: Any = None,
+    *,
+    against: Any,
+    ids: Any = None,
+    split: Any = None,
+    exact: bool = False,
+    queries: int | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> InspectedPair: ...
+
+
+def inspect(
+    embeddings: Any,
+    labels: Any = None,
+    *,
+    against: Any = None,
+    ids: Any = None,
+    split: Any = None,
+    exact: bool = False,
+    queries: int | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Inspection | InspectedPair:
+    """What stands in embeddings of any model, and with ``against`` how two models of the same items differ.
+
+    All is measured of the L2-normalised vectors (docs/inspect.md says what, and on how many rows).
+
+    Args:
+        embeddings: (N, D), an array, a tensor or nested lists; or a file or data set, as ``losscope.read``
+            takes it.
+        labels: (N,) of any kind, or None; of a file the name of its array or column, if it is an unusual one.
+        against: a second model's embeddings of the same items, likewise: arrays in the same order; files are
+            paired by id, or row by row if they have equal labels.
+        ids: (N,) what tells the items apart; of a file the name of its array or column.
+        split: (N,) words train, validation and test, or booleans (true is test); of a file likewise a name.
+        exact: every row asks for its neighbours, and NMI is measured whatever its clustering takes. Otherwise
+            all of 20,000 rows ask, and of more a sample, 5,000 at least.
+        queries: so many rows ask.
+        seed: of the samples, and of k-means.
+        out: a parquet file to write: id, label, embedding, x, y, neighbours. Of one file only.
+        options: further options of the reader of files, as ``--option`` of the command line.
+        progress: called with the rows that have asked and their number.
+
+    Raises:
+        LosscopeError: a file that cannot be read, embeddings that are no matrix, files of different items.
+
+    >>> import numpy as np
+    >>> points = np.random.default_rng(0).normal(size=(40, 8)) + np.repeat(6 * np.eye(4, 8), 10, axis=0)
+    >>> found = inspect(points, np.repeat(["a", "b", "c", "d"], 10))
+    >>> found.classes, found.value("recall_at_1")
+    (4, 1.0)
+    >>> inspect(points, np.repeat([0, 1, 2, 3], 10), against=2 * points).change("recall_at_1").verdict
+    'equivalent'
+    """
+    require(queries is None or queries >= 2, f"queries is {queries}; wanted: at least 2")
+    require(out is None or against is None, "out is written of one file; wanted: one file, or no out")
+    if out is not None:
+        require(
+            Path(out).suffix == ".parquet",
+            f"the file {str(out)!r} is no .parquet; wanted: a name FILE.parquet",
+        )
+    given = dict(options or {})
+    began = time.perf_counter()
+    first = _rows(embeddings, labels, ids, split, "a" if against is not None else "the embeddings", given)
+    if against is None:
+        looked = look(first, exact=exact, queries=queries, seed=seed, progress=progress)
+        written = None if out is None else str(write(looked, Path(out)))
+        return _told(looked).model_copy(update={"seconds": time.perf_counter() - began, "out": written})
+    second = _rows(against, labels, ids, split, "b", given)
+    arrays = not (_is_place(embeddings) or _is_place(against))
+    first, second, how = pairs.paired(first, second, in_order=arrays)
+
+    def part_of_two(side: int) -> Progress | None:
+        if progress is None:
+            return None
+        return lambda done, total: progress(side * total + done, 2 * total)
+
+    a, b = (
+        look(rows, exact=exact, queries=queries, seed=seed, progress=part_of_two(side))
+        for side, rows in enumerate((first, second))
+    )
+    found = pairs.contrast(a, b, how, seed)
+    return found.model_copy(
+        update={
+            "a": _told(a),
+            "b": _told(b),
+            "headline": wording.inspected_pair(found),
+            "findings": wording.inspected_pair_findings(found),
+            "notes": (*wording.inspected_pair_notes(found), *wording.inspection_sample(found.a)),
+            "seconds": time.perf_counter() - began,
+        }
+    )
+
+
+def _is_place(given: Any) -> bool:
+    return isinstance(given, str | Path)
+
+
+def _rows(given: Any, labels: Any, ids: Any, split: Any, name: str, options: dict[str, Any]) -> Rows:
+    if not _is_place(given):
+        return read_arrays_given(given, labels, ids, split, name)
+    for what, value in (("labels", labels), ("ids", ids), ("split", split)):
+        if value is not None and not isinstance(value, str):
+            raise LosscopeError(
+                f"{what} are given beside the file {str(given)!r}; wanted: the name of its array or "
+                "column, or "
+                "embeddings as an array too"
+            )
+    return read_file(given, labels, ids, **({"split": split} if split else {}), **options)
+
+
+def _told(looked: Looked) -> Inspection:
+    found = looked.told
+    return found.model_copy(
+        update={
+            "headline": wording.inspection(found),
+            "findings": wording.inspection_findings(found),
+            "notes": (*wording.inspection_sample(found), *found.notes),
+        }
+    )

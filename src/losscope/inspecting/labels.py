@@ -1,21 +1,25 @@
 """Labels that are likely wrong, by the classes of the nearest items.
 
-A class has a profile: the mean shares of all classes among the nearest items of its own items, so that classes
-that are often confused have each other in their profiles. What an item's neighbours are is held against the
-profile of its label and those of all other classes, by Bayes' rule. This is the observer model of Dawid and
-Skene (1979) with neighbours as observers. Confident learning (Northcutt, Jiang and Chuang 2021) with the same shares as
-probabilities looks at no profile, and suspects whatever lies between two classes.
+A class has a profile: the mean shares of all classes among the nearest items of its own items, so that
+classes that are often confused have each other in their profiles. What an item's neighbours are is held
+against the profile of its label and those of all other classes, by Bayes' rule. This is the observer model of
+Dawid and Skene (1979) with neighbours as observers. Confident learning (Northcutt, Jiang and Chuang 2021)
+with the same shares as probabilities looks at no profile, and suspects whatever lies between two classes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from losscope.core.results import Suspect, WrongLabels
 from losscope.inspecting.reading import Rows
 from losscope.inspecting.searching import Found
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 LISTED = 100
 DEPENDENT = 3.0
@@ -48,8 +52,8 @@ class Judged:
 def judged(rows: Rows, found: Found) -> Judged:
     """Hold each label against the neighbours.
 
-    The likelihoods are to the power of 1/3 (``DEPENDENT``), and the share of wrong labels is estimated by expectation and
-    maximisation, every other class being equally probable for a wrong one.
+    The likelihoods are to the power of 1/3 (``DEPENDENT``), and the share of wrong labels is estimated by
+    expectation and maximisation, every other class being equally probable for a wrong one.
     """
     from scipy.sparse import coo_matrix, diags
 
@@ -92,7 +96,14 @@ def judged(rows: Rows, found: Found) -> Judged:
     return result
 
 
-def _without_itself(shares, sums, own_class, weight, usual, rate) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _without_itself(
+    shares: csr_matrix,
+    sums: csr_matrix,
+    own_class: np.ndarray,
+    weight: np.ndarray,
+    usual: float,
+    rate: np.ndarray,
+) -> np.ndarray:
     """(Q,) how well the neighbours fit the profile of the own class, made without the row itself."""
     table = shares.tocoo()
     mine = own_class[table.row]

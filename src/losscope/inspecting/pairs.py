@@ -51,7 +51,7 @@ def paired(a: Rows, b: Rows, *, in_order: bool) -> tuple[Rows, Rows, Literal["id
     wanted = "wanted: two files of the same items"
     if a.ids is not None and b.ids is not None:
         for rows in (a, b):
-            again = len(rows.ids) - len(set(rows.ids.tolist())) if rows.ids is not None else 0
+            again = rows.total - len(rows.every_id)
             require(again == 0, f"{again:,} ids of {rows.name} stand twice; {wanted}, each id once")
         return (*_by_id(a, b, wanted), "id")
     require(
@@ -62,7 +62,8 @@ def paired(a: Rows, b: Rows, *, in_order: bool) -> tuple[Rows, Rows, Literal["id
     known = a.labels is not None and b.labels is not None
     require(
         known or in_order,
-        f"nothing tells that {a.name} and {b.name} are of the same items; {wanted}: with ids, or with labels in "
+        f"nothing tells that {a.name} and {b.name} are of the same items; {wanted}: with ids, or with "
+        "labels in "
         "the same order",
     )
     both, first, second = np.intersect1d(a.places, b.places, return_indices=True)
@@ -70,7 +71,8 @@ def paired(a: Rows, b: Rows, *, in_order: bool) -> tuple[Rows, Rows, Literal["id
     different = 0 if not known else int((_names(a) != _names(b)).sum())
     require(
         different == 0,
-        f"the labels of {a.name} and {b.name} differ in {different:,} of {len(both):,} rows, and not both have "
+        f"the labels of {a.name} and {b.name} differ in {different:,} of {len(both):,} rows, and not both "
+        "have "
         f"ids; {wanted}: with ids, or in the same order",
     )
     return (*_agreed(a, b), "order")
@@ -84,31 +86,24 @@ def _names(rows: Rows) -> np.ndarray:
 def _by_id(a: Rows, b: Rows, wanted: str) -> tuple[Rows, Rows]:
     assert a.ids is not None and b.ids is not None
     common, first, second = np.intersect1d(a.ids, b.ids, return_indices=True)
-    missing = a.not_finite + a.unlabelled + b.not_finite + b.unlabelled
     for rows, other in ((a, b), (b, a)):
-        lone = len(rows) - len(common)
-        require(
-            lone <= missing,
-            f"{lone:,} ids of {rows.name} are not in {other.name}, such as "
-            f"{_lone(rows, common)!r}; {wanted}",
-        )
+        lone = sorted(rows.every_id - other.every_id)
+        if lone:
+            raise LosscopeError(
+                f"{len(lone):,} ids of {rows.name} are not in {other.name}, such as {lone[0]!r}; {wanted}"
+            )
     require(len(common) > 1, f"{a.name} and {b.name} have {len(common)} ids in common; {wanted}")
     order = np.argsort(first)
     a, b = a.take(first[order]), b.take(second[order])
     if a.labels is not None and b.labels is not None:
-        other = np.flatnonzero(_names(a) != _names(b))
-        if len(other):
-            row = int(other[0])
+        differ = np.flatnonzero(_names(a) != _names(b))
+        if len(differ):
+            row = int(differ[0])
             raise LosscopeError(
-                f"{len(other):,} items have other labels in {b.name} than in {a.name}, such as "
+                f"{len(differ):,} items have other labels in {b.name} than in {a.name}, such as "
                 f"{a.item(row).id!r} ({a.item(row).label!r} and {b.item(row).label!r}); {wanted} and labels"
             )
     return _agreed(a, b)
-
-
-def _lone(rows: Rows, common: np.ndarray) -> str:
-    assert rows.ids is not None
-    return str(rows.ids[~np.isin(rows.ids, common)][0])
 
 
 def _agreed(a: Rows, b: Rows) -> tuple[Rows, Rows]:
@@ -226,7 +221,7 @@ def _decided(row: Changed) -> Changed:
 def _variances_without(a: Rows, b: Rows) -> np.ndarray | None:
     """log(b / a) of intra-class variance, without each class in turn (C,)."""
     sides = [_class_moments(rows) for rows in (a, b)]
-    spread = [1 - np.einsum("cd,cd->c", means, means) for means in sides]
+    spread = [squares - np.einsum("cd,cd->c", centres, centres) for centres, squares in sides]
     means = [(side.sum() - side) / (len(side) - 1) for side in spread]
     return np.log(means[1] / means[0]) if min(m.min() for m in means) > 0 else None
 
@@ -237,7 +232,7 @@ def _distances_without(a: Rows, b: Rows) -> np.ndarray | None:
         return None
     means = []
     for rows in (a, b):
-        centres = _class_moments(rows)
+        centres, _ = _class_moments(rows)
         squares = np.einsum("cd,cd->c", centres, centres)
         table = np.sqrt(np.maximum(squares[:, None] + squares - 2 * centres @ centres.T, 0.0))
         np.fill_diagonal(table, 0.0)
@@ -278,13 +273,17 @@ WITHOUT_CLASSES: dict[str, Callable[[Rows, Rows], np.ndarray | None]] = {
 """Measures of all rows whose values without a class, or a group of classes, are quickly made."""
 
 
-def _class_moments(rows: Rows) -> np.ndarray:
-    """(C, D) the mean unit vector of each class."""
+def _class_moments(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """The mean unit vector of each class (C, D), and the mean of their squared lengths (C,)."""
     assert rows.labels is not None
-    sums = np.zeros((len(rows.classes), rows.vectors.shape[1]))
+    count = len(rows.classes)
+    sums, squares = np.zeros((count, rows.vectors.shape[1])), np.zeros(count)
     for part in unit_blocks(rows.vectors):
-        np.add.at(sums, rows.labels[part], unit(rows.vectors[part]))
-    return sums / np.bincount(rows.labels, minlength=len(rows.classes))[:, None]
+        block, own = unit(rows.vectors[part]), rows.labels[part]
+        np.add.at(sums, own, block)
+        squares += np.bincount(own, np.einsum("ij,ij->i", block, block), count)
+    each = np.bincount(rows.labels, minlength=count)
+    return sums / each[:, None], squares / each
 
 
 def _classes(

@@ -29,8 +29,9 @@ class Rows:
     """N rows that have a finite vector, and a class where there are labels.
 
     ``vectors`` float32 (N, D); ``labels`` int64 (N,), positions in ``classes``, None without labels; ``ids``
-    (N,) text; ``test`` (N,) which rows are the test part of a split; ``places`` (N,) where the rows stand in
-    the file, counted from 0. ``not_finite``, ``unlabelled``: rows of the file that are not among them.
+    (N,) text, ``every_id`` those of the whole file; ``test`` (N,) which rows are the test part of a split;
+    ``places`` (N,) where the rows stand in the file, counted from 0. ``not_finite``, ``unlabelled``: rows of
+    the file that are not among them.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Rows:
     classes: tuple[str, ...]
     places: np.ndarray
     ids: np.ndarray | None = None
+    every_id: frozenset[str] = frozenset()
     test: np.ndarray | None = None
     not_finite: int = 0
     unlabelled: int = 0
@@ -125,7 +127,8 @@ def _checked(draft: Draft, name: str, ids: np.ndarray | None) -> Rows:
     shape = vectors.shape
     require(
         draft.kind != "images" and vectors.ndim == 2 and shape[1] > 0 and shape[0] > 1,
-        f"{name} holds {'images' if draft.kind == 'images' else 'values'} of shape {shape}; wanted: embeddings "
+        f"{name} holds {'images' if draft.kind == 'images' else 'values'} of shape {shape}; wanted: "
+        "embeddings "
         "(rows, dimensions), two rows at least",
     )
     finite = np.isfinite(vectors).all(axis=1)
@@ -156,6 +159,7 @@ def _checked(draft: Draft, name: str, ids: np.ndarray | None) -> Rows:
         classes=classes,
         places=places,
         ids=None if ids is None else ids[places],
+        every_id=frozenset(() if ids is None else ids.tolist()),
         test=test,
         not_finite=int((~finite).sum()),
         unlabelled=int((finite & ~kept).sum()),

@@ -1,8 +1,8 @@
 """The nearest items of the rows that ask, and how well each finds its class: one exact pass over the gallery.
 
-Up to 20,000 rows all ask. Of more, a systematic sample asks, drawn from the rows in the order of their classes,
-so that each class has its share and each row the same chance (Cochran 1977, chapter 8); the gallery is
-always whole.
+Up to 20,000 rows all ask. Of more, a systematic sample asks, drawn from the rows in the order of their
+classes, so that each class has its share and each row the same chance (Cochran 1977, chapter 8); the gallery
+is always whole.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Found:
     """What Q rows of N found.
 
     ``queries`` int64 (Q,) rows that asked; ``nearest`` int64 (Q, K) their nearest rows, nearest first, and
-    ``distances`` (Q, K) of the unit vectors. With labels: ``scores`` by measure (Q,), NaN for a row that is alone in
-    its class; ``shares`` (Q, C): of the nearest K the share of each class, tied items evenly, empty where
-    they tie with too many; ``occurrences`` (N,): how often each row is among the nearest.
+    ``distances`` (Q, K) of the unit vectors. With labels: ``scores`` by measure (Q,), NaN for a row that is
+    alone in its class; ``shares`` (Q, C): of the nearest K the share of each class, tied items evenly, empty
+    where they tie with too many; ``occurrences`` (N,): how often each row is among the nearest.
     """
 
     queries: np.ndarray
@@ -127,7 +127,7 @@ class _Votes:
     def add(self, columns: np.ndarray, tied: np.ndarray, squared: Any) -> None:
         """Queries with their nearest rows (q, K), which tie with the next (q, ...), and distances (q, N)."""
         weights = np.full(columns.shape, 1 / self.most)
-        for row in np.flatnonzero(tied[:, self.most - 1]):
+        for row in np.flatnonzero(tied[:, self.most - 1]).tolist():
             self._share(row, columns[row], weights[row], squared)
         where = np.repeat(np.arange(self.count, self.count + len(columns)), self.most)
         self._put(where, self.codes[columns].ravel(), weights.ravel())
@@ -152,9 +152,7 @@ class _Votes:
             return
         weights[inside] = 0.0
         each = int(inside.sum()) / self.most / len(members)
-        self._put(
-            np.full(len(members), self.count + row), self.codes[members], np.full(len(members), each)
-        )
+        self._put(np.full(len(members), self.count + row), self.codes[members], np.full(len(members), each))
 
     def shares(self, classes: int) -> csr_matrix:
         """(Q, C), the shares of a row adding to 1, or to 0 where its neighbours tell nothing."""

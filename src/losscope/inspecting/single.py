@@ -15,7 +15,7 @@ from losscope.inspecting.searching import PER_QUERY, WHOLE, Found, Progress, ask
 from losscope.stats.intervals import jackknife_variance, t_half
 
 LABELLED = ("geometry", "spectrum")
-OF_PAIRS = ("uniformity", "silhouette", "verification", "nmi")
+OF_PAIRS = ("uniformity", "silhouette", "verification")
 SHOWN = (
     *PER_QUERY,
     "eer",
@@ -39,6 +39,8 @@ POINT, FEW = 0.99, 0.02
 FEWEST_DIMENSIONS = 8
 """Dimensions below which a small rank is no collapse."""
 LARGEST_GRAM = 2_048
+CLUSTERED = 10**9
+"""Rows times classes times dimensions up to which the clustering of NMI is done without being asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ def look(
         progress: called with the rows that have asked and their number.
     """
     found = search(rows, asking(rows, exact, queries, seed), progress)
-    values, part = _values(rows, found, seed)
+    values, part = _values(rows, found, exact, seed)
     copies, zeros = suspects.duplicates(rows, found)
     labelled = rows.labels is not None
     wrong, judged = wrong_labels(rows, found) if labelled else (None, None)
@@ -96,7 +98,7 @@ def look(
     return Looked(told, rows, found, judged)
 
 
-def _values(rows: Rows, found: Found, seed: int) -> tuple[dict[str, float], int]:
+def _values(rows: Rows, found: Found, exact: bool, seed: int) -> tuple[dict[str, float], int]:
     """The measures that are no means over queries, and the number of rows for those over all pairs."""
     import torch
 
@@ -112,8 +114,10 @@ def _values(rows: Rows, found: Found, seed: int) -> tuple[dict[str, float], int]
     part = sample(rows.labels, len(rows), min(len(rows), WHOLE), seed)
     complete = len(found.queries) == len(rows)
     values = measured(slice(None), whole)
-    if rows.labels is not None and len(rows.classes) < 2:
+    if len(rows.classes) < 2:
         pairs = ("uniformity",)
+    elif exact or len(part) * len(rows.classes) * rows.vectors.shape[1] <= CLUSTERED:
+        pairs = (*pairs, "nmi")
     values |= measured(part, pairs if complete else (*pairs, "hubness"))
     if complete:
         values["hubness"] = skewness(found.occurrences)

@@ -117,11 +117,11 @@ class Twins(Frozen):
 class Duplicates(Frozen):
     """Rows that are the same item.
 
-    ``equal``: rows that equal an earlier one bit for bit. ``two_labels``: items whose equal rows have different
-    labels. ``near``: pairs that are not equal and nearer than ``limit``, among the rows that asked, ``near_two_labels``
-    those of different labels; None where near copies were not looked for. ``across_equal``,
-    ``across_near``: test rows of which an equal, or only a near, row stands outside of the test part; None
-    without a split. ``pairs``: examples, those of two labels first, at most 50.
+    ``equal``: rows that equal an earlier one bit for bit. ``two_labels``: items whose equal rows have
+    different labels. ``near``: pairs that are not equal and nearer than ``limit``, among the rows that asked,
+    ``near_two_labels`` those of different labels; None where near copies were not looked for.
+    ``across_equal``, ``across_near``: test rows of which an equal, or only a near, row stands outside of the
+    test part; None without a split. ``pairs``: examples, those of two labels first, at most 50.
     """
 
     equal: int
@@ -139,9 +139,9 @@ class Inspection(Document):
     """What was found in one file of embeddings. What ``losscope inspect FILE --json`` prints.
 
     ``rows`` of ``dimensions``; ``classes``: None without labels. ``left_out``: rows without a finite vector
-    (``not_finite``) or without a class (``unlabelled``), which nothing else looks at. ``asked``: rows whose neighbours
-    were searched for, among all; ``sampled`` says that it is a sample. ``pair_rows``: rows of which all pairs
-    were measured. ``headline``: the whole in a sentence; ``findings``: what to look at first.
+    (``not_finite``) or without a class (``unlabelled``), which nothing else looks at. ``asked``: rows whose
+    neighbours were searched for, among all; ``sampled`` says that it is a sample. ``pair_rows``: rows of
+    which all pairs were measured. ``headline``: the whole in a sentence; ``findings``: what to look at first.
     """
 
     kind: ClassVar[str] = "inspection"
@@ -176,10 +176,10 @@ class Inspection(Document):
 class Changed(Frozen):
     """One measure of two files of the same items; the numbers are b minus a, or log(b / a).
 
-    ``query_low``, ``query_high``: the 95 % interval over queries; ``class_low``, ``class_high``: over classes (``unit`` says
-    "class"; below 20 classes over queries within these classes, "query"). None where a measure is no mean
-    over these. ``verdict``: of the primary measure alone, by the interval over classes: ``higher`` or ``lower``
-    where it excludes 0, ``equivalent`` where it lies within ``delta``, else ``unresolved``.
+    ``query_low``, ``query_high``: the 95 % interval over queries; ``class_low``, ``class_high``: over classes
+    (``unit`` says "class"; below 20 classes over queries within these classes, "query"). None where a measure
+    is no mean over these. ``verdict``: of the primary measure alone, by the interval over classes: ``higher``
+    or ``lower`` where it excludes 0, ``equivalent`` where it lies within ``delta``, else ``unresolved``.
     """
 
     measure: str
@@ -230,11 +230,12 @@ class NewlyConfused(Frozen):
 class InspectedPair(Document):
     """Two files of the same items. What ``losscope inspect A B --json`` prints.
 
-    ``paired_by``: ``id``, or ``order`` (equal length and equal labels, in the order of the rows). ``overlap``: the mean
-    share of an item's ``neighbours`` nearest items in a that are so in b too, ``overlap_by_chance`` what two
-    unrelated models would have. ``cka``: linear centred kernel alignment. ``gained``, ``lost``: classes that
-    b finds better or worse, the largest change first; ``sure_gained`` and ``sure_lost`` count those beyond
-    doubt. ``scope``: what the verdict speaks of: one run a side cannot speak for another training.
+    ``paired_by``: ``id``, or ``order`` (equal length and equal labels, in the order of the rows).
+    ``overlap``: the mean share of an item's ``neighbours`` nearest items in a that are so in b too,
+    ``overlap_by_chance`` what two unrelated models would have. ``cka``: linear centred kernel alignment.
+    ``gained``, ``lost``: classes that b finds better or worse, the largest change first; ``sure_gained`` and
+    ``sure_lost`` count those beyond doubt. ``scope``: what the verdict speaks of: one run a side cannot speak
+    for another training.
     """
 
     kind: ClassVar[str] = "inspected pair"

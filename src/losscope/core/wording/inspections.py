@@ -1,0 +1,284 @@
+"""Sentences on files of embeddings: what stands in one, and how two differ."""
+
+from __future__ import annotations
+
+from losscope.core.results import (
+    Changed,
+    ClassChanged,
+    Duplicates,
+    Inspected,
+    InspectedPair,
+    Inspection,
+    Item,
+    WrongLabels,
+)
+from losscope.core.wording.numbers import (
+    brief,
+    change,
+    change_interval,
+    count,
+    interval,
+    label,
+    listing,
+    number,
+    shorten,
+)
+
+HARDLY = 0.3
+"""A mean share of each other's neighbours from which two classes are hardly told apart."""
+SCOPES = {"these_models": "these two models, these items", "these_classes": "these two models, these classes"}
+
+
+def inspection(found: Inspection) -> str:
+    """What a file holds and how well its classes are found, in a sentence or two."""
+    what = f"{found.rows:,} items"
+    if found.classes is not None:
+        what += f" of {count(found.classes, 'class').replace('classs', 'classes')}"
+    said = f"{file_name(found.name)}: {what} in {count(found.dimensions, 'dimension')}."
+    own = next(
+        (row for row in found.measures if row.measure == "recall_at_1" and row.value is not None), None
+    )
+    if own is None:
+        return f"{said} {NO_LABELS if found.classes is None else NO_PAIR}"
+    precise = found.value("map_at_r")
+    return (
+        f"{said} The nearest item is of the same class for {share(own.value)} of them"
+        f"{_ends(own)}; MAP@R is {number(precise)}."
+    )
+
+
+NO_LABELS = "Without labels only their geometry, copies and neighbours are told."
+NO_PAIR = "No class has two items, so that nothing can be found."
+
+
+def _ends(row: Inspected) -> str:
+    if row.low is None or row.high is None:
+        return ""
+    return f" (95 % interval {share(max(0.0, row.low))} to {share(min(1.0, row.high))})"
+
+
+def share(value: float | None) -> str:
+    """A share as per cent.
+
+    >>> share(0.5113), share(1.0), share(0.0004)
+    ('51.1 %', '100 %', '0.04 %')
+    """
+    if value is None:
+        return "—"
+    text = f"{100 * value:.1f}" if value >= 0.001 or value == 0 else f"{100 * value:.2g}"
+    return f"{text.removesuffix('.0')} %"
+
+
+def file_name(path: str) -> str:
+    """The last part of a path."""
+    return path.rstrip("/").rsplit("/", 1)[-1] or path
+
+
+def inspection_findings(found: Inspection) -> tuple[str, ...]:
+    """What to look at first, the most harmful first."""
+    said = []
+    if found.not_finite:
+        said.append(f"{found.not_finite:,} of {found.rows:,} rows are NaN or infinite: left out.")
+    said += _collapsed(found)
+    if found.zeros:
+        said.append(f"{count(found.zeros, 'row')} of zeros: equally near to all others.")
+    said += _copies(found.duplicates, found.classes is not None)
+    if found.wrong_labels is not None and found.wrong_labels.count:
+        said.append(_wrong(found.wrong_labels))
+    hard = [pair for pair in found.confused if (pair.a_to_b + pair.b_to_a) / 2 >= HARDLY]
+    if hard:
+        pairs = [f"{pair.a} and {pair.b} ({share((pair.a_to_b + pair.b_to_a) / 2)})" for pair in hard[:3]]
+        more = f", and {count(len(hard) - 3, 'more pair')}" if len(hard) > 3 else ""
+        said.append(
+            f"Hardly told apart, by the share of each other's nearest items: {', '.join(pairs)}{more}."
+        )
+    overall = found.value("recall_at_1")
+    if found.worst and overall is not None and found.worst[0].recall_at_1 < overall / 2:
+        worst = [f"{row.label} (Recall@1 {number(row.recall_at_1)})" for row in found.worst[:3]]
+        said.append(f"Found worst: {listing(worst)}.")
+    return tuple(said)
+
+
+def _collapsed(found: Inspection) -> list[str]:
+    state, rank = found.collapse, found.collapse.centred_rank
+    if state.kind == "point":
+        return [
+            f"Collapsed: the mean cosine of two items is {number(state.cosine)}, so that nearly all lie "
+            "in one "
+            "point."
+        ]
+    if state.kind == "few_directions":
+        return [
+            f"Collapsed to few directions: the effective rank of the centred vectors is {number(rank)}, of "
+            f"{found.dimensions:,} dimensions."
+        ]
+    return []
+
+
+def _copies(found: Duplicates, labelled: bool) -> list[str]:
+    said = []
+    if found.across_equal or found.across_near:
+        parts = []
+        if found.across_equal:
+            parts.append(f"{found.across_equal:,} stand outside of it too")
+        if found.across_near:
+            parts.append(f"{found.across_near:,} have a near copy there")
+        said.append(f"Of {found.tests or 0:,} test items {listing(parts)}: scores on these say little.")
+    if found.two_labels or (labelled and found.near_two_labels):
+        parts = []
+        if found.two_labels:
+            parts.append(f"{count(found.two_labels, 'item')} with equal vectors")
+        if found.near_two_labels:
+            parts.append(f"{count(found.near_two_labels, 'pair')} of near copies")
+        said.append(f"The same item under two labels: {listing(parts)}.")
+    if found.equal or found.near:
+        parts = []
+        if found.equal:
+            parts.append(f"{count(found.equal, 'row')} equal to an earlier one")
+        if found.near:
+            parts.append(f"{count(found.near, 'pair')} nearly equal")
+        said.append(f"Copies: {listing(parts)}.")
+    return said
+
+
+def _wrong(found: WrongLabels) -> str:
+    first = found.worst[0]
+    are = "is" if found.count == 1 else "are"
+    return (
+        f"{found.count:,} of {count(found.judged, 'label')} {are} likely wrong "
+        f"({share(found.count / found.judged)}), the surest that of {item(first.item)}: {first.item.label}, "
+        f"while its neighbours say {first.suggested}."
+    )
+
+
+def item(found: Item) -> str:
+    """A row by its id, else by its place."""
+    return f"row {found.row:,}" if found.id is None else shorten(found.id, 60)
+
+
+def inspection_sample(found: Inspection) -> tuple[str, ...]:
+    """What was measured on some rows only."""
+    said = []
+    kept = found.rows - found.not_finite - found.unlabelled
+    if found.unlabelled:
+        said.append(f"{count(found.unlabelled, 'row')} without a class left out")
+    if found.sampled:
+        said.append(
+            f"{found.asked:,} of {kept:,} rows asked the whole gallery, a sample of each class by its size; "
+            "--exact asks all"
+        )
+    if found.pair_rows < kept:
+        also = ", hubness" if found.sampled else ""
+        said.append(
+            f"verification, NMI, silhouette, uniformity{also} are those of {found.pair_rows:,} of "
+            f"{kept:,} rows"
+        )
+    if found.classes is not None and found.value("nmi") is None and found.value("silhouette") is not None:
+        said.append("NMI is left out, whose clustering would take minutes; --exact measures it")
+    judged = found.wrong_labels
+    if judged is not None and judged.undecided:
+        said.append(
+            f"{count(judged.undecided, 'row')} whose neighbours are equally near by the dozen: their "
+            "labels are "
+            "not judged"
+        )
+    return tuple(said)
+
+
+def inspected_pair(found: InspectedPair) -> str:
+    """Which of two files finds its classes better, with the interval and what it speaks of."""
+    a, b = pair_names(found)
+    row = next((row for row in found.changes if row.primary and row.difference is not None), None)
+    if row is None:
+        return (
+            f"{share(found.overlap)} of an item's {found.neighbours} nearest items are the same in {a} "
+            f"and {b} "
+            f"(by chance {share(found.overlap_by_chance)}); linear CKA {number(found.cka)}. Without labels "
+            "none of them is better."
+        )
+    return f"{_claim(row, a, b)}: {_numbers(row)}; {SCOPES[found.scope]}."
+
+
+def pair_names(found: InspectedPair) -> tuple[str, str]:
+    """What the two files are called: the last parts of their paths, where these differ."""
+    a, b = file_name(found.a.name), file_name(found.b.name)
+    return (found.a.name, found.b.name) if a == b else (a, b)
+
+
+def _claim(row: Changed, a: str, b: str) -> str:
+    name = label(row.measure)
+    if row.verdict == "equivalent":
+        return f"{a} and {b} are equivalent in {name}, within ±{brief(row.delta)}"
+    if row.verdict in ("higher", "lower"):
+        good = {"b": " (better)", "a": " (worse)", None: ""}[row.better]
+        return f"{b} has a {row.verdict} {name} than {a}{good}"
+    return f"No difference found in {name} between {a} and {b}"
+
+
+def _numbers(row: Changed) -> str:
+    said = f"{number(row.b)} against {number(row.a)}, {change(row.difference or 0.0, row.scale)}"
+    if row.class_low is None or row.class_high is None:
+        return said
+    over = "classes" if row.unit == "class" else "queries of these classes"
+    return f"{said} (95 % interval over {over} {change_interval(row.class_low, row.class_high, row.scale)})"
+
+
+def inspected_pair_findings(found: InspectedPair) -> tuple[str, ...]:
+    """What else differs, the most useful first."""
+    said = []
+    a, b = pair_names(found)
+    for rows, sure, word in (
+        (found.gained, found.sure_gained, "better"),
+        (found.lost, found.sure_lost, "worse"),
+    ):
+        if sure:
+            named = [_class(row) for row in rows if row.sure]
+            more = f", and {sure - len(named[:3]):,} more" if sure > 3 else ""
+            what = f"{sure:,} class{'es' if sure > 1 else ''}"
+            said.append(f"{b} finds {what} {word}, by MAP@R: {', '.join(named[:3])}{more}.")
+    if (found.gained or found.lost) and not (found.sure_gained or found.sure_lost):
+        said.append("No single class changed beyond doubt.")
+    if any(row.primary and row.difference is not None for row in found.changes):
+        said.append(
+            f"{share(found.overlap)} of an item's {found.neighbours} nearest items are the same in both "
+            "(by chance "
+            f"{share(found.overlap_by_chance)}); linear CKA {number(found.cka)}."
+        )
+    if found.confused:
+        pairs = [f"{row.first} and {row.second} ({share(row.a)} to {share(row.b)})" for row in found.confused]
+        said.append(f"Newly confused in {b}: {', '.join(pairs[:3])}.")
+    for side, name in ((found.a, a), (found.b, b)):
+        said += [f"{name}: {text}" for text in _collapsed(side)]
+    return tuple(said)
+
+
+def _class(row: ClassChanged) -> str:
+    return f"{row.label} ({number(row.a)} to {number(row.b)})"
+
+
+def inspected_pair_notes(found: InspectedPair) -> tuple[str, ...]:
+    """How the files were paired, and what the numbers cannot say."""
+    how = (
+        "the items were paired by their ids"
+        if found.paired_by == "id"
+        else "the items were paired by their order: the files have equal length, and equal labels where "
+        "they have "
+        "labels, but not ids"
+    )
+    return (how, "one run a side cannot speak for another training")
+
+
+def inspected_change(row: Changed) -> tuple[str, str, str, str, str]:
+    """A measure of two files as cells: a, b, the change, its intervals over queries and over classes."""
+
+    def ends(low: float | None, high: float | None) -> str:
+        return "" if low is None or high is None else change_interval(low, high, row.scale)
+
+    middle = "—" if row.difference is None else change(row.difference, row.scale)
+    by_class = ends(row.class_low, row.class_high)
+    return number(row.a), number(row.b), middle, ends(row.query_low, row.query_high), by_class
+
+
+def inspected_value(row: Inspected) -> tuple[str, str]:
+    """A measure of a file and its interval as cells."""
+    return number(row.value), interval(row.low, row.high)
