@@ -16,10 +16,10 @@ def inspection(found: Inspection) -> RenderableType:
     """The headline, what to look at first, and the measures; then classes and labels in short lists."""
     parts: list[RenderableType] = [*_said(found.headline, found.findings), _measures(found)]
     if found.worst:
-        table = _bare("classes found worst", "items", "Recall@1", "MAP@R")
+        table = _bare("classes found worst", "asked", "items", "Recall@1", "MAP@R")
         for row in found.worst[:LISTED]:
             values = wording.number(row.recall_at_1), wording.number(row.map_at_r)
-            table.add_row(Text(row.label), f"{row.items:,}", *values)
+            table.add_row(Text(row.label), f"{row.asked:,}", f"{row.items:,}", *values)
         parts += [Text(), table]
     if found.confused:
         table = _bare(

@@ -26,6 +26,8 @@ from losscope.core.wording.numbers import (
 
 HARDLY = 0.3
 """A mean share of each other's neighbours from which two classes are hardly told apart."""
+TOLD = 10
+"""Queries of a class from which a sample tells that it is found badly."""
 SCOPES = {"these_models": "these two models, these items", "these_classes": "these two models, these classes"}
 
 
@@ -93,8 +95,12 @@ def inspection_findings(found: Inspection) -> tuple[str, ...]:
             f"Hardly told apart, by the share of each other's nearest items: {', '.join(pairs)}{more}."
         )
     overall = found.value("recall_at_1")
-    if found.worst and overall is not None and found.worst[0].recall_at_1 < overall / 2:
-        worst = [f"{row.label} (Recall@1 {number(row.recall_at_1)})" for row in found.worst[:3]]
+    worst = [
+        f"{row.label} (Recall@1 {number(row.recall_at_1)})"
+        for row in found.worst[:3]
+        if overall is not None and row.recall_at_1 < overall / 2 and (row.asked >= TOLD or not found.sampled)
+    ]
+    if worst:
         said.append(f"Found worst: {listing(worst)}.")
     return tuple(said)
 
@@ -168,11 +174,12 @@ def inspection_sample(found: Inspection) -> tuple[str, ...]:
             "--exact asks all"
         )
     if found.pair_rows < kept:
-        also = ", hubness" if found.sampled else ""
-        said.append(
-            f"verification, NMI, silhouette, uniformity{also} are those of {found.pair_rows:,} of "
-            f"{kept:,} rows"
-        )
+        of_pairs = ["verification", "NMI", "silhouette", "uniformity", "hubness"]
+        if found.value("nmi") is None:
+            of_pairs.remove("NMI")
+        if not found.sampled:
+            of_pairs.remove("hubness")
+        said.append(f"{listing(of_pairs)} are those of {found.pair_rows:,} of {kept:,} rows")
     if found.classes is not None and found.value("nmi") is None and found.value("silhouette") is not None:
         said.append("NMI is left out, whose clustering would take minutes; --exact measures it")
     judged = found.wrong_labels
