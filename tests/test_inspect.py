@@ -332,15 +332,15 @@ def test_files_are_paired_by_id(tmp_path):
 
 
 REFUSED = [
-    (dict(ids=np.arange(24) + 1), "1 ids of .* are not in .*, such as '0'"),
-    (dict(ids=np.arange(24), labels=np.arange(24) % 4), "18 items have other labels"),
-    (dict(labels=np.arange(24) % 4), "differ in 18 of 24 rows, and not both have ids"),
+    ({"ids": np.arange(24) + 1}, "1 ids of .* are not in .*, such as '0'"),
+    ({"ids": np.arange(24), "labels": np.arange(24) % 4}, "18 items have other labels"),
+    ({"labels": np.arange(24) % 4}, "differ in 18 of 24 rows, and not both have ids"),
     (
-        dict(labels=np.arange(24)[:23] % 3, embeddings=np.eye(24)[:23]),
+        {"labels": np.arange(24)[:23] % 3, "embeddings": np.eye(24)[:23]},
         "24 rows and .* 23, and not both have ids",
     ),
-    (dict(labels=None), "nothing tells that"),
-    (dict(ids=np.arange(24) // 2), "12 ids of .* stand twice"),
+    ({"labels": None}, "nothing tells that"),
+    ({"ids": np.arange(24) // 2}, "12 ids of .* stand twice"),
 ]
 
 
