@@ -26,6 +26,8 @@ from losscope.pairs import Relation as Relation
 from losscope.pairs import Terms as Terms
 from losscope.pairs import Triplets as Triplets
 from losscope.papers.engine import reproduce as reproduce
+from losscope.probe.record import load_probe as load_probe
+from losscope.probe.wrap import Probe as Probe
 
 __version__: str
 
@@ -34,6 +36,7 @@ __all__ = [
     "LossSpec",
     "LosscopeError",
     "Pairs",
+    "Probe",
     "Protocol",
     "Relation",
     "Result",
@@ -50,6 +53,7 @@ __all__ = [
     "geometry",
     "judge",
     "load",
+    "load_probe",
     "loss",
     "read",
     "register",
