@@ -197,7 +197,7 @@ def audit(
 
 @app.command
 def bench(
-    what: Literal["losses", "training"] = "losses",
+    what: Literal["losses", "training", "probe"] = "losses",
     *,
     works: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="", group=TRAIN)] = None,
     sizes: Annotated[list[int] | None, Parameter(consume_multiple=True, negative="", group=TRAIN)] = None,
@@ -219,7 +219,8 @@ def bench(
     Parameters
     ----------
     what
-        losses (a forward and a backward pass) or training (a population beside a plain torch loop).
+        losses (a forward and a backward pass), training (a population beside a plain torch loop) or probe (what
+        losscope.Probe costs in a plain torch loop).
     works
         Which losses to measure, by the first words of their names in the table; all of them otherwise.
     sizes

@@ -73,7 +73,7 @@ class Optimising:
 
 
 def _forward_to(method: weakref.WeakMethod[Any]) -> Callable[..., None]:
-    """A hook that keeps no hold of what it calls, since hooks on all optimisers last until they are removed."""
+    """A hook that keeps no hold of what it calls, since a hook on all optimisers stays."""
 
     def hook(optimiser: Optimizer, *_: Any) -> None:
         found = method()

@@ -22,7 +22,7 @@ from losscope.probe.optimising import Optimising, Update
 from losscope.probe.record import Mark, ProbeRecord, Row, Writer, identifier, in_order, read_rows
 from losscope.probe.steps import Reading, counts_of, look, shares, values_of
 
-EVERY = 25
+EVERY = 50
 """Steps from one look at the batch to the next."""
 WAITS = 100
 """Steps after which a step without a gradient is taken to have had no ``backward``."""
