@@ -1,8 +1,8 @@
 """What ``losscope.Probe`` costs: the same steps with and without it, by turns in one process.
 
-A step is forward, loss, backward and the optimiser's step of a linear head on 512 x 512 features, the smallest
-training that people do. Most steps only note a few norms; the steps between which the batch is looked at cost more,
-so that the ratio of all the time is given beside that of the median step.
+A step is forward, loss, backward and the optimiser's step of a linear head on 512 x 512 features, the
+smallest training that people do. Most steps only note a few norms; those at which the batch is looked at cost
+more, so that the ratio of all the time is given beside that of the median step.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOOKS = 6
 
 
 def probing(say: Callable[[str], None] | None = None) -> list[BenchRow]:
-    """Rows of the benchmark: seconds of a median step, the ratio with its quartiles, and that of all the time."""
+    """Rows of the benchmark: seconds of a median step, its ratio with quartiles, and that of all the time."""
     rows: list[BenchRow] = []
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -219,8 +219,8 @@ def bench(
     Parameters
     ----------
     what
-        losses (a forward and a backward pass), training (a population beside a plain torch loop) or probe (what
-        losscope.Probe costs in a plain torch loop).
+        losses (a forward and a backward pass), training (a population beside a plain torch loop) or probe
+        (what losscope.Probe costs in a plain torch loop).
     works
         Which losses to measure, by the first words of their names in the table; all of them otherwise.
     sizes

@@ -36,8 +36,8 @@ LENGTH = 0.01
 """How far the mean length of rows may be from 1."""
 LACKING = 0.5
 """Share of the last steps whose batch had no positive, or no negative, at all."""
-JUMP = 0.3
-"""Median of ‖Δθ‖ / ‖θ‖ over the last steps of the optimiser."""
+WAY = 10.0
+"""Sum of ‖Δθ‖ over the last steps of the optimiser, in lengths ‖θ‖ of the weights before them."""
 OVERFLOWS = 20
 """Steps in a row whose scaled gradient is not finite; fewer are a GradScaler that looks for its scale."""
 
@@ -273,25 +273,31 @@ class Repeated(Rule):
 
 
 class Jumps(Rule):
-    """Steps of the optimiser that are long beside the weights."""
+    """An optimiser that carries the weights far from where they were."""
 
     name = "learning rate too high"
 
     def __init__(self) -> None:
-        self.last: deque[float] = deque(maxlen=STEPS)
+        self.last: deque[tuple[float, float]] = deque(maxlen=STEPS)
+        self.grown = STEPS
 
     def see(self, step: int, values: Values) -> Finding | None:
         update, weight = values.get("update_norm"), values.get("weight_norm")
-        if update is None or not weight:
+        if update is None or weight is None:
             return None
-        self.last.append(update / weight)
-        median = sorted(self.last)[len(self.last) // 2]
-        if len(self.last) < STEPS or not median > JUMP:
+        # Weights that begin at 0 have no length to measure by before they have grown.
+        self.grown = 0 if weight == 0 else self.grown + 1
+        if self.grown < STEPS:
+            self.last.clear()
+            return None
+        self.last.append((update, weight))
+        way = sum(update for update, _ in self.last) / self.last[0][1]
+        if len(self.last) < STEPS or not way > WAY:
             return None
         return self.say(
             step,
-            f"a step of the optimiser changes the weights by {wording.percent(median)} of their length "
-            f"(median of {STEPS} steps)",
+            f"in {STEPS} steps the optimiser moved the weights by {wording.number(way)} times the length "
+            "that they had before",
             "divide the learning rate by 10",
         )
 
