@@ -96,6 +96,7 @@ class Probe(nn.Module):
         self.epoch = None
         self._every = every
         self._recorder: Recorder | None = None
+        self._outside: Callable[..., Any] | None = None
         rank, ranks = _rank()
         if rank:
             return
@@ -111,6 +112,7 @@ class Probe(nn.Module):
             losscope=__version__,
             torch=torch.__version__,
         )
+        self._outside = _outside_compilation()
         self._recorder = recorder = Recorder(Writer(out, mark))
         if model is not None:
             recorder.optimising = Optimising(model, recorder.take_update)
@@ -155,8 +157,8 @@ class Probe(nn.Module):
 
     def forward(self, *arguments: Any, **named: Any) -> Any:
         """The loss's own value."""
-        if torch.compiler.is_compiling():
-            return _outside_compilation()(self, arguments, named)
+        if self._outside is not None and torch.compiler.is_compiling():
+            return self._outside(self, arguments, named)
         return self._call(arguments, named)
 
     def _call(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -196,7 +198,7 @@ class Probe(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy computes the loss and records nothing: two would write one record."""
-        return {**vars(self), "_recorder": None, "_close": None}
+        return {**vars(self), "_recorder": None, "_outside": None, "_close": None}
 
 
 class Recorder:
@@ -313,6 +315,6 @@ def _kind(value: object) -> str:
 
 @functools.cache
 def _outside_compilation() -> Callable[..., Any]:
-    """``Probe._call``, at which ``torch.compile`` breaks its graph. Made late: it imports the compiler."""
+    """``Probe._call``, at which ``torch.compile`` breaks its graph; made once, since it imports the compiler."""
     disabled: Callable[..., Any] = torch.compiler.disable(Probe._call)
     return disabled
