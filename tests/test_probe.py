@@ -17,8 +17,10 @@ import torch
 from torch import nn
 
 import losscope
+from losscope.cli import app
 from losscope.core.errors import LosscopeError
 from losscope.measures import greediness
+from losscope.probe.record import holds_probe
 from losscope.run import upkeep
 
 ROWS, CLASSES, SIZE = 24, 4, 8
@@ -246,10 +248,8 @@ def test_the_epoch_is_what_the_loop_says():
         probe.epoch = epoch
         probe(embeddings(), LABELS).backward()
     frame = probe.record().frame()
-    assert [
-        None if e is None or e != e else int(e) for e in frame[frame["name"] == "loss"]["epoch"].tolist()[1:]
-    ] == [1, 2]
-    assert frame[frame["name"] == "loss"]["epoch"].isna().tolist() == [True, False, False]
+    epochs = frame[frame["name"] == "loss"]["epoch"]
+    assert epochs.isna().tolist() == [True, False, False] and epochs.tolist()[1:] == [1, 2]
 
 
 def test_sentence_transformers_losses_are_read_where_they_meet_the_embeddings():
@@ -280,6 +280,7 @@ def test_sentence_transformers_losses_are_read_where_they_meet_the_embeddings():
     assert "compute_loss_from_embeddings" not in vars(loss)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # of torch's compiler, which looks at it
 def test_a_loss_under_the_compiler_is_read_outside_of_it():
     probe = losscope.Probe(mine, every=1)
     called = torch.compile(lambda z, labels: 2 * probe(z, labels), backend="eager")
@@ -355,10 +356,37 @@ def test_the_care_of_a_store_spares_probes(tmp_path):
     assert losscope.load_probe(tmp_path).rows == before
 
 
+def test_the_page_shows_the_curves_and_what_the_doctor_says(tmp_path, capsys):
+    with losscope.Probe(mine, out=tmp_path, name="a <b> loss", every=1) as probe:
+        for step in range(5):
+            probe(embeddings(step), LABELS).backward()
+        probe(embeddings() * float("nan"), LABELS)
+    app(["report", str(tmp_path)], result_action="return_value")
+    said = capsys.readouterr().out
+    assert "6 steps of mine; the batch is looked at in every step." in said
+    assert "alarm: step 6, not finite" in said
+    page = (probe.folder / "probe.html").read_text()
+    assert "a &lt;b&gt; loss" in page and "a <b> loss" not in page
+    for heading in ("What the doctor says", "The loss", "Where the gradient goes", "How the batches lie"):
+        assert f">{heading}</h2>" in page
+    assert "before the loss sees them" in page
+    with pytest.raises(LosscopeError, match="has a page only"):
+        app(["report", str(tmp_path), "--format", "csv"], result_action="return_value", exit_on_error=False)
+
+
+def test_a_store_with_a_study_and_a_probe_reports_the_study(tmp_path):
+    with losscope.Probe(mine, out=tmp_path) as probe:
+        probe(embeddings(), LABELS).backward()
+    assert holds_probe(tmp_path) and holds_probe(probe.folder)
+    (tmp_path / "studies" / "mine").mkdir(parents=True)
+    (tmp_path / "studies" / "mine" / "study.json").touch()
+    assert not holds_probe(tmp_path) and holds_probe(probe.folder)
+
+
 LOOP = """
     import itertools, sys, torch, losscope
     from losscope.probe import record
-    record.SECONDS = 0.0
+    record.SECONDS = record.SHARE = 0.0
     probe = losscope.Probe(lambda z, y: torch.pdist(z).mean(), out=sys.argv[1], every=1)
     for step in itertools.count(1):
         probe(torch.ones(4, 3).mul(torch.arange(4.0)[:, None]).requires_grad_(), torch.arange(4)).backward()

@@ -315,6 +315,6 @@ def _kind(value: object) -> str:
 
 @functools.cache
 def _outside_compilation() -> Callable[..., Any]:
-    """``Probe._call``, at which ``torch.compile`` breaks its graph; made once, since it imports the compiler."""
+    """``Probe._call``, at which ``torch.compile`` breaks its graph; made once: it imports the compiler."""
     disabled: Callable[..., Any] = torch.compiler.disable(Probe._call)
     return disabled
