@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from torch import nn
 
 import losscope
@@ -22,12 +22,14 @@ def rows(generator: torch.Generator, step: int) -> torch.Tensor:
     return torch.randperm(len(INPUTS), generator=generator)[:64]
 
 
-def train(loss, *, rate=1e-3, steps=90, draw=rows, inputs=INPUTS, labels=LABELS, unit=False, sgd=False):
+def train(
+    loss, *, rate=1e-3, steps=90, draw=rows, inputs=INPUTS, labels=LABELS, unit=False, sgd=False, network=None
+):
     """A probe that watched a small training on the digits."""
     generator = torch.Generator().manual_seed(1)
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        network = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 16))
+        network = network or nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 16))
     probe = losscope.Probe(loss, model=network, every=10, unit_rows=unit)
     own = [*network.parameters(), *(loss.parameters() if isinstance(loss, nn.Module) else ())]
     optimiser = (torch.optim.SGD if sgd else torch.optim.Adam)(own, lr=rate)
@@ -194,6 +196,49 @@ SOUND = [
 def test_a_sound_training_has_no_alarm(name, rate, sgd):
     loss = losscope.loss(name, num_classes=10, embedding_size=16)
     assert [found for found in train(loss, rate=rate, sgd=sgd).findings if found.severity == "alarm"] == []
+
+
+OTHERS = [
+    ("triplet(margin=0.5)", 5e-4),
+    ("triplet(margin=0.5)", 5e-3),
+    ("triplet(margin=0.2, tuples=hard)", 1e-4),
+    ("contrastive(margin=0.8, reduction=balanced)", 2e-3),
+    ("info_nce(temperature=0.2)", 2e-3),
+    ("sup_con(temperature=0.2)", 5e-3),
+    ("multi_similarity", 1e-3),
+    ("circle", 2e-3),
+    ("arcface", 2e-3),
+    ("proxy_nca", 5e-3),
+]
+
+
+@pytest.mark.slow
+def test_no_alarm_on_data_that_set_no_threshold():
+    """Three data sets, ten losses with their rates, a linear head and a deeper network: 60 trainings."""
+    alarmed, trainings = [], 0
+    for source in (load_wine, load_breast_cancer, load_iris):
+        found, classes = source(return_X_y=True)
+        inputs = torch.tensor((found - found.mean(0)) / found.std(0)).float()
+        labels = torch.tensor(classes)
+
+        def draw(generator, step, rows=len(inputs)):
+            return torch.randperm(rows, generator=generator)[:32]
+
+        for name, rate in OTHERS:
+            for deep in (False, True):
+                with torch.random.fork_rng():
+                    torch.manual_seed(2)
+                    width = inputs.shape[1]
+                    body = [nn.Linear(width, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 16)]
+                    network = nn.Sequential(*body) if deep else nn.Linear(width, 16)
+                loss = losscope.loss(name, num_classes=int(labels.max()) + 1, embedding_size=16)
+                probe = train(
+                    loss, rate=rate, steps=150, draw=draw, inputs=inputs, labels=labels, network=network
+                )
+                trainings += 1
+                if any(found.severity == "alarm" for found in probe.findings):
+                    alarmed.append((source.__name__, name, rate, deep, said(probe)))
+    assert trainings == 60 and alarmed == []
 
 
 def test_each_finding_is_said_once_as_a_warning_of_the_logger(caplog):
