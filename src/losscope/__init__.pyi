@@ -27,6 +27,8 @@ from losscope.pairs import Relation as Relation
 from losscope.pairs import Terms as Terms
 from losscope.pairs import Triplets as Triplets
 from losscope.papers.engine import reproduce as reproduce
+from losscope.probe.record import load_probe as load_probe
+from losscope.probe.wrap import Probe as Probe
 
 __version__: str
 
@@ -35,6 +37,7 @@ __all__ = [
     "LossSpec",
     "LosscopeError",
     "Pairs",
+    "Probe",
     "Protocol",
     "Relation",
     "Result",
@@ -52,6 +55,7 @@ __all__ = [
     "inspect",
     "judge",
     "load",
+    "load_probe",
     "loss",
     "read",
     "register",

@@ -27,7 +27,8 @@ class Bench(BenchResult):
         from rich.table import Table
 
         made = []
-        size, ratio = ("B", "× ours") if self.what == "losses" else ("members", "ratio")
+        heads = {"losses": ("B", "× ours"), "training": ("members", "ratio"), "probe": ("rows", "ratio")}
+        size, ratio = heads[self.what]
         for work in dict.fromkeys(row.work for row in self.rows):
             table = Table(title=escape(work), title_justify="left")
             for column in (size, "side", "version", "ms", "peak MiB", "of it, step", ratio, "95 %"):
@@ -58,7 +59,8 @@ def bench(
     """Measure speed and memory beside what is installed.
 
     Args:
-        what: ``losses``, or ``training`` (a population beside a plain torch loop).
+        what: ``losses``, ``training`` (a population beside a plain torch loop), or ``probe`` (a plain torch
+            loop with ``losscope.Probe`` beside the same without).
         sizes: anchors of the batches; 128 … 8192 otherwise.
         works: which losses, by the whole name of a work or its first words.
         seconds: that the rounds of a work and size may take; more if the fewest rounds need more.
@@ -80,11 +82,15 @@ def bench(
     if plot is not None:
         suffix(plot)
         if what != "losses":
-            raise LosscopeError("--plot draws the benchmark of losses; leave it out for training")
+            raise LosscopeError(f"--plot draws the benchmark of losses; leave it out for {what}")
     if what == "training":
         from losscope.benching.training import training
 
         return Bench(what="training", rows=tuple(training(say=say)), provenance=_provenance(1, "cpu"))
+    if what == "probe":
+        from losscope.benching.probing import probing
+
+        return Bench(what="probe", rows=tuple(probing(say)), provenance=_provenance(1, "cpu"))
     from losscope.benching import losses as measured
 
     device = pick_device(device)

@@ -113,14 +113,14 @@ def report(
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """Write the page of a stored study again, or its table in another format.
+    """Write the page of a stored study again, or its table in another format; or the page of a probe.
 
     Parameters
     ----------
     folder
-        The folder given to `compare --out`, or one study's folder in it.
+        The folder given to `compare --out`, or one study's folder in it; the folder of a `losscope.Probe`.
     study
-        Which study, where there are several; the newest otherwise.
+        Which study, or probe, where there are several; the newest otherwise.
     format
         html writes the page; md, latex and csv print the table.
     plugin
@@ -129,12 +129,36 @@ def report(
         Print one JSON object, and nothing else, on standard output.
     """
     from losscope import comparing
+    from losscope.probe.record import holds_probe
 
     load_plugins(plugin)
-    if format == "html":
+    if holds_probe(folder):
+        report_probe(folder, study, plain=format == "html" and not json)
+    elif format == "html":
         print_result(comparing.report(folder, study), json)
     else:  # nothing is written, so that a store that can only be read will do
         put(comparing.load(folder, study).table(format))
+
+
+def report_probe(folder: Path, name: str | None, *, plain: bool) -> None:
+    """Write the page of a probe and print what the doctor says.
+
+    Raises:
+        LosscopeError: ``plain`` is false: a probe has a page, and a frame in Python, and no other format.
+    """
+    from losscope.core.errors import require
+    from losscope.probe.page import summary, write_page
+
+    require(
+        plain,
+        f"{str(folder)!r} is the record of a probe, which has a page only; "
+        "in Python losscope.load_probe(...).frame() gives its numbers",
+    )
+    file, record = write_page(folder, name)
+    put(f"{record.mark.name}: {summary(record)}")
+    for finding in record.findings():
+        put(f"{finding.severity}: {finding.sentence}")
+    put(f"Page: {file}")
 
 
 @app.command
@@ -197,7 +221,7 @@ def audit(
 
 @app.command
 def bench(
-    what: Literal["losses", "training"] = "losses",
+    what: Literal["losses", "training", "probe"] = "losses",
     *,
     works: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="", group=TRAIN)] = None,
     sizes: Annotated[list[int] | None, Parameter(consume_multiple=True, negative="", group=TRAIN)] = None,
@@ -219,7 +243,8 @@ def bench(
     Parameters
     ----------
     what
-        losses (a forward and a backward pass) or training (a population beside a plain torch loop).
+        losses (a forward and a backward pass), training (a population beside a plain torch loop) or probe
+        (what losscope.Probe costs in a plain torch loop).
     works
         Which losses to measure, by the first words of their names in the table; all of them otherwise.
     sizes

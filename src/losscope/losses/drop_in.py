@@ -21,7 +21,11 @@ class LossModule(nn.Module):
     Attributes:
         spec: the loss's identity, every default filled in.
         class_vectors: (classes, embedding size), a parameter, for losses that have them; else None.
+        watch: called with what each call compares: the embeddings as the loss takes them, their relation and
+            the terms. For instruments; it changes nothing.
     """
+
+    watch: Callable[[Tensor, Relation, Terms], None] | None = None
 
     def __init__(
         self, spec: LossSpec, num_classes: int | None, embedding_size: int | None, seed: int
@@ -66,7 +70,10 @@ class LossModule(nn.Module):
         words: dict[str, Any] = dict(self.spec.hyperparameters)
         if self.class_vectors is not None:
             words["class_vectors"] = self.class_vectors
-        return self._function(z, relation, **words)
+        terms = self._function(z, relation, **words)
+        if self.watch is not None:
+            self.watch(z, relation, terms)
+        return terms
 
     def forward(
         self,

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from losscope import __version__
 from losscope.core import registry
 from losscope.core.results import Evidence, Result
-from losscope.reporting.figure import Figure
+from losscope.reporting.figure import Figure, Palette
 from losscope.reporting.parts import (
     HOME,
     Context,
@@ -64,19 +64,32 @@ def render(
         LosscopeError: traces without a needed column.
     """
     context = Context(document, evidence or Evidence())
-    placed = _placed(_collected(context, extra_sections), context)
-    drawn = any(found.section.figures for found in placed)
+    found = _collected(context, extra_sections)
     names = [*context.losses[:NAMED], *(["…"] if len(context.losses) > NAMED else [])]
     about = context.data.name
+    return whole(
+        f"{about}: {' / '.join(names)} · losscope" if names else f"{about} · losscope",
+        [section.html for _, section in found if section.hero],
+        [(name, section) for name, section in found if not section.hero],
+        context.palette,
+    )
+
+
+def whole(
+    title: str, heroes: Sequence[str], sections: Sequence[tuple[str, Section]], palette: Palette
+) -> str:
+    """A page as HTML text, of named sections in their order; ``heroes`` are the markup of its head."""
+    placed = _placed(sections, palette)
+    drawn = any(found.section.figures for found in placed)
     return (
         environment()
         .get_template("page.html")
         .render(
-            title=f"{about}: {' / '.join(names)} · losscope" if names else f"{about} · losscope",
+            title=title,
             version=__version__,
-            heroes=[found.section.html for found in placed if found.section.hero],
-            sections=[found for found in placed if not found.section.hero],
-            palette=context.palette,
+            heroes=heroes,
+            sections=placed,
+            palette=palette,
             style=Markup((HOME / "page.css").read_text(encoding="utf-8")),
             script=Markup((HOME / "page.js").read_text(encoding="utf-8")),
             plotly=_plotly() if drawn else "",
@@ -157,7 +170,7 @@ def _called(name: str, function: SectionFunction, context: Context, own: bool) -
         return [Section(name, f"This section failed: {type(error).__name__}: {error}")]
 
 
-def _placed(found: Sequence[tuple[str, Section]], context: Context) -> list[Placed]:
+def _placed(found: Sequence[tuple[str, Section]], palette: Palette) -> list[Placed]:
     """The sections with fragment identifiers of their own, also where two have one name."""
     placed: list[Placed] = []
     seen: set[str] = set()
@@ -169,9 +182,9 @@ def _placed(found: Sequence[tuple[str, Section]], context: Context) -> list[Plac
             identifier = f"{bare}-{count}"
         seen.add(identifier)
         table = None if section.table is None else grid_of(section.table)
-        key = context.palette.ordered(section.key) if section.figures else []
+        key = palette.ordered(section.key) if section.figures else []
         placed.append(Placed(identifier, section, table, key, max(1, min(4, section.columns))))
     return placed
 
 
-__all__ = ["Context", "Figure", "Section", "embedded", "render"]
+__all__ = ["Context", "Figure", "Section", "embedded", "render", "whole"]

@@ -70,7 +70,7 @@ class BenchResult(Document):
     """Time and memory beside the installed peers. What ``losscope bench --json`` prints."""
 
     kind: ClassVar[str] = "benchmark"
-    what: Literal["losses", "training"]
+    what: Literal["losses", "training", "probe"]
     rows: tuple[BenchRow, ...]
     growth: tuple[BenchGrowth, ...] = ()
     provenance: BenchProvenance | None = None

@@ -1,0 +1,114 @@
+"""What ``losscope.Probe`` costs: the same steps with and without it, by turns in one process.
+
+A step is forward, loss, backward and the optimiser's step of a linear head on 512 x 512 features, the
+smallest training that people do. Most steps only note a few norms; those at which the batch is looked at cost
+more, so that the ratio of all the time is given beside that of the median step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from losscope.core.results import BenchRow
+from losscope.losses import loss as module
+from losscope.probe.wrap import EVERY, Probe
+
+ROWS, FEATURES, DIMENSION, CLASSES = 512, 512, 128, 64
+LOSSES = ("triplet(margin=0.2)", "contrastive(margin=0.5)", "info_nce(temperature=0.1)")
+LOOKS = 6
+"""So many looks at the batch fall into the measured steps."""
+
+
+def probing(say: Callable[[str], None] | None = None) -> list[BenchRow]:
+    """Rows of the benchmark: seconds of a median step, its ratio with quartiles, and that of all the time."""
+    rows: list[BenchRow] = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for loss in LOSSES:
+            for row in _rows(loss):
+                rows.append(row)
+                if say:
+                    say(sentence(row))
+    finally:
+        torch.set_num_threads(before)
+    return rows
+
+
+def _rows(loss: str) -> list[BenchRow]:
+    sides = {"plain torch loop": _step(module(loss)), "with losscope.Probe": _step(Probe(module(loss)))}
+    for _ in range(3):
+        for side in sides.values():
+            side()
+    times = np.array([[_seconds(side) for side in sides.values()] for _ in range(LOOKS * EVERY)])
+    ratios = times[:, 1] / times[:, 0]
+    work = f"a step of a linear head on {ROWS} x {FEATURES} features, {loss}"
+    made = []
+    for place, name in enumerate(sides):
+        medians, probed = float(np.median(times[:, place])), place == 1
+        made.append(
+            BenchRow(
+                work=work,
+                size=ROWS,
+                side=name,
+                version=torch.__version__,
+                seconds=medians,
+                peak_bytes=None,
+                ratio=float(np.median(ratios)) if probed else None,
+                ratio_low=float(np.quantile(ratios, 0.25)) if probed else None,
+                ratio_high=float(np.quantile(ratios, 0.75)) if probed else None,
+                rounds=len(times),
+            )
+        )
+    # The looks are a few steps in a hundred, which no median sees.
+    total = float(times[:, 1].sum() / times[:, 0].sum())
+    made.append(
+        made[1].model_copy(
+            update={
+                "side": f"with losscope.Probe, mean step (a look every {EVERY})",
+                "seconds": float(times[:, 1].mean()),
+                "ratio": total,
+                "ratio_low": None,
+                "ratio_high": None,
+            }
+        )
+    )
+    return made
+
+
+def _step(loss: Callable[..., torch.Tensor]) -> Callable[[], None]:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(ROWS, FEATURES, generator=generator)
+    labels = torch.arange(ROWS) % CLASSES
+    head = nn.Linear(FEATURES, DIMENSION)
+    with torch.no_grad():
+        head.weight.copy_(torch.randn(DIMENSION, FEATURES, generator=generator) / FEATURES**0.5)
+    optimiser = torch.optim.Adam(head.parameters(), lr=1e-4)
+
+    def step() -> None:
+        value = loss(head(features), labels)
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+
+    return step
+
+
+def sentence(row: BenchRow) -> str:
+    """A row in words."""
+    ratio = ""
+    if row.ratio is not None:
+        spread = "" if row.ratio_low is None else f" ({row.ratio_low:.3f}–{row.ratio_high:.3f})"
+        ratio = f", {row.ratio:.3f} times the plain loop{spread}"
+    return f"{row.work}: {row.side}: {(row.seconds or 0) * 1e3:.2f} ms{ratio}"
+
+
+def _seconds(side: Callable[[], None]) -> float:
+    start = time.process_time()
+    side()
+    return time.process_time() - start

@@ -1,0 +1,138 @@
+"""What a call of a loss is given: embeddings, labels, tuples; and what is known of the loss itself."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from losscope.losses.drop_in import LossModule
+from losscope.pairs import Relation, Terms
+from losscope.probe.doctor import Subject
+
+FROM_EMBEDDINGS = "compute_loss_from_embeddings"
+"""The method of sentence-transformers' losses that is given the embeddings which they have the model make."""
+LABELS = ("labels", "label", "targets", "target", "y")
+REFERENCES = ("ref_emb", "ref_labels")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a loss of ours compares in a call: the embeddings as it takes them, their relation, the terms."""
+
+    embeddings: Tensor
+    relation: Relation
+    terms: Terms
+
+
+@dataclass
+class Given:
+    """What a call of a loss is given.
+
+    Attributes:
+        embeddings: the tensors (rows, D) that take a gradient, each once.
+        labels: (rows,) integers of the only such tensor; None where there are several, or no labels.
+        tuples: how many tuples a miner chose; None without one.
+        compared: what a loss of ours makes of it.
+    """
+
+    embeddings: list[Tensor] = field(default_factory=list)
+    labels: Tensor | None = None
+    tuples: int | None = None
+    compared: Compared | None = None
+
+    def read(self, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        """Look through the arguments of a call."""
+        found = {id(part): part for part in _tensors([*arguments, *named.values()]) if _is_embeddings(part)}
+        self.embeddings = list(found.values())
+        self.tuples = _tuples([*arguments[1:], named.get("indices_tuple")])
+        across = any(named.get(name) is not None for name in REFERENCES) or len(arguments) > 3
+        if len(self.embeddings) != 1 or across:
+            return
+        rows = len(self.embeddings[0])
+        for part in [*arguments[1:], *(named.get(name) for name in LABELS)]:
+            if isinstance(part, Tensor) and part.shape == (rows,) and not part.is_floating_point():
+                self.labels = part.detach()
+                return
+
+
+def _is_embeddings(part: Tensor) -> bool:
+    return part.ndim == 2 and part.is_floating_point() and part.requires_grad
+
+
+def _tensors(parts: Iterable[Any]) -> Iterator[Tensor]:
+    """The tensors among some arguments, and in lists, tuples and dictionaries of them."""
+    for part in parts:
+        if isinstance(part, Tensor):
+            yield part
+        elif isinstance(part, list | tuple):
+            yield from _tensors(part)
+        elif isinstance(part, Mapping):
+            yield from _tensors(part.values())
+
+
+def _tuples(parts: Iterable[Any]) -> int | None:
+    """How many tuples pytorch-metric-learning's ``indices_tuple`` holds: triplets, or pairs of both kinds."""
+    for part in parts:
+        if (
+            isinstance(part, tuple)
+            and len(part) in (3, 4)
+            and all(isinstance(column, Tensor) for column in part)
+        ):
+            return sum(len(column) for column in part[:: 3 if len(part) == 3 else 2])
+    return None
+
+
+@contextlib.contextmanager
+def watching(loss: Callable[..., Any], given: Given) -> Iterator[None]:
+    """Note what a loss makes of a call while it lasts; the loss is as before afterwards."""
+    if isinstance(loss, LossModule):
+
+        def watch(embeddings: Tensor, relation: Relation, terms: Terms) -> None:
+            given.compared = Compared(embeddings.detach(), relation, terms)
+
+        before, loss.watch = loss.watch, watch
+        try:
+            yield
+        finally:
+            loss.watch = before
+    elif isinstance(loss, nn.Module) and callable(own := getattr(loss, FROM_EMBEDDINGS, None)):
+
+        def from_embeddings(*arguments: Any, **named: Any) -> Any:
+            given.read(arguments, named)
+            return own(*arguments, **named)
+
+        vars(loss)[FROM_EMBEDDINGS] = from_embeddings
+        try:
+            yield
+        finally:
+            del vars(loss)[FROM_EMBEDDINGS]
+    else:
+        yield
+
+
+def subject_of(loss: Callable[..., Any], unit_rows: bool) -> Subject:
+    """What is known of a loss before it is called."""
+    own_vectors = (
+        isinstance(loss, nn.Module)
+        and not hasattr(loss, FROM_EMBEDDINGS)
+        and any(parameter.requires_grad for parameter in loss.parameters())
+    )
+    return Subject(loss=name_of(loss), unit_rows=unit_rows, compares_rows=not own_vectors)
+
+
+def name_of(loss: Callable[..., Any]) -> str:
+    """A loss's name: ours in full, another's class or function.
+
+    >>> name_of(nn.CosineEmbeddingLoss())
+    'CosineEmbeddingLoss'
+    """
+    if isinstance(loss, LossModule):
+        return loss.spec.label
+    if inspect.isroutine(loss):
+        return loss.__name__
+    return type(loss).__name__

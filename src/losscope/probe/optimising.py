@@ -1,0 +1,93 @@
+"""The steps of an optimiser on a model's parameters: how long their gradient is, and how far they move."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+
+@dataclass
+class Update:
+    """One step of an optimiser, 0-dim tensors: ‖∂L/∂θ‖ as the optimiser is given it, ‖Δθ‖, and ‖θ‖ before."""
+
+    gradient: Tensor
+    update: Tensor
+    weight: Tensor
+
+
+class Optimising:
+    """Reads each step that a ``torch.optim`` optimiser takes on a model's parameters.
+
+    The gradient is read as the optimiser is about to use it: accumulated, unscaled by a GradScaler, clipped.
+
+    Args:
+        model: whose parameters are read; the probe keeps no hold of it.
+        take: called after each step.
+    """
+
+    def __init__(self, model: nn.Module, take: Callable[[Update], None]) -> None:
+        self._wanted = weakref.WeakSet(
+            parameter for parameter in model.parameters() if parameter.requires_grad
+        )
+        self._ids = {id(parameter) for parameter in self._wanted}
+        self._take = take
+        self._before: list[tuple[Tensor, Tensor]] = []
+        self._gradient: Tensor | None = None
+        mine = weakref.WeakMethod(self._start), weakref.WeakMethod(self._end)
+        self._handles = [
+            register_optimizer_step_pre_hook(_forward_to(mine[0])),
+            register_optimizer_step_post_hook(_forward_to(mine[1])),
+        ]
+
+    def close(self) -> None:
+        """Read no more steps."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _start(self, optimiser: Optimizer) -> None:
+        own = [
+            parameter
+            for group in optimiser.param_groups
+            for parameter in group["params"]
+            if id(parameter) in self._ids
+        ]
+        self._before = [(parameter, parameter.detach().clone()) for parameter in own]
+        self._gradient = _norm(parameter.grad for parameter in own) if own else None
+
+    def _end(self, optimiser: Optimizer) -> None:
+        if self._gradient is None:
+            return
+        with torch.no_grad():
+            moved = _norm(parameter.detach() - before for parameter, before in self._before)
+            length = _norm(before for _, before in self._before)
+        update = Update(self._gradient, moved, length)
+        self._before, self._gradient = [], None
+        self._take(update)
+
+
+def _forward_to(method: weakref.WeakMethod[Any]) -> Callable[..., None]:
+    """A hook that keeps no hold of what it calls, since a hook on all optimisers stays."""
+
+    def hook(optimiser: Optimizer, *_: Any) -> None:
+        found = method()
+        if found is not None:
+            found(optimiser)
+
+    return hook
+
+
+def _norm(parts: Iterable[Tensor | None]) -> Tensor:
+    """The Euclidean norm of all parts together."""
+    norms = [torch.linalg.vector_norm(part.detach(), dtype=_wide(part)) for part in parts if part is not None]
+    return torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())
+
+
+def _wide(part: Tensor) -> torch.dtype:
+    return torch.float64 if part.dtype == torch.float64 else torch.float32

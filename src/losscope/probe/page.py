@@ -1,0 +1,122 @@
+"""The page of a probe: what the doctor says, and the curves over the steps. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+
+from losscope.core import wording
+from losscope.core.quantities import QUANTITIES
+from losscope.probe.record import ProbeRecord, load_probe
+from losscope.reporting.curves import Course, line
+from losscope.reporting.figure import Figure, Palette, axis, layout, span
+from losscope.reporting.page import whole
+from losscope.reporting.parts import Grid, Section
+from losscope.run.files import disk_errors, replace_file
+
+POINTS = 800
+"""A curve of more steps is drawn as so many means."""
+
+GROUPS = (
+    ("The loss", ("loss", "loss_without_gradient", "active_ratio", "tuples", "loss_factor")),
+    (
+        "Where the gradient goes",
+        (
+            "embedding_gradient_norm",
+            "effective_active",
+            "active_samples",
+            "gradient_gini",
+            "gradient_top_tenth",
+            "greedy_share",
+            "hard_share",
+        ),
+    ),
+    (
+        "How the batches lie",
+        ("intra_variance", "inter_distance", "effective_rank", "spread", "embedding_norm", "duplicate_rows"),
+    ),
+    ("The optimiser", ("parameter_gradient_norm", "update_norm", "weight_norm")),
+)
+"""The sections of curves, with what each shows of what was recorded."""
+
+
+def write_page(folder: str | Path, name: str | None = None) -> tuple[Path, ProbeRecord]:
+    """Write ``probe.html`` into a probe's folder; the file, and the record that it shows.
+
+    Raises:
+        LosscopeError: as ``load_probe`` does, and where the folder cannot be written.
+    """
+    record = load_probe(folder, name)
+    assert record.path is not None
+    file = record.path / "probe.html"
+    with disk_errors(record.path):
+        replace_file(file, page(record).encode())
+    return file, record
+
+
+def page(record: ProbeRecord) -> str:
+    """The page as HTML text: one file that loads nothing."""
+    name = record.mark.name
+    palette = Palette((name,))
+    head = Markup("<h1>{}</h1><p>{}</p>").format(name, summary(record))
+    sections = [
+        _doctor(record),
+        *(found for title, names in GROUPS if (found := _curves(record, title, names))),
+    ]
+    return whole(f"{name} · losscope", [head], [(found.title, found) for found in sections], palette)
+
+
+def summary(record: ProbeRecord) -> str:
+    """What a probe is, in one or two sentences.
+
+    An open record says so: it may be of a training that still goes on.
+    """
+    mark = record.mark
+    steps = wording.count(record.steps, "step")
+    state = "" if record.closed else " It was not closed: its training goes on, or was killed."
+    rank = f", {mark.rank}" if mark.rank else ""
+    often = "every step" if mark.every == 1 else f"every {mark.every}th step"
+    return f"{steps} of {mark.subject.loss}{rank}; the batch is looked at in {often}.{state}"
+
+
+def _doctor(record: ProbeRecord) -> Section:
+    found = record.findings()
+    if not found:
+        return Section("What the doctor says", html="No rule has anything to say about these steps.")
+    rows = [[f"{each.step:,}", each.severity, each.rule, f"{each.what}.", f"{each.cure}."] for each in found]
+    grid = Grid("Findings", ["step", "severity", "rule", "what is seen", "what helps"], rows, numeric=False)
+    return Section("What the doctor says", "Each rule speaks once.", table=grid)
+
+
+def _curves(record: ProbeRecord, title: str, names: Sequence[str]) -> Section | None:
+    there = {row.name for row in record.rows}
+    figures = [_figure(record, name) for name in names if name in there]
+    note = f"By step; means of neighbouring steps where there are more than {POINTS}."
+    return Section(title, note, figures=figures, columns=2) if figures else None
+
+
+def _figure(record: ProbeRecord, name: str) -> Figure:
+    steps, values = (np.asarray(column, dtype=float) for column in record.curve(name))
+    kept = np.isfinite(values)
+    steps, values = _thinned(steps[kept], values[kept])
+    known = Course(steps, values, values, values, 1, [])
+    look = Palette((record.mark.name,)).look(record.mark.name)
+    title = wording.title(name) if name in QUANTITIES else name.replace("_", " ").capitalize()
+    alt = f"{title} over {len(steps)} points; nothing finite was recorded."
+    if len(values):
+        alt = f"{title} over the steps: from {wording.number(values[0])} to {wording.number(values[-1])}."
+    lines = line(record.mark.name, known, look) if len(values) else []
+    drawn = layout(axis("step"), axis(**span(values.tolist())))
+    return Figure(lines, drawn, title, alt, 220, log=bool(len(values) and values.min() > 0))
+
+
+def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most POINTS points, each the mean of neighbours."""
+    if len(steps) <= POINTS:
+        return steps, values
+    pieces = np.array_split(np.arange(len(steps)), POINTS)
+    means = [np.array([column[piece].mean() for piece in pieces]) for column in (steps, values)]
+    return means[0], means[1]

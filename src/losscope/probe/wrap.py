@@ -1,0 +1,320 @@
+"""``losscope.Probe``: any loss, in anyone's loop, called as before and recorded as it goes."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from losscope import __version__
+from losscope.core.errors import LosscopeError, require, shown
+from losscope.losses.drop_in import LossModule
+from losscope.probe.doctor import Doctor, Finding
+from losscope.probe.inputs import Given, name_of, subject_of, watching
+from losscope.probe.optimising import Optimising, Update
+from losscope.probe.record import Mark, ProbeRecord, Row, Writer, identifier, in_order, read_rows
+from losscope.probe.steps import Reading, counts_of, look, shares, values_of
+
+EVERY = 50
+"""Steps from one look at the batch to the next."""
+WAITS = 100
+"""Steps after which a step without a gradient is taken to have had no ``backward``."""
+LOG = logging.getLogger("losscope.probe")
+
+
+class Probe(nn.Module):
+    """Wraps any loss; called in its place, it returns the loss's value and records what the loss does.
+
+    Value and gradient are the loss's own, bit for bit, and there is no second backward pass. Each call is a
+    step. Recorded of each: the loss; the norms of the embeddings' gradient by row, and how evenly they are
+    spread (``active_samples``, ``effective_active``, ``gradient_gini``, ``gradient_top_tenth``); the lengths
+    of the embeddings; of a loss of ours its ``active_ratio``. At every ``every``-th step also intra-class
+    variance, inter-class distance and effective rank of the batch, and the greedy and hard shares of a loss
+    of ours. docs/probe.md says what each is.
+
+    Gradients are those of the loss as it was returned: what multiplies it on its way to ``backward`` (a
+    GradScaler's scale, 1/accumulation steps, a weight) is divided out, and recorded as ``loss_factor``. They
+    are read from the embeddings that the loss is given: the gradient of other terms of the training that
+    read the same embeddings is in it.
+
+    A doctor reads along. What it finds is said once, as a warning of the logger ``losscope.probe``, and
+    stands in ``findings``.
+
+    Args:
+        loss: an ``nn.Module`` or a function that returns a scalar: of losscope, pytorch-metric-learning,
+            sentence-transformers, or your own.
+        out: a folder, such as ``compare`` has, in which ``probes/<id>/`` is written while training goes on;
+            None keeps the record in memory.
+        name: what the record is called; the loss's name otherwise.
+        model: whose parameters' gradient and update are recorded at each step of a ``torch.optim``
+            optimiser.
+        every: steps from one look at the batch to the next.
+        unit_rows: whether the loss wants embeddings of length 1 and does not make them so itself; then the
+            doctor says where they are not.
+
+    Attributes:
+        loss: what is wrapped.
+        epoch: written beside each step; set it in the loop, or leave it None.
+
+    Raises:
+        LosscopeError: what is given is no loss, ``every`` is below 1, or the folder cannot be written; in a
+            call, a loss that returns no scalar.
+
+    >>> import losscope
+    >>> probe = Probe(losscope.loss("triplet(margin=0.2)"), every=1)
+    >>> rows = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6]], requires_grad=True)
+    >>> value = probe(rows, torch.tensor([0, 1, 1]))
+    >>> value.backward()
+    >>> record = probe.record()
+    >>> record.curve("loss") == ([1], [value.item()]), record.curve("active_samples")
+    (True, ([1], [1.0]))
+    """
+
+    epoch: int | None
+
+    def __init__(
+        self,
+        loss: Callable[..., Any],
+        *,
+        out: str | Path | None = None,
+        name: str | None = None,
+        model: nn.Module | None = None,
+        every: int = EVERY,
+        unit_rows: bool = False,
+    ) -> None:
+        super().__init__()
+        require(callable(loss), f"the loss is {shown(loss)}; a module or a function that is called is wanted")
+        require(every >= 1, f"every is {every}; a number of steps from 1 on is wanted")
+        self.loss = loss
+        self.epoch = None
+        self._every = every
+        self._recorder: Recorder | None = None
+        self._outside: Callable[..., Any] | None = None
+        rank, ranks = _rank()
+        if rank:
+            return
+        subject = subject_of(loss, unit_rows)
+        mark = Mark(
+            id=identifier(name or subject.loss),
+            name=name or subject.loss,
+            status="open",
+            subject=subject,
+            every=every,
+            rank=f"rank 0 of {ranks}" if ranks > 1 else "",
+            started=time.time(),
+            losscope=__version__,
+            torch=torch.__version__,
+        )
+        self._outside = _outside_compilation()
+        self._recorder = recorder = Recorder(Writer(out, mark))
+        if model is not None:
+            recorder.optimising = Optimising(model, recorder.take_update)
+        self._close = weakref.finalize(self, Recorder.close, recorder)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the record is written; None in memory, and on ranks other than 0."""
+        return self._recorder.writer.folder if self._recorder else None
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What the doctor found so far."""
+        if self._recorder is None:
+            return []
+        self._recorder.digest()
+        return list(self._recorder.doctor.findings)
+
+    def record(self) -> ProbeRecord:
+        """Everything that was recorded so far, written or not."""
+        if self._recorder is None:
+            raise LosscopeError("this probe records nothing: it is a copy, or not on rank 0")
+        self._recorder.digest()
+        writer = self._recorder.writer
+        rows = [*(read_rows(writer.folder) if writer.folder else ()), *writer.rows]
+        return ProbeRecord(writer.folder, writer.mark, in_order(rows))
+
+    def close(self) -> None:
+        """Write what is left and mark the record as closed; later calls only compute the loss.
+
+        It happens by itself when the probe goes away, or Python ends.
+        """
+        if self._recorder is not None:
+            self._close()
+            self._recorder.closed = True
+
+    def __enter__(self) -> Probe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def forward(self, *arguments: Any, **named: Any) -> Any:
+        """The loss's own value."""
+        if self._outside is not None and torch.compiler.is_compiling():
+            return self._outside(self, arguments, named)
+        return self._call(arguments, named)
+
+    def _call(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        recorder = self._recorder
+        if recorder is None or recorder.closed:
+            return self.loss(*arguments, **named)
+        given = Given()
+        given.read(arguments, named)
+        with watching(self.loss, given):
+            value = self.loss(*arguments, **named)
+        if not isinstance(value, Tensor) or value.numel() != 1 or not value.is_floating_point():
+            raise LosscopeError(
+                f"{name_of(self.loss)} returned {_kind(value)}; Probe wants a loss that returns one number, "
+                f"a tensor of one element"
+            )
+        recorder.take(value, given, self.epoch, self._look)
+        return value
+
+    def _look(self, step: int, given: Given) -> dict[str, float]:
+        if (step - 1) % self._every:
+            return {}
+        found = look(given)
+        if isinstance(self.loss, LossModule) and given.compared is not None:
+            spec = self.loss.spec
+            reduction = spec.reduction or "valid_mean"
+            found |= shares(spec.name, spec.hyperparameters, reduction, given.compared)
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        """The wrapped loss's own attributes: its margin, its distance."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "loss" or name.startswith("_"):
+                raise
+            return getattr(self.loss, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy computes the loss and records nothing: two would write one record."""
+        return {**vars(self), "_recorder": None, "_outside": None, "_close": None}
+
+
+class Recorder:
+    """What has been read and not yet written."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.doctor = Doctor(writer.mark.subject)
+        self.optimising: Optimising | None = None
+        self.closed = False
+        self.step = 0
+        self.readings: list[Reading] = []
+        self.updates: list[tuple[int, int | None, Update]] = []
+        self.epoch: int | None = None
+
+    def take(
+        self, value: Tensor, given: Given, epoch: int | None, looks: Callable[[int, Given], dict[str, float]]
+    ) -> None:
+        """Note a call of the loss; its gradient comes with ``backward``."""
+        self.epoch = epoch
+        loss = value.detach().clone()
+        if not (torch.is_grad_enabled() and value.requires_grad):
+            self.writer.rows.append(Row(self.step, epoch, "loss_without_gradient", float(loss)))
+            return
+        if self.step and (self.step % self.writer.mark.every == 0 or self.writer.due()):
+            self.digest(last=False)
+        self.step += 1
+        embeddings = given.embeddings
+        reading = Reading(
+            step=self.step,
+            epoch=epoch,
+            loss=loss,
+            lengths=[_row_norms(part) for part in embeddings],
+            gradients=[None] * len(embeddings),
+            labels=None if given.labels is None else given.labels.clone(),
+            counts=counts_of(given),
+            looked=looks(self.step, given),
+        )
+        self.readings.append(reading)
+        handles = [value.register_hook(functools.partial(_note_factor, reading))]
+        for place, part in enumerate(embeddings):
+            handles.append(part.register_hook(functools.partial(_note_gradient, reading, place)))
+        reading.release = [handle.remove for handle in handles]
+
+    def take_update(self, update: Update) -> None:
+        """Note a step of the optimiser; it belongs to the last call of the loss."""
+        self.updates.append((self.step, self.epoch, update))
+
+    def digest(self, last: bool = True) -> None:
+        """Turn readings into rows, have the doctor read them, and write a part if it is time.
+
+        ``last``: those whose gradient has not come too.
+        """
+        done = [r for r in self.readings if last or r.complete or r.step <= self.step - WAITS]
+        kept = {id(reading) for reading in done}
+        self.readings = [reading for reading in self.readings if id(reading) not in kept]
+        values = values_of(done)
+        epochs = {reading.step: reading.epoch for reading in done}
+        for reading in done:
+            for release in reading.release:
+                release()
+        for step, epoch, update in self.updates:
+            own = values.setdefault(step, {})
+            own["parameter_gradient_norm"] = float(update.gradient)
+            own["update_norm"], own["weight_norm"] = float(update.update), float(update.weight)
+            epochs.setdefault(step, epoch)
+        self.updates = []
+        for step, own in sorted(values.items()):
+            self.writer.rows += [Row(step, epochs[step], name, value) for name, value in own.items()]
+            for finding in self.doctor.see(step, own):
+                LOG.warning("%s: %s", self.writer.mark.name, finding.sentence)
+        if self.writer.due():
+            self.writer.write()
+
+    def close(self) -> None:
+        """Digest and write everything."""
+        if self.optimising is not None:
+            self.optimising.close()
+        self.digest()
+        self.writer.close()
+
+
+def _note_factor(reading: Reading, gradient: Tensor) -> None:
+    if reading.factor is None:
+        reading.factor = gradient.detach().clone()
+
+
+def _note_gradient(reading: Reading, place: int, gradient: Tensor) -> None:
+    if reading.gradients[place] is None:
+        reading.gradients[place] = _row_norms(gradient)
+
+
+def _row_norms(rows: Tensor) -> Tensor:
+    # A dtype is given only where it widens: torch's way to it is slow.
+    wide = torch.float32 if rows.element_size() < 4 else None
+    return torch.linalg.vector_norm(rows.detach(), dim=-1, dtype=wide)
+
+
+def _rank() -> tuple[int, int]:
+    """This process's rank among those that train one model, and their number."""
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def _kind(value: object) -> str:
+    return (
+        f"a tensor of shape {tuple(value.shape)}"
+        if isinstance(value, Tensor)
+        else f"a {type(value).__name__}"
+    )
+
+
+@functools.cache
+def _outside_compilation() -> Callable[..., Any]:
+    """``Probe._call``, at which ``torch.compile`` breaks its graph; made once: it imports the compiler."""
+    disabled: Callable[..., Any] = torch.compiler.disable(Probe._call)
+    return disabled

@@ -1,0 +1,260 @@
+"""The doctor of ``losscope.Probe``: planted diseases are named, and sound trainings raise no alarm."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import pytest
+import torch
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from torch import nn
+
+import losscope
+from losscope.probe import doctor
+from losscope.probe.doctor import Doctor, Subject
+
+_inputs, _labels = load_digits(return_X_y=True)
+INPUTS, LABELS = torch.tensor(_inputs / 16).float(), torch.tensor(_labels)
+
+
+def rows(generator: torch.Generator, step: int) -> torch.Tensor:
+    return torch.randperm(len(INPUTS), generator=generator)[:64]
+
+
+def train(
+    loss, *, rate=1e-3, steps=90, draw=rows, inputs=INPUTS, labels=LABELS, unit=False, sgd=False, network=None
+):
+    """A probe that watched a small training on the digits."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = network or nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 16))
+    probe = losscope.Probe(loss, model=network, every=10, unit_rows=unit)
+    own = [*network.parameters(), *(loss.parameters() if isinstance(loss, nn.Module) else ())]
+    optimiser = (torch.optim.SGD if sgd else torch.optim.Adam)(own, lr=rate)
+    for step in range(steps):
+        chosen = draw(generator, step)
+        value = probe(network(inputs[chosen]), labels[chosen])
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+    return probe
+
+
+def said(probe) -> list[str]:
+    return [found.rule for found in probe.findings]
+
+
+TRIPLET = "triplet(margin=0.2)"
+
+
+def test_a_collapse_is_named():
+    def pull_only(z, labels):
+        return torch.pdist(z).square().mean()
+
+    probe = train(pull_only, rate=1e-2)
+    assert said(probe) == ["collapse"]
+    assert "fallen onto one point" in probe.findings[0].sentence
+
+
+def test_a_training_in_which_nothing_is_active_is_named():
+    # Two classes on opposite sides, beyond any small margin from the start.
+    half = torch.ones(200, 64)
+    inputs = torch.cat((half, -half)) + 0.01 * torch.randn(
+        400, 64, generator=torch.Generator().manual_seed(0)
+    )
+    labels = (torch.arange(400) >= 200).long()
+
+    def draw(generator, step):
+        return torch.randperm(400, generator=generator)[:64]
+
+    probe = train(losscope.loss("triplet(margin=0.01)"), inputs=inputs, labels=labels, draw=draw)
+    (found,) = (found for found in probe.findings if found.rule == "no active term")
+    assert found.severity == "alarm" and found.step == doctor.IDLE
+    assert "raise it" in found.cure
+
+
+def test_a_loss_without_a_gradient_is_named():
+    def cut_off(z, labels):
+        return torch.pdist(z).detach().mean() + 0 * z.sum()
+
+    assert "had no gradient at all" in train(cut_off).findings[0].what
+
+
+def test_a_training_that_has_learned_all_gets_a_note():
+    doctor_ = Doctor(Subject(loss="hinge"))
+    for step in range(1, 100):
+        active = step < 30
+        doctor_.see(step, {"loss": float(active), "embedding_gradient_norm": float(active)})
+    assert [(found.severity, found.step) for found in doctor_.findings] == [("note", 29 + doctor.IDLE)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "where"),
+    [("inputs", "in the network or its inputs"), ("loss", "it arose in the loss"), ("gradient", "root")],
+)
+def test_what_is_not_finite_is_named_with_its_step_and_place(fault, where):
+    calls = 0
+
+    def broken(z, labels):
+        nonlocal calls
+        calls += 1
+        value = torch.pdist(z).mean()
+        if calls == 7 and fault == "loss":
+            return value * math.nan
+        if calls == 7 and fault == "gradient":
+            return value + (z[0] - z[0].detach()).square().sum().sqrt()
+        return value
+
+    inputs = INPUTS.clone()
+
+    def draw(generator, step):
+        if fault == "inputs" and step == 6:
+            inputs[:] = math.inf
+        return rows(generator, step)
+
+    found = next(
+        f for f in train(broken, inputs=inputs, draw=draw, steps=12).findings if f.rule == "not finite"
+    )
+    assert found.step == 7 and where in found.sentence
+
+
+def test_an_overflow_under_a_scaler_is_no_alarm_and_many_are():
+    doctor_ = Doctor(Subject(loss="mine"))
+    scaled = {"loss": 1.0, "loss_factor": 65536.0, "gradients_not_finite": 3.0}
+    for step in range(1, doctor.OVERFLOWS):
+        assert doctor_.see(step, scaled) == []
+    assert [found.rule for found in doctor_.see(doctor.OVERFLOWS, scaled)] == ["not finite"]
+
+
+def test_batches_of_one_class_and_batches_without_a_pair_are_named():
+    by_class = torch.argsort(LABELS, stable=True)
+
+    def sorted_by_class(generator, step):
+        return by_class[10 + 20 * (step % 7) :][:16]
+
+    def one_of_each(generator, step):
+        return torch.tensor([int((label == LABELS).nonzero()[step]) for label in range(10)])
+
+    assert "no negatives" in said(train(losscope.loss(TRIPLET), draw=sorted_by_class))
+    assert "no positives" in said(train(losscope.loss(TRIPLET), draw=one_of_each))
+    vectors = losscope.loss("arcface", num_classes=10, embedding_size=16)
+    assert said(train(vectors, draw=one_of_each)) == []
+
+
+def test_rows_that_are_not_normalised_are_named_where_the_loss_wants_it():
+    def cosine(z, labels):
+        same = labels[:, None] == labels
+        return torch.where(same, 1 - z @ z.T, (z @ z.T).clamp_min(0)).mean()
+
+    def normalised(z, labels):
+        return cosine(nn.functional.normalize(z, dim=1), labels)
+
+    assert "not normalised" in said(train(cosine, unit=True, steps=30))
+    assert said(train(normalised, steps=30)) == []
+
+
+def test_duplicate_rows_are_named():
+    def twice(generator, step):
+        return rows(generator, step)[:32].repeat(2)
+
+    probe = train(losscope.loss(TRIPLET), draw=twice)
+    assert said(probe) == ["duplicate rows"]
+    assert "50 %" in probe.findings[0].what
+
+
+@pytest.mark.parametrize(("rate", "sgd"), [(0.3, False), (100.0, True)])
+def test_a_learning_rate_that_is_too_high_is_named(rate, sgd):
+    assert "learning rate too high" in said(train(losscope.loss("info_nce"), rate=rate, sgd=sgd))
+
+
+def test_weights_that_begin_at_zero_are_no_alarm():
+    doctor_ = Doctor(Subject(loss="mine"))
+    for step in range(1, 100):
+        doctor_.see(step, {"update_norm": 1.0, "weight_norm": step - 1.0})
+    assert doctor_.findings == []
+
+
+SOUND = [
+    (TRIPLET, 1e-3, False),
+    (TRIPLET, 1e-2, False),
+    ("triplet(margin=0.2, tuples=semihard)", 3e-3, False),
+    ("contrastive(margin=0.5)", 1e-2, False),
+    ("contrastive(margin=1.0)", 0.1, True),
+    ("info_nce(temperature=0.1)", 1e-2, False),
+    ("sup_con(temperature=0.1)", 0.1, True),
+    ("multi_similarity", 3e-3, False),
+    ("circle", 1e-3, False),
+    ("n_pair", 1e-3, False),
+    ("arcface", 1e-2, False),
+    ("proxy_anchor", 1e-3, False),
+]
+
+
+@pytest.mark.parametrize(("name", "rate", "sgd"), SOUND)
+def test_a_sound_training_has_no_alarm(name, rate, sgd):
+    loss = losscope.loss(name, num_classes=10, embedding_size=16)
+    assert [found for found in train(loss, rate=rate, sgd=sgd).findings if found.severity == "alarm"] == []
+
+
+OTHERS = [
+    ("triplet(margin=0.5)", 5e-4),
+    ("triplet(margin=0.5)", 5e-3),
+    ("triplet(margin=0.2, tuples=hard)", 1e-4),
+    ("contrastive(margin=0.8, reduction=balanced)", 2e-3),
+    ("info_nce(temperature=0.2)", 2e-3),
+    ("sup_con(temperature=0.2)", 5e-3),
+    ("multi_similarity", 1e-3),
+    ("circle", 2e-3),
+    ("arcface", 2e-3),
+    ("proxy_nca", 5e-3),
+]
+
+
+@pytest.mark.slow
+def test_no_alarm_on_data_that_set_no_threshold():
+    """Three data sets, ten losses with their rates, a linear head and a deeper network: 60 trainings."""
+    alarmed, trainings = [], 0
+    for source in (load_wine, load_breast_cancer, load_iris):
+        found, classes = source(return_X_y=True)
+        inputs = torch.tensor((found - found.mean(0)) / found.std(0)).float()
+        labels = torch.tensor(classes)
+
+        def draw(generator, step, rows=len(inputs)):
+            return torch.randperm(rows, generator=generator)[:32]
+
+        for name, rate in OTHERS:
+            for deep in (False, True):
+                with torch.random.fork_rng():
+                    torch.manual_seed(2)
+                    width = inputs.shape[1]
+                    body = [nn.Linear(width, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 16)]
+                    network = nn.Sequential(*body) if deep else nn.Linear(width, 16)
+                loss = losscope.loss(name, num_classes=int(labels.max()) + 1, embedding_size=16)
+                probe = train(
+                    loss, rate=rate, steps=150, draw=draw, inputs=inputs, labels=labels, network=network
+                )
+                trainings += 1
+                if any(found.severity == "alarm" for found in probe.findings):
+                    alarmed.append((source.__name__, name, rate, deep, said(probe)))
+    assert trainings == 60 and alarmed == []
+
+
+def test_each_finding_is_said_once_as_a_warning_of_the_logger(caplog):
+    probe = losscope.Probe(lambda z, labels: z.sum() * math.nan, name="mine", every=1)
+    with caplog.at_level(logging.WARNING, "losscope.probe"):
+        for _ in range(5):
+            probe(torch.ones(4, 2, requires_grad=True), torch.tensor([0, 0, 1, 1])).backward()
+        probe.close()
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum("not finite" in line for line in lines) == 1
+    assert lines[0].startswith("mine: step 1, not finite: the loss is NaN while")
+
+
+def test_a_record_read_back_is_told_the_same(tmp_path):
+    def pull_only(z, labels):
+        return torch.pdist(z).square().mean()
+
+    probe = train(pull_only, rate=1e-2)
+    assert list(probe.record().findings()) == probe.findings
