@@ -42,6 +42,7 @@ from losscope.stats import (
     sign_test,
     smallest_p,
 )
+from losscope.stats.closed import over_items
 
 thousandths = st.integers(-60, 60).map(lambda value: value / 1000)
 """Values as measures have them: steps of queries, so that exact ties occur and do not in binary."""
@@ -488,3 +489,19 @@ def test_values_that_differ_by_rounding_alone_are_equal():
     assert (row.difference, row.p) == (0.0, 1.0)
     far = [value - 1e-12 for value in values]
     assert losscope.stats.comparison.compare(values, far, "recall_at_1", alpha=0.04).p < 0.01
+
+
+@pytest.mark.parametrize(
+    ("items", "apart", "equal"), [(18, 0, False), (54, 1, False), (600, 0, True), (600, 2, False)]
+)
+def test_test_items_of_which_few_differ_are_equivalent_only_where_they_are_many(items, apart, equal):
+    """Without a single item that differs, a true difference of .01 has probability .99 to the number of items."""
+    a, labels = np.ones(items), np.arange(items) % 3
+    b = a.copy()
+    b[:apart] = 0.0
+    runs = [[{"per_query/recall_at_1": values, "per_query/label": labels}] for values in (a, b)]
+    found, unit = over_items(*runs, "recall_at_1", alpha=0.04)
+    assert unit == "block" and found.discordant == (apart, items)
+    chance = sum(math.comb(items, k) * 0.01**k * 0.99 ** (items - k) for k in range(apart + 1))
+    assert found.p_outside >= chance * (1 - 1e-9)
+    assert (found.p_outside <= 0.02) is equal

@@ -182,6 +182,16 @@ def test_the_transform_and_the_start_are_chosen_before_the_losses_for_all_alike(
     assert len(stages[0]) == 36 and found.protocol.start == "random"
 
 
+def test_a_loss_that_always_diverges_has_no_say_in_the_start():
+    def score(each):
+        if each.label == "contrastive" and each.spec.name == "contrastive":
+            return None
+        return 0.2 * (each.protocol.start == "whitened")
+
+    _, found = walk(resolved("features", transform="l2"), score)
+    assert found.protocol.start == "whitened"
+
+
 def test_a_trial_without_a_score_is_never_chosen_and_neither_is_a_near_tie_by_chance():
     none = Trial(hyperparameters={})
     assert halving.best([none, none]) is None

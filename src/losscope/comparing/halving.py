@@ -132,17 +132,16 @@ def _start(
         for own in candidates.of_rates(spec, study.protocol.name, START_RATES)
     ]
     trials = yield asked
-    means = {}
-    for start in study.starts:
-        tops = []
-        for label in losses:
-            scores = [
-                trial.score
-                for candidate, trial in zip(asked, trials, strict=True)
-                if candidate.label == label and candidate.protocol.start == start and trial.score is not None
-            ]
-            tops.append(max(scores, default=-math.inf))
-        means[start] = float(np.mean(tops))
+    tops: dict[Start, dict[str, float]] = {start: {} for start in study.starts}
+    for candidate, trial in zip(asked, trials, strict=True):
+        if trial.score is not None:
+            own = tops[candidate.protocol.start]
+            own[candidate.label] = max(trial.score, own.get(candidate.label, trial.score))
+    # A loss whose trials all diverged from a start has no say in which is better.
+    heard = [label for label in losses if all(label in own for own in tops.values())]
+    means = {
+        start: np.mean([own[label] for label in heard]) if heard else -math.inf for start, own in tops.items()
+    }
     for candidate, trial in zip(asked, trials, strict=True):
         found.trials[candidate.label].append((candidate.spec, trial))
     chosen = max(study.starts, key=lambda start: means[start] - TIE * study.starts.index(start))

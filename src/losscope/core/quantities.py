@@ -6,12 +6,13 @@ yields, are declared here. Statistics and the page read ``QUANTITIES``.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, MutableMapping
 from typing import get_args
 
 from losscope.core import registry
-from losscope.core.errors import unknown
+from losscope.core.errors import require, unknown
 from losscope.core.facts import Better, Group, MeasureFacts, Quantity, Scale
 
 __all__ = [
@@ -254,6 +255,25 @@ GOALS: dict[str, tuple[str, ...]] = {
     "cross-modal": ("recall_at_1_across",),
 }
 """The primary measure of each goal: the first that the data yield."""
+
+
+def check_indifference(delta: float | None, goal: str) -> None:
+    """Refuse an indifference that no two values of the goal's measure could exceed by much.
+
+    >>> check_indifference(0.02, "retrieval")
+    >>> check_indifference(3.0, "retrieval")
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: the indifference is 3; wanted: below 0.5, since Recall@1 lies ...
+    """
+    found = QUANTITIES[next(name for name in GOALS[goal] if name in QUANTITIES)]
+    low, high = found.range
+    if delta is None or found.scale != "difference" or not math.isfinite(high - low):
+        return
+    require(
+        delta < (high - low) / 2,
+        f"the indifference is {delta:g}; wanted: below {(high - low) / 2:g}, since {found.label} lies between "
+        f"{low:g} and {high:g}",
+    )
 
 
 SPLITS = ("train", "validation", "test")

@@ -42,7 +42,7 @@ from losscope.core.loss_spec import (
     build,
     split_losses,
 )
-from losscope.core.quantities import GOALS
+from losscope.core.quantities import GOALS, check_indifference
 
 __all__ = [
     "BASELINES",
@@ -310,6 +310,7 @@ class Study(Strict):
         registry.entry("protocol", self.protocol)
         if self.goal not in GOALS:
             raise unknown("goal", self.goal, GOALS)
+        check_indifference(self.indifference, self.goal)
         runs = self.seeds * (len(self.losses) + len(BASELINES))
         require(
             runs <= RUNS,

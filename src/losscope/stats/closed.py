@@ -91,7 +91,9 @@ def over_items(
     count = int(place.max()) + 1
     sums = [np.bincount(place, weights=side[kept], minlength=count) * count / kept.sum() for side in means]
     found = compare(sums[0].tolist(), sums[1].tolist(), measure, alpha=alpha)
-    return replace(found, runs=(len(a), len(b)), failed=(0, 0)), unit
+    apart = int((means[0][kept] != means[1][kept]).sum()), int(kept.sum())
+    found = replace(found, runs=(len(a), len(b)), failed=(0, 0), discordant=apart)
+    return (found if found.p_outside is None else replace(found, p_outside=found.outside())), unit
 
 
 def on_errors(found: Difference, difference: float) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import binom
 
 from losscope.core.errors import LosscopeError
 from losscope.core.quantities import Quantity, quantity, unsplit
@@ -57,7 +58,7 @@ class Difference:
     of both variances, so that sd²/n is the variance of the difference at n runs per group). ``order``: for
     censored epochs, pairs in which a comes later, in which b does, and ties (unpaired: None, see ``p``).
     ``leaning``: 1 where a is higher or later, −1 where b is, 0 at a tie. ``reason``: why there is no
-    difference, if there is none.
+    difference, if there is none. ``discordant``: of a comparison over test items, how many of how many differ.
     """
 
     measure: str
@@ -83,6 +84,7 @@ class Difference:
     order: tuple[int, int, int] | None = None
     leaning: int = 0
     reason: NotComparable | None = None
+    discordant: tuple[int, int] | None = None
 
     @property
     def complete(self) -> bool:
@@ -94,7 +96,23 @@ class Difference:
         if delta == self.delta:
             return self
         found = replace(self, delta=delta)
-        return found if self.p_outside is None else replace(found, p_outside=_tests(found).outside(delta))
+        return found if self.p_outside is None else replace(found, p_outside=found.outside())
+
+    def outside(self) -> float:
+        """The one-sided p of a true difference outside ±delta.
+
+        Of test items of which few differ the flips tell nothing: that all are equal in 18 items is likely at
+        a difference of .05. A mean difference of delta, of items that differ by at most 1, needs a share of
+        delta of them to differ; p is at least the chance of so few.
+        """
+        p = _tests(self).outside(self.delta)
+        if self.discordant is None or self.discordant[0] >= FEW_DISCORDANT:
+            return p
+        return max(p, float(binom.cdf(*self.discordant, min(1.0, self.delta))))
+
+
+FEW_DISCORDANT = 10
+"""Test items that differ below which their chance bounds the p of equivalence."""
 
 
 def _tests(row: Difference) -> resample.Null:

@@ -30,6 +30,7 @@ class _Key(NamedTuple):
     transform: str
     background: str
     size: int
+    validation: int
 
 
 _kept: OrderedDict[_Key, tuple[object, dict[str, np.ndarray]]] = OrderedDict()
@@ -62,6 +63,7 @@ def _start(shape: Architecture, run: Run, splits: Splits) -> dict[str, np.ndarra
         protocol.transform,
         protocol.background,
         protocol.embedding_size,
+        protocol.curve_rows,
     )
     if key in _kept:
         _kept.move_to_end(key)

@@ -22,7 +22,7 @@ from losscope.comparing.judging.runs import Runs
 from losscope.comparing.judging.scores import from_table
 from losscope.core import wording
 from losscope.core.errors import LosscopeError, require, unknown
-from losscope.core.quantities import GOALS
+from losscope.core.quantities import GOALS, check_indifference
 from losscope.core.results import DataDescription, Evidence, Provenance, Result, Settings
 
 
@@ -87,6 +87,7 @@ def judge(
         )
         if goal not in GOALS:
             raise unknown("goal", goal, GOALS)
+        check_indifference(indifference, goal)
         reading = Reading(same_camera, tuple(ignore_label), skip_unlabelled)
         found = _read(runs, only, unpaired, reading, say)
         return _judged(runs, found, goal, measure, reference, indifference, unpaired, look, tuned)

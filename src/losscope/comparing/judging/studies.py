@@ -16,7 +16,9 @@ def from_store(folder: Path) -> Runs:
     """
     store, name, notes = reading.find(folder, None)
     kept, measured, known = reading.measured(store, name)
-    said = f"The study {name} of {str(folder)!r}, look {kept.look}."
+    said = (
+        f"The study {name} of {str(folder)!r}: the goal {kept.study.goal}, look {kept.look} when it was made."
+    )
     settings = reading.settings_of(kept, known)
 
     def look(goal: str, measure: str | None, reference: str | None, indifference: float | None) -> int:
