@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LISTED = 100
 DEPENDENT = 3.0
-"""Neighbours are near each other too: so many count as an independent observer. Set on features of birds."""
+"""Neighbours are near each other too: so many count as an independent observer. See docs/inspect.md."""
 SMOOTHED = 0.1
 """Share of the neighbours that may be of any class, by the classes' sizes."""
 BORROWED = 3.0
