@@ -367,8 +367,11 @@ def test_test_data_are_named_where_they_are_the_limit():
 def test_everything_at_the_ceiling_is_saturated_or_the_cheapest():
     """Seen: "no answer yet" where everything is 1.00."""
     perfect = dict.fromkeys(("contrastive", "triplet", "raw", "whitened"), (1.0, 1.0, 0.0))
-    made = study(perfect, {"contrastive": 1.0, "triplet": 1.0, "whitened": 1.0}).recommendation
+    stood = {"contrastive": 1.0, "triplet": 1.0, "whitened": 1.0}
+    made = study(perfect, stood, each=40).recommendation
     assert (made.loss, made.ground) == ("raw", "train_nothing")
+    items = study(perfect, stood).recommendation
+    assert (items.loss, items.open_by) == (None, "saturated"), "so few items show no equivalence"
     few = study(perfect, {"contrastive": 1.0, "triplet": 1.0, "whitened": 1.0}, n=3).recommendation
     assert (few.loss, few.open_by) == (None, "saturated")
     assert "Recall@1 is saturated, all within 0.01 of the best there is" in few.sentences[0]

@@ -495,7 +495,7 @@ def test_values_that_differ_by_rounding_alone_are_equal():
     ("items", "apart", "equal"), [(18, 0, False), (54, 1, False), (600, 0, True), (600, 2, False)]
 )
 def test_test_items_of_which_few_differ_are_equivalent_only_where_they_are_many(items, apart, equal):
-    """Without a single item that differs, a true difference of .01 has probability .99 to the number of items."""
+    """No item that differs has a chance of .99 to the number of items at a true difference of .01."""
     a, labels = np.ones(items), np.arange(items) % 3
     b = a.copy()
     b[:apart] = 0.0

@@ -263,7 +263,7 @@ def check_indifference(delta: float | None, goal: str) -> None:
     >>> check_indifference(0.02, "retrieval")
     >>> check_indifference(3.0, "retrieval")
     Traceback (most recent call last):
-    losscope.core.errors.LosscopeError: the indifference is 3; wanted: below 0.5, since Recall@1 lies ...
+    losscope.core.errors.LosscopeError: the indifference is 3; wanted: below 0.5, since ...
     """
     found = QUANTITIES[next(name for name in GOALS[goal] if name in QUANTITIES)]
     low, high = found.range
@@ -271,8 +271,8 @@ def check_indifference(delta: float | None, goal: str) -> None:
         return
     require(
         delta < (high - low) / 2,
-        f"the indifference is {delta:g}; wanted: below {(high - low) / 2:g}, since {found.label} lies between "
-        f"{low:g} and {high:g}",
+        f"the indifference is {delta:g}; wanted: below {(high - low) / 2:g}, since {found.label} lies "
+        f"between {low:g} and {high:g}",
     )
 
 

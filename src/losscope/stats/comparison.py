@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from losscope.core.errors import LosscopeError
 from losscope.core.quantities import Quantity, quantity, unsplit
@@ -58,7 +58,8 @@ class Difference:
     of both variances, so that sd²/n is the variance of the difference at n runs per group). ``order``: for
     censored epochs, pairs in which a comes later, in which b does, and ties (unpaired: None, see ``p``).
     ``leaning``: 1 where a is higher or later, −1 where b is, 0 at a tie. ``reason``: why there is no
-    difference, if there is none. ``discordant``: of a comparison over test items, how many of how many differ.
+    difference, if there is none. ``discordant``: of a comparison over test items, how many
+    of how many differ.
     """
 
     measure: str
@@ -108,7 +109,7 @@ class Difference:
         p = _tests(self).outside(self.delta)
         if self.discordant is None or self.discordant[0] >= FEW_DISCORDANT:
             return p
-        return max(p, float(binom.cdf(*self.discordant, min(1.0, self.delta))))
+        return max(p, float(bdtr(*self.discordant, min(1.0, self.delta))))
 
 
 FEW_DISCORDANT = 10
