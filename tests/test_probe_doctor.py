@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -20,6 +21,10 @@ INPUTS, LABELS = torch.tensor(_inputs / 16).float(), torch.tensor(_labels)
 
 def rows(generator: torch.Generator, step: int) -> torch.Tensor:
     return torch.randperm(len(INPUTS), generator=generator)[:64]
+
+
+def few(count: int, generator: torch.Generator, step: int) -> torch.Tensor:
+    return torch.randperm(count, generator=generator)[:32]
 
 
 def train(
@@ -221,9 +226,7 @@ def test_no_alarm_on_data_that_set_no_threshold():
         inputs = torch.tensor((found - found.mean(0)) / found.std(0)).float()
         labels = torch.tensor(classes)
 
-        def draw(generator, step, rows=len(inputs)):
-            return torch.randperm(rows, generator=generator)[:32]
-
+        draw = partial(few, len(inputs))
         for name, rate in OTHERS:
             for deep in (False, True):
                 with torch.random.fork_rng():
