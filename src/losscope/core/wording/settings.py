@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from losscope.core.calls import is_foreign
 from losscope.core.results import Edge, Settings
 from losscope.core.wording.numbers import listing
 
@@ -49,7 +50,11 @@ def settings_listing(settings: Sequence[Settings]) -> str:
 
 def _numbers(settings: Settings) -> str:
     said = ""
-    for name, mark in (("margin", ""), ("temperature", "τ "), ("base", "λ ")):
+    named: list[tuple[str, str]] = [("margin", ""), ("temperature", "τ "), ("base", "λ ")]
+    if is_foreign(settings.name):  # what was searched of it, however it is called
+        others = (name for name in settings.hyperparameters if name != "margin")
+        named = [("margin", ""), *((name, f"{name.replace('_', ' ')} ") for name in others)]
+    for name, mark in named:
         value = settings.hyperparameters.get(name)
         if isinstance(value, int | float) and math.isfinite(value):
             said += f" {mark}{value:g}"
