@@ -43,6 +43,8 @@ class Choice(Frozen):
             hyperparameters=numbers_of(self.spec, self.label),
             reduction=self.spec.reduction,
             tuned=self.tuned is not None,
+            start=None if self.tuned is None else self.tuned.start,
+            stopped=self.tuned is not None and self.tuned.checkpoint == 0,
         )
 
 

@@ -141,7 +141,8 @@ class Settings(Frozen):
     ``loss``: the loss's label. ``name``: how sentences call it: its registered name, or the label of a
     foreign loss. ``tuned``: None where it is not known, as for anyone's own runs. ``unsettled``: another
     draw of the validation would have changed the choice of these numbers in over 20 % of draws; every
-    sentence then calls the loss by its numbers.
+    sentence then calls the loss by its numbers. ``start``: where the network of a tuned loss started, the
+    name of a closed form or ``random``. ``stopped``: no epoch was better than that start on validation.
     """
 
     loss: str
@@ -150,6 +151,8 @@ class Settings(Frozen):
     reduction: str | None = None
     tuned: bool | None = None
     unsettled: bool = False
+    start: str | None = None
+    stopped: bool = False
 
 
 class SideResult(Frozen):
