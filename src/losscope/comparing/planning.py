@@ -101,11 +101,19 @@ class Plan:
                 groups[stage, own.name] = own
         return list(groups.values())
 
+    @cached_property
+    def trials_from(self) -> Source:
+        """The data as trials of tuning split them."""
+        from losscope.data.trials import for_trials
+
+        return for_trials(self.source, self.study.protocol.name)
+
     def identify(self, run: Run) -> str:
         """A run's id, with its data's content and the source of a plugin's or foreign loss."""
         own = registry.sources_of_run(run.loss.name, run.protocol.model)
         foreign = self.foreign[parse(run.loss.name).where] if run.loss.foreign else ""
-        return run.id(self.source.digest, foreign + own)
+        source = self.trials_from if run.purpose == "trial" else self.source
+        return run.id(source.digest, foreign + own)
 
     def group(self, runs: Sequence[Run], ids: Sequence[str]) -> list[launch.Group]:
         """Runs as populations for this study's store, device and plugins."""
@@ -219,12 +227,13 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     names = [text for spec in foreign for text in spaces.tried_once(spec, study.spaces)]
     _try_foreign(names, source.facts, study.protocol.embedding_size)
     choices = tuning.as_given(study)
+    said: tuple[str, ...] = ()
     if study.tunes:
-        _refuse_undecided(source)
+        study, said = _judged(study, source)
     else:
         _refuse_twins(choices, given.protocol)
     found = {parse(spec.name).where: sources.source(spec.name) for spec in foreign}
-    more = (*closed.notes, *spaces.notes(study), *_of_folds(study, source))
+    more = (*closed.notes, *spaces.notes(study), *said, *_of_folds(study, source))
     return Plan(study, source, store, choices, found, notes=(*notes, *more))
 
 
@@ -265,15 +274,20 @@ def _of_folds(study: ResolvedStudy, source: Source) -> list[str]:
     return notes
 
 
-def _refuse_undecided(source: Source) -> None:
-    """Tuning is judged on validation rows, which must be able to decide."""
+def _judged(study: ResolvedStudy, source: Source) -> tuple[ResolvedStudy, tuple[str, ...]]:
+    """The study with what its tuning is judged on, which must be able to decide, and what is said of it."""
+    from losscope.data.trials import for_trials, judged
+
+    trials = for_trials(source, study.protocol.name)
     for seed in tuning.SEEDS:
-        why = source.undecided_validation(seed)
+        why = trials.undecided_validation(seed)
         require(
             why is None,
             f"{source.facts.name}: the losses are tuned on the validation part, which has {why}; wanted: "
             "more rows of each class, a split of your own with validation rows, or --no-tune",
         )
+    of, sentence = judged(source, study.protocol.name)
+    return study.model_copy(update={"judged": of}), (sentence,) if sentence else ()
 
 
 def _refuse_twins(choices: Sequence[Choice], protocol: str) -> None:

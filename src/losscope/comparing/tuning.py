@@ -246,6 +246,7 @@ def _concluded(study: ResolvedStudy, found: Search, names: tuple[str, str]) -> T
             edge=_edges([spec for spec, _ in found.trials[given.label]], spec, trial, study.protocol.epochs),
             widened=found.widened,
             agreement=found.agreement.get(given.label),
+            judged=study.judged,
             unstable=unstable([trial for _, trial in last], place),
             epochs=sum({run_id: trial.epochs or 0 for trial in trials for run_id in trial.runs}.values()),
         )

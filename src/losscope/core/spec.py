@@ -30,7 +30,7 @@ from losscope.core.bounds import (
     regular,
 )
 from losscope.core.errors import SHOWN, LosscopeError, require, shown, unknown
-from losscope.core.facts import Reduction, Value
+from losscope.core.facts import Judged, Reduction, Value
 from losscope.core.loss_spec import (
     BASELINES,
     CLOSED_FORM,
@@ -402,6 +402,7 @@ class ResolvedStudy(Strict):
     that changes their content. ``tunes``: whether each loss is tuned before its final runs.
     ``closed_forms``: those that stand beside the losses. ``starts``: the closed forms that tuning may start a
     head at, and by which it chooses the transform. ``spaces``: what tuning tries of a loss, by its label.
+    ``judged``: on what its trials are (``losscope.data.trials``).
     """
 
     given: Study
@@ -415,6 +416,7 @@ class ResolvedStudy(Strict):
     closed_forms: tuple[str, ...] = ()
     starts: tuple[Start, ...] = ("pca", "whitened")
     spaces: tuple[Dimension, ...] = ()
+    judged: Judged = "draws"
 
     @property
     def baselines(self) -> tuple[LossSpec, ...]:
