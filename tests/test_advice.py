@@ -75,6 +75,48 @@ def pairs_of(found: Analysis) -> list[tuple[str, str]]:
     return [(row.a, row.b) for row in found.paired if row.primary]
 
 
+# --- a loss at its start ------------------------------------------------------------------------------------
+
+
+def started(name: str, *, stopped: bool = False, **more: Any) -> Settings:
+    own = {"hyperparameters": {"margin": 0.1}, "tuned": True, "start": "whitened", **more}
+    return Settings(loss=name, name=name, stopped=stopped, **own)
+
+
+def test_a_loss_that_stopped_at_its_start_is_named_by_it_in_the_answer_and_beside_it() -> None:
+    sides = {"triplet": (0.6, 0.33), "contrastive": (0.5, 0.3), "whitened": (0.5, 0.3), "raw": (0.4, 0.2)}
+    options = {"settings": [started("triplet", stopped=True), started("contrastive")]}
+    found = study(sides, {name: own[0] for name, own in sides.items()}, options)
+    first, second, _ = found.recommendation.sentences
+    assert first.startswith("Use triplet, stopped at its start, whitened (1,000 parameters")
+    assert "triplet stopped at its start, whitened: training adds nothing" in second
+    assert "contrastive stopped" not in second
+    trained = study(sides, {name: own[0] for name, own in sides.items()}, {"settings": [started("triplet")]})
+    assert "start" not in "".join(trained.recommendation.sentences)
+
+
+@pytest.mark.parametrize(("recall", "said"), [(0.6, True), (0.63, False)])
+def test_training_adds_nothing_where_the_loss_is_equivalent_to_its_start_on_the_test(recall, said) -> None:
+    sides = {"triplet": (recall, 0.33, 0.002), "whitened": (0.6, 0.33, 0.002), "raw": (0.4, 0.2)}
+    options = {"settings": [started("triplet")]}
+    found = study(sides, {"triplet": 0.66, "whitened": 0.6, "raw": 0.4}, options)
+    second = found.recommendation.sentences[1]
+    assert ("triplet is equivalent to its start, whitened: training adds nothing" in second) is said
+    elsewhere = study(
+        sides, {"triplet": 0.66, "whitened": 0.6, "raw": 0.4}, {"settings": [started("triplet", start="pca")]}
+    )
+    assert "training adds nothing" not in elsewhere.recommendation.sentences[1], "pca is not in the study"
+
+
+def test_an_unsettled_loss_that_stopped_is_called_by_its_numbers() -> None:
+    sides = {"triplet": (0.6, 0.33), "whitened": (0.5, 0.3), "raw": (0.4, 0.2)}
+    options = {"settings": [started("triplet", stopped=True, unsettled=True, start="random")]}
+    found = study(sides, {name: own[0] for name, own in sides.items()}, options)
+    first, second, _ = found.recommendation.sentences
+    assert first.startswith("Use triplet at margin 0.1, stopped at its random start (")
+    assert "triplet at margin 0.1 stopped at its random start: training adds nothing" in second
+
+
 # --- the family ---------------------------------------------------------------------------------------------
 
 THREE = {"contrastive": (0.55, 0.3), "triplet": (0.6, 0.33), "sup_con": (0.58, 0.31), "raw": (0.5, 0.2)}

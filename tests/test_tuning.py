@@ -404,3 +404,25 @@ def test_unit_rows_are_what_a_head_is_given(tmp_path):
     population = Population([run], [splits], CPU)
     rows = population.batches.pool.gather(torch.zeros(1, 3, dtype=torch.int64))
     assert torch.allclose(rows, normalise(rows), atol=1e-6)
+
+
+def test_a_loss_that_no_epoch_improved_is_said_to_have_stopped_at_its_start(tmp_path):
+    losses = [
+        "triplet(learning_rate=1e-9, weight_decay=1)",
+        "contrastive(learning_rate=1e-9, weight_decay=1)",
+    ]
+    study = Study.of(
+        data=features(tmp_path),
+        losses=[loss.replace("(", "(margin=0.4, ") for loss in losses],
+        **{"seeds": 2, "epochs": 2, "batch_size": 32, "start": "pca", "transform": "l2", "embedding_size": 8},
+        out=str(tmp_path / "runs"),
+    )
+    result = losscope.comparing.run(study)
+    assert [side.tuned.checkpoint for side in result.losses] == [0, 0]
+    assert [(each.start, each.stopped) for each in result.settings] == [("pca", True)] * 2
+    said = "stopped at its start, pca"
+    assert " ".join(result.recommendation.sentences).count(f"{said}: training adds nothing") == 2
+    assert result.page().count(f'<span class="flag quiet">{said}</span>') == 2
+    for form in ("md", "latex"):
+        assert result.table(form).count(f"{said}") >= 2
+    assert "stopped at its" in str(result.table("text"))

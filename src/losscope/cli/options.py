@@ -140,6 +140,9 @@ class Training:
         Augmentations of training images, such as flip,crop4.
     tune
         Tune every loss with the same effort on validation data first; matched does, except for images.
+    space
+        What tuning tries of the losses' own numbers: 'margin=0.05,0.1,0.2' for each loss that has a margin,
+        'triplet:margin=0.05,0.1' for one; may be given several times. Foreign losses too.
     closed_forms
         Set PCA, within-class whitening and the like, which train nothing, beside the losses.
     device
@@ -162,6 +165,7 @@ class Training:
     model: Annotated[str | None, Parameter(group=TRAIN)] = None
     augment: Annotated[str | None, Parameter(group=TRAIN)] = None
     tune: Annotated[bool | None, Parameter(negative="--no-tune", group=TRAIN)] = None
+    space: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None
     closed_forms: Annotated[bool, Parameter(negative="--no-closed-forms", group=TRAIN)] = True
     device: Annotated[str, Parameter(group=TRAIN)] = "auto"
     engine: Annotated[Literal["auto", "here", "processes", "dask"], Parameter(group=TRAIN)] = "auto"

@@ -81,7 +81,9 @@ def fit(made: Plan, started: float, keep: bool = True) -> Plan:
         cut = _choose(made, given.budget, given.budget - (time.monotonic() - started))
         if keep:
             made.store.write_json(name, cut.model_dump(mode="json"))
-    change = {"epochs": cut.epochs, "seeds": cut.seeds, "tune": bool(cut.trials) and made.tunes}
+    tunes = bool(cut.trials) and made.tunes
+    space = given.space if tunes else []
+    change = {"epochs": cut.epochs, "seeds": cut.seeds, "tune": tunes, "space": space}
     fitting = made.changed(given.model_copy(update=change))
     notes = (*fitting.notes, cut.sentence)
     return dataclasses.replace(fitting, trials=cut.trials or None, notes=notes)

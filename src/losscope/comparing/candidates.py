@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from losscope.core.errors import LosscopeError
+from losscope.core.facts import Value
 from losscope.core.loss_spec import LEARNING_RATE, LossSpec
+from losscope.core.spaces import OPTIMISER, Dimension, numbers_of, with_value
 from losscope.core.spec import seed_of
 
 RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
@@ -22,20 +24,27 @@ DRAWS = 64
 """Samples drawn, of which the one whose nearest two points are farthest apart is taken."""
 
 Change = Callable[[LossSpec], LossSpec]
+Space = Sequence[Dimension]
+"""What a user, or a foreign loss's own code, says of the values to try."""
 
 
-def candidates(spec: LossSpec, protocol: str, count: int) -> list[LossSpec]:
+def candidates(spec: LossSpec, protocol: str, count: int, space: Space = ()) -> list[LossSpec]:
     """So many settings of a loss, different from each other, that fill its space evenly.
 
     Each dimension takes each of its values as often as any other, to one (a Latin hypercube; McKay et al.
-    1979). What was given by hand is not varied. A space of fewer settings is taken whole.
+    1979). What was given by hand is not varied. A space of fewer settings is taken whole. ``space`` stands
+    for the points that the loss declares, and for the optimiser's values that it names.
 
     >>> found = candidates(LossSpec.parse("triplet"), "matched", 18)
     >>> len(found), len({each.learning_rate for each in found})
     (18, 6)
     """
     base = spec.resolved(protocol)
-    dimensions = [part for part in (_points(spec, base), *_optimiser(spec)) if len(part) > 1]
+    parts = [*_points(spec, base, space), *_optimiser(spec, space)]
+    for part in parts:
+        if len(part) == 1:
+            base = part[0](base)
+    dimensions = [part for part in parts if len(part) > 1]
     sizes = [len(part) for part in dimensions]
     count = min(count, math.prod(sizes))
     made = []
@@ -47,19 +56,31 @@ def candidates(spec: LossSpec, protocol: str, count: int) -> list[LossSpec]:
     return made
 
 
-def of_rates(spec: LossSpec, protocol: str, rates: Sequence[float]) -> list[LossSpec]:
-    """A loss at its usual numbers and each of these learning rates; at its own where one was given."""
+def of_rates(spec: LossSpec, protocol: str, rates: Sequence[float], space: Space = ()) -> list[LossSpec]:
+    """A loss at its usual numbers and each of these learning rates; at its own where one was given.
+
+    Of a space that gives learning rates as many, from the least to the largest.
+    """
     base = spec.resolved(protocol)
     if base.learning_rate is not None:
         return [base]
+    if given := sorted(float(value) for own in space if own.name == "learning_rate" for value in own.values):
+        places = np.linspace(0, len(given) - 1, min(len(rates), len(given))).round().astype(int)
+        rates = [given[place] for place in places]
     return [base.model_copy(update={"learning_rate": rate}) for rate in rates]
 
 
-def _points(spec: LossSpec, base: LossSpec) -> list[Change]:
-    """The points of the space that the loss declares; one where its hyperparameters were given."""
-    space: Sequence[dict[str, Any]] = spec.facts.space if spec.facts else ()
-    if spec.hyperparameters or spec.reduction or not space:
-        return [lambda own: own]
+def _points(spec: LossSpec, base: LossSpec, space: Space) -> list[list[Change]]:
+    """The values of each hyperparameter of a space that was given, else the points that the loss declares.
+
+    Of these one where its hyperparameters were given.
+    """
+    given = [own for own in space if own.name not in OPTIMISER]
+    if given:
+        return [[_set(own.name, value) for value in own.values] for own in given]
+    declared: Sequence[dict[str, Any]] = spec.facts.space if spec.facts else ()
+    if spec.hyperparameters or spec.reduction or not declared:
+        return []
 
     def at(point: dict[str, Any]) -> Change:
         numbers = {key: value for key, value in point.items() if key != "reduction"}
@@ -68,17 +89,16 @@ def _points(spec: LossSpec, base: LossSpec) -> list[Change]:
             update={"hyperparameters": {**own.hyperparameters, **numbers}, "reduction": reduction}
         )
 
-    return [at(point) for point in space]
+    return [[at(point) for point in declared]]
 
 
-def _optimiser(spec: LossSpec) -> list[list[Change]]:
+def _set(name: str, value: Value) -> Change:
+    return lambda own: with_value(own, name, value)
+
+
+def _optimiser(spec: LossSpec, space: Space) -> list[list[Change]]:
     """Learning rates, weight decays, and the rates of class vectors where there are any."""
-
-    def rate(value: float) -> Change:
-        return lambda own: own.model_copy(update={"learning_rate": value})
-
-    def decay(value: float) -> Change:
-        return lambda own: own.model_copy(update={"weight_decay": value})
+    given = {own.name: [_set(own.name, value) for value in own.values] for own in space}
 
     def class_rate(times: float) -> Change:
         return lambda own: own.model_copy(
@@ -89,11 +109,11 @@ def _optimiser(spec: LossSpec) -> list[list[Change]]:
 
     made = []
     if spec.learning_rate is None:
-        made.append([rate(value) for value in RATES])
+        made.append(given.get("learning_rate") or [_set("learning_rate", value) for value in RATES])
     if spec.weight_decay == 0:
-        made.append([decay(value) for value in DECAYS])
+        made.append(given.get("weight_decay") or [_set("weight_decay", value) for value in DECAYS])
     if spec.facts is not None and spec.facts.class_vectors and spec.class_rate is None:
-        made.append([class_rate(times) for times in CLASS_RATES])
+        made.append(given.get("class_rate") or [class_rate(times) for times in CLASS_RATES])
     return made
 
 
@@ -140,7 +160,7 @@ def numbers(spec: LossSpec) -> dict[str, float]:
     """The numbers of a setting by name, its learning rate among them."""
     own = {
         name: float(value)
-        for name, value in spec.hyperparameters.items()
+        for name, value in numbers_of(spec).items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
     if spec.learning_rate is not None:
@@ -148,12 +168,20 @@ def numbers(spec: LossSpec) -> dict[str, float]:
     return own
 
 
-def beyond(tried: Sequence[LossSpec], best: Sequence[LossSpec], count: int) -> list[LossSpec]:
-    """At most so many settings beyond the edges that the best ones lie on, none of them tried yet."""
+def beyond(
+    tried: Sequence[LossSpec], best: Sequence[LossSpec], count: int, space: Space = ()
+) -> list[LossSpec]:
+    """At most so many settings beyond the edges that the best ones lie on, none of them tried yet.
+
+    Nothing beyond the values of a ``space`` that was given: these are all that a user wants tried.
+    """
+    held = {own.name for own in space}
     known = {spec.canonical() for spec in tried}
     made: list[LossSpec] = []
     for spec in best:
         for name, value, upper in edges(tried, spec):
+            if name in held:
+                continue
             step = _step(tried, name, upper)
             for power in (1, 2):
                 new = _with(spec, name, float(f"{value * step**power:.6g}"))

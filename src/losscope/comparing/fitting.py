@@ -90,10 +90,15 @@ def sized(study: ResolvedStudy, facts: About) -> ResolvedStudy:
 
 def _smallest(study: ResolvedStudy, source: Source) -> tuple[int, int]:
     """The fewest rows that any seed of the study draws batches from, and their fewest classes."""
-    seeds = (*study.seeds, *(tuning.SEEDS if study.tunes else ())) if source.redrawn else study.seeds[:1]
+    from losscope.data.trials import for_trials
+
+    trials = for_trials(source, study.protocol.name)
+    drawn = [(source, seed) for seed in (study.seeds if source.redrawn else study.seeds[:1])]
+    if study.tunes and source.redrawn:
+        drawn += [(trials, seed) for seed in tuning.SEEDS]
     rows, classes = [], []
-    for seed in seeds:
-        labels = source.training_labels(seed)
+    for own, seed in drawn:
+        labels = own.training_labels(seed)
         if study.protocol.background == "exclude":
             labels = labels[labels != -1]
         rows.append(len(labels))

@@ -17,6 +17,7 @@ from losscope.comparing import candidates
 from losscope.core import registry
 from losscope.core.loss_spec import LossSpec
 from losscope.core.results import Trial
+from losscope.core.spaces import of_loss
 from losscope.core.spec import Protocol, ResolvedStudy, Start, Transform
 
 SEEDS = (2**31, 2**31 + 1, 2**31 + 2, 2**31 + 3)
@@ -129,7 +130,7 @@ def _start(
         Candidate(label, own, _changed(short, start=start), SEEDS[:FIRST])
         for start in study.starts
         for label, spec in losses.items()
-        for own in candidates.of_rates(spec, study.protocol.name, START_RATES)
+        for own in candidates.of_rates(spec, study.protocol.name, START_RATES, of_loss(study.spaces, spec))
     ]
     trials = yield asked
     tops: dict[Start, dict[str, float]] = {start: {} for start in study.starts}
@@ -153,11 +154,11 @@ def _halve(
     found: Search, losses: dict[str, LossSpec], study: ResolvedStudy, count: int
 ) -> Generator[list[Candidate], list[Trial], None]:
     """Halve each loss's candidates until the last, which are trained whole on all seeds of tuning."""
-    left = {label: candidates.candidates(spec, study.protocol.name, count) for label, spec in losses.items()}
+    left = {label: _candidates(spec, study, count) for label, spec in losses.items()}
     ranks: dict[str, dict[str, float]] = {label: {} for label in losses}
     for stage, share in enumerate(SHARES):
         scored = yield from _train(found, left, _epochs(study, share), SEEDS[:FIRST])
-        if stage == 0 and _on_edge(scored):
+        if stage == 0 and any(_on_edge(own, losses[label], study) for label, own in scored.items()):
             found.widened = True
             more = {label: _wider(own, losses[label], study, count // 3) for label, own in scored.items()}
             extra = yield from _train(found, more, _epochs(study, share), SEEDS[:FIRST])
@@ -187,13 +188,17 @@ def _train(
     return scored
 
 
-def _on_edge(scored: Scored) -> bool:
-    """Whether the best of any loss lies on the edge of what was tried."""
-    return any(
-        candidates.edges([spec for spec, _ in own], _ranked(own)[0][0])
-        for own in scored.values()
-        if any(trial.score is not None for _, trial in own)
-    )
+def _candidates(spec: LossSpec, study: ResolvedStudy, count: int) -> list[LossSpec]:
+    return candidates.candidates(spec, study.protocol.name, count, of_loss(study.spaces, spec))
+
+
+def _on_edge(own: Sequence[tuple[LossSpec, Trial]], spec: LossSpec, study: ResolvedStudy) -> bool:
+    """Whether the best of a loss lies on an edge of what was tried, other than of a space that was given."""
+    if all(trial.score is None for _, trial in own):
+        return False
+    held = {each.name for each in of_loss(study.spaces, spec)}
+    found = candidates.edges([each for each, _ in own], _ranked(own)[0][0])
+    return any(name not in held for name, _, _ in found)
 
 
 def _wider(
@@ -201,9 +206,10 @@ def _wider(
 ) -> list[LossSpec]:
     """As many more for every loss: beyond the edges that its best lie on, then others of its space."""
     tried = [each for each, _ in own]
-    made = candidates.beyond(tried, [each for each, _ in _ranked(own)[:LAST]], count)
+    best_ones = [each for each, _ in _ranked(own)[:LAST]]
+    made = candidates.beyond(tried, best_ones, count, of_loss(study.spaces, spec))
     known = {each.canonical() for each in (*tried, *made)}
-    rest = candidates.candidates(spec, study.protocol.name, len(tried) + 2 * count)
+    rest = _candidates(spec, study, len(tried) + 2 * count)
     made += [each for each in rest if each.canonical() not in known]
     return made[:count]
 

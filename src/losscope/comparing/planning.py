@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from losscope import stats
-from losscope.comparing import tuning
+from losscope.comparing import spaces, tuning
 from losscope.comparing.closed import beside
 from losscope.comparing.fitting import fitted, for_overlap, for_pairs, sized
 from losscope.comparing.stored import Choice
 from losscope.core import registry
+from losscope.core.calls import parse
 from losscope.core.device import pick_device
-from losscope.core.errors import require
+from losscope.core.errors import require, shown
 from losscope.core.loss_spec import RAW, LossSpec
+from losscope.core.spaces import Dimension
 from losscope.core.spec import ResolvedStudy, Run, Study
 from losscope.losses.foreign import sources
 from losscope.run import launch
@@ -38,10 +40,11 @@ Say = Callable[[str], None]
 class Plan:
     """A study and where its runs go; ``choices`` are its losses as given, or as they were tuned.
 
-    ``foreign``: the source or version of each foreign loss by its name, part of its runs' ids. ``trials``: at
-    most so many settings of each loss are tried first, for a budget. ``forms``: the runs of closed forms that
-    chose the transform of the inputs. ``notes``: sentences on what was changed so that the study can run, and
-    on what does not stand beside its losses.
+    ``foreign``: the source or version of foreign losses by where they lie, part of their runs' ids, whatever
+    arguments tuning writes into their texts. ``trials``: at most so many settings of each loss are tried
+    first, for a budget. ``forms``: the runs of closed forms that chose the transform of the inputs.
+    ``notes``: sentences on what was changed so that the study can run, and on what does not stand beside its
+    losses.
     """
 
     study: ResolvedStudy
@@ -98,10 +101,19 @@ class Plan:
                 groups[stage, own.name] = own
         return list(groups.values())
 
+    @cached_property
+    def trials_from(self) -> Source:
+        """The data as trials of tuning split them."""
+        from losscope.data.trials import for_trials
+
+        return for_trials(self.source, self.study.protocol.name)
+
     def identify(self, run: Run) -> str:
         """A run's id, with its data's content and the source of a plugin's or foreign loss."""
         own = registry.sources_of_run(run.loss.name, run.protocol.model)
-        return run.id(self.source.digest, self.foreign.get(run.loss.name, "") + own)
+        foreign = self.foreign[parse(run.loss.name).where] if run.loss.foreign else ""
+        source = self.trials_from if run.purpose == "trial" else self.source
+        return run.id(source.digest, foreign + own)
 
     def group(self, runs: Sequence[Run], ids: Sequence[str]) -> list[launch.Group]:
         """Runs as populations for this study's store, device and plugins."""
@@ -170,6 +182,8 @@ class Plan:
         for later in ("indifference", "start", "transform"):
             if values[later] is None:  # a study keeps the name that it had before there was one
                 del values[later]
+        if not values["space"]:
+            del values["space"]
         text = json.dumps([values, self.source.digest], sort_keys=True)
         slug = re.sub(r"[^a-z0-9]+", "-", Path(given.data).stem.lower()).strip("-")
         return f"{slug}-{given.protocol}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -193,6 +207,8 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
     for spec in study.loss_specs():
         sources.permit(spec.name, study.trust)
     try_plugins()
+    if study.space:  # a mistake in it shows before features are computed
+        spaces.dimensions(study)
     device = pick_device(study.device)
     options = study.data_spec().options
     source = load(study.data, root=study.data_root, device=device, say=say, compute=compute, **options)
@@ -206,17 +222,37 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     study, notes = fitted(for_pairs(resolved, source.facts), source)
     study = sized(study, source.facts)
     closed = beside(study, source.facts)
-    study = study.model_copy(update={"closed_forms": closed.names})
-    names = [spec.name for spec in study.losses if spec.foreign]
+    study = study.model_copy(update={"closed_forms": closed.names, "spaces": _spaces(study)})
+    foreign = [spec for spec in study.losses if spec.foreign]
+    names = [text for spec in foreign for text in spaces.tried_once(spec, study.spaces)]
     _try_foreign(names, source.facts, study.protocol.embedding_size)
     choices = tuning.as_given(study)
+    said: tuple[str, ...] = ()
     if study.tunes:
-        _refuse_undecided(source)
+        study, said = _judged(study, source)
     else:
         _refuse_twins(choices, given.protocol)
-    foreign = {name: sources.source(name) for name in names}
-    more = (*closed.notes, *_of_folds(study, source))
-    return Plan(study, source, store, choices, foreign, notes=(*notes, *more))
+    found = {parse(spec.name).where: sources.source(spec.name) for spec in foreign}
+    more = (*closed.notes, *spaces.notes(study), *said, *_of_folds(study, source))
+    return Plan(study, source, store, choices, found, notes=(*notes, *more))
+
+
+def _spaces(study: ResolvedStudy) -> tuple[Dimension, ...]:
+    """What tuning tries of each loss; each text that it writes for a foreign one may run as that one may."""
+    given = study.given
+    if not study.tunes:
+        require(
+            not given.space,
+            f"the space {shown(''.join(given.space[:1]))} is what tuning tries, and this study tunes "
+            "nothing; give --tune or leave out --space",
+        )
+        return ()
+    found = spaces.dimensions(given)
+    for spec in study.losses:
+        if spec.foreign:
+            for text in spaces.texts(spec, found):
+                sources.permit(text, given.trust or sources.trusted(spec.name))
+    return found
 
 
 def _of_folds(study: ResolvedStudy, source: Source) -> list[str]:
@@ -238,15 +274,20 @@ def _of_folds(study: ResolvedStudy, source: Source) -> list[str]:
     return notes
 
 
-def _refuse_undecided(source: Source) -> None:
-    """Tuning is judged on validation rows, which must be able to decide."""
+def _judged(study: ResolvedStudy, source: Source) -> tuple[ResolvedStudy, tuple[str, ...]]:
+    """The study with what its tuning is judged on, which must be able to decide, and what is said of it."""
+    from losscope.data.trials import for_trials, judged
+
+    trials = for_trials(source, study.protocol.name)
     for seed in tuning.SEEDS:
-        why = source.undecided_validation(seed)
+        why = trials.undecided_validation(seed)
         require(
             why is None,
             f"{source.facts.name}: the losses are tuned on the validation part, which has {why}; wanted: "
             "more rows of each class, a split of your own with validation rows, or --no-tune",
         )
+    of, sentence = judged(source, study.protocol.name)
+    return study.model_copy(update={"judged": of}), (sentence,) if sentence else ()
 
 
 def _refuse_twins(choices: Sequence[Choice], protocol: str) -> None:

@@ -16,9 +16,9 @@ from losscope.run.store import Stored
 def standings(kept: StoredStudy, runs_of: Mapping[str, Sequence[Stored]]) -> tuple[stats.Standing, ...]:
     """Each side's validation scores and price, and runs that learned nothing.
 
-    A loss that was tuned has the score of its choice, over the seeds of tuning. Beside it, and for an untuned
-    one, stand the validation curves of its runs at the epoch that is measured, over the study's seeds. A
-    closed form has what each seed's validation part gave.
+    A loss that was tuned has the score of its choice, over the seeds of tuning, where these were judged as
+    final runs are. Beside it, and for an untuned one, stand the validation curves of its runs at the epoch
+    that is measured, over the study's seeds. A closed form has what each seed's validation part gave.
     """
     faults = watching.faults(runs_of)
     chosen = {choice.label: choice for choice in kept.losses}
@@ -45,7 +45,9 @@ def _validation(runs: Sequence[Stored], choice: Choice | None) -> dict[str, floa
         closed = [run for run in ended if run.run.loss.family == CLOSED_FORM]
         return _means([_finite(run.measures.get("validation", {})) for run in closed])
     found = _means([_curves(run) for run in ended])
-    if choice.tuned is not None and choice.tuned.score is not None:
+    # A score on rows of classes that were trained on says nothing beside closed forms' on unseen classes.
+    alike = choice.tuned is not None and choice.tuned.judged != "rows"
+    if alike and choice.tuned is not None and choice.tuned.score is not None:
         found[choice.tuned.measure] = choice.tuned.score
     return found
 

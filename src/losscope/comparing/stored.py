@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from losscope.core.errors import LosscopeError
 from losscope.core.results import DataDescription, Document, Frozen, Settings, Trial, Tuned
+from losscope.core.spaces import numbers_of
 from losscope.core.spec import LossSpec, Study
 from losscope.run.store import Store
 
@@ -39,9 +40,11 @@ class Choice(Frozen):
         return Settings(
             loss=self.label,
             name=self.label if self.spec.foreign else self.spec.name,
-            hyperparameters=self.spec.hyperparameters,
+            hyperparameters=numbers_of(self.spec, self.label),
             reduction=self.spec.reduction,
             tuned=self.tuned is not None,
+            start=None if self.tuned is None else self.tuned.start,
+            stopped=self.tuned is not None and self.tuned.checkpoint == 0,
         )
 
 

@@ -18,6 +18,7 @@ from losscope.comparing.stored import Choice
 from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.results import Edge, Trial, Tuned
+from losscope.core.spaces import numbers_of
 from losscope.core.spec import LossSpec, Protocol, ResolvedStudy, Run
 from losscope.run import launch
 from losscope.run.store import Store, Stored
@@ -154,7 +155,7 @@ def trial_of(
     spec, shape = candidate.spec, candidate.protocol
     whole = bool(values.size) and bool(np.isfinite(values).all())
     return Trial(
-        hyperparameters=spec.hyperparameters,
+        hyperparameters=numbers_of(spec, candidate.label),
         reduction=spec.reduction,
         learning_rate=spec.learning_rate,
         weight_decay=spec.weight_decay,
@@ -245,6 +246,7 @@ def _concluded(study: ResolvedStudy, found: Search, names: tuple[str, str]) -> T
             edge=_edges([spec for spec, _ in found.trials[given.label]], spec, trial, study.protocol.epochs),
             widened=found.widened,
             agreement=found.agreement.get(given.label),
+            judged=study.judged,
             unstable=unstable([trial for _, trial in last], place),
             epochs=sum({run_id: trial.epochs or 0 for trial in trials for run_id in trial.runs}.values()),
         )

@@ -8,6 +8,7 @@ looked up, imported or run here; ``losscope.losses.foreign`` finds and builds wh
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,18 +100,57 @@ def parse(text: str) -> Foreign:
     >>> one.loss.name, one.loss.words, one.miner.name
     ('TripletMarginLoss', {'margin': 0.1}, 'TripletMarginMiner')
     """
-    head, colon, call = text.partition(".py:")
-    where = f"{head}.py" if colon else ""
-    if not colon:
-        where, _, call = text.partition(":")
-    where = where.strip()
-    package = None if colon else LIBRARIES.get(where)
-    kind = "file" if colon else KINDS[package] if package else "module"
+    where, call, in_file = _halves(text)
+    package = None if in_file else LIBRARIES.get(where)
+    kind = "file" if in_file else KINDS[package] if package else "module"
     calls = _calls(text, call)
     if len(calls) > (2 if kind == "pml" else 1):
         wanted = "one loss and at most one miner" if kind == "pml" else "one loss; miners go with pml: only"
         raise LosscopeError(f"{shown(text)} joins {len(calls)} parts with '+'; {wanted} are wanted")
     return Foreign(text, kind, package or where, calls[0], calls[1] if len(calls) == 2 else None)
+
+
+def _halves(text: str) -> tuple[str, str, bool]:
+    """Where a foreign loss lies, how it is called, and whether it lies in a file."""
+    head, colon, call = text.partition(".py:")
+    if colon:
+        return f"{head}.py".strip(), call, True
+    where, _, call = text.partition(":")
+    return where.strip(), call, False
+
+
+def with_words(text: str, words: Mapping[str, Any]) -> str:
+    """A foreign loss's text with these arguments of the loss set, its other arguments and miner as they are.
+
+    >>> with_words("pml:TripletMarginLoss(swap=True)+TripletMarginMiner(margin=0.2)", {"margin": 0.05})
+    'pml:TripletMarginLoss(swap=True, margin=0.05) + TripletMarginMiner(margin=0.2)'
+    """
+    parse(text)  # so that a text that cannot be read is one sentence
+    where, call, _ = _halves(text)
+    above, node = None, ast.parse(call.strip(), mode="eval").body
+    while isinstance(node, ast.BinOp):
+        above, node = above or node, node.left
+    assert isinstance(node, ast.Name | ast.Call)
+    made = node if isinstance(node, ast.Call) else ast.Call(func=node, args=[], keywords=[])
+    kept = [word for word in made.keywords if word.arg not in words]
+    new = [ast.keyword(arg=name, value=ast.Constant(value=value)) for name, value in words.items()]
+    own = ast.unparse(ast.Call(func=made.func, args=made.args, keywords=[*kept, *new]))
+    miner = "" if above is None else f" + {ast.unparse(above.right)}"
+    return f"{where}:{own}{miner}"
+
+
+def literal(text: str, where: str) -> Any:
+    """One value as it is written in a call; a word without quotes is a string.
+
+    >>> literal("0.1", "the space"), literal("balanced", "the space")
+    (0.1, 'balanced')
+    """
+    try:
+        return _literal(ast.parse(text, mode="eval").body, only_words=True)
+    except UNREADABLE:
+        raise LosscopeError(
+            f"{where} has the value {shown(text)}; a number, True, False or a text is wanted"
+        ) from None
 
 
 def _refuse_long(text: str) -> None:

@@ -23,6 +23,8 @@ Group = Literal["geometry", "greediness", "outcome", "detail", "verification", "
 Reduction = Literal["valid_mean", "active_mean", "balanced"]
 Takes = Literal["pairs", "triplets", "anchors"]
 Value = float | int | bool | str
+Judged = Literal["draws", "folds", "rows"]
+"""What tuning is judged on: validation as any seed draws it, folds of the classes, or rows of every class."""
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 """A tuple of names; a list will do."""

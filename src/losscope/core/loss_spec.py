@@ -138,7 +138,7 @@ class LossSpec(Strict):
                     number and 0 < value < float("inf"),  # type: ignore[operator]
                     f"{key} of {self.name} is {shown(value)}; it must be a finite number greater than 0",
                 )
-            _check_kind(f"{key} of {self.name}", value, known[key])
+            check_kind(f"{key} of {self.name}", value, known[key])
         given = {**known, **self.hyperparameters}
         for bound in facts.bounds:
             refusal = bound.refusal(self.name, given, facts.units.get(bound.of, ""))
@@ -201,7 +201,7 @@ class LossSpec(Strict):
         return self.model_copy(update={"hyperparameters": hyper, "reduction": reduction})
 
 
-def _check_kind(what: str, value: Value, default: Value | None) -> None:
+def check_kind(what: str, value: Value, default: Value | None) -> None:
     """Raise for a value of another kind than the default: a switch, a finite number, or a text."""
     if isinstance(default, bool):
         require(isinstance(value, bool), f"{what} is {shown(value)}; it must be True or False")

@@ -30,7 +30,7 @@ from losscope.core.bounds import (
     regular,
 )
 from losscope.core.errors import SHOWN, LosscopeError, require, shown, unknown
-from losscope.core.facts import Reduction, Value
+from losscope.core.facts import Judged, Reduction, Value
 from losscope.core.loss_spec import (
     BASELINES,
     CLOSED_FORM,
@@ -43,6 +43,7 @@ from losscope.core.loss_spec import (
     split_losses,
 )
 from losscope.core.quantities import GOALS, check_indifference
+from losscope.core.spaces import Dimension
 
 __all__ = [
     "BASELINES",
@@ -229,6 +230,7 @@ class Study(Strict):
     closed_forms: bool = True
     tune: bool | None = None
     budget: float | None = Field(default=None, gt=0)
+    space: list[str] = Field(default_factory=list)
     options: dict[str, Value | None | list[str]] = Field(default_factory=dict)
     data_root: str | None = None
     out: str | None = None
@@ -243,6 +245,11 @@ class Study(Strict):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return split_losses(value) if isinstance(value, str | list | tuple) else value
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("data", "data_root", "out", "backbone", mode="before")
     @classmethod
@@ -317,6 +324,8 @@ class Study(Strict):
             f"{self.seeds:,} seeds of {len(self.losses):,} losses and {len(BASELINES)} baselines are "
             f"{runs:,} runs; a study has at most {RUNS:,}",
         )
+        for text in self.space:
+            Dimension.read(text)
         specs = self.loss_specs()
         labels = [spec.label for spec in specs]
         twice = sorted(label for label, count in Counter(labels).items() if count > 1)
@@ -393,7 +402,8 @@ class ResolvedStudy(Strict):
     ``losses``: as given, parsed; a protocol's defaults are filled in where runs are made. ``data``: with all
     that changes their content. ``tunes``: whether each loss is tuned before its final runs.
     ``closed_forms``: those that stand beside the losses. ``starts``: the closed forms that tuning may start a
-    head at, and by which it chooses the transform.
+    head at, and by which it chooses the transform. ``spaces``: what tuning tries of a loss, by its label.
+    ``judged``: on what its trials are (``losscope.data.trials``).
     """
 
     given: Study
@@ -406,6 +416,8 @@ class ResolvedStudy(Strict):
     device: str
     closed_forms: tuple[str, ...] = ()
     starts: tuple[Start, ...] = ("pca", "whitened")
+    spaces: tuple[Dimension, ...] = ()
+    judged: Judged = "draws"
 
     @property
     def baselines(self) -> tuple[LossSpec, ...]:

@@ -67,7 +67,8 @@ def markdown(result: Result) -> str:
     lines.append("|" + "|".join([":--", *["--:"] * len(names), "--:"]) + "|")
     for side, cells in zip(result.sides, body, strict=True):
         shown = [f"{mean} ({spread})" if spread else mean for mean, spread in cells]
-        lines.append(_md_row([_md(side.name), *shown, parts.failed(side, seeds) or "0"]))
+        name = ", ".join(filter(None, (side.name, parts.stopped(side))))
+        lines.append(_md_row([_md(name), *shown, parts.failed(side, seeds) or "0"]))
     lines += ["", f"Means over {wording.count(seeds, 'seed')}, in brackets the 95 % interval over seeds."]
     rows = verdict_rows(result)
     if rows:
@@ -134,11 +135,12 @@ def latex(result: Result) -> str:
     seeds = wording.count(len(result.seeds), "seed")
     rows = []
     for side, cells in zip(result.sides, body, strict=True):
-        failed = f" ({parts.failed(side, len(result.seeds))})" if side.failed else ""
+        told = ", ".join(filter(None, (parts.stopped(side), parts.failed(side, len(result.seeds)))))
+        told = f" ({told})" if told else ""
         shown = [
             rf"{tex(mean)} {{\scriptsize [{tex(spread)}]}}" if spread else tex(mean) for mean, spread in cells
         ]
-        rows.append((kind_of(side), [tex(side.name + failed), *shown]))
+        rows.append((kind_of(side), [tex(side.name + told), *shown]))
     heads = ["", *(tex(wording.label(name)) for name in names)]
     data = result.data.name
     caption = f"Losses on {data}: means over {seeds}, in brackets the 95 % interval over seeds."

@@ -102,9 +102,12 @@ def _pilot(group: launch.Group, source: Any) -> tuple[float, float]:
     import torch
 
     from losscope.core.loss_spec import UNTRAINED, LossSpec
+    from losscope.data.trials import for_trials
     from losscope.train import Population, train
 
     first, clock = group.runs[0], _clock(group.where.device)
+    if first.purpose == "trial":
+        source = for_trials(source, first.protocol.name)
     with fixed_arithmetic():
         split = source.splits(first.seed)
         base = first if first.loss.baseline else first.model_copy(update={"loss": LossSpec(name=UNTRAINED)})

@@ -156,14 +156,14 @@ def _keep(group: Group, records: Sequence[Record], started: float) -> None:
 
 
 def _records(group: Group, store: Store, progress: Callable[[int, int], None] | None) -> list[Record]:
+    from losscope.data.trials import for_trials
     from losscope.features import load
     from losscope.train import train
 
-    first = group.runs[0]
-    source = load(
-        first.data.name, root=group.where.data_root, device=group.where.device, **first.data.options
-    )
+    first, where = group.runs[0], group.where
+    source = load(first.data.name, root=where.data_root, device=where.device, **first.data.options)
     check_data(first.data.name, group.where.data, source.digest)
+    source = for_trials(source, first.protocol.name) if first.purpose == "trial" else source
     with fixed_arithmetic():
         drawn = {seed: source.splits(seed) for seed in dict.fromkeys(run.seed for run in group.runs)}
         return train(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from losscope.core.facts import Value
+from losscope.core.facts import Judged, Value
 from losscope.core.results.base import Frozen, Number
 from losscope.core.spec import LossSpec
 
@@ -89,6 +89,7 @@ class Tuned(Frozen):
     validation. ``agreement``: Spearman's rank correlation of the first stage with the whole training.
     ``unstable``: the share of draws of the tuning seeds, with replacement, in which another setting would
     have been chosen, None where it was not measured. ``epochs``: of all trials, in epochs of one seed.
+    ``judged``: on validation rows as any seed draws them, on folds of the classes, or on rows of every class.
     """
 
     hyperparameters: dict[str, Value]
@@ -108,6 +109,7 @@ class Tuned(Frozen):
     agreement: Number | None = None
     unstable: Number | None = None
     epochs: int | None = None
+    judged: Judged = "draws"
 
 
 class Price(Frozen):
@@ -141,7 +143,8 @@ class Settings(Frozen):
     ``loss``: the loss's label. ``name``: how sentences call it: its registered name, or the label of a
     foreign loss. ``tuned``: None where it is not known, as for anyone's own runs. ``unsettled``: another
     draw of the validation would have changed the choice of these numbers in over 20 % of draws; every
-    sentence then calls the loss by its numbers.
+    sentence then calls the loss by its numbers. ``start``: where the network of a tuned loss started, the
+    name of a closed form or ``random``. ``stopped``: no epoch was better than that start on validation.
     """
 
     loss: str
@@ -150,6 +153,8 @@ class Settings(Frozen):
     reduction: str | None = None
     tuned: bool | None = None
     unsettled: bool = False
+    start: str | None = None
+    stopped: bool = False
 
 
 class SideResult(Frozen):

@@ -18,7 +18,7 @@ from losscope.core.wording.comparisons import (
 )
 from losscope.core.wording.contest import decision_parts, fault, price, second_said
 from losscope.core.wording.numbers import change_interval, label, listing, measure, number
-from losscope.core.wording.settings import settings_phrase
+from losscope.core.wording.settings import settings_phrase, training_adds_nothing
 
 _OPENINGS = {
     "unresolved": "",
@@ -235,6 +235,7 @@ def _second(case: _Case) -> str:
     priced = [(name, price(side.price)) for name, side in case.sides.items() if name != RAW]
     if any(said for _, said in priced):
         parts.append(f"prices: {', '.join(f'{name} {said}' for name, said in priced if said)}")
+    parts += training_adds_nothing(case.settings, case.rows.values())
     said = "; ".join(parts) + _untuned(case.settings)
     return said[0].upper() + said[1:]
 

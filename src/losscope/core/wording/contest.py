@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from losscope.core.loss_spec import RAW
@@ -27,7 +27,7 @@ from losscope.core.wording.numbers import (
     number,
     percent,
 )
-from losscope.core.wording.settings import calls, settings_phrase
+from losscope.core.wording.settings import at_start, calls, settings_phrase, training_adds_nothing
 from losscope.core.wording.work import duration
 
 MOST_NAMED = 4
@@ -50,6 +50,11 @@ class _Contest:
     rows: Mapping[tuple[str, str], Comparison]
     second: Comparison | None
     settings: Sequence[Settings]
+
+    @property
+    def call(self) -> Callable[[str], str]:
+        """How the sentences call a side."""
+        return calls(self.settings)
 
     @property
     def label(self) -> str:
@@ -210,6 +215,9 @@ def _use(contest: _Contest, name: str) -> str:
     what = f"Use {name}"
     if isinstance(side, BaselineResult):
         what += ", training nothing"
+    own = next((each for each in contest.settings if contest.call(each.loss) == name and each.stopped), None)
+    if own is not None:
+        what += f", {at_start(own.start)}"
     said = price(side.price)
     return f"{what} ({said})" if said else what
 
@@ -303,7 +311,8 @@ def _second(contest: _Contest) -> str:
     for side in contest.sides.values():
         said += "".join(f"; {fault(own)}" for own in side.faults)
         said += f"; {count(side.failed, 'run')} of {side.name} failed" if side.failed else ""
-    return said + _untuned(contest.settings)
+    starts = training_adds_nothing(contest.settings, contest.rows.values(), contest.call)
+    return said + "".join(f"; {own}" for own in starts) + _untuned(contest.settings)
 
 
 def _priced(contest: _Contest, name: str) -> str:

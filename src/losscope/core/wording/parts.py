@@ -10,6 +10,7 @@ from losscope.core.results import (
     ClaimVerdict,
     Comparison,
     Failure,
+    LossResult,
     PublishedValue,
     SideResult,
     Trial,
@@ -28,6 +29,7 @@ from losscope.core.wording.numbers import (
     shorten,
     verdict,
 )
+from losscope.core.wording.settings import at_start
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,13 @@ def failed(side: SideResult, seeds: int) -> str:
     diverged = sum(failure.kind == "diverged" for failure in side.failures)
     word = "failed" if not diverged else "diverged" if diverged == side.failed else "diverged or failed"
     return f"{side.failed} of {max(seeds, side.failed)} {word}" if side.failed else ""
+
+
+def stopped(side: SideResult) -> str:
+    """``stopped at its start, whitened``, of a tuned loss that no epoch improved; else nothing."""
+    if not isinstance(side, LossResult) or side.tuned is None or side.tuned.checkpoint != 0:
+        return ""
+    return at_start(side.tuned.start)
 
 
 def failures(found: Sequence[Failure]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from losscope.core.results import Edge, Settings
+from losscope.core.calls import is_foreign
+from losscope.core.results import Comparison, Edge, Settings
 from losscope.core.wording.numbers import listing
 
 
@@ -49,7 +50,11 @@ def settings_listing(settings: Sequence[Settings]) -> str:
 
 def _numbers(settings: Settings) -> str:
     said = ""
-    for name, mark in (("margin", ""), ("temperature", "τ "), ("base", "λ ")):
+    named: list[tuple[str, str]] = [("margin", ""), ("temperature", "τ "), ("base", "λ ")]
+    if is_foreign(settings.name):  # what was searched of it, however it is called
+        others = (name for name in settings.hyperparameters if name != "margin")
+        named = [("margin", ""), *((name, f"{name.replace('_', ' ')} ") for name in others)]
+    for name, mark in named:
         value = settings.hyperparameters.get(name)
         if isinstance(value, int | float) and math.isfinite(value):
             said += f" {mark}{value:g}"
@@ -66,6 +71,40 @@ def edge(found: Edge) -> str:
     """
     number = isinstance(found.value, int | float) and not isinstance(found.value, bool)
     return f"{found.name} {found.value:g}" if number else f"{found.name} {found.value}"
+
+
+def at_start(start: str | None) -> str:
+    """What a side is whose chosen epoch is 0.
+
+    >>> at_start("whitened"), at_start("random")
+    ('stopped at its start, whitened', 'stopped at its random start')
+    """
+    if start in (None, "random"):
+        return f"stopped at its {'random ' if start else ''}start"
+    return f"stopped at its start, {start}"
+
+
+def training_adds_nothing(
+    settings: Sequence[Settings], rows: Iterable[Comparison] = (), call: Callable[[str], str] = str
+) -> list[str]:
+    """A clause for each loss that training did not improve.
+
+    It stopped at its start, as validation chose, or it is equivalent on test to the closed form that it
+    started at. ``rows``: comparisons, the losses in them called as ``call`` says.
+
+    >>> own = Settings(loss="triplet", name="triplet", tuned=True, start="whitened", stopped=True)
+    >>> training_adds_nothing([own])
+    ['triplet stopped at its start, whitened: training adds nothing']
+    """
+    equal = {frozenset((row.a, row.b)) for row in rows if row.verdict == "equivalent"}
+    said = []
+    for each in settings:
+        name = call(each.loss)
+        if each.stopped:
+            said.append(f"{name} {at_start(each.start)}: training adds nothing")
+        elif each.start is not None and frozenset((name, each.start)) in equal:
+            said.append(f"{name} is equivalent to its start, {each.start}: training adds nothing")
+    return said
 
 
 def calls(settings: Sequence[Settings]) -> Callable[[str], str]:

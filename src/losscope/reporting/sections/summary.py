@@ -33,6 +33,7 @@ class Row:
     strips: list[Strip]
     look: Look
     failed: str
+    stopped: str
     chosen: bool
 
 
@@ -62,6 +63,7 @@ def summary(context: Context) -> Section | None:
             [strip(side, name) for name in names],
             context.palette.look(side.name),
             parts.failed(side, context.seeds),
+            parts.stopped(side),
             side.name == chosen,
         )
         for side in context.sides

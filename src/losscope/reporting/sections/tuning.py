@@ -92,7 +92,7 @@ def chosen(side: LossResult) -> str:
     edges = ", ".join(map(wording.edge, tuned.edge))
     told = f"; on the edge of the search, so a wider one could do better: {edges}" if edges else ""
     if tuned.checkpoint == 0:
-        told += "; it stopped at its start: training adds nothing"
+        told += f"; it {parts.stopped(side)}: training adds nothing"
     if tuned.unstable:
         told += f"; other seeds of tuning would choose another setting in {tuned.unstable:.0%} of draws"
     if tuned.agreement is not None:
