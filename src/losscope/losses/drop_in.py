@@ -198,8 +198,8 @@ class LossModule(nn.Module):
         if mined is not None:
             require(
                 self._tuples == "all",
-                f"indices_tuple was given to a loss that itself chooses {self._tuples} tuples; one of the two "
-                f"may choose",
+                f"indices_tuple was given to a loss that itself chooses {self._tuples} tuples; "
+                f"only one of the two may choose",
             )
             if "in_batch" in self.spec.hyperparameters:
                 # The miner has named the negatives that count.

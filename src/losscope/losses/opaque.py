@@ -1,14 +1,15 @@
 """A loss as one node of a compiled graph: ``torch.compile`` neither looks into it nor breaks at it.
 
 The kernels run on NumPy and have gradients of their own, which no compiler can follow. So under
-``torch.compile`` a loss is an operator that gives its value and its gradient at once; the gradient is kept for
-the backward pass and multiplied there with what arrives.
+``torch.compile`` a loss is an operator that gives its value and its gradient at once; the gradient is kept
+for the backward pass and multiplied there with what arrives.
 """
 
 from __future__ import annotations
 
 import itertools
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -53,7 +54,7 @@ def loss_and_slopes(
         rows, others, vectors = leaves
         assert rows is not None
         value = module.value_of(rows, labels, mined or None, others, ref_labels, vectors)
-        found = iter(())
+        found: Iterator[Tensor] = iter(())
         if slopes and value.requires_grad:
             found = iter(torch.autograd.grad(value.sum(), known, allow_unused=True, materialize_grads=True))
     empty = [rows.new_empty(0) for _ in given]
@@ -85,7 +86,8 @@ def _(
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    _, embeddings, _, _, ref_emb, _, class_vectors, _ = inputs
+    _, embeddings, _, mined, ref_emb, _, class_vectors, _ = inputs
+    ctx.mined = len(mined)
     ctx.types = [None if part is None else part.dtype for part in (embeddings, ref_emb, class_vectors)]
     ctx.save_for_backward(*output[1:])
 
@@ -97,7 +99,7 @@ def _pass_on(ctx: Any, grad: Tensor, *_: Any) -> tuple[Any, ...]:
         None if dtype is None else (weight * slope).sum_to_size(slope.shape).to(dtype)
         for dtype, slope in zip(ctx.types, ctx.saved_tensors, strict=True)
     )
-    return None, rows, None, None, others, None, vectors, None
+    return None, rows, None, [None] * ctx.mined, others, None, vectors, None
 
 
 loss_and_slopes.register_autograd(_pass_on, setup_context=_keep)

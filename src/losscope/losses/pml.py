@@ -1,4 +1,4 @@
-"""A loss of ours where pytorch-metric-learning asks for one of its own; imported by ``LossModule.pml`` only."""
+"""A loss of ours where pytorch-metric-learning asks for its own; imported by ``LossModule.pml`` only."""
 
 from __future__ import annotations
 
@@ -29,4 +29,4 @@ class ContrastiveLoss(BaseMetricLossFunction):  # type: ignore[misc]
         ref_emb: Tensor | None = None,
         ref_labels: Any = None,
     ) -> Tensor:
-        return self.loss(embeddings, labels, indices_tuple, ref_emb, ref_labels)  # type: ignore[no-any-return]
+        return self.loss(embeddings, labels, indices_tuple, ref_emb, ref_labels)
