@@ -30,13 +30,20 @@ from losscope.core.errors import LosscopeError
 from losscope.losses.drop_in import LossModule
 from oracles import Case
 
-ROWS, SIZE, INPUTS = 16, 8, 12
+ROWS, SIZE, INPUTS = 12, 8, 12
 HALVES = (torch.bfloat16, torch.float16)
 EXACT = 2e-5
 """Relative error of a value, and of a gradient by its length, that is accumulated in float32."""
 ROUNDED = {torch.float32: EXACT, torch.bfloat16: 2**-8, torch.float16: 2**-10}
 """The same of a gradient that is then rounded to the type of the embeddings."""
 WITH_ORACLE = [name for name in LOSSES if name in DEFINED or name not in SOUND]
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled_before() -> Iterator[None]:
+    """Every module is compiled anew, and torch gives up after eight of one class."""
+    yield
+    torch.compiler.reset()
 
 
 def made(name: str, **more: Any) -> LossModule:
@@ -62,12 +69,25 @@ def network() -> nn.Linear:
 def by_loops(loss: LossModule, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     """Value and gradients by embeddings and class vectors of the naive loops in float64."""
     assert loss.spec.reduction in (None, "valid_mean")
+    key = (loss.spec.label, *(tuple(x.detach().flatten().tolist()) for x in (z, labels, *loss.parameters())))
+    if key not in _by_loops:
+        _by_loops[key] = _loops(loss, z, labels, loss.class_vectors)
+    return _by_loops[key]
+
+
+_by_loops: dict[tuple[Any, ...], tuple[Tensor, Tensor, Tensor | None]] = {}
+"""What the loops gave, since some take a second for twelve rows."""
+
+
+def _loops(
+    loss: LossModule, z: Tensor, labels: Tensor, vectors: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
     z = z.detach().double().requires_grad_()
     points = z / z.norm(dim=-1, keepdim=True) if loss.spec.facts.normalised else z
     words = {word: value for word, value in loss.spec.hyperparameters.items() if word != "in_batch"}
     leaves = [z]
-    if loss.class_vectors is not None:
-        leaves.append(loss.class_vectors.detach().double().requires_grad_())
+    if vectors is not None:
+        leaves.append(vectors.detach().double().requires_grad_())
         words["class_vectors"] = leaves[1]
     case = Case(len(labels), labels=labels.tolist())
     terms, _, valid = getattr(oracles, loss.spec.name)(points, case, **words)
@@ -395,8 +415,10 @@ class TestTheCallOfPytorchMetricLearning:
 
         z = leaf()
         mined = eval(miner, vars(miners))(z, labels_of())
-        if name.startswith("info_nce") and len({*zip(*mined[:2], strict=True)}) < len(mined[0]):
-            pytest.skip("there a pair that is named many times counts many times, here once")
+        if name == "proxy_nca":
+            pytest.skip("there rows weigh by how often they are anchors, unlike its other losses")
+        if name.startswith("info_nce") and "Triplet" in miner:
+            pytest.skip("there a pair that many triplets name counts many times, here once")
         ours, peer = self.pair(name)
         self.same(ours(z, labels_of(), mined), peer(z, labels_of(), mined), z)
 
@@ -404,7 +426,7 @@ class TestTheCallOfPytorchMetricLearning:
     def test_a_miner_s_tuples_between_a_batch_and_references(self, pml: Any, name: str) -> None:
         from pytorch_metric_learning import miners
 
-        z, ref, ref_labels = leaf(), leaf().detach().flip(-1)[:12], labels_of().flip(0)[:12]
+        z, ref, ref_labels = leaf(), leaf().detach().flip(-1)[:8], labels_of().flip(0)[:8]
         mined = miners.MultiSimilarityMiner(epsilon=0.3)(z, labels_of(), ref, ref_labels)
         ours, peer = self.pair(name)
         call = (z, labels_of(), mined, ref, ref_labels)

@@ -95,9 +95,10 @@ def _label_tensors(
 
 
 def _array(labels: Any) -> np.ndarray:
-    """Labels in a list, an array or a column of a data frame; those that are no numbers stay objects."""
+    """Labels in a list, an array or a column of a data frame, as numbers or as objects."""
     try:
-        return np.asarray(labels)
+        array = np.asarray(labels)
+        return np.asarray(labels, dtype=object) if array.dtype.kind in "US" else array
     except ValueError as error:
         raise LosscopeError(f"the labels are no flat list ({error}); one label per row is wanted") from None
 

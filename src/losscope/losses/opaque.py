@@ -59,7 +59,8 @@ def loss_and_slopes(
             found = iter(torch.autograd.grad(value.sum(), known, allow_unused=True, materialize_grads=True))
     empty = [rows.new_empty(0) for _ in given]
     gradients = [
-        none if leaf is None or not slopes else next(found, torch.zeros_like(leaf))
+        # Copied, since gradients of parts of one matrix are parts of one gradient.
+        none if leaf is None or not slopes else next(found, torch.zeros_like(leaf)).clone()
         for leaf, none in zip(leaves, empty, strict=True)
     ]
     return value.detach().to(rows.dtype), gradients[0], gradients[1], gradients[2]
