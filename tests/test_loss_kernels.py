@@ -194,7 +194,7 @@ class TestModule:
         with pytest.raises(LosscopeError, match="num_classes"):
             drop_in("arcface")
         with pytest.raises(LosscopeError, match="no use for it"):
-            drop_in("arcface", num_classes=2, embedding_size=SIZE)(z, torch.zeros(4).long(), z, z)
+            drop_in("arcface", num_classes=2, embedding_size=SIZE)(z, torch.zeros(4).long(), ref_emb=z)
         with pytest.raises(LosscopeError, match="did you mean 'triplet'"):
             drop_in("tripet")
         with pytest.raises(LosscopeError, match="margin"):

@@ -22,12 +22,15 @@ def loss(
     seed: int = 0,
     reduction: str | None = None,
     tuples: str | None = None,
+    normalise: bool = True,
     **hyperparameters: float | bool | str,
 ) -> LossModule:
     """A registered loss as an ``nn.Module`` with pytorch-metric-learning's call.
 
-    ``module(embeddings (B, D), labels (B,))`` is a scalar; with ``ref_emb`` and ``ref_labels`` all partners
-    come from the references. ``module.terms(embeddings, relation)`` is the loss before reduction.
+    ``module(embeddings (B, D), labels (B,))`` is a scalar; ``indices_tuple``, ``ref_emb`` and ``ref_labels``
+    are that library's. It may be used under autocast, with half-precision embeddings, under ``torch.compile``
+    and with several processes; it works in float32 or wider. ``module.terms(embeddings, relation)`` is the
+    loss before reduction, ``module.pml()`` the module for that library's own wrappers.
 
     Args:
         name: a loss, or a loss with hyperparameters, such as ``triplet(margin=0.2)``.
@@ -36,6 +39,8 @@ def loss(
         reduction: ``valid_mean``, ``active_mean`` or ``balanced``, where the loss has it.
         tuples: the tuples of a batch that count: ``all``, ``random``, ``hard``, ``semihard`` or
             ``distance_weighted``.
+        normalise: whether rows are divided by their lengths, for a loss that wants unit rows. False says
+            that they are unit rows already; if they are not, one warning says so.
         **hyperparameters: of the loss, in place of those in the name.
 
     Raises:
@@ -64,4 +69,4 @@ def loss(
     }
     spec: LossSpec = build(LossSpec, values, f"loss {name!r}")
     spec.check()
-    return LossModule(spec.resolved("matched"), num_classes, embedding_size, seed)
+    return LossModule(spec.resolved("matched"), num_classes, embedding_size, seed, normalise)

@@ -29,6 +29,11 @@ def product(first: Tensor, second: Tensor) -> Tensor:
     >>> product(torch.ones(2, 3, 4), torch.ones(4, 1)).shape
     torch.Size([2, 3, 1])
     """
+    device = "cpu" if first.is_cpu else first.device.type
+    if torch.is_autocast_enabled(device):
+        # It would round the numbers to half precision, of which the losses accumulate in float32 or wider.
+        with torch.autocast(device, enabled=False):
+            return product(first, second)
     if not first.is_cpu or first.dim() < 3:
         return first @ second
     lead = first.shape[:-2]
