@@ -7,7 +7,7 @@ import time
 from losscope import stats
 from losscope.comparing import budget, looking
 from losscope.comparing.planning import Plan, Say, plan
-from losscope.core import registry
+from losscope.core import registry, wording
 from losscope.core.errors import LosscopeError
 from losscope.core.results import DesignPlan, StudyPlan
 from losscope.core.spec import Run, Study
@@ -126,7 +126,8 @@ def _shows(made: Plan) -> DesignPlan:
     shows = stats.plan(len(made.study.seeds), tests=made.tests, look=looking.foreseen(made))
     folds = made.source.facts.folds
     if not folds:
-        return shows
+        items = made.study.closed_forms and not made.source.facts.generated and not shows.enough
+        return shows.model_copy(update={"sentence": wording.over_items(shows.sentence)}) if items else shows
     said = f"{folds} folds of one data set share training rows: differences are described, not tested."
     return shows.model_copy(
         update={

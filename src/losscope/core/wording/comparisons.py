@@ -272,6 +272,15 @@ def design(plan: DesignPlan) -> str:
     )
 
 
+def over_items(sentence: str) -> str:
+    """What seeds can show, where closed forms stand beside the losses.
+
+    >>> over_items("2 paired seeds are too few.")
+    '2 paired seeds are too few. Closed forms are compared with raw over test items, not over seeds.'
+    """
+    return f"{sentence} Closed forms are compared with raw over test items, not over seeds."
+
+
 def _is(things: int) -> str:
     return "is" if things == 1 else "are"
 
