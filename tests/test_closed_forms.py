@@ -491,3 +491,54 @@ def test_a_loss_that_is_not_told_apart_from_a_closed_form_is_not_recommended():
     made = analyse(runs).recommendation
     assert (made.loss, made.ground, made.rests_on) == (None, "open", ("triplet", "whitened"))
     assert made.sentences[0].startswith("No difference found in Recall@1 between triplet and whitened")
+
+
+@pytest.mark.parametrize("transform", ["sqrt", "standardise", "l2"])
+def test_transformed_inputs_stand_beside_raw_where_they_differ_and_are_never_tested(tmp_path, transform):
+    """A naive transform of the test rows has the measured Recall@1; L2 alone is raw."""
+    draw = np.random.default_rng(0)
+    labels = np.repeat(np.arange(16), 8)
+    values = draw.normal(size=(16, 6))[labels] + draw.normal(size=(128, 6)) * np.array([9, 3, 1, 1, 1, 0.3])
+    np.savez(tmp_path / "rows.npz", features=values.astype(np.float32), labels=labels)
+    result = losscope.compare(
+        str(tmp_path / "rows.npz"),
+        losses="triplet",
+        **{"tune": False, "seeds": 2, "epochs": 1, "batch_size": 32, "embedding_size": 4},
+        **{"transform": transform, "start": "pca", "out": str(tmp_path / "runs")},
+    )
+    found = {side.name: side for side in result.baselines}
+    assert ("transformed" in found) is (transform != "l2")
+    assert not [row for row in result.verdicts() if "transformed" in (row.a, row.b)]
+    if transform == "l2":
+        return
+    side = found["transformed"]
+    assert side.described and side.family == "closed form"
+    source = losscope.read(str(tmp_path / "rows.npz"))
+    for seed, value in enumerate(side.measures["recall_at_1"].values):
+        parts = source.splits(seed)
+        train, test = (part.inputs.astype(np.float64) for part in (parts.train, parts.test))
+        rows = np.sign(test) * np.sqrt(np.abs(test))
+        if transform == "standardise":
+            rows = (test - train.mean(0)) / train.std(0)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        cosine = rows @ rows.T - 9 * np.eye(len(rows))
+        assert value == pytest.approx(
+            (parts.test.labels[cosine.argmax(1)] == parts.test.labels).mean(), abs=1e-9
+        )
+    assert side.mean("recall_at_1") != found["raw"].mean("recall_at_1")
+
+
+def test_a_transform_that_tuning_chose_has_its_row(tmp_path):
+    draw = np.random.default_rng(0)
+    labels = np.repeat(np.arange(16), 8)
+    values = 4 * draw.normal(size=(16, 6))[labels] + draw.normal(size=(128, 6))
+    values[:, 0] = 300 * draw.normal(size=128)  # one column of noise outweighs all others
+    np.savez(tmp_path / "rows.npz", features=values.astype(np.float32), labels=labels)
+    loss = "triplet(margin=0.1, learning_rate=1e-4, weight_decay=10)"
+    more = {"seeds": 2, "epochs": 1, "batch_size": 32, "embedding_size": 6, "start": "pca"}
+    result = losscope.compare(str(tmp_path / "rows.npz"), losses=loss, out=str(tmp_path / "runs"), **more)
+    assert result.protocol.transform == "standardise"
+    found = {side.name: side for side in result.baselines}
+    assert found["transformed"].mean("recall_at_1") > found["raw"].mean("recall_at_1")
+    again = losscope.load(tmp_path / "runs")
+    assert again.json() == result.json()

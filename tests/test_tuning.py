@@ -426,3 +426,44 @@ def test_a_loss_that_no_epoch_improved_is_said_to_have_stopped_at_its_start(tmp_
     for form in ("md", "latex"):
         assert result.table(form).count(f"{said}") >= 2
     assert "stopped at its" in str(result.table("text"))
+
+
+# --- images ----------------------------------------------------------------------------------------
+
+
+def test_networks_on_images_are_halved_from_six_settings():
+    study = Study.of(losses=["contrastive", "triplet"], tune=True).resolve("images")
+    stages, found = walk(study, nearness)
+    counts = [Counter(each.label for each in stage)["triplet"] for stage in stages]
+    assert counts[0] == halving.TRIALS_OF_IMAGES == 6 and counts[-1] == halving.LAST
+    assert {each.protocol.epochs for each in stages[-1]} == {study.protocol.epochs}
+    assert {each.protocol.start for stage in stages for each in stage} == {"random"}
+    assert set(found.last) == {"contrastive", "triplet"}
+
+
+def test_a_study_of_small_images_is_tuned(tmp_path):
+    draw = np.random.default_rng(0)
+    labels = np.arange(72) % 3
+    pictures = draw.integers(0, 160, (72, 3, 16, 16))
+    pictures[np.arange(72), labels] += 40
+    np.savez(tmp_path / "images.npz", images=pictures.astype(np.uint8), labels=labels)
+    result = losscope.compare(
+        str(tmp_path / "images.npz"),
+        losses="triplet",
+        **{"tune": True, "seeds": 2, "epochs": 2, "batch_size": 12, "augment": ["flip"]},
+        **{"closed_forms": False, "engine": "here", "out": str(tmp_path / "runs")},
+    )
+    (side,) = result.losses
+    assert side.tuned is not None and side.tuned.start == "random"
+    whole = [trial for trial in side.trials if len(trial.runs) == len(halving.SEEDS)]
+    assert len(whole) == halving.LAST and all(trial.epochs == 2 for trial in whole)
+    first = [trial for trial in side.trials if trial.epochs == 1 and len(trial.runs) == halving.FIRST]
+    assert len(first) >= halving.TRIALS_OF_IMAGES
+    assert result.protocol.augment == ("flip",)
+
+
+def test_augmentation_of_cached_features_is_one_sentence_before_anything_is_computed(tmp_path):
+    study = Study.of(data="digits", backbone="no/such/file.pth", augment=["flip"], out=str(tmp_path / "runs"))
+    with pytest.raises(LosscopeError, match="computed once from images as they are; leave out --augment or"):
+        losscope.comparing.run(study)
+    assert not (tmp_path / "runs").exists()

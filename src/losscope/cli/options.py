@@ -137,7 +137,8 @@ class Training:
     model
         The network, instead of the protocol's (see `losscope list models`).
     augment
-        Augmentations of training images, such as flip,crop4.
+        Augmentations of training images, such as flip,crop4; not with a backbone, whose features are computed
+        once from images as they are.
     tune
         Tune every loss with the same effort on validation data first; matched does, except for images.
     space

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from losscope.core import registry
-from losscope.core.spec import ResolvedStudy
+from losscope.core.spec import Protocol, ResolvedStudy
 
 if TYPE_CHECKING:
     from losscope.data.base import About
 
+TRANSFORMED = "transformed"
+"""The closed form that is the transformed inputs."""
 MOST_DIMENSIONS = 2048
 """Dimensions of an input up to which closed forms are fitted: an eigendecomposition then takes 1.3 s."""
 MOST_PIXELS = 1024
@@ -50,6 +53,13 @@ def beside(study: ResolvedStudy, facts: About) -> Beside:
     for name, found in registry.entries("closed_form").items():
         most = size if found.facts.unseen else min(size, facts.classes - 1)
         wanted = found.facts.unseen or not facts.disjoint
-        if wanted and (not found.facts.of or study.protocol.embedding_size < most):
+        larger = not found.facts.of or study.protocol.embedding_size < most
+        if name != TRANSFORMED and wanted and larger:
             names.append(name)
-    return Beside(tuple(names))
+    return Beside(with_transformed(names, study.protocol))
+
+
+def with_transformed(names: Sequence[str], shape: Protocol) -> tuple[str, ...]:
+    """The closed forms of a study of known transform, the transformed inputs too where these are not raw."""
+    kept = tuple(name for name in names if name != TRANSFORMED)
+    return (*kept, TRANSFORMED) if kept and shape.transform not in ("none", "l2") else kept

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from losscope import stats
 from losscope.comparing import spaces, tuning
-from losscope.comparing.closed import beside
+from losscope.comparing.closed import beside, with_transformed
 from losscope.comparing.fitting import fitted, for_overlap, for_pairs, sized
 from losscope.comparing.stored import Choice
 from losscope.core import registry
@@ -152,7 +152,8 @@ class Plan:
             activity=activity,
             say=say,
         )
-        study = self.study.model_copy(update={"protocol": found.protocol})
+        closed = with_transformed(self.study.closed_forms, found.protocol)
+        study = self.study.model_copy(update={"protocol": found.protocol, "closed_forms": closed})
         return dataclasses.replace(self, study=study, choices=found.choices, forms=found.forms)
 
     def changed(self, study: Study) -> Plan:
@@ -163,7 +164,8 @@ class Plan:
     def tests(self) -> int:
         """Tests of the study at most: validation names the candidate later, and may rank nothing."""
         study = self.study
-        losses, closed = len(study.losses), len(study.closed_forms)
+        losses = len(study.losses)
+        closed = sum(not registry.entry("closed_form", name).facts.of for name in study.closed_forms)
         raw = any(side.name == RAW for side in study.baselines)
         if self.source.facts.pending or self.source.undecided_validation(study.seeds[0]) is None:
             asked = study.given.reference is not None
@@ -204,6 +206,11 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
     for plugin in study.plugins:
         registry.load_plugin(plugin)
     study.check()
+    require(
+        not (study.backbone and study.augment),
+        f"augment={','.join(study.augment or ())} changes images, and with a backbone losses train on "
+        "features that were computed once from images as they are; leave out --augment or --backbone",
+    )
     for spec in study.loss_specs():
         sources.permit(spec.name, study.trust)
     try_plugins()

@@ -298,7 +298,7 @@ class ClosedFormFacts(Facts):
         title: what it is, in a few words.
         source: where it was defined.
         unseen: whether it has a meaning for test classes that no training row has.
-        of: the form that it is at the input's own size; it is described beside that one and never tested.
+        of: the side that it is at the input's own size; it is described beside that one and never tested.
             Empty for a form at the study's embedding size.
     """
 

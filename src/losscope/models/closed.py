@@ -264,3 +264,15 @@ def lda(sample: Sample, size: int | None) -> ClosedForm:
         rank = int((lengths > 1e-12 * lengths.max(initial=0.0)).sum())
         settings.append(Setting(strength, scale, directions[: max(1, min(most, rank))].T))
     return ClosedForm(sample.mean, axes, tuple(settings), () if sample.varies else (FLAT,))
+
+
+@register(
+    "closed_form",
+    "transformed",
+    source="signed square root: Perronnin et al. 2010; standardisation: common practice",
+    title="the inputs as every side is given them, where tuning chose a transform, and no network",
+    of="raw",
+)
+def transformed(sample: Sample, size: int | None) -> ClosedForm:
+    """The transformed inputs as they are: what the transform alone does to ``raw``."""
+    return ClosedForm(np.zeros(sample.size), None, (Setting(),))
