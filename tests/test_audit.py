@@ -57,6 +57,8 @@ def test_our_losses_pass_the_whole_card(loss):
         "no negatives (one class)",
         "float16",
         "bfloat16",
+        "float16 autocast",
+        "bfloat16 autocast",
         "float32",
         "broadcast",
         "reduction",

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from losscope.auditing.growth import step_cost
-from losscope.auditing.lines import Check, line
+from losscope.auditing.lines import BROKEN, Check, line, number
+from losscope.auditing.precision import precision
 from losscope.auditing.subjects import Subject, cloud
 from losscope.core.results import AuditLine
 
@@ -18,8 +18,6 @@ BLIND_RANK = 2
 """A loss that sees only counts of like and unlike pairs has gradients of so few directions, at most."""
 HUGE = 1e6
 """A gradient so many times an ordinary one is as good as infinite."""
-COSTLY, COSTLY_BYTES = 0.02, 2**23
-"""Seconds and bytes of a step of 64 rows from which on 256 rows are not tried."""
 BIG_ID = 2**24
 """From here on neighbouring integers are one number in float32."""
 
@@ -27,9 +25,9 @@ BIG_ID = 2**24
 def ordinary_batch(subject: Subject) -> AuditLine:
     """Are value and gradient finite, and is there a gradient, on an ordinary batch?"""
     value, gradient = subject.gradient(*cloud(subject, 6, 4))
-    said = f"value {_number(value)}, gradient {_number(gradient.norm())}"
+    said = f"value {number(value)}, gradient {number(gradient.norm())}"
     if not (torch.isfinite(value) and torch.isfinite(gradient).all()):
-        return line("ordinary batch", False, f"not finite on an ordinary batch: {said}", _BROKEN)
+        return line("ordinary batch", False, f"not finite on an ordinary batch: {said}", BROKEN)
     if not gradient.any():
         return line(
             "ordinary batch", False, f"no gradient on an ordinary batch: {said}", "nothing is learned"
@@ -98,7 +96,7 @@ def class_names(subject: Subject) -> AuditLine:
             return line(
                 "class names",
                 False,
-                f"classes {what}: {_number(other)} instead of {_number(value)}",
+                f"classes {what}: {number(other)} instead of {number(value)}",
                 "labels enter as numbers, not as names of classes",
             )
     return line(
@@ -127,7 +125,7 @@ def order(subject: Subject) -> AuditLine:
     return line(
         "order",
         False,
-        f"rows in another order give {_number(other)} instead of {_number(value)}",
+        f"rows in another order give {number(other)} instead of {number(value)}",
         "what a row is taught depends on where in the batch it stands",
     )
 
@@ -154,7 +152,7 @@ def rotation(subject: Subject) -> AuditLine:
     return line(
         "rotation",
         False,
-        f"embeddings rotated{with_vectors} give {_number(other)} instead of {_number(value)}",
+        f"embeddings rotated{with_vectors} give {number(other)} instead of {number(value)}",
         "some directions count more than others, which Euclidean and cosine retrieval do not see",
     )
 
@@ -168,7 +166,7 @@ def scale(subject: Subject) -> AuditLine:
         return line("scale", True, "embeddings times 3 give the same: it normalises", "norms are not trained")
     meaning = "norms are trained too; normalise before the loss if retrieval is by cosine"
     return line(
-        "scale", not claimed, f"embeddings times 3 give {_number(other)}, not {_number(value)}", meaning
+        "scale", not claimed, f"embeddings times 3 give {number(other)}, not {number(value)}", meaning
     )
 
 
@@ -237,7 +235,7 @@ def singular_points(subject: Subject) -> list[AuditLine]:
             cause = "acos at cos = ±1, unclamped or clamped at exactly ±1, where its slope is infinite"
         else:
             cause = "a pole at distance 2 (cos = −1)"
-        meaning = "one duplicate in a batch makes every weight NaN" if broken is together else _BROKEN
+        meaning = "one duplicate in a batch makes every weight NaN" if broken is together else BROKEN
         lines.append(line(name, False, f"{broken[0]}: {cause}", meaning))
     return lines
 
@@ -265,56 +263,11 @@ def degenerate_batches(subject: Subject) -> list[AuditLine]:
             lines.append(line(name, False, said, "such a batch stops training"))
             continue
         if torch.isfinite(value) and torch.isfinite(gradient).all():
-            said = f"{what}: value {_number(value)}, gradient {_number(gradient.norm())}"
+            said = f"{what}: value {number(value)}, gradient {number(gradient.norm())}"
             lines.append(line(name, True, said, "such a batch does no harm"))
         else:
-            said = f"{what}: value {_number(value)}, gradient {_number(gradient.norm())}"
+            said = f"{what}: value {number(value)}, gradient {number(gradient.norm())}"
             lines.append(line(name, False, said, "such a batch makes every weight NaN"))
-    return lines
-
-
-def precision(subject: Subject) -> list[AuditLine]:
-    """Is the value in half and single precision that of float64 on the same rounded inputs?"""
-    small = step_cost(subject, 64)
-    rows_ = 64 if small.seconds > COSTLY or small.bytes > COSTLY_BYTES else 256
-    classes = min(rows_ // 8, subject.classes or rows_)
-    z, labels = cloud(subject, classes, rows_ // classes)
-    margin = next(iter(subject.margins().values()), 1.0)
-    lines = []
-    for dtype, allowed in ((torch.float32, 1e-4), (torch.float16, 1e-2), (torch.bfloat16, 1e-2)):
-        name = str(dtype).removeprefix("torch.")
-        rows = z.to(dtype)
-        own = {key: value.to(dtype) for key, value in subject.parameters.items()}
-        try:
-            value, gradient = subject.gradient(rows, labels, own)
-        except NotImplementedError as error:
-            lines.append(
-                line(
-                    name,
-                    None,
-                    f"not supported on this device: {str(error).splitlines()[0]}",
-                    "cast to float32 first",
-                )
-            )
-            continue
-        except Exception as error:
-            said = f"raised {type(error).__name__}: {str(error).splitlines()[0]}"
-            unsupported = "not implemented for" in str(error)
-            lines.append(line(name, None if unsupported else False, said, "cast to float32 before this loss"))
-            continue
-        reference = subject.value(rows.double(), labels, {key: value.double() for key, value in own.items()})
-        error_ = abs(float(value) - float(reference))
-        bound = allowed * (abs(float(reference)) + 1e-2 * abs(margin))
-        finite = bool(torch.isfinite(gradient).all())
-        said = f"{_number(value)} against {_number(reference)} in float64, error {error_:.1e}"
-        if not finite:
-            lines.append(line(name, False, f"{said}; gradient not finite", _BROKEN))
-        elif error_ <= bound:
-            lines.append(line(name, True, said, "this precision may be used"))
-        else:
-            lines.append(
-                line(name, False, f"{said}, more than {bound:.1e}", "cast to float32 before this loss")
-            )
     return lines
 
 
@@ -335,11 +288,8 @@ def broadcast(subject: Subject) -> AuditLine:
         )
     if _close(subject, value, other) and _near(subject, gradient, moved):
         return line("broadcast", True, "labels (B,1) give the same as (B,)", "no silent B×B broadcast")
-    said = f"labels (B,1) give {_number(other)}, labels (B,) {_number(value)}"
+    said = f"labels (B,1) give {number(other)}, labels (B,) {number(value)}"
     return line("broadcast", False, said, "a stray dimension of the labels silently trains something else")
-
-
-_BROKEN = "one such batch makes every weight NaN"
 
 
 def _coincident(subject: Subject) -> list[tuple[Tensor, Tensor, Any]]:
@@ -398,7 +348,7 @@ def _broken(subject: Subject, batches: Sequence[tuple[Tensor, Tensor, Any]], ord
             if len(bad):
                 said.append(f"gradient {'NaN' if torch.isnan(bad).any() else 'infinite'}")
             elif not torch.isfinite(value):
-                said.append(f"value {_number(value)}")
+                said.append(f"value {number(value)}")
             elif 0 < ordinary < float("inf") and float(gradient.double().norm()) > HUGE * ordinary:
                 said.append(f"gradient {float(gradient.norm()):.0e}, {HUGE:.0e} times an ordinary one")
     return said
@@ -411,10 +361,6 @@ def _close(subject: Subject, value: Tensor, other: Tensor) -> bool:
 
 def _near(subject: Subject, first: Tensor, second: Tensor) -> bool:
     return float((first - second).norm()) <= 10 * subject.tolerance * max(float(first.norm()), 1e-12)
-
-
-def _number(value: Tensor | float) -> str:
-    return f"{float(value):.4g}"
 
 
 ESSENTIAL = ("coincident points",)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from torch import Tensor
+
 from losscope.auditing.subjects import Subject
 from losscope.core.results import AuditLine
+
+BROKEN = "one such batch makes every weight NaN"
+"""What a value or a gradient that is not finite means."""
 
 Check = Callable[[Subject], "AuditLine | Sequence[AuditLine]"]
 
@@ -33,3 +38,8 @@ def fill(subject: Subject, checks: Mapping[str, Check], essential: Sequence[str]
             said = f"raised {type(error).__name__}: {first}"
             lines.append(line(name, False, said, "a batch like this one stops training"))
     return lines
+
+
+def number(value: Tensor | float) -> str:
+    """A number as a finding shows it."""
+    return f"{float(value):.4g}"

@@ -83,6 +83,24 @@ class Subject:
         (gradient,) = torch.autograd.grad(value, [z], allow_unused=True)
         return value.detach(), torch.zeros_like(z) if gradient is None else gradient
 
+    def autocast_gradient(
+        self, z: Tensor, labels: Tensor, parameters: Parameters, dtype: torch.dtype, scale: float
+    ) -> tuple[Tensor, Tensor]:
+        """``gradient`` under autocast of this type, of the loss times ``scale``, divided by it again.
+
+        The parameters come as they are, so in float32, as in a training with autocast.
+        """
+        z = z.detach().clone().requires_grad_()
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(0)
+            with torch.autocast(z.device.type, dtype=dtype):
+                value = self.function(z, labels, dict(parameters))
+        if not value.requires_grad:
+            return value.detach(), torch.zeros_like(z)
+        (gradient,) = torch.autograd.grad(value.float() * scale, [z], allow_unused=True)
+        return value.detach(), torch.zeros_like(z) if gradient is None else gradient.double() / scale
+
     @property
     def most(self) -> int:
         """The number of classes that a batch of the audit may have."""
