@@ -10,21 +10,35 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from losscope.pairs import widened
 
-if TYPE_CHECKING:
-    from losscope.losses.drop_in import LossModule
 
-_modules: weakref.WeakValueDictionary[int, LossModule] = weakref.WeakValueDictionary()
+class Valued(Protocol):
+    """What the operator calls: a loss that takes its class vectors as an argument."""
+
+    def value_of(
+        self,
+        embeddings: Tensor,
+        labels: Any,
+        mined: Any,
+        ref_emb: Tensor | None,
+        ref_labels: Any,
+        class_vectors: Tensor | None,
+    ) -> Tensor:
+        """The reduced loss."""
+        ...
+
+
+_modules: weakref.WeakValueDictionary[int, Valued] = weakref.WeakValueDictionary()
 _numbers = itertools.count()
 
 
-def number_of(module: LossModule) -> int:
+def number_of(module: Valued) -> int:
     """A number under which the operator finds the module, of this process and of no copy of the module."""
     number = next(_numbers)
     _modules[number] = module

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytorch_metric_learning.losses import BaseMetricLossFunction
-from torch import Tensor
-
-if TYPE_CHECKING:
-    from losscope.losses.drop_in import LossModule
+from torch import Tensor, nn
 
 
 class ContrastiveLoss(BaseMetricLossFunction):  # type: ignore[misc]
     """Any loss of ours under a name that ``CrossBatchMemory`` admits: it goes by the name of the class."""
 
-    def __init__(self, loss: LossModule) -> None:
+    def __init__(self, loss: nn.Module) -> None:
         super().__init__()
         self.loss = loss
 
     def extra_repr(self) -> str:
-        return self.loss.spec.label
+        return self.loss.extra_repr()
 
     def forward(
         self,
@@ -29,4 +26,5 @@ class ContrastiveLoss(BaseMetricLossFunction):  # type: ignore[misc]
         ref_emb: Tensor | None = None,
         ref_labels: Any = None,
     ) -> Tensor:
-        return self.loss(embeddings, labels, indices_tuple, ref_emb, ref_labels)
+        value: Tensor = self.loss(embeddings, labels, indices_tuple, ref_emb, ref_labels)
+        return value
