@@ -89,7 +89,7 @@ def finish(
     _add_tuples(draft, pairs, triplets)
     check_arrays(draft)
     draft, size = _in_range(draft)
-    labels = _labelled(draft, skip_unlabelled, ignore_label)
+    labels = _labelled(draft, skip_unlabelled, ignore_label if draft.tags is None else ())
     pool, names = _pool(draft, labels, train_labels, ignore_label)
     items, zero = health.identities(pool.inputs, pool.second) if examine else health.unknown(len(pool))
     if len(again := listed_again(draft, pool, items)):

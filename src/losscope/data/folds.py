@@ -128,7 +128,7 @@ def _given(draft: Draft, whole: np.ndarray | None) -> Folds:
     some = ", ".join(found.names[:3]) + (", …" if count > 3 else "")
     require(
         2 <= count <= MOST,
-        f"there are {count:,} {what} ({some}); wanted: from 2 to {MOST}",
+        f"the number of {what} is {count:,} ({some}); wanted: from 2 to {MOST}",
     )
     if whole is not None:
         pairs = np.unique(np.stack([whole, found.numbers])[:, whole >= 0], axis=1)

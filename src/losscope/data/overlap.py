@@ -32,7 +32,7 @@ def by_rarest(draft: Draft, *, ignore: Any, label_noise: float, explicit: bool) 
         (explicit or draft.pairs is not None or draft.triplets is not None, "explicit pairs or triplets"),
     ):
         require(not given, f"{name} has several labels in a row, and {what} too; wanted: one of the two")
-    tags = tags.without(ignore)
+    ignored, tags = tags.ignored(ignore), tags.without(ignore)
     counts = tags.table.sum(0)
     rarity = np.where(tags.table, counts, len(tags.table) + 1)
     labels = np.where(tags.table.any(1), rarity.argmin(1), np.nan)
@@ -40,6 +40,7 @@ def by_rarest(draft: Draft, *, ignore: Any, label_noise: float, explicit: bool) 
         *draft.notes,
         SHARED.format(what=f"labels of {name}"),
         "rows are split and drawn into batches by their rarest label",
+        *ignored,
     ]
     return dataclasses.replace(draft, labels=labels, class_names=tags.names, tags=tags, notes=notes)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError, require
+from losscope.core.errors import LosscopeError, require, shown
 from losscope.data.plain import SINGLE, entries_of, listed, plain_values
 
 SHARED = (
@@ -63,6 +63,26 @@ class Tags:
         away = {str(value).strip() for value in ([ignore] if isinstance(ignore, str | int) else ignore)}
         keep = np.array([name not in away for name in self.names])
         return Tags(self.table[:, keep], tuple(n for n, kept in zip(self.names, keep, strict=True) if kept))
+
+    def ignored(self, ignore: Any) -> list[str]:
+        """A sentence on what ``without`` takes away, and one on names that no label has.
+
+        >>> Tags(np.array([[True, True], [True, False]]), ("owl", "blurred")).ignored(["blurred", "x"])
+        ["'blurred' is left out of the labels of 1 of 2 rows", "no label is 'x', which --ignore-label names"]
+        """
+        asked = [str(value).strip() for value in ([ignore] if isinstance(ignore, str | int) else ignore)]
+        lost = self.table[:, [name in asked for name in self.names]]
+        found, absent = ([name for name in asked if (name in self.names) is here] for here in (True, False))
+        said = []
+        if found:
+            only = int((lost.any(1) & (lost.sum(1) == self.table.sum(1))).sum())
+            rest = f"; {only:,} of them have no other label" if only else ""
+            names, verb = ", ".join(map(shown, found)), "is" if len(found) == 1 else "are"
+            rows = f"{int(lost.any(1).sum()):,} of {len(lost):,} rows"
+            said.append(f"{names} {verb} left out of the labels of {rows}{rest}")
+        if absent:
+            said.append(f"no label is {', '.join(map(shown, absent))}, which --ignore-label names")
+        return said
 
     def undecidable(self) -> str | None:
         """What the rows have, if retrieval among them has one possible result; else None."""

@@ -217,7 +217,10 @@ def _paired(base: Difference, pairs: list[tuple[float | None, float | None]], ce
         return replace(base, reason=NotComparable(why="not_positive"))
     d = np.where(equal, 0.0, x - y)
     sd = float(d.std(ddof=1)) if len(d) > 1 else None
-    return _filled(replace(base, differences=tuple(d.tolist())), float(d.mean()), sd)
+    mean = float(d.mean())
+    if abs(mean) <= ROUNDING * float(np.abs(d).max()):  # what is left of differences that cancel
+        mean = 0.0
+    return _filled(replace(base, differences=tuple(d.tolist())), mean, sd)
 
 
 def _on(scale: PairScale, values: Sequence[float] | np.ndarray) -> np.ndarray:

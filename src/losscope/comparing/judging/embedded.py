@@ -248,7 +248,7 @@ def read_one(path: str | Path, reading: Reading = Reading()) -> Embedded:
     if tags is not None:
         names = {role: str(name) for role, name in at.items()}
         made = _overlapping(arrays, embeddings, tags.without(reading.ignore), names, path, reading)
-        return replace(made, notes=(*written, *made.notes))
+        return replace(made, notes=(*written, *made.notes, *tags.ignored(reading.ignore)))
     own = _labels(arrays, str(at["labels"]), len(embeddings), where, reading, table)
     beside = {role: found(arrays, options) for role, options in (("ids", IDS), ("fine", FINE))}
     read = {*map(str, at.values()), "class_names", *(name for name in beside.values() if name)}
