@@ -185,8 +185,8 @@ def test_items_that_stand_in_two_folds_are_counted_once_each(tmp_path):
         ({}, {"folds": 1}, "folds is 1; wanted: a number of folds from 2 to 20"),
         ({}, {"folds": 21}, "from 2 to 20"),
         ({"fold": np.arange(N) % 5}, {"folds": 5, "fold": "fold"}, "one of the two"),
-        ({"fold": np.arange(N)}, {"fold": "fold"}, "there are 60 folds of t.csv"),
-        ({"fold": np.zeros(N, int)}, {"fold": "fold"}, "there are 1 folds"),
+        ({"fold": np.arange(N)}, {"fold": "fold"}, "the number of folds of t.csv is 60"),
+        ({"fold": np.zeros(N, int)}, {"fold": "fold"}, "the number of folds of t.csv is 1 "),
         ({"fold": np.where(np.arange(N) < 3, np.nan, 1)}, {"fold": "fold"}, "3 of 60 folds .* missing"),
         ({}, {"folds": 5, "limit": 20}, "limit and limit_test reduce one split"),
         (
