@@ -147,7 +147,9 @@ def test_a_true_card_of_pytorch_metric_learning():
         ("pml:TripletMarginLoss()", "margin 0.05 is a distance beyond the positive"),
     ):
         lines = card(text)
-        assert {name for name, line in lines.items() if line.passed is False} == {"reduction"}
+        failed = {name for name, line in lines.items() if line.passed is False}
+        # In bfloat16 rounding decides which of its triplets are active, and so how far its gradient is off.
+        assert failed - {"bfloat16"} == {"reduction"}
         assert "mean over active terms" in lines["reduction"].finding
         assert margin in lines["margin"].finding
     assert "mean over valid" in card("pml:TripletMarginLoss(reducer=MeanReducer())")["reduction"].finding
