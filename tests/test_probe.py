@@ -389,7 +389,8 @@ LOOP = """
     record.SECONDS = record.SHARE = 0.0
     probe = losscope.Probe(lambda z, y: torch.pdist(z).mean(), out=sys.argv[1], every=1)
     for step in itertools.count(1):
-        probe(torch.ones(4, 3).mul(torch.arange(4.0)[:, None]).requires_grad_(), torch.arange(4) // 2).backward()
+        rows = torch.ones(4, 3).mul(torch.arange(4.0)[:, None]).requires_grad_()
+        probe(rows, torch.arange(4) // 2).backward()
         if step == {stop}:
             print("ready", flush=True)
             {then}
