@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import multiprocessing
 import pickle
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from loss_cases import CLASSES, DEFINED, FREE, HINGES, LOSSES, PROXY, SOUND, see
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.losses.drop_in import LossModule
+from losscope.losses.opaque import loss_and_slopes
 from oracles import Case
 
 ROWS, SIZE, INPUTS = 12, 8, 12
@@ -173,6 +175,20 @@ class TestEveryLoss:
         _, slope, _ = by_loops(loss, z, labels_of())
         close(z.grad.double() * 4, slope, ROUNDED[dtype])
 
+    def test_the_operator_is_as_it_promises_a_compiler(self, name: str) -> None:
+        """Types, shapes, strides and what shares memory, of embeddings by columns of memory too."""
+        loss, labels = made(name), labels_of()
+        vectors = loss.class_vectors
+        columns = leaf(torch.bfloat16).detach().T.contiguous().T.requires_grad_()
+        refs = (None, None) if vectors is not None else (leaf().detach(), labels)
+        for z in (leaf(), leaf(torch.float16), columns):
+            for ref, slopes in ((refs, True), (refs, False), ((None, None), True)):
+                call = (loss._number, z, labels, [], *ref, vectors, slopes)
+                checks = ("test_schema", "test_autograd_registration", "test_faketensor")
+                torch.library.opcheck(loss_and_slopes, call, test_utils=checks)
+
+    # Torch's own warning, as its inductor is imported.
+    @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
     @pytest.mark.parametrize("half", [None, torch.bfloat16], ids=["float32", "autocast"])
     @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
     def test_compiled_as_one_graph(self, name: str, backend: str, half: torch.dtype | None) -> None:
@@ -551,3 +567,13 @@ def test_rows_that_are_said_to_be_unit_rows(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loss(z, labels_of())
+
+
+def test_the_page_for_loops_is_run_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pytorch_metric_learning", reason="a peer, installed with losscope[peers]")
+    page = (Path(__file__).parents[1] / "docs" / "loops.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    with torch.random.fork_rng():
+        for block in re.findall(r"^```python\n(.*?)^```$", page, flags=re.S | re.M):
+            exec(compile(block, "loops.md", "exec"), names)
+    assert capsys.readouterr().out.splitlines() == ["True", "torch.bfloat16 torch.float32"]

@@ -42,6 +42,10 @@ def batch_of(
         LosscopeError: labels that are not one per row, references without labels or for a loss against class
             vectors, tuples that name rows that are not there.
     """
+    alone = mined is None and ref_emb is None
+    if alone and isinstance(labels, Tensor) and labels.shape == embeddings.shape[:-1]:
+        # What nearly every step is, without the sentences for what it is not.
+        return Batch(embeddings, Relation.from_labels(labels.to(embeddings.device)))
     if ref_emb is embeddings and ref_labels is labels:
         ref_emb = ref_labels = None
     require(

@@ -73,8 +73,11 @@ def loss_and_slopes(
             found = iter(torch.autograd.grad(value.sum(), known, allow_unused=True, materialize_grads=True))
     empty = [rows.new_empty(0) for _ in given]
     gradients = [
-        # Copied, since gradients of parts of one matrix are parts of one gradient.
-        none if leaf is None or not slopes else next(found, torch.zeros_like(leaf)).clone()
+        # Copied row by row, since gradients of parts of one matrix are parts of one gradient, and a compiled
+        # graph is promised rows in memory.
+        none
+        if leaf is None or not slopes
+        else next(found, torch.zeros_like(leaf)).clone(memory_format=torch.contiguous_format)
         for leaf, none in zip(leaves, empty, strict=True)
     ]
     return value.detach().to(rows.dtype), gradients[0], gradients[1], gradients[2]
@@ -94,7 +97,7 @@ def _(
     wide = widened(embeddings)
 
     def like(part: Tensor | None) -> Tensor:
-        return wide.new_empty(0) if part is None or not slopes else torch.empty_like(widened(part))
+        return wide.new_empty(0) if part is None or not slopes else widened(part).new_empty(part.shape)
 
     value = wide.new_empty(embeddings.shape[:-2])
     return value, like(embeddings), like(ref_emb), like(class_vectors)
