@@ -88,7 +88,9 @@ def test_every_command_in_readme_parses(line):
     assert bound is not None
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "CONTRIBUTING.md", "SECURITY.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/architecture.md", "docs/loops.md", "CONTRIBUTING.md", "SECURITY.md"]
+)
 def test_every_link_leads_somewhere(page):
     where = README_FILE.parent / page
     links = re.findall(r"\]\(([^)#:]+)(#[^)]*)?\)", where.read_text(encoding="utf-8"))
