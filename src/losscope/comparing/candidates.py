@@ -146,14 +146,15 @@ def edges(tried: Sequence[LossSpec], chosen: LossSpec) -> list[tuple[str, float,
     """
     found = []
     for name, value in numbers(chosen).items():
-        values = sorted({numbers(spec)[name] for spec in tried if name in numbers(spec)})
-        if (
-            len(values) > 2
-            and value in (values[0], values[-1])
-            and not (name == "weight_decay" and value == 0)
-        ):
+        values = _values(tried, name)
+        if len(values) > 2 and value in (values[0], values[-1]):
             found.append((name, value, value == values[-1]))
     return found
+
+
+def _values(tried: Sequence[LossSpec], name: str) -> list[float]:
+    """The values of a number that were tried, from the least to the largest."""
+    return sorted({own[name] for spec in tried if name in (own := numbers(spec))})
 
 
 def numbers(spec: LossSpec) -> dict[str, float]:
@@ -193,17 +194,14 @@ def beyond(
 
 def _step(tried: Sequence[LossSpec], name: str, upper: bool) -> float:
     """The ratio of the last two values at an end of what was tried."""
-    values = sorted({numbers(spec)[name] for spec in tried if name in numbers(spec)})
+    values = _values(tried, name)
     outer, inner = (values[-1], values[-2]) if upper else (values[0], values[1])
     return outer / inner if inner > 0 and outer > 0 else 2.0 if upper else 0.5
 
 
 def _with(spec: LossSpec, name: str, value: float) -> LossSpec | None:
     """The setting with another number; None where the loss cannot act with it."""
-    if name == "learning_rate":
-        new = spec.model_copy(update={name: value})
-    else:
-        new = spec.model_copy(update={"hyperparameters": {**spec.hyperparameters, name: value}})
+    new = with_value(spec, name, value)
     try:
         new.check()
     except LosscopeError:

@@ -128,14 +128,13 @@ def _shows(made: Plan) -> DesignPlan:
     if not folds:
         items = made.study.closed_forms and not made.source.facts.generated and not shows.enough
         return shows.model_copy(update={"sentence": wording.over_items(shows.sentence)}) if items else shows
-    said = f"{folds} folds of one data set share training rows: differences are described, not tested."
     return shows.model_copy(
         update={
             "tests_in_family": 0,
             "p_attainable": 1.0,
             "minimal_seeds": None,
             "enough": False,
-            "sentence": said,
+            "sentence": wording.over_folds(folds),
         }
     )
 

@@ -155,7 +155,7 @@ def _halve(
 ) -> Generator[list[Candidate], list[Trial], None]:
     """Halve each loss's candidates until the last, which are trained whole on all seeds of tuning."""
     left = {label: _candidates(spec, study, count) for label, spec in losses.items()}
-    ranks: dict[str, dict[str, float]] = {label: {} for label in losses}
+    ranks: dict[str, dict[str, float]] = {}
     for stage, share in enumerate(SHARES):
         scored = yield from _train(found, left, _epochs(study, share), SEEDS[:FIRST])
         if stage == 0 and any(_on_edge(own, losses[label], study) for label, own in scored.items()):

@@ -96,8 +96,8 @@ class Plan:
             return []
         groups = {}
         walk = tuning.foreseen(self.study, identify=self.identify, store=self.store, trials=self.trials)
-        for stage, runs in enumerate(walk):
-            for own in self.group(runs, [self.identify(run) for run in runs]):
+        for stage, (runs, ids) in enumerate(walk):
+            for own in self.group(runs, ids):
                 groups[stage, own.name] = own
         return list(groups.values())
 

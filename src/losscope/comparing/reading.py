@@ -127,12 +127,7 @@ def measured(store: Store, name: str) -> tuple[StoredStudy, list[stats.Measured]
         raise LosscopeError(f"the store {str(store.root)!r} has no study {name!r}")
     labels = _labels(kept.losses)
     stored = store.many(dict.fromkeys(kept.runs))
-    shown = _beside(kept.losses)
-    runs = [
-        measured_of(run, label, described=label in shown)
-        for run in stored
-        for label in labels[run.run.loss.canonical()]
-    ]
+    runs = [own for _, own in _measured(stored, labels, kept.losses)]
     return kept, runs, standing.standings(kept, _by_label(stored, labels))
 
 
@@ -149,11 +144,7 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
     runs_of = _by_label(stored, labels)
     known = standing.standings(kept, runs_of)
     settings = settings_of(kept, known)
-    measured = [
-        (run, measured_of(run, label, described=label in _beside(kept.losses)))
-        for run in stored
-        for label in labels[run.run.loss.canonical()]
-    ]
+    measured = _measured(stored, labels, kept.losses)
     with wording.modalities(kept.data.modalities):
         analysis = stats.analyse(
             [own for _, own in measured],
@@ -225,9 +216,16 @@ def _labels(choices: Iterable[Choice]) -> dict[str, list[str]]:
     return labels
 
 
-def _beside(choices: Iterable[Choice]) -> frozenset[str]:
-    """The sides that are shown and never tested: tuned losses at their usual numbers."""
-    return frozenset(choice.default_label for choice in choices if choice.default is not None)
+def _measured(
+    stored: Sequence[Stored], labels: Mapping[str, list[str]], choices: Iterable[Choice]
+) -> list[tuple[Stored, stats.Measured]]:
+    """Each run under each of its names; a tuned loss at its usual numbers is shown and never tested."""
+    shown = {choice.default_label for choice in choices if choice.default is not None}
+    return [
+        (run, measured_of(run, label, described=label in shown))
+        for run in stored
+        for label in labels[run.run.loss.canonical()]
+    ]
 
 
 def _by_label(stored: Sequence[Stored], labels: Mapping[str, list[str]]) -> dict[str, list[Stored]]:

@@ -106,15 +106,19 @@ def tune(
 
 def foreseen(
     study: ResolvedStudy, *, identify: Callable[[Run], str], store: Store, trials: int | None = None
-) -> Iterator[list[Run]]:
-    """The runs of each stage; a stage that follows from one not stored yet has its first candidates."""
+) -> Iterator[tuple[list[Run], list[str]]]:
+    """The runs of each stage, and their ids.
+
+    A stage that follows from one not stored yet has its first candidates.
+    """
     walk, names = halving.search(study, trials), deciding(study)
     asked, known = next(walk), True
     while True:
         table = [runs_of(study, candidate) for candidate in asked]
-        yield [run for row in table for run in row]
         ids = [tuple(identify(run) for run in row) for row in table]
-        known = known and all(store.has(run_id) for row in ids for run_id in row)
+        every = [run_id for row in ids for run_id in row]
+        yield [run for row in table for run in row], every
+        known = known and all(map(store.has, every))
         scored = [
             _score(candidate, own, store, names) if known else _stand_in(candidate)
             for candidate, own in zip(asked, ids, strict=True)
@@ -139,7 +143,8 @@ def _score(candidate: Candidate, ids: tuple[str, ...], store: Store, names: tupl
         found = [[run.measures.get("validation", {}).get(name, np.nan) for run in stored] for name in names]
         values = np.array(found, dtype=float)
     elif not failed:
-        epoch, values = at_best(np.stack([_curves(run, names) for run in stored], axis=1), _looks(stored[0]))
+        looks, curves = zip(*(_curves(run, names) for run in stored), strict=True)
+        epoch, values = at_best(np.stack(curves, axis=1), looks[0])
     return trial_of(candidate, epoch, values, failed=failed, ids=ids)
 
 
@@ -193,19 +198,12 @@ def at_best(curves: np.ndarray, epochs: np.ndarray) -> tuple[int | None, np.ndar
     return int(epochs[place]), smooth[:, :, place]
 
 
-def _looks(run: Stored) -> np.ndarray:
+def _curves(run: Stored, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """The epochs (looks,) of a run's two curves on validation, and the curves, (2, looks)."""
     trace = run.trace()
-    mine = trace[(trace["split"] == "validation") & (trace["name"] == "map_at_r")]
-    looks: np.ndarray = np.sort(mine["epoch"].to_numpy())
-    return looks
-
-
-def _curves(run: Stored, names: tuple[str, str]) -> np.ndarray:
-    """A run's two curves on validation, (2, looks)."""
-    trace = run.trace()
-    trace = trace[trace["split"] == "validation"]
-    rows = [trace[trace["name"] == name].sort_values("epoch")["value"].to_numpy(float) for name in names]
-    return np.stack(rows)
+    trace = trace[trace["split"] == "validation"].sort_values("epoch")
+    first, second = (trace[trace["name"] == name] for name in names)
+    return first["epoch"].to_numpy(), np.stack([own["value"].to_numpy(float) for own in (first, second)])
 
 
 def _smoothed(curve: np.ndarray) -> np.ndarray:

@@ -272,6 +272,15 @@ def design(plan: DesignPlan) -> str:
     )
 
 
+def over_folds(folds: int) -> str:
+    """What the folds of one data set can show.
+
+    >>> over_folds(5)
+    '5 folds of one data set share training rows: differences are described, not tested.'
+    """
+    return f"{folds} folds of one data set share training rows: differences are described, not tested."
+
+
 def over_items(sentence: str) -> str:
     """What seeds can show, where closed forms stand beside the losses.
 
