@@ -561,6 +561,23 @@ def test_a_side_that_was_not_tested_may_speak_against_training_nothing_too():
     assert (found.recommendation.loss, found.recommendation.second_on) == (None, ("pca", "raw"))
 
 
+def test_the_row_of_the_second_measure_says_what_it_is_over_and_names_the_settings():
+    labels, own = np.repeat(np.arange(30), 4), np.random.default_rng(0).random(120)
+
+    def of(loss, recall, precise):
+        detail = {"per_query/map_at_r": precise * own, "per_query/label": labels}
+        values = {"recall_at_1": recall, "map_at_r": precise * own.mean()}
+        return [Measured(loss, seed, values, detail=detail, family=kind_of(loss)) for seed in range(8)]
+
+    runs = [*of("triplet", 0.5, 0.3), *of("raw", 0.9, 0.3), *of("pca", 0.9, 0.6)]
+    stood = [Standing("triplet", {"recall_at_1": 0.8}), Standing("pca", {"recall_at_1": 0.7})]
+    settings = [Settings(loss="triplet", name="triplet", hyperparameters={"margin": 0.1}, tuned=True)]
+    found = analyse(runs, standings=stood, settings=settings)
+    row = next(row for row in found.paired if (row.a, row.b) == found.recommendation.second_on)
+    assert (row.a, row.b, row.measure, row.unit, row.n) == ("pca", "raw", "map_at_r", "class", 30)
+    assert row.sentence.endswith("30 test classes, these data), at the tuned values triplet 0.1.")
+
+
 # --- how often it is wrong ----------------------------------------------------------------------------------
 
 
