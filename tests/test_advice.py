@@ -578,6 +578,16 @@ def test_the_row_of_the_second_measure_says_what_it_is_over_and_names_the_settin
     assert row.sentence.endswith("30 test classes, these data), at the tuned values triplet 0.1.")
 
 
+def test_data_that_cannot_vary_are_no_range_of_other_data():
+    """Seen: "other data like these, where it is 0.000 to 0.000, which includes no difference"."""
+    detail = {"per_query/recall_at_1": np.ones(120), "per_query/label": np.repeat(np.arange(30), 4)}
+    runs = [
+        Measured(loss, seed, {"recall_at_1": 1.0}, detail=detail) for loss in ("a", "b") for seed in range(8)
+    ]
+    third = analyse(runs, standings=[Standing(loss, {"recall_at_1": 1.0}) for loss in "ab"])
+    assert third.recommendation.sentences[2].endswith("; or other data, since only the seeds varied here.")
+
+
 # --- how often it is wrong ----------------------------------------------------------------------------------
 
 
