@@ -230,8 +230,8 @@ def tuning_lines(
     if number is None or not scored:
         return None
     look = palette.look(name)
-    data = list(_trial_points(scored, number, look))
     longest = max(trial.epochs or 0 for trial, _ in scored)
+    data = list(_trial_points(scored, number, look, longest))
     whole = [pair for pair in scored if (pair[0].epochs or 0) == longest]
     best, top = max(whole, key=lambda pair: pair[1])
     spot = _number(best, number)
@@ -258,9 +258,10 @@ def tuning_lines(
     return Figure(data, layout(x, y), name, alt, 230, f"best at {number} {spot:g}", series=(name,))
 
 
-def _trial_points(scored: Sequence[tuple[Trial, float]], number: str, look: Look) -> Iterator[Drawn]:
-    """The trials of each learning rate, the larger the rate the larger the point; whole trainings filled."""
-    longest = max((trial.epochs or 0 for trial, _ in scored), default=0)
+def _trial_points(
+    scored: Sequence[tuple[Trial, float]], number: str, look: Look, longest: int
+) -> Iterator[Drawn]:
+    """The trials of each learning rate, the larger the rate the larger the point; those of all epochs filled."""
     rates = sorted({trial.learning_rate or 0.0 for trial, _ in scored})
     for rate in rates:
         own = [(trial, score) for trial, score in scored if (trial.learning_rate or 0.0) == rate]

@@ -39,7 +39,7 @@ from losscope.stats.intervals import (
 from losscope.stats.recommendation import recommend
 from losscope.stats.resample import Null, holm, midranks, sign_flips, sign_test
 from losscope.stats.sides import Measured, plain
-from losscope.stats.standing import Standing, choice_changes, family_bound
+from losscope.stats.standing import Standing, family_bound
 from losscope.stats.unpaired import label_shuffles
 from losscope.stats.verdicts import (
     Claim,
@@ -71,7 +71,6 @@ __all__ = [
     "association",
     "attainable_p",
     "barred",
-    "choice_changes",
     "compare",
     "corrected",
     "correlations",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-from losscope.core import wording
 from losscope.core.errors import LosscopeError, unknown
 from losscope.core.loss_spec import CLOSED_FORM, RAW
 from losscope.core.quantities import GOALS
@@ -22,14 +21,14 @@ from losscope.core.results import (
 from losscope.stats.closed import tested as best_form
 from losscope.stats.comparison import CENSORED, declared, summary
 from losscope.stats.deciding import decide
-from losscope.stats.design import alpha_of, minimal_seeds
+from losscope.stats.design import alpha_of
 from losscope.stats.limits import limit_of, seeds_for_what_was_seen
 from losscope.stats.recommendation import recommend
-from losscope.stats.rows import Frame, Row, pair_row, row_of
+from losscope.stats.rows import Frame, Row, comparison, pair_row, row_of
 from losscope.stats.second import second_of
-from losscope.stats.sides import Measured, Side, check_seeds, plain, sides_of
+from losscope.stats.sides import Measured, Side, check_seeds, sides_of
 from losscope.stats.standing import Family, Standing, by_errors, family
-from losscope.stats.verdicts import corrected, more_seeds, pair_verdict, undecided
+from losscope.stats.verdicts import corrected, more_seeds, pair_verdict
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def analyse(
     best = _best_closed(closed, primary)
     pairs = found.pairs or _without_validation(losses, anchor, held, best)
     tested = [
-        _comparison(frame, row, goal)
+        comparison(frame, row, goal)
         for row in _tested(frame, [pair_row(frame, a, b, primary) for a, b in pairs])
     ]
     table = {standing.side: standing for standing in standings}
@@ -135,7 +134,7 @@ def analyse(
         BaselineResult(**_side(side, measures, table), family=CLOSED_FORM, described=side.runs[0].described)
         for side in closed
     ]
-    beside = second_of(sides, primary, paired=not unpaired, generated=generated, look=looks)
+    beside = second_of(sides, frame)
     if found.candidate is not None and found.pairs:
         advice = decide(
             goal=goal,
@@ -187,13 +186,13 @@ def _described(
     if found.pairs:
         tested = {(a.name, b.name) for a, b in found.pairs}
         rows += [
-            _comparison(frame, row_of(frame, side, base, frame.primary), None)
+            comparison(frame, row_of(frame, side, base, frame.primary), None)
             for side in losses
             for base in held
             if (side.name, base.name) not in tested and side.has(frame.primary) and base.has(frame.primary)
         ]
     rows += [
-        _comparison(frame, row_of(frame, side, anchor, name), None)
+        comparison(frame, row_of(frame, side, anchor, name), None)
         for name in measures
         if name != frame.primary
         for side in losses
@@ -319,70 +318,3 @@ def _tested(frame: Frame, rows: Sequence[Row]) -> list[Row]:
             judged = replace(judged, limit=limit)
         done.append(judged)
     return done
-
-
-def _scope(
-    frame: Frame, row: Row
-) -> Literal["these_data", "data_like_these", "these_classes", "these_folds"]:
-    if frame.folds:
-        return "these_folds"
-    if frame.generated:
-        return "data_like_these"
-    return "these_classes" if row.unit == "block" else "these_data"
-
-
-def _comparison(frame: Frame, row: Row, family: str | None) -> Comparison:
-    """The row as a result, with its sentence. ``family``: None for a described row."""
-    found, primary = row.found, family is not None
-    better: Literal["a", "b"] | None = None
-    if row.verdict in ("higher", "lower") and declared(found.measure).better != "neither":
-        better = "a" if declared(found.measure).better == row.verdict else "b"
-    tests = row.tests if primary else None
-    low, high = row.data or (None, None)
-    few = row.verdict == "too_few_seeds" and row.unit == "seed"
-    made = Comparison(
-        a=row.a,
-        b=row.b,
-        measure=found.measure,
-        scale=found.scale,
-        primary=primary,
-        family=family,
-        n=found.n,
-        difference=plain(found.difference),
-        low=plain(found.low),
-        high=plain(found.high),
-        low_data=plain(low),
-        high_data=plain(high),
-        p=plain(found.p) if primary else None,
-        p_holm=plain(row.p_corrected),
-        p_outside=plain(row.p_outside),
-        p_attainable=min(1.0, tests * found.smallest) if tests and found.n else None,
-        tests_in_family=tests,
-        look=frame.look,
-        alpha=found.alpha,
-        delta=found.delta,
-        verdict=row.verdict,
-        better=better,
-        scope=_scope(frame, row),
-        seeds_needed=row.seeds_needed,
-        seeds_seen=row.seeds_seen,
-        limit=row.limit,
-        queries=None if row.asked is None else row.asked[0],
-        classes=None if row.asked is None else row.asked[1],
-        by_seed=row.by_seed,
-        paired=found.paired,
-        runs=found.runs,
-        failed=found.failed,
-        missing=found.missing,
-        mean_a=plain(found.mean_a),
-        mean_b=plain(found.mean_b),
-        sd=plain(found.sd),
-        smallest_p=found.smallest,
-        order=found.order,
-        unit=row.unit,
-        seeds_testable=minimal_seeds(tests or 1, frame.look + 1, paired=found.paired) if few else None,
-        reason=row.bar or found.reason,
-        no_difference=found.reason,
-        undecided=undecided(found) if row.verdict == "unresolved" else None,
-    )
-    return made.model_copy(update={"sentence": wording.sentence(made, frame.settings)})

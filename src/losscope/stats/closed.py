@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from losscope.core.results import Unit
-from losscope.stats.comparison import ERRORS, Difference, compare, declared
+from losscope.stats.comparison import ERRORS, Difference, compare, declared, error_scale
 from losscope.stats.intervals import FEW_CLASSES
 
 BLOCKS = 200
@@ -61,6 +61,29 @@ def units_of(labels: np.ndarray) -> tuple[np.ndarray, Unit]:
     return np.unique(key, return_inverse=True)[1], "block"
 
 
+def queries_of(
+    a: Sequence[Mapping[str, np.ndarray]], b: Sequence[Mapping[str, np.ndarray]], measure: str
+) -> tuple[np.ndarray, list[np.ndarray]] | None:
+    """The labels of the queries (Q,), and the values (Q,) of each side, means over its runs.
+
+    None where a run keeps no per-query values of the measure, or those of other queries.
+
+    >>> run = {"per_query/recall_at_1": np.array([1.0, 0.0]), "per_query/label": np.array([4, 7])}
+    >>> queries_of([run], [run], "recall_at_1")[0].tolist(), queries_of([run], [{}], "recall_at_1")
+    ([4, 7], None)
+    """
+    key, label = f"per_query/{measure}", "per_query/label"
+    runs = [*a, *b]
+    if any(key not in run or label not in run for run in runs):
+        return None
+    labels = np.asarray(runs[0][label])
+    if any(not np.array_equal(labels, run[label]) for run in runs):
+        return None
+    return labels, [
+        np.mean([np.asarray(run[key], dtype=np.float64) for run in side], axis=0) for side in (a, b)
+    ]
+
+
 def over_items(
     a: Sequence[Mapping[str, np.ndarray]],
     b: Sequence[Mapping[str, np.ndarray]],
@@ -74,16 +97,10 @@ def over_items(
     share of the queries, so that the difference is that of the means over queries. None for a measure
     without per-query values.
     """
-    key, label = f"per_query/{measure}", "per_query/label"
-    runs = [*a, *b]
-    if declared(measure).scale != "difference" or not (a and b):
+    queries = queries_of(a, b, measure) if declared(measure).scale == "difference" and a and b else None
+    if queries is None:
         return None
-    if any(key not in run or label not in run for run in runs):
-        return None
-    labels = np.asarray(runs[0][label])
-    if any(not np.array_equal(labels, run[label]) for run in runs):
-        return None
-    means = [np.mean([np.asarray(run[key], dtype=np.float64) for run in side], axis=0) for side in (a, b)]
+    labels, means = queries
     kept = np.isfinite(means[0]) & np.isfinite(means[1])
     if kept.sum() < 2:
         return None
@@ -106,11 +123,16 @@ def on_errors(found: Difference, difference: float) -> float | None:
     if found.mean_b is None:
         return None
     lower = declared(found.measure).better == "lower"
-    error = found.mean_b if lower else 1 - found.mean_b
+    error = _error(found.measure, found.mean_b)
     own = error + difference if lower else error - difference
     if own <= 0 or error <= 0:
         return None
     return math.log(own / error) if lower else math.log(error / own)
+
+
+def _error(measure: str, value: float) -> float:
+    """The error that a value stands for: itself where lower is better, else what it lacks to 1."""
+    return value if declared(measure).better == "lower" else 1 - value
 
 
 def as_errors(found: Difference) -> Difference:
@@ -122,10 +144,9 @@ def as_errors(found: Difference) -> Difference:
     middle = None if found.difference is None else on_errors(found, found.difference)
     if middle is None or found.mean_b is None:
         return found
-    error = found.mean_b if declared(found.measure).better == "lower" else 1 - found.mean_b
     return replace(
-        found.against(error * -math.expm1(-ERRORS)),
-        scale="log_ratio" if declared(found.measure).better == "lower" else "log_error_ratio",
+        found.against(_error(found.measure, found.mean_b) * -math.expm1(-ERRORS)),
+        scale=error_scale(found.measure),
         delta=ERRORS,
         difference=middle,
         low=None if found.low is None else on_errors(found, found.low),

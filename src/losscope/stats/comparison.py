@@ -34,6 +34,15 @@ def declared(measure: str) -> Quantity:
     return quantity(unsplit(measure)[0])
 
 
+def error_scale(measure: str) -> PairScale:
+    """The scale of the errors of a measure: its own log ratio where lower is better, else that of 1 − value.
+
+    >>> error_scale("eer"), error_scale("recall_at_1")
+    ('log_ratio', 'log_error_ratio')
+    """
+    return "log_ratio" if declared(measure).better == "lower" else "log_error_ratio"
+
+
 ROUNDING = 16 * np.finfo(np.float64).eps
 """Share of a value up to which two values of a seed are equal: their sums were rounded otherwise."""
 
@@ -50,16 +59,15 @@ class Difference:
 
     ``n``: pairs of runs with both values (unpaired: the smaller group); ``runs``: runs of a and of b;
     ``failed``: those that failed; ``missing``: pairs whose runs ended without a value.
-    ``differences``: (n,) in the order of the seeds, empty if unpaired or compared by order. ``difference``,
-    ``groups``: unpaired, the values of a and of b on the scale.
-    ``low``, ``high``: mean and inverted interval at level 1 − alpha; ``p``: two-sided; ``p_outside``: of the
-    hypothesis that the difference lies outside ±delta, one-sided; ``smallest``: the smallest p of so many
-    runs; ``sd``: standard deviation of the differences (unpaired: the root of the sum
-    of both variances, so that sd²/n is the variance of the difference at n runs per group). ``order``: for
-    censored epochs, pairs in which a comes later, in which b does, and ties (unpaired: None, see ``p``).
-    ``leaning``: 1 where a is higher or later, −1 where b is, 0 at a tie. ``reason``: why there is no
-    difference, if there is none. ``discordant``: of a comparison over test items, how many
-    of how many differ.
+    ``differences``: (n,) in the order of the seeds, empty if unpaired or compared by order; ``groups``:
+    unpaired, the values of a and of b on the scale. ``difference``, ``low``, ``high``: mean and inverted
+    interval at level 1 − alpha; ``p``: two-sided; ``p_outside``: of the hypothesis that the difference lies
+    outside ±delta, one-sided; ``smallest``: the smallest p of so many runs; ``sd``: standard deviation of the
+    differences (unpaired: the root of the sum of both variances, so that sd²/n is the variance of the
+    difference at n runs per group). ``order``: for censored epochs, pairs in which a comes later, in which b
+    does, and ties (unpaired: None, see ``p``). ``leaning``: 1 where a is higher or later, −1 where b is, 0 at
+    a tie. ``reason``: why there is no difference, if there is none. ``discordant``: of a comparison over test
+    items, how many of how many differ.
     """
 
     measure: str
@@ -164,14 +172,11 @@ def compare(
             f"{len(a)} values against {len(b)}; a paired comparison wants one value per seed on each side"
         )
     lost = failed or ([False] * len(a), [False] * len(b))
-    scale: PairScale = what.scale
-    if errors:
-        scale = "log_ratio" if what.better == "lower" else "log_error_ratio"
     own = ERRORS if errors else what.delta
     censored = unsplit(measure)[0] in CENSORED
     base = Difference(
         measure=measure,
-        scale=scale,
+        scale=error_scale(measure) if errors else what.scale,
         delta=own if delta is None else delta,
         paired=paired,
         n=0,

@@ -58,9 +58,10 @@ def attainable_p(seeds: int, tests: int, *, paired: bool = True) -> float:
 
 
 def family_size(losses: int, baselines: int, *, closed_form: bool = False, raw: bool = True) -> int:
-    """Tests of one comparison: each loss against the reference loss, and each against every baseline.
+    """Tests where validation ranks nothing: each loss against the reference loss, and against every baseline.
 
     With a closed form also each loss against it, and it against the raw inputs, where ``raw`` is a baseline.
+    Where validation names a candidate the family is another: ``family_bound``.
 
     >>> family_size(2, 2), family_size(2, 2, closed_form=True), family_size(2, 1, closed_form=True, raw=False)
     (5, 8, 5)

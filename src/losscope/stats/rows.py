@@ -1,18 +1,24 @@
-"""The rows of a comparison: two sides on a measure, what the runs say, and why that is no comparison."""
+"""The rows of a comparison: two sides on a measure, what the runs say, and why that is no comparison.
+
+``comparison`` is a row as a result, with its sentence.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from losscope.core.results import Limit, NotComparable, PairVerdict, Settings, Unit
-from losscope.stats.closed import as_errors, on_errors, over_items
-from losscope.stats.comparison import Difference, compare, declared
+from losscope.core import wording
+from losscope.core.results import Comparison, Limit, NotComparable, PairVerdict, Settings, Unit
+from losscope.stats.closed import as_errors, on_errors, over_items, queries_of
+from losscope.stats.comparison import Difference, declared
+from losscope.stats.design import minimal_seeds
 from losscope.stats.intervals import data_like_these, data_like_these_unpaired, jackknife_variance
-from losscope.stats.sides import Side, draws_nothing
-from losscope.stats.verdicts import barred
+from losscope.stats.sides import Side, compared, draws_nothing, plain
+from losscope.stats.verdicts import barred, undecided
 
 
 @dataclass(frozen=True)
@@ -52,19 +58,11 @@ class Row:
 
 
 def pair_row(frame: Frame, a: Side, b: Side, measure: str) -> Row:
-    """A pair of the family. Two sides that no seed changes but by the split are compared over the test items.
-
-    Data that are redrawn with each seed are other items each time, and there seeds are replicates.
-    """
-    row = row_of(frame, a, b, measure)
-    row = replace(row, asked=_asked(a, measure))
-    if not (draws_nothing(a) and draws_nothing(b)) or frame.generated or not frame.paired:
+    """A pair of the family, over test items where no seed changes the sides but by the split."""
+    row = replace(row_of(frame, a, b, measure), asked=_asked(a, measure))
+    if not seedless(frame, a, b) or any(row.found.failed) or row.bar is not None:
         return row
-    if any(row.found.failed) or row.bar is not None:
-        return row
-    made = over_items(
-        [run.detail for run in a.runs], [run.detail for run in b.runs], measure, alpha=frame.alpha
-    )
+    made = over_items(a.details, b.details, measure, alpha=frame.alpha)
     if made is None:
         return row
     found, unit = made
@@ -74,6 +72,14 @@ def pair_row(frame: Frame, a: Side, b: Side, measure: str) -> Row:
         found = as_errors(found)
     seeds = row.found.differences
     return replace(row, found=found, unit=unit, by_seed=(min(seeds), max(seeds)) if seeds else None)
+
+
+def seedless(frame: Frame, a: Side, b: Side) -> bool:
+    """Whether no seed changes two sides but by the split, so that test items are compared.
+
+    Data that are redrawn with each seed are other items each time, and there seeds are replicates.
+    """
+    return draws_nothing(a) and draws_nothing(b) and frame.paired and not frame.generated
 
 
 def _asked(side: Side, measure: str) -> tuple[int, int] | None:
@@ -94,12 +100,11 @@ def row_of(frame: Frame, a: Side, b: Side, measure: str) -> Row:
     >>> row_of(Frame(False, 1, 0.04, True, (), "eer"), *sides_of(runs), "eer").found.difference
     0.1
     """
-    found = compare(
-        a.values(measure),
-        b.values(measure),
+    found = compared(
+        a,
+        b,
         measure,
         alpha=frame.alpha,
-        failed=(a.failed, b.failed),
         paired=frame.paired,
         errors=frame.errors and measure == frame.primary,
         delta=frame.delta if measure == frame.primary else None,
@@ -141,35 +146,23 @@ def _data_interval(a: Side, b: Side, measure: str, found: Difference) -> tuple[f
     if found.difference is None or declared(measure).scale != "difference":
         return None
     if found.scale != "difference":
-        plainly = compare(
-            a.values(measure),
-            b.values(measure),
-            measure,
-            alpha=found.alpha,
-            failed=(a.failed, b.failed),
-            paired=found.paired,
-        )
+        plainly = compared(a, b, measure, alpha=found.alpha, paired=found.paired)
         ends = _data_interval(a, b, measure, plainly)
         if ends is None:
             return None
         low, high = (on_errors(plainly, end) for end in ends)
         return None if low is None or high is None else (low, high)
-    lost = zip(a.failed, b.failed, strict=True) if found.paired else None
-    kept = [not (i or j) for i, j in lost] if lost is not None else None
-    sides = []
-    for side in (a, b):
-        live = kept if kept is not None else [not gone for gone in side.failed]
-        sides.append([run.detail for run, alive in zip(side.runs, live, strict=True) if alive])
-    everyone = sides[0] + sides[1]
-    key, label = f"per_query/{measure}", "per_query/label"
-    if found.missing or any(key not in detail or label not in detail for detail in everyone):
+    if found.missing:
         return None
-    labels = np.asarray(everyone[0][label])
-    if any(not np.array_equal(labels, detail[label]) for detail in everyone[1:]):
-        return None
-    means = [
-        np.mean([np.asarray(detail[key], dtype=np.float64) for detail in side], axis=0) for side in sides
+    both = [i or j for i, j in zip(a.failed, b.failed, strict=True)] if found.paired else None
+    ended = [
+        [detail for detail, lost in zip(side.details, both or side.failed, strict=True) if not lost]
+        for side in (a, b)
     ]
+    queries = queries_of(ended[0], ended[1], measure)
+    if queries is None:
+        return None
+    labels, means = queries
     v = jackknife_variance(means[0] - means[1], labels)
     if v is None:
         return None
@@ -177,3 +170,70 @@ def _data_interval(a: Side, b: Side, measure: str, found: Difference) -> tuple[f
         return data_like_these(found.differences, v[0])
     x, y = ([value for value in side.values(measure) if value is not None] for side in (a, b))
     return data_like_these_unpaired(x, y, v[0])
+
+
+def _scope(
+    frame: Frame, row: Row
+) -> Literal["these_data", "data_like_these", "these_classes", "these_folds"]:
+    if frame.folds:
+        return "these_folds"
+    if frame.generated:
+        return "data_like_these"
+    return "these_classes" if row.unit == "block" else "these_data"
+
+
+def comparison(frame: Frame, row: Row, family: str | None) -> Comparison:
+    """The row as a result, with its sentence. ``family``: None for a described row."""
+    found, primary = row.found, family is not None
+    better: Literal["a", "b"] | None = None
+    if row.verdict in ("higher", "lower") and declared(found.measure).better != "neither":
+        better = "a" if declared(found.measure).better == row.verdict else "b"
+    tests = row.tests if primary else None
+    low, high = row.data or (None, None)
+    few = row.verdict == "too_few_seeds" and row.unit == "seed"
+    made = Comparison(
+        a=row.a,
+        b=row.b,
+        measure=found.measure,
+        scale=found.scale,
+        primary=primary,
+        family=family,
+        n=found.n,
+        difference=plain(found.difference),
+        low=plain(found.low),
+        high=plain(found.high),
+        low_data=plain(low),
+        high_data=plain(high),
+        p=plain(found.p) if primary else None,
+        p_holm=plain(row.p_corrected),
+        p_outside=plain(row.p_outside),
+        p_attainable=min(1.0, tests * found.smallest) if tests and found.n else None,
+        tests_in_family=tests,
+        look=frame.look,
+        alpha=found.alpha,
+        delta=found.delta,
+        verdict=row.verdict,
+        better=better,
+        scope=_scope(frame, row),
+        seeds_needed=row.seeds_needed,
+        seeds_seen=row.seeds_seen,
+        limit=row.limit,
+        queries=None if row.asked is None else row.asked[0],
+        classes=None if row.asked is None else row.asked[1],
+        by_seed=row.by_seed,
+        paired=found.paired,
+        runs=found.runs,
+        failed=found.failed,
+        missing=found.missing,
+        mean_a=plain(found.mean_a),
+        mean_b=plain(found.mean_b),
+        sd=plain(found.sd),
+        smallest_p=found.smallest,
+        order=found.order,
+        unit=row.unit,
+        seeds_testable=minimal_seeds(tests or 1, frame.look + 1, paired=found.paired) if few else None,
+        reason=row.bar or found.reason,
+        no_difference=found.reason,
+        undecided=undecided(found) if row.verdict == "unresolved" else None,
+    )
+    return made.model_copy(update={"sentence": wording.sentence(made, frame.settings)})

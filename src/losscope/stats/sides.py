@@ -10,7 +10,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError
 from losscope.core.loss_spec import CLOSED_FORM, RAW, Family
-from losscope.stats.comparison import null
+from losscope.stats.comparison import Difference, compare, null
 from losscope.stats.verdicts import Traits
 
 
@@ -57,6 +57,11 @@ class Side:
         """Which runs failed."""
         return [run.failed is not None for run in self.runs]
 
+    @property
+    def details(self) -> list[Mapping[str, np.ndarray]]:
+        """The per-query arrays of each run."""
+        return [run.detail for run in self.runs]
+
     def values(self, measure: str) -> list[float | None]:
         """A measure of each run, None where there is none."""
         return [None if run.failed is not None else plain(run.values.get(measure)) for run in self.runs]
@@ -68,6 +73,21 @@ class Side:
     def split(self, measure: str) -> str | None:
         """The part of the data that a measure was taken on."""
         return next((run.splits[measure] for run in self.runs if measure in run.splits), None)
+
+
+def compared(
+    a: Side,
+    b: Side,
+    measure: str,
+    *,
+    alpha: float,
+    paired: bool,
+    delta: float | None = None,
+    errors: bool = False,
+) -> Difference:
+    """What the runs of two sides say of a measure (``compare``)."""
+    values, failed = (a.values(measure), b.values(measure)), (a.failed, b.failed)
+    return compare(*values, measure, alpha=alpha, failed=failed, paired=paired, delta=delta, errors=errors)
 
 
 def draws_nothing(side: Side) -> bool:

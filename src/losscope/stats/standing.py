@@ -10,8 +10,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from losscope.core.loss_spec import CLOSED_FORM, RAW
 from losscope.core.quantities import unsplit
 from losscope.core.results import Fault, Price
@@ -27,7 +25,7 @@ SECOND = {
 CEILING = 0.95
 """Validation mean above which errors are compared by their ratio, where every side has it."""
 UNSETTLED = 0.2
-"""Share of draws of validation classes that may change the choice before sentences name its numbers."""
+"""Share of draws of the tuning seeds that may change the choice before sentences name its numbers."""
 _COST = {"baseline": 0, CLOSED_FORM: 1, "loss": 2}
 
 
@@ -41,8 +39,8 @@ class Standing:
             untuned, over the study's seeds at the epoch that is measured. Empty where there is none.
         price: what it costs.
         faults: runs that ended and learned nothing.
-        changes: share of draws of the validation in which another trial would have been chosen, None where
-            it is not known.
+        changes: share of draws of the tuning seeds, each with validation of its own, in which another trial
+            would have been chosen, None where it is not known.
     """
 
     side: str
@@ -70,27 +68,6 @@ class Family:
     by: str | None = None
     ranking: tuple[str, ...] = ()
     pairs: tuple[tuple[Side, Side], ...] = ()
-
-
-def choice_changes(scores: np.ndarray, *, draws: int = 1000, seed: int = 0) -> float:
-    """How often drawing the validation classes again, with replacement, would have chosen another trial.
-
-    ``scores``: (T, C), each trial's mean score over the queries of each class. The share of draws in which
-    the best mean over the drawn classes is not that of the trial which is best over all.
-
-    >>> choice_changes(np.array([[0.9] * 8, [0.1] * 8]))
-    0.0
-    """
-    table = np.asarray(scores, dtype=np.float64)
-    trials, classes = table.shape
-    if trials < 2 or classes < 2:
-        return 0.0
-    drawn = np.random.default_rng(seed).integers(0, classes, size=(draws, classes))
-    counts = np.zeros((draws, classes))
-    np.add.at(counts, (np.arange(draws)[:, None], drawn), 1.0)
-    best = int(table.mean(axis=1).argmax())
-    means = counts @ table.T
-    return float(np.mean(means[:, best] < means.max(axis=1)))
 
 
 def family(

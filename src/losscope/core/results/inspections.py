@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from losscope.core.facts import Scale
 from losscope.core.results.base import Document, Frozen, Number
-
-Scale = Literal["difference", "log_ratio"]
 
 
 class Inspected(Frozen):

@@ -10,15 +10,15 @@ from losscope.core.results import Comparison, Recommendation, Result, Settings, 
 from losscope.core.wording.comparisons import (
     body,
     clause,
-    estimate,
     evidence,
     means,
+    seen,
     spread_unknown,
     turned,
 )
-from losscope.core.wording.contest import decision_parts, fault, price, second_said
-from losscope.core.wording.numbers import change_interval, label, listing, measure, number
-from losscope.core.wording.settings import settings_phrase, training_adds_nothing
+from losscope.core.wording.contest import decision_parts, fault, other_data, price, second_said
+from losscope.core.wording.numbers import be, label, listing, measure, number
+from losscope.core.wording.settings import other_settings, settings_phrase, training_adds_nothing, untuned
 
 _OPENINGS = {
     "unresolved": "",
@@ -99,7 +99,7 @@ def recommendation(
         {side.name: side for side in (*losses, *baselines)},
     )
     phrase = settings_phrase(settings)
-    first, second, third = "".join(_first(case)), _second(case), _third(case, phrase)
+    first, second, third = "".join(_first(case)), _second(case), _third(case)
     return f"{first}, {phrase}." if phrase else f"{first}.", f"{second}.", f"{third}."
 
 
@@ -161,14 +161,14 @@ def _claimed(case: _Case) -> tuple[str, str]:
             return _closed(case, row, better)
         case "beats_reference":
             claim = f"Use {made.loss}: its {case.label} is {better} than that of {row.b}"
-            return claim, f", {_numbers(row)}"
+            return claim, f", {seen(row)}"
         case "reference_unbeaten":
             claim = f"Use {made.loss}: its {case.label} is {better} than that of "
             if case.turned:
-                return f"{claim}{row.b}", f", {_numbers(row)}"
+                return f"{claim}{row.b}", f", {seen(row)}"
             return f"{claim}every other loss", f", {_over(turned(row), f'the nearest, {row.a}')}"
         case "single" if made.loss is not None:
-            return f"Use {made.loss}: in {case.label} it beats {row.b}", f", {_numbers(row)}"
+            return f"Use {made.loss}: in {case.label} it beats {row.b}", f", {seen(row)}"
         case "undirected":
             return _undirected(case), f": {clause(row)}"
     opening = "No answer: " if made.ground == "single" else _OPENINGS[row.verdict or "unresolved"]
@@ -181,15 +181,15 @@ def _closed(case: _Case, row: Comparison, better: str) -> tuple[str, str]:
     form = case.made.loss or ""
     if row.a != form:
         claim = f"Use {form}, training nothing: its {case.label} is {better} than that of {row.a}"
-        return claim, f", {_numbers(turned(row))}"
+        return claim, f", {seen(turned(row))}"
     claim = f"Use {form}, training nothing: its {case.label} is {better} than that of the raw inputs"
     against = [case.rows[name, form] for name in case.made.ranking if (name, form) in case.rows]
     if not against:
-        return claim, f", {_numbers(row)}"
+        return claim, f", {seen(row)}"
     worse = all(found.better == "b" for found in against)
     shown = "and than that of every loss" if worse else "and no loss is shown to beat it"
     nearest = f"the best loss, {against[0].a}" if len(against) > 1 else against[0].a
-    return claim, f", {_numbers(row)}, {shown}; it has {_over(turned(against[0]), nearest)}"
+    return claim, f", {seen(row)}, {shown}; it has {_over(turned(against[0]), nearest)}"
 
 
 def _without_a_pair(case: _Case) -> tuple[str, str]:
@@ -202,12 +202,6 @@ def _without_a_pair(case: _Case) -> tuple[str, str]:
 
 def _undirected(case: _Case) -> str:
     return f"No loss is recommended by {case.label}, of which neither more nor less is better"
-
-
-def _numbers(row: Comparison) -> str:
-    if row.difference is None:
-        return f"by the order of epochs ({evidence(row)})"
-    return f"{estimate(row)} ({evidence(row)})"
 
 
 def _over(row: Comparison, nearest: str) -> str:
@@ -236,7 +230,7 @@ def _second(case: _Case) -> str:
     if any(said for _, said in priced):
         parts.append(f"prices: {', '.join(f'{name} {said}' for name, said in priced if said)}")
     parts += training_adds_nothing(case.settings, case.rows.values())
-    said = "; ".join(parts) + _untuned(case.settings)
+    said = "; ".join(parts) + untuned(case.settings)
     return said[0].upper() + said[1:]
 
 
@@ -258,9 +252,7 @@ def _baseline(case: _Case, base: str) -> str:
         row = case.rows.get((name, base))
         if row is not None:
             groups.setdefault(_state(row), []).append(name)
-    said = listing(
-        f"{listing(names)} {'is' if len(names) == 1 else 'are'} {state}" for state, names in groups.items()
-    )
+    said = listing(f"{listing(names)} {be(len(names))} {state}" for state, names in groups.items())
     meaning = ", training nothing" if base == RAW else ""
     return f"{case.valued(base)}{meaning}: {said}"
 
@@ -273,20 +265,9 @@ def _state(row: Comparison) -> str:
     return _STATES[row.verdict or "unresolved"]
 
 
-def _untuned(settings: Sequence[Settings]) -> str:
-    untuned = [each.loss for each in settings if each.tuned is False]
-    if not untuned:
-        return ""
-    if len(untuned) == len(settings):
-        return f"; the {'loss is' if len(untuned) == 1 else 'losses are'} untuned"
-    return f"; {listing(untuned)} {'is' if len(untuned) == 1 else 'are'} untuned"
-
-
-def _third(case: _Case, phrase: str) -> str:
+def _third(case: _Case) -> str:
     focus, changes = case.focus, []
-    if phrase:
-        untuned = any(each.tuned is False for each in case.settings)
-        changes.append(f"{'tuning' if untuned else 'other settings'}, as all this is {phrase}")
+    changes += other_settings(case.settings)
     if focus is not None and focus.seeds_needed is not None and focus.verdict != "failed":
         aim = "which would resolve a difference that matters"
         if not focus.spread_known:
@@ -296,20 +277,7 @@ def _third(case: _Case, phrase: str) -> str:
         changes.append("a smaller difference being of interest")
     if focus is not None and focus.verdict == "failed":
         changes.append("runs that do not fail")
-    changes.append(_other_data(focus))
+    changes.append(other_data(focus))
     if measure(case.measure).better == "neither":
         changes.append("a goal with a better direction")
     return f"What would change the answer: {'; or '.join(changes)}"
-
-
-def _other_data(focus: Comparison | None) -> str:
-    varied = focus is not None and focus.low_data is not None and focus.low_data != focus.high_data
-    if varied and focus is not None and focus.low_data is not None and focus.high_data is not None:
-        low, high = focus.low_data, focus.high_data
-        vanish = ", which includes no difference" if low <= 0 <= high else ""
-        return f"other data like these, where it is {change_interval(low, high, focus.scale)}{vanish}"
-    if focus is not None and focus.scope == "data_like_these":
-        return "data of another kind than the generator's"
-    if focus is not None and focus.scope == "these_folds":
-        return "other data, or one split that is tested once, since folds share their training rows"
-    return "other data, since only the seeds varied here"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from losscope.core.results import Comparison, DesignPlan, NotComparable, Settings, Unit
 from losscope.core.wording.numbers import (
+    be,
     brief,
     change,
     change_interval,
@@ -176,7 +177,7 @@ def why_not(reason: NotComparable, name: str) -> str:
             least = measure(name).negative_pairs
             wanted = "" if least is None else f", which wants at least {least:,}"
             pairs = f"{count(reason.count or 0, 'pair')} of different classes"
-            few = f"{_is(reason.count or 0)} too few for the {label(name)}{wanted}"
+            few = f"{be(reason.count or 0)} too few for the {label(name)}{wanted}"
             return f"{pairs} {few}: {_without(names)}"
         case "folds":
             return "folds of one data set share training rows, so that differences are described, not tested"
@@ -254,6 +255,12 @@ def evidence(row: Comparison) -> str:
     return f"{said}, these data"
 
 
+def seen(row: Comparison) -> str:
+    """What was seen with its evidence, of a pair with a direction: numbers, or that epochs are in order."""
+    what = "by the order of epochs" if row.difference is None else estimate(row)
+    return f"{what} ({evidence(row)})"
+
+
 def design(plan: DesignPlan) -> str:
     """What a number of seeds can show, as one sentence."""
     seeds = count(plan.seeds, "paired seed")
@@ -267,7 +274,7 @@ def design(plan: DesignPlan) -> str:
     least = plan.minimal_seeds
     need = f"at least {least} are needed" if least else "no number of seeds reaches it"
     return (
-        f"{seeds} {_is(plan.seeds)} too few for {tests} at look {plan.look}: the smallest corrected p that "
+        f"{seeds} {be(plan.seeds)} too few for {tests} at look {plan.look}: the smallest corrected p that "
         f"they can reach is {reach}, above {level}; {need}."
     )
 
@@ -288,10 +295,6 @@ def over_items(sentence: str) -> str:
     '2 paired seeds are too few. Closed forms are compared with raw over test items, not over seeds.'
     """
     return f"{sentence} Closed forms are compared with raw over test items, not over seeds."
-
-
-def _is(things: int) -> str:
-    return "is" if things == 1 else "are"
 
 
 def _who(row: Comparison) -> str:
@@ -347,7 +350,7 @@ def _few(row: Comparison) -> Clause:
     elif row.seeds_needed and row.difference is not None:
         need += f"; how many would show a difference of {size} is not known: {spread_unknown(row)}"
     return Clause(
-        f"{units(row)} {_is(row.n)} too few to compare the {_who(row)}",
+        f"{units(row)} {be(row.n)} too few to compare the {_who(row)}",
         f"the smallest {corrected}p in reach is {p_value(row.p_attainable)}, above {brief(row.alpha)}{need}",
         f"{estimate(row)}; {evidence(row)}",
     )

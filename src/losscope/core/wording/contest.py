@@ -15,8 +15,9 @@ from losscope.core.results import (
     Settings,
     SideResult,
 )
-from losscope.core.wording.comparisons import clause, estimate, evidence, means, named, turned
+from losscope.core.wording.comparisons import clause, estimate, evidence, means, named, seen, turned
 from losscope.core.wording.numbers import (
+    be,
     brief,
     change_interval,
     count,
@@ -27,7 +28,14 @@ from losscope.core.wording.numbers import (
     number,
     percent,
 )
-from losscope.core.wording.settings import at_start, calls, settings_phrase, training_adds_nothing
+from losscope.core.wording.settings import (
+    at_start,
+    calls,
+    other_settings,
+    settings_phrase,
+    training_adds_nothing,
+    untuned,
+)
 from losscope.core.wording.work import duration
 
 MOST_NAMED = 4
@@ -97,7 +105,7 @@ def decision(
     contest = _contest(made, sides, rows, settings)
     phrase = settings_phrase(settings)
     first = "".join(first_parts(contest))
-    second, third = _second(contest), _third(contest, phrase)
+    second, third = _second(contest), _third(contest)
     return f"{first}, {phrase}." if phrase else f"{first}.", f"{second}.", f"{third}."
 
 
@@ -205,7 +213,7 @@ def first_parts(contest: _Contest) -> tuple[str, str]:
     better = measure(made.measure or "").better
     whose = f"the {contest.label} of the raw inputs" if made.loss == RAW else f"its {contest.label}"
     claim = f"{use}: {whose} is {better} than that of {_name(row.b)}"
-    return claim, f", {_numbers(row)}{_beats(contest, row)}{_both(contest)}"
+    return claim, f", {seen(row)}{_beats(contest, row)}{_both(contest)}"
 
 
 def _use(contest: _Contest, name: str) -> str:
@@ -228,12 +236,6 @@ def _name(name: str) -> str:
 
 def _names(names: Iterable[str]) -> str:
     return listing(_name(name) for name in names)
-
-
-def _numbers(row: Comparison) -> str:
-    if row.difference is None:
-        return f"by the order of epochs ({evidence(row)})"
-    return f"{estimate(row)} ({evidence(row)})"
 
 
 def _told(row: Comparison) -> str:
@@ -280,7 +282,7 @@ def _open(contest: _Contest) -> tuple[str, str]:
     if row.better == "a" and row.b == contest.candidate:
         verb = "are" if row.a == RAW else "is"
         claim += f": {_name(row.a)} {verb} better than {row.b}, which had led on validation"
-        return claim, f", {_numbers(row)}{_both(contest)}"
+        return claim, f", {seen(row)}{_both(contest)}"
     if made.open_by == "saturated":
         delta = indifference(measure(made.measure or "").delta, "difference")
         claim += f": {contest.label} is saturated, all within {delta} of the best there is"
@@ -300,7 +302,7 @@ def _second(contest: _Contest) -> str:
     groups: dict[str, list[str]] = {}
     for row in contest.against():
         groups.setdefault(_state(row), []).append(contest.valued(row.b))
-    parts = [f"{listing(names)} {_is(len(names))} {state}" for state, names in groups.items()]
+    parts = [f"{listing(names)} {be(len(names))} {state}" for state, names in groups.items()]
     said = f"{led}, named before the test was measured; against {contest.valued(contest.candidate)}: "
     said += "; ".join(parts)
     if RAW not in contest.sides:
@@ -312,7 +314,7 @@ def _second(contest: _Contest) -> str:
         said += "".join(f"; {fault(own)}" for own in side.faults)
         said += f"; {count(side.failed, 'run')} of {side.name} failed" if side.failed else ""
     starts = training_adds_nothing(contest.settings, contest.rows.values(), contest.call)
-    return said + "".join(f"; {own}" for own in starts) + _untuned(contest.settings)
+    return said + "".join(f"; {own}" for own in starts) + untuned(contest.settings)
 
 
 def _priced(contest: _Contest, name: str) -> str:
@@ -322,37 +324,22 @@ def _priced(contest: _Contest, name: str) -> str:
     return f"{name} {said}" if said else ""
 
 
-def _is(things: int) -> str:
-    return "is" if things == 1 else "are"
-
-
 def _state(row: Comparison) -> str:
     if row.verdict in ("higher", "lower"):
         return {"a": "worse", "b": "better", None: "different"}[row.better]
     return _STATES[row.verdict or "unresolved"]
 
 
-def _untuned(settings: Sequence[Settings]) -> str:
-    untuned = [each.loss for each in settings if each.tuned is False]
-    if not untuned:
-        return ""
-    if len(untuned) == len(settings):
-        return f"; the {'loss is' if len(untuned) == 1 else 'losses are'} untuned"
-    return f"; {listing(untuned)} {_is(len(untuned))} untuned"
-
-
-def _third(contest: _Contest, phrase: str) -> str:
+def _third(contest: _Contest) -> str:
     made, changes = contest.made, []
     row = contest.focus if made.rests_on is not None else None
     undecided = made.loss is None and made.ground != "undirected"
     if undecided and row is not None:
         changes += _decides(contest, row)
-    if phrase:
-        untuned = any(each.tuned is False for each in contest.settings)
-        changes.append(f"{'tuning' if untuned else 'other settings'}, as all this is {phrase}")
+    changes += other_settings(contest.settings)
     if made.loss is not None and len(made.members) > 1:
         changes.append("a smaller difference being of interest")
-    changes.append(_other_data(row))
+    changes.append(other_data(row))
     if made.ground == "undirected":
         changes.append("a goal with a better direction")
     opening = "What would decide it" if undecided else "What would change the answer"
@@ -379,8 +366,7 @@ def _decides(contest: _Contest, row: Comparison) -> list[str]:
 def _tested_on(row: Comparison) -> str:
     if row.queries is None:
         return "other items would move it more than seeds do"
-    classes = row.classes or 0
-    asked = f"{count(row.queries, 'test item')} of {classes:,} {'class' if classes == 1 else 'classes'}"
+    asked = f"{count(row.queries, 'test item')} of {count(row.classes or 0, 'class')}"
     return f"with {asked}, other items would move it more than seeds do"
 
 
@@ -400,13 +386,17 @@ def _seeds(row: Comparison) -> list[str]:
     return [", ".join(parts)] if parts else []
 
 
-def _other_data(row: Comparison | None) -> str:
+def other_data(row: Comparison | None) -> str:
+    """What other data would change, by what varied in the pair that the answer rests on."""
     if row is not None and row.low_data is not None and row.high_data is not None:
         low, high = row.low_data, row.high_data
-        vanish = ", which includes no difference" if low <= 0 <= high else ""
-        return f"other data like these, where it is {change_interval(low, high, row.scale)}{vanish}"
+        if low < high:
+            vanish = ", which includes no difference" if low <= 0 <= high else ""
+            return f"other data like these, where it is {change_interval(low, high, row.scale)}{vanish}"
     if row is not None and row.scope == "data_like_these":
         return "data of another kind than the generator's"
+    if row is not None and row.scope == "these_folds":
+        return "other data, or one split that is tested once, since folds share their training rows"
     if row is not None and row.unit != "seed":
         return "other data, since these test items were compared"
     return "other data, since only the seeds varied here"

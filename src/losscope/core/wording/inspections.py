@@ -13,6 +13,7 @@ from losscope.core.results import (
     WrongLabels,
 )
 from losscope.core.wording.numbers import (
+    be,
     brief,
     change,
     change_interval,
@@ -35,7 +36,7 @@ def inspection(found: Inspection) -> str:
     """What a file holds and how well its classes are found, in a sentence or two."""
     what = f"{found.rows:,} items"
     if found.classes is not None:
-        what += f" of {count(found.classes, 'class').replace('classs', 'classes')}"
+        what += f" of {count(found.classes, 'class')}"
     said = f"{file_name(found.name)}: {what} in {count(found.dimensions, 'dimension')}."
     own = next(
         (row for row in found.measures if row.measure == "recall_at_1" and row.value is not None), None
@@ -109,9 +110,8 @@ def _collapsed(found: Inspection) -> list[str]:
     state, rank = found.collapse, found.collapse.centred_rank
     if state.kind == "point":
         return [
-            f"Collapsed: the mean cosine of two items is {number(state.cosine)}, so that nearly all lie "
-            "in one "
-            "point."
+            f"Collapsed: the mean cosine of two items is {number(state.cosine)}, so that nearly all lie in "
+            "one point."
         ]
     if state.kind == "few_directions":
         return [
@@ -122,36 +122,35 @@ def _collapsed(found: Inspection) -> list[str]:
 
 
 def _copies(found: Duplicates, labelled: bool) -> list[str]:
+    across = _told(
+        (found.across_equal, "", "stand outside of it too"), (found.across_near, "", "have a near copy there")
+    )
+    two_labels = _told(
+        (found.two_labels, "item", "with equal vectors"),
+        (found.near_two_labels if labelled else 0, "pair", "of near copies"),
+    )
+    copies = _told((found.equal, "row", "equal to an earlier one"), (found.near, "pair", "nearly equal"))
     said = []
-    if found.across_equal or found.across_near:
-        parts = []
-        if found.across_equal:
-            parts.append(f"{found.across_equal:,} stand outside of it too")
-        if found.across_near:
-            parts.append(f"{found.across_near:,} have a near copy there")
-        said.append(f"Of {found.tests or 0:,} test items {listing(parts)}: scores on these say little.")
-    if found.two_labels or (labelled and found.near_two_labels):
-        parts = []
-        if found.two_labels:
-            parts.append(f"{count(found.two_labels, 'item')} with equal vectors")
-        if found.near_two_labels:
-            parts.append(f"{count(found.near_two_labels, 'pair')} of near copies")
-        said.append(f"The same item under two labels: {listing(parts)}.")
-    if found.equal or found.near:
-        parts = []
-        if found.equal:
-            parts.append(f"{count(found.equal, 'row')} equal to an earlier one")
-        if found.near:
-            parts.append(f"{count(found.near, 'pair')} nearly equal")
-        said.append(f"Copies: {listing(parts)}.")
+    if across:
+        said.append(f"Of {found.tests or 0:,} test items {across}: scores on these say little.")
+    if two_labels:
+        said.append(f"The same item under two labels: {two_labels}.")
+    if copies:
+        said.append(f"Copies: {copies}.")
     return said
+
+
+def _told(*parts: tuple[int | None, str, str]) -> str:
+    """Of (number, of what, what is said of them) those that there are, as a list."""
+    return listing(
+        f"{count(number, what) if what else f'{number:,}'} {said}" for number, what, said in parts if number
+    )
 
 
 def _wrong(found: WrongLabels) -> str:
     first = found.worst[0]
-    are = "is" if found.count == 1 else "are"
     return (
-        f"{found.count:,} of {count(found.judged, 'label')} {are} likely wrong "
+        f"{found.count:,} of {count(found.judged, 'label')} {be(found.count)} likely wrong "
         f"({share(found.count / found.judged)}), the surest that of {item(first.item)}: {first.item.label}, "
         f"while its neighbours say {first.suggested}."
     )
@@ -185,9 +184,8 @@ def inspection_sample(found: Inspection) -> tuple[str, ...]:
     judged = found.wrong_labels
     if judged is not None and judged.undecided:
         said.append(
-            f"{count(judged.undecided, 'row')} whose neighbours are equally near by the dozen: their "
-            "labels are "
-            "not judged"
+            f"{count(judged.undecided, 'row')} whose neighbours are equally near by the dozen: their labels "
+            "are not judged"
         )
     return tuple(said)
 
@@ -197,13 +195,16 @@ def inspected_pair(found: InspectedPair) -> str:
     a, b = pair_names(found)
     row = next((row for row in found.changes if row.primary and row.difference is not None), None)
     if row is None:
-        return (
-            f"{share(found.overlap)} of an item's {found.neighbours} nearest items are the same in {a} "
-            f"and {b} "
-            f"(by chance {share(found.overlap_by_chance)}); linear CKA {number(found.cka)}. Without labels "
-            "none of them is better."
-        )
+        return f"{_alike(found, f'{a} and {b}')} Without labels none of them is better."
     return f"{_claim(row, a, b)}: {_numbers(row)}; {SCOPES[found.scope]}."
+
+
+def _alike(found: InspectedPair, both: str) -> str:
+    """How alike the two files are, whatever their classes."""
+    return (
+        f"{share(found.overlap)} of an item's {found.neighbours} nearest items are the same in {both} (by "
+        f"chance {share(found.overlap_by_chance)}); linear CKA {number(found.cka)}."
+    )
 
 
 def pair_names(found: InspectedPair) -> tuple[str, str]:
@@ -241,16 +242,11 @@ def inspected_pair_findings(found: InspectedPair) -> tuple[str, ...]:
         if sure:
             named = [_class(row) for row in rows if row.sure]
             more = f", and {sure - len(named[:3]):,} more" if sure > 3 else ""
-            what = f"{sure:,} class{'es' if sure > 1 else ''}"
-            said.append(f"{b} finds {what} {word}, by MAP@R: {', '.join(named[:3])}{more}.")
+            said.append(f"{b} finds {count(sure, 'class')} {word}, by MAP@R: {', '.join(named[:3])}{more}.")
     if (found.gained or found.lost) and not (found.sure_gained or found.sure_lost):
         said.append("No single class changed beyond doubt.")
     if any(row.primary and row.difference is not None for row in found.changes):
-        said.append(
-            f"{share(found.overlap)} of an item's {found.neighbours} nearest items are the same in both "
-            "(by chance "
-            f"{share(found.overlap_by_chance)}); linear CKA {number(found.cka)}."
-        )
+        said.append(_alike(found, "both"))
     if found.confused:
         pairs = [f"{row.first} and {row.second} ({share(row.a)} to {share(row.b)})" for row in found.confused]
         said.append(f"Newly confused in {b}: {', '.join(pairs[:3])}.")
@@ -268,9 +264,8 @@ def inspected_pair_notes(found: InspectedPair) -> tuple[str, ...]:
     how = (
         "the items were paired by their ids"
         if found.paired_by == "id"
-        else "the items were paired by their order: the files have equal length, and equal labels where "
-        "they have "
-        "labels, but not ids"
+        else "the items were paired by their order: the files have equal length, and equal labels where they "
+        "have labels, but not ids"
     )
     return (how, "one run a side cannot speak for another training")
 

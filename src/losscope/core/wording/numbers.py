@@ -392,10 +392,16 @@ def title(name: str) -> str:
 def count(number: int, what: str) -> str:
     """A number of things.
 
-    >>> count(1, "seed"), count(10, "seed")
-    ('1 seed', '10 seeds')
+    >>> count(1, "seed"), count(10, "seed"), count(2, "class")
+    ('1 seed', '10 seeds', '2 classes')
     """
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    plural = "es" if what.endswith("s") else "s"
+    return f"{number:,} {what}{'' if number == 1 else plural}"
+
+
+def be(number: int) -> str:
+    """``is`` of one thing, ``are`` of several."""
+    return "is" if number == 1 else "are"
 
 
 def lower(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from losscope.core.calls import is_foreign
 from losscope.core.results import Comparison, Edge, Settings
-from losscope.core.wording.numbers import listing
+from losscope.core.wording.numbers import be, listing
 
 
 def settings_phrase(settings: Sequence[Settings]) -> str:
@@ -61,6 +61,28 @@ def _numbers(settings: Settings) -> str:
     if settings.reduction not in (None, "valid_mean"):
         said += f" {str(settings.reduction).replace('_', ' ')}"
     return said
+
+
+def untuned(settings: Sequence[Settings]) -> str:
+    """A clause on the losses that were not tuned, after a semicolon; nothing where there are none.
+
+    >>> own, other = (Settings(loss=name, name=name, tuned=name == "mine") for name in ("triplet", "mine"))
+    >>> untuned([own]), untuned([own, other]), untuned([other])
+    ('; the loss is untuned', '; triplet is untuned', '')
+    """
+    found = [each.loss for each in settings if each.tuned is False]
+    if not found:
+        return ""
+    if len(found) == len(settings):
+        return f"; the {'loss is' if len(found) == 1 else 'losses are'} untuned"
+    return f"; {listing(found)} {be(len(found))} untuned"
+
+
+def other_settings(settings: Sequence[Settings]) -> list[str]:
+    """That other numbers of the losses would change an answer, where it is conditional on them."""
+    phrase = settings_phrase(settings)
+    what = "tuning" if any(each.tuned is False for each in settings) else "other settings"
+    return [f"{what}, as all this is {phrase}"] if phrase else []
 
 
 def edge(found: Edge) -> str:
