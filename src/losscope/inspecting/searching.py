@@ -75,8 +75,8 @@ def search(rows: Rows, queries: np.ndarray, progress: Progress | None = None) ->
     import torch
 
     from losscope.core.queries import Roles
-    from losscope.measures import ties
     from losscope.measures.neighbours import ranked
+    from losscope.measures.ranking import fill
     from losscope.measures.searching import Search, occurrences
 
     count = len(rows)
@@ -100,11 +100,7 @@ def search(rows: Rows, queries: np.ndarray, progress: Progress | None = None) ->
         distances[part] = squared.gather(1, torch.from_numpy(columns)).sqrt().numpy()
         occurring += occurrences(squared, found, most)
         if labelled:
-            ranking = searching.ranking(part, squared, found, codes)
-            for k in (1, 5, 10):
-                scores[f"recall_at_{k}"][part] = ties.recall(ranking, k)
-            scores["r_precision"][part] = ties.precision_at_r(ranking, right[part])
-            scores["map_at_r"][part] = ties.average_precision(ranking, right[part], right[part])
+            fill(scores, part, searching.ranking(part, squared, found, codes), right[part], deep=True)
             votes.add(columns, found.tied, squared)
         if progress is not None:
             progress(part.stop, len(queries))
