@@ -46,6 +46,12 @@ class Found:
     shares: csr_matrix | None
     occurrences: np.ndarray
 
+    @property
+    def decided(self) -> np.ndarray:
+        """(Q,) the rows whose neighbours tell something of their class; with labels."""
+        assert self.shares is not None
+        return np.asarray(self.shares.sum(axis=1)).ravel() > 0.5
+
 
 def sample(labels: np.ndarray | None, count: int, size: int, seed: int = 0) -> np.ndarray:
     """Rows (n,), ascending, so that each class has its share of them and each row the same chance.
