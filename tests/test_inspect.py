@@ -18,7 +18,7 @@ import losscope
 from losscope.cli import main
 from losscope.core.errors import LosscopeError
 from losscope.core.results import InspectedPair, Inspection
-from losscope.inspecting import pairs, searching
+from losscope.inspecting import pairs, searching, single
 from losscope.inspecting.labels import judged
 from losscope.inspecting.reading import read_arrays_given, read_file
 from losscope.inspecting.searching import asking, sample, search
@@ -254,6 +254,16 @@ def test_labels_are_optional():
     assert "Without labels" in found.headline
     both = losscope.inspect(points, against=points[:, :8])
     assert 0 < both.overlap < 1 and 0 < both.cka < 1 and "Without labels" in both.headline
+
+
+def test_a_measure_says_of_how_many_rows_it_is(monkeypatch):
+    monkeypatch.setattr(single, "WHOLE", 100)
+    found = losscope.inspect(*blobs())  # all 300 rows ask, and 100 are taken for what needs all pairs
+    counts = {row.measure: row.rows for row in found.measures}
+    assert {name for name, rows in counts.items() if rows == 100} == {
+        *("eer", "tar_at_far_1e2", "tar_at_far_1e3", "threshold_spread", "nmi", "silhouette", "uniformity")
+    }
+    assert found.pair_rows == 100 and counts["hubness"] == counts["effective_rank"] == 300
 
 
 def test_of_two_files_only_the_changed_class_is_named():
