@@ -408,6 +408,17 @@ def test_the_table_has_the_items_and_their_neighbours(tmp_path):
     assert len(again) == 32 and again.vectors.shape == (32, 16) and again.classes == ("0", "1", "2", "3")
 
 
+def test_a_table_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def full(table: object, place: Path) -> None:
+        place.write_bytes(b"PAR1")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(LosscopeError, match="cannot write .*No space left on device; give another file"):
+        losscope.inspect(*blobs(), out=tmp_path / "found.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_documents_are_read_back(tmp_path):
     points, labels = blobs()
     found = losscope.inspect(points, labels)
