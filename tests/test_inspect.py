@@ -18,7 +18,7 @@ import losscope
 from losscope.cli import main
 from losscope.core.errors import LosscopeError
 from losscope.core.results import InspectedPair, Inspection
-from losscope.inspecting import pairs, searching
+from losscope.inspecting import pairs, searching, single
 from losscope.inspecting.labels import judged
 from losscope.inspecting.reading import read_arrays_given, read_file
 from losscope.inspecting.searching import asking, sample, search
@@ -256,6 +256,16 @@ def test_labels_are_optional():
     assert 0 < both.overlap < 1 and 0 < both.cka < 1 and "Without labels" in both.headline
 
 
+def test_a_measure_says_of_how_many_rows_it_is(monkeypatch):
+    monkeypatch.setattr(single, "WHOLE", 100)
+    found = losscope.inspect(*blobs())  # all 300 rows ask, and 100 are taken for what needs all pairs
+    counts = {row.measure: row.rows for row in found.measures}
+    assert {name for name, rows in counts.items() if rows == 100} == {
+        *("eer", "tar_at_far_1e2", "tar_at_far_1e3", "threshold_spread", "nmi", "silhouette", "uniformity")
+    }
+    assert found.pair_rows == 100 and counts["hubness"] == counts["effective_rank"] == 300
+
+
 def test_of_two_files_only_the_changed_class_is_named():
     before, labels = blobs(classes=30, each=20, width=32)
     after = before.copy()
@@ -396,6 +406,17 @@ def test_the_table_has_the_items_and_their_neighbours(tmp_path):
         assert np.abs([row[name] for row in table]) == pytest.approx(np.abs(rows @ axis), abs=1e-5)
     again = read_file(path)  # it can be inspected itself
     assert len(again) == 32 and again.vectors.shape == (32, 16) and again.classes == ("0", "1", "2", "3")
+
+
+def test_a_table_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def full(table: object, place: Path) -> None:
+        place.write_bytes(b"PAR1")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(LosscopeError, match="cannot write .*No space left on device; give another file"):
+        losscope.inspect(*blobs(), out=tmp_path / "found.parquet")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_documents_are_read_back(tmp_path):

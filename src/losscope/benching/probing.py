@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from losscope.benching.training import median_row, on_one_thread
 from losscope.core.results import BenchRow
 from losscope.losses import loss as module
 from losscope.probe.wrap import EVERY, Probe
@@ -26,18 +27,7 @@ LOOKS = 6
 
 def probing(say: Callable[[str], None] | None = None) -> list[BenchRow]:
     """Rows of the benchmark: seconds of a median step, its ratio with quartiles, and that of all the time."""
-    rows: list[BenchRow] = []
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for loss in LOSSES:
-            for row in _rows(loss):
-                rows.append(row)
-                if say:
-                    say(sentence(row))
-    finally:
-        torch.set_num_threads(before)
-    return rows
+    return on_one_thread(LOSSES, _rows, sentence, say)
 
 
 def _rows(loss: str) -> list[BenchRow]:
@@ -48,37 +38,21 @@ def _rows(loss: str) -> list[BenchRow]:
     times = np.array([[_seconds(side) for side in sides.values()] for _ in range(LOOKS * EVERY)])
     ratios = times[:, 1] / times[:, 0]
     work = f"a step of a linear head on {ROWS} x {FEATURES} features, {loss}"
-    made = []
-    for place, name in enumerate(sides):
-        medians, probed = float(np.median(times[:, place])), place == 1
-        made.append(
-            BenchRow(
-                work=work,
-                size=ROWS,
-                side=name,
-                version=torch.__version__,
-                seconds=medians,
-                peak_bytes=None,
-                ratio=float(np.median(ratios)) if probed else None,
-                ratio_low=float(np.quantile(ratios, 0.25)) if probed else None,
-                ratio_high=float(np.quantile(ratios, 0.75)) if probed else None,
-                rounds=len(times),
-            )
-        )
-    # The looks are a few steps in a hundred, which no median sees.
-    total = float(times[:, 1].sum() / times[:, 0].sum())
-    made.append(
-        made[1].model_copy(
-            update={
-                "side": f"with losscope.Probe, mean step (a look every {EVERY})",
-                "seconds": float(times[:, 1].mean()),
-                "ratio": total,
-                "ratio_low": None,
-                "ratio_high": None,
-            }
-        )
+    plain, probed = (
+        median_row(work, ROWS, name, seconds, own)
+        for name, seconds, own in zip(sides, times.T, (None, ratios), strict=True)
     )
-    return made
+    # The looks are a few steps in a hundred, which no median sees.
+    mean = probed.model_copy(
+        update={
+            "side": f"with losscope.Probe, mean step (a look every {EVERY})",
+            "seconds": float(times[:, 1].mean()),
+            "ratio": float(times[:, 1].sum() / times[:, 0].sum()),
+            "ratio_low": None,
+            "ratio_high": None,
+        }
+    )
+    return [plain, probed, mean]
 
 
 def _step(loss: Callable[..., torch.Tensor]) -> Callable[[], None]:

@@ -8,7 +8,8 @@ gives the ratios, so that a machine whose speed drifts slows all sides alike.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 import torch
@@ -71,19 +72,45 @@ def training(rounds: int = 20, say: Callable[[str], None] | None = None) -> list
 
     The ratio of one member is to the plain loop, of ten members to one member.
     """
+    keep_freed_memory()
+    return on_one_thread(("contrastive", "triplet"), partial(_rows, rounds=rounds), sentence, say)
+
+
+def on_one_thread(
+    losses: Iterable[str],
+    measure: Callable[[str], list[BenchRow]],
+    sentence: Callable[[BenchRow], str],
+    say: Callable[[str], None] | None,
+) -> list[BenchRow]:
+    """The rows of each loss, said one by one as they are measured."""
     rows: list[BenchRow] = []
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    keep_freed_memory()
     try:
-        for loss in ("contrastive", "triplet"):
-            for row in _rows(loss, rounds):
+        for loss in losses:
+            for row in measure(loss):
                 rows.append(row)
                 if say:
                     say(sentence(row))
     finally:
         torch.set_num_threads(before)
     return rows
+
+
+def median_row(work: str, size: int, side: str, seconds: np.ndarray, ratios: np.ndarray | None) -> BenchRow:
+    """A side's median time over the rounds, and the ratio with its quartiles where there are ``ratios``."""
+    return BenchRow(
+        work=work,
+        size=size,
+        side=side,
+        version=torch.__version__,
+        seconds=float(np.median(seconds)),
+        peak_bytes=None,
+        ratio=None if ratios is None else float(np.median(ratios)),
+        ratio_low=None if ratios is None else float(np.quantile(ratios, 0.25)),
+        ratio_high=None if ratios is None else float(np.quantile(ratios, 0.75)),
+        rounds=len(seconds),
+    )
 
 
 def _rows(loss: str, rounds: int) -> list[BenchRow]:
@@ -98,20 +125,10 @@ def _rows(loss: str, rounds: int) -> list[BenchRow]:
         side()
     times = np.array([[_seconds(side) for side in sides.values()] for _ in range(rounds)])
     ratios = (None, times[:, 1] / times[:, 0], times[:, 2] / times[:, 1])
+    work = f"train an epoch, {loss}, synthetic, protocol paper"
     return [
-        BenchRow(
-            work=f"train an epoch, {loss}, synthetic, protocol paper",
-            size=1 if place < 2 else MEMBERS,
-            side=name,
-            version=torch.__version__,
-            seconds=float(np.median(times[:, place])),
-            peak_bytes=None,
-            ratio=None if ratio is None else float(np.median(ratio)),
-            ratio_low=None if ratio is None else float(np.quantile(ratio, 0.25)),
-            ratio_high=None if ratio is None else float(np.quantile(ratio, 0.75)),
-            rounds=rounds,
-        )
-        for place, (name, ratio) in enumerate(zip(sides, ratios, strict=True))
+        median_row(work, size, name, seconds, ratio)
+        for size, name, seconds, ratio in zip((1, 1, MEMBERS), sides, times.T, ratios, strict=True)
     ]
 
 

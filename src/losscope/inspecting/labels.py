@@ -61,7 +61,7 @@ def judged(rows: Rows, found: Found) -> Judged:
     shares, count, classes = found.shares, len(found.queries), len(rows.classes)
     own_class, at = rows.labels[found.queries], np.arange(len(found.queries))
     own = np.asarray(shares[at, own_class]).ravel()
-    known = np.asarray(shares.sum(axis=1)).ravel() > 0.5
+    known = found.decided
     votes = found.nearest.shape[1]
     result = Judged(known, np.zeros(count), np.full(count, -1), np.zeros(count), own)
     if classes < 2 or not known.any():

@@ -122,10 +122,9 @@ def _agreed(a: Rows, b: Rows) -> tuple[Rows, Rows]:
 def contrast(a: Looked, b: Looked, paired_by: Literal["id", "order"], seed: int = 0) -> InspectedPair:
     """What differs between two files whose rows stand in one order, of which the same rows asked."""
     rows, queries = a.rows, a.found.queries
-    overlap = np.array(
-        [len(np.intersect1d(x, y)) for x, y in zip(a.found.nearest, b.found.nearest, strict=True)]
-    )
-    share = overlap / a.found.nearest.shape[1]
+    # A row has each neighbour once, so that equal pairs are common neighbours.
+    common = (a.found.nearest[:, :, None] == b.found.nearest[:, None, :]).sum((1, 2))
+    share = common / a.found.nearest.shape[1]
     labels = None if rows.labels is None else rows.labels[queries]
     gained, lost, sure = _classes(a, b)
     few = labels is not None and len(np.unique(labels)) < FEW_CLASSES

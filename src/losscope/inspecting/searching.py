@@ -46,6 +46,12 @@ class Found:
     shares: csr_matrix | None
     occurrences: np.ndarray
 
+    @property
+    def decided(self) -> np.ndarray:
+        """(Q,) the rows whose neighbours tell something of their class; with labels."""
+        assert self.shares is not None
+        return np.asarray(self.shares.sum(axis=1)).ravel() > 0.5
+
 
 def sample(labels: np.ndarray | None, count: int, size: int, seed: int = 0) -> np.ndarray:
     """Rows (n,), ascending, so that each class has its share of them and each row the same chance.
@@ -75,8 +81,8 @@ def search(rows: Rows, queries: np.ndarray, progress: Progress | None = None) ->
     import torch
 
     from losscope.core.queries import Roles
-    from losscope.measures import ties
     from losscope.measures.neighbours import ranked
+    from losscope.measures.ranking import fill
     from losscope.measures.searching import Search, occurrences
 
     count = len(rows)
@@ -100,11 +106,7 @@ def search(rows: Rows, queries: np.ndarray, progress: Progress | None = None) ->
         distances[part] = squared.gather(1, torch.from_numpy(columns)).sqrt().numpy()
         occurring += occurrences(squared, found, most)
         if labelled:
-            ranking = searching.ranking(part, squared, found, codes)
-            for k in (1, 5, 10):
-                scores[f"recall_at_{k}"][part] = ties.recall(ranking, k)
-            scores["r_precision"][part] = ties.precision_at_r(ranking, right[part])
-            scores["map_at_r"][part] = ties.average_precision(ranking, right[part], right[part])
+            fill(scores, part, searching.ranking(part, squared, found, codes), right[part], deep=True)
             votes.add(columns, found.tied, squared)
         if progress is not None:
             progress(part.stop, len(queries))

@@ -86,9 +86,9 @@ def look(
         asked=len(found.queries),
         sampled=len(found.queries) < len(rows),
         pair_rows=part,
-        measures=_measures(rows, found, values, part),
+        measures=_measures(rows, found, values),
         norms=_norms(rows),
-        collapse=_collapse(rows, values.get("effective_rank")),
+        collapse=_collapse(rows, values["effective_rank"][0]),
         worst=suspects.worst_classes(rows, found) if labelled else (),
         confused=suspects.confused_pairs(rows, found) if labelled else (),
         wrong_labels=wrong,
@@ -98,17 +98,22 @@ def look(
     return Looked(told, rows, found, judged)
 
 
-def _values(rows: Rows, found: Found, exact: bool, seed: int) -> tuple[dict[str, float], int]:
+Values = dict[str, tuple[float, int]]
+"""Measures by name, each with the number of rows that it is of."""
+
+
+def _values(rows: Rows, found: Found, exact: bool, seed: int) -> tuple[Values, int]:
     """The measures that are no means over queries, and the number of rows for those over all pairs."""
     import torch
 
     from losscope.measures.ranking import skewness
     from losscope.measures.summary import evaluate
 
-    def measured(at: np.ndarray | slice, names: tuple[str, ...]) -> dict[str, float]:
+    def measured(at: np.ndarray | slice, names: tuple[str, ...]) -> Values:
         own = np.zeros(len(rows), np.int64) if rows.labels is None else rows.labels
         given = torch.from_numpy(rows.vectors[at]), torch.from_numpy(own[at])
-        return {name: float(value) for name, value in evaluate(*given, names=names, seed=seed)[0].items()}
+        values, _ = evaluate(*given, names=names, seed=seed)
+        return {name: (float(value), len(given[0])) for name, value in values.items()}
 
     whole, pairs = (LABELLED, OF_PAIRS) if rows.labels is not None else (("spectrum",), ("uniformity",))
     part = sample(rows.labels, len(rows), min(len(rows), WHOLE), seed)
@@ -120,24 +125,18 @@ def _values(rows: Rows, found: Found, exact: bool, seed: int) -> tuple[dict[str,
         pairs = (*pairs, "nmi")
     values |= measured(part, pairs if complete else (*pairs, "hubness"))
     if complete:
-        values["hubness"] = skewness(found.occurrences)
+        values["hubness"] = skewness(found.occurrences), len(rows)
     return values, len(part)
 
 
-def _measures(rows: Rows, found: Found, values: dict[str, float], part: int) -> tuple[Inspected, ...]:
+def _measures(rows: Rows, found: Found, values: Values) -> tuple[Inspected, ...]:
     told = []
     for name in SHOWN:
         if name in found.scores:
             told.append(_mean_of_queries(name, rows, found))
         elif name in values:
-            whole = name in ("effective_rank", "spectral_decay") or name.startswith(("intra", "inter", "nc1"))
-            told.append(
-                Inspected(
-                    measure=name,
-                    value=values[name] if math.isfinite(values[name]) else None,
-                    rows=len(rows) if whole else part,
-                )
-            )
+            value, count = values[name]
+            told.append(Inspected(measure=name, value=value if math.isfinite(value) else None, rows=count))
     return tuple(told)
 
 
@@ -209,7 +208,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return rows / np.where(norms > 0, norms, 1.0)[:, None]
 
 
-def _collapse(rows: Rows, rank: float | None) -> Collapse:
+def _collapse(rows: Rows, rank: float) -> Collapse:
     count, width = rows.vectors.shape
     total, squares = np.zeros(width), 0.0
     gram = np.zeros((width, width)) if width <= LARGEST_GRAM else None
@@ -223,7 +222,7 @@ def _collapse(rows: Rows, rank: float | None) -> Collapse:
     centred = None
     if gram is not None:
         centred = entropy_rank(np.linalg.eigvalsh(gram - np.outer(total, total) / count), count)
-    known = rank if rank is not None and math.isfinite(rank) else None
+    known = rank if math.isfinite(rank) else None
     needed = math.inf if rows.labels is None else (len(rows.classes) - 1) / 2
     few = centred is not None and width >= FEWEST_DIMENSIONS and centred < min(max(2, FEW * width), needed)
     return Collapse(

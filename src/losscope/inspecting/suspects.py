@@ -48,9 +48,8 @@ def confusion(rows: Rows, found: Found) -> csr_matrix:
 
     assert rows.labels is not None and found.shares is not None
     own, count = rows.labels[found.queries], len(rows.classes)
-    judged = np.asarray(found.shares.sum(axis=1)).ravel() > 0.5
-    each = np.maximum(np.bincount(own[judged], minlength=count), 1)
-    at = np.flatnonzero(judged)
+    at = np.flatnonzero(found.decided)
+    each = np.maximum(np.bincount(own[at], minlength=count), 1)
     sums = coo_matrix((1.0 / each[own[at]], (own[at], at)), shape=(count, len(own)))
     table = (sums.tocsr() @ found.shares).tolil()
     table.setdiag(0.0)

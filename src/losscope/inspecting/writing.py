@@ -9,6 +9,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError
 from losscope.inspecting.single import Looked, unit, unit_blocks
+from losscope.run.files import temporary
 
 
 def write(looked: Looked, path: Path) -> Path:
@@ -43,9 +44,12 @@ def write(looked: Looked, path: Path) -> Path:
         columns |= _suggestions(looked)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.part")
-        pq.write_table(pa.table(columns), beside)
-        beside.replace(path)
+        part = temporary(path)
+        try:
+            pq.write_table(pa.table(columns), part)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise LosscopeError(
             f"cannot write {str(path)!r}: {error.strerror or error}; give another file"

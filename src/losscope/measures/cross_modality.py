@@ -13,7 +13,7 @@ from losscope.core.errors import LosscopeError
 from losscope.core.registry import register
 from losscope.measures import ties
 from losscope.measures.neighbours import Gallery, ranked
-from losscope.measures.overlapping import blocks, shares
+from losscope.measures.overlapping import shares
 from losscope.measures.ranking import group_means, in_input_order, mean_of_queries
 from losscope.measures.space import NULL, Measurement, Space, measured
 
@@ -198,11 +198,7 @@ def _one_way(
     codes = space.codes[asked]
     names = ("map", *(f"recall_at_{k}" for k in RECALLS), "rank", "mrr")
     found = {name: np.full(len(space), NULL) for name in names}
-    if tags is None:
-        relevant = np.bincount(codes, minlength=len(space.labels))[space.codes[asking]]
-    else:
-        parts = blocks(len(asking), len(asked))
-        relevant = np.concatenate([shares(tags[asking[part]], tags[asked]).sum(1) for part in parts])
+    relevant = np.zeros(len(asking), np.int64)
     tied = edges = 0
     for part, squared in Gallery.of(space.rows[asked]).tables(space.rows[asking]):
         queries = asking[part]
@@ -211,6 +207,7 @@ def _one_way(
             hits = codes[nearest.columns] == space.codes[queries, None]
         else:
             hits = np.take_along_axis(shares(tags[queries], tags[asked]), nearest.columns, 1)
+        relevant[part] = hits.sum(1)  # the whole gallery is ranked
         ranking = ties.Ranking.of(hits, nearest.tied)
         found["map"][queries] = ties.average_precision(ranking, relevant[part])
         for k in RECALLS:

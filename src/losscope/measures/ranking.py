@@ -150,7 +150,7 @@ def leave_one_out(space: Space, fine_labels: np.ndarray | None, deep: bool) -> S
         tied += len(np.unique(ranking.row[ranking.start < places[ranking.row]]))
         edges += nearest.edges
         occurrences += _occurrences(nearest, chunk.squared, own)
-        _fill(found, rows, ranking, relevant[rows], deep)
+        fill(found, rows, ranking, relevant[rows], deep)
         if fine is not None:
             found["fine_recall_at_1"][rows] = _share_at_1(nearest, chunk, own, fine)
     detail = {}
@@ -174,7 +174,7 @@ def _without_values(count: int, deep: bool, fine: bool) -> dict[str, np.ndarray]
     return {name: np.full(count, NULL) for name in names}
 
 
-def _fill(
+def fill(
     found: dict[str, np.ndarray], rows: slice, ranking: Ranking, relevant: np.ndarray, deep: bool
 ) -> None:
     """The measures of the queries at ``rows``, by their ranking; ``relevant`` counts their right answers."""
@@ -200,7 +200,7 @@ def by_roles(roles: Search, deep: bool) -> Measurement:
         tied += len(np.unique(ranking.row[ranking.start < places[ranking.row]]))
         edges += nearest.edges
         occurring += occurrences(squared, nearest, OCCURRENCE)
-        _fill(found, part, ranking, relevant[part], deep)
+        fill(found, part, ranking, relevant[part], deep)
         if fine is not None:
             finer = roles.ranking(part, squared, nearest, fine)
             found["fine_recall_at_1"][part] = ties.recall(finer, 1)

@@ -94,10 +94,8 @@ def triplets(
     close: bool,
 ) -> None:
     """See ``Backend.triplets``."""
-    rows, columns = reach.shape
-    outside = np.flatnonzero(~negative)
-    chosen = outside[positive.reshape(-1)[outside]]
-    anchor = chosen // columns
+    rows = len(reach)
+    outside, chosen, anchor = _cells(positive, negative)
     count = np.bincount(anchor, minlength=rows)
     most = int(count.max(initial=0))
     if most == 0:
@@ -195,18 +193,15 @@ def positive_against_negatives(
     start: int, matrix: Array, positive: Array, negative: Array, value: Array
 ) -> None:
     """See ``Backend.positive_against_negatives``."""
-    rows, columns = matrix.shape
+    rows = len(matrix)
     flat = matrix.reshape(-1)
-    outside = np.flatnonzero(~negative)
-    chosen = outside[positive.reshape(-1)[outside]]
-    anchor = chosen // columns
+    outside, chosen, anchor = _cells(positive, negative)
     own = flat[chosen]
     flat[outside] = -np.inf
     total, highest = _exponentials(matrix)
     behind = (highest + np.log(total))[anchor] - own
-    share = 1 / (1 + np.exp(-behind))
-    term = np.maximum(behind, 0) + np.log1p(np.exp(-np.abs(behind)))
-    value[:] = np.bincount(anchor, term, rows)
+    share = _sigmoid(behind)
+    value[:] = np.bincount(anchor, _softplus(behind), rows)
     pushed = np.bincount(anchor, share, rows)
     matrix *= np.where(total > 0, pushed / total, 0).astype(matrix.dtype)[:, None]
     flat[chosen] = -share
@@ -220,8 +215,8 @@ def own_against_all(start: int, matrix: Array, value: Array, anchors: int) -> No
     matrix[cells] = -np.inf
     total, highest = _exponentials(matrix)
     behind = highest + np.log(total) - own
-    share = 1 / (1 + np.exp(-behind))
-    value[:] = np.maximum(behind, 0) + np.log1p(np.exp(-np.abs(behind)))
+    share = _sigmoid(behind)
+    value[:] = _softplus(behind)
     matrix *= np.where(total > 0, share / total, 0)[:, None]
     matrix[cells] = -share
 
@@ -251,11 +246,9 @@ def multi_similarity(
     value: Array,
 ) -> None:
     """See ``Backend.multi_similarity``."""
-    rows, columns = matrix.shape
+    rows = len(matrix)
     flat = matrix.reshape(-1)
-    outside = np.flatnonzero(~negative)
-    chosen = outside[positive.reshape(-1)[outside]]
-    anchor = chosen // columns
+    outside, chosen, anchor = _cells(positive, negative)
     # The 1 beside the positives' sum is a further exponential, of 0.
     share, total, highest = _exponentials_of_few(
         anchor, alpha[anchor] * (base[anchor] - flat[chosen]), rows, 0
@@ -275,11 +268,9 @@ def circle(
     start: int, matrix: Array, positive: Array, negative: Array, margin: Array, scale: Array, value: Array
 ) -> None:
     """See ``Backend.circle``."""
-    rows, columns = matrix.shape
+    rows = len(matrix)
     flat = matrix.reshape(-1)
-    outside = np.flatnonzero(~negative)
-    chosen = outside[positive.reshape(-1)[outside]]
-    anchor = chosen // columns
+    outside, chosen, anchor = _cells(positive, negative)
     own, slack = flat[chosen], margin[anchor]
     pull = scale[anchor] * np.maximum(1 + slack - own, 0)
     share, total, highest = _exponentials_of_few(anchor, pull * (1 - slack - own), rows, -np.inf)
@@ -296,6 +287,13 @@ def circle(
     matrix *= np.where(sums == 0, 0, force / sums).astype(matrix.dtype)[:, None]
     matrix *= push
     flat[chosen] = -pull * share * (force / total)[anchor]
+
+
+def _cells(positive: Array, negative: Array) -> tuple[Array, Array, Array]:
+    """The cells of a block in one line: those of no negative, of these the positives, and their anchors."""
+    outside = np.flatnonzero(~negative)
+    chosen = outside[positive.reshape(-1)[outside]]
+    return outside, chosen, chosen // negative.shape[1]
 
 
 def _softplus(x: Array) -> Array:
