@@ -15,7 +15,7 @@ import numpy as np
 from losscope import data
 from losscope.core.errors import LosscopeError, require
 from losscope.data.base import Draft, Source, Table, fingerprint
-from losscope.data.deciding import can_stratify, check_classes, check_parts, few_rows, without_roles
+from losscope.data.deciding import check_classes, check_parts, held_whole, without_roles
 from losscope.data.download import cache_folder
 from losscope.data.finish import finish, searched
 from losscope.data.loading import stamp, undecoded
@@ -194,13 +194,11 @@ def _readable(
     roles = [role] if folds is None else folds.roles
     for own in roles:
         check_classes(name, pool.labels, own, classes)
-        check_parts(
-            name, pool.labels, own if pool.retrieval is None else without_roles(pool.retrieval, own), classes
-        )
+        check_parts(name, pool.labels, without_roles(pool.retrieval, own), classes)
     whole = None if table.whole is None else table.whole[good]
-    if whole is None and not all(can_stratify(name, pool.labels, own) for own in roles):
+    if whole is None and (why := held_whole(name, pool.labels, roles)):
         whole = pool.labels
-        notes.append(few_rows(pool.labels, role))
+        notes.append(why)
     asked, told = searched(name, pool, role)
     require(asked is not None or table.facts.searched is None, f"{name}: no test query can be read")
     _, counted = searched(name, table.pool, table.role)
