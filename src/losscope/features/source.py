@@ -22,7 +22,7 @@ from losscope.data.loading import stamp, undecoded
 from losscope.features.backbones import Backbone, find, parse_preprocess
 from losscope.features.backbones.finding import takes_texts
 from losscope.features.digests import digests
-from losscope.features.made import FORMAT, Embedded, Pass, Say, compute_missing, described, examined
+from losscope.features.made import FORMAT, Embedded, Pass, Say, compute_missing, described, examined, planned
 from losscope.features.passes import Progress, Rows, unreadable
 from losscope.features.shards import Shards
 from losscope.features.texts import embed_texts
@@ -118,12 +118,7 @@ def _embed_files(
     shards = Shards(cache_folder() / "features" / key[:40], len(rows))
     cached = shards.finished()
     if not work.compute and not cached:
-        left = len(rows) - shards.done()
-        note = f"features of {left:,} of {len(rows):,} {rows.takes} by {found.name} are to be computed first"
-        width = np.empty((len(rows), found.width or 0), np.float16)
-        made = described(table, width, found, key, [note])
-        made = dataclasses.replace(made, facts=dataclasses.replace(made.facts, pending=True))
-        return Embedded(made, key, shards.folder, found, False, False)
+        return planned(table, found, key, shards)
     if not cached:
         compute_missing(rows, found, shards, work, bool(options.get("skip_bad")))
     made = _readable(table, rows, shards, found, key, bool(options.get("skip_bad")))
