@@ -78,9 +78,9 @@ def embed(
             backbone that cannot be found, read, or held in memory; rows that cannot be read, unless
             ``skip_bad``.
     """
-    memo = repr(
-        (name, str(root), backbone, preprocess, sorted(options.items()), stamp(name), stamp(backbone))
-    )
+    chosen = sorted(options.items())
+    stamps = [stamp(value) for value in (name, backbone, *(value for _, value in chosen))]
+    memo = repr((name, str(root), backbone, preprocess, chosen, stamps))
     if memo in _cache:
         return _cache[memo]
     settings = parse_preprocess(preprocess)

@@ -109,7 +109,7 @@ def _key(texts: Sequence[tuple[str, str]], backbone: TextModel, work: Pass) -> s
         for part in (prompt, text):
             content = part.encode("utf-8", "surrogatepass")
             seen.update(len(content).to_bytes(8, "little") + content)
-    weights = digests(backbone.files, cache_folder() / "digests", work.say)
+    weights = digests(backbone.files, cache_folder() / "digests", work.say, keep=work.compute)
     names = [path.name for path in backbone.files]
     settings = json.dumps([FORMAT, seen.hexdigest(), names, weights, backbone.settings], sort_keys=True)
     return hashlib.sha256(settings.encode()).hexdigest()
