@@ -24,7 +24,8 @@ def test_the_names_share_the_data_and_nothing_else():
     assert scores[0] != scores[1] and not np.array_equal(curves[0], curves[1])
     again, *_ = aa.trained(aa.runs_of(spec, [0]), [data.splits(0)])
     assert again[0] == scores[0]
-    trials, looks, epochs = aa.trained(aa.runs_of(spec, [0], "trial"), [data.splits(0)])
+    trial = runs[0].model_copy(update={"purpose": "trial"})
+    trials, looks, epochs = aa.trained([trial], [data.splits(0)])
     assert looks.shape == (1, 2, len(epochs)) and epochs[0] == 0 and epochs[-1] == aa.shape().epochs
     assert np.isnan(trials).all()
 

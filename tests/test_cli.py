@@ -14,19 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cli_fixture import call
 from kills import untimed
-from losscope.cli import main
 
 QUICK = ["--seeds", "2", "--epochs", "2", "--no-tune"]
-
-
-def call(*arguments: str) -> int:
-    """Run the command line here; its exit code."""
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def refused(capsys, *arguments: str) -> str:

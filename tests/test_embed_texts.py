@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -485,6 +486,22 @@ def test_explicit_pairs_name_texts_by_their_ids(minilm, tmp_path):
     frame.to_csv(tmp_path / "pairs.csv", index=False)
     made = run(path, minilm, pairs=str(tmp_path / "pairs.csv"))
     np.testing.assert_array_equal(made.table.pool.pairs[:, :2], ends)
+
+
+def test_a_rewritten_file_of_pairs_is_read_again(minilm, tmp_path):
+    path = reviews(tmp_path / "r.csv")
+    for count in (9, 5):
+        frame = pd.DataFrame({"i": range(count), "j": range(1, count + 1), "same": 1})
+        frame.to_csv(tmp_path / "pairs.csv", index=False)
+        words = {"backbone": str(minilm), "device": "cpu", "pairs": str(tmp_path / "pairs.csv")}
+        assert len(features.embed(str(path), **words).table.pool.pairs) == count
+
+
+def test_a_plan_remembers_no_file(minilm, tmp_path, cache):
+    for path in minilm.rglob("*"):
+        os.utime(path, (0, 0))  # files as young as a test's are never remembered
+    run(reviews(tmp_path / "r.csv"), minilm, compute=False)
+    assert not cache.exists()
 
 
 def test_weights_that_are_missing_are_never_random(tmp_path):

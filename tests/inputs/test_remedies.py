@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from losscope.cli import main
+from cli_fixture import typed
 
 Y = np.repeat(np.arange(6), 20)
 RNG = np.random.default_rng(0)
@@ -35,17 +34,6 @@ class Case(NamedTuple):
     command: str
     remedy: str
     then: str
-
-
-def typed(command: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """The exit code and all that is printed."""
-    code = 0
-    try:
-        main(shlex.split(command))
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    said = capsys.readouterr()
-    return code, said.err + said.out
 
 
 def runs(pattern: str, labels: np.ndarray = Y, beside: bool = False) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from losscope.cli import main
+from cli_fixture import typed
 from losscope.core import registry
 from losscope.core.saying import Once
 
@@ -34,17 +34,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             np.savez(tmp_path / "runs" / loss / f"{seed}.npz", embeddings=points, labels=labels, more=labels)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def typed(command: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """The exit code and all that is printed."""
-    code = 0
-    try:
-        main(shlex.split(command))
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    said = capsys.readouterr()
-    return code, said.err + said.out
 
 
 COMMANDS = (

@@ -31,8 +31,10 @@ def check_parts(
             )
 
 
-def without_roles(retrieval: Roles, role: np.ndarray) -> np.ndarray:
+def without_roles(retrieval: Roles | None, role: np.ndarray) -> np.ndarray:
     """The parts of rows, but those with queries and a gallery as training: these tell what they decide."""
+    if retrieval is None:
+        return role
     asked = [part for part in (VALIDATION, TEST) if retrieval.take(np.flatnonzero(role == part)) is not None]
     return np.where(np.isin(role, asked), TRAIN, role)
 
@@ -74,7 +76,19 @@ def check_classes(
     return [f"{lone:,} of {len(values):,} training {are} a single member: a negative only, never a positive"]
 
 
-def can_stratify(name: str, labels: np.ndarray, role: np.ndarray) -> bool:
+def held_whole(name: str, labels: np.ndarray, roles: Sequence[np.ndarray]) -> str | None:
+    """Why validation holds out whole classes, for one of ``roles``; None where it takes rows of each.
+
+    Raises LosscopeError where there are not even enough of these.
+    """
+    if all(_can_stratify(name, labels, role) for role in roles):
+        return None
+    most = int(np.bincount(labels[(roles[0] == TRAIN) & (labels >= 0)], minlength=1).max())
+    few = "every training class has" if most < 4 else "all training classes but one have"
+    return f"{few} fewer than 4 rows: validation holds out whole classes"
+
+
+def _can_stratify(name: str, labels: np.ndarray, role: np.ndarray) -> bool:
     """Whether validation rows can be taken from within classes; raise if not even from whole classes.
 
     Rows of one class decide nothing: with fewer than two classes of 4 whole classes are held out, if they
@@ -103,13 +117,6 @@ def background_notes(labels: np.ndarray, role: np.ndarray) -> list[str]:
         ]
         notes.append(f"{' and '.join(shares)} rows are background: they belong to no class")
     return notes
-
-
-def few_rows(labels: np.ndarray, role: np.ndarray) -> str:
-    """Why validation holds out whole classes, in words."""
-    most = int(np.bincount(labels[(role == TRAIN) & (labels >= 0)], minlength=1).max())
-    few = "every training class has" if most < 4 else "all training classes but one have"
-    return f"{few} fewer than 4 rows: validation holds out whole classes"
 
 
 def limited(

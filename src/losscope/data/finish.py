@@ -17,11 +17,10 @@ from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, LeftOut, P
 from losscope.data.checking import check_arrays
 from losscope.data.deciding import (
     background_notes,
-    can_stratify,
     check_classes,
     check_kept,
     check_parts,
-    few_rows,
+    held_whole,
     limited,
     mostly_unseen,
     shared_classes,
@@ -107,9 +106,9 @@ def finish(
         for own in roles
     ]
     notes = [*draft.notes, *(over.notes if over else ()), *alone[0], *background_notes(pool.labels, role)]
-    if whole is None and not all(can_stratify(draft.name, pool.labels, own) for own in roles):
+    if whole is None and (why := held_whole(draft.name, pool.labels, roles)):
         whole = pool.labels
-        notes.append(few_rows(pool.labels, role))
+        notes.append(why)
     if pool.fine_labels is not None and draft.disjoint:
         notes.append(shared_classes(pool.labels, role))
     checksum = _checksum(pool, role)
@@ -125,11 +124,11 @@ def finish(
         roles = [role]
         check_kept(draft.name, before, role)
         check_classes(f"{draft.name}, reduced,", pool.labels, role, names.classes, paired=paired)
-    if whole is None and not all(can_stratify(draft.name, pool.labels, own) for own in roles):
+    if whole is None and (why := held_whole(draft.name, pool.labels, roles)):
         whole, apart = pool.labels, True
-        notes.append(few_rows(pool.labels, role))
+        notes.append(why)
     for own in roles:
-        unasked = own if pool.retrieval is None else without_roles(pool.retrieval, own)
+        unasked = without_roles(pool.retrieval, own)
         check_parts(draft.name, pool.labels, unasked, names.classes, paired=paired)
         if pool.tags is not None:
             check_overlap(draft.name, pool.tags, unasked)

@@ -73,9 +73,7 @@ def without_split(draft: Draft, count: int | None, limits: Sequence[int | None])
     if draft.role is None:
         return draft
     note = "the split as given is not used: each row is in one of the folds"
-    return dataclasses.replace(
-        draft, role=None, split="", disjoint=False, notes=[*draft.notes, note], left_out=[*draft.left_out]
-    )
+    return dataclasses.replace(draft, role=None, split="", disjoint=False, notes=[*draft.notes, note])
 
 
 def dealt(draft: Draft, labels: np.ndarray, whole: np.ndarray | None, count: int | None) -> Folds | None:
@@ -202,6 +200,3 @@ def merged(parts: Sequence[Health]) -> Health:
         near=every("near"),
         again=every("again"),
     )
-
-
-__all__ = ["MOST", "Folds", "balanced", "dealt", "dealt_whole", "merged", "offered", "without_split"]

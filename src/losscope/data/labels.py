@@ -18,7 +18,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.data.base import LeftOut
-from losscope.data.plain import WHOLE, column, listed, plain_values
+from losscope.data.plain import WHOLE, asked_labels, column, listed, plain_values
 
 BACKGROUND = -1
 NONE = "none"
@@ -94,9 +94,9 @@ def understood(
     >>> understood(["b", "", "a"]).missing
     array([False,  True, False])
     """
-    wanted = _ignored(ignore)
+    wanted = frozenset(asked_labels(ignore))
     plain = plain_values(column(values, what), what)
-    known, place = _unique(plain.values[~plain.missing], what)
+    known, place = _unique(plain.values[~plain.missing])
     spoken = tuple(map(str, known))
     notes = [*plain.notes]
     if len(names):
@@ -128,7 +128,7 @@ def understood(
     return Labels(numbers, kept, plain.missing, tuple(background), tuple(notes))
 
 
-def _unique(values: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
+def _unique(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if values.dtype != object:
         return np.unique(values, return_inverse=True)
     known = sorted(set(values.tolist()))
@@ -172,11 +172,6 @@ def _positions(
         )
         at = [value if 0 <= value < len(names) else BACKGROUND for value in at]
     return np.array(at, np.int64)[place] if len(at) else place.astype(np.int64), names, notes
-
-
-def _ignored(ignore: Iterable[Any]) -> frozenset[str]:
-    given = [ignore] if isinstance(ignore, str | bytes | int | float) else list(ignore)
-    return frozenset(str(value).strip() for value in given)
 
 
 def _ignores(name: str, wanted: frozenset[str], whole: bool) -> bool:

@@ -32,6 +32,6 @@ def _plain_paths(paths: np.ndarray) -> np.ndarray:
     find = np.char.find
     odd = (find(paths, "//") >= 0) | (find(paths, "./") >= 0) | (paths == "")
     odd |= np.char.endswith(paths, "/") | np.char.endswith(paths, ".")
-    plain = paths.copy().astype(object)
+    plain = paths.astype(object)
     plain[odd] = [posixpath.normpath(path) for path in paths[odd].tolist()]
     return plain.astype(str)

@@ -43,7 +43,7 @@ COMMON: dict[str, Any] = {
 _cache: OrderedDict[tuple[Any, ...], Source] = OrderedDict()
 _CACHED = 4
 STAMPED = 20_000
-"""Files of a folder that are looked at for changes, about 0.1 s, before what was read of it is used again."""
+"""Files of a folder that are looked at for changes before what was read of it is used again."""
 
 
 def load(name_or_path: str | Path, root: str | Path | None = None, **options: Any) -> Source:

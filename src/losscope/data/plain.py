@@ -210,6 +210,12 @@ def _objects(values: np.ndarray, what: str) -> Plain:
     return Plain(whole, missing, False, notes)
 
 
+def asked_labels(ignore: Any) -> list[str]:
+    """The labels that ``ignore`` names, one or several, as text."""
+    given = [ignore] if isinstance(ignore, str | bytes | int | float) else ignore
+    return [str(value).strip() for value in given]
+
+
 def entries_of(value: Any) -> list[Any]:
     if isinstance(value, np.ndarray):
         return value.ravel().tolist()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require, shown
-from losscope.data.plain import SINGLE, entries_of, listed, plain_values
+from losscope.data.plain import SINGLE, asked_labels, entries_of, listed, plain_values
 
 SHARED = (
     "{what} are several in a row: right is what shares one with the query. What needs one class for each row "
@@ -60,9 +60,9 @@ class Tags:
 
     def without(self, ignore: Any) -> Tags:
         """These without the labels that ``ignore`` names, one or several."""
-        away = {str(value).strip() for value in ([ignore] if isinstance(ignore, str | int) else ignore)}
-        keep = np.array([name not in away for name in self.names])
-        return Tags(self.table[:, keep], tuple(n for n, kept in zip(self.names, keep, strict=True) if kept))
+        away = set(asked_labels(ignore))
+        kept = [place for place, name in enumerate(self.names) if name not in away]
+        return Tags(self.table[:, kept], tuple(self.names[place] for place in kept))
 
     def ignored(self, ignore: Any) -> list[str]:
         """A sentence on what ``without`` takes away, and one on names that no label has.
@@ -70,7 +70,7 @@ class Tags:
         >>> Tags(np.array([[True, True], [True, False]]), ("owl", "blurred")).ignored(["blurred", "x"])
         ["'blurred' is left out of the labels of 1 of 2 rows", "no label is 'x', which --ignore-label names"]
         """
-        asked = [str(value).strip() for value in ([ignore] if isinstance(ignore, str | int) else ignore)]
+        asked = asked_labels(ignore)
         lost = self.table[:, [name in asked for name in self.names]]
         found, absent = ([name for name in asked if (name in self.names) is here] for here in (True, False))
         said = []

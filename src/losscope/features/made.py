@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +77,18 @@ def compute_missing(
     )
 
 
+def planned(
+    table: Table, backbone: Backbone, key: str, shards: Shards, notes: Sequence[str] = ()
+) -> Embedded:
+    """The data set as it will be with its features, of which only the length is known."""
+    left = shards.rows - shards.done()
+    to_do = f"features of {left:,} of {shards.rows:,} {backbone.takes} by {backbone.name} are to be computed"
+    shape = np.empty((len(table.pool), backbone.width or 0), np.float16)
+    made = described(table, shape, backbone, key, [*notes, f"{to_do} first"])
+    made = dataclasses.replace(made, facts=dataclasses.replace(made.facts, pending=True))
+    return Embedded(made, key, shards.folder, backbone, False, False)
+
+
 def _spoken(say: Say, name: str, start: float) -> Progress:
     """Progress as a sentence now and then, where there is no bar."""
     told, begun = start, -1
@@ -102,26 +114,25 @@ def examined(table: Table) -> Table:
     return dataclasses.replace(table, facts=table.facts.examined(found))
 
 
-def described(table: Table, features: np.ndarray, backbone: Backbone, key: str, notes: list[str]) -> Table:
+def described(
+    table: Table, features: np.ndarray, backbone: Backbone, key: str, notes: Sequence[str]
+) -> Table:
     """The data set with features (N, D) as its inputs, and what they are of."""
     facts = table.facts
+    # What a run depends on: the features by their key, and the rows' labels and parts.
+    digest = hashlib.sha256(f"{table.digest} {key}".encode()).hexdigest()
     of = f"features of {backbone.name}"
     return dataclasses.replace(
         table,
         pool=dataclasses.replace(table.pool, inputs=features),
-        digest=_digest(table, key),
+        digest=digest,
         facts=dataclasses.replace(
             facts,
             shape=features.shape[1:],
             title=f"{facts.title}, {of}",
             edition=f"{facts.edition}, {of}" if facts.edition else of,
-            checksum=_digest(table, key),
+            checksum=digest,
             notes=(*facts.notes, *notes),
         ),
         _test={},
     )
-
-
-def _digest(table: Table, key: str) -> str:
-    """What a run depends on: the features by their key, and the rows' labels and parts."""
-    return hashlib.sha256(f"{table.digest} {key}".encode()).hexdigest()

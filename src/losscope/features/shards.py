@@ -42,12 +42,14 @@ class Shards:
     While they are computed, ``parts/`` holds one ``.npy`` file per stretch of rows; when all are there they
     become one ``features.npy``, which is read memory-mapped. Every file is written under another name and
     renamed, so that a process that dies leaves whole shards only, and two that do the same work do no harm.
-    A row that is NaN is one whose image or sound could not be read. ``order`` (N,) says which row is computed
-    first, second, …, where that is not their own order.
+    A row that is NaN is one whose image or sound could not be read.
     """
 
-    def __init__(self, folder: Path, rows: int, order: np.ndarray | None = None):
-        self.folder, self.rows, self.order = folder, rows, order
+    order: np.ndarray | None = None
+    """(N,) which row is computed first, second, …, where that is not their own order."""
+
+    def __init__(self, folder: Path, rows: int):
+        self.folder, self.rows = folder, rows
         self.parts = folder / "parts"
         self.whole = folder / "features.npy"
 

@@ -15,14 +15,14 @@ import numpy as np
 from losscope import data
 from losscope.core.errors import LosscopeError, require
 from losscope.data.base import Draft, Source, Table, fingerprint
-from losscope.data.deciding import can_stratify, check_classes, check_parts, few_rows, without_roles
+from losscope.data.deciding import check_classes, check_parts, held_whole, without_roles
 from losscope.data.download import cache_folder
 from losscope.data.finish import finish, searched
 from losscope.data.loading import stamp, undecoded
 from losscope.features.backbones import Backbone, find, parse_preprocess
 from losscope.features.backbones.finding import takes_texts
 from losscope.features.digests import digests
-from losscope.features.made import FORMAT, Embedded, Pass, Say, compute_missing, described, examined
+from losscope.features.made import FORMAT, Embedded, Pass, Say, compute_missing, described, examined, planned
 from losscope.features.passes import Progress, Rows, unreadable
 from losscope.features.shards import Shards
 from losscope.features.texts import embed_texts
@@ -78,9 +78,9 @@ def embed(
             backbone that cannot be found, read, or held in memory; rows that cannot be read, unless
             ``skip_bad``.
     """
-    memo = repr(
-        (name, str(root), backbone, preprocess, sorted(options.items()), stamp(name), stamp(backbone))
-    )
+    chosen = sorted(options.items())
+    stamps = [stamp(value) for value in (name, backbone, *(value for _, value in chosen))]
+    memo = repr((name, str(root), backbone, preprocess, chosen, stamps))
     if memo in _cache:
         return _cache[memo]
     settings = parse_preprocess(preprocess)
@@ -118,12 +118,7 @@ def _embed_files(
     shards = Shards(cache_folder() / "features" / key[:40], len(rows))
     cached = shards.finished()
     if not work.compute and not cached:
-        left = len(rows) - shards.done()
-        note = f"features of {left:,} of {len(rows):,} {rows.takes} by {found.name} are to be computed first"
-        width = np.empty((len(rows), found.width or 0), np.float16)
-        made = described(table, width, found, key, [note])
-        made = dataclasses.replace(made, facts=dataclasses.replace(made.facts, pending=True))
-        return Embedded(made, key, shards.folder, found, False, False)
+        return planned(table, found, key, shards)
     if not cached:
         compute_missing(rows, found, shards, work, bool(options.get("skip_bad")))
     made = _readable(table, rows, shards, found, key, bool(options.get("skip_bad")))
@@ -194,13 +189,11 @@ def _readable(
     roles = [role] if folds is None else folds.roles
     for own in roles:
         check_classes(name, pool.labels, own, classes)
-        check_parts(
-            name, pool.labels, own if pool.retrieval is None else without_roles(pool.retrieval, own), classes
-        )
+        check_parts(name, pool.labels, without_roles(pool.retrieval, own), classes)
     whole = None if table.whole is None else table.whole[good]
-    if whole is None and not all(can_stratify(name, pool.labels, own) for own in roles):
+    if whole is None and (why := held_whole(name, pool.labels, roles)):
         whole = pool.labels
-        notes.append(few_rows(pool.labels, role))
+        notes.append(why)
     asked, told = searched(name, pool, role)
     require(asked is not None or table.facts.searched is None, f"{name}: no test query can be read")
     _, counted = searched(name, table.pool, table.role)

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from losscope.core.errors import require
-from losscope.data.base import Table
 from losscope.data.download import cache_folder
 from losscope.data.finish import finish
 from losscope.data.loading import undecoded_texts
 from losscope.features.backbones.base import Backbone, Takes
 from losscope.features.backbones.text import TextModel, Tokens
 from losscope.features.digests import digests
-from losscope.features.made import FORMAT, Embedded, Pass, compute_missing, described, examined
+from losscope.features.made import FORMAT, Embedded, Pass, compute_missing, described, examined, planned
 from losscope.features.shards import Counts, Shards
 
 MANY = 50_000
@@ -92,18 +91,14 @@ def embed_texts(name: str, backbone: Backbone, work: Pass, options: Mapping[str,
         order = np.argsort([-text.values.shape[1] for text in tokens], kind="stable")
         rows = TextRows([texts[row] for row in order], [tokens[row].values for row in order])
         shards.order = order
-    if not cached and not work.compute:
-        left = len(texts) - shards.done()
-        notes += [*_said(counts, len(texts)), _to_do(left, len(texts), backbone)]
-        made = _with(
-            table, np.empty((len(texts), backbone.width or 0), np.float16), places, backbone, key, notes
-        )
-        made = dataclasses.replace(made, facts=dataclasses.replace(made.facts, pending=True))
-        return Embedded(made, key, shards.folder, backbone, False, False)
-    if not cached:
+        if not work.compute:
+            return planned(table, backbone, key, shards, [*notes, *_said(counts, len(texts))])
         compute_missing(rows, backbone, shards, work, False, counts)
     counts = shards.counts()
-    made = _with(table, shards.open(), places, backbone, key, [*notes, *_said(counts, len(texts))])
+    features = shards.open()
+    if not np.array_equal(places, np.arange(len(features))):  # else as they lie on disk
+        features = features[places]
+    made = described(table, features, backbone, key, [*notes, *_said(counts, len(texts))])
     return Embedded(examined(made), key, shards.folder, backbone, cached)
 
 
@@ -114,7 +109,7 @@ def _key(texts: Sequence[tuple[str, str]], backbone: TextModel, work: Pass) -> s
         for part in (prompt, text):
             content = part.encode("utf-8", "surrogatepass")
             seen.update(len(content).to_bytes(8, "little") + content)
-    weights = digests(backbone.files, cache_folder() / "digests", work.say)
+    weights = digests(backbone.files, cache_folder() / "digests", work.say, keep=work.compute)
     names = [path.name for path in backbone.files]
     settings = json.dumps([FORMAT, seen.hexdigest(), names, weights, backbone.settings], sort_keys=True)
     return hashlib.sha256(settings.encode()).hexdigest()
@@ -126,19 +121,6 @@ def _tokens(texts: Sequence[tuple[str, str]], backbone: TextModel, work: Pass) -
         work.say(f"counting the tokens of {len(texts):,} texts")
     backbone.start()
     return backbone.tokens(texts)
-
-
-def _with(
-    table: Table,
-    features: np.ndarray,
-    places: np.ndarray,
-    backbone: Backbone,
-    key: str,
-    notes: Sequence[str],
-) -> Table:
-    """The data set with the features of its texts; as they lie on disk where no text stands twice."""
-    own = features if np.array_equal(places, np.arange(len(features))) else features[places]
-    return described(table, own, backbone, key, list(notes))
 
 
 def _said(counts: Counts, total: int) -> list[str]:
@@ -156,7 +138,3 @@ def _said(counts: Counts, total: int) -> list[str]:
             "does not know"
         )
     return said
-
-
-def _to_do(left: int, total: int, backbone: Backbone) -> str:
-    return f"features of {left:,} of {total:,} texts by {backbone.name} are to be computed first"

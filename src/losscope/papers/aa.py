@@ -12,7 +12,7 @@ import platform
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,10 +48,10 @@ def shape() -> Protocol:
     return protocol("matched", "vectors", **SHAPE)
 
 
-def runs_of(loss: LossSpec, seeds: Sequence[int], purpose: Literal["trial", "final"] = "final") -> list[Run]:
+def runs_of(loss: LossSpec, seeds: Sequence[int]) -> list[Run]:
     """Runs of a loss on the cheap data, a seed each."""
     spec = loss.resolved("matched")
-    return [Run(data=DATA, loss=spec, protocol=shape(), seed=seed, purpose=purpose) for seed in seeds]
+    return [Run(data=DATA, loss=spec, protocol=shape(), seed=seed) for seed in seeds]
 
 
 def source() -> Source:

@@ -217,13 +217,13 @@ def export_runs(folder: str | Path, archive: str | Path, studies: Iterable[str] 
         LosscopeError: an unknown study, a damaged run, an archive that cannot be written or is there already.
     """
     store, archive = Store(folder, create=False), Path(archive)
-    known = _studies(store)
-    chosen = list(studies) or known
+    known, asked = _studies(store), list(studies)
+    chosen = asked or known
     for name in chosen:
         if name not in known:
             raise unknown("study", name, known)
     require(not archive.exists(), f"{str(archive)!r} is there already; give a new name for the archive")
-    if list(studies):
+    if asked:
         named = [StudyRuns.read(store, name) for name in chosen]
         ids = [run_id for own in named for run_id in (*own.runs, *own.trials, *own.earlier)]
     else:
@@ -232,11 +232,8 @@ def export_runs(folder: str | Path, archive: str | Path, studies: Iterable[str] 
     for run in runs:
         run.check()
     looks = sorted((store.root / "looks").glob("[!.]*.json"))
-    if list(studies):
-        kept = {
-            *chosen,
-            *(history_of(digest) for name in chosen if (digest := StudyRuns.read(store, name).data.digest)),
-        }
+    if asked:
+        kept = {*chosen, *(history_of(digest) for own in named if (digest := own.data.digest))}
         looks = [path for path in looks if path.stem in kept]
     part = temporary(archive)
     with disk_errors(archive.parent):

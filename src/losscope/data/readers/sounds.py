@@ -167,7 +167,7 @@ def resampled(wave: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     """A recording at another sample rate, by polyphase filtering.
 
     A ratio of rates without a fraction of small numbers is taken as the nearest that has one: the filter has
-    20 taps for each unit of the larger number. It is wrong by less than 1 in 10⁶.
+    20 taps for each unit of the larger number.
 
     Raises:
         LosscopeError: it would have more than ``LONGEST`` samples.

@@ -50,13 +50,12 @@ def table(
 
     Columns are found by usual names, types and content, or by the option of that name: ``labels``, ``fine``
     (finer labels), ``group`` (splits tear none apart), ``split`` (train, validation, test), ``fold`` (a
-    seed's test part is one fold), ``inputs`` (the
-    path column, a column of vectors, or columns of numbers: ``f0,f1`` or ``f*``), ``second`` (vectors of the
-    other modality). Paths are relative to the
-    table's folder, and may not lead out of it, or absolute. Without ``inputs`` a column of vectors is the
-    features, two are a pair of modalities of these names, else all columns of numbers that are no id, index,
-    fold or copy of the label. ``encoding`` is
-    that of a text table. The notes say what each column was taken for, ``left_out`` what was not taken.
+    seed's test part is one fold), ``inputs`` (the path column, a column of vectors, or columns of numbers:
+    ``f0,f1`` or ``f*``), ``second`` (vectors of the other modality). Paths are relative to the table's
+    folder, and may not lead out of it, or absolute. Without ``inputs`` a column of vectors is the features,
+    two are a pair of modalities of these names, else all columns of numbers that are no id, index, fold or
+    copy of the label. ``encoding`` is that of a text table. The notes say what each column was taken for,
+    ``left_out`` what was not taken.
     ``role`` (words query, gallery), ``query`` and ``gallery`` (true or false) give the test rows' roles, with
     ``camera`` and the rule ``same_camera`` (keep, junk, skip).
     """
@@ -115,10 +114,11 @@ def table(
             origin=str(path),
             notes=[*(columns.notes if columns.kind == "numbers" else columns.notes[1:]), *how, *opened.notes],
         )
+    read = None if names is None else positions(names, draft.names)
     if used["labels"] is not None and (tags := several(used["labels"], f"labels of {where}")) is not None:
-        draft.tags = tags if names is None else tags.take(positions(names, draft.names))
+        draft.tags = tags if read is None else tags.take(read)
         draft.labels = draft.tags.sets[0]
-    draft.fold = folds if folds is None or names is None else folds[positions(names, draft.names)]
+    draft.fold = folds if folds is None or read is None else folds[read]
     draft.left_out += columns.left_out
     draft.by_group = group is not None
     if columns.group is not None and group is None:
@@ -141,7 +141,7 @@ def table(
             "train, validation "
             "or test in each",
         )
-        words = every.to_numpy() if names is None else every.to_numpy()[positions(names, draft.names)]
+        words = every.to_numpy() if read is None else every.to_numpy()[read]
     if columns.kind == "pair":
         assert sides is not None
         require(
@@ -154,7 +154,7 @@ def table(
         words = add_second(draft, sides, first, other, (None, None), words)
     if words is not None:
         set_role(draft, words, columns.split or "")
-    set_marks(draft, marks if names is None else marks.take(positions(names, draft.names)))
+    set_marks(draft, marks if read is None else marks.take(read))
     return draft
 
 
@@ -194,10 +194,10 @@ def _sides(frame: Any, columns: Columns, where: str) -> tuple[dict[str, np.ndarr
     found: dict[str, np.ndarray] = {}
     notes = []
     for name in columns.inputs:
-        filled = frame[name].map(lambda cell: cell is not None and not (np.isscalar(cell) and cell != cell))
+        filled = frame[name].notna()
         some, how = as_vectors(frame[name][filled], name, where)
         found[name] = np.full((len(frame), some.shape[1]), np.nan, np.float32)
-        found[name][filled.to_numpy(bool)] = some
+        found[name][filled.to_numpy()] = some
         if how:
             notes.append(f"column {name}: {how}")
     return found, notes

@@ -157,45 +157,14 @@ class HuggingFace(Backbone):
 
     def needs(self, shape: tuple[int, ...], batch: int) -> tuple[int, int]:
         """From a model without numbers (meta) of the same configuration."""
-        import torch
-
-        transformers = transformers_package()
-        with quiet():
-            try:
-                config = transformers.AutoConfig.from_pretrained(
-                    str(self.folder), local_files_only=True, trust_remote_code=False
-                )
-                with torch.device("meta"):
-                    model = transformers.AutoModel.from_config(config, trust_remote_code=False)
-            except Exception as error:  # what transformers raises for a model it does not know
-                raise LosscopeError(
-                    f"the backbone {self.name!r} cannot be built by transformers {version()}: "
-                    f"{first_line(error)}"
-                ) from None
-        self.model = model.eval()
+        self.model = model = without_numbers(self.name, self.folder)
         return parameter_bytes(model), forward_bytes(model, self, shape, batch)
 
     def open(self, device: str) -> None:
         """Read the weights in float32; any that is missing from the file, and matters, is an error."""
-        import torch
-
-        transformers = transformers_package()
-        words: dict[str, Any] = {"dtype" if int(version()) >= 5 else "torch_dtype": torch.float32}
-        with quiet():
-            try:
-                model, said = transformers.AutoModel.from_pretrained(
-                    str(self.folder),
-                    local_files_only=True,
-                    trust_remote_code=False,
-                    output_loading_info=True,
-                    **words,
-                )
-            except Exception as error:  # safetensors, transformers and torch each have their own
-                raise LosscopeError(
-                    f"the weights of {self.name!r} cannot be read: {first_line(error)}"
-                ) from None
+        model, missing = with_weights(self.name, self.folder)
         allowed = UNUSED[1:] if self.pool == "pooler" else UNUSED
-        lacking = sorted(name for name in said["missing_keys"] if not any(part in name for part in allowed))
+        lacking = [name for name in missing if not any(part in name for part in allowed)]
         require(
             not lacking,
             f"{len(lacking):,} weights of {self.name!r} are not in its file and would be random "
@@ -236,6 +205,40 @@ class HuggingFace(Backbone):
         return last.mean(1)
 
 
+def without_numbers(name: str, folder: Path) -> Any:
+    """The model of a folder by its configuration alone, on meta: for counting what it needs."""
+    import torch
+
+    transformers = transformers_package()
+    with quiet():
+        try:
+            config = transformers.AutoConfig.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False
+            )
+            with torch.device("meta"):
+                return transformers.AutoModel.from_config(config, trust_remote_code=False).eval()
+        except Exception as error:  # what transformers raises for a model it does not know
+            raise LosscopeError(
+                f"the backbone {name!r} cannot be built by transformers {version()}: {first_line(error)}"
+            ) from None
+
+
+def with_weights(name: str, folder: Path, **words: Any) -> tuple[Any, list[str]]:
+    """The model of a folder in float32, and the names of weights that its file lacks, which are random."""
+    import torch
+
+    transformers = transformers_package()
+    words |= {"dtype" if int(version()) >= 5 else "torch_dtype": torch.float32}
+    with quiet():
+        try:
+            model, said = transformers.AutoModel.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False, output_loading_info=True, **words
+            )
+        except Exception as error:  # safetensors, transformers and torch each have their own
+            raise LosscopeError(f"the weights of {name!r} cannot be read: {first_line(error)}") from None
+    return model, sorted(said["missing_keys"])
+
+
 def snapshot(name: str) -> Path:
     """The local folder of a model of the hub: from the cache, or downloaded where there is a network.
 
@@ -265,9 +268,7 @@ def snapshot(name: str) -> Path:
             WEIGHTS[0],
         )
         wanted = [*SMALL_FILES, weights]
-        if (
-            "preprocessor_config.json" not in files
-        ):  # of texts, which have a tokenizer and layers of their own
+        if "preprocessor_config.json" not in files:  # of texts: a tokenizer and layers of their own
             wanted += [*TOKENIZER, MODULES, PROMPTS, LENGTHS, "*/config.json", "*/model.safetensors"]
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=wanted, etag_timeout=10))
     except Exception as error:  # the hub's many errors share no class

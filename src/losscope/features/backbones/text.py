@@ -10,7 +10,14 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require, shown, unknown
 from losscope.features.backbones.base import Backbone, need
-from losscope.features.backbones.huggingface import first_line, quiet, transformers_package, version
+from losscope.features.backbones.huggingface import (
+    first_line,
+    quiet,
+    transformers_package,
+    version,
+    with_weights,
+    without_numbers,
+)
 from losscope.features.backbones.memory import forward_bytes, parameter_bytes
 from losscope.features.backbones.sentences import POOLINGS, Step, layout
 
@@ -68,7 +75,7 @@ class TextModel(Backbone):
             pooling == found.pooling or not found.steps or len(pooling) == len(found.pooling),
             f"the layers behind the pooling of {name!r} take {len(found.pooling)} of them",
         )
-        self.layout, self.pooling, self.steps = found, pooling, found.steps
+        self.layout, self.pooling = found, pooling
         self.asked = given.get("max_seq_length")
         require(
             self.asked is None or (isinstance(self.asked, int) and self.asked >= 3),
@@ -101,7 +108,7 @@ class TextModel(Backbone):
         pooled = " + ".join(TITLES.get(mode, mode) for mode in self.pooling)
         most = self.asked or self.layout.most
         cut = f"at most {most} tokens, " if most else ""
-        behind = "".join(f", {step.said}" for step in self.steps)
+        behind = "".join(f", {step.said}" for step in self.layout.steps)
         return f"{cut}{pooled}{behind}" + (f", prompt {self.prompt!r}" if self.prompt else "")
 
     def prompt_of(self, side: str) -> str:
@@ -124,9 +131,7 @@ class TextModel(Backbone):
                 )
             except ImportError as error:
                 raise need(str(error.name or "tokenizers"), self.name, "'losscope[hf]'") from None
-            except (
-                Exception
-            ) as error:  # tokenizers and transformers have many errors for what they cannot read
+            except Exception as error:  # tokenizers and transformers each have their own
                 raise LosscopeError(
                     f"the tokenizer of {self.name!r} cannot be read: {first_line(error)}"
                 ) from None
@@ -206,53 +211,21 @@ class TextModel(Backbone):
 
     def needs(self, shape: tuple[int, ...], batch: int) -> tuple[int, int]:
         """From a model without numbers (meta) of the same configuration."""
-        import torch
-
-        transformers = transformers_package()
-        with quiet():
-            try:
-                config = transformers.AutoConfig.from_pretrained(
-                    str(self.layout.transformer), local_files_only=True, trust_remote_code=False
-                )
-                with torch.device("meta"):
-                    model = transformers.AutoModel.from_config(config, trust_remote_code=False)
-            except Exception as error:  # what transformers raises for a model it does not know
-                raise LosscopeError(
-                    f"the backbone {self.name!r} cannot be built by transformers {version()}: "
-                    f"{first_line(error)}"
-                ) from None
-        self.model = model.eval()
+        self.model = model = without_numbers(self.name, self.layout.transformer)
         return parameter_bytes(model), forward_bytes(model, self, shape, batch)
 
     def open(self, device: str) -> None:
         """Read the weights in float32; any that is missing from the file, and matters, is an error."""
-        import torch
-
-        transformers = transformers_package()
-        words: dict[str, Any] = {"dtype" if int(version()) >= 5 else "torch_dtype": torch.float32}
-        with quiet():
-            try:
-                model, said = transformers.AutoModel.from_pretrained(
-                    str(self.layout.transformer),
-                    local_files_only=True,
-                    trust_remote_code=False,
-                    use_safetensors=True,
-                    output_loading_info=True,
-                    **words,
-                )
-            except Exception as error:  # safetensors, transformers and torch each have their own
-                raise LosscopeError(
-                    f"the weights of {self.name!r} cannot be read: {first_line(error)}"
-                ) from None
+        model, missing = with_weights(self.name, self.layout.transformer, use_safetensors=True)
         allowed = (*UNUSED, "decoder.") if model.config.is_encoder_decoder else UNUSED
-        lacking = sorted(name for name in said["missing_keys"] if not any(part in name for part in allowed))
+        lacking = [name for name in missing if not any(part in name for part in allowed)]
         require(
             not lacking,
             f"{len(lacking)} weights of {self.name!r} are not in its file and would be random "
             f"({', '.join(lacking[:3])}); save the model again",
         )
         self.model = model.to(device).eval()
-        self.layers = [_layer(self.name, step, device) for step in self.steps]
+        self.layers = [_layer(self.name, step, device) for step in self.layout.steps]
 
     def __call__(self, batch: Tensor) -> Tensor:
         """(rows, 2, L), token ids and what is pooled, -> (rows, D)."""
