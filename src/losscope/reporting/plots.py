@@ -261,7 +261,7 @@ def tuning_lines(
 def _trial_points(
     scored: Sequence[tuple[Trial, float]], number: str, look: Look, longest: int
 ) -> Iterator[Drawn]:
-    """The trials of each learning rate, the larger the rate the larger the point; those of all epochs filled."""
+    """The trials of each learning rate, larger points for larger rates, filled those of all epochs."""
     rates = sorted({trial.learning_rate or 0.0 for trial, _ in scored})
     for rate in rates:
         own = [(trial, score) for trial, score in scored if (trial.learning_rate or 0.0) == rate]
