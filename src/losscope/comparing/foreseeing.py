@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from losscope import stats
 from losscope.comparing import budget, looking
 from losscope.comparing.planning import Plan, Say, plan
@@ -57,6 +59,8 @@ def rehearse(made: Plan) -> None:
         if not run.loss.baseline and registry.source_of("loss", run.loss.name) is None:
             firsts.setdefault(run.loss.canonical(), run)
     for run in firsts.values():
+        if _sound(made, run):
+            continue
         try:
             _first_batch(made, run)
         except LosscopeError:
@@ -67,6 +71,23 @@ def rehearse(made: Plan) -> None:
             raise LosscopeError(
                 f"the loss {run.loss.name!r} failed on its first batch: {type(error).__name__}: {error}"
             ) from error
+
+
+def _sound(made: Plan, run: Run) -> bool:
+    """Whether a first batch is sure to be made: vectors of two classes and more, and a loss of our own.
+
+    It is not made then, as this process needs torch for nothing else where others train.
+    """
+    facts = made.source.facts
+    other = facts.tuples or facts.by_item or facts.of_pairs or facts.several
+    if other or facts.modalities or facts.searched or len(facts.shape) != 1:
+        return False
+    protocol = run.protocol
+    if run.loss.foreign or not registry.entry("model", protocol.model).own:
+        return False
+    counts = np.unique(made.source.splits(run.seed).train.labels, return_counts=True)[1]
+    several = min(protocol.classes_per_batch, len(counts))
+    return several > 1 and counts.min() > 1 and 2 * several <= protocol.batch_size <= counts.sum() / 2
 
 
 def _first_batch(made: Plan, run: Run) -> None:

@@ -201,7 +201,6 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
         LosscopeError: data that cannot be read, a store that cannot be opened, losses that are the same.
     """
     from losscope.features import load
-    from losscope.measures.summary import try_plugins
 
     for plugin in study.plugins:
         registry.load_plugin(plugin)
@@ -213,7 +212,10 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
     )
     for spec in study.loss_specs():
         sources.permit(spec.name, study.trust)
-    try_plugins()
+    if not all(measure.own for measure in registry.entries("measure").values()):
+        from losscope.measures.summary import try_plugins  # imports torch, which a plan does not need
+
+        try_plugins()
     if study.space:  # a mistake in it shows before features are computed
         spaces.dimensions(study)
     device = pick_device(study.device)

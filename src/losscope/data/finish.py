@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,10 +28,8 @@ from losscope.data.deciding import (
 from losscope.data.folds import dealt, merged, without_split
 from losscope.data.labels import Labels, understood
 from losscope.data.listing import listed_again
+from losscope.data.moments import channel_moments
 from losscope.data.overlap import by_rarest, check_overlap
-from losscope.data.readers.modalities import check_options, item_groups
-from losscope.data.readers.shapes import channel_moments
-from losscope.data.readers.tuples import holding_units, implied_labels, read_tuples
 
 TEST_SHARE = 0.3
 
@@ -84,8 +81,11 @@ def finish(
     draft = without_split(draft, folds, (limit, limit_test))
     draft = by_rarest(draft, ignore=ignore_label, label_noise=label_noise, explicit=bool(pairs or triplets))
     if draft.second is not None:
+        from losscope.data.readers.modalities import check_options
+
         check_options(draft, explicit=pairs or triplets, label_noise=label_noise)
-    _add_tuples(draft, pairs, triplets)
+    if pairs is not None or triplets is not None or draft.labels is None:
+        _add_tuples(draft, pairs, triplets)
     check_arrays(draft)
     draft, size = _in_range(draft)
     labels = _labelled(draft, skip_unlabelled, ignore_label if draft.tags is None else ())
@@ -195,6 +195,8 @@ def _in_range(draft: Draft) -> tuple[Draft, tuple[str, ...]]:
 
 def _add_tuples(draft: Draft, pairs: str | None, triplets: str | None) -> None:
     """Read explicit tuples, and make labels of them where the data have none."""
+    from losscope.data.readers.tuples import implied_labels, read_tuples
+
     rows = len(draft.inputs)
     if pairs is not None:
         draft.pairs, notes = read_tuples(Path(pairs), "pairs", draft.names, rows)
@@ -326,8 +328,7 @@ def _facts(
     notes: Sequence[str],
 ) -> About:
     (mean, std), (second_mean, second_std) = (
-        ((), ()) if array is None or array.dtype != np.uint8 else channel_moments(array, role == TRAIN)
-        for array in (pool.inputs, pool.second)
+        channel_moments(array, role == TRAIN) for array in (pool.inputs, pool.second)
     )
     return About(
         name=draft.name,
@@ -384,6 +385,8 @@ def _roles(draft: Draft, pool: Part, names: Names) -> tuple[np.ndarray, np.ndarr
         whole = finest if whole is None else whole
     kind = "group" if draft.by_group else "class"
     if whole is None and (draft.by_item or pool.items is not None):
+        from losscope.data.readers.modalities import item_groups
+
         whole, kind = pool.labels if pool.items is None else item_groups(pool.items), "item"
     if draft.role is not None:
         role = np.asarray(draft.role, np.int8)
@@ -398,6 +401,8 @@ def _roles(draft: Draft, pool: Part, names: Names) -> tuple[np.ndarray, np.ndarr
         return role, whole, draft.split or "split as given"
     tuples = draft.pairs is not None or draft.triplets is not None
     if whole is None and tuples:
+        from losscope.data.readers.tuples import holding_units
+
         whole = holding_units(draft.pairs, draft.triplets, len(pool))
     rng = rules.generator(0, "test split")
     counts = np.bincount(pool.labels[pool.labels >= 0])

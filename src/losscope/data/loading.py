@@ -15,7 +15,7 @@ import stat
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from losscope.core import registry
 from losscope.core.bounds import regular
@@ -23,9 +23,9 @@ from losscope.core.errors import LosscopeError, require, unknown
 from losscope.data.base import Draft, Source
 from losscope.data.download import cache_folder
 from losscope.data.finish import finish
-from losscope.data.readers.paths import by_path
-from losscope.data.readers.pictures import UNREAD
-from losscope.data.readers.texts import Texts, hub_texts, texts
+
+if TYPE_CHECKING:
+    from losscope.data.readers.texts import Texts
 
 COMMON: dict[str, Any] = {
     "train_labels": None,
@@ -97,6 +97,8 @@ def undecoded(
     if "size" in own:
         if "size" in options:
             raise LosscopeError("a backbone reads images at their own size; leave the option size out")
+        from losscope.data.readers.pictures import UNREAD
+
         options["size"] = UNREAD
     if "source" in own:
         options.setdefault("source", "images")
@@ -111,6 +113,8 @@ def undecoded_texts(name_or_path: str | Path, **options: Any) -> tuple[Texts, di
 
     Raises LosscopeError for all else, and unknown options.
     """
+    from losscope.data.readers.texts import hub_texts, texts
+
     name = str(name_or_path)
     path = Path(name).expanduser()
     if name.startswith("hf:"):
@@ -163,6 +167,8 @@ def _loader(name: str) -> tuple[Callable[..., Draft | Source], dict[str, Any]]:
     if (path := Path(name).expanduser()).exists():
         if not path.is_dir():
             regular(path)
+        from losscope.data.readers.paths import by_path
+
         return _bound(by_path(path), path)
     near = difflib.get_close_matches(name, table, n=3, cutoff=0.5)
     guess = f"; did you mean {' or '.join(map(repr, near))}?" if near else ";"

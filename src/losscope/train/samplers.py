@@ -19,7 +19,6 @@ from torch import Tensor
 from losscope.core.errors import LosscopeError, require
 from losscope.core.facts import Takes
 from losscope.core.spec import Protocol
-from losscope.core.wording import sizes_that_fit
 from losscope.data import Splits
 from losscope.pairs import KINDS, Overlap, Relation, pair_distances
 from losscope.pairs.sampling import Partners, sample
@@ -113,19 +112,24 @@ class Anchors:
         )
         smallest = min(len(rows) for rows in pool.kept)
         self.per_batch = min(protocol.classes_per_batch, pool.classes)
-        fits = sizes_that_fit(2 * max(self.per_batch, 2) if self.balanced else 2, smallest)
-        require(
-            self.size <= smallest,
-            f"the batch size is {self.size} and there are {smallest} training rows; {fits}",
-        )
+        if self.size > smallest:
+            raise LosscopeError(
+                f"the batch size is {self.size} and there are {smallest} training rows; {self._fit(smallest)}"
+            )
         if self.balanced:
             self.each = self.size // self.per_batch
-            require(
-                self.each >= 2 and self.per_batch >= 2,
-                f"batches of {self.size} rows over {self.per_batch} classes leave {self.each} rows a class, "
-                f"so no pair; {fits}",
-            )
+            if min(self.each, self.per_batch) < 2:
+                raise LosscopeError(
+                    f"batches of {self.size} rows over {self.per_batch} classes leave {self.each} rows a "
+                    f"class, so no pair; {self._fit(smallest)}"
+                )
             self.size = self.per_batch * self.each
+
+    def _fit(self, smallest: int) -> str:
+        """Which batch sizes would do."""
+        from losscope.core.wording.work import sizes_that_fit
+
+        return sizes_that_fit(2 * max(self.per_batch, 2) if self.balanced else 2, smallest)
 
     @property
     def steps(self) -> int:

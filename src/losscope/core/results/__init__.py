@@ -7,73 +7,77 @@ a sentence depends on is a field. Nothing here imports torch.
 
 from __future__ import annotations
 
-from losscope.core.quantities import Better, Scale
-from losscope.core.results.audits import AuditLine, AuditResult, Exponents, ForceProfile, Growth, StepCost
-from losscope.core.results.base import SCHEMA, Document, Frozen, Number
-from losscope.core.results.benches import BenchGrowth, BenchProvenance, BenchResult, BenchRow
-from losscope.core.results.comparisons import (
-    Comparison,
-    Ground,
-    Limit,
-    NotComparable,
-    OpenBy,
-    PairScale,
-    PairVerdict,
-    PublishedValue,
-    Recommendation,
-    Result,
-    Undecided,
-    Unit,
-)
-from losscope.core.results.documents import schemas
-from losscope.core.results.embeddings import Embedding
-from losscope.core.results.inspections import (
-    Changed,
-    ClassChanged,
-    ClassFound,
-    Collapse,
-    Confused,
-    Duplicates,
-    Inspected,
-    InspectedPair,
-    Inspection,
-    Item,
-    Moved,
-    NewlyConfused,
-    Norms,
-    Suspect,
-    Twins,
-    WrongLabels,
-)
-from losscope.core.results.origins import DataDescription, Provenance
-from losscope.core.results.plans import CellPlan, DesignPlan, ReproductionPlan, StudyPlan
-from losscope.core.results.reproductions import (
-    ClaimReason,
-    ClaimVerdict,
-    ClaimWord,
-    Control,
-    ControlDescription,
-    Reproduction,
-    RiskRow,
-    StudyLink,
-    TuningRisk,
-)
-from losscope.core.results.sides import (
-    BaselineResult,
-    Edge,
-    Failure,
-    Fault,
-    LossResult,
-    MeasureValue,
-    Price,
-    Settings,
-    SideResult,
-    Trial,
-    Tuned,
-    Unfinished,
-)
-from losscope.core.results.stores import StoreCheck, StoreProblem
-from losscope.core.results.views import EmbeddingMap, Evidence, Viewed
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from losscope.core.quantities import Better, Scale
+    from losscope.core.results.audits import AuditLine, AuditResult, Exponents, ForceProfile, Growth, StepCost
+    from losscope.core.results.base import SCHEMA, Document, Frozen, Number
+    from losscope.core.results.benches import BenchGrowth, BenchProvenance, BenchResult, BenchRow
+    from losscope.core.results.comparisons import (
+        Comparison,
+        Ground,
+        Limit,
+        NotComparable,
+        OpenBy,
+        PairScale,
+        PairVerdict,
+        PublishedValue,
+        Recommendation,
+        Result,
+        Undecided,
+        Unit,
+    )
+    from losscope.core.results.documents import schemas
+    from losscope.core.results.embeddings import Embedding
+    from losscope.core.results.inspections import (
+        Changed,
+        ClassChanged,
+        ClassFound,
+        Collapse,
+        Confused,
+        Duplicates,
+        Inspected,
+        InspectedPair,
+        Inspection,
+        Item,
+        Moved,
+        NewlyConfused,
+        Norms,
+        Suspect,
+        Twins,
+        WrongLabels,
+    )
+    from losscope.core.results.origins import DataDescription, Provenance
+    from losscope.core.results.plans import CellPlan, DesignPlan, ReproductionPlan, StudyPlan
+    from losscope.core.results.reproductions import (
+        ClaimReason,
+        ClaimVerdict,
+        ClaimWord,
+        Control,
+        ControlDescription,
+        Reproduction,
+        RiskRow,
+        StudyLink,
+        TuningRisk,
+    )
+    from losscope.core.results.sides import (
+        BaselineResult,
+        Edge,
+        Failure,
+        Fault,
+        LossResult,
+        MeasureValue,
+        Price,
+        Settings,
+        SideResult,
+        Trial,
+        Tuned,
+        Unfinished,
+    )
+    from losscope.core.results.stores import StoreCheck, StoreProblem
+    from losscope.core.results.views import EmbeddingMap, Evidence, Viewed
 
 __all__ = [
     "SCHEMA",
@@ -155,3 +159,30 @@ __all__ = [
     "WrongLabels",
     "schemas",
 ]
+
+_FILES = (
+    "base",
+    "sides",
+    "origins",
+    "stores",
+    "comparisons",
+    "views",
+    "plans",
+    "embeddings",
+    "audits",
+    "benches",
+    "inspections",
+    "reproductions",
+    "documents",
+)
+"""Where a name is looked for: first what every process needs, which then builds none of the other types."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for file in _FILES:
+            module = import_module(f"{__name__}.{file}")
+            if name in vars(module):
+                globals()[name] = vars(module)[name]
+                return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

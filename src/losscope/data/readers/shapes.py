@@ -129,22 +129,3 @@ def _averaged(array: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
     inside = "×".join(str(array.shape[axis]) for axis in axes)
     mean = array.mean(axis=axes, dtype=np.float32)
     return mean, [f"{name} of shape {shape} is averaged over its {inside} segments or places"]
-
-
-def channel_moments(images: np.ndarray, rows: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of the given rows, uint8 images on the scale pixel / 255.
-
-    By counting the 256 values, so that no float copy of the images is made.
-
-    >>> channel_moments(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1), np.array([True, True]))
-    ((0.5,), (0.5,))
-    """
-    means, deviations = [], []
-    values = np.arange(256) / 255
-    for channel in range(images.shape[1]):
-        pixels = images[rows, channel]
-        share = np.bincount(pixels.ravel(), minlength=256) / max(1, pixels.size)
-        mean = float(share @ values)
-        means.append(mean)
-        deviations.append(float(np.sqrt(share @ (values - mean) ** 2)) or 1.0)
-    return tuple(means), tuple(deviations)
