@@ -180,6 +180,7 @@ def for_pairs(study: ResolvedStudy, facts: About) -> ResolvedStudy:
         f"{title} wants classes, and {facts.name} has pairs without classes; choices: {', '.join(ACROSS)}",
     )
     _refuse_class_vectors(study, facts)
+    study = study.model_copy(update={"joint": facts.joint})
     if not facts.by_item:
         return study
     return study.model_copy(

@@ -230,7 +230,7 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     resolved = for_overlap(given.resolve(source.facts.kind, device), source.facts)
     study, notes = fitted(for_pairs(resolved, source.facts), source)
     study = sized(study, source.facts)
-    closed = beside(study, source.facts)
+    closed = beside(study, source)
     study = study.model_copy(update={"closed_forms": closed.names, "spaces": _spaces(study)})
     foreign = [spec for spec in study.losses if spec.foreign]
     names = [text for spec in foreign for text in spaces.tried_once(spec, study.spaces)]

@@ -255,12 +255,13 @@ def _fitted(side: BaselineResult, runs_of: Mapping[str, Sequence[Stored]]) -> Ba
     found = [run.provenance.get("closed_form", {}) for run in runs_of.get(side.name, ())]
     if side.family != CLOSED_FORM:
         return side
-    return side.model_copy(
-        update={
-            "shrinkage": tuple(own.get("shrinkage") for own in found),
-            "dimensions": tuple(own.get("dimensions") for own in found),
-        }
-    )
+    chosen = {name: tuple(own.get(name) for own in found) for name in ("shrinkage", "dimensions")}
+    chosen |= {
+        name: tuple(own.get(name) for own in found)
+        for name in ("exponent", "pairs")
+        if any(name in own for own in found)
+    }
+    return side.model_copy(update=chosen)
 
 
 def _chosen(loss: LossResult, choice: Choice) -> LossResult:

@@ -297,6 +297,7 @@ class ClosedFormFacts(Facts):
     Attributes:
         title: what it is, in a few words.
         source: where it was defined.
+        inputs: what it is fitted to, rows of one modality or pairs of two.
         unseen: whether it has a meaning for test classes that no training row has.
         of: the side that it is at the input's own size; it is described beside that one and never tested.
             Empty for a form at the study's embedding size.
@@ -306,6 +307,7 @@ class ClosedFormFacts(Facts):
     listed: ClassVar[str] = "closed_forms"
     title: str
     source: str
+    inputs: Literal["rows", "pair"] = "rows"
     unseen: bool = True
     of: str = ""
 

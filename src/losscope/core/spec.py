@@ -403,7 +403,7 @@ class ResolvedStudy(Strict):
     that changes their content. ``tunes``: whether each loss is tuned before its final runs.
     ``closed_forms``: those that stand beside the losses. ``starts``: the closed forms that tuning may start a
     head at, and by which it chooses the transform. ``spaces``: what tuning tries of a loss, by its label.
-    ``judged``: on what its trials are (``losscope.data.trials``).
+    ``judged``: on what its trials are (``losscope.data.trials``). ``joint``: two modalities are one space.
     """
 
     given: Study
@@ -418,17 +418,18 @@ class ResolvedStudy(Strict):
     starts: tuple[Start, ...] = ("pca", "whitened")
     spaces: tuple[Dimension, ...] = ()
     judged: Judged = "draws"
+    joint: bool = False
 
     @property
     def baselines(self) -> tuple[LossSpec, ...]:
         """What stands beside the losses untrained, closed forms last.
 
-        Two modalities have no raw space; a network that starts as a closed form is that form untrained.
+        Two modalities have a raw space only if it is one; a network at a closed form is that form untrained.
         """
         names = [
             name
             for name in BASELINES
-            if not (self.kind == "pair" and name == RAW)
+            if not (self.kind == "pair" and name == RAW and not self.joint)
             and not (name == UNTRAINED and self.protocol.start in self.closed_forms)
         ]
         return tuple(LossSpec(name=name) for name in (*names, *self.closed_forms))

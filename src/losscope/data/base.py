@@ -62,17 +62,8 @@ class Part:
     tags: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name in (
-            "inputs",
-            "fine_labels",
-            "groups",
-            "second",
-            "names",
-            "rows",
-            "retrieval",
-            "items",
-            "tags",
-        ):
+        others = ("inputs", "fine_labels", "groups", "second", "names", "rows", "retrieval", "items", "tags")
+        for name in others:
             value = getattr(self, name)
             if value is not None and len(value) != len(self.labels):
                 raise LosscopeError(
@@ -131,13 +122,14 @@ class About:
     words how the parts are made. ``pending``: the inputs are features that are not computed yet, so that only
     their shape is known. ``tuples``: explicit pairs or triplets came with the data. ``by_item``: there are no
     classes, ``labels`` number items that belong to their partners in the other modality alone; ``of_pairs``:
-    nor here, ``labels`` number rows of one modality that belong together. ``several``: a row may have several
-    labels. ``folds``: their number, where the test part of a seed is one of them; 0 where it is fixed.
-    ``left_out`` counts all that lay in the source and was not taken, ``background`` the rows of labels that
-    are no class.
-    ``searched`` counts the test part's queries and gallery, where it has them. ``health``: what is wrong with
-    the rows, None where they were not looked at. ``notes`` are sentences a user must be told. ``checksum`` is
-    the SHA-256 of the uncompressed bytes of all arrays.
+    nor here, ``labels`` number rows of one modality that belong together; ``implied``: nor here, ``labels``
+    number rows that explicit positive pairs join. ``joint``: both modalities are embeddings of one space, as
+    the user says. ``several``: a row may have several labels. ``folds``: their number, where the test part of
+    a seed is one of them; 0 where it is fixed. ``left_out`` counts all that lay in the source and was not
+    taken, ``background`` the rows of labels that are no class. ``searched`` counts the test part's queries
+    and gallery, where it has them. ``health``: what is wrong with the rows, None where they were not looked
+    at. ``notes`` are sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed bytes of
+    all arrays.
     """
 
     name: str
@@ -156,6 +148,8 @@ class About:
     tuples: bool = False
     by_item: bool = False
     of_pairs: bool = False
+    implied: bool = False
+    joint: bool = False
     several: bool = False
     folds: int = 0
     checksum: str = ""
@@ -389,14 +383,13 @@ class Draft:
 
     Fields are as in ``Part`` and ``About``. ``labels`` and ``fine_labels`` may be of any kind that
     ``np.unique`` sorts, unless ``class_names`` and ``fine_names`` say that they are positions in these.
-    ``role`` int8 (N,) gives each row's part, or None: a fixed stratified test split is made. ``fold`` (N,)
-    of any kind that labels may be of names each row's fold, where folds take the place of a split. ``level``
-    says which labels are trained on where there are two and the user does not say. ``disjoint``: the
-    split, given by ``role``, is of classes at the finest level; None: find out by the labels.
-    ``by_group``: splits tear no group apart.
-    ``by_item``: the labels number the items of pairs without classes.
-    ``left_out`` counts what the reader did not take; ``notes`` are sentences on how the rest was understood.
-    Without labels, ``no_labels`` is the sentence for a user who gives no explicit tuples either.
+    ``role`` int8 (N,) gives each row's part, or None: a fixed stratified test split is made. ``fold`` (N,) of
+    any kind that labels may be of names each row's fold, where folds take the place of a split. ``level``
+    says which labels are trained on where there are two and the user does not say. ``disjoint``: the split,
+    given by ``role``, is of classes at the finest level; None: find out by the labels. ``by_group``: splits
+    tear no group apart. ``by_item``: the labels number the items of pairs without classes. ``left_out``
+    counts what the reader did not take; ``notes`` are sentences on how the rest was understood. Without
+    labels, ``no_labels`` is the sentence for a user who gives no explicit tuples either.
     """
 
     name: str

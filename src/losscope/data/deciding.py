@@ -9,7 +9,7 @@ import numpy as np
 from losscope.core.errors import LosscopeError, require
 from losscope.core.queries import Roles
 from losscope.data import splits as rules
-from losscope.data.base import TEST, TRAIN, VALIDATION, LeftOut
+from losscope.data.base import TEST, TRAIN, VALIDATION, Draft, LeftOut, Table
 from losscope.data.splits import undecidable
 
 DECIDABLE = "two classes or more, and at least two rows of a class"
@@ -86,6 +86,19 @@ def held_whole(name: str, labels: np.ndarray, roles: Sequence[np.ndarray]) -> st
     most = int(np.bincount(labels[(roles[0] == TRAIN) & (labels >= 0)], minlength=1).max())
     few = "every training class has" if most < 4 else "all training classes but one have"
     return f"{few} fewer than 4 rows: validation holds out whole classes"
+
+
+FEWEST_ITEMS = 5
+"""Items, joined by positive pairs, from which parts are made of whole ones."""
+
+
+def enough_items(labels: np.ndarray, roles: Sequence[np.ndarray]) -> bool:
+    """Whether validation can hold out whole items (N,), which positive pairs join, for all of ``roles``.
+
+    Not where it is given, and not of fewer than ``FEWEST_ITEMS``: then it takes rows of each.
+    """
+    counts = [len(np.unique(labels[role == TRAIN])) for role in roles if not np.any(role == VALIDATION)]
+    return bool(counts) and min(counts) >= FEWEST_ITEMS
 
 
 def _can_stratify(name: str, labels: np.ndarray, role: np.ndarray) -> bool:
@@ -176,3 +189,31 @@ def shared_classes(labels: np.ndarray, role: np.ndarray) -> str:
         f"the split is by fine classes: {both:,} of {len(np.unique(labels)):,} coarse classes have fine ones "
         "on both sides"
     )
+
+
+def check_leak(
+    name: str, what: str, values: np.ndarray, role: np.ndarray, spoken: Sequence[str] = ()
+) -> None:
+    """Raise if a value (a class, a group, a file) stands in the test split and outside of it."""
+    if values.dtype.kind == "i":
+        values, role = values[values >= 0], role[values >= 0]  # background may stand on both sides
+    both = np.intersect1d(values[role == TEST], values[role != TEST])
+    if len(both):
+        first = ", ".join(str(spoken[value] if len(spoken) else value) for value in both[:3])
+        many = {"class": "classes"}.get(what, f"{what}s") if len(both) > 1 else what
+        raise LosscopeError(
+            f"{name} leaks: {len(both):,} {many} ({first}{', …' if len(both) > 3 else ''}) in the test "
+            f"split and outside of it; wanted: each {what} in one split"
+        )
+
+
+def torn_tuples(draft: Draft, table: Table) -> str | None:
+    """How many explicit tuples fall away because their rows stand in different parts, for seed 0."""
+    total = sum(len(tuples) for tuples in (draft.pairs, draft.triplets) if tuples is not None)
+    if not total:
+        return None
+    parts = [table.pool.take(rows) for rows in table.rows(0)]
+    kept = sum(len(tuples) for part in parts for tuples in (part.pairs, part.triplets) if tuples is not None)
+    if kept == total:
+        return None
+    return f"{total - kept:,} of {total:,} explicit tuples fall away: their rows stand in different splits"

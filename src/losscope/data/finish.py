@@ -18,11 +18,14 @@ from losscope.data.deciding import (
     background_notes,
     check_classes,
     check_kept,
+    check_leak,
     check_parts,
+    enough_items,
     held_whole,
     limited,
     mostly_unseen,
     shared_classes,
+    torn_tuples,
     without_roles,
 )
 from losscope.data.folds import dealt, merged, without_split
@@ -56,6 +59,7 @@ def finish(
     skip_unlabelled: bool = False,
     ignore_label: Any = (),
     folds: int | None = None,
+    joint: bool = False,
 ) -> Table:
     """The source of a draft.
 
@@ -66,6 +70,7 @@ def finish(
     ``ignore_label``: a label, or several, that are background like -1; "none" makes -1 a class.
     ``examine``: look for what is wrong with the rows (``health``). ``folds``: how many are drawn, of which a
     seed's test part is the fold seed mod their number; folds that the draft gives are used without it.
+    ``joint``: both modalities are embeddings of one space.
 
     Raises LosscopeError for unequal lengths, NaN or infinity, missing labels, one class only, no class with
     two members, a part that can decide nothing, or splits that leak.
@@ -84,9 +89,13 @@ def finish(
         from losscope.data.readers.modalities import check_options
 
         check_options(draft, explicit=pairs or triplets, label_noise=label_noise)
-    if pairs is not None or triplets is not None or draft.labels is None:
+    implied = draft.labels is None
+    if pairs is not None or triplets is not None or implied:
         _add_tuples(draft, pairs, triplets)
     check_arrays(draft)
+    from losscope.data.readers.modalities import check_joint
+
+    check_joint(draft, joint)
     draft, size = _in_range(draft)
     labels = _labelled(draft, skip_unlabelled, ignore_label if draft.tags is None else ())
     pool, names = _pool(draft, labels, train_labels, ignore_label)
@@ -95,7 +104,7 @@ def finish(
         keep = np.delete(np.arange(len(pool)), again)
         pool, items, zero = pool.take(keep), items[keep], zero[keep]
         draft.left_out.append(LeftOut(len(again), "rows", "that list a file again"))
-    role, whole, split = _roles(draft, pool, names)
+    role, whole, split = _roles(draft, pool, names, implied)
     over = dealt(draft, pool.labels, whole, folds)
     if over is not None:
         role, split = over.role(0), over.said
@@ -106,7 +115,9 @@ def finish(
         for own in roles
     ]
     notes = [*draft.notes, *(over.notes if over else ()), *alone[0], *background_notes(pool.labels, role)]
-    if whole is None and (why := held_whole(draft.name, pool.labels, roles)):
+    if items_whole := implied and whole is None and enough_items(pool.labels, roles):
+        whole = pool.labels
+    elif whole is None and (why := held_whole(draft.name, pool.labels, roles)):
         whole = pool.labels
         notes.append(why)
     if pool.fine_labels is not None and draft.disjoint:
@@ -140,7 +151,8 @@ def finish(
     seen = pool.labels[(role != TEST) & (pool.labels >= 0)]
     disjoint = not np.isin(pool.labels[role == TEST], seen).any()
     facts = _facts(draft, pool, role, names, split=split, disjoint=disjoint, checksum=checksum, notes=notes)
-    facts = dataclasses.replace(facts, searched=asked, folds=0 if over is None else over.count)
+    folded = 0 if over is None else over.count
+    facts = dataclasses.replace(facts, searched=asked, folds=folded, implied=implied, joint=joint)
     if examine:
         facts = facts.examined(merged([health.of(pool, own == TEST, items, zero, size) for own in roles]))
     options: tuple[Any, ...] = (draft.name, train_labels, label_noise, limit, draft.by_group, split)
@@ -150,10 +162,11 @@ def finish(
     options += ("across",) if paired and not draft.by_item else ()
     options += () if limit_test is None else ("limit_test", limit_test)
     options += ("small classes whole",) if apart else ()
+    options += ("items whole",) if items_whole else ()
     classwise = whole is not None and not draft.by_group
     digest = fingerprint(more=repr((checksum, options)))
     table = Table(pool, role, facts, digest, label_noise, whole, classwise, over)
-    torn = _torn(draft, table)
+    torn = torn_tuples(draft, table)
     if torn:
         facts = dataclasses.replace(facts, notes=(*facts.notes, torn))
     for name in ("inputs", "labels", "fine_labels", "groups", "second"):
@@ -372,7 +385,9 @@ def as_inputs(array: np.ndarray) -> np.ndarray:
 UNSEEN = "test of unseen classes, fixed, because most classes have fewer than 4 rows"
 
 
-def _roles(draft: Draft, pool: Part, names: Names) -> tuple[np.ndarray, np.ndarray | None, str]:
+def _roles(
+    draft: Draft, pool: Part, names: Names, implied: bool
+) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Each row's part; what is held out whole for validation, if anything; and the split in words."""
     require(
         not draft.by_group or pool.groups is not None,
@@ -404,6 +419,8 @@ def _roles(draft: Draft, pool: Part, names: Names) -> tuple[np.ndarray, np.ndarr
         from losscope.data.readers.tuples import holding_units
 
         whole = holding_units(draft.pairs, draft.triplets, len(pool))
+        if whole is None and implied and enough_items(pool.labels, [np.full(len(pool), TRAIN)]):
+            whole, kind = pool.labels, "item"  # tuples of rows that are different may fall away
     rng = rules.generator(0, "test split")
     counts = np.bincount(pool.labels[pool.labels >= 0])
     counts = counts[counts > 0]
@@ -419,31 +436,3 @@ def _roles(draft: Draft, pool: Part, names: Names) -> tuple[np.ndarray, np.ndarr
     else:
         held, split = rules.hold_out_stratified(pool.labels, TEST_SHARE, rng), "test stratified, fixed"
     return np.where(held, TEST, TRAIN).astype(np.int8), whole, split
-
-
-def check_leak(
-    name: str, what: str, values: np.ndarray, role: np.ndarray, spoken: Sequence[str] = ()
-) -> None:
-    """Raise if a value (a class, a group, a file) stands in the test split and outside of it."""
-    if values.dtype.kind == "i":
-        values, role = values[values >= 0], role[values >= 0]  # background may stand on both sides
-    both = np.intersect1d(values[role == TEST], values[role != TEST])
-    if len(both):
-        first = ", ".join(str(spoken[value] if len(spoken) else value) for value in both[:3])
-        many = {"class": "classes"}.get(what, f"{what}s") if len(both) > 1 else what
-        raise LosscopeError(
-            f"{name} leaks: {len(both):,} {many} ({first}{', …' if len(both) > 3 else ''}) in the test "
-            f"split and outside of it; wanted: each {what} in one split"
-        )
-
-
-def _torn(draft: Draft, table: Table) -> str | None:
-    """How many explicit tuples fall away because their rows stand in different parts, for seed 0."""
-    total = sum(len(tuples) for tuples in (draft.pairs, draft.triplets) if tuples is not None)
-    if not total:
-        return None
-    parts = [table.pool.take(rows) for rows in table.rows(0)]
-    kept = sum(len(tuples) for part in parts for tuples in (part.pairs, part.triplets) if tuples is not None)
-    if kept == total:
-        return None
-    return f"{total - kept:,} of {total:,} explicit tuples fall away: their rows stand in different splits"

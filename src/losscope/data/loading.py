@@ -37,6 +37,7 @@ COMMON: dict[str, Any] = {
     "skip_unlabelled": False,
     "ignore_label": (),
     "folds": None,
+    "joint": False,
 }
 """Options that every real data set has."""
 
@@ -51,7 +52,7 @@ def load(name_or_path: str | Path, root: str | Path | None = None, **options: An
 
     ``root``: the folder with real data sets, else ``LOSSCOPE_DATA``. ``options`` are those of the loader
     and ``train_labels``, ``label_noise``, ``limit``, ``limit_test``, ``skip_unlabelled``, ``ignore_label``,
-    ``folds``; None means the default.
+    ``folds``, ``joint``; None means the default.
 
     Raises LosscopeError for an unknown name or option, missing or broken files, and data that cannot be
     compared on (see ``finish``).

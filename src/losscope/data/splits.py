@@ -122,6 +122,21 @@ def remap(tuples: np.ndarray | None, rows: np.ndarray, size: int, columns: int) 
     return moved[(moved[:, :columns] >= 0).all(1)]
 
 
+def positive_pairs(pairs: np.ndarray | None, triplets: np.ndarray | None) -> np.ndarray:
+    """The different pairs (P, 2) of two rows that explicit pairs and triplets call the same, lower row first.
+
+    >>> positive_pairs(np.array([[1, 0, 1], [0, 1, 1], [2, 0, 0], [2, 2, 1]]), np.array([[3, 4, 0]])).tolist()
+    [[0, 1], [3, 4]]
+    """
+    links = [np.empty((0, 2), np.int64)]
+    if pairs is not None:
+        links.append(pairs[pairs[:, 2] == 1, :2])
+    if triplets is not None:
+        links.append(triplets[:, :2])
+    ends = np.unique(np.sort(np.concatenate(links), axis=1), axis=0)
+    return ends[ends[:, 0] != ends[:, 1]]
+
+
 @dataclass(frozen=True, eq=False)
 class Folds:
     """Which fold each row is in, (N,) from 0 (-1: in none, always trained on), and how they were made."""

@@ -8,8 +8,10 @@ returns one setting for each; which one is used is chosen on the validation part
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,6 +29,8 @@ NOTHING = 1e-24
 class Sample:
     """Training rows (N, D) with labels (N,) 0..C−1, and what closed forms are made of, each computed once.
 
+    ``links`` (P, 2): where there are no classes, the rows of each positive pair; Σ_W is then made of them.
+
     >>> sample = Sample(np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 4.0], [2.0, 4.0]]), np.array([0, 0, 1, 1]))
     >>> sample.mean.tolist(), sample.within.tolist()
     ([1.0, 2.0], [[1.0, 0.0], [0.0, 0.0]])
@@ -34,6 +38,7 @@ class Sample:
 
     rows: np.ndarray
     labels: np.ndarray
+    links: np.ndarray | None = None
 
     @property
     def size(self) -> int:
@@ -63,20 +68,39 @@ class Sample:
         mean: np.ndarray = self.rows.mean(axis=0, dtype=np.float64)
         return mean
 
-    @cached_property
-    def _within(self) -> tuple[np.ndarray, float]:
-        """Σ_W, and the mean over rows of ‖x − class mean‖⁴."""
-        total, quartic = np.zeros((self.size, self.size)), 0.0
+    @property
+    def _deviations(self) -> Iterator[np.ndarray]:
+        """What Σ_W is the mean square of, some rows at a time: x − class mean, or (x − x⁺)/√2 of a pair."""
+        if self.links is not None:
+            for start in range(0, len(self.links), CHUNK):
+                first, second = (
+                    self.rows[own].astype(np.float64) for own in self.links[start : start + CHUNK].T
+                )
+                yield (first - second) / math.sqrt(2)
+            return
         for start in range(0, len(self.rows), CHUNK):
             part = slice(start, start + CHUNK)
-            left = self.rows[part].astype(np.float64) - self.means[self.labels[part]]
+            yield self.rows[part].astype(np.float64) - self.means[self.labels[part]]
+
+    @property
+    def _deviating(self) -> int:
+        """How many there are of these."""
+        return len(self.rows) if self.links is None else len(self.links)
+
+    @cached_property
+    def _within(self) -> tuple[np.ndarray, float]:
+        """Σ_W, and the mean of ‖deviation‖⁴."""
+        total, quartic = np.zeros((self.size, self.size)), 0.0
+        for left in self._deviations:
             total += left.T @ left
             quartic += float(np.square(np.square(left).sum(axis=1)).sum())
-        return total / len(self.rows), quartic / len(self.rows)
+        count = max(1, self._deviating)
+        return total / count, quartic / count
 
     @property
     def within(self) -> np.ndarray:
-        """Σ_W, the pooled within-class covariance (D, D), divided by N."""
+        """Σ_W (D, D): the pooled within-class covariance, divided by N; of pairs, half the mean of
+        (x − x⁺)(x − x⁺)ᵀ."""
         return self._within[0]
 
     @cached_property
@@ -88,7 +112,13 @@ class Sample:
     @cached_property
     def total_axes(self) -> tuple[np.ndarray, np.ndarray]:
         """The principal components: variances (D,), the largest first, and directions (D, D) as columns."""
-        return _descending(self.within + self.between.T @ self.between)
+        if self.links is None:
+            return _descending(self.within + self.between.T @ self.between)
+        total = np.zeros((self.size, self.size))
+        for start in range(0, len(self.rows), CHUNK):
+            centred = self.rows[start : start + CHUNK] - self.mean
+            total += centred.T @ centred
+        return _descending(total / len(self.rows))
 
     @cached_property
     def within_axes(self) -> tuple[np.ndarray, np.ndarray]:
@@ -106,19 +136,22 @@ class Sample:
         values, quartic = self.within_axes[0], self._within[1]
         squares = float(np.square(values).sum())
         distance = squares - self.size * float(values.mean()) ** 2
-        noise = min((quartic - squares) / len(self.rows), distance)
+        noise = min((quartic - squares) / max(1, self._deviating), distance)
         return max(0.0, noise) / (distance - noise) if distance > noise else math.inf
 
     @cached_property
     def rank(self) -> int:
         """Principal components with a variance above rounding."""
-        values = self.total_axes[0]
-        least = max(NOTHING * self.square, self.size * np.finfo(float).eps * float(values[0]))
-        return int((values > least).sum())
+        return self.above_rounding(self.total_axes[0])
+
+    def above_rounding(self, variances: np.ndarray) -> int:
+        """How many of some variances, the largest first, are more than rounding."""
+        least = max(NOTHING * self.square, self.size * np.finfo(float).eps * float(variances[0]))
+        return int((variances > least).sum())
 
     @cached_property
     def varies(self) -> bool:
-        """Whether rows of one class differ at all, so that there is something to whiten."""
+        """Whether rows of one class, or of a pair, differ at all, so that there is something to whiten."""
         return float(self.within_axes[0].mean()) > NOTHING * self.square
 
     def projected(self, axes: np.ndarray) -> Sample:
@@ -126,7 +159,7 @@ class Sample:
         pieces = [
             (self.rows[start : start + CHUNK] - self.mean) @ axes for start in range(0, len(self.rows), CHUNK)
         ]
-        return Sample(np.concatenate(pieces), self.labels)
+        return Sample(np.concatenate(pieces), self.labels, self.links)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +180,27 @@ class Setting:
         return projected if self.turn is None else projected @ self.turn
 
 
+class Form(Protocol):
+    """A fitted form: of rows (``ClosedForm``), or of pairs of two modalities (``PairForm``)."""
+
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        """What validation chooses from; the last where it cannot."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that a person should read."""
+
+    def project(self, rows: np.ndarray) -> Any:
+        """Rows on the axes of the form, from which each of its settings goes on."""
+
+    def apply(self, setting: Any, projected: Any) -> np.ndarray:
+        """Embeddings of projected rows under a setting, not normalised."""
+
+    def weights(self, setting: Any) -> dict[str, np.ndarray]:
+        """The arrays that embed a row under a setting."""
+
+
 @dataclass(frozen=True, eq=False)
 class ClosedForm:
     """A fitted form: ``mean`` (D,), ``axes`` (D, R) or None for the input's own, and its settings.
@@ -164,6 +218,16 @@ class ClosedForm:
         """Rows (N, D) less the mean, on the axes: float64 (N, R)."""
         centred = np.asarray(rows, dtype=np.float64) - self.mean
         return centred if self.axes is None else centred @ self.axes
+
+    def apply(self, setting: Setting, projected: np.ndarray) -> np.ndarray:
+        """Embeddings (N, K) of projected rows (N, R), not normalised."""
+        return setting.apply(projected)
+
+    def weights(self, setting: Setting) -> dict[str, np.ndarray]:
+        """``mean`` (D,) and ``matrix`` (D, K): an embedding is (x − mean) @ matrix, L2-normalised."""
+        axes = np.eye(len(self.mean)) if self.axes is None else self.axes
+        matrix = np.ascontiguousarray(setting.apply(axes))
+        return {"mean": self.mean.astype(np.float32), "matrix": matrix.astype(np.float32)}
 
 
 def _descending(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -186,6 +250,7 @@ def _scales(sample: Sample) -> list[tuple[float | None, np.ndarray]]:
 
 
 FLAT = "no class has two training rows that differ, so there is no within-class covariance to whiten"
+LONE = "no positive pair of the training part has two rows that differ, so there is nothing to whiten"
 
 
 @register("closed_form", "pca", source="Pearson 1901; Hotelling 1933", title="principal components")
@@ -224,12 +289,13 @@ def pca(sample: Sample, size: int | None) -> ClosedForm:
 def whitened(sample: Sample, size: int | None) -> ClosedForm:
     """T·(x − mean) with T = (Σ_W + λ·(mean eigenvalue)·I)^(−1/2), Σ_W the within-class covariance.
 
+    Of pairs without classes Σ_W is half the covariance of positive differences, each pair in both orders.
     Below the input's size its principal components are taken first. On the axes of Σ_W, which is T up to a
     rotation and a constant factor: neither changes a distance of normalised rows.
     """
     first = pca(sample, size)
     inner = sample if first.axes is None else sample.projected(first.axes)
-    notes = first.notes if inner.varies else (*first.notes, FLAT)
+    notes = first.notes if inner.varies else (*first.notes, FLAT if sample.links is None else LONE)
     axes = inner.within_axes[1] if first.axes is None else first.axes @ inner.within_axes[1]
     settings = tuple(Setting(strength, scale) for strength, scale in _scales(inner))
     return ClosedForm(sample.mean, axes, settings, notes)

@@ -19,6 +19,7 @@ from losscope.data import Part, Splits
 from losscope.measures import evaluate
 from losscope.models.closed import Sample
 from losscope.models.networks import Architecture
+from losscope.models.paired import PairSample
 from losscope.pairs import normalise
 from losscope.run.store import Record
 from losscope.train.closed import fit, sample_of
@@ -45,9 +46,12 @@ def baseline(run: Run, splits: Splits, device: torch.device, keep: str) -> Recor
     """The record of ``raw`` (L2-normalised inputs) or ``untrained`` (the seed's initial network)."""
     record = Record(run)
     if run.loss.name == RAW:
+        paired, width = splits.train.second is not None, math.prod(splits.facts.shape)
 
         def embed(inputs: Tensor) -> Tensor:
-            return normalise(inputs.flatten(1))
+            flat = inputs.flatten(1)
+            # Both modalities of a joint space stand side by side, and are embedded one below the other.
+            return normalise(torch.cat([flat[:, :width], flat[:, width:]]) if paired else flat)
     else:
         shape = architecture(run, splits)
         (first,) = starts(shape, [run], [splits])
@@ -86,7 +90,7 @@ def closed_forms(
 ) -> list[Record]:
     """The records of closed forms, those of one seed beside each other: they share its covariances."""
     records: list[Record] = []
-    held: tuple[Splits, Sample] | None = None
+    held: tuple[Splits, Sample | PairSample] | None = None
     for run, split in zip(runs, splits, strict=True):
         if held is None or held[0] is not split:
             held = split, sample_of(run, split)
@@ -98,15 +102,12 @@ def closed_forms(
             continue
         measure(record, split, made.embed, device, keep)
         record.measures["validation"] = made.validation
-        weights, shrinkage = made.weights(), made.setting.shrinkage
+        weights = made.weights()
         record.provenance = {
             "train_seconds": made.seconds,
             "parameters": sum(value.size for value in weights.values()),
             "notes": list(made.notes),
-            "closed_form": {
-                "shrinkage": None if shrinkage is None or math.isinf(shrinkage) else shrinkage,
-                "dimensions": weights["matrix"].shape[1],
-            },
+            "closed_form": made.chosen,
         }
         if keep != "none" and not registry.entry("closed_form", run.loss.name).facts.of:
             record.weights = weights

@@ -17,7 +17,7 @@ MOST_DIMENSIONS = 512
     "matched",
     title="the matched protocol",
     tunes=("vectors", "features", "pair"),
-    closed_forms=("vectors", "features", "images"),
+    closed_forms=("vectors", "features", "images", "pair"),
     like="matched",
     defaults={},
 )

@@ -198,10 +198,13 @@ class BaselineResult(SideResult):
     ``described``: a closed form at the input's own size, or a tuned loss at its usual numbers (called
     "triplet, untuned"), which is shown and never tested. Of a closed form, by seed: ``shrinkage`` is the
     share of the mean eigenvalue that validation chose (None without one, or where it is infinite),
-    ``dimensions`` those of its embedding.
+    ``dimensions`` those of its embedding, ``exponent`` the power of its correlation that a dimension of
+    ``cca`` is weighted by, ``pairs`` the training pairs that it is fitted to, where these are no classes.
     """
 
     family: Literal["baseline", "closed form"] = "baseline"
     described: bool = False
     shrinkage: tuple[Number | None, ...] = ()
     dimensions: tuple[int | None, ...] = ()
+    exponent: tuple[Number | None, ...] = ()
+    pairs: tuple[int | None, ...] = ()

@@ -208,7 +208,10 @@ def components(links: np.ndarray, rows: int) -> np.ndarray:
 def implied_labels(
     pairs: np.ndarray | None, triplets: np.ndarray | None, rows: int
 ) -> tuple[np.ndarray, list[str]]:
-    """Classes for data without labels: rows joined by positive pairs are one class; and notes for users."""
+    """Classes for data without labels: rows joined by positive pairs are one class; and notes for users.
+
+    Raises LosscopeError where no pair of two rows is positive.
+    """
     positive, negative = [], []
     if pairs is not None:
         positive.append(pairs[pairs[:, 2] == 1, :2])
@@ -216,7 +219,13 @@ def implied_labels(
     if triplets is not None:
         positive.append(triplets[:, :2])
         negative.append(triplets[:, [0, 2]])
-    labels = components(np.concatenate(positive), rows)
+    links = np.concatenate(positive)
+    require(
+        bool((links[:, 0] != links[:, 1]).any()),
+        f"none of the {sum(len(own) for own in (pairs, triplets) if own is not None):,} explicit tuples "
+        "joins two rows that belong together; wanted: positive pairs (same 1), or labels",
+    )
+    labels = components(links, rows)
     against = np.concatenate(negative)
     wrong = int((labels[against[:, 0]] == labels[against[:, 1]]).sum())
     notes = [
