@@ -11,6 +11,7 @@ from losscope.comparing import budget, looking
 from losscope.comparing.planning import Plan, Say, plan
 from losscope.core import registry, wording
 from losscope.core.errors import LosscopeError
+from losscope.core.loss_spec import RAW
 from losscope.core.results import DesignPlan, StudyPlan
 from losscope.core.spec import Run, Study
 from losscope.run import cost, launch
@@ -147,7 +148,8 @@ def _shows(made: Plan) -> DesignPlan:
     shows = stats.plan(len(made.study.seeds), tests=made.tests, look=looking.foreseen(made))
     folds = made.source.facts.folds
     if not folds:
-        items = made.study.closed_forms and not made.source.facts.generated and not shows.enough
+        raw = any(side.name == RAW for side in made.study.baselines)
+        items = raw and made.study.closed_forms and not made.source.facts.generated and not shows.enough
         return shows.model_copy(update={"sentence": wording.over_items(shows.sentence)}) if items else shows
     return shows.model_copy(
         update={

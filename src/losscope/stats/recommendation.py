@@ -164,7 +164,8 @@ def _with_closed(case: _Case, chosen: _Choice) -> _Choice:
     """The choice among losses and raw, held against the closed form.
 
     The closed form is chosen where it is shown better than raw and no loss is shown better than it, and not
-    worse than or equivalent to the loss chosen. A loss that is chosen must be better than it.
+    worse than or equivalent to the loss chosen. A loss that is chosen must be better than it. Two modalities
+    may have no raw inputs in one space: then the form is chosen where it is shown better than every loss.
     """
     form = case.closed
     if form is None:
@@ -177,9 +178,12 @@ def _with_closed(case: _Case, chosen: _Choice) -> _Choice:
     settled = all(state in ("worse", "equivalent") for state in states.values())
     if over_raw and (settled or (chosen.loss == RAW and "better" not in states.values())):
         return answer
+    without_raw = RAW not in case.baselines
+    if without_raw and all(state == "worse" for state in states.values()):
+        return answer
     if chosen.loss is None or chosen.loss == RAW or states[chosen.loss] == "better":
         return chosen
-    if states[chosen.loss] == "worse" and RAW in case.baselines and case.state(chosen.loss, RAW) == "better":
+    if states[chosen.loss] == "worse" and (without_raw or case.state(chosen.loss, RAW) == "better"):
         return _Choice(form, "closed_form", (chosen.loss, form))
     return _Choice(None, "open", (chosen.loss, form))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from losscope.core.loss_spec import RAW
+from losscope.core import registry
+from losscope.core.loss_spec import CLOSED_FORM, RAW
 from losscope.core.results import (
     BaselineResult,
     Comparison,
@@ -176,6 +177,31 @@ def price(found: Price | None) -> str:
     return ", ".join(parts)
 
 
+def without_raw(sides: Iterable[SideResult]) -> str:
+    """What it means that no side is the raw inputs, as a sentence without its full stop.
+
+    >>> form = BaselineResult(name="cca", measures={}, family="closed form")
+    >>> without_raw([form])
+    'two modalities have no raw inputs in one space, so whether training is worth it is told by cca alone'
+    >>> without_raw([])
+    'raw inputs were not run, so whether training is worth it was not tested'
+    """
+    untrained = [own for own in sides if isinstance(own, BaselineResult) and not own.described]
+    forms = [own.name for own in untrained if own.family == CLOSED_FORM and of_modalities(own.name)]
+    if not forms:
+        return "raw inputs were not run, so whether training is worth it was not tested"
+    return (
+        "two modalities have no raw inputs in one space, so whether training is worth it is told by "
+        f"{listing(forms)} alone"
+    )
+
+
+def of_modalities(name: str) -> bool:
+    """Whether a closed form is one of two modalities; one of a plugin that is not loaded is none."""
+    found = registry.entries("closed_form").get(name)
+    return found is not None and found.facts.inputs == "pair"
+
+
 def fault(found: Fault) -> str:
     """Runs that ended and learned nothing, as a sentence without its full stop.
 
@@ -306,7 +332,7 @@ def _second(contest: _Contest) -> str:
     said = f"{led}, named before the test was measured; against {contest.valued(contest.candidate)}: "
     said += "; ".join(parts)
     if RAW not in contest.sides:
-        said += "; raw inputs were not run, so whether training is worth it was not tested"
+        said += f"; {without_raw(contest.sides.values())}"
     priced = [_priced(contest, name) for name in contest.sides]
     if any(priced):
         said += f"; prices: {', '.join(text for text in priced if text)}"
