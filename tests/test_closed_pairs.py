@@ -182,7 +182,7 @@ def test_poor_pairs_give_finite_numbers_and_at_most_the_size_asked_for(kind, siz
         ("one row", 3, "a modality is the same in all training pairs"),
         ("a constant modality", 3, "a modality is the same in all training pairs"),
         ("fewer rows than dimensions", 8, "the two modalities have 4 dimensions in common, fewer than 8"),
-        ("rank one", 3, "the two modalities have 1 dimensions in common, fewer than 3"),
+        ("rank one", 3, "the two modalities have 1 dimension in common, fewer than 3"),
     ],
 )
 def test_what_poor_pairs_change_is_one_sentence(kind, size, note):
@@ -330,10 +330,7 @@ def test_a_nonlinear_pairing_is_not_given_to_cca(tmp_path):
     path = tmp_path / "squares.npz"
     np.savez(path, image=first.astype(np.float32), text=second.astype(np.float32), labels=labels)
     result = study(path, epochs=8, seeds=6, embedding_size=8, losses="triplet(learning_rate=0.01)")
-    assert (
-        result.losses[0].mean("map_audio_to_visual")
-        > result.side("cca").mean("map_audio_to_visual") + 0.2
-    )
+    assert result.losses[0].mean("map_audio_to_visual") > result.side("cca").mean("map_audio_to_visual") + 0.2
     assert result.recommendation.loss == result.losses[0].name
 
 
@@ -370,7 +367,8 @@ def test_raw_stands_in_a_declared_joint_space_alone(tmp_path):
     ways = [(cosine.argmax(axis) == np.arange(len(test))).mean() for axis in (0, 1)]
     assert result.side("raw").mean("recall_at_1_across") == pytest.approx(np.mean(ways), abs=1e-9)
     row = next(row for row in result.verdicts() if {row.a, row.b} == {"raw", "cca"})
-    assert row.unit == "class" and row.n == len(test)
+    assert row.unit == "item" and row.n == len(test)
+    assert f"{len(test)} test items" in row.sentence
 
 
 @pytest.mark.parametrize(

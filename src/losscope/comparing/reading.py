@@ -156,6 +156,7 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
             folds=kept.data.folds,
             standings=known,
             indifference=kept.study.indifference,
+            by_item=kept.data.by_item,
         )
         sides = (*analysis.losses, *analysis.baselines)
         headings = wording.headings(sorted({name for side in sides for name in side.measures}))

@@ -134,14 +134,15 @@ def cca(sample: PairSample, size: int | None) -> PairForm:
         weights = found / found.max(initial=0.0) if found.any() else np.ones_like(found)
         settings += [PairSetting(strength, power, *sides, weights**power) for power in EXPONENTS]
     forms = ClosedForm(a.mean, axes, ()), ClosedForm(b.mean, others, ())
-    most = settings[-1].weight.size
-    wanted = min(a.size, b.size) if size is None else size
+    most, wanted = settings[-1].weight.size, min(a.size, b.size)
+    wanted = wanted if size is None else min(wanted, size)
     notes = () if most >= wanted else (_fewer(most, wanted),)
     return PairForm(*forms, tuple(settings), notes)
 
 
 def _fewer(found: int, wanted: int) -> str:
-    return f"the two modalities have {found:,} dimensions in common, fewer than {wanted:,}"
+    what = "dimension" if found == 1 else "dimensions"
+    return f"the two modalities have {found:,} {what} in common, fewer than {wanted:,}"
 
 
 def _spanned(side: Sample) -> tuple[np.ndarray, np.ndarray]:

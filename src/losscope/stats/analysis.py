@@ -62,6 +62,7 @@ def analyse(
     folds: int = 0,
     standings: Sequence[Standing] = (),
     indifference: float | None = None,
+    by_item: bool = False,
 ) -> Analysis:
     """The statistics of a comparison (docs/definitions.md, "Inference").
 
@@ -74,7 +75,7 @@ def analyse(
     many folds of one data set the seeds test; folds share training rows, so that nothing is tested and no
     candidate is named. ``standings``: how the sides stood on validation, which names the candidate; without
     any, losses are tested against the reference. ``indifference``: the difference that does not matter,
-    instead of the primary measure's.
+    instead of the primary measure's. ``by_item``: the data have no classes, and labels number items.
 
     >>> runs = [Measured(loss, seed, {"recall_at_1": base + seed / 1000})
     ...         for loss, base in (("contrastive", 0.90), ("triplet", 0.93)) for seed in range(6)]
@@ -115,6 +116,7 @@ def analyse(
         errors,
         indifference,
         folds,
+        by_item,
     )
     held = [
         base for base in baselines if not base.runs[0].described and (base.has(primary) or any(base.failed))

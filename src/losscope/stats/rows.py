@@ -34,6 +34,7 @@ class Frame:
     errors: bool = False
     delta: float | None = None
     folds: int = 0
+    by_item: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ class Row:
     seeds_seen: int | None = None
     limit: Limit | None = None
     by_seed: tuple[float, float] | None = None
-    asked: tuple[int, int] | None = None
+    asked: tuple[int, int | None] | None = None
 
 
 def pair_row(frame: Frame, a: Side, b: Side, measure: str) -> Row:
     """A pair of the family, over test items where no seed changes the sides but by the split."""
-    row = replace(row_of(frame, a, b, measure), asked=_asked(a, measure))
+    row = replace(row_of(frame, a, b, measure), asked=_asked(a, measure, frame.by_item))
     if not seedless(frame, a, b) or any(row.found.failed) or row.bar is not None:
         return row
     made = over_items(a.details, b.details, measure, alpha=frame.alpha)
@@ -71,6 +72,7 @@ def pair_row(frame: Frame, a: Side, b: Side, measure: str) -> Row:
     if frame.errors:
         found = as_errors(found)
     seeds = row.found.differences
+    unit = "item" if frame.by_item else unit
     return replace(row, found=found, unit=unit, by_seed=(min(seeds), max(seeds)) if seeds else None)
 
 
@@ -82,13 +84,17 @@ def seedless(frame: Frame, a: Side, b: Side) -> bool:
     return draws_nothing(a) and draws_nothing(b) and frame.paired and not frame.generated
 
 
-def _asked(side: Side, measure: str) -> tuple[int, int] | None:
-    """The test items that ask for a measure, and their classes; None where the runs do not keep them."""
+def _asked(side: Side, measure: str, by_item: bool) -> tuple[int, int | None] | None:
+    """The test items that ask for a measure, and their classes; None where the runs do not keep them.
+
+    ``by_item``: there are no classes, and the items are counted, each once whichever way it asks.
+    """
     key, label = f"per_query/{measure}", "per_query/label"
     for run in side.runs:
         if key in run.detail and label in run.detail:
             kept = np.isfinite(np.asarray(run.detail[key], dtype=np.float64))
-            return int(kept.sum()), len(np.unique(np.asarray(run.detail[label])[kept]))
+            different = len(np.unique(np.asarray(run.detail[label])[kept]))
+            return (different, None) if by_item else (int(kept.sum()), different)
     return None
 
 

@@ -41,7 +41,9 @@ class Second:
             return None
         if seedless(self.frame, a, b):
             made = over_items(a.details, b.details, self.measure, alpha=LEVEL)
-            return None if made is None or made[0].low is None else made
+            if made is None or made[0].low is None:
+                return None
+            return made[0], "item" if self.frame.by_item else made[1]
         found = compared(a, b, self.measure, alpha=LEVEL, paired=self.frame.paired)
         if self.frame.paired:
             ends = mean_interval(found.differences)

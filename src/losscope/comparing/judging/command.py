@@ -168,6 +168,7 @@ def _judged(
         unpaired=unpaired,
         standings=found.standings,
         indifference=indifference,
+        by_item=data.by_item,
     )
     result = Result(
         data=data,

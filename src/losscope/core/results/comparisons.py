@@ -42,8 +42,9 @@ PairScale = Literal["difference", "log_ratio", "log_error_ratio"]
 SPREAD_KNOWN = 4
 """The fewest seeds whose spread tells how many it takes: that of two or three may be off by any factor."""
 
-Unit = Literal["seed", "class", "block"]
-"""What a test flips: seeds; or, between sides that no seed changes, test classes or blocks of test rows."""
+Unit = Literal["seed", "class", "block", "item"]
+"""What a test flips: seeds; or, between sides that no seed changes, test classes, blocks of test rows, or
+items where there are no classes."""
 
 
 class NotComparable(Frozen):

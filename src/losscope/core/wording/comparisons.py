@@ -36,6 +36,7 @@ _UNITS: dict[Unit, tuple[str, str]] = {
     "seed": ("seed", "seeds"),
     "class": ("test class", "test classes"),
     "block": ("block of test rows", "blocks of test rows"),
+    "item": ("test item", "test items"),
 }
 
 

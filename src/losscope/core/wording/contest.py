@@ -392,7 +392,9 @@ def _decides(contest: _Contest, row: Comparison) -> list[str]:
 def _tested_on(row: Comparison) -> str:
     if row.queries is None:
         return "other items would move it more than seeds do"
-    asked = f"{count(row.queries, 'test item')} of {count(row.classes or 0, 'class')}"
+    asked = count(row.queries, "test item")
+    if row.classes is not None:
+        asked += f" of {count(row.classes, 'class')}"
     return f"with {asked}, other items would move it more than seeds do"
 
 
