@@ -488,3 +488,18 @@ def test_labels_beside_pairs_stay_the_classes(tmp_path):
     np.savez(given["data"], features=rows, labels=np.arange(len(rows)) % 10)
     source = losscope.read(given["data"], pairs=given["pairs"])
     assert source.facts.tuples and not source.facts.implied
+
+
+def test_the_goal_chooses_the_ridge_by_its_own_measure(tmp_path):
+    path = two_modalities(tmp_path, noise=3.0, classes=10)
+    found = [
+        study(path, seeds=2, goal=goal, losses="triplet", epochs=1) for goal in ("retrieval", "cross-modal")
+    ]
+    runs = [result.side("cca").runs for result in found]
+    assert not {*runs[0]} & {*runs[1]}, "a run for one goal stands for the other"
+    assert found[0].losses[0].runs == found[1].losses[0].runs
+    assert [result.side("cca").name for result in found] == ["cca", "cca"]
+    scores = [result.side("cca").validation for result in found]
+    assert scores[0]["map_at_r"] >= scores[1]["map_at_r"] - 0.002
+    assert scores[1]["recall_at_1"] >= scores[0]["recall_at_1"] - 0.002
+    assert losscope.load(found[1].store, found[1].study).side("cca") == found[1].side("cca")

@@ -17,7 +17,7 @@ from losscope.comparing import published, standing, watching
 from losscope.comparing.stored import Choice, StoredStudy
 from losscope.core import registry, wording
 from losscope.core.errors import LosscopeError, require, unknown
-from losscope.core.loss_spec import CLOSED_FORM
+from losscope.core.loss_spec import CLOSED_FORM, form_spec
 from losscope.core.results import (
     BaselineResult,
     EmbeddingMap,
@@ -210,6 +210,8 @@ def _labels(choices: Iterable[Choice]) -> dict[str, list[str]]:
     """What the runs of an identity are called: losses tuned to the same numbers share their runs."""
     untrained = (*BASELINES, *registry.entries("closed_form"))
     labels: dict[str, list[str]] = {LossSpec(name=name).canonical(): [name] for name in untrained}
+    for name in registry.entries("closed_form"):
+        labels[form_spec(name, "pair", "cross-modal").canonical()] = [name]
     for choice in choices:
         labels.setdefault(choice.spec.canonical(), []).append(choice.label)
         if choice.default is not None:

@@ -201,6 +201,19 @@ class LossSpec(Strict):
         return self.model_copy(update={"hyperparameters": hyper, "reduction": reduction})
 
 
+def form_spec(name: str, kind: str = "", goal: str = "") -> LossSpec:
+    """A closed form on a kind of data for a goal.
+
+    Of two modalities ``by`` says what chooses its setting on validation, where that is not MAP@R as for the
+    losses' tuning, so that the runs for another goal are others.
+
+    >>> form_spec("cca", "pair", "cross-modal").label, form_spec("cca", "pair", "retrieval").label
+    ("cca(by='recall_at_1')", 'cca')
+    """
+    by_recall = kind == "pair" and goal == "cross-modal"
+    return LossSpec(name=name, hyperparameters={"by": "recall_at_1"} if by_recall else {})
+
+
 def check_kind(what: str, value: Value, default: Value | None) -> None:
     """Raise for a value of another kind than the default: a switch, a finite number, or a text."""
     if isinstance(default, bool):

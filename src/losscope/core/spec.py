@@ -40,6 +40,7 @@ from losscope.core.loss_spec import (
     Strict,
     Tuples,
     build,
+    form_spec,
     split_losses,
 )
 from losscope.core.quantities import GOALS, check_indifference
@@ -432,7 +433,8 @@ class ResolvedStudy(Strict):
             if not (self.kind == "pair" and name == RAW and not self.joint)
             and not (name == UNTRAINED and self.protocol.start in self.closed_forms)
         ]
-        return tuple(LossSpec(name=name) for name in (*names, *self.closed_forms))
+        forms = (form_spec(name, self.kind, self.given.goal) for name in self.closed_forms)
+        return (*(LossSpec(name=name) for name in names), *forms)
 
     def resolved(self, loss: LossSpec) -> LossSpec:
         """A loss with the protocol's defaults filled in."""

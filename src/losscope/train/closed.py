@@ -122,8 +122,9 @@ def _pairs(sample: Sample | PairSample, splits: Splits) -> int | None:
 def _chosen(form: Form, run: Run, splits: Splits) -> tuple[Any, dict[str, float]]:
     """The setting that does best among validation rows: by Recall@1, MAP@R deciding between near ties.
 
-    Of two modalities by MAP@R from each into the other, Recall@1 deciding, as their losses are tuned. Then
-    the strongest shrinkage decides, the nearest to changing nothing, and then the lower exponent.
+    Of two modalities by MAP@R from each into the other, Recall@1 deciding, as their losses are tuned, and by
+    Recall@1 where that is the goal. Then the strongest shrinkage decides, the nearest to changing nothing,
+    and then the lower exponent.
     """
     part = _rows(run, splits)
     if part is None:
@@ -135,7 +136,9 @@ def _chosen(form: Form, run: Run, splits: Splits) -> tuple[Any, dict[str, float]
     ]
     if not all(math.isfinite(score) for found in scores for score in found.values()):
         return form.settings[-1], {}
-    first, second = CHOOSES if part.second is None else CHOOSES[::-1]
+    first, second = CHOOSES
+    if part.second is not None and run.loss.hyperparameters.get("by") != first:
+        first, second = second, first
     best = max(found[first] for found in scores)
     near = [place for place, found in enumerate(scores) if best - found[first] < TIE]
 
