@@ -15,7 +15,9 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.cross_decomposition import CCA
 
 import losscope
+from losscope.comparing import plan
 from losscope.core.errors import LosscopeError
+from losscope.core.spec import Study
 from losscope.data.splits import positive_pairs
 from losscope.models import paired
 from losscope.models.closed import SHRINKAGE, Sample, whitened
@@ -307,6 +309,14 @@ def test_what_was_fitted_stands_in_the_result(drowned):
     assert losscope.load(drowned.store, drowned.study).side("cca") == form
 
 
+def test_judging_its_store_says_the_same_of_the_same_modalities(drowned):
+    again = losscope.judge(drowned.store)
+    assert again.recommendation.loss == "cca"
+    rows = [row.sentence for row in again.verdicts()]
+    assert rows == [row.sentence for row in drowned.verdicts()]
+    assert not [said for said in (*rows, *again.recommendation.sentences) if "first→second" in said]
+
+
 def test_weights_embed_each_modality_as_measured(drowned):
     from losscope.run.store import Store
 
@@ -503,3 +513,16 @@ def test_the_goal_chooses_the_ridge_by_its_own_measure(tmp_path):
     assert scores[0]["map_at_r"] >= scores[1]["map_at_r"] - 0.002
     assert scores[1]["recall_at_1"] >= scores[0]["recall_at_1"] - 0.002
     assert losscope.load(found[1].store, found[1].study).side("cca") == found[1].side("cca")
+
+
+def test_a_modality_that_is_too_large_and_a_joint_that_is_no_switch_are_one_sentence(tmp_path):
+    random = np.random.default_rng(0)
+    np.savez(tmp_path / "wide.npz", image=random.normal(size=(40, 3500)), text=random.normal(size=(40, 4)))
+    made = plan(Study.of(data=str(tmp_path / "wide.npz"), out=str(tmp_path / "out")))
+    assert made.study.closed_forms == ()
+    assert (
+        "no closed form stands beside the losses: they are fitted to modalities of at most 3,072 numbers, "
+        "and image has 3,500"
+    ) in made.notes
+    with pytest.raises(LosscopeError, match="joint is 'maybe'; choices: true, false"):
+        losscope.read(str(tmp_path / "wide.npz"), joint="maybe")

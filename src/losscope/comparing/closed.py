@@ -53,7 +53,8 @@ def beside(study: ResolvedStudy, source: Source) -> Beside:
     size = math.prod(facts.shape)
     most = MOST_PIXELS if study.kind == "images" else MOST_DIMENSIONS
     if size > most:
-        return Beside(notes=(_too_large("images of" if study.kind == "images" else "inputs of", most, size),))
+        what = "images" if study.kind == "images" else "inputs"
+        return Beside(notes=(_too_large(what, most, f"these have {size:,}"),))
     without, pairs, notes = facts.implied or facts.of_pairs, 0, []
     if without:
         pairs = _positives(source, study.seeds[0])
@@ -73,15 +74,15 @@ def _of_modalities(facts: About) -> Beside:
     """The closed forms of two modalities."""
     for name, shape in zip(facts.modalities or ("first", "second"), (facts.shape, facts.second_shape)):
         if (size := math.prod(shape)) > MOST_OF_MODALITY:
-            return Beside(notes=(_too_large(f"{name} of", MOST_OF_MODALITY, size),))
+            return Beside(notes=(_too_large("modalities", MOST_OF_MODALITY, f"{name} has {size:,}"),))
     entries = registry.entries("closed_form").items()
     return Beside(tuple(name for name, found in entries if found.facts.inputs == "pair"))
 
 
-def _too_large(what: str, most: int, size: int) -> str:
+def _too_large(what: str, most: int, given: str) -> str:
     return (
-        f"no closed form stands beside the losses: they are fitted to {what} at most {most:,} numbers, "
-        f"and these have {size:,}"
+        f"no closed form stands beside the losses: they are fitted to {what} of at most {most:,} numbers, "
+        f"and {given}"
     )
 
 

@@ -130,9 +130,9 @@ def cca(sample: PairSample, size: int | None) -> PairForm:
     for strength in (*RIDGES, max(a.ledoit_wolf, b.ledoit_wolf, 1e-6)):
         scales = _scale(first, a, strength), _scale(second, b, strength)
         turns, found = _correlated(scales[0][:, None] * cross * scales[1], size)
-        sides = [Setting(strength, scale, turn) for scale, turn in zip(scales, turns, strict=True)]
+        own, other = (Setting(strength, scale, turn) for scale, turn in zip(scales, turns, strict=True))
         weights = found / found.max(initial=0.0) if found.any() else np.ones_like(found)
-        settings += [PairSetting(strength, power, *sides, weights**power) for power in EXPONENTS]
+        settings += [PairSetting(strength, power, own, other, weights**power) for power in EXPONENTS]
     forms = ClosedForm(a.mean, axes, ()), ClosedForm(b.mean, others, ())
     most, wanted = settings[-1].weight.size, min(a.size, b.size)
     wanted = wanted if size is None else min(wanted, size)

@@ -156,20 +156,21 @@ def _judged(
     data = found.data or DataDescription(
         name=runs, title=runs, kind="runs", described=said, folds=found.folds
     )
-    analysis = stats.analyse(
-        measured,
-        goal=goal,
-        measure=measure or _primary(measured, goal),
-        reference=reference,
-        settings=settings,
-        generated=data.generated,
-        folds=data.folds,
-        looks=max(look or 1, counted),
-        unpaired=unpaired,
-        standings=found.standings,
-        indifference=indifference,
-        by_item=data.by_item,
-    )
+    with wording.modalities(data.modalities):
+        analysis = stats.analyse(
+            measured,
+            goal=goal,
+            measure=measure or _primary(measured, goal),
+            reference=reference,
+            settings=settings,
+            generated=data.generated,
+            folds=data.folds,
+            looks=max(look or 1, counted),
+            unpaired=unpaired,
+            standings=found.standings,
+            indifference=indifference,
+            by_item=data.by_item,
+        )
     result = Result(
         data=data,
         protocol=None,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError, require
+from losscope.core.errors import LosscopeError, require, shown
 from losscope.data.base import Draft, LeftOut
 from losscope.data.labels import column
 from losscope.data.readers.files import Arrays, form, found, key_of
@@ -356,6 +356,7 @@ def check_joint(draft: Draft, joint: bool) -> None:
 
     Where they may be and nobody says so, a note says how to.
     """
+    require(isinstance(joint, bool), f"joint is {shown(joint)}; choices: true, false")
     if draft.second is None:
         require(not joint, f"{draft.name} has one modality; joint says that two are embeddings of one space")
         return
