@@ -22,6 +22,7 @@ from losscope.data.splits import positive_pairs
 from losscope.models import paired
 from losscope.models.closed import SHRINKAGE, Sample, whitened
 from losscope.models.paired import EXPONENTS, RIDGES, PairForm, PairSample, PairSetting, cca
+from losscope.stats import Measured, Standing, analyse
 
 
 def pairs(rows: int = 80, sizes: tuple[int, int] = (6, 5), shared: int = 3, seed: int = 0) -> np.ndarray:
@@ -312,9 +313,9 @@ def test_what_was_fitted_stands_in_the_result(drowned):
 def test_judging_its_store_says_the_same_of_the_same_modalities(drowned):
     again = losscope.judge(drowned.store)
     assert again.recommendation.loss == "cca"
-    rows = [row.sentence for row in again.verdicts()]
-    assert rows == [row.sentence for row in drowned.verdicts()]
-    assert not [said for said in (*rows, *again.recommendation.sentences) if "first→second" in said]
+    rows = [row.sentence for row in again.paired]
+    assert [said for said in rows if "image→text" in said]
+    assert rows == [row.sentence for row in drowned.paired]
 
 
 def test_weights_embed_each_modality_as_measured(drowned):
@@ -526,3 +527,25 @@ def test_a_modality_that_is_too_large_and_a_joint_that_is_no_switch_are_one_sent
     ) in made.notes
     with pytest.raises(LosscopeError, match="joint is 'maybe'; choices: true, false"):
         losscope.read(str(tmp_path / "wide.npz"), joint="maybe")
+
+
+@pytest.mark.parametrize(("back", "said"), [(0.8, True), (0.6, False)])
+def test_an_answer_says_where_the_other_way_another_side_is_better(back, said):
+    """cca leads from the first modality into the second; the way back is planted."""
+    random = np.random.default_rng(0)
+    means = {"cca": (0.7, 0.6), "triplet": (0.5, back), "contrastive": (0.4, 0.3)}
+    runs = [
+        Measured(
+            name,
+            seed,
+            {"map_audio_to_visual": there, "map_visual_to_audio": home + 0.002 * random.standard_normal()},
+            family="closed form" if name == "cca" else "loss",
+        )
+        for name, (there, home) in means.items()
+        for seed in range(8)
+    ]
+    ranks = [Standing(name, {"map_at_r": there}) for name, (there, _) in means.items()]
+    made = analyse(runs, standings=ranks).recommendation
+    assert (made.loss, made.measure) == ("cca", "map_audio_to_visual")
+    assert (made.second_on == ("triplet", "cca")) is said
+    assert ("triplet is better than cca" in made.sentences[0]) is said

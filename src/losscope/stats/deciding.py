@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from losscope.core import wording
 from losscope.core.loss_spec import CLOSED_FORM, RAW
@@ -98,7 +98,8 @@ def decide(
     A side that is shown worse than the candidate is out; so is one without a verdict because runs of it
     failed. Where a side is shown better than the candidate, the candidate is out, and with it whatever is
     equivalent to it. One side left is the answer. Several that are all equivalent to the candidate: the
-    cheapest. ``raw`` is the answer only where no side is better by more than δ in the second measure.
+    cheapest. ``raw`` is the answer only where no side is better by more than δ in the second measure. Of two
+    modalities the answer also says where another side is better from the second modality into the first.
 
     >>> from losscope.stats import Measured, Standing, analyse
     >>> runs = [Measured(name, seed, {"recall_at_1": base + seed / 1000})
@@ -116,6 +117,12 @@ def decide(
     )
     losses = [side for side in sides if not isinstance(side, BaselineResult)]
     chosen = _decided(contest, second) if declared(measure).better != "neither" else _undirected(contest)
+    told = second
+    if chosen.loss is not None and chosen.second_on is None:
+        told = second.other_way
+        better = told.objectors(contest.contenders, chosen.loss)
+        told = told if better else second
+        chosen = replace(chosen, second_on=(better[0], chosen.loss) if better else None)
     made = Recommendation(
         goal=goal,
         loss=chosen.loss,
@@ -127,7 +134,7 @@ def decide(
         candidate=candidate,
         candidate_by=family.by,
         members=chosen.members,
-        second=second.measure,
+        second=told.measure,
         second_on=chosen.second_on,
         open_by=chosen.open_by,
     )

@@ -16,7 +16,7 @@ from losscope.stats.comparison import Difference, declared
 from losscope.stats.intervals import data_like_these_unpaired, mean_interval
 from losscope.stats.rows import Frame, Row, comparison, seedless
 from losscope.stats.sides import Side, compared
-from losscope.stats.standing import SECOND
+from losscope.stats.standing import OTHER_WAY, SECOND
 
 LEVEL = 0.05
 
@@ -68,11 +68,18 @@ class Second:
         gains = {name: gain for name in names if name != answer and (gain := self.better(name, answer))}
         return sorted(gains, key=lambda name: -gains[name])
 
+    @property
+    def other_way(self) -> Second:
+        """The measure that decides, from the second modality into the first; else without a measure."""
+        name = OTHER_WAY.get(unsplit(self.frame.primary)[0])
+        known = any(name is not None and side.has(name) for side in self.sides.values())
+        return replace(self, measure=name if known else None)
+
     def row(self, made: Recommendation) -> Comparison | None:
         """The described comparison that a recommendation rests on in the second measure, if it does."""
         if made.second_on is None:
             return None
-        seen = self.difference(*made.second_on)
+        seen = replace(self, measure=made.second).difference(*made.second_on)
         assert seen is not None
         found, unit = seen
         return comparison(self.frame, Row(*made.second_on, found, bar=None, data=None, unit=unit), None)

@@ -22,6 +22,8 @@ SECOND = {
     "map_audio_to_visual": "recall_at_1_across",
 }
 """The measure beside the one that decides."""
+OTHER_WAY = {"map_audio_to_visual": "map_visual_to_audio"}
+"""The same measure from the second modality into the first."""
 CEILING = 0.95
 """Validation mean above which errors are compared by their ratio, where every side has it."""
 UNSETTLED = 0.2
