@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError, require
+from losscope.core.errors import LosscopeError, require, shown
 from losscope.data import health
 from losscope.data.base import Draft
 
@@ -52,4 +52,29 @@ def check_finite(name: str, array: np.ndarray) -> None:
         raise LosscopeError(
             f"{name} has {int(bad.sum()):,} values that are {what}, in {len(rows):,} of "
             f"{len(flat):,} rows (rows {first}, counted from 0); wanted: {wanted}"
+        )
+
+
+def check_joint(draft: Draft, joint: bool) -> None:
+    """Raise for two modalities that are called embeddings of one space and cannot be.
+
+    Where they may be and nobody says so, a note says how to.
+    """
+    require(isinstance(joint, bool), f"joint is {shown(joint)}; choices: true, false")
+    if draft.second is None:
+        require(not joint, f"{draft.name} has one modality; joint says that two are embeddings of one space")
+        return
+    shapes = draft.inputs.shape[1:], draft.second.shape[1:]
+    first, second = ("×".join(map(str, shape)) for shape in shapes)
+    names = draft.modalities or ("first", "second")
+    alike = shapes[0] == shapes[1] and len(shapes[0]) == 1
+    require(
+        not joint or alike,
+        f"{draft.name} has {first} numbers of {names[0]} and {second} of {names[1]}; joint says that both "
+        "are embeddings of one space, and wanted are vectors of one length",
+    )
+    if alike and not joint:
+        draft.notes.append(
+            f"both modalities have {first} numbers: where they are embeddings of one space, as CLIP's are, "
+            "-o joint=true lets raw stand beside the losses"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from losscope.core.queries import Searched, checked_roles
 from losscope.data import health
 from losscope.data import splits as rules
 from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, LeftOut, Part, Table, fingerprint
-from losscope.data.checking import check_arrays
+from losscope.data.checking import check_arrays, check_joint
 from losscope.data.deciding import (
     background_notes,
     check_classes,
@@ -93,8 +94,6 @@ def finish(
     if pairs is not None or triplets is not None or implied:
         _add_tuples(draft, pairs, triplets)
     check_arrays(draft)
-    from losscope.data.readers.modalities import check_joint
-
     check_joint(draft, joint)
     draft, size = _in_range(draft)
     labels = _labelled(draft, skip_unlabelled, ignore_label if draft.tags is None else ())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError, require, shown
+from losscope.core.errors import LosscopeError, require
 from losscope.data.base import Draft, LeftOut
 from losscope.data.labels import column
 from losscope.data.readers.files import Arrays, form, found, key_of
@@ -349,31 +349,6 @@ def check_options(draft: Draft, *, explicit: str | None, label_noise: float) -> 
         not (draft.by_item and label_noise),
         f"{draft.name} has pairs without classes; label_noise redraws classes and wants labels",
     )
-
-
-def check_joint(draft: Draft, joint: bool) -> None:
-    """Raise for two modalities that are called embeddings of one space and cannot be.
-
-    Where they may be and nobody says so, a note says how to.
-    """
-    require(isinstance(joint, bool), f"joint is {shown(joint)}; choices: true, false")
-    if draft.second is None:
-        require(not joint, f"{draft.name} has one modality; joint says that two are embeddings of one space")
-        return
-    shapes = draft.inputs.shape[1:], draft.second.shape[1:]
-    first, second = ("×".join(map(str, shape)) for shape in shapes)
-    names = draft.modalities or ("first", "second")
-    alike = shapes[0] == shapes[1] and len(shapes[0]) == 1
-    require(
-        not joint or alike,
-        f"{draft.name} has {first} numbers of {names[0]} and {second} of {names[1]}; joint says that both "
-        "are embeddings of one space, and wanted are vectors of one length",
-    )
-    if alike and not joint:
-        draft.notes.append(
-            f"both modalities have {first} numbers: where they are embeddings of one space, as CLIP's are, "
-            "-o joint=true lets raw stand beside the losses"
-        )
 
 
 def item_groups(items: np.ndarray) -> np.ndarray:
