@@ -6,7 +6,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require
 from losscope.data import health
-from losscope.data.base import Draft
+from losscope.data.base import TEST, TRAIN, VALIDATION, Draft
 
 
 def check_arrays(draft: Draft) -> None:
@@ -53,3 +53,22 @@ def check_finite(name: str, array: np.ndarray) -> None:
             f"{name} has {int(bad.sum()):,} values that are {what}, in {len(rows):,} of "
             f"{len(flat):,} rows (rows {first}, counted from 0); wanted: {wanted}"
         )
+
+
+def check_emptied(draft: Draft, lacking: np.ndarray) -> None:
+    """Raise where leaving out the rows ``lacking`` (N,) a label empties the training or the test part.
+
+    A validation part that is emptied is noted: rows of the training part take its place.
+    """
+    if draft.role is None:
+        return
+    for part, what in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
+        own = np.asarray(draft.role) == part
+        if not own.any() or not lacking[own].all():
+            continue
+        said = f"all {int(own.sum()):,} {what} rows of {draft.name} are without a label and are left out"
+        require(
+            part == VALIDATION,
+            f"{said}, so that no {what} part remains; wanted: labels there, or no split of its own",
+        )
+        draft.notes.append(f"{said}: a part of the training rows is held out in their place")

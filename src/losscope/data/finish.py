@@ -13,7 +13,7 @@ from losscope.core.queries import Searched, checked_roles
 from losscope.data import health
 from losscope.data import splits as rules
 from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, LeftOut, Part, Table, fingerprint
-from losscope.data.checking import check_arrays
+from losscope.data.checking import check_arrays, check_emptied
 from losscope.data.deciding import (
     background_notes,
     check_classes,
@@ -222,6 +222,7 @@ def _labelled(draft: Draft, skip_unlabelled: bool, ignore: Any) -> Labels:
         count = int(lacking.sum())
         require(count < len(lacking), f"none of the {len(lacking):,} rows of {draft.name} has a label")
         draft.left_out.append(LeftOut(count, "row" if count == 1 else "rows", "without a label"))
+        check_emptied(draft, lacking)
         _keep(draft, ~lacking)
         finer = finer[~lacking]
         labels = understood(draft.labels, of, names=draft.class_names, ignore=ignore)

@@ -136,6 +136,21 @@ def too_small(seconds: float, least: float, epochs: int, seeds: int, untuned: bo
     )
 
 
+def newest(others: Sequence[str], folder: str) -> str:
+    """Which studies of a folder are not the one that was taken, and how to name one.
+
+    >>> newest(["digits-matched-1a2b3c4d"], "losscope-runs")
+    'It is the newest of 2; another one: losscope judge losscope-runs/studies/digits-matched-1a2b3c4d.'
+    >>> newest(["a", "b", "c"], "runs")
+    'It is the newest of 4; another one: losscope judge runs/studies/a (or b, c).'
+    """
+    first, *rest = others
+    more = f" (or {', '.join(rest[:3])}{', …' if len(rest) > 3 else ''})" if rest else ""
+    return (
+        f"It is the newest of {len(others) + 1}; another one: losscope judge {folder}/studies/{first}{more}."
+    )
+
+
 def unfinished(found: Unfinished) -> str:
     """Which runs the machine or the code stopped, why, and what to do.
 
