@@ -35,7 +35,7 @@ PARTS = np.tile(np.repeat(["train", "validation", "test"], [20, 10, 10]), 3)
 def test_a_fold_column_that_nobody_asked_for_counts_folds_alone(values, known, rest):
     (sentence,) = offered("fold", np.array(values, dtype=object))
     assert f"holds {known} folds" in sentence and f"seed mod {known}" in sentence
-    assert (f"({rest})" in sentence) if rest else ("none)" not in sentence)
+    assert (f"({rest}, and want -1 first)" in sentence) if rest else ("none" not in sentence)
 
 
 def test_a_fold_column_of_one_fold_and_blanks_is_none():
@@ -46,7 +46,7 @@ def test_the_folds_that_are_offered_are_those_that_fold_makes(tmp_path):
     fold = np.where(np.arange(120) % 6 < 5, np.arange(120) % 6, np.nan)
     frame(fold=fold).to_csv(tmp_path / "d.csv", index=False)
     notes = load(str(tmp_path / "d.csv")).facts.notes
-    assert any("'fold' holds 5 folds (20 rows have none)" in note for note in notes), notes
+    assert any("'fold' holds 5 folds (20 rows have none, and want -1 first)" in note for note in notes), notes
 
 
 @pytest.mark.parametrize("name", ["/tmp/is/not/there", "./not_there.npz", "~/not/there", "not there"])

@@ -41,7 +41,7 @@ def offered(name: str, values: Any, what: str = "array") -> list[str]:
     known = len({value for value in told if value is not None and value.lower() not in NONE} - ALWAYS)
     if not 2 <= known <= MOST:
         return []
-    rest = f" ({lacking:,} rows have none)" if lacking else ""
+    rest = f" ({lacking:,} rows have none, and want -1 first)" if lacking else ""
     return [
         f"{what} {name!r} holds {known} folds{rest} and is not used: --fold {name} (or -o fold={name}) makes "
         f"the fold seed mod {known} the test part"
