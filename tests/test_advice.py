@@ -264,11 +264,17 @@ def test_a_side_as_good_as_the_one_that_beat_the_candidate_is_seldom_left_out():
     for _ in range(STUDIES):
         runs = [
             Measured(name, seed, {"recall_at_1": base + spread * draw.normal()}, family=kind_of(name))
-            for name, base, spread in (("triplet", 0.6, 0.01), ("contrastive", 0.63, 0.02), ("arcface", 0.63, 0.02))
+            for name, base, spread in (
+                ("triplet", 0.6, 0.01),
+                ("contrastive", 0.63, 0.02),
+                ("arcface", 0.63, 0.02),
+            )
             for seed in range(8)
         ]
         scores = {"triplet": 0.7, "contrastive": 0.6, "arcface": 0.6}
-        found = analyse(runs, standings=[Standing(name, {"recall_at_1": own}) for name, own in scores.items()])
+        found = analyse(
+            runs, standings=[Standing(name, {"recall_at_1": own}) for name, own in scores.items()]
+        )
         members = set(found.recommendation.members)
         wrong += members in ({"contrastive"}, {"arcface"})
     assert wrong <= 0.05 * STUDIES

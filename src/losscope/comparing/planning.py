@@ -252,7 +252,7 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     else:
         _refuse_twins(choices, given.protocol)
     found = {parse(spec.name).where: sources.source(spec.name) for spec in foreign}
-    more = (*closed.notes, *spaces.notes(study), *said, *_of_folds(study, source))
+    more = (*closed.notes, *spaces.notes(study), *_together(study), *said, *_of_folds(study, source))
     return Plan(study, source, store, choices, found, notes=(*notes, *more))
 
 
@@ -272,6 +272,18 @@ def _spaces(study: ResolvedStudy) -> tuple[Dimension, ...]:
             for text in spaces.texts(spec, found):
                 sources.permit(text, given.trust or sources.trusted(spec.name))
     return found
+
+
+def _together(study: ResolvedStudy) -> tuple[str, ...]:
+    """What a loss's numbers owe to the other losses of its study."""
+    if not study.tunes or len(study.losses) < 2:
+        return ()
+    starts = len(study.starts) > 1 and study.protocol.start != "random" and study.given.start is None
+    shared = "the start and a wider search are" if starts else "a wider search is"
+    return (
+        f"the losses are tuned together: {shared} decided for all of them, so that a loss may get other "
+        "numbers beside other losses",
+    )
 
 
 def _of_folds(study: ResolvedStudy, source: Source) -> list[str]:

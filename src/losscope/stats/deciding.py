@@ -66,7 +66,7 @@ class _Contest:
         return -math.inf if mean is None else sign * mean
 
     def gain(self, name: str) -> tuple[float, float]:
-        """The interval of how much better a side is than the candidate, without bounds where there is none."""
+        """How much better a side is than the candidate, as an interval; unbounded where there is none."""
         row = self.rows[name]
         low = -math.inf if row.low is None else row.low
         high = math.inf if row.high is None else row.high
@@ -104,8 +104,9 @@ def decide(
 
     A side that is shown worse than the candidate is out; so is one without a verdict because runs of it
     failed. Where a side is shown better than the candidate, the candidate is out, and with it whatever is
-    equivalent to it, or whose interval against the candidate lies below that of the better side. One side left is the answer. Several that are all equivalent to the candidate: the
-    cheapest. ``raw`` is the answer only where no side is better by more than δ in the second measure.
+    equivalent to it, or whose interval against the candidate lies below that of the better side. One side
+    left is the answer. Several that are all equivalent to the candidate: the cheapest. ``raw`` is the answer
+    only where no side is better by more than δ in the second measure.
 
     >>> from losscope.stats import Measured, Standing, analyse
     >>> runs = [Measured(name, seed, {"recall_at_1": base + seed / 1000})
