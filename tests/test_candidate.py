@@ -68,7 +68,7 @@ def test_a_loss_no_better_than_a_closed_form_leads_in_about_half_of_the_studies(
         score, fresh = searched(study, draw)
         whitened, pca = closed(draw, STRENGTHS), closed(draw, 1)
         named += [score > whitened, fresh > whitened, score > pca, fresh > pca]
-    shares: dict[str, float] = dict(zip(("whitened", "whitened, fresh", "pca", "pca, fresh"), named / STUDIES, strict=True))
+    shares = dict(zip(("whitened", "whitened, fresh", "pca", "pca, fresh"), named / STUDIES, strict=True))
     print(shares)
     assert 0.4 <= shares["whitened"] <= 0.6
     assert shares["pca"] <= 0.8 and abs(shares["pca"] - shares["pca, fresh"]) <= 0.1, "no simple remedy"
