@@ -56,10 +56,11 @@ def check_finite(name: str, array: np.ndarray) -> None:
 
 
 def check_emptied(draft: Draft, lacking: np.ndarray) -> None:
-    """Raise where leaving out the rows ``lacking`` (N,) a label empties the training or the test part.
+    """Raise where leaving out the rows ``lacking`` (N,) a label leaves none, or empties training or test.
 
     A validation part that is emptied is noted: rows of the training part take its place.
     """
+    require(not lacking.all(), f"none of the {len(lacking):,} rows of {draft.name} has a label")
     if draft.role is None:
         return
     for part, what in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -220,9 +221,8 @@ def _labelled(draft: Draft, skip_unlabelled: bool, ignore: Any) -> Labels:
     lacking, finer = labels.missing | finest.missing, finest.numbers
     if skip_unlabelled and lacking.any():
         count = int(lacking.sum())
-        require(count < len(lacking), f"none of the {len(lacking):,} rows of {draft.name} has a label")
-        draft.left_out.append(LeftOut(count, "row" if count == 1 else "rows", "without a label"))
         check_emptied(draft, lacking)
+        draft.left_out.append(LeftOut(count, "row" if count == 1 else "rows", "without a label"))
         _keep(draft, ~lacking)
         finer = finer[~lacking]
         labels = understood(draft.labels, of, names=draft.class_names, ignore=ignore)
