@@ -194,6 +194,8 @@ def test_sides_are_ranked_by_one_measure_that_all_of_them_have():
     assert led.candidate is not None and led.candidate.name == "b"  # of an error less is better
 
 
+STUDIES = 150
+
 # --- the answer ---------------------------------------------------------------------------------------------
 
 SCORES = {"contrastive": 0.5, "triplet": 0.7, "whitened": 0.6}
@@ -245,6 +247,39 @@ def test_two_that_are_not_told_apart_are_undecided():
     assert made.sentences[2].startswith("What would decide it: ")
 
 
+def test_where_the_candidate_is_beaten_what_lies_clearly_below_the_better_side_is_no_answer():
+    # contrastive is not told apart from the candidate, triplet, and .1 below the side that beat both.
+    made = answer((0.6, 0.3, 0.02), (0.6, 0.3), (0.4, 0.1), (0.7, 0.4))
+    assert (made.loss, made.members) == ("whitened", ("whitened",))
+    # Not told apart from either: it stays.
+    near = answer((0.65, 0.3, 0.1), (0.6, 0.3), (0.4, 0.1), (0.7, 0.4))
+    assert near.loss is None and set(near.members) == {"contrastive", "whitened"}
+    # Two that are better: the one that lies below is out, as they were tested on the same runs.
+    two = answer((0.65, 0.3), (0.6, 0.3), (0.4, 0.1), (0.7, 0.4))
+    assert two.members == ("whitened",)
+
+
+def test_a_side_as_good_as_the_one_that_beat_the_candidate_is_seldom_left_out():
+    draw, wrong = np.random.default_rng(0), 0
+    for _ in range(STUDIES):
+        runs = [
+            Measured(name, seed, {"recall_at_1": base + spread * draw.normal()}, family=kind_of(name))
+            for name, base, spread in (
+                ("triplet", 0.6, 0.01),
+                ("contrastive", 0.63, 0.02),
+                ("arcface", 0.63, 0.02),
+            )
+            for seed in range(8)
+        ]
+        scores = {"triplet": 0.7, "contrastive": 0.6, "arcface": 0.6}
+        found = analyse(
+            runs, standings=[Standing(name, {"recall_at_1": own}) for name, own in scores.items()]
+        )
+        members = set(found.recommendation.members)
+        wrong += members in ({"contrastive"}, {"arcface"})
+    assert wrong <= 0.05 * STUDIES
+
+
 def test_a_candidate_that_is_shown_worse_is_not_recommended():
     made = answer((0.5, 0.2), (0.6, 0.3), (0.4, 0.1), (0.7, 0.4))
     assert (made.loss, made.ground, made.members) == ("whitened", "closed_form", ("whitened",))
@@ -254,7 +289,7 @@ def test_a_candidate_that_is_shown_worse_is_not_recommended():
     assert "0.700 against 0.600" in made.sentences[0] and "triplet had led on validation" in made.sentences[0]
     made = answer((0.42, 0.2), (0.41, 0.2), (0.5, 0.3), (0.42, 0.2))
     assert (made.loss, made.ground) == ("raw", "train_nothing") or made.members != ("triplet",)
-    two = answer((0.65, 0.3), (0.6, 0.3), (0.4, 0.1), (0.7, 0.4))
+    two = answer((0.68, 0.3, 0.02), (0.6, 0.3), (0.4, 0.1), (0.7, 0.4))
     assert two.loss is None and set(two.members) == {"contrastive", "whitened"}
     assert "which had led on validation, 0.700 against 0.600, +0.100" in two.sentences[0]
     assert "a study of these alone, since they were not tested against each other" in two.sentences[2]

@@ -446,7 +446,7 @@ def test_the_meter_goes_by_cost_and_speaks_now_and_then(done, tiny, monkeypatch)
     costs = {groups[0].name: 30.0, groups[1].name: 10.0}
     now, said, shown = [0.0], [], []
     monkeypatch.setattr(costing.time, "monotonic", lambda: now[0])
-    meter = costing.Meter(costs, "here", said.append, lambda *at: shown.append(at))
+    meter = costing.Meter(40.0, lambda group: costs[group.name], said.append, lambda *at: shown.append(at))
     meter(groups[1], 3, 3)
     assert not said and shown[-1][:2] == (10.0, 40.0)
     now[0] = 100.0
@@ -461,5 +461,5 @@ def test_wall_time_is_the_work_over_the_cores_but_never_below_the_longest():
     assert costing.wall([10.0, 10.0], "here") == 20.0
     assert costing.wall([], "processes") == costing.wall([0.0], "processes") == 0.0
     if cores > 1:
-        assert costing.wall([100.0] * cores, "processes") == 100.0 * costing.SHARED + costing.START
-        assert costing.wall([100.0, 1.0], "processes") == 100.0 * costing.SHARED + costing.START
+        assert costing.wall([100.0] * cores, "processes") == 100.0 * costing.SHARED
+        assert costing.wall([100.0, 1.0], "processes") == 100.0 * costing.SHARED

@@ -1,8 +1,9 @@
 """An answer within a time: what is left out is chosen before anything is trained, and said.
 
-A pilot of two epochs measures what an epoch costs; then the first rung of a ladder that fits is taken:
+Pilots measure what a step, a look and a measuring cost; then the first rung of a ladder that fits is taken:
 fewer settings of each loss and fewer epochs for every loss, at last no tuning and fewer seeds. What was
-chosen is kept, so that the same command goes on with the same study.
+chosen is kept, so that the same command goes on with the same study. A budget that is too small for the last
+rung is refused.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from losscope import stats
-from losscope.comparing import halving
+from losscope.comparing import halving, spending
 from losscope.core import wording
+from losscope.core.errors import require
 from losscope.core.results import Frozen
-from losscope.core.spec import Run
 from losscope.run.files import Damaged
 
 if TYPE_CHECKING:
@@ -78,72 +79,57 @@ def fit(made: Plan, started: float, keep: bool = True) -> Plan:
     except (Damaged, ValidationError):  # altered, or of another version: what fits is found again
         pass
     if cut is None:
-        cut = _choose(made, given.budget, given.budget - (time.monotonic() - started))
+        cut = _choose(made, given.budget, started)
         if keep:
             made.store.write_json(name, cut.model_dump(mode="json"))
-    tunes = bool(cut.trials) and made.tunes
-    space = given.space if tunes else []
-    change = {"epochs": cut.epochs, "seeds": cut.seeds, "tune": tunes, "space": space}
-    fitting = made.changed(given.model_copy(update=change))
-    notes = (*fitting.notes, cut.sentence)
-    return dataclasses.replace(fitting, trials=cut.trials or None, notes=notes)
+    fitting = _fitting(made, cut.epochs, cut.trials, cut.seeds)
+    return dataclasses.replace(fitting, notes=(*fitting.notes, cut.sentence))
 
 
-def _choose(made: Plan, budget: float, left: float) -> Cut:
+def _fitting(made: Plan, epochs: int, trials: int, seeds: int) -> Plan:
+    """The plan with other numbers; ``trials``: settings of each loss tried first, 0 for no tuning."""
+    given = made.study.given
+    tunes = bool(trials) and made.tunes
+    change = {"epochs": epochs, "seeds": seeds, "tune": tunes, "space": given.space if tunes else []}
+    return dataclasses.replace(made.changed(given.model_copy(update=change)), trials=trials or None)
+
+
+def _choose(made: Plan, budget: float, started: float) -> Cut:
+    """The first rung that fits what is left of a budget, of which the pilots take their part.
+
+    Raises:
+        LosscopeError: even the last one takes longer.
+    """
     study = made.study
-    whole, seeds_asked, losses = study.protocol.epochs, len(study.seeds), len(study.losses)
-    trained, measured = _pilot(made)
-    fewest = stats.minimal_seeds(made.tests) or seeds_asked
-    rungs = [(rung, seeds_asked) for rung in LADDER]
-    rungs.append((Rung(0, LADDER[-1].share), min(seeds_asked, fewest)))
+    whole, asked = study.protocol.epochs, len(study.seeds)
+    known = spending.speeds(made)
+    fewest = min(asked, stats.minimal_seeds(made.tests) or asked)
+    rungs = [(rung, asked) for rung in LADDER if rung.trials == 0 or made.tunes]
+    if not made.tunes:
+        rungs.insert(0, (Rung(0, 1.0), asked))
+        rungs.insert(1, (Rung(0, 0.5), asked))
+    rungs.append((Rung(0, LADDER[-1].share), fewest))
+    usual = halving.usual(study)
     for rung, seeds in rungs:
-        epochs = max(1, round(whole * rung.share))
-        trials = 0.0
-        if rung.trials and made.tunes:
-            trials = losses * halving.effort(study, rung.trials)
-        cost = epochs * (trials + seeds * losses) * trained + (losses + 2) * seeds * measured
-        if cost <= RESERVE * left:
+        epochs, trials = max(1, round(whole * rung.share)), min(rung.trials, usual)
+        fitting = _fitting(made, epochs, trials, seeds)
+        known |= spending.speeds(fitting, known)
+        expected = spending.spending(fitting, known).seconds
+        left = budget - (time.monotonic() - started)
+        if expected <= RESERVE * left:
             break
-    cut = rung != LADDER[0] or seeds != seeds_asked
-    fewer = cut and trials > 0 and rung.trials < LADDER[0].trials
+    else:
+        least = budget - left + expected / RESERVE
+        require(expected <= left, wording.too_small(budget, least, epochs, seeds, made.tunes))
+    first = rungs[0]
+    cut = (rung, seeds) != first
     sentence = wording.budget(
         budget,
-        cost,
-        epochs=(epochs, whole) if cut else None,
-        trials=(rung.trials, LADDER[0].trials) if fewer else None,
+        expected,
+        epochs=(epochs, whole) if epochs < whole else None,
+        trials=(trials, usual) if 0 < trials < usual else None,
+        seeds=(seeds, asked) if seeds < asked else None,
         untuned=cut and made.tunes and not trials,
-        late=cost > RESERVE * left,
+        late=expected > RESERVE * left,
     )
-    return Cut(epochs=epochs, trials=rung.trials, seeds=seeds, expected=cost, sentence=sentence)
-
-
-def _pilot(made: Plan) -> tuple[float, float]:
-    """Seconds of one member's epoch in a population of the study's size, and of measuring one run."""
-    import torch
-
-    from losscope.run.arithmetic import fixed_arithmetic
-    from losscope.train import Population, train
-
-    device = made.study.device
-    by_loss: dict[str, list[Run]] = {}
-    for run in made.runs:
-        by_loss.setdefault(run.loss.name, []).append(run)
-    splits = {seed: made.source.splits(seed) for seed in made.study.seeds}
-    trained, count = 0.0, 0
-    groups = made.groups
-    with fixed_arithmetic():
-        for name, runs in by_loss.items():
-            if runs[0].loss.baseline:
-                continue
-            size = min(len(group.runs) for group in groups if group.runs[0].loss.name == name)
-            own = runs[:size]
-            population = Population(own, [splits[run.seed] for run in own], torch.device(device))
-            population.run_epoch()
-            start = time.perf_counter()
-            population.run_epoch()
-            trained += (time.perf_counter() - start) / len(own)
-            count += 1
-        base = next(own for own in by_loss.values() if own[0].loss.baseline)[:1]
-        start = time.perf_counter()
-        train(base, [splits[run.seed] for run in base], device=device, keep="last")
-    return trained / count, time.perf_counter() - start
+    return Cut(epochs=epochs, trials=trials, seeds=seeds, expected=expected, sentence=sentence)

@@ -7,14 +7,14 @@ import time
 import numpy as np
 
 from losscope import stats
-from losscope.comparing import budget, looking
+from losscope.comparing import budget, looking, spending
 from losscope.comparing.planning import Plan, Say, plan
 from losscope.core import registry, wording
 from losscope.core.errors import LosscopeError
 from losscope.core.loss_spec import RAW
 from losscope.core.results import DesignPlan, StudyPlan
 from losscope.core.spec import Run, Study
-from losscope.run import cost, launch
+from losscope.run import launch
 
 
 def ready(study: Study, say: Say | None = None, *, dry: bool = False) -> Plan:
@@ -127,7 +127,7 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
     if trials and tried == runs:
         made = made.tuned(train=False)
     epochs, stored = launch.work_left(made.groups)
-    seconds = None if made.source.facts.pending else _seconds(made, say)
+    spends = None if made.source.facts.pending else spending.spending(made, spending.speeds(made, say=say))
     shows = _shows(made)
     return StudyPlan(
         data=made.source.describe(),
@@ -138,7 +138,9 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
         epochs_left=epochs,
         tuning_runs=runs,
         tuning_stored=tried,
-        seconds=seconds,
+        seconds=None if spends is None else spends.seconds,
+        core_seconds=None if spends is None else spends.core_seconds,
+        steps=None if spends is None else spends.steps,
         **shows.model_dump(),
     )
 
@@ -160,14 +162,3 @@ def _shows(made: Plan) -> DesignPlan:
             "sentence": wording.over_folds(folds),
         }
     )
-
-
-def _seconds(made: Plan, say: Say | None) -> float:
-    """Seconds of this machine until the study is done, from a few steps of each kind of run."""
-    total = 0.0
-    for groups in (made.trial_groups, made.groups):
-        stored = cost.whole(made.store, (run_id for group in groups for run_id in group.ids))
-        costs = cost.seconds([(group, made.source) for group in groups], made.store, stored, say, keep=False)
-        left = [group for group in groups if costs[group.name] > 0]
-        total += cost.wall(list(costs.values()), launch.engine_of(left, made.study.given.engine))
-    return total

@@ -48,6 +48,10 @@ class Candidate:
     seeds: tuple[int, ...]
 
 
+class StandIn(Trial):
+    """What stands for a trial that is not trained yet: a search that is told it goes its longest way."""
+
+
 @dataclass
 class Search:
     """What was found of each loss, by its label: every trial, and those that were trained whole."""
@@ -69,8 +73,7 @@ def search(study: ResolvedStudy, trials: int | None = None) -> Walk:
     ``trials``: of each loss at the first stage, for a budget.
     """
     losses = {spec.label: spec for spec in study.losses}
-    usual = TRIALS_OF_IMAGES if study.kind == "images" else TRIALS
-    count = usual if trials is None else min(trials, usual)
+    count = usual(study) if trials is None else min(trials, usual(study))
     found = Search(study.protocol, {label: [] for label in losses})
     if study.protocol.transform != "none" and study.given.transform is None:
         yield from _transform(found, study)
@@ -78,6 +81,11 @@ def search(study: ResolvedStudy, trials: int | None = None) -> Walk:
         yield from _start(found, losses, study)
     yield from _halve(found, losses, study, count)
     return found
+
+
+def usual(study: ResolvedStudy) -> int:
+    """Candidates of each loss at the first stage where there is no budget."""
+    return TRIALS_OF_IMAGES if study.kind == "images" else TRIALS
 
 
 def stages(count: int) -> list[tuple[int, float, int]]:
@@ -158,7 +166,7 @@ def _halve(
     ranks: dict[str, dict[str, float]] = {}
     for stage, share in enumerate(SHARES):
         scored = yield from _train(found, left, _epochs(study, share), SEEDS[:FIRST])
-        if stage == 0 and any(_on_edge(own, losses[label], study) for label, own in scored.items()):
+        if stage == 0 and any(_may_widen(own, losses[label], study) for label, own in scored.items()):
             found.widened = True
             more = {label: _wider(own, losses[label], study, count // 3) for label, own in scored.items()}
             extra = yield from _train(found, more, _epochs(study, share), SEEDS[:FIRST])
@@ -190,6 +198,15 @@ def _train(
 
 def _candidates(spec: LossSpec, study: ResolvedStudy, count: int) -> list[LossSpec]:
     return candidates.candidates(spec, study.protocol.name, count, of_loss(study.spaces, spec))
+
+
+def _may_widen(own: Sequence[tuple[LossSpec, Trial]], spec: LossSpec, study: ResolvedStudy) -> bool:
+    """Whether a loss asks for a wider search; of trials not known yet, whether any of them could."""
+    if not any(isinstance(trial, StandIn) for _, trial in own):
+        return _on_edge(own, spec, study)
+    held = {each.name for each in of_loss(study.spaces, spec)}
+    tried = [each for each, _ in own]
+    return any(name not in held for each in tried for name, _, _ in candidates.edges(tried, each))
 
 
 def _on_edge(own: Sequence[tuple[LossSpec, Trial]], spec: LossSpec, study: ResolvedStudy) -> bool:

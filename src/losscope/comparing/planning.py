@@ -43,6 +43,7 @@ class Plan:
     ``foreign``: the source or version of foreign losses by where they lie, part of their runs' ids, whatever
     arguments tuning writes into their texts. ``trials``: at most so many settings of each loss are tried
     first, for a budget. ``forms``: the runs of closed forms that chose the transform of the inputs.
+    ``searched``: the study as it was before tuning chose its start and its transform, None before that.
     ``notes``: sentences on what was changed so that the study can run, and on what does not stand beside its
     losses.
     """
@@ -54,6 +55,7 @@ class Plan:
     foreign: Mapping[str, str]
     trials: int | None = None
     forms: tuple[str, ...] = ()
+    searched: ResolvedStudy | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -86,20 +88,26 @@ class Plan:
         return self.group(self.runs, self.ids)
 
     @cached_property
-    def trial_groups(self) -> list[launch.Group]:
-        """The populations of tuning; none if this study does not tune.
+    def trial_stages(self) -> list[list[launch.Group]]:
+        """The populations of each stage of tuning that no stage before trains; none without tuning.
 
         Which settings a later stage trains follows from the stage before; until that is stored, others of
-        the same cost stand for them.
+        the same cost stand for them, and the search is foreseen to be widened.
         """
         if not self.tunes:
             return []
-        groups = {}
-        walk = tuning.foreseen(self.study, identify=self.identify, store=self.store, trials=self.trials)
-        for stage, (runs, ids) in enumerate(walk):
-            for own in self.group(runs, ids):
-                groups[stage, own.name] = own
-        return list(groups.values())
+        stages, before = [], set[str]()
+        study = self.searched or self.study
+        walk = tuning.foreseen(study, identify=self.identify, store=self.store, trials=self.trials)
+        for runs, ids in walk:
+            stages.append([own for own in self.group(runs, ids) if not before.issuperset(own.ids)])
+            before.update(ids)
+        return stages
+
+    @property
+    def trial_groups(self) -> list[launch.Group]:
+        """The populations of all stages of tuning."""
+        return [group for stage in self.trial_stages for group in stage]
 
     @cached_property
     def trials_from(self) -> Source:
@@ -154,7 +162,9 @@ class Plan:
         )
         closed = with_transformed(self.study.closed_forms, found.protocol)
         study = self.study.model_copy(update={"protocol": found.protocol, "closed_forms": closed})
-        return dataclasses.replace(self, study=study, choices=found.choices, forms=found.forms)
+        return dataclasses.replace(
+            self, study=study, choices=found.choices, forms=found.forms, searched=self.study
+        )
 
     def changed(self, study: Study) -> Plan:
         """The plan of the same study with other numbers on the same data, untuned again."""
@@ -242,7 +252,7 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     else:
         _refuse_twins(choices, given.protocol)
     found = {parse(spec.name).where: sources.source(spec.name) for spec in foreign}
-    more = (*closed.notes, *spaces.notes(study), *said, *_of_folds(study, source))
+    more = (*closed.notes, *spaces.notes(study), *_together(study), *said, *_of_folds(study, source))
     return Plan(study, source, store, choices, found, notes=(*notes, *more))
 
 
@@ -262,6 +272,18 @@ def _spaces(study: ResolvedStudy) -> tuple[Dimension, ...]:
             for text in spaces.texts(spec, found):
                 sources.permit(text, given.trust or sources.trusted(spec.name))
     return found
+
+
+def _together(study: ResolvedStudy) -> tuple[str, ...]:
+    """What a loss's numbers owe to the other losses of its study."""
+    if not study.tunes or len(study.losses) < 2:
+        return ()
+    starts = len(study.starts) > 1 and study.protocol.start != "random" and study.given.start is None
+    shared = "the start and a wider search are" if starts else "a wider search is"
+    return (
+        f"the losses are tuned together: {shared} decided for all of them, so that a loss may get other "
+        "numbers beside other losses",
+    )
 
 
 def _of_folds(study: ResolvedStudy, source: Source) -> list[str]:

@@ -71,7 +71,7 @@ def find(path: Path, study: str | None) -> tuple[Store, str, list[str]]:
     if study is None and (path / "study.json").is_file() and path.parent.name == "studies":
         study, path = path.name, path.parent.parent
     store = Store(path, create=False)
-    names = sorted(file.parent.name for file in (path / "studies").glob("*/study.json"))
+    names = studies_of(store)
     require(
         bool(names),
         f"{str(path)!r} holds runs but no finished study; run losscope compare --out {path} again",
@@ -91,6 +91,11 @@ def find(path: Path, study: str | None) -> tuple[Store, str, list[str]]:
         raise damaged[0]
     notes = [f"A study that cannot be read was passed over: {error}." for error in damaged]
     return store, max(times, key=lambda name: times[name]), notes
+
+
+def studies_of(store: Store) -> list[str]:
+    """The names of the studies that a store holds, sorted."""
+    return sorted(file.parent.name for file in (store.root / "studies").glob("*/study.json"))
 
 
 def read(store: Store, name: str, notes: Sequence[str] = ()) -> Result:

@@ -109,7 +109,7 @@ def foreseen(
 ) -> Iterator[tuple[list[Run], list[str]]]:
     """The runs of each stage, and their ids.
 
-    A stage that follows from one not stored yet has its first candidates.
+    A stage that follows from one not stored yet has its first candidates, and the search is widened.
     """
     walk, names = halving.search(study, trials), deciding(study)
     asked, known = next(walk), True
@@ -130,7 +130,7 @@ def foreseen(
 
 
 def _stand_in(candidate: Candidate) -> Trial:
-    return Trial(hyperparameters=candidate.spec.hyperparameters, score=0.0, second=0.0, epoch=0)
+    return halving.StandIn(hyperparameters=candidate.spec.hyperparameters, score=0.0, second=0.0, epoch=0)
 
 
 def _score(candidate: Candidate, ids: tuple[str, ...], store: Store, names: tuple[str, str]) -> Trial:

@@ -6,7 +6,7 @@ import numpy as np
 
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.data import health
-from losscope.data.base import Draft
+from losscope.data.base import TEST, TRAIN, VALIDATION, Draft
 
 
 def check_arrays(draft: Draft) -> None:
@@ -78,3 +78,23 @@ def check_joint(draft: Draft, joint: bool) -> None:
             f"both modalities have {first} numbers: where they are embeddings of one space, as CLIP's are, "
             "-o joint=true lets raw stand beside the losses"
         )
+
+
+def check_emptied(draft: Draft, lacking: np.ndarray) -> None:
+    """Raise where leaving out the rows ``lacking`` (N,) a label leaves none, or empties training or test.
+
+    A validation part that is emptied is noted: rows of the training part take its place.
+    """
+    require(not lacking.all(), f"none of the {len(lacking):,} rows of {draft.name} has a label")
+    if draft.role is None:
+        return
+    for part, what in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
+        own = np.asarray(draft.role) == part
+        if not own.any() or not lacking[own].all():
+            continue
+        said = f"all {int(own.sum()):,} {what} rows of {draft.name} are without a label and are left out"
+        require(
+            part == VALIDATION,
+            f"{said}, so that no {what} part remains; wanted: labels there, or no split of its own",
+        )
+        draft.notes.append(f"{said}: a part of the training rows is held out in their place")

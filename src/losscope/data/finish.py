@@ -14,7 +14,7 @@ from losscope.core.queries import Searched, checked_roles
 from losscope.data import health
 from losscope.data import splits as rules
 from losscope.data.base import TEST, TRAIN, VALIDATION, About, Draft, LeftOut, Part, Table, fingerprint
-from losscope.data.checking import check_arrays, check_joint
+from losscope.data.checking import check_arrays, check_emptied, check_joint
 from losscope.data.deciding import (
     background_notes,
     check_classes,
@@ -232,7 +232,7 @@ def _labelled(draft: Draft, skip_unlabelled: bool, ignore: Any) -> Labels:
     lacking, finer = labels.missing | finest.missing, finest.numbers
     if skip_unlabelled and lacking.any():
         count = int(lacking.sum())
-        require(count < len(lacking), f"none of the {len(lacking):,} rows of {draft.name} has a label")
+        check_emptied(draft, lacking)
         draft.left_out.append(LeftOut(count, "row" if count == 1 else "rows", "without a label"))
         _keep(draft, ~lacking)
         finer = finer[~lacking]

@@ -24,18 +24,27 @@ MOST = 20
 """Folds of a data set, at most; a column with more values is taken for no column of folds."""
 NAMED = re.compile(r"^(k?folds?|cv_?folds?|fold_?(id|idx|no|number)|test_?fold)$", re.IGNORECASE)
 """Names of columns and arrays of folds."""
+NONE = ("", "nan", "nat", "none", "<na>")
+"""How a cell without a fold reads, in lower case."""
+ALWAYS = {"-1", "-1.0"}
+"""The fold of rows that are always trained on."""
 
 
 def offered(name: str, values: Any, what: str = "array") -> list[str]:
     """The sentence on a column or array of folds that nobody asked for; none where it is no such column."""
     if not NAMED.match(name):
         return []
-    known = len({str(value) for value in np.asarray(values).reshape(-1).tolist()})
+    told = [
+        None if value is None else str(value).strip() for value in np.asarray(values).reshape(-1).tolist()
+    ]
+    lacking = sum(value is None or value.lower() in NONE for value in told)
+    known = len({value for value in told if value is not None and value.lower() not in NONE} - ALWAYS)
     if not 2 <= known <= MOST:
         return []
+    rest = f" ({lacking:,} rows have none, and want -1 first)" if lacking else ""
     return [
-        f"{what} {name!r} holds {known} folds and is not used: --fold {name} (or -o fold={name}) makes the "
-        f"fold seed mod {known} the test part"
+        f"{what} {name!r} holds {known} folds{rest} and is not used: --fold {name} (or -o fold={name}) makes "
+        f"the fold seed mod {known} the test part"
     ]
 
 

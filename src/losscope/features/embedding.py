@@ -51,7 +51,7 @@ def embed(
 
     >>> embed("digits", "mobilenetv2.npz")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    losscope.core.errors.LosscopeError: digits has rows of shape (64,) and type float32; a backbone wants ...
+    losscope.core.errors.LosscopeError: there is no file or folder 'mobilenetv2.npz'; wanted: the id of a ...
     """
     start = time.monotonic()
     target = None if out is None else Path(out)

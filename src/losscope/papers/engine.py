@@ -97,25 +97,21 @@ def run(planned: Planned, *, say: Say | None = None, show: Show | None = None) -
     if say:
         say(foreseen.plan.said)
         say(foreseen.plan.sentence)
-    meter = costing.Meter(foreseen.costs, planned.engine, say, show)
+    meter = costing.Meter(sum(foreseen.costs.values()), foreseen.price, say, show)
     with launch.crew():
-        _execute(planned, "trials", foreseen, meter, say)
         for piece in planned.pieces:
-            piece.plan = piece.plan.tuned(say=say)
-        _execute(planned, "finals", foreseen, meter, say)
+            piece.plan = piece.plan.tuned(meter, say)
+        _finals(planned, foreseen, meter, say)
     result = conclude(planned)
     _log(planned, foreseen, time.time() - started)
     return result
 
 
-def _execute(planned: Planned, part: str, foreseen: Foreseen, meter: costing.Meter, say: Say | None) -> None:
-    """All populations of one part, the longest first: the last to finish are then short."""
-    groups = [group for group, _ in planned.groups(part)]
-    costs = foreseen.costs
-    known = {costing.kind_of(group.runs[0]): costs[group.name] for group in groups if group.name in costs}
-    for group in groups:  # tuned runs were not foreseen by name, but by what they cost
-        meter.costs.setdefault(group.name, known.get(costing.kind_of(group.runs[0]), 0.0))
-    groups.sort(key=lambda group: -meter.costs[group.name])
+def _finals(planned: Planned, foreseen: Foreseen, meter: costing.Meter, say: Say | None) -> None:
+    """All populations of the final runs, the longest first: the last to finish are then short."""
+    groups = sorted(
+        (group for group, _ in planned.groups("finals")), key=lambda group: -foreseen.price(group)
+    )
     launch.execute(groups, planned.engine, meter, say, foreseen.whole)
 
 

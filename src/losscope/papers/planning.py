@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,12 +118,22 @@ class Planned:
 class Foreseen:
     """What a reproduction will cost: in words and numbers, and in seconds of one core by population.
 
-    ``whole``: the runs that are stored, and of which every file was read and is whole.
+    ``whole``: the runs that are stored, and of which every file was read and is whole. ``speeds``: of each
+    kind of run, for those that tuning will choose.
     """
 
     plan: ReproductionPlan
     costs: dict[str, float]
     whole: frozenset[str]
+    speeds: dict[str, costing.Speed] = field(default_factory=dict)
+
+    def price(self, group: launch.Group) -> float:
+        """Seconds of one core that a population takes, which may be none that was foreseen by name."""
+        known = self.costs.get(group.name)
+        if known is None:
+            speed = self.speeds.get(costing.kind_of(group.runs[0]))
+            return 0.0 if speed is None else speed.seconds(group)
+        return known
 
 
 def prepare(
@@ -266,7 +276,8 @@ def foresee(planned: Planned, say: Say | None = None) -> Foreseen:
     finals = planned.groups("finals")
     whole |= costing.whole(planned.store, _ids(finals) - whole)
     known = [pair for pair in (*trials, *finals) if not pair[1].facts.pending]
-    costs = costing.seconds(known, planned.store, whole, say, keep=not planned.dry)
+    speeds = costing.speeds(known, planned.store, whole, say, keep=not planned.dry)
+    costs = costing.seconds((group for group, _ in known), speeds, whole)
     tests = {id(piece): _tests(planned, piece) for piece in planned.judged()}
     cells = []
     for piece in planned.pieces:
@@ -284,9 +295,13 @@ def foresee(planned: Planned, say: Say | None = None) -> Foreseen:
         )
     ids = _ids([*trials, *finals])
     left = len(ids - whole)
-    seconds = costing.wall([costs.get(group.name, 0.0) for group, _ in trials], planned.engine)
-    seconds += costing.wall([costs.get(group.name, 0.0) for group, _ in finals], planned.engine)
+    parts = [*_stages(planned, trials), [group for group, _ in finals]]
+    seconds = sum(
+        costing.wall([costs.get(group.name, 0.0) for group in part], planned.engine) for part in parts
+    )
     cores = costing.cores(planned.engine)
+    if seconds and cores > 1:
+        seconds += costing.START
     design = stats.plan(planned.seeds, tests=max(tests.values(), default=1))
     populations = len(trials) + len(finals)
     plan = ReproductionPlan(
@@ -302,7 +317,16 @@ def foresee(planned: Planned, say: Say | None = None) -> Foreseen:
         said=wording.work(len(ids), populations, len(ids) - left, seconds, cores),
         **design.model_dump(),
     )
-    return Foreseen(plan, costs, whole)
+    return Foreseen(plan, costs, whole, speeds)
+
+
+def _stages(planned: Planned, trials: Sequence[tuple[launch.Group, Any]]) -> Iterable[list[launch.Group]]:
+    """The populations of tuning that wait for each other, those of several pieces once."""
+    left = {group.name for group, _ in trials}
+    for piece in planned.pieces:
+        for stage in piece.plan.trial_stages:
+            yield [group for group in stage if group.name in left]
+            left -= {group.name for group in stage}
 
 
 def _ids(groups: Iterable[tuple[launch.Group, Any]]) -> frozenset[str]:

@@ -65,6 +65,13 @@ class _Contest:
         sign = -1 if declared(self.measure).better == "lower" else 1
         return -math.inf if mean is None else sign * mean
 
+    def gain(self, name: str) -> tuple[float, float]:
+        """How much better a side is than the candidate, as an interval; unbounded where there is none."""
+        row = self.rows[name]
+        low = -math.inf if row.low is None else row.low
+        high = math.inf if row.high is None else row.high
+        return (low, high) if declared(self.measure).better == "lower" else (-high, -low)
+
     def best(self, names: Sequence[str]) -> str:
         """The side of the best mean on the test."""
         return max(names, key=self.value)
@@ -97,9 +104,10 @@ def decide(
 
     A side that is shown worse than the candidate is out; so is one without a verdict because runs of it
     failed. Where a side is shown better than the candidate, the candidate is out, and with it whatever is
-    equivalent to it. One side left is the answer. Several that are all equivalent to the candidate: the
-    cheapest. ``raw`` is the answer only where no side is better by more than δ in the second measure. Of two
-    modalities the answer also says where another side is better from the second modality into the first.
+    equivalent to it, or whose interval against the candidate lies below that of the better side. One side
+    left is the answer. Several that are all equivalent to the candidate: the cheapest. ``raw`` is the answer
+    only where no side is better by more than δ in the second measure. Of two modalities the answer also says
+    where another side is better from the second modality into the first.
 
     >>> from losscope.stats import Measured, Standing, analyse
     >>> runs = [Measured(name, seed, {"recall_at_1": base + seed / 1000})
@@ -186,9 +194,12 @@ def _members(contest: _Contest) -> tuple[str, ...]:
     if states and all(state in ("failed", "not_comparable") for state in states.values()):
         return ()
     left = [name for name, state in states.items() if state in _LEFT]
-    if not any(states[name] == "better" for name in left):
+    better = [name for name in left if states[name] == "better"]
+    if not better:
         return (contest.candidate, *left)
-    return tuple(name for name in left if states[name] != "equivalent")
+    # The candidate is out, and with it what lies clearly below the side that beat it.
+    floor = max(contest.gain(name)[0] for name in better)
+    return tuple(name for name in left if states[name] != "equivalent" and contest.gain(name)[1] >= floor)
 
 
 def _settled(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from losscope.comparing import looking, reading
 from losscope.comparing.judging.runs import Runs
+from losscope.core.wording.work import newest
 
 
 def from_store(folder: Path) -> Runs:
@@ -27,4 +28,7 @@ def from_store(folder: Path) -> Runs:
             return kept.look
         return looking.judged(store, kept, goal, measure, reference, indifference)
 
+    others = reading.studies_of(store)
+    if len(others) > 1 and folder.parent.name != "studies":
+        said += " " + newest([other for other in others if other != name], str(store.root))
     return Runs(tuple(measured), (said, *notes, *kept.notes), look, settings, kept.data, known)

@@ -24,7 +24,9 @@ class StudyPlan(Document):
     """What a study would cost and could show. What ``losscope compare --dry-run --json`` prints.
 
     ``notes``: the sentences that the study itself says before it trains. ``seconds``: on this machine, None
-    where features are to be computed first. ``look``: which look at the study's results its end would be.
+    where features are to be computed first. ``core_seconds``: of processors. ``steps``: gradient steps of all
+    runs that are left, the search of tuning widened. ``look``: which look at the study's results its end
+    would be.
     """
 
     kind: ClassVar[str] = "plan"
@@ -37,6 +39,8 @@ class StudyPlan(Document):
     tuning_runs: int
     tuning_stored: int = 0
     seconds: Number | None = None
+    core_seconds: Number | None = None
+    steps: int | None = None
     tests_in_family: int
     look: int
     alpha: Number

@@ -77,6 +77,7 @@ from losscope.core.wording.work import (
     progress,
     sizes_that_fit,
     study_plan,
+    too_small,
     unfinished,
 )
 
@@ -151,6 +152,7 @@ __all__ = [
     "sizes_that_fit",
     "study_plan",
     "title",
+    "too_small",
     "turned",
     "unfinished",
     "unranked",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from losscope.core.results import StudyPlan, Unfinished
@@ -91,26 +92,63 @@ def budget(
     *,
     epochs: tuple[int, int] | None = None,
     trials: tuple[int, int] | None = None,
+    seeds: tuple[int, int] | None = None,
     untuned: bool = False,
     late: bool = False,
 ) -> str:
     """What is left out so that a study ends in time.
 
-    ``epochs``, ``trials``: how many of how many, None where none is left out. ``untuned``: tuning is left
-    out. ``late``: what remains may take longer all the same.
+    ``epochs``, ``trials``, ``seeds``: how many of how many, None where none is left out. ``untuned``:
+    tuning is left out. ``late``: what remains may take longer all the same.
 
     >>> budget(60, 41.5, epochs=(30, 60), trials=(9, 18))
     'Budget 60 s: cut to 30 of 60 epochs for every loss, 9 of 18 settings of each loss, expected 42 s.'
     >>> budget(600, 90)
     'Budget 600 s: nothing is cut, expected 90 s.'
+    >>> budget(30, 20, epochs=(3, 60), seeds=(8, 10), untuned=True)
+    'Budget 30 s: cut to 3 of 60 epochs for every loss, 8 of 10 seeds, no tuning, expected 20 s.'
     """
-    said = "nothing is cut" if epochs is None else f"cut to {epochs[0]} of {epochs[1]} epochs for every loss"
+    cuts = []
+    if epochs is not None:
+        cuts.append(f"{epochs[0]} of {epochs[1]} epochs for every loss")
     if trials is not None:
-        said += f", {trials[0]} of {trials[1]} settings of each loss"
+        cuts.append(f"{trials[0]} of {trials[1]} settings of each loss")
+    if seeds is not None:
+        cuts.append(f"{seeds[0]} of {seeds[1]} seeds")
     if untuned:
-        said += ", no tuning"
+        cuts.append("no tuning")
+    said = f"cut to {', '.join(cuts)}" if cuts else "nothing is cut"
     more = "; even this may take longer" if late else ""
     return f"Budget {seconds:g} s: {said}, expected {expected:.0f} s{more}."
+
+
+def too_small(seconds: float, least: float, epochs: int, seeds: int, untuned: bool) -> str:
+    """Why nothing is trained within a time.
+
+    >>> too_small(2, 8.2, 3, 8, True)
+    'a budget of 2 s is too small for any verdict: 3 epochs over 8 seeds, untuned, want about 9 s; give \
+--budget 9s or more, fewer losses, or no --budget'
+    """
+    wanted = f"{count(epochs, 'epoch')} over {count(seeds, 'seed')}{', untuned,' if untuned else ''}"
+    return (
+        f"a budget of {seconds:g} s is too small for any verdict: {wanted} want about {math.ceil(least)} s; "
+        f"give --budget {math.ceil(least)}s or more, fewer losses, or no --budget"
+    )
+
+
+def newest(others: Sequence[str], folder: str) -> str:
+    """Which studies of a folder are not the one that was taken, and how to name one.
+
+    >>> newest(["digits-matched-1a2b3c4d"], "losscope-runs")
+    'It is the newest of 2; another one: losscope judge losscope-runs/studies/digits-matched-1a2b3c4d.'
+    >>> newest(["a", "b", "c"], "runs")
+    'It is the newest of 4; another one: losscope judge runs/studies/a (or b, c).'
+    """
+    first, *rest = others
+    more = f" (or {', '.join(rest[:3])}{', …' if len(rest) > 3 else ''})" if rest else ""
+    return (
+        f"It is the newest of {len(others) + 1}; another one: losscope judge {folder}/studies/{first}{more}."
+    )
 
 
 def unfinished(found: Unfinished) -> str:

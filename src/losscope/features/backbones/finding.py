@@ -67,10 +67,9 @@ def find(name: str, takes: Takes = "images", preprocess: Mapping[str, Any] | Non
 def takes_texts(name: str) -> bool:
     """Whether a backbone is a text model, as its folder says; a name of the hub is fetched where it must be.
 
-    Raises LosscopeError for a name of the hub that is neither here nor to be had.
+    Raises LosscopeError for a name of the hub that is neither here nor to be had, and a path to nothing.
     """
-    path = Path(name).expanduser()
-    if path.is_file() or name.startswith("timm:") or not (path.is_dir() or HUB_NAME.match(name)):
+    if Path(name).expanduser().is_file() or name.startswith("timm:"):
         return False
     return is_text_model(_folder(name))
 
