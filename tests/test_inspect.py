@@ -20,7 +20,7 @@ from losscope.core.errors import LosscopeError
 from losscope.core.results import InspectedPair, Inspection
 from losscope.inspecting import pairs, searching, single
 from losscope.inspecting.labels import judged
-from losscope.inspecting.reading import read_arrays_given, read_file
+from losscope.inspecting.reading import Rows, read_file, read_rows
 from losscope.inspecting.searching import asking, sample, search
 from losscope.inspecting.single import look
 
@@ -33,6 +33,10 @@ def blobs(
     labels = np.repeat(np.arange(classes), each)
     points = draw.normal(size=(classes, width))[labels] + spread * draw.normal(size=(len(labels), width))
     return points.astype(np.float32), labels
+
+
+def read_arrays_given(points: np.ndarray, labels: np.ndarray) -> Rows:
+    return read_rows(points, labels, None, None, "the embeddings")
 
 
 def unit(points: np.ndarray) -> np.ndarray:

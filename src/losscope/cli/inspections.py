@@ -13,9 +13,12 @@ from losscope.cli.output import refuse_unwritable, row_progress, terminal
 
 @app.command
 def inspect(
-    a: str,
+    a: str | None = None,
     b: str | None = None,
     *,
+    query: Annotated[str | None, Parameter(group=DATA)] = None,
+    gallery: Annotated[str | None, Parameter(group=DATA)] = None,
+    relevance: Annotated[str | None, Parameter(group=DATA)] = None,
     labels: Annotated[str | None, Parameter(group=DATA)] = None,
     ids: Annotated[str | None, Parameter(group=DATA)] = None,
     split: Annotated[str | None, Parameter(group=DATA)] = None,
@@ -34,14 +37,23 @@ def inspect(
 
     `losscope inspect before.parquet after.parquet` - two models, the items paired by id
 
+    `losscope inspect --query q.npz --gallery g.npz --relevance pairs.csv` - who is right is in a file
+
     `losscope inspect embeddings.npz --out found.parquet` - a table for embedding-atlas, DuckDB, polars
 
     Parameters
     ----------
     a
-        A file of embeddings: .npz, .npy, HDF5, parquet or CSV; or a data set of features by name.
+        A file of embeddings: .npz, .npy, safetensors, HDF5, parquet or CSV; a folder saved by the datasets
+        library, hf:owner/name, or a data set of features by name.
     b
         A second model's embeddings of the same items, paired by id, or row by row if the labels are equal.
+    query
+        Instead of a: a file of those that ask, beside --gallery.
+    gallery
+        A file of those that are searched, of the same model.
+    relevance
+        A table with columns query and gallery: ids of items that are right, in the place of labels.
     labels
         The array or column of labels; for .npy a file of them. Found by the usual names otherwise.
     ids
@@ -70,6 +82,9 @@ def inspect(
         found = look(
             a,
             labels,
+            query=query,
+            gallery=gallery,
+            relevance=relevance,
             against=b,
             ids=ids,
             split=split,

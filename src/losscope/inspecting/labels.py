@@ -61,13 +61,14 @@ def judged(rows: Rows, found: Found) -> Judged:
     shares, count, classes = found.shares, len(found.queries), len(rows.classes)
     own_class, at = rows.labels[found.queries], np.arange(len(found.queries))
     own = np.asarray(shares[at, own_class]).ravel()
-    known = found.decided
+    known = found.decided & (own_class >= 0)
     votes = found.nearest.shape[1]
     result = Judged(known, np.zeros(count), np.full(count, -1), np.zeros(count), own)
     if classes < 2 or not known.any():
         return result
     each = np.bincount(own_class[known], minlength=classes).astype(np.float64)
-    rate = np.bincount(rows.labels, minlength=classes) / len(rows)
+    sizes = np.bincount(rows.labels[rows.labels >= 0], minlength=classes)
+    rate = np.maximum(sizes, 1) / sizes.sum()
     usual = float(own[known].mean())
     members = coo_matrix(
         (np.ones(int(known.sum())), (own_class[known], at[known])), shape=(classes, count)

@@ -23,7 +23,8 @@ from losscope.core.results import (
     NewlyConfused,
 )
 from losscope.inspecting import suspects
-from losscope.inspecting.reading import Rows
+from losscope.inspecting.reading import PARTS, Rows, numbered
+from losscope.inspecting.relevance import Question
 from losscope.inspecting.searching import WHOLE, sample
 from losscope.inspecting.single import Looked, entropy_rank, over_classes, unit, unit_blocks
 from losscope.stats.intervals import FEW_CLASSES, t_half
@@ -68,6 +69,7 @@ def paired(a: Rows, b: Rows, *, in_order: bool) -> tuple[Rows, Rows, Literal["id
     )
     both, first, second = np.intersect1d(a.places, b.places, return_indices=True)
     a, b = a.take(first), b.take(second)
+    require(len(both) > 1, f"{a.name} and {b.name} have {len(both)} finite rows in common; {wanted}")
     different = 0 if not known else int((_names(a) != _names(b)).sum())
     require(
         different == 0,
@@ -80,7 +82,7 @@ def paired(a: Rows, b: Rows, *, in_order: bool) -> tuple[Rows, Rows, Literal["id
 
 def _names(rows: Rows) -> np.ndarray:
     assert rows.labels is not None
-    return np.array(rows.classes, dtype=object)[rows.labels]
+    return np.array([*rows.classes, None], dtype=object)[rows.labels]
 
 
 def _by_id(a: Rows, b: Rows, wanted: str) -> tuple[Rows, Rows]:
@@ -107,24 +109,44 @@ def _by_id(a: Rows, b: Rows, wanted: str) -> tuple[Rows, Rows]:
 
 
 def _agreed(a: Rows, b: Rows) -> tuple[Rows, Rows]:
-    """Both with the labels that one of them has, or both have, as positions in one list."""
-    source = a if a.labels is not None else b
-    if source.labels is None:
-        return a, b
-    present, labels = np.unique(source.labels, return_inverse=True)
-    classes = tuple(source.classes[k] for k in present)
-    made = [replace(rows, labels=labels.astype(np.int64), classes=classes) for rows in (a, b)]
-    if a.labels is None or b.labels is None:
+    """Both with the labels and the roles that one of them has, or both have."""
+    if a.roles is not None and b.roles is not None:
+        same = all(np.array_equal(getattr(a.roles, part), getattr(b.roles, part)) for part in PARTS)
+        require(
+            same and a.roles.same_camera == b.roles.same_camera,
+            f"{a.name} and {b.name} name other rows as queries and gallery; wanted: the same rows",
+        )
+    roles = a.roles or b.roles
+    known = [rows.labels is not None or rows.tags is not None for rows in (a, b)]
+    source = a if known[0] else b
+    if a.tags is not None and b.tags is not None:
+        names = [_tag_names(rows) for rows in (a, b)]
+        require(names[0] == names[1], f"the labels of {a.name} and {b.name} differ; wanted: equal labels")
+    require(
+        not all(known) or (a.tags is None) == (b.tags is None),
+        f"rows have several labels in one of {a.name} and {b.name} and one in the other; wanted: equal ones",
+    )
+    labels, classes = source.labels, source.classes
+    if labels is not None:
+        labels, classes = numbered(labels, classes)
+    made = [replace(rows, labels=labels, classes=classes, tags=source.tags, roles=roles) for rows in (a, b)]
+    if any(known) and not all(known):
         made[0] = replace(made[0], notes=(*made[0].notes, f"the labels are those of {source.name}"))
     return made[0], made[1]
+
+
+def _tag_names(rows: Rows) -> list[frozenset[str]]:
+    assert rows.tags is not None
+    return [frozenset(rows.classes[k] for k in rows.tags[row].indices) for row in range(len(rows))]
 
 
 def contrast(a: Looked, b: Looked, paired_by: Literal["id", "order"], seed: int = 0) -> InspectedPair:
     """What differs between two files whose rows stand in one order, of which the same rows asked."""
     rows, queries = a.rows, a.found.queries
     # A row has each neighbour once, so that equal pairs are common neighbours.
-    common = (a.found.nearest[:, :, None] == b.found.nearest[:, None, :]).sum((1, 2))
-    share = common / a.found.nearest.shape[1]
+    same = a.found.nearest[:, :, None] == b.found.nearest[:, None, :]
+    common = (same & (a.found.nearest >= 0)[:, :, None]).sum((1, 2))
+    share = common / np.maximum((a.found.nearest >= 0).sum(1), 1)
     labels = None if rows.labels is None else rows.labels[queries]
     gained, lost, sure = _classes(a, b)
     few = labels is not None and len(np.unique(labels)) < FEW_CLASSES
@@ -143,7 +165,7 @@ def contrast(a: Looked, b: Looked, paired_by: Literal["id", "order"], seed: int 
         confused=_newly_confused(a, b),
         neighbours=a.found.nearest.shape[1],
         overlap=float(share.mean()),
-        overlap_by_chance=a.found.nearest.shape[1] / (len(rows) - 1),
+        overlap_by_chance=a.found.nearest.shape[1] / Question(rows, queries).most,
         cka=_alignment(a.rows, b.rows, seed),
     )
 
@@ -182,7 +204,7 @@ def _intervals(
 ) -> dict[str, float | str]:
     """The ends of the intervals that a measure has, as fields of ``Changed``."""
     found: dict[str, float | str] = {}
-    if name in a.found.scores and labels is not None:
+    if name in a.found.scores:
         difference = b.found.scores[name] - a.found.scores[name]
         known = difference[np.isfinite(difference)]
         if len(known) > 1:
@@ -193,7 +215,7 @@ def _intervals(
             unit = "class" if wide[1] == "classes" else "query"
             found |= {"class_low": middle - wide[0], "class_high": middle + wide[0], "unit": unit}
     elif a.rows.labels is not None and len(a.rows.classes) >= FEW_CLASSES and name in WITHOUT_CLASSES:
-        without = WITHOUT_CLASSES[name](a.rows, b.rows)
+        without = WITHOUT_CLASSES[name](_of_a_class(a.rows), _of_a_class(b.rows))
         if without is not None:
             groups = len(without)
             spread = math.sqrt((groups - 1) / groups * float(np.square(without - without.mean()).sum()))
@@ -215,6 +237,12 @@ def _decided(row: Changed) -> Changed:
     if word in ("higher", "lower") and QUANTITIES[row.measure].better != "neither":
         better = "b" if (word == "higher") == (QUANTITIES[row.measure].better == "higher") else "a"
     return row.model_copy(update={"verdict": word, "better": better})
+
+
+def _of_a_class(rows: Rows) -> Rows:
+    """The rows without distractors, which are of no class."""
+    assert rows.labels is not None
+    return rows if rows.labels.min() >= 0 else rows.take(np.flatnonzero(rows.labels >= 0))
 
 
 def _variances_without(a: Rows, b: Rows) -> np.ndarray | None:
@@ -294,7 +322,7 @@ def _classes(
         return (), (), (0, 0)
     before, after = a.found.scores["map_at_r"], b.found.scores["map_at_r"]
     difference, labels = after - before, rows.labels[a.found.queries]
-    known = np.isfinite(difference)
+    known = np.isfinite(difference) & (labels >= 0)
     count = len(rows.classes)
     each = np.bincount(labels[known], minlength=count)
     means = [np.bincount(labels[known], side[known], count) / np.maximum(each, 1) for side in (before, after)]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from losscope.core.results import Collapse, Inspected, Inspection, Norms
-from losscope.inspecting import suspects
+from losscope.inspecting import relevance, suspects
 from losscope.inspecting.labels import Judged, wrong_labels
 from losscope.inspecting.reading import Rows
-from losscope.inspecting.searching import PER_QUERY, WHOLE, Found, Progress, asking, sample, search
+from losscope.inspecting.searching import PER_QUERY, WHOLE, Found, Progress, able, asking, sample, search
 from losscope.stats.intervals import jackknife_variance, t_half
 
 LABELLED = ("geometry", "spectrum")
@@ -79,17 +79,20 @@ def look(
         name=rows.name,
         rows=rows.total,
         dimensions=rows.vectors.shape[1],
-        classes=len(rows.classes) if labelled else None,
+        classes=len(rows.classes) if labelled or rows.tags is not None else None,
+        several=rows.tags is not None,
         not_finite=rows.not_finite,
         unlabelled=rows.unlabelled,
         zeros=zeros,
         asked=len(found.queries),
-        sampled=len(found.queries) < len(rows),
+        searched=relevance.said(rows, found.right),
+        able=len(able(rows)),
+        sampled=len(found.queries) < len(able(rows)),
         pair_rows=part,
         measures=_measures(rows, found, values),
         norms=_norms(rows),
         collapse=_collapse(rows, values["effective_rank"][0]),
-        worst=suspects.worst_classes(rows, found) if labelled else (),
+        worst=suspects.worst_classes(rows, found) if labelled or rows.tags is not None else (),
         confused=suspects.confused_pairs(rows, found) if labelled else (),
         wrong_labels=wrong,
         duplicates=copies,
@@ -117,15 +120,16 @@ def _values(rows: Rows, found: Found, exact: bool, seed: int) -> tuple[Values, i
 
     whole, pairs = (LABELLED, OF_PAIRS) if rows.labels is not None else (("spectrum",), ("uniformity",))
     part = sample(rows.labels, len(rows), min(len(rows), WHOLE), seed)
-    complete = len(found.queries) == len(rows)
+    complete = len(found.queries) == len(able(rows))
     values = measured(slice(None), whole)
-    if len(rows.classes) < 2:
+    if rows.labels is None or len(rows.classes) < 2:
         pairs = ("uniformity",)
     elif exact or len(part) * len(rows.classes) * rows.vectors.shape[1] <= CLUSTERED:
         pairs = (*pairs, "nmi")
-    values |= measured(part, pairs if complete else (*pairs, "hubness"))
+    values |= measured(part, pairs if complete or rows.roles is not None else (*pairs, "hubness"))
     if complete:
-        values["hubness"] = skewness(found.occurrences), len(rows)
+        searched = slice(None) if rows.roles is None else rows.roles.gallery
+        values["hubness"] = skewness(found.occurrences[searched]), len(found.occurrences[searched])
     return values, len(part)
 
 
@@ -142,16 +146,17 @@ def _measures(rows: Rows, found: Found, values: Values) -> tuple[Inspected, ...]
 
 def _mean_of_queries(name: str, rows: Rows, found: Found) -> Inspected:
     """A mean over the rows that asked, with the interval over classes, and that of the sample."""
-    assert rows.labels is not None
-    values, labels = found.scores[name], rows.labels[found.queries]
+    values = found.scores[name]
+    labels = None if rows.labels is None else rows.labels[found.queries]
     known = values[np.isfinite(values)]
     if not len(known):
         return Inspected(measure=name, value=None, rows=0)
     mean, half = float(known.mean()), over_classes(values, labels)
     ends = [None, None] if half is None else [mean - half[0], mean + half[0]]
     sampled: list[float | None] = [None, None]
-    if len(found.queries) < len(rows) and len(known) > 1:
-        share = 1 - len(found.queries) / len(rows)
+    whole = len(able(rows))
+    if len(found.queries) < whole and len(known) > 1:
+        share = 1 - len(found.queries) / whole
         own = t_half(0.95, len(known) - 1) * math.sqrt(share * float(known.var(ddof=1)) / len(known))
         sampled = [mean - own, mean + own]
     return Inspected(
@@ -165,11 +170,17 @@ def _mean_of_queries(name: str, rows: Rows, found: Found) -> Inspected:
     )
 
 
-def over_classes(values: np.ndarray, labels: np.ndarray) -> tuple[float, str] | None:
+def over_classes(values: np.ndarray, labels: np.ndarray | None) -> tuple[float, str] | None:
     """Half the 95 % interval of a mean over queries (Q,), were the classes (below 20: their queries) others.
 
-    ± t·√v with the jackknife's v, which leaves out classes or queries; also which of the two.
+    ± t·√v with the jackknife's v, which leaves out classes or queries; also which of the two. Without classes
+    v is that of a mean over queries.
     """
+    if labels is None:
+        known = values[np.isfinite(values)]
+        if len(known) < 2:
+            return None
+        return t_half(0.95, len(known) - 1) * float(known.std(ddof=1)) / math.sqrt(len(known)), "queries"
     found = jackknife_variance(values, labels)
     if found is None:
         return None

@@ -11,9 +11,9 @@ from losscope.core.results.base import Document, Frozen, Number
 class Inspected(Frozen):
     """One measure of one file.
 
-    ``low``, ``high``: the 95 % interval that other classes (below 20 classes other queries of these classes)
-    would bring, None for a measure that is no mean over queries. ``sampled_low``, ``sampled_high``: the 95 %
-    interval for the value of all rows, where only a sample of them asked. ``rows``: how many rows asked, or
+    ``low``, ``high``: the 95 % interval that other classes (below 20 classes other queries of these classes,
+    without classes other queries) would bring, None for a measure that has none. ``sampled_low``,
+    ``sampled_high``: the 95 % interval for the value of all rows, where only a sample of them asked. ``rows``: how many rows asked, or
     were looked at.
     """
 
@@ -27,11 +27,15 @@ class Inspected(Frozen):
 
 
 class Item(Frozen):
-    """One row of a file: its place, counted from 0, its id and its label, where there are any."""
+    """One row of a file: its place, counted from 0, its id and its label, where there are any.
+
+    Several labels are joined by " + ". ``part``: in which file it is, where queries and gallery are two.
+    """
 
     row: int
     id: str | None = None
     label: str | None = None
+    part: Literal["query", "gallery"] | None = None
 
 
 class Norms(Frozen):
@@ -58,7 +62,7 @@ class Collapse(Frozen):
 
 
 class ClassFound(Frozen):
-    """One class: its rows, how many of them asked, and the means over these."""
+    """One class, or one label of rows that have several: its rows, how many asked, and their means."""
 
     label: str
     items: int
@@ -137,7 +141,9 @@ class Duplicates(Frozen):
 class Inspection(Document):
     """What was found in one file of embeddings. What ``losscope inspect FILE --json`` prints.
 
-    ``rows`` of ``dimensions``; ``classes``: None without labels. ``left_out``: rows without a finite vector
+    ``rows`` of ``dimensions``; ``classes``: None without labels; ``several``: rows may have several of them.
+    ``searched``: who asks whom, where not all rows search all others. ``able``: rows that may ask.
+    ``left_out``: rows without a finite vector
     (``not_finite``) or without a class (``unlabelled``), which nothing else looks at. ``asked``: rows whose
     neighbours were searched for, among all; ``sampled`` says that it is a sample. ``pair_rows``: rows of
     which all pairs were measured. ``headline``: the whole in a sentence; ``findings``: what to look at first.
@@ -152,6 +158,9 @@ class Inspection(Document):
     unlabelled: int
     zeros: int
     asked: int
+    able: int | None = None
+    searched: str | None = None
+    several: bool = False
     sampled: bool
     pair_rows: int
     measures: tuple[Inspected, ...]
