@@ -27,6 +27,7 @@ def inspect(
     queries: Annotated[int | None, Parameter(group=OUTPUT)] = None,
     seed: Annotated[int, Parameter(group=OUTPUT)] = 0,
     out: Annotated[Path | None, Parameter(name="--out", group=OUTPUT)] = None,
+    report: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     json: Json = False,
 ) -> None:
     """Look at embeddings of any model: one file, or two of the same items and how they differ.
@@ -70,14 +71,16 @@ def inspect(
         Of the samples and of k-means.
     out
         Write a parquet table of the items of one file: id, label, embedding, x, y, neighbours.
+    report
+        Write a page with all tables and a map, FILE.html, which works offline.
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.core.results import Inspection
     from losscope.inspecting import inspect as look
     from losscope.reporting import inspections
 
-    refuse_unwritable(out)
+    for file in (out, report):
+        refuse_unwritable(file)
     with row_progress(json, "rows") as progress:
         found = look(
             a,
@@ -92,6 +95,7 @@ def inspect(
             queries=queries,
             seed=seed,
             out=out,
+            report=report,
             options=dict(key_value(text) for text in option or []),
             progress=progress,
         )
@@ -99,7 +103,7 @@ def inspect(
         print(found.json_text())
         return
     console = terminal()
-    told = inspections.inspection if isinstance(found, Inspection) else inspections.inspected_pair
-    console.print(told(found))
-    if out is not None:
-        console.print(f"\nTable: {out}", markup=False, highlight=False, soft_wrap=True)
+    console.print(inspections.printed(found))
+    for what, file in (("Table", out), ("Page", report)):
+        if file is not None:
+            console.print(f"\n{what}: {file}", markup=False, highlight=False, soft_wrap=True)

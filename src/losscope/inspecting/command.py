@@ -17,7 +17,7 @@ from losscope.inspecting.reading import PARTS, Rows, is_place, joined, read_rows
 from losscope.inspecting.relevance import matched
 from losscope.inspecting.searching import Progress
 from losscope.inspecting.single import Looked, look
-from losscope.inspecting.writing import write
+from losscope.inspecting.writing import write, write_page
 
 
 @overload
@@ -35,6 +35,7 @@ def inspect(
     queries: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
+    report: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Inspection: ...
@@ -55,6 +56,7 @@ def inspect(
     queries: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
+    report: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> InspectedPair: ...
@@ -74,6 +76,7 @@ def inspect(
     queries: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
+    report: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Inspection | InspectedPair:
@@ -102,6 +105,7 @@ def inspect(
         queries: so many rows ask.
         seed: of the samples, and of k-means.
         out: a parquet file to write: id, label, embedding, x, y, neighbours. Of one file only.
+        report: a page to write, FILE.html: all tables, and a map.
         options: further options of the reader of files, as ``--option`` of the command line.
         progress: called with the rows that have asked and their number.
 
@@ -123,6 +127,11 @@ def inspect(
             Path(out).suffix == ".parquet",
             f"the file {str(out)!r} is no .parquet; wanted: a name FILE.parquet",
         )
+    if report is not None:
+        require(
+            Path(report).suffix.lower() in (".html", ".htm"),
+            f"the page {str(report)!r} is no .html; wanted: a name FILE.html",
+        )
     given = dict(options or {})
     began = time.perf_counter()
     pair = query is not None or gallery is not None
@@ -142,7 +151,8 @@ def inspect(
             first = matched(first, relevance)
         looked = look(first, exact=exact, queries=queries, seed=seed, progress=progress)
         written = None if out is None else str(write(looked, Path(out)))
-        return _told(looked).model_copy(update={"seconds": time.perf_counter() - began, "out": written})
+        told = _told(looked).model_copy(update={"seconds": time.perf_counter() - began, "out": written})
+        return told if report is None else write_page(told, (looked,), Path(report))
     second = read_rows(against, labels, ids, split, "b", given)
     arrays = not (is_place(embeddings) or is_place(against))
     first, second, how = pairs.paired(first, second, in_order=arrays)
@@ -160,7 +170,7 @@ def inspect(
         for side, rows in enumerate((first, second))
     )
     found = pairs.contrast(a, b, how, seed)
-    return found.model_copy(
+    told_of_both = found.model_copy(
         update={
             "a": _told(a),
             "b": _told(b),
@@ -170,6 +180,7 @@ def inspect(
             "seconds": time.perf_counter() - began,
         }
     )
+    return told_of_both if report is None else write_page(told_of_both, (a, b), Path(report))
 
 
 def _query_in_gallery(

@@ -7,7 +7,6 @@ these classes, or other classes, would bring is in the intervals: the gallery is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -23,20 +22,18 @@ from losscope.core.results import (
     NewlyConfused,
 )
 from losscope.inspecting import suspects
+from losscope.inspecting.jackknife import half_width
 from losscope.inspecting.reading import PARTS, Rows, numbered
 from losscope.inspecting.relevance import Question
 from losscope.inspecting.searching import WHOLE, sample
-from losscope.inspecting.single import Looked, entropy_rank, over_classes, unit, unit_blocks
+from losscope.inspecting.single import Looked, over_classes
+from losscope.inspecting.vectors import unit
 from losscope.stats.intervals import FEW_CLASSES, t_half
 
 PRIMARY = "recall_at_1"
 LISTED, LISTED_ITEMS = 10, 20
 FEWEST = 5
 """Queries of a class from which a change of it can be beyond doubt."""
-GROUPS = 40
-"""Groups of classes that are left out in turn, at most, where leaving out each class takes long."""
-LARGEST = 512
-"""Dimensions up to which the rank has an interval, and classes up to which distances of means have one."""
 NEWLY = 0.05
 
 
@@ -214,13 +211,10 @@ def _intervals(
         if wide is not None:
             unit = "class" if wide[1] == "classes" else "query"
             found |= {"class_low": middle - wide[0], "class_high": middle + wide[0], "unit": unit}
-    elif a.rows.labels is not None and len(a.rows.classes) >= FEW_CLASSES and name in WITHOUT_CLASSES:
-        without = WITHOUT_CLASSES[name](_of_a_class(a.rows), _of_a_class(b.rows))
-        if without is not None:
-            groups = len(without)
-            spread = math.sqrt((groups - 1) / groups * float(np.square(without - without.mean()).sum()))
-            half = t_half(0.95, groups - 1) * spread
-            found |= {"class_low": middle - half, "class_high": middle + half, "unit": "class"}
+    elif name in a.without and name in b.without:
+        # Of a measure told as a ratio the values are logarithms.
+        half = half_width(b.without[name] - a.without[name])
+        found |= {"class_low": middle - half, "class_high": middle + half, "unit": "class"}
     return found
 
 
@@ -237,80 +231,6 @@ def _decided(row: Changed) -> Changed:
     if word in ("higher", "lower") and QUANTITIES[row.measure].better != "neither":
         better = "b" if (word == "higher") == (QUANTITIES[row.measure].better == "higher") else "a"
     return row.model_copy(update={"verdict": word, "better": better})
-
-
-def _of_a_class(rows: Rows) -> Rows:
-    """The rows without distractors, which are of no class."""
-    assert rows.labels is not None
-    return rows if rows.labels.min() >= 0 else rows.take(np.flatnonzero(rows.labels >= 0))
-
-
-def _variances_without(a: Rows, b: Rows) -> np.ndarray | None:
-    """log(b / a) of intra-class variance, without each class in turn (C,)."""
-    sides = [_class_moments(rows) for rows in (a, b)]
-    spread = [squares - np.einsum("cd,cd->c", centres, centres) for centres, squares in sides]
-    means = [(side.sum() - side) / (len(side) - 1) for side in spread]
-    return np.log(means[1] / means[0]) if min(m.min() for m in means) > 0 else None
-
-
-def _distances_without(a: Rows, b: Rows) -> np.ndarray | None:
-    """log(b / a) of the mean distance of two class means, without each class in turn (C,)."""
-    if len(a.classes) > 4 * LARGEST:
-        return None
-    means = []
-    for rows in (a, b):
-        centres, _ = _class_moments(rows)
-        squares = np.einsum("cd,cd->c", centres, centres)
-        table = np.sqrt(np.maximum(squares[:, None] + squares - 2 * centres @ centres.T, 0.0))
-        np.fill_diagonal(table, 0.0)
-        count = len(centres)
-        means.append((table.sum() / 2 - table.sum(1)) / ((count - 1) * (count - 2) / 2))
-    return np.log(means[1] / means[0]) if min(m.min() for m in means) > 0 else None
-
-
-def _ranks_without(a: Rows, b: Rows) -> np.ndarray | None:
-    """log(b / a) of the effective rank, without each of at most 40 groups of classes in turn."""
-    if max(a.vectors.shape[1], b.vectors.shape[1]) > LARGEST:
-        return None
-    assert a.labels is not None
-    groups = min(GROUPS, len(a.classes))
-    group, ranks = a.labels % groups, []
-    for rows in (a, b):
-        width = rows.vectors.shape[1]
-        grams, counts = np.zeros((groups, width, width)), np.bincount(group, minlength=groups)
-        for place in range(groups):
-            own = np.flatnonzero(group == place)
-            for part in unit_blocks(own):
-                block = unit(rows.vectors[own[part]])
-                grams[place] += block.T @ block
-        whole = grams.sum(0)
-        ranks.append(
-            [entropy_rank(np.linalg.eigvalsh(whole - own), len(rows) - n) for own, n in zip(grams, counts)]
-        )
-    if any(rank is None for side in ranks for rank in side):
-        return None
-    return np.log(np.array(ranks[1], float) / np.array(ranks[0], float))
-
-
-WITHOUT_CLASSES: dict[str, Callable[[Rows, Rows], np.ndarray | None]] = {
-    "intra_variance": _variances_without,
-    "inter_distance": _distances_without,
-    "effective_rank": _ranks_without,
-}
-"""Measures of all rows whose values without a class, or a group of classes, are quickly made."""
-
-
-def _class_moments(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """The mean unit vector of each class (C, D), and the mean of their squared lengths (C,)."""
-    assert rows.labels is not None
-    count = len(rows.classes)
-    sums, squares = np.zeros((count, rows.vectors.shape[1])), np.zeros(count)
-    for part in unit_blocks(rows.vectors):
-        block, own = unit(rows.vectors[part]), rows.labels[part]
-        np.add.at(sums, own, block)
-        squares += np.bincount(own, np.einsum("ij,ij->i", block, block), count)
-    each = np.bincount(rows.labels, minlength=count)
-    return sums / each[:, None], squares / each
 
 
 def _classes(

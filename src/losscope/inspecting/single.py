@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from losscope.core.quantities import QUANTITIES
 from losscope.core.results import Collapse, Inspected, Inspection, Norms
 from losscope.inspecting import relevance, suspects
+from losscope.inspecting.jackknife import Without, half_width, without_classes
 from losscope.inspecting.labels import Judged, wrong_labels
 from losscope.inspecting.reading import Rows
 from losscope.inspecting.searching import PER_QUERY, WHOLE, Found, Progress, able, asking, sample, search
+from losscope.inspecting.vectors import entropy_rank, unit, unit_blocks
 from losscope.stats.intervals import jackknife_variance, t_half
 
 LABELLED = ("geometry", "spectrum")
@@ -51,6 +54,7 @@ class Looked:
     rows: Rows
     found: Found
     judged: Judged | None
+    without: Without
 
 
 def look(
@@ -71,7 +75,9 @@ def look(
         progress: called with the rows that have asked and their number.
     """
     found = search(rows, asking(rows, exact, queries, seed), progress)
-    values, part = _values(rows, found, exact, seed)
+    part = sample(rows.labels, len(rows), min(len(rows), WHOLE), seed)
+    values = _values(rows, found, part, exact, seed)
+    without = without_classes(rows, part)
     copies, zeros = suspects.duplicates(rows, found)
     labelled = rows.labels is not None
     wrong, judged = wrong_labels(rows, found) if labelled else (None, None)
@@ -88,8 +94,8 @@ def look(
         searched=relevance.said(rows, found.right),
         able=len(able(rows)),
         sampled=len(found.queries) < len(able(rows)),
-        pair_rows=part,
-        measures=_measures(rows, found, values),
+        pair_rows=len(part),
+        measures=_measures(rows, found, values, without),
         norms=_norms(rows),
         collapse=_collapse(rows, values["effective_rank"][0]),
         worst=suspects.worst_classes(rows, found) if labelled or rows.tags is not None else (),
@@ -98,15 +104,15 @@ def look(
         duplicates=copies,
         notes=rows.notes,
     )
-    return Looked(told, rows, found, judged)
+    return Looked(told, rows, found, judged, without)
 
 
 Values = dict[str, tuple[float, int]]
 """Measures by name, each with the number of rows that it is of."""
 
 
-def _values(rows: Rows, found: Found, exact: bool, seed: int) -> tuple[Values, int]:
-    """The measures that are no means over queries, and the number of rows for those over all pairs."""
+def _values(rows: Rows, found: Found, part: np.ndarray, exact: bool, seed: int) -> Values:
+    """The measures that are no means over queries; those over all pairs are of the rows ``part``."""
     import torch
 
     from losscope.measures.ranking import skewness
@@ -119,7 +125,6 @@ def _values(rows: Rows, found: Found, exact: bool, seed: int) -> tuple[Values, i
         return {name: (float(value), len(given[0])) for name, value in values.items()}
 
     whole, pairs = (LABELLED, OF_PAIRS) if rows.labels is not None else (("spectrum",), ("uniformity",))
-    part = sample(rows.labels, len(rows), min(len(rows), WHOLE), seed)
     complete = len(found.queries) == len(able(rows))
     values = measured(slice(None), whole)
     if rows.labels is None or len(rows.classes) < 2:
@@ -130,18 +135,31 @@ def _values(rows: Rows, found: Found, exact: bool, seed: int) -> tuple[Values, i
     if complete:
         searched = slice(None) if rows.roles is None else rows.roles.gallery
         values["hubness"] = skewness(found.occurrences[searched]), len(found.occurrences[searched])
-    return values, len(part)
+    return values
 
 
-def _measures(rows: Rows, found: Found, values: Values) -> tuple[Inspected, ...]:
+def _measures(rows: Rows, found: Found, values: Values, without: Without) -> tuple[Inspected, ...]:
     told = []
     for name in SHOWN:
         if name in found.scores:
             told.append(_mean_of_queries(name, rows, found))
         elif name in values:
             value, count = values[name]
-            told.append(Inspected(measure=name, value=value if math.isfinite(value) else None, rows=count))
+            row = Inspected(measure=name, value=value if math.isfinite(value) else None, rows=count)
+            told.append(_with_interval(row, without[name]) if name in without else row)
     return tuple(told)
+
+
+def _with_interval(row: Inspected, without: np.ndarray) -> Inspected:
+    """With the interval over classes, which is one of the logarithm where the measure is told as a ratio."""
+    if row.value is None:
+        return row
+    half = half_width(without)
+    if QUANTITIES[row.measure].scale == "log_ratio":
+        ends = row.value * math.exp(-half), row.value * math.exp(half)
+    else:
+        ends = row.value - half, row.value + half
+    return row.model_copy(update={"low": ends[0], "high": ends[1]})
 
 
 def _mean_of_queries(name: str, rows: Rows, found: Found) -> Inspected:
@@ -203,22 +221,6 @@ def _norms(rows: Rows) -> Norms:
     )
 
 
-BLOCK = 8_192
-"""Rows that are turned into float64 at a time."""
-
-
-def unit_blocks(vectors: np.ndarray) -> list[slice]:
-    """Slices of the rows that are looked at together."""
-    return [slice(start, start + BLOCK) for start in range(0, len(vectors), BLOCK)]
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Unit rows in float64, a zero row stays zero."""
-    rows = vectors.astype(np.float64)
-    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    return rows / np.where(norms > 0, norms, 1.0)[:, None]
-
-
 def _collapse(rows: Rows, rank: float) -> Collapse:
     count, width = rows.vectors.shape
     total, squares = np.zeros(width), 0.0
@@ -242,16 +244,3 @@ def _collapse(rows: Rows, rank: float) -> Collapse:
         centred_rank=centred,
         kind="point" if cosine > POINT else "few_directions" if few else None,
     )
-
-
-def entropy_rank(squares: np.ndarray, count: int) -> float | None:
-    """exp of the entropy of the singular values whose squares (D,) are given, of ``count`` unit rows.
-
-    >>> entropy_rank(np.array([4.0, 4.0]), 8)
-    2.0
-    """
-    values = np.sqrt(np.where(squares > 1e-13 * count, squares, 0.0))
-    if not values.any():
-        return None
-    share = values[values > 0] / values.sum()
-    return float(np.exp(-(share * np.log(share)).sum()))

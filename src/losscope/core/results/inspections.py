@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import html
 from typing import ClassVar, Literal
 
 from losscope.core.facts import Scale
 from losscope.core.results.base import Document, Frozen, Number
+
+
+def _in_notebook(
+    headline: str,
+    findings: tuple[str, ...],
+    heads: tuple[str, ...],
+    rows: list[tuple[str | Number | None, ...]],
+) -> str:
+    """A piece of HTML, everything in it escaped."""
+    said = "".join(f"<li>{html.escape(text)}</li>" for text in findings)
+    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
+    body = "".join(
+        f"<tr><th>{html.escape(str(name))}</th>"
+        + "".join(f"<td>{value:.4g}</td>" if isinstance(value, float) else "<td></td>" for value in values)
+        + "</tr>"
+        for name, *values in rows
+    )
+    return (
+        f"<p><strong>{html.escape(headline)}</strong></p><ul>{said}</ul>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
 
 
 class Inspected(Frozen):
@@ -13,8 +35,8 @@ class Inspected(Frozen):
 
     ``low``, ``high``: the 95 % interval that other classes (below 20 classes other queries of these classes,
     without classes other queries) would bring, None for a measure that has none. ``sampled_low``,
-    ``sampled_high``: the 95 % interval for the value of all rows, where only a sample of them asked. ``rows``: how many rows asked, or
-    were looked at.
+    ``sampled_high``: the 95 % interval for the value of all rows, where only a sample of them asked.
+    ``rows``: how many rows asked, or were looked at.
     """
 
     measure: str
@@ -147,6 +169,7 @@ class Inspection(Document):
     (``not_finite``) or without a class (``unlabelled``), which nothing else looks at. ``asked``: rows whose
     neighbours were searched for, among all; ``sampled`` says that it is a sample. ``pair_rows``: rows of
     which all pairs were measured. ``headline``: the whole in a sentence; ``findings``: what to look at first.
+    ``out``, ``page``: the table and the page that were written.
     """
 
     kind: ClassVar[str] = "inspection"
@@ -175,6 +198,16 @@ class Inspection(Document):
     notes: tuple[str, ...] = ()
     seconds: Number = 0.0
     out: str | None = None
+    page: str | None = None
+
+    def _repr_html_(self) -> str:
+        """The headline, what to look at first and the measures, for a notebook."""
+        rows = [
+            (row.measure, row.value, *((row.low, row.high) if row.high is not None else ()))
+            for row in self.measures
+            if row.value is not None
+        ]
+        return _in_notebook(self.headline, self.findings, ("", "value", "95 % from", "to"), rows)
 
     def value(self, measure: str) -> float | None:
         """The value of a measure, None where it has none."""
@@ -242,7 +275,8 @@ class InspectedPair(Document):
     ``overlap``: the mean share of an item's ``neighbours`` nearest items in a that are so in b too,
     ``overlap_by_chance`` what two unrelated models would have. ``cka``: linear centred kernel alignment.
     ``gained``, ``lost``: classes that b finds better or worse, the largest change first; ``sure_gained`` and
-    ``sure_lost`` count those beyond doubt. ``scope``: what the verdict speaks of: one run a side cannot speak
+    ``sure_lost`` count those beyond doubt. ``page``: the page that was written.
+    ``scope``: what the verdict speaks of: one run a side cannot speak
     for another training.
     """
 
@@ -267,6 +301,12 @@ class InspectedPair(Document):
     findings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: Number = 0.0
+    page: str | None = None
+
+    def _repr_html_(self) -> str:
+        """The headline, what else differs and the measures, for a notebook."""
+        rows = [(row.measure, row.a, row.b) for row in self.changes if row.difference is not None]
+        return _in_notebook(self.headline, self.findings, ("", "a", "b"), rows)
 
     def change(self, measure: str) -> Changed | None:
         """The row of a measure, None where it was not compared."""
