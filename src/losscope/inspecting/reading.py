@@ -25,6 +25,7 @@ from losscope.data.readers.paths import ARRAYS
 from losscope.data.readers.tables import Framed, table
 from losscope.data.roles import set_role
 from losscope.data.tags import several
+from losscope.inspecting.stored import draft_of_run, is_run
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -151,13 +152,23 @@ def read_file(path: str | Path, labels: str | None = None, ids: str | None = Non
     """The rows of a file, or of a data set's features by name; labels are not needed.
 
     Args:
-        path: what ``losscope.read`` takes, of vectors.
+        path: what ``losscope.read`` takes, of vectors; or the folder of a run of a store.
         labels, ids: the column or array of each, found by the usual names otherwise.
         **options: further options of the reader.
 
     Raises:
         LosscopeError: a file that cannot be read, or that holds no vectors.
     """
+    place = Path(path).expanduser()
+    if place.is_dir() and is_run(place):
+        given = {"labels": labels, "ids": ids, **options}
+        named = [name for name, value in given.items() if value is not None]
+        require(
+            not named,
+            f"{', '.join(named)} beside the run {str(path)!r}, which is read as it was kept; leave it out",
+        )
+        draft = draft_of_run(place)
+        return _of_draft(draft, draft.name, None)
     draft, _ = undecoded(path, labels=labels, **options)
     require(
         draft.second is None,

@@ -37,6 +37,8 @@ SHOWN = (
     "hubness",
 )
 """The measures in the order in which they are told."""
+BIASED = ("effective_rank",)
+"""Measures that grow with the number of classes: of one file their interval would miss the value of many."""
 POINT, FEW = 0.99, 0.02
 """A mean cosine above which all items are nearly one point; a share of the dimensions that is few."""
 FEWEST_DIMENSIONS = 8
@@ -146,7 +148,7 @@ def _measures(rows: Rows, found: Found, values: Values, without: Without) -> tup
         elif name in values:
             value, count = values[name]
             row = Inspected(measure=name, value=value if math.isfinite(value) else None, rows=count)
-            told.append(_with_interval(row, without[name]) if name in without else row)
+            told.append(_with_interval(row, without[name]) if name in without and name not in BIASED else row)
     return tuple(told)
 
 
