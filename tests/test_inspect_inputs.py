@@ -439,3 +439,33 @@ def test_files_are_left_as_they_are(tmp_path):
     losscope.inspect(frame)
     assert list(frame.columns) == before
     assert not list(Path(tmp_path).iterdir())
+
+
+def test_queries_that_find_nothing_right_are_refused():
+    points, labels = blobs()
+    with pytest.raises(LosscopeError, match="no query that asks has a right answer in the gallery of 28"):
+        losscope.inspect(query=points[:20], gallery=points[20:], labels=(labels[:20], labels[20:] + 100))
+
+
+def test_few_queries_tell_neither_an_interval_nor_wrong_labels():
+    points, labels = blobs(spread=0.1)
+    found = losscope.inspect(query=points[::12], gallery=points[1::2], labels=(labels[::12], labels[1::2]))
+    row = next(row for row in found.measures if row.measure == "recall_at_1")
+    assert (row.value, row.low, row.high) == (1.0, None, None)  # all alike
+    assert (found.wrong_labels.judged, found.wrong_labels.count) == (0, 0)
+
+
+def test_planted_faults_between_a_query_and_its_gallery(tmp_path):
+    """Twenty queries that stand in the gallery too, and wrong labels of queries."""
+    points, labels = blobs(classes=12, each=30, width=32, spread=0.7)
+    asks = np.arange(360) % 3 == 0
+    points[asks.nonzero()[0][:20]] = points[(~asks).nonzero()[0][:20]]
+    labels[asks.nonzero()[0][:20]] = labels[(~asks).nonzero()[0][:20]]
+    wrong = asks.nonzero()[0][30:40]
+    given = labels.copy()
+    given[wrong] = (given[wrong] + 5) % 12
+    found = losscope.inspect(query=points[asks], gallery=points[~asks], labels=(given[asks], given[~asks]))
+    assert found.duplicates.equal == 20
+    assert {(pair.a.part, pair.b.part) for pair in found.duplicates.pairs} == {("query", "gallery")}
+    assert {suspect.item.row for suspect in found.wrong_labels.worst} == set(range(30, 40))
+    assert {suspect.item.part for suspect in found.wrong_labels.worst} == {"query"}

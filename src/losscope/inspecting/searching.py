@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from losscope.core.errors import require
 from losscope.inspecting.reading import Rows
 from losscope.inspecting.relevance import Question
 from losscope.inspecting.tables import Table, tables
@@ -104,6 +105,11 @@ def search(rows: Rows, queries: np.ndarray, progress: Progress | None = None) ->
 
     question = Question(rows, queries)
     right = question.counts if rows.answerable else np.zeros(len(queries), np.int64)
+    require(
+        rows.roles is None or not rows.answerable or bool(right.any()),
+        f"{rows.name}: no query that asks has a right answer in the gallery of {len(question.gallery):,}; "
+        "wanted: labels of one naming in both, or --relevance",
+    )
     most = min(NEIGHBOURS, question.most)
     depth = min(question.most, max(most, int(right.max(initial=0))))
     nearest, distances = np.full((len(queries), most), -1), np.full((len(queries), most), np.nan)

@@ -172,7 +172,8 @@ def _mean_of_queries(name: str, rows: Rows, found: Found) -> Inspected:
     if not len(known):
         return Inspected(measure=name, value=None, rows=0)
     mean, half = float(known.mean()), over_classes(values, labels)
-    ends = [None, None] if half is None else [mean - half[0], mean + half[0]]
+    # Queries that are all alike do not tell how others would differ.
+    ends = [None, None] if half is None or half[0] == 0 else [mean - half[0], mean + half[0]]
     sampled: list[float | None] = [None, None]
     whole = len(able(rows))
     if len(found.queries) < whole and len(known) > 1:

@@ -178,6 +178,12 @@ def inspection_sample(found: Inspection) -> tuple[str, ...]:
             f"{found.asked:,} of {able:,} rows asked the whole gallery, a sample of each class by its size; "
             "near copies are looked for among their nearest items; --exact asks all"
         )
+        each = found.asked / found.classes if found.classes and not found.several else TOLD
+        if each < TOLD:
+            said.append(
+                f"a class asked {each:.2g} times in the mean: what is said of single classes is rough; "
+                f"--queries {TOLD * (found.classes or 1)} asks {TOLD} times for each"
+            )
     if found.pair_rows < kept:
         named = {"verification": "eer", "NMI": "nmi", "silhouette": "silhouette", "uniformity": "uniformity"}
         named |= {"hubness": "hubness"} if found.sampled else {}
