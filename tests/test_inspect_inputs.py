@@ -469,3 +469,18 @@ def test_planted_faults_between_a_query_and_its_gallery(tmp_path):
     assert {(pair.a.part, pair.b.part) for pair in found.duplicates.pairs} == {("query", "gallery")}
     assert {suspect.item.row for suspect in found.wrong_labels.worst} == set(range(25, 120, 10))
     assert {suspect.item.part for suspect in found.wrong_labels.worst} == {"query"}
+
+
+def test_near_copies_across_a_split_of_very_many_rows_are_those_of_the_neighbours(monkeypatch):
+    from losscope.data import health
+
+    points, labels = blobs(classes=20, each=20, width=32)
+    test = np.arange(400) % 2 == 1
+    near, equal = np.flatnonzero(test)[:7], np.flatnonzero(test)[50:53]
+    points[near] = points[np.flatnonzero(~test)[100:107]] * np.float32(1.0001) + np.float32(1e-4)
+    points[equal] = points[np.flatnonzero(~test)[150:153]]
+    words = np.where(test, "test", "train")
+    wanted = losscope.inspect(points, labels, split=words).duplicates
+    monkeypatch.setattr(health, "NEAR_ROWS", 100)
+    found = losscope.inspect(points, labels, split=words).duplicates
+    assert (found.across_equal, found.across_near) == (wanted.across_equal, wanted.across_near) == (3, 7)

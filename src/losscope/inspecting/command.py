@@ -199,7 +199,7 @@ def _query_in_gallery(
                     f"{what} beside arrays of query and gallery; wanted: a pair, ({what} of both)"
                 )
             own.append(value[side] if two else value)
-        sides.append(read_rows(given, *own, None, PARTS[side], options))
+        sides.append(read_rows(given, own[0], own[1], None, PARTS[side], options))
     return joined(*sides)
 
 

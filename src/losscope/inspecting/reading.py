@@ -211,12 +211,13 @@ def _of_draft(draft: Draft, name: str, ids: np.ndarray | None) -> Rows:
     numbers: np.ndarray | None = None
     tags = None
     if draft.labels is not None:
-        has = np.zeros(len(finite), bool)
         if draft.tags is not None:
-            tags, classes, has = draft.tags.table, draft.tags.names, draft.tags.table.any(1)
+            tags, classes = draft.tags.table, draft.tags.names
+            has = np.asarray(tags.any(axis=1))
         else:
             labels = understood(draft.labels, f"labels of {name}", names=draft.class_names)
-            numbers, classes, has = labels.numbers, labels.names, labels.numbers >= 0
+            numbers, classes = labels.numbers, labels.names
+            has = numbers >= 0
             notes += labels.notes
             notes += [f"{part.said} left out as background" for part in labels.background]
         # A row of the gallery without a class is a distractor: ranked, and right for no query.
@@ -316,7 +317,7 @@ def joined(query: Rows, gallery: Rows) -> Rows:
         labels=labels,
         classes=tuple(names),
         places=np.concatenate([query.places, gallery.places]),
-        ids=np.concatenate([query.ids, gallery.ids]) if both else None,  # type: ignore[list-item]
+        ids=np.concatenate([query.ids, gallery.ids]) if both else None,
         every_id=query.every_id | gallery.every_id,
         tags=tags,
         roles=Roles(asks, ~asks),

@@ -178,7 +178,7 @@ def _pairs(given: Any) -> tuple[str, np.ndarray, list[str]]:
 
 def _places(rows: Rows, names: np.ndarray, part: str, where: str) -> np.ndarray:
     """(P,) the rows of items that are named by their ids, or by their places where there are no ids."""
-    mine = np.arange(len(rows)) if rows.parts is None else np.flatnonzero(rows.parts == PARTS.index(part))  # type: ignore[arg-type]
+    mine = np.arange(len(rows)) if rows.parts is None else np.flatnonzero(rows.parts == PARTS.index(part))
     known = (rows.places.astype(str) if rows.ids is None else rows.ids)[mine]
     order = np.argsort(known, kind="stable")
     twice = int((known[order][1:] == known[order][:-1]).sum())

@@ -54,7 +54,7 @@ def draft_of_run(path: Path) -> Draft:
 def _runs(path: Path) -> str:
     """Some runs of a store that kept embeddings, with what they are of."""
     store = Store(path, create=False)
-    found = []
+    found: list[str] = []
     for folder in sorted((path / "runs").iterdir()):
         if len(found) < NAMED and (folder / "test.npz").is_file():
             run = store.get(folder.name).run

@@ -108,7 +108,7 @@ def duplicates(rows: Rows, found: Found) -> tuple[Duplicates, int]:
     split = rows.test is not None
     across_near = len(looked.near)
     if count > health.NEAR_ROWS:  # there they were looked for among the nearest items of those that asked
-        across_near = len({a if test[a] else b for a, b, _ in near if across[a, b]} - set(looked.seen))
+        across_near = len({a if test[a] else b for a, b, d in near if across[a, b, d]} - set(looked.seen))
     return Duplicates(
         equal=len(later),
         two_labels=looked.two_labels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from losscope.core.facts import Scale
@@ -13,7 +14,7 @@ def _in_notebook(
     headline: str,
     findings: tuple[str, ...],
     heads: tuple[str, ...],
-    rows: list[tuple[str | Number | None, ...]],
+    rows: Sequence[tuple[str | Number | None, ...]],
 ) -> str:
     """A piece of HTML, everything in it escaped."""
     said = "".join(f"<li>{html.escape(text)}</li>" for text in findings)

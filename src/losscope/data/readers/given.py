@@ -85,7 +85,7 @@ def _exported(given: Any) -> Any:
         # On another device, or of a type that NumPy lacks, such as bfloat16: torch takes these.
         import torch
 
-        tensor = torch.from_dlpack(given).cpu()
+        tensor = torch.utils.dlpack.from_dlpack(given).cpu()
         return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
