@@ -53,7 +53,8 @@ class Searched:
             "skip": ", without items of the query's camera",
         }
         more = f" ({self.distractors:,} distractors)" if self.distractors else ""
-        return f"{self.queries:,} queries search a gallery of {self.gallery:,}{more}{rule[self.same_camera]}"
+        who = "1 query searches" if self.queries == 1 else f"{self.queries:,} queries search"
+        return f"{who} a gallery of {self.gallery:,}{more}{rule[self.same_camera]}"
 
 
 @dataclass(frozen=True, eq=False)

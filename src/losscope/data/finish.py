@@ -406,7 +406,7 @@ def _roles(
         role = np.asarray(draft.role, np.int8)
         for part, what in ((TRAIN, "training"), (TEST, "test")):
             require(
-                bool(np.any(role == part)), f"{draft.name} has no {what} rows; wanted: some in each split"
+                bool(np.any(role == part)), f"{draft.name} has no {what} rows; wanted: training and test rows"
             )
         if whole is not None:
             check_leak(draft.name, kind, whole, role, names.groups if draft.by_group else ())

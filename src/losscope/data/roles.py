@@ -116,7 +116,7 @@ def set_role(draft: Draft, split: np.ndarray, column: str = "") -> None:
         draft.role = np.array([parts[word] for word in words.tolist()], np.int8)
     parts_found = set(draft.role.tolist())
     require(
-        len(parts_found) != 1,
+        len(parts_found) != 1 or bool(np.isin(words, list(WORDS)).all()),
         f"{draft.name}: the split says {str(words[0])!r} of every row; wanted: training "
         "and test rows (words train, "
         "validation, test), or no such column: then a test part is made",

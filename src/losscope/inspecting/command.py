@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
 from losscope.core import wording
 from losscope.core.errors import LosscopeError, require
 from losscope.core.results import InspectedPair, Inspection
+from losscope.data.readers.given import is_frame
 from losscope.inspecting import pairs
-from losscope.inspecting.reading import Rows, read_arrays_given, read_file
+from losscope.inspecting.reading import PARTS, Rows, is_place, joined, read_rows
+from losscope.inspecting.relevance import matched
 from losscope.inspecting.searching import Progress
 from losscope.inspecting.single import Looked, look
-from losscope.inspecting.writing import write
+from losscope.inspecting.writing import write, write_page
 
 
 @overload
 def inspect(
-    embeddings: Any,
+    embeddings: Any = None,
     labels: Any = None,
     *,
+    query: Any = None,
+    gallery: Any = None,
+    relevance: Any = None,
     against: None = None,
     ids: Any = None,
     split: Any = None,
@@ -29,6 +35,7 @@ def inspect(
     queries: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
+    report: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Inspection: ...
@@ -36,9 +43,12 @@ def inspect(
 
 @overload
 def inspect(
-    embeddings: Any,
+    embeddings: Any = None,
     labels: Any = None,
     *,
+    query: Any = None,
+    gallery: Any = None,
+    relevance: Any = None,
     against: Any,
     ids: Any = None,
     split: Any = None,
@@ -46,15 +56,19 @@ def inspect(
     queries: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
+    report: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> InspectedPair: ...
 
 
 def inspect(
-    embeddings: Any,
+    embeddings: Any = None,
     labels: Any = None,
     *,
+    query: Any = None,
+    gallery: Any = None,
+    relevance: Any = None,
     against: Any = None,
     ids: Any = None,
     split: Any = None,
@@ -62,6 +76,7 @@ def inspect(
     queries: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
+    report: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Inspection | InspectedPair:
@@ -72,7 +87,15 @@ def inspect(
     Args:
         embeddings: (N, D), an array, a tensor or nested lists; or a file or data set, as ``losscope.read``
             takes it.
+            It may also be a data frame (pandas, polars, pyarrow), and anything that DLPack exports.
         labels: (N,) of any kind, or None; of a file the name of its array or column, if it is an unusual one.
+            Several labels of a row are (N, C) of 0 and 1, or lists: right is what shares one with the query.
+        query, gallery: instead of ``embeddings``: those that ask and those that are searched, each as
+            ``embeddings`` may be; beside arrays ``labels`` and ``ids`` are then pairs of these, the queries'
+            first.
+        relevance: pairs of a query and an item that is right for it, by their ids, or by their places from 0
+            where there are none: (P, 2), a data frame, or a file with columns query and gallery. They take
+            the place of the labels in retrieval.
         against: a second model's embeddings of the same items, likewise: arrays in the same order; files are
             paired by id, or row by row if they have equal labels.
         ids: (N,) what tells the items apart; of a file the name of its array or column.
@@ -82,6 +105,7 @@ def inspect(
         queries: so many rows ask.
         seed: of the samples, and of k-means.
         out: a parquet file to write: id, label, embedding, x, y, neighbours. Of one file only.
+        report: a page to write, FILE.html: all tables, and a map.
         options: further options of the reader of files, as ``--option`` of the command line.
         progress: called with the rows that have asked and their number.
 
@@ -103,16 +127,38 @@ def inspect(
             Path(out).suffix == ".parquet",
             f"the file {str(out)!r} is no .parquet; wanted: a name FILE.parquet",
         )
+    if report is not None:
+        require(
+            Path(report).suffix.lower() in (".html", ".htm"),
+            f"the page {str(report)!r} is no .html; wanted: a name FILE.html",
+        )
     given = dict(options or {})
     began = time.perf_counter()
-    first = _rows(embeddings, labels, ids, split, "a" if against is not None else "the embeddings", given)
+    pair = query is not None or gallery is not None
+    name = "a" if against is not None else "the embeddings"
+    if pair:
+        require(
+            query is not None and gallery is not None and embeddings is None and against is None,
+            "query and gallery are two parts of one model's embeddings; wanted: both of them, and no other "
+            "embeddings",
+        )
+        first = _query_in_gallery(query, gallery, labels, ids, split, given)
+    else:
+        require(embeddings is not None, "there are no embeddings; wanted: a file, an array or a data frame")
+        first = read_rows(embeddings, labels, ids, split, name, given)
     if against is None:
+        if relevance is not None:
+            first = matched(first, relevance)
         looked = look(first, exact=exact, queries=queries, seed=seed, progress=progress)
         written = None if out is None else str(write(looked, Path(out)))
-        return _told(looked).model_copy(update={"seconds": time.perf_counter() - began, "out": written})
-    second = _rows(against, labels, ids, split, "b", given)
-    arrays = not (_is_place(embeddings) or _is_place(against))
+        told = _told(looked).model_copy(update={"seconds": time.perf_counter() - began, "out": written})
+        return told if report is None else write_page(told, (looked,), Path(report))
+    second = read_rows(against, labels, ids, split, "b", given)
+    arrays = not (is_place(embeddings) or is_place(against))
     first, second, how = pairs.paired(first, second, in_order=arrays)
+    if relevance is not None:
+        first = matched(first, relevance)
+        second = replace(second, matches=first.matches, roles=first.roles)
 
     def part_of_two(side: int) -> Progress | None:
         if progress is None:
@@ -124,7 +170,7 @@ def inspect(
         for side, rows in enumerate((first, second))
     )
     found = pairs.contrast(a, b, how, seed)
-    return found.model_copy(
+    told_of_both = found.model_copy(
         update={
             "a": _told(a),
             "b": _told(b),
@@ -134,23 +180,27 @@ def inspect(
             "seconds": time.perf_counter() - began,
         }
     )
+    return told_of_both if report is None else write_page(told_of_both, (a, b), Path(report))
 
 
-def _is_place(given: Any) -> bool:
-    return isinstance(given, str | Path)
-
-
-def _rows(given: Any, labels: Any, ids: Any, split: Any, name: str, options: dict[str, Any]) -> Rows:
-    if not _is_place(given):
-        return read_arrays_given(given, labels, ids, split, name)
-    for what, value in (("labels", labels), ("ids", ids), ("split", split)):
-        if value is not None and not isinstance(value, str):
-            raise LosscopeError(
-                f"{what} are given beside the file {str(given)!r}; wanted: the name of its array or "
-                "column, or "
-                "embeddings as an array too"
-            )
-    return read_file(given, labels, ids, **({"split": split} if split else {}), **options)
+def _query_in_gallery(
+    query: Any, gallery: Any, labels: Any, ids: Any, split: Any, options: dict[str, Any]
+) -> Rows:
+    """The queries and the gallery as the rows of one file; names of columns hold for both."""
+    require(split is None, "split is given beside a query and a gallery; wanted: one file that has a split")
+    sides = []
+    for side, given in enumerate((query, gallery)):
+        named = is_place(given) or is_frame(given)
+        own = []
+        for what, value in (("labels", labels), ("ids", ids)):
+            two = isinstance(value, tuple | list) and len(value) == 2
+            if value is not None and not named and not two:
+                raise LosscopeError(
+                    f"{what} beside arrays of query and gallery; wanted: a pair, ({what} of both)"
+                )
+            own.append(value[side] if two else value)
+        sides.append(read_rows(given, own[0], own[1], None, PARTS[side], options))
+    return joined(*sides)
 
 
 def _told(looked: Looked) -> Inspection:

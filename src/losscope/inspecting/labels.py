@@ -29,6 +29,8 @@ SMOOTHED = 0.1
 BORROWED = 3.0
 """So many items of a usual class are added to each profile, which counts where few items asked."""
 STEPS, RAREST, MOST = 50, 1e-4, 0.5
+FEWEST = 20
+"""Rows below which no share of wrong labels can be estimated, and none is judged."""
 BLOCK = 4_000_000
 
 
@@ -61,13 +63,16 @@ def judged(rows: Rows, found: Found) -> Judged:
     shares, count, classes = found.shares, len(found.queries), len(rows.classes)
     own_class, at = rows.labels[found.queries], np.arange(len(found.queries))
     own = np.asarray(shares[at, own_class]).ravel()
-    known = found.decided
+    known = found.decided & (own_class >= 0)
+    if known.sum() < FEWEST:
+        known = np.zeros(count, bool)
     votes = found.nearest.shape[1]
     result = Judged(known, np.zeros(count), np.full(count, -1), np.zeros(count), own)
     if classes < 2 or not known.any():
         return result
     each = np.bincount(own_class[known], minlength=classes).astype(np.float64)
-    rate = np.bincount(rows.labels, minlength=classes) / len(rows)
+    sizes = np.bincount(rows.labels[rows.labels >= 0], minlength=classes)
+    rate = np.maximum(sizes, 1) / sizes.sum()
     usual = float(own[known].mean())
     members = coo_matrix(
         (np.ones(int(known.sum())), (own_class[known], at[known])), shape=(classes, count)
@@ -133,7 +138,7 @@ def wrong_labels(rows: Rows, found: Found) -> tuple[WrongLabels, Judged]:
         count=len(likely),
         judged=int(each.judged.sum()),
         neighbours=found.nearest.shape[1],
-        undecided=int((~each.judged).sum()),
+        undecided=int((~found.decided).sum()),
         worst=tuple(
             Suspect(
                 item=rows.item(int(found.queries[row])),

@@ -7,7 +7,6 @@ these classes, or other classes, would bring is in the intervals: the gallery is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -23,19 +22,18 @@ from losscope.core.results import (
     NewlyConfused,
 )
 from losscope.inspecting import suspects
-from losscope.inspecting.reading import Rows
+from losscope.inspecting.jackknife import half_width
+from losscope.inspecting.reading import PARTS, Rows, numbered
+from losscope.inspecting.relevance import Question
 from losscope.inspecting.searching import WHOLE, sample
-from losscope.inspecting.single import Looked, entropy_rank, over_classes, unit, unit_blocks
+from losscope.inspecting.single import Looked, over_classes
+from losscope.inspecting.vectors import unit
 from losscope.stats.intervals import FEW_CLASSES, t_half
 
 PRIMARY = "recall_at_1"
 LISTED, LISTED_ITEMS = 10, 20
 FEWEST = 5
 """Queries of a class from which a change of it can be beyond doubt."""
-GROUPS = 40
-"""Groups of classes that are left out in turn, at most, where leaving out each class takes long."""
-LARGEST = 512
-"""Dimensions up to which the rank has an interval, and classes up to which distances of means have one."""
 NEWLY = 0.05
 
 
@@ -68,6 +66,7 @@ def paired(a: Rows, b: Rows, *, in_order: bool) -> tuple[Rows, Rows, Literal["id
     )
     both, first, second = np.intersect1d(a.places, b.places, return_indices=True)
     a, b = a.take(first), b.take(second)
+    require(len(both) > 1, f"{a.name} and {b.name} have {len(both)} finite rows in common; {wanted}")
     different = 0 if not known else int((_names(a) != _names(b)).sum())
     require(
         different == 0,
@@ -80,7 +79,7 @@ def paired(a: Rows, b: Rows, *, in_order: bool) -> tuple[Rows, Rows, Literal["id
 
 def _names(rows: Rows) -> np.ndarray:
     assert rows.labels is not None
-    return np.array(rows.classes, dtype=object)[rows.labels]
+    return np.array([*rows.classes, None], dtype=object)[rows.labels]
 
 
 def _by_id(a: Rows, b: Rows, wanted: str) -> tuple[Rows, Rows]:
@@ -107,24 +106,44 @@ def _by_id(a: Rows, b: Rows, wanted: str) -> tuple[Rows, Rows]:
 
 
 def _agreed(a: Rows, b: Rows) -> tuple[Rows, Rows]:
-    """Both with the labels that one of them has, or both have, as positions in one list."""
-    source = a if a.labels is not None else b
-    if source.labels is None:
-        return a, b
-    present, labels = np.unique(source.labels, return_inverse=True)
-    classes = tuple(source.classes[k] for k in present)
-    made = [replace(rows, labels=labels.astype(np.int64), classes=classes) for rows in (a, b)]
-    if a.labels is None or b.labels is None:
+    """Both with the labels and the roles that one of them has, or both have."""
+    if a.roles is not None and b.roles is not None:
+        same = all(np.array_equal(getattr(a.roles, part), getattr(b.roles, part)) for part in PARTS)
+        require(
+            same and a.roles.same_camera == b.roles.same_camera,
+            f"{a.name} and {b.name} name other rows as queries and gallery; wanted: the same rows",
+        )
+    roles = a.roles or b.roles
+    known = [rows.labels is not None or rows.tags is not None for rows in (a, b)]
+    source = a if known[0] else b
+    if a.tags is not None and b.tags is not None:
+        names = [_tag_names(rows) for rows in (a, b)]
+        require(names[0] == names[1], f"the labels of {a.name} and {b.name} differ; wanted: equal labels")
+    require(
+        not all(known) or (a.tags is None) == (b.tags is None),
+        f"rows have several labels in one of {a.name} and {b.name} and one in the other; wanted: equal ones",
+    )
+    labels, classes = source.labels, source.classes
+    if labels is not None:
+        labels, classes = numbered(labels, classes)
+    made = [replace(rows, labels=labels, classes=classes, tags=source.tags, roles=roles) for rows in (a, b)]
+    if any(known) and not all(known):
         made[0] = replace(made[0], notes=(*made[0].notes, f"the labels are those of {source.name}"))
     return made[0], made[1]
+
+
+def _tag_names(rows: Rows) -> list[frozenset[str]]:
+    assert rows.tags is not None
+    return [frozenset(rows.classes[k] for k in rows.tags[row].indices) for row in range(len(rows))]
 
 
 def contrast(a: Looked, b: Looked, paired_by: Literal["id", "order"], seed: int = 0) -> InspectedPair:
     """What differs between two files whose rows stand in one order, of which the same rows asked."""
     rows, queries = a.rows, a.found.queries
     # A row has each neighbour once, so that equal pairs are common neighbours.
-    common = (a.found.nearest[:, :, None] == b.found.nearest[:, None, :]).sum((1, 2))
-    share = common / a.found.nearest.shape[1]
+    same = a.found.nearest[:, :, None] == b.found.nearest[:, None, :]
+    common = (same & (a.found.nearest >= 0)[:, :, None]).sum((1, 2))
+    share = common / np.maximum((a.found.nearest >= 0).sum(1), 1)
     labels = None if rows.labels is None else rows.labels[queries]
     gained, lost, sure = _classes(a, b)
     few = labels is not None and len(np.unique(labels)) < FEW_CLASSES
@@ -143,7 +162,7 @@ def contrast(a: Looked, b: Looked, paired_by: Literal["id", "order"], seed: int 
         confused=_newly_confused(a, b),
         neighbours=a.found.nearest.shape[1],
         overlap=float(share.mean()),
-        overlap_by_chance=a.found.nearest.shape[1] / (len(rows) - 1),
+        overlap_by_chance=a.found.nearest.shape[1] / Question(rows, queries).most,
         cka=_alignment(a.rows, b.rows, seed),
     )
 
@@ -182,7 +201,7 @@ def _intervals(
 ) -> dict[str, float | str]:
     """The ends of the intervals that a measure has, as fields of ``Changed``."""
     found: dict[str, float | str] = {}
-    if name in a.found.scores and labels is not None:
+    if name in a.found.scores:
         difference = b.found.scores[name] - a.found.scores[name]
         known = difference[np.isfinite(difference)]
         if len(known) > 1:
@@ -192,13 +211,10 @@ def _intervals(
         if wide is not None:
             unit = "class" if wide[1] == "classes" else "query"
             found |= {"class_low": middle - wide[0], "class_high": middle + wide[0], "unit": unit}
-    elif a.rows.labels is not None and len(a.rows.classes) >= FEW_CLASSES and name in WITHOUT_CLASSES:
-        without = WITHOUT_CLASSES[name](a.rows, b.rows)
-        if without is not None:
-            groups = len(without)
-            spread = math.sqrt((groups - 1) / groups * float(np.square(without - without.mean()).sum()))
-            half = t_half(0.95, groups - 1) * spread
-            found |= {"class_low": middle - half, "class_high": middle + half, "unit": "class"}
+    elif name in a.without and name in b.without:
+        # Of a measure told as a ratio the values are logarithms.
+        half = half_width(b.without[name] - a.without[name])
+        found |= {"class_low": middle - half, "class_high": middle + half, "unit": "class"}
     return found
 
 
@@ -217,74 +233,6 @@ def _decided(row: Changed) -> Changed:
     return row.model_copy(update={"verdict": word, "better": better})
 
 
-def _variances_without(a: Rows, b: Rows) -> np.ndarray | None:
-    """log(b / a) of intra-class variance, without each class in turn (C,)."""
-    sides = [_class_moments(rows) for rows in (a, b)]
-    spread = [squares - np.einsum("cd,cd->c", centres, centres) for centres, squares in sides]
-    means = [(side.sum() - side) / (len(side) - 1) for side in spread]
-    return np.log(means[1] / means[0]) if min(m.min() for m in means) > 0 else None
-
-
-def _distances_without(a: Rows, b: Rows) -> np.ndarray | None:
-    """log(b / a) of the mean distance of two class means, without each class in turn (C,)."""
-    if len(a.classes) > 4 * LARGEST:
-        return None
-    means = []
-    for rows in (a, b):
-        centres, _ = _class_moments(rows)
-        squares = np.einsum("cd,cd->c", centres, centres)
-        table = np.sqrt(np.maximum(squares[:, None] + squares - 2 * centres @ centres.T, 0.0))
-        np.fill_diagonal(table, 0.0)
-        count = len(centres)
-        means.append((table.sum() / 2 - table.sum(1)) / ((count - 1) * (count - 2) / 2))
-    return np.log(means[1] / means[0]) if min(m.min() for m in means) > 0 else None
-
-
-def _ranks_without(a: Rows, b: Rows) -> np.ndarray | None:
-    """log(b / a) of the effective rank, without each of at most 40 groups of classes in turn."""
-    if max(a.vectors.shape[1], b.vectors.shape[1]) > LARGEST:
-        return None
-    assert a.labels is not None
-    groups = min(GROUPS, len(a.classes))
-    group, ranks = a.labels % groups, []
-    for rows in (a, b):
-        width = rows.vectors.shape[1]
-        grams, counts = np.zeros((groups, width, width)), np.bincount(group, minlength=groups)
-        for place in range(groups):
-            own = np.flatnonzero(group == place)
-            for part in unit_blocks(own):
-                block = unit(rows.vectors[own[part]])
-                grams[place] += block.T @ block
-        whole = grams.sum(0)
-        ranks.append(
-            [entropy_rank(np.linalg.eigvalsh(whole - own), len(rows) - n) for own, n in zip(grams, counts)]
-        )
-    if any(rank is None for side in ranks for rank in side):
-        return None
-    return np.log(np.array(ranks[1], float) / np.array(ranks[0], float))
-
-
-WITHOUT_CLASSES: dict[str, Callable[[Rows, Rows], np.ndarray | None]] = {
-    "intra_variance": _variances_without,
-    "inter_distance": _distances_without,
-    "effective_rank": _ranks_without,
-}
-"""Measures of all rows whose values without a class, or a group of classes, are quickly made."""
-
-
-def _class_moments(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """The mean unit vector of each class (C, D), and the mean of their squared lengths (C,)."""
-    assert rows.labels is not None
-    count = len(rows.classes)
-    sums, squares = np.zeros((count, rows.vectors.shape[1])), np.zeros(count)
-    for part in unit_blocks(rows.vectors):
-        block, own = unit(rows.vectors[part]), rows.labels[part]
-        np.add.at(sums, own, block)
-        squares += np.bincount(own, np.einsum("ij,ij->i", block, block), count)
-    each = np.bincount(rows.labels, minlength=count)
-    return sums / each[:, None], squares / each
-
-
 def _classes(
     a: Looked, b: Looked
 ) -> tuple[tuple[ClassChanged, ...], tuple[ClassChanged, ...], tuple[int, int]]:
@@ -294,7 +242,7 @@ def _classes(
         return (), (), (0, 0)
     before, after = a.found.scores["map_at_r"], b.found.scores["map_at_r"]
     difference, labels = after - before, rows.labels[a.found.queries]
-    known = np.isfinite(difference)
+    known = np.isfinite(difference) & (labels >= 0)
     count = len(rows.classes)
     each = np.bincount(labels[known], minlength=count)
     means = [np.bincount(labels[known], side[known], count) / np.maximum(each, 1) for side in (before, after)]

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from losscope.core.quantities import QUANTITIES
 from losscope.core.results import Collapse, Inspected, Inspection, Norms
-from losscope.inspecting import suspects
+from losscope.inspecting import relevance, suspects
+from losscope.inspecting.jackknife import Without, half_width, without_classes
 from losscope.inspecting.labels import Judged, wrong_labels
 from losscope.inspecting.reading import Rows
-from losscope.inspecting.searching import PER_QUERY, WHOLE, Found, Progress, asking, sample, search
+from losscope.inspecting.searching import PER_QUERY, WHOLE, Found, Progress, able, asking, sample, search
+from losscope.inspecting.vectors import entropy_rank, unit, unit_blocks
 from losscope.stats.intervals import jackknife_variance, t_half
 
 LABELLED = ("geometry", "spectrum")
@@ -34,6 +37,8 @@ SHOWN = (
     "hubness",
 )
 """The measures in the order in which they are told."""
+BIASED = ("effective_rank",)
+"""Measures that grow with the number of classes: of one file their interval would miss the value of many."""
 POINT, FEW = 0.99, 0.02
 """A mean cosine above which all items are nearly one point; a share of the dimensions that is few."""
 FEWEST_DIMENSIONS = 8
@@ -51,6 +56,7 @@ class Looked:
     rows: Rows
     found: Found
     judged: Judged | None
+    without: Without
 
 
 def look(
@@ -71,7 +77,9 @@ def look(
         progress: called with the rows that have asked and their number.
     """
     found = search(rows, asking(rows, exact, queries, seed), progress)
-    values, part = _values(rows, found, exact, seed)
+    part = sample(rows.labels, len(rows), min(len(rows), WHOLE), seed)
+    values = _values(rows, found, part, exact, seed)
+    without = without_classes(rows, part)
     copies, zeros = suspects.duplicates(rows, found)
     labelled = rows.labels is not None
     wrong, judged = wrong_labels(rows, found) if labelled else (None, None)
@@ -79,31 +87,34 @@ def look(
         name=rows.name,
         rows=rows.total,
         dimensions=rows.vectors.shape[1],
-        classes=len(rows.classes) if labelled else None,
+        classes=len(rows.classes) if labelled or rows.tags is not None else None,
+        several=rows.tags is not None,
         not_finite=rows.not_finite,
         unlabelled=rows.unlabelled,
         zeros=zeros,
         asked=len(found.queries),
-        sampled=len(found.queries) < len(rows),
-        pair_rows=part,
-        measures=_measures(rows, found, values),
+        searched=relevance.said(rows, found.right),
+        able=len(able(rows)),
+        sampled=len(found.queries) < len(able(rows)),
+        pair_rows=len(part),
+        measures=_measures(rows, found, values, without),
         norms=_norms(rows),
         collapse=_collapse(rows, values["effective_rank"][0]),
-        worst=suspects.worst_classes(rows, found) if labelled else (),
+        worst=suspects.worst_classes(rows, found) if labelled or rows.tags is not None else (),
         confused=suspects.confused_pairs(rows, found) if labelled else (),
         wrong_labels=wrong,
         duplicates=copies,
         notes=rows.notes,
     )
-    return Looked(told, rows, found, judged)
+    return Looked(told, rows, found, judged, without)
 
 
 Values = dict[str, tuple[float, int]]
 """Measures by name, each with the number of rows that it is of."""
 
 
-def _values(rows: Rows, found: Found, exact: bool, seed: int) -> tuple[Values, int]:
-    """The measures that are no means over queries, and the number of rows for those over all pairs."""
+def _values(rows: Rows, found: Found, part: np.ndarray, exact: bool, seed: int) -> Values:
+    """The measures that are no means over queries; those over all pairs are of the rows ``part``."""
     import torch
 
     from losscope.measures.ranking import skewness
@@ -116,42 +127,57 @@ def _values(rows: Rows, found: Found, exact: bool, seed: int) -> tuple[Values, i
         return {name: (float(value), len(given[0])) for name, value in values.items()}
 
     whole, pairs = (LABELLED, OF_PAIRS) if rows.labels is not None else (("spectrum",), ("uniformity",))
-    part = sample(rows.labels, len(rows), min(len(rows), WHOLE), seed)
-    complete = len(found.queries) == len(rows)
+    complete = len(found.queries) == len(able(rows))
     values = measured(slice(None), whole)
-    if len(rows.classes) < 2:
+    if rows.labels is None or len(rows.classes) < 2:
         pairs = ("uniformity",)
     elif exact or len(part) * len(rows.classes) * rows.vectors.shape[1] <= CLUSTERED:
         pairs = (*pairs, "nmi")
-    values |= measured(part, pairs if complete else (*pairs, "hubness"))
+    values |= measured(part, pairs if complete or rows.roles is not None else (*pairs, "hubness"))
     if complete:
-        values["hubness"] = skewness(found.occurrences), len(rows)
-    return values, len(part)
+        searched = slice(None) if rows.roles is None else rows.roles.gallery
+        values["hubness"] = skewness(found.occurrences[searched]), len(found.occurrences[searched])
+    return values
 
 
-def _measures(rows: Rows, found: Found, values: Values) -> tuple[Inspected, ...]:
+def _measures(rows: Rows, found: Found, values: Values, without: Without) -> tuple[Inspected, ...]:
     told = []
     for name in SHOWN:
         if name in found.scores:
             told.append(_mean_of_queries(name, rows, found))
         elif name in values:
             value, count = values[name]
-            told.append(Inspected(measure=name, value=value if math.isfinite(value) else None, rows=count))
+            row = Inspected(measure=name, value=value if math.isfinite(value) else None, rows=count)
+            told.append(_with_interval(row, without[name]) if name in without and name not in BIASED else row)
     return tuple(told)
+
+
+def _with_interval(row: Inspected, without: np.ndarray) -> Inspected:
+    """With the interval over classes, which is one of the logarithm where the measure is told as a ratio."""
+    if row.value is None:
+        return row
+    half = half_width(without)
+    if QUANTITIES[row.measure].scale == "log_ratio":
+        ends = row.value * math.exp(-half), row.value * math.exp(half)
+    else:
+        ends = row.value - half, row.value + half
+    return row.model_copy(update={"low": ends[0], "high": ends[1]})
 
 
 def _mean_of_queries(name: str, rows: Rows, found: Found) -> Inspected:
     """A mean over the rows that asked, with the interval over classes, and that of the sample."""
-    assert rows.labels is not None
-    values, labels = found.scores[name], rows.labels[found.queries]
+    values = found.scores[name]
+    labels = None if rows.labels is None else rows.labels[found.queries]
     known = values[np.isfinite(values)]
     if not len(known):
         return Inspected(measure=name, value=None, rows=0)
     mean, half = float(known.mean()), over_classes(values, labels)
-    ends = [None, None] if half is None else [mean - half[0], mean + half[0]]
+    # Queries that are all alike do not tell how others would differ.
+    ends = [None, None] if half is None or half[0] == 0 else [mean - half[0], mean + half[0]]
     sampled: list[float | None] = [None, None]
-    if len(found.queries) < len(rows) and len(known) > 1:
-        share = 1 - len(found.queries) / len(rows)
+    whole = len(able(rows))
+    if len(found.queries) < whole and len(known) > 1:
+        share = 1 - len(found.queries) / whole
         own = t_half(0.95, len(known) - 1) * math.sqrt(share * float(known.var(ddof=1)) / len(known))
         sampled = [mean - own, mean + own]
     return Inspected(
@@ -165,11 +191,17 @@ def _mean_of_queries(name: str, rows: Rows, found: Found) -> Inspected:
     )
 
 
-def over_classes(values: np.ndarray, labels: np.ndarray) -> tuple[float, str] | None:
+def over_classes(values: np.ndarray, labels: np.ndarray | None) -> tuple[float, str] | None:
     """Half the 95 % interval of a mean over queries (Q,), were the classes (below 20: their queries) others.
 
-    ± t·√v with the jackknife's v, which leaves out classes or queries; also which of the two.
+    ± t·√v with the jackknife's v, which leaves out classes or queries; also which of the two. Without classes
+    v is that of a mean over queries.
     """
+    if labels is None:
+        known = values[np.isfinite(values)]
+        if len(known) < 2:
+            return None
+        return t_half(0.95, len(known) - 1) * float(known.std(ddof=1)) / math.sqrt(len(known)), "queries"
     found = jackknife_variance(values, labels)
     if found is None:
         return None
@@ -190,22 +222,6 @@ def _norms(rows: Rows) -> Norms:
         largest=float(norms.max()),
         variation=float(norms.std()) / mean if mean > 0 else 0.0,
     )
-
-
-BLOCK = 8_192
-"""Rows that are turned into float64 at a time."""
-
-
-def unit_blocks(vectors: np.ndarray) -> list[slice]:
-    """Slices of the rows that are looked at together."""
-    return [slice(start, start + BLOCK) for start in range(0, len(vectors), BLOCK)]
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Unit rows in float64, a zero row stays zero."""
-    rows = vectors.astype(np.float64)
-    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    return rows / np.where(norms > 0, norms, 1.0)[:, None]
 
 
 def _collapse(rows: Rows, rank: float) -> Collapse:
@@ -231,16 +247,3 @@ def _collapse(rows: Rows, rank: float) -> Collapse:
         centred_rank=centred,
         kind="point" if cosine > POINT else "few_directions" if few else None,
     )
-
-
-def entropy_rank(squares: np.ndarray, count: int) -> float | None:
-    """exp of the entropy of the singular values whose squares (D,) are given, of ``count`` unit rows.
-
-    >>> entropy_rank(np.array([4.0, 4.0]), 8)
-    2.0
-    """
-    values = np.sqrt(np.where(squares > 1e-13 * count, squares, 0.0))
-    if not values.any():
-        return None
-    share = values[values > 0] / values.sum()
-    return float(np.exp(-(share * np.log(share)).sum()))

@@ -20,14 +20,14 @@ TOGETHER = 0.02
 
 
 def worst_classes(rows: Rows, found: Found) -> tuple[ClassFound, ...]:
-    """The classes that are found worst, by MAP@R."""
-    assert rows.labels is not None
+    """The classes that are found worst, by MAP@R; where rows have several labels, of each label."""
+    count = len(rows.classes)
+    members = _members(rows)
     asked = np.isfinite(found.scores["map_at_r"])
-    own, count = rows.labels[found.queries][asked], len(rows.classes)
-    each, sizes = np.bincount(own, minlength=count), np.bincount(rows.labels, minlength=count)
+    own = members[found.queries[asked]]
+    each, sizes = (np.asarray(part.sum(axis=0)).ravel() for part in (own, members))
     means = {
-        name: np.bincount(own, found.scores[name][asked], count) / np.maximum(each, 1)
-        for name in ("map_at_r", "recall_at_1")
+        name: own.T @ found.scores[name][asked] / np.maximum(each, 1) for name in ("map_at_r", "recall_at_1")
     }
     order = np.lexsort((np.arange(count), means["recall_at_1"], means["map_at_r"]))
     return tuple(
@@ -42,13 +42,24 @@ def worst_classes(rows: Rows, found: Found) -> tuple[ClassFound, ...]:
     )
 
 
+def _members(rows: Rows) -> csr_matrix:
+    """(N, C) 1 where a row is of a class, or has a label."""
+    from scipy.sparse import csr_matrix
+
+    if rows.tags is not None:
+        return rows.tags.astype(np.float64)
+    assert rows.labels is not None
+    kept = np.flatnonzero(rows.labels >= 0)
+    return csr_matrix((np.ones(len(kept)), (kept, rows.labels[kept])), shape=(len(rows), len(rows.classes)))
+
+
 def confusion(rows: Rows, found: Found) -> csr_matrix:
     """(C, C) sparse: of a row's class, the mean share of each other class among the nearest items."""
     from scipy.sparse import coo_matrix
 
     assert rows.labels is not None and found.shares is not None
     own, count = rows.labels[found.queries], len(rows.classes)
-    at = np.flatnonzero(found.decided)
+    at = np.flatnonzero(found.decided & (own >= 0))
     each = np.maximum(np.bincount(own[at], minlength=count), 1)
     sums = coo_matrix((1.0 / each[own[at]], (own[at], at)), shape=(count, len(own)))
     table = (sums.tocsr() @ found.shares).tolil()
@@ -95,6 +106,9 @@ def duplicates(rows: Rows, found: Found) -> tuple[Duplicates, int]:
     across = {pair: test[pair[0]] != test[pair[1]] for pair in pairs}
     pairs.sort(key=lambda pair: (not other[pair], not across[pair], pair[2]))
     split = rows.test is not None
+    across_near = len(looked.near)
+    if count > health.NEAR_ROWS:  # there they were looked for among the nearest items of those that asked
+        across_near = len({a if test[a] else b for a, b, d in near if across[a, b, d]} - set(looked.seen))
     return Duplicates(
         equal=len(later),
         two_labels=looked.two_labels,
@@ -102,7 +116,7 @@ def duplicates(rows: Rows, found: Found) -> tuple[Duplicates, int]:
         near_two_labels=None if limit is None else sum(bool(other[pair]) for pair in near),
         limit=limit,
         across_equal=len(looked.seen) if split else None,
-        across_near=len(looked.near) if split else None,
+        across_near=across_near if split else None,
         tests=int(test.sum()) if split else None,
         pairs=tuple(
             Twins(a=rows.item(a), b=rows.item(b), distance=distance)
@@ -117,7 +131,7 @@ def _near(
     """Pairs of rows that are near and not equal, and the distance below which; None in few dimensions."""
     if rows.vectors.shape[1] < health.NEAR_WIDTH or found.distances.shape[1] < 5 or len(rows) < 16:
         return [], None
-    limit = health.NEAR * float(np.median(found.distances[:, 4]))
+    limit = health.NEAR * float(np.nanmedian(found.distances[:, 4]))
     if not limit > 0:
         return [], None
     place, rank = np.nonzero(found.distances <= limit)

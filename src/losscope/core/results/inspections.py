@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from losscope.core.facts import Scale
 from losscope.core.results.base import Document, Frozen, Number
 
 
+def _in_notebook(
+    headline: str,
+    findings: tuple[str, ...],
+    heads: tuple[str, ...],
+    rows: Sequence[tuple[str | Number | None, ...]],
+) -> str:
+    """A piece of HTML, everything in it escaped."""
+    said = "".join(f"<li>{html.escape(text)}</li>" for text in findings)
+    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
+    body = "".join(
+        f"<tr><th>{html.escape(str(name))}</th>"
+        + "".join(f"<td>{value:.4g}</td>" if isinstance(value, float) else "<td></td>" for value in values)
+        + "</tr>"
+        for name, *values in rows
+    )
+    return (
+        f"<p><strong>{html.escape(headline)}</strong></p><ul>{said}</ul>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
 class Inspected(Frozen):
     """One measure of one file.
 
-    ``low``, ``high``: the 95 % interval that other classes (below 20 classes other queries of these classes)
-    would bring, None for a measure that is no mean over queries. ``sampled_low``, ``sampled_high``: the 95 %
-    interval for the value of all rows, where only a sample of them asked. ``rows``: how many rows asked, or
-    were looked at.
+    ``low``, ``high``: the 95 % interval that other classes (below 20 classes other queries of these classes,
+    without classes other queries) would bring, None for a measure that has none. ``sampled_low``,
+    ``sampled_high``: the 95 % interval for the value of all rows, where only a sample of them asked.
+    ``rows``: how many rows asked, or were looked at.
     """
 
     measure: str
@@ -27,11 +50,15 @@ class Inspected(Frozen):
 
 
 class Item(Frozen):
-    """One row of a file: its place, counted from 0, its id and its label, where there are any."""
+    """One row of a file: its place, counted from 0, its id and its label, where there are any.
+
+    Several labels are joined by " + ". ``part``: in which file it is, where queries and gallery are two.
+    """
 
     row: int
     id: str | None = None
     label: str | None = None
+    part: Literal["query", "gallery"] | None = None
 
 
 class Norms(Frozen):
@@ -58,7 +85,7 @@ class Collapse(Frozen):
 
 
 class ClassFound(Frozen):
-    """One class: its rows, how many of them asked, and the means over these."""
+    """One class, or one label of rows that have several: its rows, how many asked, and their means."""
 
     label: str
     items: int
@@ -137,10 +164,13 @@ class Duplicates(Frozen):
 class Inspection(Document):
     """What was found in one file of embeddings. What ``losscope inspect FILE --json`` prints.
 
-    ``rows`` of ``dimensions``; ``classes``: None without labels. ``left_out``: rows without a finite vector
+    ``rows`` of ``dimensions``; ``classes``: None without labels; ``several``: rows may have several of them.
+    ``searched``: who asks whom, where not all rows search all others. ``able``: rows that may ask.
+    ``left_out``: rows without a finite vector
     (``not_finite``) or without a class (``unlabelled``), which nothing else looks at. ``asked``: rows whose
     neighbours were searched for, among all; ``sampled`` says that it is a sample. ``pair_rows``: rows of
     which all pairs were measured. ``headline``: the whole in a sentence; ``findings``: what to look at first.
+    ``out``, ``page``: the table and the page that were written.
     """
 
     kind: ClassVar[str] = "inspection"
@@ -152,6 +182,9 @@ class Inspection(Document):
     unlabelled: int
     zeros: int
     asked: int
+    able: int | None = None
+    searched: str | None = None
+    several: bool = False
     sampled: bool
     pair_rows: int
     measures: tuple[Inspected, ...]
@@ -166,6 +199,16 @@ class Inspection(Document):
     notes: tuple[str, ...] = ()
     seconds: Number = 0.0
     out: str | None = None
+    page: str | None = None
+
+    def _repr_html_(self) -> str:
+        """The headline, what to look at first and the measures, for a notebook."""
+        rows = [
+            (row.measure, row.value, *((row.low, row.high) if row.high is not None else ()))
+            for row in self.measures
+            if row.value is not None
+        ]
+        return _in_notebook(self.headline, self.findings, ("", "value", "95 % from", "to"), rows)
 
     def value(self, measure: str) -> float | None:
         """The value of a measure, None where it has none."""
@@ -233,7 +276,8 @@ class InspectedPair(Document):
     ``overlap``: the mean share of an item's ``neighbours`` nearest items in a that are so in b too,
     ``overlap_by_chance`` what two unrelated models would have. ``cka``: linear centred kernel alignment.
     ``gained``, ``lost``: classes that b finds better or worse, the largest change first; ``sure_gained`` and
-    ``sure_lost`` count those beyond doubt. ``scope``: what the verdict speaks of: one run a side cannot speak
+    ``sure_lost`` count those beyond doubt. ``page``: the page that was written.
+    ``scope``: what the verdict speaks of: one run a side cannot speak
     for another training.
     """
 
@@ -258,6 +302,12 @@ class InspectedPair(Document):
     findings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: Number = 0.0
+    page: str | None = None
+
+    def _repr_html_(self) -> str:
+        """The headline, what else differs and the measures, for a notebook."""
+        rows = [(row.measure, row.a, row.b) for row in self.changes if row.difference is not None]
+        return _in_notebook(self.headline, self.findings, ("", "a", "b"), rows)
 
     def change(self, measure: str) -> Changed | None:
         """The row of a measure, None where it was not compared."""

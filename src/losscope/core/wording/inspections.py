@@ -36,18 +36,23 @@ def inspection(found: Inspection) -> str:
     """What a file holds and how well its classes are found, in a sentence or two."""
     what = f"{found.rows:,} items"
     if found.classes is not None:
-        what += f" of {count(found.classes, 'class')}"
+        what += f" {'with labels' if found.several else ''} of {count(found.classes, 'class')}".replace(
+            "  ", " "
+        )
     said = f"{file_name(found.name)}: {what} in {count(found.dimensions, 'dimension')}."
+    if found.searched:
+        said += f" {found.searched[0].upper()}{found.searched[1:]}."
     own = next(
         (row for row in found.measures if row.measure == "recall_at_1" and row.value is not None), None
     )
     if own is None:
         return f"{said} {NO_LABELS if found.classes is None else NO_PAIR}"
     precise = found.value("map_at_r")
-    return (
-        f"{said} The nearest item is of the same class for {share(own.value)} of them"
-        f"{_ends(own)}; MAP@R is {number(precise)}."
-    )
+    same = "shares a label" if found.several else "is of the same class"
+    nearest = f"The nearest item {same} for {share(own.value)} of them"
+    if found.searched:
+        nearest = f"The nearest item is right for {share(own.value)} of the queries"
+    return f"{said} {nearest}{_ends(own)}; MAP@R is {number(precise)}."
 
 
 NO_LABELS = "Without labels only their geometry, copies and neighbours are told."
@@ -158,26 +163,31 @@ def _wrong(found: WrongLabels) -> str:
 
 def item(found: Item) -> str:
     """A row by its id, else by its place."""
-    return f"row {found.row:,}" if found.id is None else shorten(found.id, 60)
+    return f"{found.part or ''} row {found.row:,}".lstrip() if found.id is None else shorten(found.id, 60)
 
 
 def inspection_sample(found: Inspection) -> tuple[str, ...]:
     """What was measured on some rows only."""
     said = []
     kept = found.rows - found.not_finite - found.unlabelled
+    able = kept if found.able is None else found.able
     if found.unlabelled:
         said.append(f"{count(found.unlabelled, 'row')} without a class left out")
     if found.sampled:
         said.append(
-            f"{found.asked:,} of {kept:,} rows asked the whole gallery, a sample of each class by its size; "
-            "--exact asks all"
+            f"{found.asked:,} of {able:,} rows asked the whole gallery, a sample of each class by its size; "
+            "near copies are looked for among their nearest items; --exact asks all"
         )
+        each = found.asked / found.classes if found.classes and not found.several else TOLD
+        if each < TOLD:
+            said.append(
+                f"a class asked {each:.2g} times in the mean: what is said of single classes is rough; "
+                f"--queries {TOLD * (found.classes or 1)} asks {TOLD} times for each"
+            )
     if found.pair_rows < kept:
-        of_pairs = ["verification", "NMI", "silhouette", "uniformity", "hubness"]
-        if found.value("nmi") is None:
-            of_pairs.remove("NMI")
-        if not found.sampled:
-            of_pairs.remove("hubness")
+        named = {"verification": "eer", "NMI": "nmi", "silhouette": "silhouette", "uniformity": "uniformity"}
+        named |= {"hubness": "hubness"} if found.sampled else {}
+        of_pairs = [title for title, measure in named.items() if found.value(measure) is not None]
         said.append(f"{listing(of_pairs)} are those of {found.pair_rows:,} of {kept:,} rows")
     if found.classes is not None and found.value("nmi") is None and found.value("silhouette") is not None:
         said.append("NMI is left out, whose clustering would take minutes; --exact measures it")
@@ -196,7 +206,7 @@ def inspected_pair(found: InspectedPair) -> str:
     row = next((row for row in found.changes if row.primary and row.difference is not None), None)
     if row is None:
         return f"{_alike(found, f'{a} and {b}')} Without labels none of them is better."
-    return f"{_claim(row, a, b)}: {_numbers(row)}; {SCOPES[found.scope]}."
+    return f"{_claim(row, a, b)}: {_numbers(row, found.scope)}; {SCOPES[found.scope]}."
 
 
 def _alike(found: InspectedPair, both: str) -> str:
@@ -223,11 +233,12 @@ def _claim(row: Changed, a: str, b: str) -> str:
     return f"No difference found in {name} between {a} and {b}"
 
 
-def _numbers(row: Changed) -> str:
+def _numbers(row: Changed, scope: str) -> str:
     said = f"{number(row.b)} against {number(row.a)}, {change(row.difference or 0.0, row.scale)}"
     if row.class_low is None or row.class_high is None:
         return said
-    over = "classes" if row.unit == "class" else "queries of these classes"
+    queries = "queries of these classes" if scope == "these_classes" else "queries"
+    over = "classes" if row.unit == "class" else queries
     return f"{said} (95 % interval over {over} {change_interval(row.class_low, row.class_high, row.scale)})"
 
 

@@ -10,7 +10,16 @@ from losscope.core.errors import LosscopeError, require
 from losscope.data.base import Draft
 from losscope.data.folds import NAMED, offered
 from losscope.data.plain import column, plain_values
-from losscope.data.readers.files import Arrays, form, found, key_of, read_hdf5, read_npy, read_npz
+from losscope.data.readers.files import (
+    Arrays,
+    form,
+    found,
+    key_of,
+    read_hdf5,
+    read_npy,
+    read_npz,
+    read_safetensors,
+)
 from losscope.data.readers.gallery import Asked, joined, marks_in, set_marks
 from losscope.data.readers.modalities import add_second, ids_of, known_modalities
 from losscope.data.readers.parted import by_part
@@ -45,7 +54,7 @@ def features(
     camera: str | None = None,
     same_camera: str | None = None,
 ) -> Draft:
-    """Features, vectors, images or two modalities from an ``.npz``, ``.npy`` or HDF5 file.
+    """Features, vectors, images or two modalities from an ``.npz``, ``.npy``, safetensors or HDF5 file.
 
     Arrays are found by the names above, or by the option of that name: ``inputs`` (N, ...), ``labels``
     (N,) or one-hot (N, C) (for ``.npy`` also a file beside), ``second`` (N, ...) the other modality,
@@ -122,19 +131,26 @@ def features(
 
 
 def read_arrays(path: Path, labels: str | None = None) -> Arrays:
-    """The arrays of an npz, HDF5 or npy file by name; beside an npy file its labels may lie in another.
+    """The arrays of an npz, HDF5, safetensors or npy file by name.
 
-    ``labels``: the file of labels, instead of NAME_labels.npy, NAME.labels.npy and labels.npy.
+    Beside an npy file, and a safetensors file of one array, the labels may lie in another file: ``labels``,
+    or NAME_labels.npy, NAME.labels.npy, labels.npy.
     """
     if path.suffix.lower() == ".npz":
         return read_npz(path)
     if path.suffix.lower() in (".h5", ".hdf5"):
         return read_hdf5(path)
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start == b"PK\x03\x04":  # an .npz file under another name
-        return read_npz(path)
-    arrays = {"features": read_npy(path)}
+    if path.suffix.lower() == ".safetensors":
+        tensors = read_safetensors(path)
+        if len(tensors) != 1:
+            return tensors
+        arrays = {"features": tensors[next(iter(tensors))]}
+    else:
+        with path.open("rb") as file:
+            start = file.read(4)
+        if start == b"PK\x03\x04":  # an .npz file under another name
+            return read_npz(path)
+        arrays = {"features": read_npy(path)}
     beside = [
         path.parent / f"{path.stem}_labels.npy",
         path.parent / f"{path.stem}.labels.npy",

@@ -187,6 +187,36 @@ def read_npy(path: Path) -> np.ndarray:
         return _array(file, repr(str(path)))
 
 
+WANTED_SAFETENSORS = "a safetensors file of arrays"
+
+
+def read_safetensors(path: Path) -> Arrays:
+    """The arrays of a safetensors file by name; bfloat16 as float32; each is read when it is asked for."""
+    with said(path, WANTED_SAFETENSORS):
+        from safetensors import safe_open
+
+        with safe_open(regular(path), framework="np") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+            types = {name: str(part.get_dtype()) for name, part in slices.items()}
+
+    def form(name: str) -> tuple[tuple[int, ...], np.dtype]:
+        kind = np.dtype(np.int64 if types[name][0] in "IUB" and types[name] != "BF16" else np.float32)
+        return shapes[name], kind
+
+    def read(name: str) -> np.ndarray:
+        with said(path, WANTED_SAFETENSORS):
+            if types[name] != "BF16":
+                with safe_open(path, framework="np") as file:
+                    array: np.ndarray = file.get_tensor(name)
+                    return array
+            with safe_open(path, framework="pt") as file:  # NumPy has no such numbers
+                widened: np.ndarray = file.get_tensor(name).float().numpy()
+                return widened
+
+    return Lazy(list(shapes), read, form)
+
+
 WANTED_HDF5 = "an HDF5 file of arrays"
 
 

@@ -142,11 +142,10 @@ def set_marks(draft: Draft, marks: Marks) -> None:
     if marks.query is not None or marks.gallery is not None:
         if draft.role is None:
             marked = np.any([column for column in (marks.query, marks.gallery) if column is not None], axis=0)
-            require(
-                not marked.all(),
-                f"{draft.name}: every row is a query or of the gallery; wanted: rows to train on",
-            )
-            set_role(draft, marked)
+            if marked.all():
+                _all_search(draft)
+            else:
+                set_role(draft, marked)
         set_searched(draft, marks.query, marks.gallery)
     rule = marks.same_camera
     if draft.retrieval is None and rule not in (None, "keep"):
@@ -167,6 +166,11 @@ def set_marks(draft: Draft, marks: Marks) -> None:
         )
 
 
+def _all_search(draft: Draft) -> None:
+    """Every row is a query or of the gallery: such a file can be inspected, and not trained on."""
+    draft.role = np.full(len(draft.inputs), TEST, np.int8)
+
+
 def _set_role_words(draft: Draft, written: np.ndarray) -> None:
     """Set roles from a column of words; it is the split too where there is no other."""
     words = np.char.lower(written)
@@ -177,11 +181,11 @@ def _set_role_words(draft: Draft, written: np.ndarray) -> None:
             f"{draft.name}: the role is empty in {empty:,} of {len(words):,} rows, and there is no split; "
             "wanted: train, query or gallery in each",
         )
-        require(
-            not np.isin(words, list(WORDS)).all(),
-            f"{draft.name}: every row has a role in retrieval; wanted: rows to train on (the word train)",
-        )
-        set_role(draft, written)
+        if np.isin(words, list(WORDS)).all():
+            _all_search(draft)
+            searched_by_words(draft, words)
+        else:
+            set_role(draft, written)
         return
     known = {word for word in words.tolist() if role_of(word) is not None}
     strange = sorted(

@@ -1,16 +1,17 @@
-"""Data sets of the Hugging Face hub, through the datasets library."""
+"""Data sets of the Hugging Face hub, and folders that its datasets library saved."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.errors import SHOWN, LosscopeError, require, unknown
 from losscope.data.base import Draft, LeftOut
 from losscope.data.download import reachable
 from losscope.data.readers.arrays import LABELS
@@ -35,22 +36,88 @@ def hub(
     ``inputs``, ``labels``, ``fine``, ``group``. Without a network the local cache is used; what is not
     there is said at once.
     """
-    splits = downloaded(name, config)
+    asked = Asked(inputs, labels, fine, group)
+    draft = _draft(f"hf:{name}", downloaded(name, config), asked, size, skip_bad)
+    draft.title = f"{name} of the Hugging Face hub"
+    draft.origin = f"huggingface.co/datasets/{name}"
+    return draft
+
+
+def is_saved(path: Path) -> bool:
+    """Whether a folder is what ``save_to_disk`` of the datasets library writes: one data set, or splits."""
+    return (path / "dataset_dict.json").is_file() or all(
+        (path / name).is_file() for name in ("state.json", "dataset_info.json")
+    )
+
+
+def saved(
+    path: Path,
+    *,
+    inputs: str | None = None,
+    labels: str | None = None,
+    fine: str | None = None,
+    group: str | None = None,
+    size: int = 64,
+    skip_bad: bool = False,
+) -> Draft:
+    """A folder that ``save_to_disk`` of the datasets library wrote: images, or a column of lists of numbers.
+
+    Columns are found as in ``hub``.
+    """
+    asked = Asked(inputs, labels, fine, group)
+    draft = _draft(path.name, opened(path), asked, size, skip_bad)
+    draft.origin = str(path)
+    return draft
+
+
+def opened(path: Path) -> dict[str, Any]:
+    """The splits by name of a folder that ``save_to_disk`` wrote; a single data set is the split "all".
+
+    Raises:
+        LosscopeError: the library is not installed, the folder cannot be read.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise LosscopeError(f"{str(path)!r} needs the package datasets: pip install 'losscope[hf]'") from None
+    try:
+        found = datasets.load_from_disk(str(path))
+    except Exception as error:  # its many errors share no class
+        first = str(error).split("\n")[0][:SHOWN]
+        raise LosscopeError(
+            f"{str(path)!r} cannot be read ({type(error).__name__}: {first}); wanted: a folder as "
+            "save_to_disk writes it"
+        ) from None
+    return dict(found) if isinstance(found, datasets.DatasetDict) else {"all": found}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The columns that a user names."""
+
+    inputs: str | None
+    labels: str | None
+    fine: str | None
+    group: str | None
+
+
+def _draft(name: str, splits: Mapping[str, Any], asked: Asked, size: int, skip_bad: bool) -> Draft:
+    """The splits of a data set, one below the other; without a column of labels where none is found."""
     known = {part: role for part in splits if (role := role_of(part)) is not None}
     parts = list(known) or list(splits)
     features = splits[parts[0]].features
-    if inputs is None and not any(_kind(feature) for feature in features.values()):
+    if asked.inputs is None and not any(_kind(feature) for feature in features.values()):
         texts = [
             key for key, feature in features.items() if str(getattr(feature, "dtype", "")).endswith("string")
         ]
         require(
             not texts,
-            f"hf:{name} holds texts (column {', '.join(texts[:3])}), and a text is no vector: {REMEDY}",
+            f"{name} holds texts (column {', '.join(texts[:3])}), and a text is no vector: {REMEDY}",
         )
     column = _choose(
         name,
         features,
-        inputs,
+        asked.inputs,
         lambda feature: _kind(feature) is not None,
         "inputs",
         "an image or list column",
@@ -58,19 +125,11 @@ def hub(
     kind = _kind(features[column])
     require(
         kind is not None,
-        f"hf:{name}: column {column!r} holds {features[column]}; wanted: images or lists of numbers",
+        f"{name}: column {column!r} holds {features[column]}; wanted: images or lists of numbers",
     )
-    label = _choose(
-        name,
-        features,
-        labels,
-        lambda feature: type(feature).__name__ == "ClassLabel",
-        "labels",
-        "a class label column",
-        LABELS,
-    )
+    label = _label(name, features, asked.labels)
     tables = [splits[part] for part in parts]
-    given = [_column(name, tables, title) for title in (label, fine, group)]
+    given = [_column(name, tables, title) for title in (label, asked.fine, asked.group)]
     if kind == "images":
         pictures = [row for table in tables for row in _undecoded(table, column)]
         array, kept, notes = _pictures(pictures, size, skip_bad)
@@ -78,20 +137,21 @@ def hub(
         rows = [row for table in tables for row in table.with_format("numpy")[column]]
         array = np.array([np.asarray(row, np.float32) for row in rows])
         kept, notes = np.arange(len(array)), []
-    names = getattr(features[label], "names", None) or ()
+    names = () if label is None else getattr(features[label], "names", None) or ()
     own, fine_labels, groups = (None if cells is None else cells[kept] for cells in given)
     draft = Draft(
-        f"hf:{name}",
-        f"{name} of the Hugging Face hub",
+        name,
+        name,
         "images" if kind == "images" else "features",
         array,
         own,
         fine_labels=fine_labels,
         groups=groups,
-        by_group=group is not None,
-        origin=f"huggingface.co/datasets/{name}",
+        by_group=asked.group is not None,
         class_names=tuple(names),
         notes=notes,
+        no_labels=f"{name} has no class label column; name one by option labels: it has "
+        f"{', '.join(features)}",
         left_out=[
             LeftOut(len(table), "rows", f"of the split {part}")
             for part, table in splits.items()
@@ -103,13 +163,23 @@ def hub(
     return draft
 
 
+def columns(place: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Those of the named columns that ``hf:owner/name``, or a folder as ``saved`` reads it, has, by name."""
+    name = place.removeprefix("hf:")
+    splits = downloaded(name, None) if name != place else opened(Path(place).expanduser())
+    known = {part: role for part in splits if (role := role_of(part)) is not None}
+    tables = [splits[part] for part in list(known) or list(splits)]
+    there = [title for title in tables[0].features if title.lower() in names or title in names]
+    return {title: found for title in there if (found := _column(place, tables, title)) is not None}
+
+
 def _column(name: str, tables: Sequence[Any], title: str | None) -> np.ndarray | None:
     """A column of all tables, one below the other; None where none is wanted."""
     if title is None:
         return None
     for table in tables:
         if title not in table.features:
-            raise unknown(f"column in hf:{name}", title, table.features)
+            raise unknown(f"column in {name}", title, table.features)
     cells = [cell for table in tables for cell in table[title]]
     return np.array(cells) if cells else None
 
@@ -179,18 +249,22 @@ def _choose(
     fits: Callable[[Any], bool],
     option: str,
     wanted: str,
-    usual: Sequence[str] = (),
 ) -> str:
     if given is not None:
         if given not in features:
-            raise unknown(f"column in hf:{name}", given, features)
+            raise unknown(f"column in {name}", given, features)
         return given
-    by_name = [word for word in usual if word in features]
-    found = [word for word, feature in features.items() if fits(feature)] or by_name
-    require(
-        bool(found), f"hf:{name} has no {wanted}; name one by option {option}: it has {', '.join(features)}"
-    )
+    found = [word for word, feature in features.items() if fits(feature)]
+    require(bool(found), f"{name} has no {wanted}; name one by option {option}: it has {', '.join(features)}")
     return found[0]
+
+
+def _label(name: str, features: Mapping[str, Any], given: str | None) -> str | None:
+    """The column of labels: the one that is given, the first of class labels, the first of a usual name."""
+    if given is not None and given not in features:
+        raise unknown(f"column in {name}", given, features)
+    typed = [word for word, feature in features.items() if type(feature).__name__ == "ClassLabel"]
+    return given or next(iter(typed), None) or next((word for word in LABELS if word in features), None)
 
 
 def _undecoded(data: Any, column: str) -> list[Any]:

@@ -10,9 +10,10 @@ from losscope.data.readers.arrays import features
 from losscope.data.readers.delimited import PACKED
 from losscope.data.readers.files import TABLES, is_table
 from losscope.data.readers.folders import folder
+from losscope.data.readers.hub import is_saved, saved
 from losscope.data.readers.tables import table
 
-ARRAYS = (".npz", ".npy", ".h5", ".hdf5")
+ARRAYS = (".npz", ".npy", ".h5", ".hdf5", ".safetensors")
 """Suffixes of files of arrays, in any case."""
 REMEDIES = {
     ".xlsx": "save the sheet as .csv",
@@ -25,7 +26,6 @@ REMEDIES = {
     ".mat": "arrays, np.savez('features.npz', **scipy.io.loadmat('file.mat'))",
     ".feather": "a parquet table, pandas.read_feather('file').to_parquet('file.parquet')",
     ".arrow": "a parquet table, pandas.read_feather('file').to_parquet('file.parquet')",
-    ".safetensors": "arrays, np.savez('features.npz', **safetensors.numpy.load_file('file'))",
 }
 """What to make of files that are not read."""
 
@@ -33,7 +33,7 @@ REMEDIES = {
 def by_path(path: Path) -> Any:
     """The function that reads a path: by what it is, and its suffix."""
     if path.is_dir():
-        return folder
+        return saved if is_saved(path) else folder
     if path.suffix.lower() in ARRAYS:
         return features
     if is_table(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from losscope.data.plain import plain_values
 from losscope.data.readers.arrays import FINE, GROUPS, LABELS, SPLITS
 from losscope.data.readers.cells import as_numbers, as_vectors, restored
 from losscope.data.readers.columns import MAYBE_SPLITS, PATHS, Columns, decide
-from losscope.data.readers.files import open_table
+from losscope.data.readers.files import OpenTable, open_table
 from losscope.data.readers.folders import from_files, positions
 from losscope.data.readers.gallery import Asked, marks_of, set_marks
 from losscope.data.readers.modalities import add_second
@@ -26,8 +27,24 @@ from losscope.data.roles import set_role
 from losscope.data.tags import several
 
 
+@dataclass(frozen=True)
+class Framed:
+    """A data frame of a Python program, as pandas has it, in the place of a file."""
+
+    name: str
+    frame: Any
+
+    @property
+    def parent(self) -> Path:
+        """Where relative paths in a column begin."""
+        return Path()
+
+    def __str__(self) -> str:
+        return self.name
+
+
 def table(
-    path: Path,
+    path: Path | Framed,
     *,
     inputs: str | None = None,
     second: str | None = None,
@@ -61,7 +78,7 @@ def table(
     """
     given = [name.lower() for name in (labels, fine, group, split, fold) if name is not None]
     as_text = {*LABELS, *FINE, *GROUPS, *SPLITS, *MAYBE_SPLITS, *PATHS, *given}
-    opened = open_table(path, as_text, encoding)
+    opened = OpenTable(path.frame) if isinstance(path, Framed) else open_table(path, as_text, encoding)
     frame, where = _with_index(opened.frame), repr(str(path))
     for name in frame.columns:
         if name.lower() in as_text:
@@ -93,6 +110,8 @@ def table(
     folds = _values(frame, fold)
     names = None
     if columns.kind == "path":
+        require(not isinstance(path, Framed), f"{where} has a column of paths; wanted: embeddings")
+        assert isinstance(path, Path)
         names = _text(frame[columns.inputs[0]].to_numpy(), f"the paths of {where}")
         files = [inside(path.parent, name) for name in names]
         draft = from_files(path, files, size, skip_bad, rate, names, used)
