@@ -2,7 +2,7 @@
 
 There is one function for each command (``compare``, ``judge``, ``audit``, ``reproduce``, ``report``,
 ``embed``, ``bench``), a loss as a module (``loss``), any loss recorded in your own loop (``Probe``,
-``load_probe``), a stored result (``load``), data (``read``), the measures by name, and the classes from which
+``probing``, ``load_probe``), a stored result (``load``), data (``read``), the measures by name, and the classes from which
 to build a loss, a measure or a study of your own. Everything is imported at first use, so that
 ``import losscope`` imports neither torch nor pandas.
 
@@ -44,6 +44,7 @@ _PUBLIC = {
     "load": "losscope.comparing.reading",
     "load_probe": "losscope.probe.record",
     "loss": "losscope.losses",
+    "probing": "losscope.probe.callbacks.within",
     "read": "losscope.data.reading",
     "register": "losscope.core.registry",
     "report": "losscope.comparing.reading",
