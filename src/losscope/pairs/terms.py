@@ -79,7 +79,7 @@ class _Graft(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, value: Tensor, backward: Backward) -> Tensor:
         ctx.pass_on = backward
-        # No view: transformers' Trainer multiplies a loss in place, which autograd forbids on a view made here.
+        # No view: transformers' Trainer multiplies a loss in place, and autograd forbids that of a view.
         return value.clone()
 
     @staticmethod

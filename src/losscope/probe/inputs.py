@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,19 +70,19 @@ class Given:
                 self.labels = part.detach()
                 return
 
-    def keep_what_leads_to(self, value: Tensor) -> None:
+    def keep_what_leads_to(self, values: Sequence[Tensor]) -> None:
         """Of a dictionary's tensors keep those that the loss was computed from, and is nearest to."""
-        if self.mapped and self.embeddings:
-            self.embeddings = _met_first(value, self.embeddings)
+        if self.mapped and self.embeddings and any(value.requires_grad for value in values):
+            self.embeddings = _met_first(values, self.embeddings)
             self._find_labels()
 
 
-def _met_first(value: Tensor, parts: list[Tensor]) -> list[Tensor]:
-    """The parts that a walk back from a value meets, with no other part between."""
+def _met_first(values: Sequence[Tensor], parts: list[Tensor]) -> list[Tensor]:
+    """The parts that a walk back from values meets, with no other part between."""
     by_node = {(part.grad_fn, part.output_nr): part for part in parts if part.grad_fn is not None}
     leaves = {id(part): part for part in parts if part.grad_fn is None}
     met: dict[int, Tensor] = {}
-    waiting, seen = [(value.grad_fn, value.output_nr)], set()
+    waiting, seen = [(value.grad_fn, value.output_nr) for value in values], set()
     while waiting:
         node, output = waiting.pop()
         part = by_node.get((node, output))

@@ -18,7 +18,7 @@ from losscope import __version__
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.losses.drop_in import LossModule
 from losscope.probe.doctor import Doctor, Finding
-from losscope.probe.inputs import Given, name_of, subject_of, watching
+from losscope.probe.inputs import FROM_EMBEDDINGS, Given, name_of, subject_of, watching
 from losscope.probe.optimising import Optimising, Update
 from losscope.probe.record import Mark, ProbeRecord, Row, Writer, identifier, in_order, read_rows
 from losscope.probe.steps import Reading, counts_of, look, shares, values_of
@@ -31,8 +31,8 @@ WAITS = 100
 CALLS = itertools.count(1)
 """Numbers the calls of all probes, so that the one called last can be told."""
 BLIND = (
-    "the loss was given no embeddings, which are tensors of shape (rows, D) that take a gradient and lead to the "
-    "loss, so only its value is recorded. Put the probe where the loss is given them"
+    "the loss was given no embeddings, which are tensors of shape (rows, D) that take a gradient and lead to "
+    "the loss, so only its value is recorded. A function that makes them itself can call a probe inside"
 )
 LOG = logging.getLogger("losscope.probe")
 
@@ -215,14 +215,16 @@ class Probe(nn.Module):
         given.read(arguments, named)
         with watching(self.loss, given):
             value = self._run(arguments, named)
-        if not isinstance(value, Tensor) or value.numel() != 1 or not value.is_floating_point():
+        # sentence-transformers' trainers add up the parts of a loss that returns a dictionary of them.
+        summed = isinstance(value, dict) and hasattr(self.loss, FROM_EMBEDDINGS)
+        parts = list(value.values()) if summed else [value]
+        if not parts or not all(map(_is_number, parts)):
             raise LosscopeError(
                 f"{name_of(self.loss)} returned {_kind(value)}; Probe wants a loss that returns one number, "
                 f"a tensor of one element"
             )
-        if value.requires_grad:
-            given.keep_what_leads_to(value)
-        recorder.take(value, given, self.epoch, self._look)
+        given.keep_what_leads_to(parts)
+        recorder.take(parts, given, self.epoch, self._look)
         return value
 
     def _look(self, step: int, given: Given) -> dict[str, float]:
@@ -288,13 +290,19 @@ class Recorder:
             self.step = self.first = step
 
     def take(
-        self, value: Tensor, given: Given, epoch: int | None, looks: Callable[[int, Given], dict[str, float]]
+        self,
+        parts: Sequence[Tensor],
+        given: Given,
+        epoch: int | None,
+        looks: Callable[[int, Given], dict[str, float]],
     ) -> None:
-        """Note a call of the loss; its gradient comes with ``backward``."""
+        """Note a call of the loss, the sum of some parts; its gradient comes with ``backward``."""
         self.epoch = epoch
         self.calls = next(CALLS)
-        loss = value.detach().clone()
-        if not (torch.is_grad_enabled() and value.requires_grad):
+        alone = parts[0].detach().clone()
+        loss = alone if len(parts) == 1 else torch.stack([part.detach().reshape(()) for part in parts]).sum()
+        moving = [part for part in parts if part.requires_grad]
+        if not (torch.is_grad_enabled() and moving):
             self._add([Row(self.step, epoch, "loss_without_gradient", float(loss))])
             return
         if not (given.embeddings or self.blind):
@@ -315,7 +323,7 @@ class Recorder:
             looked=looks(self.step, given),
         )
         self.readings.append(reading)
-        handles = [value.register_hook(functools.partial(_note_factor, reading))]
+        handles = [moving[0].register_hook(functools.partial(_note_factor, reading))]
         for place, part in enumerate(embeddings):
             handles.append(part.register_hook(functools.partial(_note_gradient, reading, place)))
         reading.release = [handle.remove for handle in handles]
@@ -392,6 +400,10 @@ def _rank() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Tensor) and value.numel() == 1 and value.is_floating_point()
 
 
 def _kind(value: object) -> str:

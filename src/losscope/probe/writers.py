@@ -1,7 +1,7 @@
 """Where a probe's record goes besides its own store: TensorBoard, MLflow, Weights & Biases, or a function.
 
-Nothing here imports those packages: what is written to is what the user has made with them. Each has a thread of
-its own, so that a server that does not answer keeps no training waiting.
+Nothing here imports those packages before one of their objects is given. Each has a thread of its own, so
+that a server that does not answer keeps no training waiting.
 """
 
 from __future__ import annotations
@@ -147,10 +147,11 @@ def sink(given: Any) -> Sink:
 
     >>> sink("runs")
     Traceback (most recent call last):
-    losscope.core.errors.LosscopeError: the writer is 'runs'; wanted: a SummaryWriter of tensorboardX or torch, \
-a run of mlflow (mlflow.start_run()), a run of wandb (wandb.init()), or a function of step, epoch and values
+    losscope.core.errors.LosscopeError: the writer is 'runs'; wanted: a SummaryWriter of tensorboardX or \
+torch, a run of mlflow (mlflow.start_run()), a run of wandb (wandb.init()), or a function of step, epoch and \
+values
     """
-    if isinstance(given, type) or isinstance(given, str | os.PathLike):
+    if isinstance(given, type | str | os.PathLike):
         raise _unfit(given)
     if callable(getattr(given, "add_scalar", None)):
         return TensorBoard(given)

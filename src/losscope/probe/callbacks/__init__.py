@@ -1,7 +1,7 @@
-"""``losscope.Probe`` where people train: Lightning, transformers' ``Trainer``, sentence-transformers' trainers.
+"""``losscope.Probe`` where people train: Lightning, transformers' and sentence-transformers' trainers.
 
-``losscope.probing`` works with all of them. Each framework's callback is imported at first use, and needs that
-framework.
+``losscope.probing`` works with all of them. Each framework's callback is imported at first use, and needs
+that framework.
 """
 
 from __future__ import annotations

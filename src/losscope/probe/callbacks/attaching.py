@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -42,13 +44,13 @@ class Options:
     def __post_init__(self) -> None:
         require(
             self.loss is None or isinstance(self.loss, str | Probe),
-            f"loss is {shown(self.loss)}; wanted: the name of the attribute that is the loss, or a losscope.Probe "
-            "that the training calls itself",
+            f"loss is {shown(self.loss)}; wanted: the name of the attribute that is the loss, or a "
+            "losscope.Probe that the training calls itself",
         )
         require(self.every >= 1, f"every is {self.every}; a number of steps from 1 on is wanted")
         require(
             not (isinstance(self.loss, Probe) and self._for_probe()),
-            "out, name, every, unit_rows and writers belong to the probe that is given; give them to losscope.Probe",
+            "out, name, every, unit_rows and writers belong to the probe that is given; give them to it",
         )
 
     def _for_probe(self) -> bool:
@@ -60,8 +62,8 @@ class Options:
         if isinstance(loss, Probe):
             require(
                 not self._for_probe(),
-                f"the loss is a losscope.Probe of {name_of(loss.loss)} already; give out, name, every, unit_rows "
-                "and writers to it",
+                f"the loss is a losscope.Probe of {name_of(loss.loss)} already; give out, name, every, "
+                "unit_rows and writers to it",
             )
             return loss
         name = f"{self.name or name_of(loss)}{suffix}"
@@ -158,7 +160,8 @@ def is_loss(part: nn.Module) -> bool:
     if isinstance(part, LossModule | Probe):
         return True
     return any(
-        kind.__name__.endswith("Loss") or (".losses" in kind.__module__ and kind.__module__.startswith(LIBRARIES))
+        kind.__name__.endswith("Loss")
+        or (".losses" in kind.__module__ and kind.__module__.startswith(LIBRARIES))
         for kind in type(part).__mro__
     )
 
@@ -171,6 +174,24 @@ def losses_in(owner: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module
             if id(found[1]) not in seen:
                 seen.add(id(found[1]))
                 yield found
+
+
+def called_by(function: Callable[..., Any]) -> nn.Module | None:
+    """The one loss module that a function refers to: by a name, by its object, or by its bound arguments."""
+    held: list[Any] = []
+    while isinstance(function, functools.partial):
+        held += [*function.args, *function.keywords.values()]
+        function = function.func
+    if inspect.ismethod(function):
+        held += [function.__self__, *vars(function.__self__).values()]
+        function = function.__func__
+    elif not inspect.isfunction(function):
+        held += getattr(function, "__dict__", {}).values()
+    if inspect.isfunction(function):
+        names = inspect.getclosurevars(function)
+        held += [*names.nonlocals.values(), *names.globals.values()]
+    losses = {id(part): part for part in held if isinstance(part, nn.Module) and is_loss(part)}
+    return next(iter(losses.values())) if len(losses) == 1 else None
 
 
 def named(holder: Any, path: str) -> tuple[Any, str, Callable[..., Any]] | None:
@@ -203,12 +224,14 @@ def the_loss(holders: Sequence[Any], name: str | None) -> tuple[Any, str, Callab
     owners = " and ".join(type(holder).__name__ for holder in holders)
     if found:
         raise LosscopeError(
-            f"{owners}: there are several losses; say which is probed: " + " or ".join(f"loss={p!r}" for p in found)
+            f"{owners}: there are several losses; say which is probed: "
+            + " or ".join(f"loss={p!r}" for p in found)
         )
     given = "no loss that is known as one" if name is None else f"nothing that is called {name!r}"
     raise LosscopeError(
-        f"{owners}: there is {given}; give the name of the attribute that is the loss, such as loss='criterion', "
-        f"or call a losscope.Probe in the loss's place and give it: loss=probe. Attributes: {_attributes(holders)}"
+        f"{owners}: there is {given}; give the name of the attribute that is the loss, such as "
+        "loss='criterion', or call a losscope.Probe in the loss's place and give it: loss=probe. "
+        f"Attributes: {_attributes(holders)}"
     )
 
 

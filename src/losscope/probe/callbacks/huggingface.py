@@ -9,14 +9,14 @@ from typing import Any
 from torch import nn
 
 from losscope.core.errors import LosscopeError
-from losscope.probe.callbacks.attaching import Attached, Options, the_loss
+from losscope.probe.callbacks.attaching import Attached, Options, called_by, the_loss
 from losscope.probe.doctor import Finding
 from losscope.probe.wrap import EVERY, Probe
 
 try:
     from transformers import TrainerCallback
 except ImportError:
-    raise LosscopeError("TrainerProbe needs transformers: pip install 'losscope[hf]' accelerate") from None
+    TrainerCallback = object
 
 
 class TrainerProbe(TrainerCallback):  # type: ignore[misc]
@@ -24,8 +24,8 @@ class TrainerProbe(TrainerCallback):  # type: ignore[misc]
 
     The loss is the first of these that there is: the attribute that ``loss`` names, of the trainer or of its
     model; ``trainer.loss``, as sentence-transformers' trainers have it, also a dictionary of losses for
-    several data sets, each of which has a record of its own; ``compute_loss_func``; the one loss module that
-    the trainer or its model holds.
+    several data sets, each of which has a record of its own; the one loss module that ``compute_loss_func``
+    refers to, or that function itself; the one loss module that the trainer or its model holds.
 
     The probe is on the loss while ``train`` runs. Transformers tells callbacks nothing of an exception:
     ``with losscope.probing(trainer)`` closes the record there too, and otherwise it is closed when the
@@ -60,6 +60,8 @@ class TrainerProbe(TrainerCallback):  # type: ignore[misc]
         updates: bool = True,
         writers: Sequence[Any] = (),
     ) -> None:
+        if TrainerProbe.__base__ is object:
+            raise LosscopeError("TrainerProbe needs transformers: pip install 'losscope[hf]' accelerate")
         super().__init__()
         self._trainer = trainer
         self._options = Options(loss, out, name, every, unit_rows, updates, writers)
@@ -92,14 +94,14 @@ class TrainerProbe(TrainerCallback):  # type: ignore[misc]
         elif isinstance(held, nn.Module):
             attached.add(held)
         elif loss is None and callable(function := getattr(trainer, "compute_loss_func", None)):
-            attached.add(function, trainer, "compute_loss_func")
+            attached.add(called_by(function) or function, trainer, "compute_loss_func")
         else:
             owner, attribute, found = the_loss([trainer, trainer.model], loss)
             attached.add(found, owner, attribute)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._attached is not None:
-            # Of a training that goes on amid an epoch the state says 1.5; sums of parts may lie below a whole.
+            # A training that goes on amid an epoch says 1.5; sums of parts may lie below a whole.
             self._attached.epoch(int((state.epoch or 0) + 1e-6) + 1)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:

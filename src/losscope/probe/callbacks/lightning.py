@@ -17,13 +17,13 @@ PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 
 
 def _callback() -> Any:
-    """Lightning's class of callbacks: that of the package in use; there are two of the same code."""
+    """Lightning's class of callbacks, that of the package in use; there are two of the same code."""
     for name in [*(name for name in PACKAGES if name in sys.modules), *PACKAGES]:
         try:
             return import_module(name).Callback
         except ImportError:
             continue
-    raise LosscopeError("LightningProbe needs Lightning: pip install 'losscope[lightning]'")
+    return object
 
 
 class LightningProbe(_callback()):  # type: ignore[misc]
@@ -61,6 +61,8 @@ class LightningProbe(_callback()):  # type: ignore[misc]
         updates: bool = True,
         writers: Sequence[Any] = (),
     ) -> None:
+        if LightningProbe.__base__ is object:
+            raise LosscopeError("LightningProbe needs Lightning: pip install 'losscope[lightning]'")
         super().__init__()
         self._options = Options(loss, out, name, every, unit_rows, updates, writers)
         self._attached: Attached | None = None

@@ -45,7 +45,7 @@ def probing(
 
     Works with Lightning's ``Trainer``, transformers' ``Trainer`` and what is built on it, such as
     sentence-transformers' ``SentenceTransformerTrainer``. The loss is found where the framework holds it. The
-    record is closed at the end and at an exception. For a loop of your own: ``with losscope.Probe(loss) as loss``.
+    record is closed at the end and at an exception. In a loop of your own use ``with losscope.Probe(loss)``.
 
     Args:
         trainer: the trainer whose ``fit`` or ``train`` is called inside of the ``with``.
@@ -65,8 +65,8 @@ def probing(
     >>> with probing("fit"):
     ...     pass
     Traceback (most recent call last):
-    losscope.core.errors.LosscopeError: 'fit' is no trainer; wanted: the Trainer of lightning, of transformers or \
-of sentence-transformers. In a loop of your own: with losscope.Probe(loss) as loss
+    losscope.core.errors.LosscopeError: 'fit' is no trainer; wanted: the Trainer of lightning, of \
+transformers or of sentence-transformers. In a loop of your own: with losscope.Probe(loss) as loss
     """
     options = Options(loss, out, name, every, unit_rows, updates, writers)
     named: dict[str, Any] = {**vars(options)}
