@@ -85,7 +85,7 @@ def _met_first(values: Sequence[Tensor], parts: list[Tensor]) -> list[Tensor]:
     waiting, seen = [(value.grad_fn, value.output_nr) for value in values], set()
     while waiting:
         node, output = waiting.pop()
-        part = by_node.get((node, output))
+        part = by_node.get((node, output)) if node is not None else None
         if part is None and (variable := getattr(node, "variable", None)) is not None:
             part = leaves.get(id(variable))
         if part is not None:

@@ -20,6 +20,7 @@ from losscope.core.errors import LosscopeError, shown
 from losscope.probe.record import Row
 
 PREFIX = "losscope/"
+WITHOUT = "loss_without_gradient"
 PENDING = 1000
 """Batches of rows that may wait for a writer; one that falls further behind is given up."""
 PATIENCE = 30.0
@@ -39,16 +40,17 @@ class Values:
 
 
 def by_step(rows: Iterable[Row]) -> Iterator[Values]:
-    """Rows that belong together; where a name comes again at the same step, it begins the next.
+    """Rows that belong together: of a step, or of a call without gradient after it.
 
-    >>> rows = [Row(1, None, "loss", 0.5), Row(1, None, "rows", 8.0), Row(1, None, "loss", 0.4)]
+    >>> rows = [Row(1, None, "loss", 0.5), Row(1, None, "rows", 8.0), Row(1, None, "loss_without_gradient", 0.4)]
     >>> [dict(found.values) for found in by_step(rows)]
-    [{'loss': 0.5, 'rows': 8.0}, {'loss': 0.4}]
+    [{'loss': 0.5, 'rows': 8.0}, {'loss_without_gradient': 0.4}]
     """
     values: dict[str, float] = {}
     last: Row | None = None
     for row in rows:
-        if last is not None and (row.step != last.step or row.epoch != last.epoch or row.name in values):
+        alone = WITHOUT in (row.name, last.name if last is not None else "")
+        if last is not None and (row.step != last.step or row.name in values or alone):
             yield Values(last.step, last.epoch, values)
             values = {}
         values[row.name] = row.value

@@ -235,8 +235,11 @@ def the_loss(holders: Sequence[Any], name: str | None) -> tuple[Any, str, Callab
     )
 
 
-def _losses_of(holder: Any) -> Iterator[tuple[str, nn.Module]]:
-    return ((n, part) for n, part in vars(holder).items() if isinstance(part, nn.Module) and is_loss(part))
+def _losses_of(trainer: Any) -> Iterator[tuple[str, nn.Module]]:
+    """The losses that a trainer holds itself; its model is none, whatever its class is called."""
+    for name, part in vars(trainer).items():
+        if isinstance(part, nn.Module) and name not in ("model", "model_wrapped") and is_loss(part):
+            yield name, part
 
 
 def _attributes(holders: Sequence[Any]) -> str:
