@@ -89,7 +89,15 @@ def test_every_command_in_readme_parses(line):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/architecture.md", "docs/loops.md", "docs/where-you-train.md", "CONTRIBUTING.md", "SECURITY.md"]
+    "page",
+    [
+        "README.md",
+        "docs/architecture.md",
+        "docs/loops.md",
+        "docs/where-you-train.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ],
 )
 def test_every_link_leads_somewhere(page):
     where = README_FILE.parent / page
@@ -107,7 +115,13 @@ WHERE = (README_FILE.parent / "docs" / "where-you-train.md").read_text(encoding=
 
 @pytest.mark.filterwarnings("ignore")  # of the frameworks, about each other
 def test_the_examples_of_where_you_train_run(tmp_path, monkeypatch, capsys):
-    for name in ("pytorch_metric_learning", "lightning", "sentence_transformers", "accelerate", "tensorboardX"):
+    for name in (
+        "pytorch_metric_learning",
+        "lightning",
+        "sentence_transformers",
+        "accelerate",
+        "tensorboardX",
+    ):
         pytest.importorskip(name)
     import torch
 
@@ -130,7 +144,12 @@ def test_the_examples_of_where_you_train_run(tmp_path, monkeypatch, capsys):
         assert record.closed and record.findings() == ()
         app(["report", str(record.path)], result_action="return_value")
         page = (record.path / "probe.html").read_text(encoding="utf-8")
-        for heading in ("What the doctor says", "Where the gradient goes", "How the batches lie", "The optimiser"):
+        for heading in (
+            "What the doctor says",
+            "Where the gradient goes",
+            "How the batches lie",
+            "The optimiser",
+        ):
             assert f">{heading}</h2>" in page
 
 

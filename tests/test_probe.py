@@ -197,6 +197,39 @@ def test_accumulated_steps_are_steps_of_their_own():
     assert values(probe, "loss_factor") == [0.5] * 4
 
 
+@pytest.mark.parametrize("given", ["by place", "by name"])
+def test_a_closure_computes_the_gradient_that_is_recorded(given):
+    """Lightning gives each optimiser a closure; the gradient before the step is that of the step before."""
+    inputs = torch.randn(ROWS, 6, generator=torch.Generator().manual_seed(0))
+    weights, norms = [], []
+    for called in (mine, probe := losscope.Probe(mine)):
+        network = nn.Linear(6, SIZE)
+        with torch.no_grad():
+            network.weight.copy_(torch.arange(6.0 * SIZE).reshape(SIZE, 6).sin())
+            network.bias.zero_()
+        optimiser = torch.optim.Adam(network.parameters(), lr=0.1)
+
+        def closure(called=called, network=network, optimiser=optimiser):
+            optimiser.zero_grad()
+            value = called(network(inputs), LABELS)
+            value.backward()
+            norms.append(float(torch.stack([part.grad.norm() for part in network.parameters()]).norm()))
+            return value
+
+        if called is probe:
+            from losscope.probe.optimising import Optimising
+
+            probe.recorder.optimising = Optimising(network, probe.recorder.take_update)
+            norms.clear()
+        for _ in range(4):
+            value = optimiser.step(closure) if given == "by place" else optimiser.step(closure=closure)
+            assert value.requires_grad
+        weights.append(network.weight.detach().clone())
+    assert torch.equal(*weights)
+    steps, found = probe.record().curve("parameter_gradient_norm")
+    assert steps == [1, 2, 3, 4] and found == pytest.approx(norms, rel=1e-6)
+
+
 def test_one_backward_for_several_calls_and_calls_without_backward():
     probe = losscope.Probe(mine, every=1)
     first, second = embeddings(1), embeddings(2)

@@ -58,7 +58,12 @@ def loader():
 
 
 def trainer(package=lightning, **more):
-    plain = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu", "logger": False}
+    plain = {
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "accelerator": "cpu",
+        "logger": False,
+    }
     return package.Trainer(**{"max_epochs": 2, "enable_checkpointing": False, **plain, **more})
 
 
@@ -95,7 +100,9 @@ def test_weights_are_bitwise_the_same_and_steps_and_factors_are_right(parts, pre
 def test_the_gradient_is_that_which_the_optimiser_is_given_when_it_is_clipped():
     with losscope.probing(fit := trainer(gradient_clip_val=0.01)) as watched:
         fit.fit(net(), loader())
-    assert record(watched).curve("parameter_gradient_norm")[1] == pytest.approx([0.01] * 2 * BATCHES, rel=1e-3)
+    assert record(watched).curve("parameter_gradient_norm")[1] == pytest.approx(
+        [0.01] * 2 * BATCHES, rel=1e-3
+    )
 
 
 def test_checkpoints_and_copies_know_nothing_of_the_probe(tmp_path):
@@ -165,14 +172,18 @@ def test_the_other_package_takes_the_callback_too():
             self.layer, self.criterion = nn.Linear(6, 8), nn.CosineEmbeddingLoss()
 
         def training_step(self, batch, _):
-            return self.criterion(self.layer(batch[0]), self.layer(batch[0].flip(0)), batch[1].sub(1.5).sign())
+            return self.criterion(
+                self.layer(batch[0]), self.layer(batch[0].flip(0)), batch[1].sub(1.5).sign()
+            )
 
         def configure_optimizers(self):
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
     with losscope.probing(fit := trainer(other)) as watched:
         fit.fit(Other(), loader())
-    assert record(watched).steps == 2 * BATCHES and len(record(watched).curve("update_norm")[0]) == 2 * BATCHES
+    assert (
+        record(watched).steps == 2 * BATCHES and len(record(watched).curve("update_norm")[0]) == 2 * BATCHES
+    )
 
 
 class Several(Net):
@@ -230,7 +241,10 @@ def test_a_probe_of_ones_own_is_taken_as_it_is():
     assert watched.probes[""] is module.criterion
     found = module.criterion.record()
     assert found.closed and found.steps == 2 * BATCHES and len(found.curve("update_norm")[0]) == 2 * BATCHES
-    with losscope.probing(fit := trainer(), name="x"), pytest.raises(LosscopeError, match="is a losscope.Probe"):
+    with (
+        losscope.probing(fit := trainer(), name="x"),
+        pytest.raises(LosscopeError, match="is a losscope.Probe"),
+    ):
         fit.fit(module, loader())
 
 

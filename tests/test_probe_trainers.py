@@ -22,7 +22,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of the frameworks, about ea
 ROWS, BATCHES = 8, 6
 VECTORS = torch.randn(ROWS * BATCHES, 6, generator=torch.Generator().manual_seed(0))
 ITEMS = [{"x": row, "labels": number % 4} for number, row in enumerate(VECTORS)]
-OFF = {"use_cpu": True, "disable_tqdm": True, "report_to": [], "save_strategy": "no", "logging_strategy": "no"}
+OFF = {
+    "use_cpu": True,
+    "disable_tqdm": True,
+    "report_to": [],
+    "save_strategy": "no",
+    "logging_strategy": "no",
+}
 
 
 class Net(nn.Module):
@@ -33,7 +39,11 @@ class Net(nn.Module):
 
     def forward(self, x):
         unused = self.other(self.layer(x).detach())
-        return {"unused": unused, "embeddings": nn.functional.normalize(first := self.layer(x)), "first": first}
+        return {
+            "unused": unused,
+            "embeddings": nn.functional.normalize(first := self.layer(x)),
+            "first": first,
+        }
 
 
 class WithLoss(Net):
@@ -301,7 +311,10 @@ def test_a_dictionary_of_losses_has_a_record_each(encoder, tmp_path, monkeypatch
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
     def made(model):
-        return {"topics": losses.BatchAllTripletLoss(model), "pairs": losses.MultipleNegativesRankingLoss(model)}
+        return {
+            "topics": losses.BatchAllTripletLoss(model),
+            "pairs": losses.MultipleNegativesRankingLoss(model),
+        }
 
     data = {"topics": singles(), "pairs": pairs()}
     alone = sentences(encoder, tmp_path, made, data)

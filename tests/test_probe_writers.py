@@ -47,9 +47,9 @@ def test_a_function_is_given_every_step():
     given = []
     with losscope.Probe(pull, every=3, writers=[lambda *parts: given.append(parts)]) as probe:
         steps(probe)
-    assert sorted((step, name, value) for step, _, values in given for name, value in values.items()) == rows_of(
-        probe
-    )
+    assert sorted(
+        (step, name, value) for step, _, values in given for name, value in values.items()
+    ) == rows_of(probe)
     assert [(step, epoch) for step, epoch, _ in given] == [
         *((step, 1 + (step - 1) // 4) for step in range(1, STEPS + 1) if step < STEPS),
         *[(STEPS, 2)] * 3,
@@ -171,7 +171,9 @@ def test_wandb_offline_reads_back_what_was_recorded(tmp_path):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
         metrics |= {record.metric.glob_name, record.metric.name}
-        row = {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+        row = {
+            item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item
+        }
         step = row.pop("losscope/step", None)
         own = {name.removeprefix("losscope/"): v for name, v in row.items() if name.startswith("losscope/")}
         if step is not None:
@@ -229,5 +231,7 @@ def test_nothing_of_the_packages_is_imported():
         names = {"mlflow", "wandb", "tensorboardX", "tensorboard", "lightning", "transformers"}
         print(sorted(names & sys.modules.keys()))
     """
-    said = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
     assert said.stdout.splitlines()[-1] == "[]"

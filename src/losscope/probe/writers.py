@@ -42,7 +42,7 @@ class Values:
 def by_step(rows: Iterable[Row]) -> Iterator[Values]:
     """Rows that belong together: of a step, or of a call without gradient after it.
 
-    >>> rows = [Row(1, None, "loss", 0.5), Row(1, None, "rows", 8.0), Row(1, None, "loss_without_gradient", 0.4)]
+    >>> rows = [Row(1, None, "loss", 0.5), Row(1, None, "rows", 8.0), Row(1, None, WITHOUT, 0.4)]
     >>> [dict(found.values) for found in by_step(rows)]
     [{'loss': 0.5, 'rows': 8.0}, {'loss_without_gradient': 0.4}]
     """
