@@ -1,4 +1,4 @@
-"""A probe in Lightning's trainer, of both packages: nothing changes, and what is recorded is what happened."""
+"""A probe in Lightning's trainer, of both packages: nothing changes, and what is recorded happened."""
 
 from __future__ import annotations
 
@@ -276,8 +276,9 @@ def test_a_killed_training_leaves_a_record_that_is_read(tmp_path):
             def configure_optimizers(self):
                 return torch.optim.SGD(self.parameters(), lr=0.1)
         lightning.Trainer(
-            max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-            enable_model_summary=False, callbacks=[LightningProbe(out=sys.argv[1], every=5)],
+            max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False,
+            callbacks=[LightningProbe(out=sys.argv[1], every=5)],
         ).fit(Net(), torch.utils.data.DataLoader(torch.randn(200_000, 6), batch_size=8))
     """
     process = subprocess.Popen(

@@ -16,7 +16,7 @@ ROWS, STEPS = 16, 6
 
 
 def train(rank: int, folder: str, probed: bool) -> tuple[list[torch.Tensor], list[float]]:
-    """Two layers and a loss with class vectors, gradients accumulated over two parts without and with sync."""
+    """Two layers and a loss with class vectors, gradients accumulated over two parts."""
     torch.manual_seed(0)
     network = DistributedDataParallel(nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 8)))
     loss = losscope.loss("arcface", num_classes=4, embedding_size=8)

@@ -107,7 +107,7 @@ def script(folder: Path, code: str, **more: str) -> list[tuple[int, str, float]]
         "XDG_CACHE_HOME": str(folder / "home"),
         "XDG_CONFIG_HOME": str(folder / "home"),
         # Whoever asks the network finds a port that refuses.
-        **{name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")},
+        **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"),
         **more,
     }
     code = textwrap.dedent(text) + textwrap.dedent(code)
@@ -137,7 +137,7 @@ def test_mlflow_reads_back_what_was_recorded(tmp_path):
 
 
 def logged(file: Path) -> Iterator[bytes]:
-    """The records of wandb's file: LevelDB's log, blocks of 32 KiB, each part of a record with a head of 7 bytes."""
+    """The records of wandb's file, a log of LevelDB: blocks of 32 KiB, heads of 7 bytes."""
     data, place, record = file.read_bytes(), 7, b""
     assert data[:4] == b":W&B"
     while place + 7 <= len(data):
