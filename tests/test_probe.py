@@ -230,6 +230,40 @@ def test_a_closure_computes_the_gradient_that_is_recorded(given):
     assert steps == [1, 2, 3, 4] and found == pytest.approx(norms, rel=1e-6)
 
 
+def test_the_steps_of_two_optimisers_after_a_call_are_one():
+    network = nn.Sequential(nn.Linear(6, SIZE), nn.Linear(SIZE, SIZE))
+    probe = losscope.Probe(mine, model=network)
+    both = [torch.optim.SGD(part.parameters(), lr=0.1) for part in network]
+    for _ in range(2):
+        network.zero_grad()
+        probe(network(torch.ones(ROWS, 6).cumsum(0)), LABELS).backward()
+        norm = float(torch.cat([p.grad.flatten() for p in network.parameters()]).norm())
+        weight = float(torch.cat([p.detach().flatten() for p in network.parameters()]).norm())
+        for optimiser in both:
+            optimiser.step()
+    steps, norms = probe.record().curve("parameter_gradient_norm")
+    assert steps == [1, 2] and norms[-1] == pytest.approx(norm, rel=1e-6)
+    assert values(probe, "update_norm")[-1] == pytest.approx(0.1 * norm, rel=1e-5)
+    assert values(probe, "weight_norm")[-1] == pytest.approx(weight, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's compiler
+def test_a_compiled_loss_that_a_probe_is_on_is_read():
+    loss = ours("triplet(margin=0.2)")
+    compiled = torch.compile(loss, backend="eager")
+    wanted = compiled(embeddings(), LABELS)
+    probe = losscope.Probe(loss, every=1)
+    detach = probe.attach()
+    value = compiled(z := embeddings(), LABELS)
+    value.backward()
+    assert value.item() == pytest.approx(wanted.item(), rel=1e-6)
+    assert values(probe, "loss") == [value.item()]
+    assert values(probe, "embedding_gradient_norm") == pytest.approx([float(z.grad.norm())], rel=1e-6)
+    detach()
+    assert compiled(embeddings(), LABELS).item() == wanted.item() and probe.record().steps == 1
+    torch.compiler.reset()
+
+
 def test_one_backward_for_several_calls_and_calls_without_backward():
     probe = losscope.Probe(mine, every=1)
     first, second = embeddings(1), embeddings(2)

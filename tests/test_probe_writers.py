@@ -221,6 +221,8 @@ def test_what_is_no_writer_is_one_sentence():
     for given in ("runs", 3, Path("boards"), dict, None):
         with pytest.raises(LosscopeError, match="the writer is .*; wanted: a SummaryWriter"):
             losscope.Probe(pull, writers=[given])
+    with pytest.raises(LosscopeError, match="a list of writers is wanted"):
+        losscope.Probe(pull, writers=print)
 
 
 def test_nothing_of_the_packages_is_imported():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,12 +19,19 @@ class Update:
     """One step of an optimiser, 0-dim tensors: ‖∂L/∂θ‖ as the optimiser is given it, ‖Δθ‖, and ‖θ‖ before.
 
     ``skipped`` is above 0 where a GradScaler has a fused optimiser do nothing; None where it has no say.
+    ``optimiser`` tells the optimisers of a model apart.
     """
 
     gradient: Tensor
     update: Tensor
     weight: Tensor
     skipped: Tensor | None = None
+    optimiser: int = 0
+
+    @property
+    def taken(self) -> bool:
+        """Whether the weights were to move."""
+        return self.skipped is None or not float(self.skipped) > 0
 
 
 class Optimising:
@@ -91,15 +99,31 @@ class Optimising:
         self._gradient = norm if scale is None else norm / torch.as_tensor(scale, device=norm.device)
         self._skipped = getattr(optimiser, "found_inf", None)
 
-    def _end(self, *_: Any) -> None:
+    def _end(self, optimiser: Optimizer, *_: Any) -> None:
         if self._gradient is None:
             return
         with torch.no_grad():
             moved = _norm(parameter.detach() - before for parameter, before in self._before)
             length = _norm(before for _, before in self._before)
-        update = Update(self._gradient, moved, length, self._skipped)
+        update = Update(self._gradient, moved, length, self._skipped, id(optimiser))
         self._before, self._gradient, self._skipped = [], None, None
         self._take(update)
+
+
+def together(updates: Iterable[Update]) -> dict[str, float]:
+    """The values of the steps that followed a call of the loss: of each optimiser its last.
+
+    Several optimisers have parameters of their own, so that their norms are parts of one.
+    """
+    last = {update.optimiser: update for update in updates if update.taken}
+    if not last:
+        return {}
+    parts = {
+        "parameter_gradient_norm": [float(update.gradient) for update in last.values()],
+        "update_norm": [float(update.update) for update in last.values()],
+        "weight_norm": [float(update.weight) for update in last.values()],
+    }
+    return {name: math.hypot(*values) for name, values in parts.items()}
 
 
 def _forward_to(method: weakref.WeakMethod[Any]) -> Callable[..., Any]:

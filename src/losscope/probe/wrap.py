@@ -19,10 +19,10 @@ from losscope.core.errors import LosscopeError, require, shown
 from losscope.losses.drop_in import LossModule
 from losscope.probe.doctor import Doctor, Finding
 from losscope.probe.inputs import FROM_EMBEDDINGS, Given, name_of, subject_of, watching
-from losscope.probe.optimising import Optimising, Update
+from losscope.probe.optimising import Optimising, Update, together
 from losscope.probe.record import Mark, ProbeRecord, Row, Writer, identifier, in_order, read_rows
 from losscope.probe.steps import Reading, counts_of, look, shares, values_of
-from losscope.probe.writers import Outlet
+from losscope.probe.writers import Outlet, outlets_of
 
 EVERY = 50
 """Steps from one look at the batch to the next."""
@@ -126,7 +126,7 @@ class Probe(nn.Module):
             torch=torch.__version__,
         )
         self._outside = _outside_compilation()
-        outlets = [Outlet(given, mark.name) for given in writers]
+        outlets = outlets_of(writers, mark.name)
         self._recorder = recorder = Recorder(Writer(out, mark), outlets)
         if model is not None:
             recorder.optimising = Optimising(model, recorder.take_update)
@@ -345,12 +345,10 @@ class Recorder:
         for reading in done:
             for release in reading.release:
                 release()
-        for step, epoch, update in self.updates:
-            if update.skipped is not None and float(update.skipped) > 0:
-                continue
-            own = values.setdefault(step, {})
-            own["parameter_gradient_norm"] = float(update.gradient)
-            own["update_norm"], own["weight_norm"] = float(update.update), float(update.weight)
+        for step in dict.fromkeys(step for step, _, _ in self.updates):
+            if found := together(update for at, _, update in self.updates if at == step):
+                values[step] = values.get(step, {}) | found
+        for step, epoch, _ in self.updates:
             epochs.setdefault(step, epoch)
         self.updates = []
         for step, own in sorted(values.items()):

@@ -166,6 +166,17 @@ values
     raise _unfit(given)
 
 
+def outlets_of(writers: Sequence[Any], probe: str) -> list[Outlet]:
+    """An outlet for each writer.
+
+    Raises:
+        LosscopeError: no list of writers, or something in it that is none.
+    """
+    if not isinstance(writers, list | tuple):
+        raise LosscopeError(f"writers is {shown(writers)}; a list of writers is wanted: writers=[...]")
+    return [Outlet(given, probe) for given in writers]
+
+
 def _unfit(given: object) -> LosscopeError:
     return LosscopeError(
         f"the writer is {shown(given)}; wanted: a SummaryWriter of tensorboardX or torch, a run of mlflow "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import logging
@@ -17,9 +18,10 @@ from losscope.losses.drop_in import LossModule
 from losscope.probe.inputs import name_of
 from losscope.probe.optimising import Optimising, Update
 from losscope.probe.wrap import EVERY, Probe
+from losscope.probe.writers import outlets_of
 
-LIBRARIES = ("pytorch_metric_learning.losses", "sentence_transformers", "torch.nn.modules.loss")
-"""Where a module that is called a loss need not say so by its class's name."""
+LIBRARIES = ("pytorch_metric_learning", "sentence_transformers")
+"""In whose ``losses`` a class is a loss whatever its name."""
 LOG = logging.getLogger("losscope.probe")
 
 
@@ -47,6 +49,7 @@ class Options:
             f"loss is {shown(self.loss)}; wanted: the name of the attribute that is the loss, or a "
             "losscope.Probe that the training calls itself",
         )
+        outlets_of(self.writers, "")
         require(self.every >= 1, f"every is {self.every}; a number of steps from 1 on is wanted")
         require(
             not (isinstance(self.loss, Probe) and self._for_probe()),
@@ -188,8 +191,9 @@ def called_by(function: Callable[..., Any]) -> nn.Module | None:
     elif not inspect.isfunction(function):
         held += getattr(function, "__dict__", {}).values()
     if inspect.isfunction(function):
-        names = inspect.getclosurevars(function)
-        held += [*names.nonlocals.values(), *names.globals.values()]
+        with contextlib.suppress(ValueError):  # a name that has no value yet
+            names = inspect.getclosurevars(function)
+            held += [*names.nonlocals.values(), *names.globals.values()]
     losses = {id(part): part for part in held if isinstance(part, nn.Module) and is_loss(part)}
     return next(iter(losses.values())) if len(losses) == 1 else None
 
