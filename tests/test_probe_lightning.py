@@ -258,6 +258,22 @@ def test_a_loss_that_is_never_called_is_said(caplog):
     assert "triplet(margin=0.1" in caplog.text and "never called while the probe was on it" in caplog.text
 
 
+def test_a_loss_of_no_number_stops_with_one_sentence(caplog):
+    class Rows(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.criterion = nn.TripletMarginLoss(reduction="none")
+
+        def training_step(self, batch, _):
+            z = self.layer(batch[0])
+            return self.criterion(z, z.flip(0), z.roll(1, 0)).mean()
+
+    said = r"TripletMarginLoss returned a tensor of shape \(16,\)"
+    with losscope.probing(fit := trainer()), pytest.raises(LosscopeError, match=said):
+        fit.fit(net(Rows), loader())
+    assert "never called" not in caplog.text
+
+
 @pytest.mark.skipif(os.name != "posix", reason="kill -9")
 def test_a_killed_training_leaves_a_record_that_is_read(tmp_path):
     code = """

@@ -133,6 +133,27 @@ def test_the_loss_of_a_model_has_its_factor_and_its_checkpoint(tmp_path):
     assert set(watched.probes[""].record().frame()["epoch"]) == {2}
 
 
+def test_the_loss_function_of_a_model_of_transformers_is_found_by_its_name(tmp_path):
+    config = transformers.ViTConfig(
+        image_size=4, patch_size=2, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, num_labels=4
+    )
+
+    def fit():
+        torch.manual_seed(0)
+        made = trainer(tmp_path, transformers.ViTForImageClassification(config))
+        pixels = torch.randn(2 * ROWS, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+        made.train_dataset = [{"pixel_values": x, "labels": number % 4} for number, x in enumerate(pixels)]
+        return made
+
+    (alone := fit()).train()
+    before = (probed := fit()).model.loss_function
+    with losscope.probing(probed, loss="loss_function") as watched:
+        probed.train()
+    assert equal(alone.model, probed.model) and probed.model.loss_function is before
+    found = watched.probes[""].record()
+    assert found.steps == 4 and set(found.curve("rows")[1]) == {ROWS}
+
+
 def test_a_scaler_in_a_loop_with_a_fused_optimiser():
     """A fused optimiser is given scaled gradients, and skips a step that overflows by itself."""
     torch.manual_seed(0)
@@ -328,6 +349,14 @@ def test_a_dictionary_of_losses_has_a_record_each(encoder, tmp_path, monkeypatch
         assert found.closed and found.steps == steps
         # Each step of the optimiser is in the record of the loss that it came from, and in no other.
         assert found.curve("update_norm")[0] == found.curve("loss")[0] == list(range(1, steps + 1))
+
+    def shared(model):
+        return dict.fromkeys(("first", "second"), losses.MultipleNegativesRankingLoss(model))
+
+    both = sentences(encoder, tmp_path, shared, {"first": pairs(), "second": pairs()})
+    with losscope.probing(both) as watched:
+        both.train()
+    assert watched.probes["first and second"].record().steps == 4
 
 
 def test_a_loss_in_parts_is_their_sum_and_one_in_chunks_its_value(encoder, tmp_path, monkeypatch, caplog):

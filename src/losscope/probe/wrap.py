@@ -160,7 +160,8 @@ class Probe(nn.Module):
             LosscopeError: the loss is no module.
         """
         loss = self.loss
-        require(isinstance(loss, nn.Module), f"{name_of(loss)} is no nn.Module; call the probe in its place")
+        if not isinstance(loss, nn.Module):
+            raise LosscopeError(f"{name_of(loss)} is no nn.Module; call the probe in its place")
         before = vars(loss).get("forward")
         self._own = loss.forward
         vars(loss)["forward"] = Entry(self, loss.forward)
@@ -211,6 +212,7 @@ class Probe(nn.Module):
         recorder = self._recorder
         if recorder is None or recorder.closed:
             return self._run(arguments, named)
+        recorder.calls = next(CALLS)
         given = Given()
         given.read(arguments, named)
         with watching(self.loss, given):
@@ -277,6 +279,7 @@ class Recorder:
         self.optimising: Optimising | None = None
         self.closed = False
         self.step = self.first = 0
+        # The number of the last call among those of all probes, 0 before the first.
         self.calls = 0
         self.fresh: list[Row] = []
         self.readings: list[Reading] = []
@@ -298,7 +301,6 @@ class Recorder:
     ) -> None:
         """Note a call of the loss, the sum of some parts; its gradient comes with ``backward``."""
         self.epoch = epoch
-        self.calls = next(CALLS)
         alone = parts[0].detach().clone()
         loss = alone if len(parts) == 1 else torch.stack([part.detach().reshape(()) for part in parts]).sum()
         moving = [part for part in parts if part.requires_grad]

@@ -95,15 +95,18 @@ class Attached:
 
     def add(self, loss: Callable[..., Any], owner: Any = None, attribute: str = "", key: str = "") -> None:
         """Put a probe on a loss: on a module where it is, on a function where its owner holds it."""
-        for other in self.probes.values():
-            if other.loss is loss:
-                return
         probe = self.options.probe(loss, f", {key}" if key else "")
         self.probes[key] = probe
         if probe is loss:
             return
         if isinstance(loss, nn.Module):
             self._back.append(probe.attach())
+            return
+        held = getattr(type(owner), attribute, None)
+        if isinstance(held, property):
+            # transformers' loss_function. A function and not the probe: modules register what is a module.
+            setattr(owner, attribute, lambda *arguments, **named: probe(*arguments, **named))
+            self._back.append(lambda: setattr(owner, attribute, loss))
             return
         # A method of the class, or a function that the object holds; a probe is no submodule of it.
         before = vars(owner).get(attribute, self)

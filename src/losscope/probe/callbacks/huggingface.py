@@ -13,13 +13,17 @@ from losscope.probe.callbacks.attaching import Attached, Options, called_by, the
 from losscope.probe.doctor import Finding
 from losscope.probe.wrap import EVERY, Probe
 
-try:
-    from transformers import TrainerCallback
-except ImportError:
-    TrainerCallback = object
+
+def _callback() -> Any:
+    """transformers' class of callbacks; ``object`` where it is not installed."""
+    try:
+        from transformers import TrainerCallback
+    except ImportError:
+        return object
+    return TrainerCallback
 
 
-class TrainerProbe(TrainerCallback):  # type: ignore[misc]
+class TrainerProbe(_callback()):  # type: ignore[misc]
     """Probes the loss of a ``Trainer``: ``trainer.add_callback(TrainerProbe(trainer, out="runs"))``.
 
     The loss is the first of these that there is: the attribute that ``loss`` names, of the trainer or of its
@@ -40,7 +44,8 @@ class TrainerProbe(TrainerCallback):  # type: ignore[misc]
             at each.
 
     Attributes:
-        probes: of the last ``train``, by the name of the data set, or by ``""``.
+        probes: of the last ``train``, by the name of the data set, or by ``""``; a loss that several data sets
+            share has one, by ``"a and b"``.
 
     Raises:
         LosscopeError: where ``train`` begins: there is no such loss, or several.
@@ -89,8 +94,8 @@ class TrainerProbe(TrainerCallback):  # type: ignore[misc]
             return
         held = getattr(trainer, "loss", None) if loss is None else None
         if isinstance(held, Mapping) and held:
-            for key, part in held.items():
-                attached.add(part, key=key)
+            for part in {id(part): part for part in held.values()}.values():
+                attached.add(part, key=" and ".join(key for key, other in held.items() if other is part))
         elif isinstance(held, nn.Module):
             attached.add(held)
         elif loss is None and callable(function := getattr(trainer, "compute_loss_func", None)):

@@ -17,7 +17,7 @@ PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 
 
 def _callback() -> Any:
-    """Lightning's class of callbacks, that of the package in use; there are two of the same code."""
+    """Lightning's class of callbacks, that of the package in use, of which there are two; else ``object``."""
     for name in [*(name for name in PACKAGES if name in sys.modules), *PACKAGES]:
         try:
             return import_module(name).Callback
