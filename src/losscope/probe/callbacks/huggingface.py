@@ -44,8 +44,8 @@ class TrainerProbe(_callback()):  # type: ignore[misc]
             at each.
 
     Attributes:
-        probes: of the last ``train``, by the name of the data set, or by ``""``; a loss that several data sets
-            share has one, by ``"a and b"``.
+        probes: of the last ``train``, by the name of the data set, or by ``""``; one of a loss that several
+            data sets share by ``"a and b"``.
 
     Raises:
         LosscopeError: where ``train`` begins: there is no such loss, or several.
