@@ -89,7 +89,15 @@ def test_every_command_in_readme_parses(line):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/architecture.md", "docs/loops.md", "CONTRIBUTING.md", "SECURITY.md"]
+    "page",
+    [
+        "README.md",
+        "docs/architecture.md",
+        "docs/loops.md",
+        "docs/where-you-train.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ],
 )
 def test_every_link_leads_somewhere(page):
     where = README_FILE.parent / page
@@ -100,6 +108,49 @@ def test_every_link_leads_somewhere(page):
         if anchor:
             heads = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), flags=re.M)
             assert anchor[1:] in [head.lower().replace(" ", "-") for head in heads], anchor
+
+
+WHERE = (README_FILE.parent / "docs" / "where-you-train.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.filterwarnings("ignore")  # of the frameworks, about each other
+def test_the_examples_of_where_you_train_run(tmp_path, monkeypatch, capsys):
+    for name in (
+        "pytorch_metric_learning",
+        "lightning",
+        "sentence_transformers",
+        "accelerate",
+        "tensorboardX",
+    ):
+        pytest.importorskip(name)
+    import torch
+
+    import losscope
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    names: dict[str, object] = {}
+    with torch.random.fork_rng():
+        for block in re.findall(r"^```python\n(.*?)^```$", WHERE, flags=re.S | re.M):
+            exec(compile(block, "where-you-train.md", "exec"), names)
+    said = capsys.readouterr().out
+    first, last = re.findall(r"triplets mined: (\d+) in the first step, (\d+) in the last", said)[0]
+    assert int(first) > 10 * int(last) > 0
+    assert "114 calls of the loss, 58 steps of the optimiser\nthe loss reaches backward times 1.0\n" in said
+    assert re.search(r"step 1: effective rank \d", said)
+    assert list((tmp_path / "boards" / "digits").glob("events.out.*"))
+    for name in ("mined", "lightning", "sentences", "trainer"):
+        record = losscope.load_probe("runs", name)
+        assert record.closed and record.findings() == ()
+        app(["report", str(record.path)], result_action="return_value")
+        page = (record.path / "probe.html").read_text(encoding="utf-8")
+        for heading in (
+            "What the doctor says",
+            "Where the gradient goes",
+            "How the batches lie",
+            "The optimiser",
+        ):
+            assert f">{heading}</h2>" in page
 
 
 def test_a_loss_in_a_file_is_shown_with_trust():

@@ -359,6 +359,18 @@ def test_a_loss_without_loops_is_as_in_float64(name: str) -> None:
         close(torch.compile(loss, fullgraph=True, backend="aot_eager")(z, labels_of()), exact.detach(), 1e-4)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_may_be_multiplied_in_place(name: str) -> None:
+    """transformers' Trainer does so with the loss of a ``compute_loss_func``."""
+    plain, z = leaf(torch.float32), leaf(torch.float32)
+    loss = made(name)
+    (2 * loss(plain, labels_of())).backward()
+    value = loss(z, labels_of())
+    value *= 2
+    value.backward()
+    assert torch.equal(z.grad, plain.grad)
+
+
 @pytest.mark.parametrize("name", HINGES)
 @pytest.mark.parametrize("tuples", ["random", "hard", "semihard", "distance_weighted"])
 def test_chosen_tuples_under_autocast_and_in_one_graph(name: str, tuples: str) -> None:

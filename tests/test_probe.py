@@ -197,6 +197,73 @@ def test_accumulated_steps_are_steps_of_their_own():
     assert values(probe, "loss_factor") == [0.5] * 4
 
 
+@pytest.mark.parametrize("given", ["by place", "by name"])
+def test_a_closure_computes_the_gradient_that_is_recorded(given):
+    """Lightning gives each optimiser a closure; the gradient before the step is that of the step before."""
+    inputs = torch.randn(ROWS, 6, generator=torch.Generator().manual_seed(0))
+    weights, norms = [], []
+    for called in (mine, probe := losscope.Probe(mine)):
+        network = nn.Linear(6, SIZE)
+        with torch.no_grad():
+            network.weight.copy_(torch.arange(6.0 * SIZE).reshape(SIZE, 6).sin())
+            network.bias.zero_()
+        optimiser = torch.optim.Adam(network.parameters(), lr=0.1)
+
+        def closure(called=called, network=network, optimiser=optimiser):
+            optimiser.zero_grad()
+            value = called(network(inputs), LABELS)
+            value.backward()
+            norms.append(float(torch.stack([part.grad.norm() for part in network.parameters()]).norm()))
+            return value
+
+        if called is probe:
+            from losscope.probe.optimising import Optimising
+
+            probe.recorder.optimising = Optimising(network, probe.recorder.take_update)
+            norms.clear()
+        for _ in range(4):
+            value = optimiser.step(closure) if given == "by place" else optimiser.step(closure=closure)
+            assert value.requires_grad
+        weights.append(network.weight.detach().clone())
+    assert torch.equal(*weights)
+    steps, found = probe.record().curve("parameter_gradient_norm")
+    assert steps == [1, 2, 3, 4] and found == pytest.approx(norms, rel=1e-6)
+
+
+def test_the_steps_of_two_optimisers_after_a_call_are_one():
+    network = nn.Sequential(nn.Linear(6, SIZE), nn.Linear(SIZE, SIZE))
+    probe = losscope.Probe(mine, model=network)
+    both = [torch.optim.SGD(part.parameters(), lr=0.1) for part in network]
+    for _ in range(2):
+        network.zero_grad()
+        probe(network(torch.ones(ROWS, 6).cumsum(0)), LABELS).backward()
+        norm = float(torch.cat([p.grad.flatten() for p in network.parameters()]).norm())
+        weight = float(torch.cat([p.detach().flatten() for p in network.parameters()]).norm())
+        for optimiser in both:
+            optimiser.step()
+    steps, norms = probe.record().curve("parameter_gradient_norm")
+    assert steps == [1, 2] and norms[-1] == pytest.approx(norm, rel=1e-6)
+    assert values(probe, "update_norm")[-1] == pytest.approx(0.1 * norm, rel=1e-5)
+    assert values(probe, "weight_norm")[-1] == pytest.approx(weight, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's compiler
+def test_a_compiled_loss_that_a_probe_is_on_is_read():
+    loss = ours("triplet(margin=0.2)")
+    compiled = torch.compile(loss, backend="eager")
+    wanted = compiled(embeddings(), LABELS)
+    probe = losscope.Probe(loss, every=1)
+    detach = probe.attach()
+    value = compiled(z := embeddings(), LABELS)
+    value.backward()
+    assert value.item() == pytest.approx(wanted.item(), rel=1e-6)
+    assert values(probe, "loss") == [value.item()]
+    assert values(probe, "embedding_gradient_norm") == pytest.approx([float(z.grad.norm())], rel=1e-6)
+    detach()
+    assert compiled(embeddings(), LABELS).item() == wanted.item() and probe.record().steps == 1
+    torch.compiler.reset()
+
+
 def test_one_backward_for_several_calls_and_calls_without_backward():
     probe = losscope.Probe(mine, every=1)
     first, second = embeddings(1), embeddings(2)

@@ -27,6 +27,7 @@ from losscope.pairs import Relation as Relation
 from losscope.pairs import Terms as Terms
 from losscope.pairs import Triplets as Triplets
 from losscope.papers.engine import reproduce as reproduce
+from losscope.probe.callbacks.within import probing as probing
 from losscope.probe.record import load_probe as load_probe
 from losscope.probe.wrap import Probe as Probe
 
@@ -57,6 +58,7 @@ __all__ = [
     "load",
     "load_probe",
     "loss",
+    "probing",
     "read",
     "register",
     "report",

@@ -88,7 +88,7 @@ def bench(
 
         return Bench(what="training", rows=tuple(training(say=say)), provenance=_provenance(1, "cpu"))
     if what == "probe":
-        from losscope.benching.probing import probing
+        from losscope.benching.probe_cost import probing
 
         return Bench(what="probe", rows=tuple(probing(say)), provenance=_provenance(1, "cpu"))
     from losscope.benching import losses as measured

@@ -79,7 +79,8 @@ class _Graft(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, value: Tensor, backward: Backward) -> Tensor:
         ctx.pass_on = backward
-        return value.view_as(value)
+        # No view: transformers' Trainer multiplies a loss in place, and autograd forbids that of a view.
+        return value.clone()
 
     @staticmethod
     @once_differentiable

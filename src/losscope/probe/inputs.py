@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,26 +38,62 @@ class Given:
         labels: (rows,) integers of the only such tensor; None where there are several, or no labels.
         tuples: how many tuples a miner chose; None without one.
         compared: what a loss of ours makes of it.
+        mapped: whether a dictionary was given, such as the output of a model of transformers, of which a loss
+            may use only a part.
     """
 
     embeddings: list[Tensor] = field(default_factory=list)
     labels: Tensor | None = None
     tuples: int | None = None
     compared: Compared | None = None
+    mapped: bool = False
+    _candidates: list[Any] = field(default_factory=list)
 
     def read(self, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
         """Look through the arguments of a call."""
-        found = {id(part): part for part in _tensors([*arguments, *named.values()]) if _is_embeddings(part)}
+        parts = [*arguments, *named.values()]
+        found = {id(part): part for part in _tensors(parts) if _is_embeddings(part)}
         self.embeddings = list(found.values())
+        self.mapped = any(isinstance(part, Mapping) for part in parts)
         self.tuples = _tuples([*arguments[1:], named.get("indices_tuple")])
         across = any(named.get(name) is not None for name in REFERENCES) or len(arguments) > 3
-        if len(self.embeddings) != 1 or across:
+        self._candidates = [] if across else [*arguments[1:], *(named.get(name) for name in LABELS)]
+        self._find_labels()
+
+    def _find_labels(self) -> None:
+        self.labels = None
+        if len(self.embeddings) != 1:
             return
         rows = len(self.embeddings[0])
-        for part in [*arguments[1:], *(named.get(name) for name in LABELS)]:
+        for part in self._candidates:
             if isinstance(part, Tensor) and part.shape == (rows,) and not part.is_floating_point():
                 self.labels = part.detach()
                 return
+
+    def keep_what_leads_to(self, values: Sequence[Tensor]) -> None:
+        """Of a dictionary's tensors keep those that the loss was computed from, and is nearest to."""
+        if self.mapped and self.embeddings and any(value.requires_grad for value in values):
+            self.embeddings = _met_first(values, self.embeddings)
+            self._find_labels()
+
+
+def _met_first(values: Sequence[Tensor], parts: list[Tensor]) -> list[Tensor]:
+    """The parts that a walk back from values meets, with no other part between."""
+    by_node = {(part.grad_fn, part.output_nr): part for part in parts if part.grad_fn is not None}
+    leaves = {id(part): part for part in parts if part.grad_fn is None}
+    met: dict[int, Tensor] = {}
+    waiting, seen = [(value.grad_fn, value.output_nr) for value in values], set()
+    while waiting:
+        node, output = waiting.pop()
+        part = by_node.get((node, output)) if node is not None else None
+        if part is None and (variable := getattr(node, "variable", None)) is not None:
+            part = leaves.get(id(variable))
+        if part is not None:
+            met[id(part)] = part
+        elif node is not None and node not in seen:
+            seen.add(node)
+            waiting += node.next_functions
+    return [part for part in parts if id(part) in met]
 
 
 def _is_embeddings(part: Tensor) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,22 @@ from losscope import __version__
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.losses.drop_in import LossModule
 from losscope.probe.doctor import Doctor, Finding
-from losscope.probe.inputs import Given, name_of, subject_of, watching
-from losscope.probe.optimising import Optimising, Update
+from losscope.probe.inputs import FROM_EMBEDDINGS, Given, name_of, subject_of, watching
+from losscope.probe.optimising import Optimising, Update, together
 from losscope.probe.record import Mark, ProbeRecord, Row, Writer, identifier, in_order, read_rows
 from losscope.probe.steps import Reading, counts_of, look, shares, values_of
+from losscope.probe.writers import Outlet, outlets_of
 
 EVERY = 50
 """Steps from one look at the batch to the next."""
 WAITS = 100
 """Steps after which a step without a gradient is taken to have had no ``backward``."""
+CALLS = itertools.count(1)
+"""Numbers the calls of all probes, so that the one called last can be told."""
+BLIND = (
+    "the loss was given no embeddings, which are tensors of shape (rows, D) that take a gradient and lead to "
+    "the loss, so only its value is recorded. A function that makes them itself can call a probe inside"
+)
 LOG = logging.getLogger("losscope.probe")
 
 
@@ -58,6 +66,9 @@ class Probe(nn.Module):
         every: steps from one look at the batch to the next.
         unit_rows: whether the loss wants embeddings of length 1 and does not make them so itself; then the
             doctor says where they are not.
+        writers: where each record goes too, under ``losscope/<name>`` with its step: a ``SummaryWriter`` of
+            tensorboardX or torch, a run of mlflow, a run of wandb, or a function of step, epoch and values.
+            One that fails is said once, and the training goes on.
 
     Attributes:
         loss: what is wrapped.
@@ -88,6 +99,7 @@ class Probe(nn.Module):
         model: nn.Module | None = None,
         every: int = EVERY,
         unit_rows: bool = False,
+        writers: Sequence[Any] = (),
     ) -> None:
         super().__init__()
         require(callable(loss), f"the loss is {shown(loss)}; a module or a function that is called is wanted")
@@ -97,6 +109,7 @@ class Probe(nn.Module):
         self._every = every
         self._recorder: Recorder | None = None
         self._outside: Callable[..., Any] | None = None
+        self._own: Callable[..., Any] | None = None
         rank, ranks = _rank()
         if rank:
             return
@@ -113,7 +126,8 @@ class Probe(nn.Module):
             torch=torch.__version__,
         )
         self._outside = _outside_compilation()
-        self._recorder = recorder = Recorder(Writer(out, mark))
+        outlets = outlets_of(writers, mark.name)
+        self._recorder = recorder = Recorder(Writer(out, mark), outlets)
         if model is not None:
             recorder.optimising = Optimising(model, recorder.take_update)
         self._close = weakref.finalize(self, Recorder.close, recorder)
@@ -130,6 +144,36 @@ class Probe(nn.Module):
             return []
         self._recorder.digest()
         return list(self._recorder.doctor.findings)
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """What records; None for a copy, and on ranks other than 0."""
+        return self._recorder
+
+    def attach(self) -> Callable[[], None]:
+        """Record whenever the loss itself is called, wherever it is held; returns what ends that.
+
+        The loss stays where it is, so that nothing changes in what is saved of a model. Copies of the loss
+        are as it was before.
+
+        Raises:
+            LosscopeError: the loss is no module.
+        """
+        loss = self.loss
+        if not isinstance(loss, nn.Module):
+            raise LosscopeError(f"{name_of(loss)} is no nn.Module; call the probe in its place")
+        before = vars(loss).get("forward")
+        self._own = loss.forward
+        vars(loss)["forward"] = Entry(self, loss.forward)
+
+        def detach() -> None:
+            self._own = None
+            if before is None:
+                vars(loss).pop("forward", None)
+            else:
+                vars(loss)["forward"] = before
+
+        return detach
 
     def record(self) -> ProbeRecord:
         """Everything that was recorded so far, written or not."""
@@ -161,24 +205,33 @@ class Probe(nn.Module):
             return self._outside(self, arguments, named)
         return self._call(arguments, named)
 
+    def _run(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        return (self.loss if self._own is None else self._own)(*arguments, **named)
+
     def _call(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         recorder = self._recorder
         if recorder is None or recorder.closed:
-            return self.loss(*arguments, **named)
+            return self._run(arguments, named)
+        recorder.calls = next(CALLS)
         given = Given()
         given.read(arguments, named)
         with watching(self.loss, given):
-            value = self.loss(*arguments, **named)
-        if not isinstance(value, Tensor) or value.numel() != 1 or not value.is_floating_point():
+            value = self._run(arguments, named)
+        # sentence-transformers' trainers add up the parts of a loss that returns a dictionary of them.
+        summed = isinstance(value, dict) and hasattr(self.loss, FROM_EMBEDDINGS)
+        parts = list(value.values()) if summed else [value]
+        if not parts or not all(map(_is_number, parts)):
             raise LosscopeError(
                 f"{name_of(self.loss)} returned {_kind(value)}; Probe wants a loss that returns one number, "
                 f"a tensor of one element"
             )
-        recorder.take(value, given, self.epoch, self._look)
+        given.keep_what_leads_to(parts)
+        recorder.take(parts, given, self.epoch, self._look)
         return value
 
     def _look(self, step: int, given: Given) -> dict[str, float]:
-        if (step - 1) % self._every:
+        assert self._recorder is not None
+        if (step - 1 - self._recorder.first) % self._every:
             return {}
         found = look(given)
         if isinstance(self.loss, LossModule) and given.compared is not None:
@@ -201,28 +254,62 @@ class Probe(nn.Module):
         return {**vars(self), "_recorder": None, "_outside": None, "_close": None}
 
 
+class Entry:
+    """What is called in the place of a loss's ``forward`` while a probe is attached to it."""
+
+    def __init__(self, probe: Probe, forward: Callable[..., Any]) -> None:
+        self._probe = probe
+        functools.update_wrapper(self, forward)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self._probe.forward(*arguments, **named)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied or saved with its loss it is that loss's own method, so that no copy records."""
+        return getattr, (self._probe.loss, "forward")
+
+
 class Recorder:
     """What has been read and not yet written."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, outlets: Sequence[Outlet] = ()) -> None:
         self.writer = writer
+        self.outlets = outlets
         self.doctor = Doctor(writer.mark.subject)
         self.optimising: Optimising | None = None
         self.closed = False
-        self.step = 0
+        self.step = self.first = 0
+        # The number of the last call among those of all probes, 0 before the first.
+        self.calls = 0
+        self.fresh: list[Row] = []
         self.readings: list[Reading] = []
         self.updates: list[tuple[int, int | None, Update]] = []
         self.epoch: int | None = None
+        self.blind = False
+
+    def begin_after(self, step: int) -> None:
+        """Count steps on from those of an earlier part of the same training."""
+        if self.step == 0:
+            self.step = self.first = step
 
     def take(
-        self, value: Tensor, given: Given, epoch: int | None, looks: Callable[[int, Given], dict[str, float]]
+        self,
+        parts: Sequence[Tensor],
+        given: Given,
+        epoch: int | None,
+        looks: Callable[[int, Given], dict[str, float]],
     ) -> None:
-        """Note a call of the loss; its gradient comes with ``backward``."""
+        """Note a call of the loss, the sum of some parts; its gradient comes with ``backward``."""
         self.epoch = epoch
-        loss = value.detach().clone()
-        if not (torch.is_grad_enabled() and value.requires_grad):
-            self.writer.rows.append(Row(self.step, epoch, "loss_without_gradient", float(loss)))
+        alone = parts[0].detach().clone()
+        loss = alone if len(parts) == 1 else torch.stack([part.detach().reshape(()) for part in parts]).sum()
+        moving = [part for part in parts if part.requires_grad]
+        if not (torch.is_grad_enabled() and moving):
+            self._add([Row(self.step, epoch, "loss_without_gradient", float(loss))])
             return
+        if not (given.embeddings or self.blind):
+            self.blind = True
+            LOG.warning("%s: %s", self.writer.mark.name, BLIND)
         if self.step and (self.step % self.writer.mark.every == 0 or self.writer.due()):
             self.digest(last=False)
         self.step += 1
@@ -238,7 +325,7 @@ class Recorder:
             looked=looks(self.step, given),
         )
         self.readings.append(reading)
-        handles = [value.register_hook(functools.partial(_note_factor, reading))]
+        handles = [moving[0].register_hook(functools.partial(_note_factor, reading))]
         for place, part in enumerate(embeddings):
             handles.append(part.register_hook(functools.partial(_note_gradient, reading, place)))
         reading.release = [handle.remove for handle in handles]
@@ -260,18 +347,26 @@ class Recorder:
         for reading in done:
             for release in reading.release:
                 release()
-        for step, epoch, update in self.updates:
-            own = values.setdefault(step, {})
-            own["parameter_gradient_norm"] = float(update.gradient)
-            own["update_norm"], own["weight_norm"] = float(update.update), float(update.weight)
+        for step in dict.fromkeys(step for step, _, _ in self.updates):
+            if found := together(update for at, _, update in self.updates if at == step):
+                values[step] = values.get(step, {}) | found
+        for step, epoch, _ in self.updates:
             epochs.setdefault(step, epoch)
         self.updates = []
         for step, own in sorted(values.items()):
-            self.writer.rows += [Row(step, epochs[step], name, value) for name, value in own.items()]
+            self._add([Row(step, epochs[step], name, value) for name, value in own.items()])
             for finding in self.doctor.see(step, own):
                 LOG.warning("%s: %s", self.writer.mark.name, finding.sentence)
+        for outlet in self.outlets:
+            outlet.write(self.fresh)
+        self.fresh = []
         if self.writer.due():
             self.writer.write()
+
+    def _add(self, rows: list[Row]) -> None:
+        self.writer.rows += rows
+        if self.outlets:
+            self.fresh += rows
 
     def close(self) -> None:
         """Digest and write everything."""
@@ -279,6 +374,8 @@ class Recorder:
             self.optimising.close()
         self.digest()
         self.writer.close()
+        for outlet in self.outlets:
+            outlet.close()
 
 
 def _note_factor(reading: Reading, gradient: Tensor) -> None:
@@ -303,6 +400,10 @@ def _rank() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Tensor) and value.numel() == 1 and value.is_floating_point()
 
 
 def _kind(value: object) -> str:
