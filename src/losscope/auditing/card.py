@@ -17,6 +17,7 @@ from losscope.auditing.subjects import subject
 from losscope.core.errors import require
 from losscope.core.results import AuditLine, AuditResult
 from losscope.core.spec import LossSpec
+from losscope.core.wording.audits import audit_verdict, worst_first
 from losscope.reporting.pictures import Figures, save, suffix
 
 
@@ -31,9 +32,15 @@ class Card(AuditResult):
         table = Table(title=escape(self.loss), title_justify="left")
         for column in ("", "check", "finding", "what it means"):
             table.add_column(column, overflow="fold")
-        marks = {True: "[green]✓[/]", False: "[red]✗[/]", None: "–"}
+        marks = {
+            "wrong": "[red]✗[/]",
+            "unsafe": "[red]✗[/]",
+            "caution": "[yellow]![/]",
+            "slow": "[yellow]![/]",
+        }
         for line in self.lines:
-            table.add_row(marks[line.passed], escape(line.check), escape(line.finding), escape(line.meaning))
+            mark = marks.get(line.severity, "[green]✓[/]" if line.passed else "–")
+            table.add_row(mark, escape(line.check), escape(line.finding), escape(line.meaning))
         return table
 
     def figure(self) -> Figures:
@@ -48,10 +55,7 @@ class Card(AuditResult):
         return profile_figure(self.profile, self.loss)
 
     def __str__(self) -> str:
-        if not self.failed:
-            return f"{self.loss}: none of {len(self.lines)} lines failed"
-        said = "; ".join(f"{line.check}: {line.finding}" for line in self.failed)
-        return f"{self.loss}: {len(self.failed)} of {len(self.lines)} lines failed: {said}"
+        return f"{self.loss}: {self.verdict}"
 
 
 def audit(
@@ -71,7 +75,8 @@ def audit(
         trust: whether the code of a loss that is neither ours nor a known library's may run.
 
     Returns:
-        A Card: one line per check with a verdict, a finding and its meaning; the force profile; the growth.
+        A Card: ``verdict``, which says first what matters most; one line per check with its severity, a
+        finding and its meaning; the force profile; the growth. A sound loss that is slow does not fail.
 
     Raises:
         LosscopeError: an unknown loss, one that cannot be called on an ordinary batch, or a plot that cannot
@@ -79,8 +84,8 @@ def audit(
 
     >>> def label_blind(embeddings, labels):
     ...     return (embeddings - embeddings.roll(1, 0)).square().sum(1).mean()
-    >>> audit(label_blind).failed[0].check
-    'labels'
+    >>> print(audit(label_blind).verdict)  # doctest: +ELLIPSIS
+    Wrong: label-blind: permuting the labels leaves the gradient as it was; it does not know which rows ...
     """
     if plot is not None:
         suffix(plot)
@@ -97,10 +102,13 @@ def audit(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         lines = fill(audited, checks, ESSENTIAL)
+    worst = worst_first(lines)
     card = Card(
         loss=audited.name,
         passed=all(line.passed is not False for line in lines),
         lines=tuple(lines),
+        severity=worst[0].severity if worst else "none",
+        verdict=audit_verdict(lines),
         profile=force.kept,
         growth=cost.kept,
         versions=_versions(audited.name),

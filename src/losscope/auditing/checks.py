@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from losscope.auditing.lines import BROKEN, Check, line, number
+from losscope.auditing.aims import nothing_learned, self_pairs, value_range
+from losscope.auditing.lines import BROKEN, Check, flaw, line, number
 from losscope.auditing.precision import precision
 from losscope.auditing.subjects import Subject, cloud
 from losscope.core.results import AuditLine
@@ -27,11 +28,9 @@ def ordinary_batch(subject: Subject) -> AuditLine:
     value, gradient = subject.gradient(*cloud(subject, 6, 4))
     said = f"value {number(value)}, gradient {number(gradient.norm())}"
     if not (torch.isfinite(value) and torch.isfinite(gradient).all()):
-        return line("ordinary batch", False, f"not finite on an ordinary batch: {said}", BROKEN)
+        return flaw("unsafe", "ordinary batch", f"not finite on an ordinary batch: {said}", BROKEN)
     if not gradient.any():
-        return line(
-            "ordinary batch", False, f"no gradient on an ordinary batch: {said}", "nothing is learned"
-        )
+        return flaw("wrong", "ordinary batch", *nothing_learned(subject))
     return line("ordinary batch", True, f"{said} on 24 rows of 6 classes", "it can be trained")
 
 
@@ -51,9 +50,8 @@ def labels_matter(subject: Subject) -> AuditLine:
     said = f"label-blind: permuting the labels {moved}"
     if _counts_labels(subject):
         said += f"; it sees how many rows are alike, not which ones: {_ACCIDENT}"
-    return line(
-        "labels", False, said, "it does not know which rows belong together and learns nothing about classes"
-    )
+    meaning = "it does not know which rows belong together and learns nothing about classes"
+    return flaw("wrong", "labels", said, meaning)
 
 
 _ACCIDENT = "a (B,1) value that meets (B,) labels broadcasts to B×B"
@@ -93,9 +91,9 @@ def class_names(subject: Subject) -> AuditLine:
     for what, name in names.items():
         other = subject.value(z, name[labels])
         if not _close(subject, value, other):
-            return line(
+            return flaw(
+                "wrong",
                 "class names",
-                False,
                 f"classes {what}: {number(other)} instead of {number(value)}",
                 "labels enter as numbers, not as names of classes",
             )
@@ -122,9 +120,9 @@ def order(subject: Subject) -> AuditLine:
             "draws at random, so that two calls on one batch differ",
             "the audit holds the seed still; results need a seed to be repeated",
         )
-    return line(
+    return flaw(
+        "caution",
         "order",
-        False,
         f"rows in another order give {number(other)} instead of {number(value)}",
         "what a row is taught depends on where in the batch it stands",
     )
@@ -132,15 +130,7 @@ def order(subject: Subject) -> AuditLine:
 
 def rotation(subject: Subject) -> AuditLine:
     """Is the value the same when embeddings and class vectors are rotated together?"""
-    z, labels = cloud(subject, 6, 4)
-    generator = torch.Generator().manual_seed(4)
-    turn = torch.linalg.qr(
-        torch.randn(subject.dimension, subject.dimension, generator=generator, dtype=torch.float64)
-    )[0]
-    turned = dict(subject.parameters)
-    for name, place in subject.vectors().items():
-        turned[name] = (turned[name].movedim(place, -1) @ turn).movedim(-1, place)
-    value, other = subject.value(z, labels), subject.value(z @ turn, labels, turned)
+    value, other = subject.turned()
     with_vectors = ", class vectors with them," if subject.vectors() else ""
     if _close(subject, value, other):
         return line(
@@ -149,9 +139,9 @@ def rotation(subject: Subject) -> AuditLine:
             f"embeddings rotated{with_vectors} give the same",
             "only distances and angles count, as they do in retrieval",
         )
-    return line(
+    return flaw(
+        "caution",
         "rotation",
-        False,
         f"embeddings rotated{with_vectors} give {number(other)} instead of {number(value)}",
         "some directions count more than others, which Euclidean and cosine retrieval do not see",
     )
@@ -165,9 +155,8 @@ def scale(subject: Subject) -> AuditLine:
     if _close(subject, value, other):
         return line("scale", True, "embeddings times 3 give the same: it normalises", "norms are not trained")
     meaning = "norms are trained too; normalise before the loss if retrieval is by cosine"
-    return line(
-        "scale", not claimed, f"embeddings times 3 give {number(other)}, not {number(value)}", meaning
-    )
+    said = f"embeddings times 3 give {number(other)}, not {number(value)}"
+    return flaw("wrong", "scale", said, meaning) if claimed else line("scale", True, said, meaning)
 
 
 def finite_differences(subject: Subject) -> AuditLine:
@@ -209,7 +198,35 @@ def finite_differences(subject: Subject) -> AuditLine:
     if subject.facts is not None and subject.facts.held_weights:
         meaning = "as declared, the gradient holds the pairs' weights still: judge training by quality"
         return line("finite differences", None, said, meaning)
-    return line("finite differences", False, said, "training does not go down the value that it reports")
+    if _goes_down(value, leaves, gradients, step):
+        meaning = (
+            "training goes down the value by another way: a weight is held still (detach), wanted or not"
+        )
+        return flaw("caution", "finite differences", said, meaning)
+    return flaw("wrong", "finite differences", said, "training does not go down the value that it reports")
+
+
+def _goes_down(
+    value: Callable[[dict[str, Tensor]], Tensor],
+    leaves: dict[str, Tensor],
+    gradients: Sequence[Tensor],
+    step: float,
+) -> bool:
+    """Whether the value falls against the gradient by at least a tenth of what the gradient says."""
+    size = float(torch.cat([gradient.double().flatten() for gradient in gradients]).norm())
+    if not 0 < size < float("inf"):
+        return False
+    with torch.no_grad():
+        up, down = (
+            value(
+                {
+                    name: leaf + sign * step / size * gradient
+                    for (name, leaf), gradient in zip(leaves.items(), gradients, strict=True)
+                }
+            )
+            for sign in (1, -1)
+        )
+    return float(up.double() - down.double()) / (2 * step) > 0.1 * size
 
 
 def singular_points(subject: Subject) -> list[AuditLine]:
@@ -236,7 +253,7 @@ def singular_points(subject: Subject) -> list[AuditLine]:
         else:
             cause = "a pole at distance 2 (cos = −1)"
         meaning = "one duplicate in a batch makes every weight NaN" if broken is together else BROKEN
-        lines.append(line(name, False, f"{broken[0]}: {cause}", meaning))
+        lines.append(flaw("unsafe", name, f"{broken[0]}: {cause}", meaning))
     return lines
 
 
@@ -260,14 +277,14 @@ def degenerate_batches(subject: Subject) -> list[AuditLine]:
             value, gradient = subject.gradient(rows, labels)
         except Exception as error:
             said = f"raised {type(error).__name__} on {what}: {str(error).splitlines()[0]}"
-            lines.append(line(name, False, said, "such a batch stops training"))
+            lines.append(flaw("unsafe", name, said, "such a batch stops training"))
             continue
         if torch.isfinite(value) and torch.isfinite(gradient).all():
             said = f"{what}: value {number(value)}, gradient {number(gradient.norm())}"
             lines.append(line(name, True, said, "such a batch does no harm"))
         else:
             said = f"{what}: value {number(value)}, gradient {number(gradient.norm())}"
-            lines.append(line(name, False, said, "such a batch makes every weight NaN"))
+            lines.append(flaw("unsafe", name, said, "such a batch makes every weight NaN"))
     return lines
 
 
@@ -275,9 +292,8 @@ def broadcast(subject: Subject) -> AuditLine:
     """Does a (B,1) shape meet a (B,) one, inside the loss or when the labels come as (B,1)?"""
     rank = _by_labels(subject)[1]
     if rank <= BLIND_RANK and _counts_labels(subject):
-        return line(
-            "broadcast", False, f"inside the loss: {_ACCIDENT}", "shapes must be (B,) and (B,), or both (B,1)"
-        )
+        said = f"inside the loss: {_ACCIDENT}"
+        return flaw("wrong", "broadcast", said, "shapes must be (B,) and (B,), or both (B,1)")
     z, labels = cloud(subject, 6, 4)
     value, gradient = subject.gradient(z, labels)
     try:
@@ -289,7 +305,9 @@ def broadcast(subject: Subject) -> AuditLine:
     if _close(subject, value, other) and _near(subject, gradient, moved):
         return line("broadcast", True, "labels (B,1) give the same as (B,)", "no silent B×B broadcast")
     said = f"labels (B,1) give {number(other)}, labels (B,) {number(value)}"
-    return line("broadcast", False, said, "a stray dimension of the labels silently trains something else")
+    return flaw(
+        "caution", "broadcast", said, "a stray dimension of the labels silently trains something else"
+    )
 
 
 def _coincident(subject: Subject) -> list[tuple[Tensor, Tensor, Any]]:
@@ -374,6 +392,8 @@ CHECKS: dict[str, Check] = {
     "rotation": rotation,
     "scale": scale,
     "finite differences": finite_differences,
+    "self-pairs": self_pairs,
+    "range": value_range,
     "coincident points": singular_points,
     "no positives": degenerate_batches,
     "float32": precision,

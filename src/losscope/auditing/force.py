@@ -9,14 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from losscope.auditing.lines import line
-from losscope.auditing.measured import at_angle, triple
-from losscope.auditing.subjects import Subject
+from losscope.auditing.lines import flaw, line
+from losscope.auditing.subjects import Subject, at_angle, triple
 from losscope.core.results import AuditLine, ForceProfile
 from losscope.reporting.pictures import Figures
 
 GRID = 21
 """Distances of the force profile, on each axis."""
+AGAINST = 0.5
+"""A share of the pull, or of the push, that goes against the labels and makes the direction wrong.
+
+Of sound losses of pytorch-metric-learning and sentence-transformers at most 0.31 does (IntraPairVariance).
+"""
 
 
 def force_profile(subject: Subject) -> tuple[AuditLine, ForceProfile | None]:
@@ -31,40 +35,72 @@ def force_profile(subject: Subject) -> tuple[AuditLine, ForceProfile | None]:
         said = "not drawn: several vectors per class, or none"
         return line("force profile", None, said, "drawn for one vector per class"), None
     distances = [2 * (step + 0.5) / GRID for step in range(GRID)]
-    pull, push = [], []
-    for near in distances:
-        rows = [_force(subject, near, far) for far in distances]
-        pull.append([row[0] for row in rows])
-        push.append([row[1] for row in rows])
+    # Some losses want two rows of every class.
+    for negatives in (1,) if subject.vectors() else (1, 2):
+        rows = [[_force(subject, near, far, negatives) for far in distances] for near in distances]
+        pull, push = ([[force[side] for force in row] for row in rows] for side in (0, 1))
+        every = torch.tensor([pull, push])
+        if every.any():
+            break
     profile = ForceProfile(distance=tuple(distances), pull=_finite(pull), push=_finite(push))
-    every = torch.tensor([pull, push])
     if not torch.isfinite(every).all():
-        return line("force profile", False, "not finite at some distances", "training breaks there"), profile
-    most = float(every.abs().max())
-    if most == 0:
-        return line(
-            "force profile", None, "no force on an anchor with one positive and one negative", ""
-        ), profile
-    wrong = [
-        name for name, force in zip(("pull", "push"), every, strict=True) if float(force.min()) < -1e-6 * most
-    ]
-    if wrong:
-        words = {"pull": "pushes a positive away", "push": "pulls a negative near"}
-        finding = " and ".join(words[name] for name in wrong) + " at some distances"
-        return line("force profile", False, finding, "it drives against the labels there"), profile
+        said = "not finite at some distances"
+        return flaw("unsafe", "force profile", said, "training breaks there"), profile
+    if not every.any():
+        said = "no force on an anchor with one positive and one or two negatives"
+        return line("force profile", None, said, "nothing to draw"), profile
+    wrong = _wrong_way(every, distances)
+    if wrong is not None:
+        return wrong, profile
     finding = f"pull {_shape(every[0], distances, 0)}; push {_shape(every[1], distances, 1)}"
     return line("force profile", True, finding, "which pairs a step is spent on"), profile
 
 
-def _force(subject: Subject, near: float, far: float) -> tuple[float, float]:
+def _wrong_way(every: Tensor, distances: Sequence[float]) -> AuditLine | None:
+    """The line for forces against the labels: pushed positives, pulled negatives; None if there are none.
+
+    Sound losses have some: one that wants negatives at a right angle pulls those beyond it back.
+    """
+    most = float(every.abs().max())
+    said, worst = [], 0.0
+    for force, words, axis in (
+        (every[0], "pushes a positive away", 1),
+        (every[1], "pulls a negative near", 0),
+    ):
+        against = (force < -1e-6 * most).any(axis)
+        if not against.any():
+            continue
+        share = float(force.clamp_max(0).abs().sum() / force.abs().sum())
+        worst = max(worst, share)
+        places = [distance for distance, bad in zip(distances, against.tolist(), strict=True) if bad]
+        said.append(f"{words} ({share:.0%} of that force, at distances {places[0]:.2f} to {places[-1]:.2f})")
+    if not said:
+        return None
+    if worst > AGAINST:
+        finding = f"wrong direction: {' and '.join(said)}"
+        return flaw(
+            "wrong",
+            "force profile",
+            finding,
+            "it drives against the labels: a sign or a comparison is turned",
+        )
+    return flaw("caution", "force profile", " and ".join(said), "it drives against the labels there")
+
+
+def _force(subject: Subject, near: float, far: float, negatives: int) -> tuple[float, float]:
+    """The pull and the push on an anchor, whose second negative, if any, lies in a plane of its own."""
     if subject.vectors():
         angles = [math.acos(max(-1.0, 1 - distance**2 / 2)) for distance in (near, far)]
         z, labels, own = at_angle(subject, *angles)
         gradient = subject.gradient(z, labels, own)[1][0]
-    else:
-        z, labels = triple(subject, near, far)
-        gradient = subject.gradient(z, labels)[1][0]
-    return -float(gradient[1]), float(gradient[2])
+        return -float(gradient[1]), float(gradient[2])
+    z, labels = triple(subject, near, far)
+    if negatives == 2:
+        second = z[2].clone()
+        second[2], second[3] = 0, z[2, 2]
+        z, labels = torch.cat([z, second[None]]), torch.tensor([0, 0, 1, 1])
+    gradient = subject.gradient(z, labels)[1][0]
+    return -float(gradient[1]), float(gradient[2:4].sum())
 
 
 def _finite(values: Sequence[Sequence[float]]) -> tuple[tuple[float | None, ...], ...]:

@@ -7,13 +7,17 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
-from losscope.auditing.lines import line
+from losscope.auditing.lines import flaw, line
 from losscope.auditing.memory import footprint
 from losscope.auditing.subjects import CLASSES, Subject, cloud
 from losscope.core.results import AuditLine, Exponents, Growth, StepCost
 
 START, MOST = 64, 1024
 """Batch sizes of the growth: doubled from the first until a step is slow or large, at most to the second."""
+LOOPS, SMALL = 0.02, 16
+"""Seconds of a step of 24 rows that tell of a loop in Python, whose growth begins with so few rows."""
+ORDINARY = 128
+"""Batches up to this size are ordinary: a step of theirs beyond ``SLOW`` is slow, however it grows."""
 SLOW, LARGE = 0.15, 2**29
 """Seconds of a step after which, and bytes of the next before which, no larger batch is tried."""
 SQUARE = 2.5
@@ -26,7 +30,7 @@ def growth(subject: Subject) -> tuple[list[AuditLine], Growth]:
     Time is steep only if the numbers written are so too: seconds alone also tell of caches and neighbours.
     """
     rows: list[StepCost] = []
-    size = START
+    size = SMALL if loops(subject) else START
     while size <= MOST:
         try:
             rows.append(step_cost(subject, size))
@@ -52,16 +56,27 @@ def growth(subject: Subject) -> tuple[list[AuditLine], Growth]:
         ("memory growth", exponents.bytes, f"{end.bytes / 2**20:.0f} MiB"),
     ):
         if exponent is None:
-            said = f"one step of {START} rows is already slow or large"
-            lines.append(line(name, None, said, "only small batches are affordable"))
+            said = f"one step of {rows[0].size} rows is already slow or large"
+            lines.append(flaw("slow", name, said, "only small batches are affordable"))
             continue
         said = f"B^{exponent:.1f} from B = {last[0].size} to {end.size}, where a step takes {shown}"
         steep = exponent > SQUARE and (name == "memory growth" or written > SQUARE)
-        meaning = (
-            "twice the batch costs about eight times as much" if steep else "large batches are affordable"
-        )
-        lines.append(line(name, not steep, said, meaning))
+        if name == "time growth" and end.seconds > SLOW and end.size <= ORDINARY:
+            lines.append(flaw("slow", name, said, "training waits for this loss: a loop over rows or pairs"))
+        elif steep:
+            lines.append(flaw("slow", name, said, "twice the batch costs about eight times as much"))
+        else:
+            lines.append(line(name, True, said, "large batches are affordable"))
     return lines, Growth(rows=tuple(rows), exponents=exponents)
+
+
+def loops(subject: Subject) -> bool:
+    """Whether a step of 24 rows is as slow as a loop over pairs in Python."""
+    z, labels = cloud(subject, 6, 4)
+    subject.gradient(z, labels)
+    start = time.perf_counter()
+    subject.gradient(z, labels)
+    return time.perf_counter() - start > LOOPS
 
 
 def step_cost(subject: Subject, size: int) -> StepCost:

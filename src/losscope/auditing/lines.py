@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Tensor
 
 from losscope.auditing.subjects import Subject
-from losscope.core.results import AuditLine
+from losscope.core.results import ALARMS, AuditLine, AuditSeverity
 
 BROKEN = "one such batch makes every weight NaN"
 """What a value or a gradient that is not finite means."""
@@ -16,12 +16,22 @@ Check = Callable[[Subject], "AuditLine | Sequence[AuditLine]"]
 
 
 def line(check: str, passed: bool | None, finding: str, meaning: str) -> AuditLine:
-    """A line of a card; ``passed`` is None where the check does not apply to the loss, or could not tell."""
+    """A line without a flaw; ``passed`` is None where the check does not apply or could not tell."""
     return AuditLine(check=check, passed=passed, finding=finding, meaning=meaning)
 
 
+def flaw(severity: AuditSeverity, check: str, finding: str, meaning: str) -> AuditLine:
+    """A line that names a flaw; it fails if the flaw is an alarm.
+
+    >>> flaw("slow", "time growth", "B^3.0", "large batches are dear").passed is None
+    True
+    """
+    passed = False if severity in ALARMS else None
+    return AuditLine(check=check, passed=passed, severity=severity, finding=finding, meaning=meaning)
+
+
 def fill(subject: Subject, checks: Mapping[str, Check], essential: Sequence[str] = ()) -> list[AuditLine]:
-    """Run the checks in order; a check that raises is a failed line that says what was raised.
+    """Run the checks in order; a check that raises is an unsafe line that says what was raised.
 
     If the first check fails, only the ``essential`` ones are judged: the others would all say the same.
     """
@@ -36,7 +46,7 @@ def fill(subject: Subject, checks: Mapping[str, Check], essential: Sequence[str]
         except Exception as error:
             first = str(error).splitlines()[0] if str(error) else "no message"
             said = f"raised {type(error).__name__}: {first}"
-            lines.append(line(name, False, said, "a batch like this one stops training"))
+            lines.append(flaw("unsafe", name, said, "a batch like this one stops training"))
     return lines
 
 

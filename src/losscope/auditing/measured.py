@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from losscope.auditing.lines import line
-from losscope.auditing.subjects import Subject, cloud
+from losscope.auditing.lines import flaw, line
+from losscope.auditing.subjects import Subject, at_angle, cloud, triple
 from losscope.core.results import AuditLine
 
 NEAR = 0.02
@@ -48,9 +48,8 @@ def _name_reduction(subject: Subject, copy: float, inert: float) -> AuditLine:
     measured = f"a second batch beside it: × {copy:.2f}, inert rows: × {inert:.2f}"
     if copy > 1.5:
         said = f"a sum over terms, not a mean ({measured})"
-        return line(
-            "reduction", False, said, "the gradient grows with the batch; a learning rate fits one size only"
-        )
+        meaning = "the gradient grows with the batch; a learning rate fits one size only"
+        return flaw("caution", "reduction", said, meaning)
     if copy > 1 + NEAR:
         return line(
             "reduction", None, f"not a plain sum or mean ({measured})", "compare runs at one batch size only"
@@ -59,14 +58,14 @@ def _name_reduction(subject: Subject, copy: float, inert: float) -> AuditLine:
         said = f"mean over active terms ({measured})"
         if subject.reduction == "active_mean":
             return line("reduction", True, f"{said}, as declared", _ACTIVE)
-        return line("reduction", False, said, _ACTIVE)
+        return flaw("caution", "reduction", said, _ACTIVE)
     over = "anchors or positive pairs" if copy > 1 - NEAR else "valid pairs or triplets"
-    return line(
-        "reduction",
-        subject.reduction != "active_mean",
-        f"mean over {over} ({measured})",
-        "the gradient falls as terms are solved, whatever the batch size",
-    )
+    said = f"mean over {over} ({measured})"
+    if subject.reduction == "active_mean":
+        return flaw(
+            "wrong", "reduction", f"{said}, declared as a mean over active terms", "it is not as declared"
+        )
+    return line("reduction", True, said, "the gradient falls as terms are solved, whatever the batch size")
 
 
 _ACTIVE = (
@@ -89,8 +88,11 @@ def _reduction_of_rows(subject: Subject) -> AuditLine:
             "reduction", True, f"mean over rows ({said})", "the gradient does not depend on the batch size"
         )
     if abs(ratio - 2) <= NEAR:
-        return line(
-            "reduction", False, f"a sum over rows, not a mean ({said})", "the gradient grows with the batch"
+        return flaw(
+            "caution",
+            "reduction",
+            f"a sum over rows, not a mean ({said})",
+            "the gradient grows with the batch",
         )
     return line("reduction", None, f"not a plain sum or mean ({said})", "compare runs at one batch size only")
 
@@ -131,6 +133,9 @@ def margin_unit(subject: Subject) -> AuditLine:
         return line("margin", None, "it has no margin", "nothing to compare with other losses' margins")
     if subject.vectors():
         return _margin_of_class_vectors(subject, declared)
+    beyond = _beyond(subject, declared)
+    if beyond is not None:
+        return beyond
     found = _units(subject, declared)
     if found is None:
         said = (
@@ -146,25 +151,63 @@ def margin_unit(subject: Subject) -> AuditLine:
         same = {unit for unit, *_ in again[1]} if again else set()
         units = [reading for reading in units if reading[0] in same] or units
     if not units:
-        return line(
-            "margin",
-            subject.facts is None,
-            f"{said}: no unit makes the declared margin of it",
-            "measured only",
-        )
+        found = f"{said}: no unit makes the declared margin of it"
+        if subject.facts is not None:
+            return flaw("wrong", "margin", found, _MISLEADING)
+        return line("margin", True, found, "measured only")
     first, name, beyond = units[0]
     unit = " or ".join(dict.fromkeys(each for each, *_ in units))
     wanted = unit if subject.facts is None else subject.facts.units.get(name, unit)
     if not _agrees(first, wanted):
-        return line(
-            "margin", False, f"{name} {declared[name]:g} is a {unit}, declared as {wanted}", _MISLEADING
-        )
-    return line(
-        "margin",
-        True,
-        f"{name} {declared[name]:g} is a {unit}{beyond}: {said}",
-        f"compare it with margins in {unit} only",
-    )
+        found = f"{name} {declared[name]:g} is a {unit}, declared as {wanted}"
+        return flaw("wrong", "margin", found, _MISLEADING)
+    found_text = f"{name} {declared[name]:g} is a {unit}{beyond}: {said}"
+    if declared[name] > MOST[first]:
+        meaning = f"unit vectors are at most {MOST[first]:g} apart: on unit rows no term is ever solved"
+        return flaw("caution", "margin", found_text, meaning)
+    return line("margin", True, found_text, f"compare it with margins in {unit} only")
+
+
+MOST = {
+    "distance": 2.0,
+    "squared distance": 4.0,
+    "cosine similarity": 2.0,
+    "cosine distance": 2.0,
+    "radians": math.pi,
+    "degrees": 180.0,
+}
+"""The largest difference that two unit vectors can have in a unit."""
+SMALL = (0.5, 0.25, 0.05)
+"""Margins at which the unit of one that is too large is looked for."""
+
+
+def _beyond(subject: Subject, declared: dict[str, float]) -> AuditLine | None:
+    """A margin that no pair of unit vectors can keep; None for one that can, or that cannot be told.
+
+    Only where lengths do not count, and only if the opposite of an anchor is pushed still: its unit is then
+    read off from the same loss with a smaller margin.
+    """
+    z, labels = cloud(subject, 6, 4)
+    value, larger = subject.value(z, labels), subject.value(3 * z, labels)
+    if subject.rebuild is None or abs(float(value - larger)) > 1e-4 * abs(float(value)):
+        return None
+    rows, names = triple(subject, 0.1, 1.99)
+    if not subject.gradient(rows, names)[1][2].any():
+        return None
+    for name, margin in declared.items():
+        for small in SMALL:
+            found = _units(subject.rebuild({name: small}), {name: small})
+            units = {unit for unit, *_ in found[1]} if found else set()
+            if units:
+                break
+        if units and margin > max(MOST[unit] for unit in units):
+            unit = " or ".join(dict.fromkeys(unit for unit, *_ in found[1]))
+            most = max(MOST[unit] for unit in units)
+            said = f"{name} {margin:g} is a {unit} beyond any that unit vectors can have ({most:g})"
+            return flaw(
+                "wrong", "margin", said, "every negative is pushed for ever, and no term is ever solved"
+            )
+    return None
 
 
 def _agrees(unit: str, declared: str) -> bool:
@@ -263,12 +306,13 @@ def _margin_of_class_vectors(subject: Subject, declared: dict[str, float]) -> Au
         unit, errors = _nearest_unit(shifts, cosines, value)
     said = "the margin shifts the target's angle by {:.3f}, {:.3f} and {:.3f} radians".format(*shifts)
     if errors > NEAR:
-        return line(
-            "margin", subject.facts is None, f"{said}: no constant unit", "its effect depends on the angle"
-        )
+        found = f"{said}: no constant unit"
+        if subject.facts is not None:
+            return flaw("wrong", "margin", found, _MISLEADING)
+        return line("margin", True, found, "its effect depends on the angle")
     wanted = unit if subject.facts is None else subject.facts.units.get(name, unit)
     if not _agrees(unit, wanted):
-        return line("margin", False, f"{name} {value:g} is in {unit}, declared as {wanted}", _MISLEADING)
+        return flaw("wrong", "margin", f"{name} {value:g} is in {unit}, declared as {wanted}", _MISLEADING)
     return line(
         "margin", True, f"{name} {value:g} is in {unit}: {said}", f"compare it with margins in {unit} only"
     )
@@ -313,29 +357,3 @@ def _shifts(
         shifts.append(low - angle)
         cosines.append(math.cos(angle) - math.cos(low))
     return shifts, cosines
-
-
-def triple(subject: Subject, positive: float, negative: float, size: float = 1.0) -> tuple[Tensor, Tensor]:
-    """An anchor, a positive and a negative at given distances, in planes of their own; labels 0, 0, 1."""
-    rows = torch.zeros(3, subject.dimension, dtype=torch.float64)
-    rows[0, 0] = 1
-    for row, distance in ((1, positive), (2, negative)):
-        cosine = max(-1.0, 1 - (distance / size) ** 2 / 2)
-        rows[row, 0], rows[row, row] = cosine, math.sqrt(max(0.0, 1 - cosine**2))
-    return size * rows, torch.tensor([0, 0, 1])
-
-
-def at_angle(
-    subject: Subject, angle: float, other: float | None = None
-) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """One row at an angle from its class vector; the other class vectors orthogonal, or one at ``other``."""
-    axes = torch.eye(subject.dimension, dtype=torch.float64)
-    own = dict(subject.parameters)
-    for name, place in subject.vectors().items():
-        shape = own[name].movedim(place, -1).shape
-        flat = axes[2 + torch.arange(math.prod(shape[:-1])) % max(1, subject.dimension - 2)].clone()
-        flat[0] = math.cos(angle) * axes[0] + math.sin(angle) * axes[1]
-        if other is not None and len(flat) > 1:
-            flat[1] = math.cos(other) * axes[0] + math.sin(other) * axes[2]
-        own[name] = flat.reshape(shape).movedim(-1, place)
-    return axes[:1], torch.zeros(1, dtype=torch.int64), own

@@ -9,12 +9,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from losscope.auditing.growth import step_cost
-from losscope.auditing.lines import BROKEN, line, number
+from losscope.auditing.growth import loops, step_cost
+from losscope.auditing.lines import BROKEN, flaw, line, number
 from losscope.auditing.subjects import Subject, cloud
 from losscope.core.results import AuditLine
 
-COSTLY, COSTLY_BYTES = 0.02, 2**23
+COSTLY, COSTLY_BYTES = 0.02, 2**20
 """Seconds and bytes of a step of 64 rows from which on 256 rows are not tried."""
 
 VALUE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 1e-2}
@@ -34,8 +34,7 @@ def precision(subject: Subject) -> list[AuditLine]:
     float16 and bfloat16 twice: without autocast, parameters rounded too; and under autocast, where a network
     gives half-precision embeddings, the loss's own parameters stay float32, and the loss is scaled.
     """
-    small = step_cost(subject, 64)
-    many = 64 if small.seconds > COSTLY or small.bytes > COSTLY_BYTES else 256
+    many = 24 if loops(subject) else _rows(subject)
     classes = min(many // 8, subject.classes or many)
     z, labels = cloud(subject, classes, many // classes)
     lines = []
@@ -55,6 +54,11 @@ def precision(subject: Subject) -> list[AuditLine]:
             _judged(subject, dtype, " autocast", exact, partial(_scaled, subject, rows, labels, own, dtype))
         )
     return lines
+
+
+def _rows(subject: Subject) -> int:
+    small = step_cost(subject, 64)
+    return 64 if small.seconds > COSTLY or small.bytes > COSTLY_BYTES else 256
 
 
 Measured = tuple[Tensor, Tensor]
@@ -88,7 +92,7 @@ def _judged(
         first = str(error).splitlines()[0] if str(error) else "no message"
         if isinstance(error, NotImplementedError) or "not implemented for" in str(error):
             return line(name, None, f"not supported on this device: {first}", CAST)
-        return line(name, False, f"raised {type(error).__name__}: {first}", CAST)
+        return flaw("caution", name, f"raised {type(error).__name__}: {first}", CAST)
     wanted, slope = (part.double() for part in exact)
     off = abs(float(value) - float(wanted))
     margin = next(iter(subject.margins().values()), 1.0)
@@ -97,11 +101,11 @@ def _judged(
     turned = float((gradient.double() - slope).norm()) / size if size else math.nan
     said = f"{number(value)} against {number(wanted)} in float64, error {off:.1e}"
     if not torch.isfinite(gradient).all():
-        return line(name, False, f"{said}; gradient not finite", BROKEN)
+        return flaw("caution", name, f"{said}; gradient not finite", f"{BROKEN}: {CAST}")
     if size:
         said += f"; gradient off by {turned:.1e}"
     if not off <= bound:
-        return line(name, False, f"{said}; a value off by more than {bound:.1e}", CAST)
+        return flaw("caution", name, f"{said}; a value off by more than {bound:.1e}", CAST)
     if turned > GRADIENT[dtype]:
-        return line(name, False, f"{said}, more than {GRADIENT[dtype]:g} of its length", CAST)
+        return flaw("caution", name, f"{said}, more than {GRADIENT[dtype]:g} of its length", CAST)
     return line(name, True, said, "this precision may be used" + " with autocast" * bool(how))

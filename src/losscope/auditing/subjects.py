@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +23,7 @@ from losscope.losses.foreign.building import (
     FILLED,
     ForeignLoss,
     defaults,
+    parameters_of,
 )
 from losscope.losses.foreign.sources import permit
 from losscope.losses.foreign.state import load_plain_state, parts_of, plain_state
@@ -120,6 +123,17 @@ class Subject:
             if value.ndim and self.dimension in value.shape
         }
 
+    def turned(self) -> tuple[Tensor, Tensor]:
+        """The value on an ordinary batch, and with embeddings and class vectors rotated together."""
+        z, labels = cloud(self, 6, 4)
+        generator = torch.Generator().manual_seed(4)
+        square = torch.randn(self.dimension, self.dimension, generator=generator, dtype=torch.float64)
+        turn = torch.linalg.qr(square)[0]
+        own = dict(self.parameters)
+        for name, place in self.vectors().items():
+            own[name] = (own[name].movedim(place, -1) @ turn).movedim(-1, place)
+        return self.value(z, labels), self.value(z @ turn, labels, own)
+
     @property
     def one_vector_per_class(self) -> bool:
         """Whether each class has exactly one vector, so that a class's own can be told from the others."""
@@ -149,6 +163,32 @@ def cloud(
     away = nn.functional.normalize(0.7 * shift + noise, dim=1) * spread * radius / 2
     labels = torch.arange(classes).repeat_interleave(each)
     return nn.functional.normalize(nn.functional.normalize(centre, dim=0) + away, dim=1), labels
+
+
+def triple(subject: Subject, positive: float, negative: float, size: float = 1.0) -> tuple[Tensor, Tensor]:
+    """An anchor, a positive and a negative at given distances, in planes of their own; labels 0, 0, 1."""
+    rows = torch.zeros(3, subject.dimension, dtype=torch.float64)
+    rows[0, 0] = 1
+    for row, distance in ((1, positive), (2, negative)):
+        cosine = max(-1.0, 1 - (distance / size) ** 2 / 2)
+        rows[row, 0], rows[row, row] = cosine, math.sqrt(max(0.0, 1 - cosine**2))
+    return size * rows, torch.tensor([0, 0, 1])
+
+
+def at_angle(
+    subject: Subject, angle: float, other: float | None = None
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """One row at an angle from its class vector; the other class vectors orthogonal, or one at ``other``."""
+    axes = torch.eye(subject.dimension, dtype=torch.float64)
+    own = dict(subject.parameters)
+    for name, place in subject.vectors().items():
+        shape = own[name].movedim(place, -1).shape
+        flat = axes[2 + torch.arange(math.prod(shape[:-1])) % max(1, subject.dimension - 2)].clone()
+        flat[0] = math.cos(angle) * axes[0] + math.sin(angle) * axes[1]
+        if other is not None and len(flat) > 1:
+            flat[1] = math.cos(other) * axes[0] + math.sin(other) * axes[2]
+        own[name] = flat.reshape(shape).movedim(-1, place)
+    return axes[:1], torch.zeros(1, dtype=torch.int64), own
 
 
 def subject(
@@ -268,7 +308,11 @@ def _callable(loss: Callable[..., Any], dimension: int) -> Subject:
         def plain(z: Tensor, labels: Tensor, parameters: Parameters) -> Tensor:
             return _scalar(loss(z, labels), z)
 
-        return Subject(getattr(loss, "__name__", "loss"), plain, dimension=dimension, hyper=defaults(loss))
+        def again(words: dict[str, Any]) -> Subject:
+            return _callable(functools.partial(loss, **words), dimension)
+
+        name = getattr(loss, "__name__", "loss")
+        return Subject(name, plain, dimension=dimension, hyper=defaults(loss), rebuild=again)
     parameters = {
         name: value.detach().double()
         for name, value in (
@@ -292,8 +336,25 @@ def _callable(loss: Callable[..., Any], dimension: int) -> Subject:
         parameters,
         classes if isinstance(classes, int) and parameters else None,
         dimension,
-        defaults(module),
+        _attributes(module),
+        rebuild=functools.partial(_with_attributes, module, dimension),
     )
+
+
+def _attributes(module: nn.Module) -> dict[str, Any]:
+    """The arguments that a module was made with, where it keeps them under their names."""
+    return {
+        name: getattr(module, name)
+        for name in parameters_of(type(module))
+        if isinstance(getattr(module, name, None), int | float | bool | str)
+    }
+
+
+def _with_attributes(module: nn.Module, dimension: int, words: dict[str, Any]) -> Subject:
+    other = copy.deepcopy(module)
+    for name, value in words.items():
+        setattr(other, name, value)
+    return _callable(other, dimension)
 
 
 def _trainable(module: nn.Module) -> dict[str, Tensor]:

@@ -172,7 +172,7 @@ def audit(
     strict: Annotated[bool, Parameter(negative="", group=OUTPUT)] = False,
     json: Json = False,
 ) -> None:
-    """Check any loss for correctness: a card whose lines each have a verdict and say what it means.
+    """Check any loss for correctness: a verdict that says what matters first, then a line for each check.
 
     Examples:
 
@@ -196,7 +196,7 @@ def audit(
     plot
         Draw the force profile to this file: .html, .png, .svg or .pdf.
     strict
-        Exit with code 1 if a line failed; without it the code is 0, whatever the card says.
+        Exit with code 1 if a line failed (wrong or unsafe); without it the code is 0, whatever the card says.
     json
         Print one JSON object, and nothing else, on standard output.
     """
@@ -209,10 +209,10 @@ def audit(
         print(card.json_text())
     else:
         console = terminal()
+        console.print(card.verdict, markup=False, highlight=False)
         console.print(card.table())
-        console.print(
-            f"{len(card.lines)} lines, {len(card.failed)} failed, {card.seconds:.1f} s.", highlight=False
-        )
+        counts = f"{len(card.lines)} lines, {len(card.failed)} failed, {len(card.cautions)} with a caution"
+        console.print(f"{counts}, {card.seconds:.1f} s.", highlight=False)
         if plot is not None:
             console.print(f"Force profile: {plot}", markup=False, highlight=False, soft_wrap=True)
     if strict and card.failed:

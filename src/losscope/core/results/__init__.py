@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from losscope.core.quantities import Better, Scale
-    from losscope.core.results.audits import AuditLine, AuditResult, Exponents, ForceProfile, Growth, StepCost
+    from losscope.core.results.audits import (
+        ALARMS,
+        AuditLine,
+        AuditResult,
+        AuditSeverity,
+        Exponents,
+        ForceProfile,
+        Growth,
+        StepCost,
+    )
     from losscope.core.results.base import SCHEMA, Document, Frozen, Number
     from losscope.core.results.benches import BenchGrowth, BenchProvenance, BenchResult, BenchRow
     from losscope.core.results.comparisons import (
@@ -80,9 +89,11 @@ if TYPE_CHECKING:
     from losscope.core.results.views import EmbeddingMap, Evidence, Viewed
 
 __all__ = [
+    "ALARMS",
     "SCHEMA",
     "AuditLine",
     "AuditResult",
+    "AuditSeverity",
     "BaselineResult",
     "BenchGrowth",
     "BenchProvenance",
