@@ -13,7 +13,7 @@ from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.quantities import QUANTITIES
 from losscope.measures import evaluate
-from losscope.measures.ranking import map_at_r_fast
+from losscope.measures.ranking import quality_fast
 from losscope.measures.space import Measured
 from losscope.testing import check_measure
 
@@ -97,8 +97,8 @@ def test_a_member_is_bitwise_the_same_in_every_population(members):
     assert (detail["per_query/label"][last, kept:] == -1).all()
     assert detail["per_query/map_at_r"][last, kept:].isnan().all()
     assert torch.equal(own_detail["per_query/map_at_r"], detail["per_query/map_at_r"][last, :kept])
-    fast = map_at_r_fast(points[:members], labels[:members])
-    assert torch.equal(fast[last], map_at_r_fast(points[last], labels[last]))
+    fast = quality_fast(points[:members], labels[:members])["map_at_r"]
+    assert torch.equal(fast[last], quality_fast(points[last], labels[last])["map_at_r"])
 
 
 @given(st.integers(0, 10_000), st.integers(6, 30))
@@ -192,7 +192,7 @@ def test_a_member_that_is_not_finite_has_no_values_and_harms_no_other():
     alone, _ = evaluate(points[2], labels)
     assert torch.equal(values["map_at_r"][2], alone["map_at_r"])
     assert detail["per_query/map_at_r"][1].isnan().all()
-    assert map_at_r_fast(points, labels).isnan().tolist() == [False, True, False]
+    assert quality_fast(points, labels)["map_at_r"].isnan().tolist() == [False, True, False]
 
 
 def test_names_choose_values_or_whole_measures():

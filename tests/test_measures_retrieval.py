@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import skew
 
 from losscope.measures import evaluate, neighbours
-from losscope.measures.ranking import map_at_r_fast
+from losscope.measures.ranking import quality_fast
 from tie_oracles import AveragePrecision, Precision, Recall, expected, tied_groups
 
 NAMES = ("recall_at_1", "recall_at_5", "recall_at_10", "r_precision", "map_at_r")
@@ -58,7 +58,7 @@ def assert_agrees(points: torch.Tensor, labels: torch.Tensor) -> None:
         assert float(values[name]) == pytest.approx(mean, nan_ok=True)
     assert detail["count/lone_queries"].item() == int(np.isnan(theirs["map_at_r"]).sum())
     assert torch.equal(detail["per_query/label"], labels)
-    fast = map_at_r_fast(points, labels)
+    fast = quality_fast(points, labels)["map_at_r"]
     torch.testing.assert_close(fast, values["map_at_r"], rtol=1e-12, atol=0, equal_nan=True)
 
 
@@ -100,7 +100,7 @@ def test_lone_classes_are_left_out_and_counted():
     assert not values["recall_at_1"].isnan()
     alone, _ = evaluate(points, torch.arange(8), names=["retrieval"])
     assert all(alone[name].isnan() for name in NAMES)
-    assert map_at_r_fast(points, torch.arange(8)).isnan()
+    assert quality_fast(points, torch.arange(8))["map_at_r"].isnan()
 
 
 @pytest.mark.parametrize("rows", [300, 2500])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import skew
 
 from losscope.measures import evaluate, neighbours, ties
-from losscope.measures.ranking import map_at_r_fast
+from losscope.measures.ranking import quality_fast
 from tie_oracles import (
     AveragePrecision,
     Precision,
@@ -82,7 +82,7 @@ def test_identical_vectors_of_two_unequal_classes(order, value):
     assert float(values["recall_at_5"]) == pytest.approx(1 - 0.9 * none[0] - 0.1 * none[1], rel=1e-12)
     assert detail["count/tied_queries"].item() == 100
     assert values["hubness"].isnan()
-    fast = map_at_r_fast(torch.full((100, 8), value), labels)
+    fast = quality_fast(torch.full((100, 8), value), labels)["map_at_r"]
     assert float(fast) == pytest.approx(float(values["map_at_r"]), rel=1e-12)
 
 
@@ -196,7 +196,7 @@ def test_the_order_of_rows_never_matters(kind):
             torch.testing.assert_close(
                 found[name], value, rtol=1e-12, atol=1e-12, equal_nan=True, msg=f"{name} {seed}"
             )
-        fast = map_at_r_fast(points[order], labels[order])
+        fast = quality_fast(points[order], labels[order])["map_at_r"]
         torch.testing.assert_close(fast, given_order["map_at_r"], rtol=1e-12, atol=0)
 
 

@@ -19,7 +19,7 @@ from losscope.data import load, loading
 from losscope.data.base import Draft, Part, Table
 from losscope.data.health import Health
 from losscope.data.listing import listed_again
-from losscope.measures.ranking import map_at_r_fast
+from losscope.measures.ranking import quality_fast
 from losscope.train import Population
 
 
@@ -73,7 +73,7 @@ def test_the_quality_curve_of_labelled_pairs_ranks_across_modalities_both_ways(t
             top = right[:count]
             of_way.append(float((top * np.cumsum(top) / np.arange(1, count + 1)).sum() / count))
         scores.append(np.mean(of_way))
-    together = float(map_at_r_fast(view, made.validation.labels)[0])
+    together = float(quality_fast(view, made.validation.labels)["map_at_r"][0])
     assert curve[-1][3][0] == pytest.approx(np.mean(scores), abs=1e-9)
     assert abs(together - np.mean(scores)) > 0.01  # what the curve was before
 

@@ -27,7 +27,12 @@ class Bench(BenchResult):
         from rich.table import Table
 
         made = []
-        heads = {"losses": ("B", "× ours"), "training": ("members", "ratio"), "probe": ("rows", "ratio")}
+        heads = {
+            "losses": ("B", "× ours"),
+            "training": ("members", "ratio"),
+            "probe": ("rows", "ratio"),
+            "retrieval": ("rows", "× bare"),
+        }
         size, ratio = heads[self.what]
         for work in dict.fromkeys(row.work for row in self.rows):
             table = Table(title=escape(work), title_justify="left")
@@ -59,8 +64,9 @@ def bench(
     """Measure speed and memory beside what is installed.
 
     Args:
-        what: ``losses``, ``training`` (a population beside a plain torch loop), or ``probe`` (a plain torch
-            loop with ``losscope.Probe`` beside the same without).
+        what: ``losses``, ``training`` (a population beside a plain torch loop), ``probe`` (a plain torch
+            loop with ``losscope.Probe`` beside the same without), or ``retrieval`` (the measures beside the
+            bare product and pytorch-metric-learning's calculator).
         sizes: anchors of the batches; 128 … 8192 otherwise.
         works: which losses, by the whole name of a work or its first words.
         seconds: that the rounds of a work and size may take; more if the fewest rounds need more.
@@ -91,6 +97,12 @@ def bench(
         from losscope.benching.probe_cost import probing
 
         return Bench(what="probe", rows=tuple(probing(say)), provenance=_provenance(1, "cpu"))
+    if what == "retrieval":
+        from losscope.benching.retrieving import retrieving
+
+        found = retrieving(threads=threads, say=say)
+        provenance = _provenance(threads, "cpu").model_copy(update={"clock": "wall"})
+        return Bench(what="retrieval", rows=tuple(found), provenance=provenance)
     from losscope.benching import losses as measured
 
     device = pick_device(device)

@@ -221,7 +221,7 @@ def audit(
 
 @app.command
 def bench(
-    what: Literal["losses", "training", "probe"] = "losses",
+    what: Literal["losses", "training", "probe", "retrieval"] = "losses",
     *,
     works: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="", group=TRAIN)] = None,
     sizes: Annotated[list[int] | None, Parameter(consume_multiple=True, negative="", group=TRAIN)] = None,
@@ -240,11 +240,14 @@ def bench(
 
     `losscope bench losses --works 'all triplets' --plot speed.html`
 
+    `losscope bench retrieval --threads 2`
+
     Parameters
     ----------
     what
-        losses (a forward and a backward pass), training (a population beside a plain torch loop) or probe
-        (what losscope.Probe costs in a plain torch loop).
+        losses (a forward and a backward pass), training (a population beside a plain torch loop), probe
+        (what losscope.Probe costs in a plain torch loop) or retrieval (Recall@k, R-precision and MAP@R beside
+        the bare product and another library's calculator).
     works
         Which losses to measure, by the first words of their names in the table; all of them otherwise.
     sizes

@@ -137,17 +137,12 @@ def ranked(squared: Tensor, count: int, own: Tensor | None = None) -> Ranked:
     shift = _index_bits(columns)
     # One more than wanted, to see whether the last wanted one is tied.
     further = min(count + 1, columns - (own is not None))
-    keys = _fixed_point(squared, shift)
-    keys |= torch.arange(columns, device=keys.device)
-    if own is not None:
-        keys.scatter_(1, own[:, None], LARGEST)
-    if keys.device.type != "cpu":
+    if squared.device.type != "cpu":
+        keys = _keys(squared, shift, own)
         table = keys.topk(further, dim=1, largest=False, sorted=True).values.cpu().numpy()
     else:
-        table = keys.numpy()
-        if columns > FEW:
-            table = _nearest(table, further)
-        table = np.sort(table, axis=1)[:, :further]
+        near = _nearest_keys(squared, further, shift, own)
+        table = np.sort(near, axis=1)[:, :further]
     tied = np.zeros((len(table), count), bool)
     np.less(table[:, 1:] ^ table[:, :-1], 1 << BUCKET, out=tied[:, : further - 1])
     table = table[:, :count]
@@ -179,26 +174,47 @@ def _fixed_point(squared: Tensor, shift: int) -> Tensor:
     return (squared + (2.0 ** (shift - 8) + STEP / 2)).view(torch.int64).bitwise_left_shift_(shift)
 
 
-def _nearest(keys: np.ndarray, count: int) -> np.ndarray:
-    """The ``count`` smallest keys of each row (Q, G), in any order, then ``LARGEST`` or further keys.
+def _keys(squared: Tensor, shift: int, own: Tensor | None) -> Tensor:
+    """(Q, G) int64: fixed-point distance above the number of the column; ``LARGEST`` for the query itself."""
+    keys = _fixed_point(squared, shift)
+    keys |= torch.arange(squared.shape[1], device=keys.device)
+    if own is not None:
+        keys.scatter_(1, own[:, None], LARGEST)
+    return keys
 
-    The ``count`` smallest minima of many blocks of columns are that many keys, so no key above the largest of
-    them is needed: two passes over the table leave about ``count`` keys per row. Blocks are strided, since
-    neighbouring columns are of one class and near each other.
+
+def _nearest_keys(squared: Tensor, count: int, shift: int, own: Tensor | None) -> np.ndarray:
+    """The ``count`` smallest keys of each row (Q, G), in any order, among further keys or ``LARGEST``.
+
+    The ``count`` smallest minima of many blocks of columns are that many distances, so no distance above the
+    largest of them is needed, but for what equals it in fixed point: two passes over the table leave little
+    more than ``count`` items per row, and only these get a key. Blocks are strided, since neighbouring
+    columns are of one class and near each other.
     """
-    rows, columns = keys.shape
-    blocks = 1 << (2 * count - 1).bit_length()
+    rows, columns = squared.shape
+    wanted = count + (own is not None)
+    blocks = 1 << (2 * wanted - 1).bit_length()
     depth = columns // blocks
-    if depth < 2:
-        if count < columns // 2:
+    if columns <= FEW or depth < 2:
+        keys = _keys(squared, shift, own).numpy()
+        if columns > FEW and count < columns // 2:
             keys.partition(count - 1, axis=1)
             return keys[:, :count]
         return keys
-    least = keys[:, : blocks * depth].reshape(rows, depth, blocks).min(axis=1)
-    least.partition(count - 1, axis=1)
-    places = np.flatnonzero(keys <= least[:, count - 1, None])
-    row = places // columns
-    found = np.bincount(row, minlength=rows)
+    least = squared[:, : blocks * depth].unflatten(1, (depth, blocks)).amin(1).numpy()
+    least.partition(wanted - 1, axis=1)
+    # Beyond the last digit of the fixed point, so that what has the same key but for its column is there too.
+    bound = least[:, wanted - 1, None] + 2.0 ** (shift - 58)
+    table = squared.numpy()
+    places = np.flatnonzero(table <= bound)
+    first = np.arange(rows) * columns
+    found = np.diff(np.searchsorted(places, np.append(first, rows * columns)))
+    near = torch.from_numpy(table.reshape(-1).take(places))
+    keys = _fixed_point(near, shift).numpy() | (places - np.repeat(first, found))
+    if own is not None:
+        mine = first + own.numpy()
+        at = np.searchsorted(places, mine).clip(max=len(places) - 1)
+        keys[at[places[at] == mine]] = LARGEST
     kept = np.full((rows, int(found.max())), LARGEST)
-    kept[row, np.arange(len(places)) - np.repeat(np.cumsum(found) - found, found)] = keys.reshape(-1)[places]
+    kept[np.arange(kept.shape[1]) < found[:, None]] = keys
     return kept

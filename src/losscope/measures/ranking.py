@@ -297,16 +297,6 @@ def others_of_class(classes: np.ndarray) -> np.ndarray:
     return sizes[group] - 1
 
 
-def map_at_r_fast(embeddings: Tensor, labels: Tensor, *, across: bool = False) -> Tensor:
-    """MAP@R of small sets as ``quality_fast`` has it, float64 (...,).
-
-    >>> points = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
-    >>> map_at_r_fast(points, torch.tensor([0, 0, 1, 1])).item()
-    1.0
-    """
-    return quality_fast(embeddings, labels, across=across)["map_at_r"]
-
-
 def quality_fast(embeddings: Tensor, labels: Tensor, *, across: bool = False) -> dict[str, Tensor]:
     """MAP@R and Recall@1 of small sets, leave-one-out, for a training loop; the numbers of ``retrieval``.
 

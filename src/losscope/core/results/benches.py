@@ -15,7 +15,8 @@ class BenchRow(Frozen):
         side: whose implementation; ``loss``: how it names the loss; ``version``: of its library.
         seconds: the median of a step (training: of an epoch).
         peak_bytes: the most that its process holds; ``step_bytes``: the part of it that the step added.
-        ratio: its time over ours (training: over the plain loop, or over one member); ``ratio_low``,
+        ratio: its time over ours (training: over the plain loop, or over one member; retrieval: over the bare
+            product of the same sizes in float32); ``ratio_low``,
             ``ratio_high``: a 95 % interval over rounds (training: the quartiles).
         rounds: how often it was measured.
         same: whether its value is ours; None where the forms differ or there is none.
@@ -70,7 +71,7 @@ class BenchResult(Document):
     """Time and memory beside the installed peers. What ``losscope bench --json`` prints."""
 
     kind: ClassVar[str] = "benchmark"
-    what: Literal["losses", "training", "probe"]
+    what: Literal["losses", "training", "probe", "retrieval"]
     rows: tuple[BenchRow, ...]
     growth: tuple[BenchGrowth, ...] = ()
     provenance: BenchProvenance | None = None
