@@ -148,7 +148,7 @@ def _agree(ours: Mapping[str, Any], peer: Mapping[str, float], tied: float) -> N
         if not abs(found - peer[name]) <= AGREE + tied:
             raise LosscopeError(
                 f"{name} is {found:.8f} here and {peer[name]:.8f} in pytorch-metric-learning, with "
-                f"{tied:.2%} of queries tied; agreement to {AGREE:g} and these is wanted before times are compared"
+                f"{tied:.2%} of queries tied; agreement to {AGREE:g} is wanted before times are compared"
             )
 
 
