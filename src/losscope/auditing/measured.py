@@ -133,9 +133,9 @@ def margin_unit(subject: Subject) -> AuditLine:
         return line("margin", None, "it has no margin", "nothing to compare with other losses' margins")
     if subject.vectors():
         return _margin_of_class_vectors(subject, declared)
-    beyond = _beyond(subject, declared)
-    if beyond is not None:
-        return beyond
+    too_large = _beyond(subject, declared)
+    if too_large is not None:
+        return too_large
     found = _units(subject, declared)
     if found is None:
         said = (
@@ -151,21 +151,21 @@ def margin_unit(subject: Subject) -> AuditLine:
         same = {unit for unit, *_ in again[1]} if again else set()
         units = [reading for reading in units if reading[0] in same] or units
     if not units:
-        found = f"{said}: no unit makes the declared margin of it"
+        said += ": no unit makes the declared margin of it"
         if subject.facts is not None:
-            return flaw("wrong", "margin", found, _MISLEADING)
-        return line("margin", True, found, "measured only")
+            return flaw("wrong", "margin", said, _MISLEADING)
+        return line("margin", True, said, "measured only")
     first, name, beyond = units[0]
     unit = " or ".join(dict.fromkeys(each for each, *_ in units))
     wanted = unit if subject.facts is None else subject.facts.units.get(name, unit)
     if not _agrees(first, wanted):
-        found = f"{name} {declared[name]:g} is a {unit}, declared as {wanted}"
-        return flaw("wrong", "margin", found, _MISLEADING)
-    found_text = f"{name} {declared[name]:g} is a {unit}{beyond}: {said}"
+        said = f"{name} {declared[name]:g} is a {unit}, declared as {wanted}"
+        return flaw("wrong", "margin", said, _MISLEADING)
+    said = f"{name} {declared[name]:g} is a {unit}{beyond}: {said}"
     if declared[name] > MOST[first]:
         meaning = f"unit vectors are at most {MOST[first]:g} apart: on unit rows no term is ever solved"
-        return flaw("caution", "margin", found_text, meaning)
-    return line("margin", True, found_text, f"compare it with margins in {unit} only")
+        return flaw("caution", "margin", said, meaning)
+    return line("margin", True, said, f"compare it with margins in {unit} only")
 
 
 MOST = {
@@ -195,19 +195,26 @@ def _beyond(subject: Subject, declared: dict[str, float]) -> AuditLine | None:
     if not subject.gradient(rows, names)[1][2].any():
         return None
     for name, margin in declared.items():
-        for small in SMALL:
-            found = _units(subject.rebuild({name: small}), {name: small})
-            units = {unit for unit, *_ in found[1]} if found else set()
-            if units:
-                break
-        if units and margin > max(MOST[unit] for unit in units):
-            unit = " or ".join(dict.fromkeys(unit for unit, *_ in found[1]))
-            most = max(MOST[unit] for unit in units)
+        units = next(filter(None, (_units_at(subject, name, small) for small in SMALL)), [])
+        most = max((MOST[unit] for unit in units), default=math.inf)
+        if margin > most:
+            unit = " or ".join(units)
             said = f"{name} {margin:g} is a {unit} beyond any that unit vectors can have ({most:g})"
             return flaw(
                 "wrong", "margin", said, "every negative is pushed for ever, and no term is ever solved"
             )
     return None
+
+
+def _units_at(subject: Subject, name: str, margin: float) -> list[str]:
+    """The units that explain the end of the push at another margin; none where it cannot be told."""
+    assert subject.rebuild is not None
+    try:
+        found = _units(subject.rebuild({name: margin}), {name: margin})
+    except Exception:
+        # Its arguments may bind one another.
+        return []
+    return list(dict.fromkeys(unit for unit, *_ in found[1])) if found else []
 
 
 def _agrees(unit: str, declared: str) -> bool:

@@ -73,7 +73,7 @@ def _rows(count: int, width: int, classes: int, rounds: int, threads: int) -> li
         "bare float32 product": lambda: _product(embeddings),
         "losscope": lambda: _ours(embeddings, labels),
     }
-    versions = {"losscope": None, "bare float32 product": torch.__version__}
+    versions: dict[str, str | None] = {"losscope": None, "bare float32 product": torch.__version__}
     peer = _peer(threads)
     if peer is not None:
         name = "AccuracyCalculator of pytorch-metric-learning, on faiss"
