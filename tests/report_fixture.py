@@ -12,19 +12,23 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from losscope.core import wording
 from losscope.core.results import (
     BaselineResult,
+    BestGroup,
     ClaimVerdict,
     Comparison,
     Control,
     ControlDescription,
     DataDescription,
+    DataVerdicts,
     Edge,
     EmbeddingMap,
     Evidence,
     Failure,
     LossResult,
     MeasureValue,
+    PairSize,
     Provenance,
     PublishedValue,
     Recommendation,
@@ -380,6 +384,30 @@ def evidence(result: Result, epochs: int = 60, classes: int = 10, points: int = 
     return Evidence(
         traces(result, epochs), detail(result, classes), maps(result, points=points) if points else {}
     )
+
+
+def judged(result: Result) -> Result:
+    """The result with what anyone's own runs of three losses on two data sets have beside."""
+    names = [side.name for side in result.losses]
+    rows = tuple(row for row in result.verdicts() if {row.a, row.b} <= set(names))
+    each = tuple(
+        DataVerdicts(name=name, family=name, seeds=result.seeds, rows=rows) for name in ("cub", "sop")
+    )
+    matrix = tuple(
+        PairSize(a=a, b=b, difference=0.01, low=0.0, high=0.02, n=10, scale="difference")
+        for place, a in enumerate(names)
+        for b in names[place + 1 :]
+    )
+    group = BestGroup(
+        measure="recall_at_1",
+        best=names[0],
+        members=tuple(names[:2]),
+        out=tuple(names[2:]),
+        tests=len(names) - 1,
+        alpha=0.04,
+        able=True,
+    )
+    return changed(result, by_data=each, on_each=wording.on_each(each), matrix=matrix, group=group)
 
 
 def tuned(result: Result) -> Result:

@@ -93,6 +93,7 @@ def test_every_command_in_readme_parses(line):
     [
         "README.md",
         "docs/architecture.md",
+        "docs/judge.md",
         "docs/loops.md",
         "docs/where-you-train.md",
         "CONTRIBUTING.md",

@@ -89,7 +89,7 @@ EMPTY = Result(
 
 def made(losses: int = 2, tuned: bool = False, epochs: int = 12, **more) -> str:
     result = fixture.result(losses, **more)
-    shown = fixture.tuned(result) if tuned else result
+    shown = fixture.judged(fixture.tuned(result)) if tuned else result
     return page.render(shown, fixture.evidence(result, epochs, points=60))
 
 

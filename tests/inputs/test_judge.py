@@ -296,7 +296,7 @@ def _(folder):
     return table(folder / "t.csv", lines, "loss,seed,measure,value,epoch")
 
 
-@shape("two data sets", "one verdict over 16 paired seeds", "the column 'dataset' has 2 values")
+@shape("two data sets", "one verdict over 16 paired seeds", "2 data sets cannot be tested together")
 def _(folder):
     lines = [(loss, s + 8 * k, m, v, f"set{k}") for k in (0, 1) for loss, s, m, v in rows()]
     return table(folder / "t.csv", lines, "loss,seed,measure,value,dataset")

@@ -136,9 +136,9 @@ CASES = (
         "judge scores.csv --declare {}",
     ),
     Case(
-        "data sets with an apostrophe",
-        "--only 'dataset=Rosa's birds', which a shell does not take",
-        lambda: scores(dataset=["cub", "Rosa's birds"]),
+        "protocols with an apostrophe",
+        "--only 'protocol=Rosa's birds', which a shell does not take",
+        lambda: scores(protocol=["cub", "Rosa's birds"]),
         "judge scores.csv",
         r"--only (.+)$",
         "judge scores.csv --only {}",

@@ -17,7 +17,9 @@ def judge(
     runs: str,
     *,
     goal: Annotated[str, Parameter(group=ANSWER)] = "retrieval",
-    measure: Annotated[str | None, Parameter(group=ANSWER)] = None,
+    measure: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
+    unit: Annotated[str | None, Parameter(group=ANSWER)] = None,
+    family: Annotated[str | None, Parameter(group=ANSWER)] = None,
     reference: Annotated[str | None, Parameter(group=ANSWER)] = None,
     indifference: Annotated[float | None, Parameter(group=ANSWER)] = None,
     unpaired: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
@@ -40,14 +42,25 @@ def judge(
 
     `losscope judge 'runs/{loss}/{seed}.npz' --report page.html` - arrays embeddings and labels
 
+    `losscope judge scores.csv --unit speaker --measure EER` - any column may pair the runs
+
+    `losscope judge results` - a results folder of MTEB, paired by task
+
     Parameters
     ----------
     runs
-        A table of scores, a pattern of npz files with {loss} and {seed}, or a folder that compare wrote.
+        A table of scores, a pattern of npz files with {loss} and {seed}, a folder that compare wrote, MTEB's
+        results, or an export of Weights & Biases, MLflow or TensorBoard.
     goal
         retrieval, verification, classification, detail, compactness or cross-modal: which measure decides.
     measure
-        The measure that decides, instead of the goal's.
+        The measure that decides, instead of the goal's. Given several times, the first decides and all are
+        tested, corrected together.
+    unit
+        The column of what pairs the runs: seed, fold, task, dataset, speaker, query. Found by its usual names
+        otherwise, and said.
+    family
+        The column of families of data sets, each of which counts once.
     reference
         The loss that the others are compared with; contrastive if it is among them.
     indifference
@@ -85,7 +98,9 @@ def judge(
     result = judge_runs(
         runs,
         goal=goal,
-        measure=measure,
+        measure=measure or (),
+        unit=unit,
+        family=family,
         reference=reference,
         indifference=indifference,
         unpaired=unpaired,

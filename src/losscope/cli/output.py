@@ -41,10 +41,11 @@ def print_result(result: Result, json: bool, said: Once | None = None) -> None:
         console.print(tables.summary(result))
         console.print()
         console.print(tables.verdicts(result, sentences=False))
-        beside = tables.published(result)
-    if beside is not None:
-        console.print(beside)
-        console.print()
+        several = [tables.by_data(result), tables.published(result)]
+    for beside in several:
+        if beside is not None:
+            console.print(beside)
+            console.print()
     console.print(tables.recommendation(result))
     for note in dict.fromkeys(result.notes):
         if said is not None and said.knows(note):

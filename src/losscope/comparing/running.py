@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from typing import Any
 
-from losscope.comparing import looking
+from losscope.comparing import given, looking
 from losscope.comparing.foreseeing import ready
 from losscope.comparing.planning import Plan, Say
 from losscope.comparing.reading import read
 from losscope.comparing.stored import StoredStudy
+from losscope.core.errors import require
 from losscope.core.results import Result
 from losscope.core.saying import Once
 from losscope.core.spec import Study
@@ -18,9 +18,10 @@ from losscope.run import launch
 
 
 def compare(
-    data: str = "digits",
+    data: Any = "digits",
+    labels: Any = None,
     *,
-    losses: str | Iterable[str] = ("contrastive", "triplet"),
+    losses: Any = ("contrastive", "triplet"),
     seeds: int = 10,
     say: Say | None = None,
     activity: launch.ACTIVITY | None = None,
@@ -29,8 +30,11 @@ def compare(
     """Train losses side by side over paired seeds, measure them, and say which is better at what.
 
     Args:
-        data: a registered data set or a path.
-        losses: names with optional hyperparameters, as a list or one comma-separated string.
+        data: a registered data set or a path; or arrays (N, D), images, or a data frame, with ``labels``.
+        labels: (N,), of arrays.
+        losses: names with optional hyperparameters, as a list or one comma-separated string; among them may
+            be objects: instances of pytorch-metric-learning's losses, also as (loss, miner), functions of
+            (embeddings, labels) and modules (docs/inputs.md, "In Python").
         seeds: paired seeds, 0 … seeds − 1.
         say: called with each sentence for a person before and while runs train (what they show is in the
             result's ``notes``); activity: called as epochs end.
@@ -48,8 +52,18 @@ def compare(
     >>> len(result.verdicts())
     2
     """
-    study = Study.of(data=data, losses=losses, seeds=seeds, **options)
-    return run(study, say=say, activity=activity)
+    texts, notes = given.losses_of(losses)
+    if given.objects(texts):
+        engine = options.setdefault("engine", "here")
+        require(
+            engine in ("here", "auto"),
+            f"the engine is {engine}, and a loss that is a Python object is known to this process alone; "
+            "wanted: engine='here', or the loss by its text",
+        )
+        options["engine"] = "here"
+    place = given.data_of(data, labels, options.get("out"))
+    result = run(Study.of(data=place, losses=texts, seeds=seeds, **options), say=say, activity=activity)
+    return result.model_copy(update={"notes": (*result.notes, *notes)}) if notes else result
 
 
 def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | None = None) -> Result:

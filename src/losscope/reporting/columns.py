@@ -59,7 +59,8 @@ def columns(result: Result, limit: int = 9) -> list[str]:
     goal = result.goal
     decides = goal_measure(result)
     beside = _ACROSS if decides == "recall_at_1_across" else _AFTER_GOAL.get(goal, ())
-    first = [decides, *GOALS.get(goal, ()), *beside]
+    asked = dict.fromkeys(row.measure for row in result.verdicts())
+    first = [decides, *asked, *GOALS.get(goal, ()), *beside]
     declared = {name: found.column for name, found in QUANTITIES.items() if found.column is not None}
     wanted = [*first, *sorted(declared, key=declared.__getitem__)]
     known = present(result)
@@ -87,3 +88,11 @@ def tested(result: Result) -> list[Comparison]:
     """The tested comparisons: those between losses first, then against each baseline in turn."""
     order = {side.name: place + 1 for place, side in enumerate(result.baselines)}
     return sorted(result.verdicts(), key=lambda row: order.get(row.b, 0))
+
+
+def more_said(result: Result) -> list[str]:
+    """What is said beside the recommendation of anyone's own runs: the group of the best, each data set."""
+    said = list(result.on_each)
+    if result.group is not None and len(result.losses) > 2:
+        said.append(wording.best_group(result.group, result.paired_by))
+    return said

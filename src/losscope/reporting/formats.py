@@ -10,7 +10,7 @@ from typing import NamedTuple
 from losscope.core import wording
 from losscope.core.results import Result
 from losscope.core.wording import parts
-from losscope.reporting.columns import columns, digits_of, kind_of, present, tested
+from losscope.reporting.columns import columns, digits_of, kind_of, more_said, present, tested
 
 PUBLISHED = ("loss", "measure", "published", "ours (one further run)", "held out", "")
 VERDICTS = ("compared", "measure", "size", "interval", "p (Holm)", "verdict")
@@ -69,12 +69,18 @@ def markdown(result: Result) -> str:
         shown = [f"{mean} ({spread})" if spread else mean for mean, spread in cells]
         name = ", ".join(filter(None, (side.name, parts.stopped(side))))
         lines.append(_md_row([_md(name), *shown, parts.failed(side, seeds) or "0"]))
-    lines += ["", f"Means over {wording.count(seeds, 'seed')}, in brackets the 95 % interval over seeds."]
+    noun = wording.plural(result.paired_by)
+    counted = wording.count(seeds, result.paired_by)
+    lines += ["", f"Means over {counted}, in brackets the 95 % interval over {noun}."]
     rows = verdict_rows(result)
     if rows:
         lines += ["", _md_row(VERDICTS), "|:--|:--|--:|--:|--:|:--|"]
         lines += [_md_row(map(_md, row)) for row in rows]
         lines += ["", *(f"- {_md(row.sentence)}" for row in tested(result) if row.sentence)]
+    for own in result.by_data:
+        lines += ["", f"On {_md(own.name)}:", "", *(f"- {_md(row.sentence)}" for row in own.rows)]
+    if said := more_said(result):
+        lines += ["", *(f"- {_md(sentence)}" for sentence in said)]
     return "\n".join(lines) + "\n"
 
 
@@ -132,7 +138,8 @@ def tex(text: str) -> str:
 def latex(result: Result) -> str:
     """The summary and the verdicts as two LaTeX tables (booktabs); every name is escaped."""
     names, body = _body(result)
-    seeds = wording.count(len(result.seeds), "seed")
+    noun = wording.plural(result.paired_by)
+    seeds = wording.count(len(result.seeds), result.paired_by)
     rows = []
     for side, cells in zip(result.sides, body, strict=True):
         told = ", ".join(filter(None, (parts.stopped(side), parts.failed(side, len(result.seeds)))))
@@ -143,7 +150,7 @@ def latex(result: Result) -> str:
         rows.append((kind_of(side), [tex(side.name + told), *shown]))
     heads = ["", *(tex(wording.label(name)) for name in names)]
     data = result.data.name
-    caption = f"Losses on {data}: means over {seeds}, in brackets the 95 % interval over seeds."
+    caption = f"Losses on {data}: means over {seeds}, in brackets the 95 % interval over {noun}."
     tables = [_tabular("l" + "r" * len(names), heads, rows, caption)]
     tested_rows = [("", [tex(cell) for cell in row]) for row in verdict_rows(result)]
     if tested_rows:

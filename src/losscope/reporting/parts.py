@@ -165,8 +165,13 @@ class Context:
 
     @property
     def counted_seeds(self) -> str:
-        """``10 seeds``, in words."""
-        return wording.count(self.seeds, "seed") if self.seeds else "the seeds"
+        """``10 seeds``, or what else pairs the runs, in words."""
+        return wording.count(self.seeds, self.unit) if self.seeds else f"the {wording.plural(self.unit)}"
+
+    @property
+    def unit(self) -> str:
+        """What pairs the runs, in the singular: ``seed``."""
+        return self.document.paired_by if isinstance(self.document, Result) else "seed"
 
     @property
     def band_note(self) -> str:

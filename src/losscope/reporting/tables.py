@@ -13,7 +13,7 @@ from losscope.core import wording
 from losscope.core.errors import unknown
 from losscope.core.results import Comparison, Result, SideResult
 from losscope.core.wording import parts
-from losscope.reporting.columns import columns, digits_of, is_loss, tested
+from losscope.reporting.columns import columns, digits_of, is_loss, more_said, tested
 from losscope.reporting.formats import PUBLISHED, latex, long_csv, markdown, published_rows
 
 WIDTH = 100
@@ -47,8 +47,9 @@ def summary(result: Result) -> Table:
             cell = Text(mean, style="bold" if side.name == chosen else "", justify="right")
             row.append(cell.append(f"\n{spread}", style="dim not bold") if spread else cell)
         table.add_row(label, *row, end_section=True)
-    count = wording.count(seeds, "seed") if seeds else "seeds"
-    table.caption = Text(f"mean over {count}, below it the 95 % interval over seeds", style="dim italic")
+    noun = wording.plural(result.paired_by)
+    count = wording.count(seeds, result.paired_by) if seeds else noun
+    table.caption = Text(f"mean over {count}, below it the 95 % interval over {noun}", style="dim italic")
     table.caption_justify = "left"
     return table
 
@@ -143,11 +144,31 @@ def published(result: Result) -> Table | None:
     return table
 
 
+def by_data(result: Result) -> Table | None:
+    """The verdicts on each of several data sets; None where there is one."""
+    if not result.by_data:
+        return None
+    table = _bare()
+    for column in ("on", "compared", "means", "size", "p (Holm)", "verdict"):
+        table.add_column(
+            column, overflow="fold", justify="right" if column in ("size", "p (Holm)") else "left"
+        )
+    for own in result.by_data:
+        for row in own.rows:
+            a, sign, b = parts.pair(row)
+            cells = (own.name, f"{a} {sign} {b}", wording.means(row), parts.size(row).middle)
+            word = Text(wording.verdict_word(row), style=_style(row))
+            table.add_row(*map(Text, cells), Text(parts.corrected_p(row)), word)
+    return table
+
+
 def recommendation(result: Result) -> Text:
-    """The recommendation's sentences, the first in bold."""
+    """The recommendation's sentences, the first in bold, then the group of the best and each data set."""
     text = Text()
     for place, sentence in enumerate(result.recommendation.sentences):
         text.append(f"{' ' if place else ''}{sentence}", style="" if place else "bold")
+    for sentence in more_said(result):
+        text.append(f" {sentence}")
     return text
 
 
@@ -166,5 +187,7 @@ def _text(result: Result) -> str:
     file = io.StringIO()
     console = Console(width=WIDTH, file=file, color_system=None, legacy_windows=False)
     console.print(summary(result))
-    console.print(Group("", verdicts(result), "", recommendation(result)))
+    several = by_data(result)
+    each: list[RenderableType] = [] if several is None else ["", several]
+    console.print(Group("", verdicts(result), *each, "", recommendation(result)))
     return wording.printable(file.getvalue())

@@ -27,6 +27,7 @@ from losscope.stats.design import (
     seeds_needed,
     smallest_p,
 )
+from losscope.stats.grouping import best_group, every_pair
 from losscope.stats.intervals import (
     Published,
     data_like_these,
@@ -36,8 +37,10 @@ from losscope.stats.intervals import (
     prediction_interval,
     published_value,
 )
+from losscope.stats.models import TwoModels, of_two_models
 from losscope.stats.recommendation import recommend
 from losscope.stats.resample import Null, holm, midranks, sign_flips, sign_test
+from losscope.stats.several import OnData, mean_on_scale, on_each
 from losscope.stats.sides import Measured, plain
 from losscope.stats.standing import Standing, family_bound
 from losscope.stats.unpaired import label_shuffles
@@ -62,21 +65,25 @@ __all__ = [
     "Difference",
     "Measured",
     "Null",
+    "OnData",
     "Published",
     "Standing",
     "Summary",
     "Traits",
+    "TwoModels",
     "alpha_of",
     "analyse",
     "association",
     "attainable_p",
     "barred",
+    "best_group",
     "compare",
     "corrected",
     "correlations",
     "data_like_these",
     "data_like_these_unpaired",
     "declared",
+    "every_pair",
     "family_bound",
     "family_size",
     "holm",
@@ -84,10 +91,13 @@ __all__ = [
     "judge_claims",
     "label_shuffles",
     "mean_interval",
+    "mean_on_scale",
     "midranks",
     "minimal_seeds",
     "more_seeds",
     "null",
+    "of_two_models",
+    "on_each",
     "over_data",
     "pair_verdict",
     "plain",

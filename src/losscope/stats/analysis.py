@@ -11,10 +11,12 @@ from losscope.core.loss_spec import CLOSED_FORM, RAW
 from losscope.core.quantities import GOALS
 from losscope.core.results import (
     BaselineResult,
+    BestGroup,
     Comparison,
     Failure,
     LossResult,
     MeasureValue,
+    PairSize,
     Recommendation,
     Settings,
 )
@@ -22,6 +24,7 @@ from losscope.stats.closed import tested as best_form
 from losscope.stats.comparison import CENSORED, declared, summary
 from losscope.stats.deciding import decide
 from losscope.stats.design import alpha_of
+from losscope.stats.grouping import best_group, every_pair
 from losscope.stats.limits import limit_of, seeds_for_what_was_seen
 from losscope.stats.recommendation import recommend
 from losscope.stats.rows import Frame, Row, comparison, pair_row, row_of
@@ -40,13 +43,16 @@ class Analysis:
     the raw inputs and the best other closed form. Without validation: each loss against the reference, each
     baseline and the closed form that leads on validation, and that form against the raw inputs.
     Then, described without p or verdict, each loss against the baselines that it was not tested against, and
-    every other measure of each loss against the reference.
+    every other measure of each loss against the reference. ``group`` and ``matrix``: the losses that cannot
+    be told from the best, and all pairs of losses, where they were asked for.
     """
 
     losses: tuple[LossResult, ...]
     baselines: tuple[BaselineResult, ...]
     paired: tuple[Comparison, ...]
     recommendation: Recommendation
+    group: BestGroup | None = None
+    matrix: tuple[PairSize, ...] = ()
 
 
 def analyse(
@@ -55,6 +61,7 @@ def analyse(
     goal: str | None = None,
     reference: str | None = None,
     measure: str | None = None,
+    also: Sequence[str] = (),
     settings: Sequence[Settings] = (),
     generated: bool = False,
     looks: int = 1,
@@ -63,6 +70,9 @@ def analyse(
     standings: Sequence[Standing] = (),
     indifference: float | None = None,
     by_item: bool = False,
+    unit: str = "seed",
+    averaged: bool = False,
+    pairs: bool = False,
 ) -> Analysis:
     """The statistics of a comparison (docs/definitions.md, "Inference").
 
@@ -75,7 +85,10 @@ def analyse(
     many folds of one data set the seeds test; folds share training rows, so that nothing is tested and no
     candidate is named. ``standings``: how the sides stood on validation, which names the candidate; without
     any, losses are tested against the reference. ``indifference``: the difference that does not matter,
-    instead of the primary measure's. ``by_item``: the data have no classes, and labels number items.
+    instead of the primary measure's. ``by_item``: the data have no classes, and labels number items. ``also``:
+    measures that are tested beside the primary one, all corrected together. ``unit``: what pairs the runs,
+    whose number is their seed; ``averaged``: their values are means over runs. ``pairs``: ``group`` and
+    ``matrix`` are wanted.
 
     >>> runs = [Measured(loss, seed, {"recall_at_1": base + seed / 1000})
     ...         for loss, base in (("contrastive", 0.90), ("triplet", 0.93)) for seed in range(6)]
@@ -99,6 +112,9 @@ def analyse(
         check_seeds(sides)
     measures = _measures(sides)
     primary, goal = _primary(goal, measure, losses, measures)
+    for name in also:
+        if not any(side.has(name) for side in losses):
+            raise LosscopeError(f"no run has the measure {name!r}; they have {', '.join(measures)}")
     anchor = _reference(losses, reference)
     found = Family() if folds else family(sides, standings, primary, reference)
     errors = (
@@ -117,16 +133,20 @@ def analyse(
         indifference,
         folds,
         by_item,
+        unit,
+        averaged,
     )
     held = [
         base for base in baselines if not base.runs[0].described and (base.has(primary) or any(base.failed))
     ]
     best = _best_closed(closed, primary)
-    pairs = found.pairs or _without_validation(losses, anchor, held, best)
-    tested = [
-        comparison(frame, row, goal)
-        for row in _tested(frame, [pair_row(frame, a, b, primary) for a, b in pairs])
-    ]
+    against = found.pairs or _without_validation(losses, anchor, held, best)
+    judged = tested(
+        frame,
+        [pair_row(frame, a, b, name) for name in (primary, *also) for a, b in _able(against, name, primary)],
+    )
+    every = [comparison(frame, row, goal) for row in judged]
+    rows = [row for row in every if row.measure == primary]
     table = {standing.side: standing for standing in standings}
     shown = [LossResult(**_side(side, measures, table)) for side in losses]
     bases = [
@@ -144,7 +164,7 @@ def analyse(
             family=found,
             sides=(*shown, *bases, *forms),
             reference=anchor.name,
-            rows=tested,
+            rows=rows,
             second=beside,
             settings=settings,
         )
@@ -156,12 +176,25 @@ def analyse(
             reference=anchor.name,
             baselines=[base for base, side in zip(bases, baselines, strict=True) if side in held],
             closed=next((form for form in forms if best is not None and form.name == best.name), None),
-            rows=tested,
+            rows=rows,
             second=beside,
             settings=settings,
         )
-    described = _described(frame, found, losses, held, anchor, measures, beside.row(advice))
-    return Analysis(tuple(shown), (*bases, *forms), (*tested, *described), advice)
+    others = [name for name in measures if name not in also]
+    described = _described(frame, found, losses, held, anchor, others, beside.row(advice))
+    return Analysis(
+        tuple(shown),
+        (*bases, *forms),
+        (*every, *described),
+        advice,
+        best_group(frame, losses, primary) if pairs else None,
+        every_pair(frame, losses, primary, judged) if pairs else (),
+    )
+
+
+def _able(pairs: Sequence[tuple[Side, Side]], measure: str, primary: str) -> list[tuple[Side, Side]]:
+    """The pairs that are tested on a measure: of one beside the primary, those that both have."""
+    return [(a, b) for a, b in pairs if measure == primary or (a.has(measure) and b.has(measure))]
 
 
 def _without_validation(
@@ -295,8 +328,8 @@ def _describable(a: Side, b: Side, measure: str) -> bool:
     return a.has(measure) and b.has(measure)
 
 
-def _tested(frame: Frame, rows: Sequence[Row]) -> list[Row]:
-    """The family of the primary measure: what can be compared at all is in it, also if its runs failed."""
+def tested(frame: Frame, rows: Sequence[Row]) -> list[Row]:
+    """The family of the tests: what can be compared at all is in it, also if its runs failed."""
     inside = [row for row in rows if row.bar is None]
     tests = len(inside)
     ps = iter(corrected([row.found for row in inside]))

@@ -12,18 +12,28 @@ from typing import Literal
 import numpy as np
 
 from losscope.core import wording
-from losscope.core.results import Comparison, Limit, NotComparable, PairVerdict, Settings, Unit
+from losscope.core.results import Comparison, Limit, NotComparable, PairVerdict, Scope, Settings, Unit
 from losscope.stats.closed import as_errors, on_errors, over_items, queries_of
 from losscope.stats.comparison import Difference, declared
 from losscope.stats.design import minimal_seeds
-from losscope.stats.intervals import data_like_these, data_like_these_unpaired, jackknife_variance
+from losscope.stats.intervals import (
+    FEW_CLASSES,
+    data_like_these,
+    data_like_these_unpaired,
+    jackknife_variance,
+)
+from losscope.stats.models import of_two_models
 from losscope.stats.sides import Side, compared, draws_nothing, plain
 from losscope.stats.verdicts import barred, undecided
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What every row of one analysis shares."""
+    """What every row of one analysis shares.
+
+    ``unit``: what pairs the runs, in the singular. ``averaged``: each value is a mean over runs; it matters
+    where the unit is no seed.
+    """
 
     generated: bool
     look: int
@@ -35,6 +45,8 @@ class Frame:
     delta: float | None = None
     folds: int = 0
     by_item: bool = False
+    unit: str = "seed"
+    averaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,12 +67,15 @@ class Row:
     seeds_seen: int | None = None
     limit: Limit | None = None
     by_seed: tuple[float, float] | None = None
+    items: tuple[float, float] | None = None
     asked: tuple[int, int | None] | None = None
 
 
 def pair_row(frame: Frame, a: Side, b: Side, measure: str) -> Row:
     """A pair of the family, over test items where no seed changes the sides but by the split."""
     row = replace(row_of(frame, a, b, measure), asked=_asked(a, measure, frame.by_item))
+    if _one_run_each(frame, a, b) and row.bar is None and not any(row.found.failed):
+        return _of_models(frame, row, a, b)
     if not seedless(frame, a, b) or any(row.found.failed) or row.bar is not None:
         return row
     made = over_items(a.details, b.details, measure, alpha=frame.alpha)
@@ -74,6 +89,21 @@ def pair_row(frame: Frame, a: Side, b: Side, measure: str) -> Row:
     seeds = row.found.differences
     unit = "item" if frame.by_item else unit
     return replace(row, found=found, unit=unit, by_seed=(min(seeds), max(seeds)) if seeds else None)
+
+
+def _one_run_each(frame: Frame, a: Side, b: Side) -> bool:
+    """Whether each side is one trained model, of which seeds say nothing and test items something."""
+    return frame.unit == "seed" and len(a.runs) == len(b.runs) == 1 and not (frame.generated or frame.folds)
+
+
+def _of_models(frame: Frame, row: Row, a: Side, b: Side) -> Row:
+    """The row over the classes or items that both models were asked for, where the runs keep them."""
+    made = of_two_models(a.details[0], b.details[0], row.found.measure, alpha=frame.alpha)
+    if made is None or row.found.scale != "difference":
+        return row
+    found = made.found if frame.delta is None else made.found.against(frame.delta)
+    unit = "item" if frame.by_item else made.unit
+    return replace(row, found=found, unit=unit, data=made.classes, items=made.items)
 
 
 def seedless(frame: Frame, a: Side, b: Side) -> bool:
@@ -131,7 +161,9 @@ def row_of(frame: Frame, a: Side, b: Side, measure: str) -> Row:
         b=b.name,
         found=found if bar is None else replace(found, p=None),
         bar=bar,
-        data=None if frame.generated or frame.folds else _data_interval(a, b, measure, found),
+        data=None
+        if frame.generated or frame.folds or frame.unit != "seed"
+        else _data_interval(a, b, measure, found),
     )
 
 
@@ -178,13 +210,16 @@ def _data_interval(a: Side, b: Side, measure: str, found: Difference) -> tuple[f
     return data_like_these_unpaired(x, y, v[0])
 
 
-def _scope(
-    frame: Frame, row: Row
-) -> Literal["these_data", "data_like_these", "these_classes", "these_folds"]:
+def _scope(frame: Frame, row: Row) -> Scope:
     if frame.folds:
         return "these_folds"
     if frame.generated:
         return "data_like_these"
+    if row.items is not None:  # one run a side
+        few = row.asked is not None and row.asked[1] is not None and row.asked[1] < FEW_CLASSES
+        return "these_classes" if few else "these_models"
+    if frame.unit != "seed":
+        return "units_like_these" if frame.averaged else "these_models"
     return "these_classes" if row.unit == "block" else "these_data"
 
 
@@ -226,7 +261,10 @@ def comparison(frame: Frame, row: Row, family: str | None) -> Comparison:
         limit=row.limit,
         queries=None if row.asked is None else row.asked[0],
         classes=None if row.asked is None else row.asked[1],
+        low_items=None if row.items is None else plain(row.items[0]),
+        high_items=None if row.items is None else plain(row.items[1]),
         by_seed=row.by_seed,
+        paired_by=frame.unit,
         paired=found.paired,
         runs=found.runs,
         failed=found.failed,

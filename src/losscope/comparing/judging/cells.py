@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.core.quantities import Quantity, quantity, unsplit
@@ -20,7 +20,11 @@ THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+")
 
 @dataclass(frozen=True)
 class Score:
-    """One cell: the run and the measure that it belongs to, and its value; None where there is none."""
+    """One cell: the run and the measure that it belongs to, and its value; None where there is none.
+
+    ``unit``: what pairs the run with others where that is no seed, by name; ``label``: the class of a unit
+    that is a test item.
+    """
 
     loss: str
     seed: int
@@ -28,10 +32,12 @@ class Score:
     value: float | None
     percent: bool = False
     split: str | None = None
+    unit: str = ""
+    label: str = ""
 
     @property
     def run(self) -> str:
-        return f"{self.loss}, seed {self.seed}"
+        return f"{self.loss}, {self.unit or f'seed {self.seed}'}"
 
 
 def number(cell: object, where: str) -> tuple[float | None, bool]:
@@ -114,7 +120,7 @@ def _is_percent(name: str, rows: Sequence[Score]) -> bool:
 
 def _divided(row: Score) -> Score:
     value = None if row.value is None else row.value / 100
-    return Score(row.loss, row.seed, row.measure, value, False, row.split)
+    return replace(row, value=value, percent=False)
 
 
 def _check_range(known: Quantity, row: Score) -> None:

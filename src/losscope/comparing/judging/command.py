@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from losscope import stats
+from losscope.comparing.judging.columns import Asked
 from losscope.comparing.judging.declaring import declare as declare_measures
 from losscope.comparing.judging.declaring import forget, known_as
 from losscope.comparing.judging.embedded import Reading, from_pattern
+from losscope.comparing.judging.events import from_events
+from losscope.comparing.judging.exports import from_export
+from losscope.comparing.judging.given import Given
+from losscope.comparing.judging.mteb import from_mteb
 from losscope.comparing.judging.patterns import example
 from losscope.comparing.judging.runs import Runs
 from losscope.comparing.judging.scores import from_table
@@ -27,10 +34,13 @@ from losscope.core.results import DataDescription, Evidence, Provenance, Result,
 
 
 def judge(
-    runs: str,
+    runs: Any,
+    labels: Any = None,
     *,
     goal: str = "retrieval",
-    measure: str | None = None,
+    measure: str | Sequence[str] | None = None,
+    unit: str | None = None,
+    family: str | None = None,
     reference: str | None = None,
     indifference: float | None = None,
     unpaired: bool = False,
@@ -48,8 +58,16 @@ def judge(
     Args:
         runs: a table of scores (CSV or Parquet: loss, seed, measure, value, or a column for each measure), a
             pattern of npz files with ``{loss}`` and ``{seed}``, each holding ``embeddings`` (N, D) and
-            ``labels`` (N,), or a folder that ``compare`` wrote.
+            ``labels`` (N,), or a folder: one that ``compare`` wrote, MTEB's results, exports of Weights &
+            Biases, MLflow or TensorBoard (docs/inputs.md). In Python also a data frame of any library, a dict
+            of columns, or with ``labels`` a dict of embeddings {loss: (runs, N, D)} or {loss: (N, D)}.
+        labels: (N,), of embeddings that are given as arrays.
         goal: which measure is primary; ``measure`` names it directly.
+        measure: the measure that decides, or several: the first decides, and all are tested, corrected
+            together.
+        unit: the column of what pairs the runs (seed, fold, task, data set, speaker, query, ...), where it is
+            not found by its name.
+        family: the column of families of data sets, each of which counts once.
         reference: the loss that the others are compared with.
         indifference: the difference in the measure that decides that does not matter, instead of its own.
         unpaired: the seeds of different losses have nothing in common.
@@ -68,15 +86,12 @@ def judge(
         LosscopeError: an unreadable file, a missing column, an unknown measure, seeds that do not pair, runs
             that were measured on different items.
 
-    >>> import tempfile
-    >>> rows = [f"{loss},{seed},recall_at_1,{value + seed / 1000}"
+    >>> rows = [(loss, seed, value + seed / 1000)
     ...         for loss, value in (("ours", 0.9), ("theirs", 0.8)) for seed in range(8)]
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     table = Path(folder, "scores.csv")
-    ...     _ = table.write_text("loss,seed,measure,value\\n" + "\\n".join(rows))
-    ...     result = judge(str(table))
-    >>> len(result.verdicts())
-    1
+    >>> names, seeds, values = zip(*rows)
+    >>> found = judge({"loss": names, "seed": seeds, "Recall@1": values})
+    >>> [row.verdict for row in found.verdicts()]
+    ['lower']
     """
     try:
         declare_measures(declare)
@@ -88,104 +103,155 @@ def judge(
         if goal not in GOALS:
             raise unknown("goal", goal, GOALS)
         check_indifference(indifference, goal)
+        wanted = (measure,) if isinstance(measure, str) else tuple(measure or ())
         reading = Reading(same_camera, tuple(ignore_label), skip_unlabelled)
-        found = _read(runs, only, unpaired, reading, say)
-        return _judged(runs, found, goal, measure, reference, indifference, unpaired, look, tuned)
+        asked = Asked(tuple(only), unit, family)
+        name = str(runs) if isinstance(runs, str | Path) and labels is None else Given(runs, labels).name
+        found = _read(runs, labels, asked, wanted, unpaired, reading, say)
+        told = _Told(name, goal, wanted, reference, indifference, unpaired, look, tuned)
+        return _judged(found, told)
     except BaseException:
         forget()
         raise
 
 
 def _read(
-    runs: str,
-    only: Sequence[str],
+    runs: Any,
+    labels: Any,
+    asked: Asked,
+    measures: Sequence[str],
     unpaired: bool,
     reading: Reading,
     say: Callable[[str], None] | None,
 ) -> Runs:
-    path = Path(runs).expanduser()
-    table = path.is_file() or "{" not in runs
-    require(not only or (table and not path.is_dir()), "only chooses rows of a table; give a table of scores")
-    if not table:
-        return from_pattern(runs, say, unpaired, reading)
+    if not isinstance(runs, str | Path) or labels is not None:
+        return Given(runs, labels).read(asked, unpaired, reading, say)
+    text = str(runs)
+    path = Path(text).expanduser()
+    if "{" in text and not path.is_file():
+        require(not (asked.only or asked.unit or asked.family), ONLY_TABLES)
+        return from_pattern(text, say, unpaired, reading)
     require(
         not reading.given,
         f"{reading.given} is said of embeddings; wanted: a pattern such as 'runs/{{loss}}/{{seed}}.npz'",
     )
     if not path.is_dir():
-        return from_table(path, only)
+        return from_export(path, asked, unpaired) or from_table(path, asked, unpaired)
     if (path / "store.json").is_file() or path.parent.name == "studies":
         from losscope.comparing.judging.studies import from_store
 
+        require(not (asked.only or asked.unit or asked.family), ONLY_TABLES)
         return from_store(path)
+    made = from_mteb(path, asked, measures, unpaired) or from_events(path, asked, unpaired)
+    if made is not None:
+        return made
     raise LosscopeError(
-        f"{runs!r} is a folder without a store; wanted: a table of scores, a folder that losscope compare "
-        f"wrote, or a pattern: {example(path)}"
+        f"{text!r} is a folder without a store; wanted: a table of scores, a folder that losscope compare "
+        f"wrote, a folder of MTEB's results or of TensorBoard's event files, or a pattern: {example(path)}"
     )
 
 
-def _judged(
-    runs: str,
-    found: Runs,
-    goal: str,
-    measure: str | None,
-    reference: str | None,
-    indifference: float | None,
-    unpaired: bool,
-    look: int | None,
-    tuned: bool,
-) -> Result:
+ONLY_TABLES = "only, unit and family choose rows and columns of a table; give a table of scores"
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the user says of the runs and of what is wanted of them; ``name``: what is judged."""
+
+    name: str
+    goal: str
+    measures: tuple[str, ...]
+    reference: str | None
+    indifference: float | None
+    unpaired: bool
+    look: int | None
+    tuned: bool
+
+
+def _judged(found: Runs, told: _Told) -> Result:
     measured = found.measured
     names = list(dict.fromkeys(run.loss for run in measured if run.family == "loss"))
     require(
         len(names) >= 2,
-        f"{runs!r} holds runs of {len(names)} loss ({', '.join(names)}); judging wants at least 2",
+        f"{told.name!r} holds runs of {len(names)} loss ({', '.join(names)}); judging wants at least 2",
     )
-    if reference is not None and reference not in names:
-        raise unknown("reference loss", reference, names)
-    if measure is not None:
-        measure = known_as(measure).name
+    if told.reference is not None and told.reference not in names:
+        raise unknown("reference loss", told.reference, names)
+    measures = tuple(dict.fromkeys(known_as(name).name for name in told.measures))
     # Of anyone's own runs nothing is known but whether they were tuned, and only a no is worth saying.
     untuned = tuple(Settings(loss=name, name=name, tuned=False) for name in names)
-    settings = found.settings if tuned else untuned
-    counted = 1 if found.look is None else found.look(goal, measure, reference, indifference)
+    settings = found.settings if told.tuned else untuned
+    first = measures[0] if measures else None
+    counted = 1 if found.look is None else found.look(told.goal, first, told.reference, told.indifference)
     notes = found.notes
-    if look is None and found.look is None:
+    if told.look is None and found.look is None:
         notes = (*notes, wording.first_look(stats.alpha_of(1), stats.alpha_of(2)))
-    said = f"{len(measured)} runs from {runs}"
+    look = max(told.look or 1, counted)
     data = found.data or DataDescription(
-        name=runs, title=runs, kind="runs", described=said, folds=found.folds
+        name=told.name,
+        title=told.name,
+        kind="runs",
+        described=f"{len(measured)} runs from {told.name}",
+        folds=found.folds,
     )
     with wording.modalities(data.modalities):
         analysis = stats.analyse(
             measured,
-            goal=goal,
-            measure=measure or _primary(measured, goal),
-            reference=reference,
+            goal=told.goal,
+            measure=first or _primary(measured, told.goal),
+            also=measures[1:],
+            reference=told.reference,
             settings=settings,
             generated=data.generated,
             folds=data.folds,
-            looks=max(look or 1, counted),
-            unpaired=unpaired,
+            looks=look,
+            unpaired=told.unpaired and not found.units,
             standings=found.standings,
-            indifference=indifference,
+            indifference=told.indifference,
             by_item=data.by_item,
+            unit=found.noun,
+            averaged=found.averaged,
+            pairs=found.data is None,
         )
     result = Result(
         data=data,
         protocol=None,
         seeds=tuple(sorted({run.seed for run in measured})),
-        goal=goal,
-        unpaired=unpaired,
+        goal=told.goal,
+        unpaired=told.unpaired,
         losses=analysis.losses,
         baselines=analysis.baselines,
         settings=settings,
         paired=analysis.paired,
         recommendation=analysis.recommendation,
+        paired_by=found.noun,
+        units=found.units,
+        group=analysis.group,
+        matrix=analysis.matrix,
         notes=(*notes, *wording.unranked(analysis.recommendation)),
         provenance=_provenance(),
     )
+    if found.each:
+        result = _on_each(result, found, told, look)
     return result.with_evidence(Evidence(detail=_detail(measured)))
+
+
+def _on_each(result: Result, found: Runs, told: _Told, look: int) -> Result:
+    """The result with the verdicts on each data set."""
+    made = result.recommendation
+    assert made.measure is not None and made.reference is not None
+    each = stats.on_each(
+        found.each,
+        measure=made.measure,
+        goal=told.goal,
+        reference=made.reference,
+        settings=result.settings,
+        look=look,
+        unpaired=told.unpaired,
+        folds=found.folds_of_each,
+        indifference=told.indifference,
+    )
+    return result.model_copy(update={"by_data": each, "on_each": wording.on_each(each)})
 
 
 def _provenance() -> Provenance:

@@ -136,6 +136,20 @@ def from_pattern(
     """
     files = files_of(pattern)
     read = {run: read_one(path, reading) for run, path in sorted(files.items())}
+    return measured_runs(read, files, say, unpaired)
+
+
+def measured_runs(
+    read: dict[Key, Embedded],
+    files: dict[Key, str],
+    say: Callable[[str], None] | None = None,
+    unpaired: bool = False,
+) -> Runs:
+    """Runs that were read, measured. ``files``: what sentences call each.
+
+    Raises:
+        LosscopeError: runs that were measured on different items.
+    """
     with_sides = [run for run, found in read.items() if found.modality is not None]
     require(
         len(with_sides) in (0, len(read)),
@@ -219,18 +233,18 @@ def load_embeddings(
     return read_one(path, Reading(same_camera, tuple(ignore), skip_unlabelled))
 
 
-def read_one(path: str | Path, reading: Reading = Reading()) -> Embedded:
+def read_one(path: str | Path, reading: Reading = Reading(), given: Arrays | None = None) -> Embedded:
     """Read ``embeddings`` (N, D), ``labels`` (N,) and what stands beside them; nothing is unpickled.
 
     Beside them may stand ``modality`` (two values), ``fine_labels``, ``ids``, ``reference`` (R, D) with
     ``reference_labels``, and queries and gallery as ``compare`` reads them. ``reading``: what the user says
-    of them.
+    of them; ``given``: the arrays, where they are in no file, and ``path`` is what they are called.
 
     Raises:
         LosscopeError: a file that is damaged, arrays that lack or do not fit, values that are not finite,
             items that no measure can decide on.
     """
-    arrays = joined(read_arrays(Path(path)), Path(path))
+    arrays = joined(read_arrays(Path(path)) if given is None else given, Path(path))
     where = repr(str(path))
     at = {role: found(arrays, names) for role, names in (("embeddings", INPUTS), ("labels", LABELS))}
     at["embeddings"] = found(arrays, ("embeddings",)) or at["embeddings"]

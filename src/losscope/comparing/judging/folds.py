@@ -11,14 +11,17 @@ from losscope.data.folds import NAMED
 Folded = tuple[Any, dict[str, str], int, list[str]]
 
 
-def with_folds(frame: Any, names: Mapping[str, str], where: str) -> Folded:
+def with_folds(frame: Any, names: Mapping[str, str], where: str, unit: str | None = None) -> Folded:
     """The table with a run for each seed and fold, its columns by role, the number of folds, and notes.
 
     Without a column of folds, or with one fold, the table stays as it is and the number is 0. Runs are
-    numbered by fold, or, where seeds are repeated in each fold, by seed and fold.
+    numbered by fold, or, where seeds are repeated in each fold, by seed and fold. ``unit``: the column that
+    the user says pairs the runs; another one than the folds' leaves these alone.
     """
     known = dict(names)
     found = [column for column in frame.columns if NAMED.match(str(column)) and column not in names.values()]
+    if unit is not None:
+        found = [column for column in found if str(column) == unit]
     if len(found) != 1:
         return frame, known, 0, []
     column = found[0]
@@ -32,7 +35,7 @@ def with_folds(frame: Any, names: Mapping[str, str], where: str) -> Folded:
         "wanted: a fold in each",
     )
     known["fold"] = column
-    runs = [known[role] for role in ("loss", "seed", "measure", "split") if role in known]
+    runs = [known[role] for role in ("loss", "seed", "unit", "measure", "split") if role in known]
     if "seed" not in known:
         known["seed"] = "seed"
         frame = frame.assign(seed=cells.map(folds))

@@ -25,6 +25,9 @@ class Runs:
         data: what they were measured on, where it is known.
         standings: how the sides stood on validation, where a store knows it.
         folds: of how many folds of one data set they are, 0 where of none.
+        noun: what pairs them, ``units`` its names by the runs' numbers where it is no seed.
+        averaged: whether each value is a mean over runs.
+        each: of several data sets the runs on each, ``folds_of_each`` of how many folds these are.
     """
 
     measured: tuple[stats.Measured, ...]
@@ -34,6 +37,11 @@ class Runs:
     data: DataDescription | None = None
     standings: tuple[stats.Standing, ...] = ()
     folds: int = 0
+    noun: str = "seed"
+    units: tuple[str, ...] = ()
+    averaged: bool = False
+    each: tuple[stats.OnData, ...] = ()
+    folds_of_each: int = 0
 
 
 def run_of(

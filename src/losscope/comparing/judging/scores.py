@@ -1,83 +1,101 @@
-"""Tables of scores: one row per value, one column per measure, or the table of ``report --format csv``."""
+"""Scores that anyone wrote to a table: columns loss, seed, measure, value, or a column for each measure."""
 
 from __future__ import annotations
 
 import shlex
-import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from losscope import stats
 from losscope.comparing.judging.cells import Score, in_units, number
+from losscope.comparing.judging.columns import (
+    COLUMNS,
+    MODELS,
+    NOTHING,
+    SYNONYMS,
+    Asked,
+    column_of,
+    kept_rows,
+    plainly,
+    refuse_apart,
+    roles_of,
+    text_of,
+    texts,
+)
 from losscope.comparing.judging.declaring import known_as
 from losscope.comparing.judging.folds import with_folds
-from losscope.comparing.judging.runs import Runs, run_of
+from losscope.comparing.judging.runs import Runs
+from losscope.comparing.judging.units import CLASSES, EVERY_UNIT, FAMILIES, paired_by, runs_of
 from losscope.core.bounds import INTEGER
-from losscope.core.errors import LosscopeError, require, shown, unknown
-from losscope.core.measure_names import meant
+from losscope.core.errors import LosscopeError, require, shown
+from losscope.core.measure_names import Named, meant
 from losscope.core.wording import count, listing
 from losscope.data.readers.files import open_table
 
-COLUMNS = ("loss", "seed", "measure", "value")
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "loss": ("method", "loss_name", "loss_function", "objective", "criterion", "algorithm"),
-    "seed": ("random_seed", "random_state", "run", "repeat", "repetition", "trial"),
-    "measure": ("metric", "metric_name", "measure_name"),
-    "value": ("score", "result"),
-    "split": ("part", "subset"),
+TEXT = {
+    *COLUMNS,
+    *(name for names in SYNONYMS.values() for name in names),
+    *MODELS,
+    *EVERY_UNIT,
+    *FAMILIES,
+    *CLASSES,
+    "seeds",
+    "values",
 }
-"""Other names of the columns."""
+"""Columns whose cells are kept as they are written."""
 REPORTED = ("loss", "measure", "mean", "seeds", "values")
 """Columns by which the table of ``report --format csv`` is known."""
-APART = (
-    "epoch",
-    "step",
-    "iteration",
-    "dataset",
-    "data",
-    "data_set",
-    "corpus",
-    "protocol",
-    "backbone",
-    "model",
-    "architecture",
-    "checkpoint",
-)
-"""Columns whose values make runs different things, not repetitions of one."""
 
 
-def from_table(path: Path, only: Sequence[str] = ()) -> Runs:
-    """The runs of a table. ``only``: rows to keep, as ``column=value``, or ``epoch=last``.
+def from_table(path: Path, asked: Asked = NOTHING, unpaired: bool = False) -> Runs:
+    """The runs of a table.
 
     Raises:
         LosscopeError: columns that are missing or tell runs apart, an unknown measure, a cell that is no
             number, a run given twice, values beyond the range of their measure.
     """
-    text = {*COLUMNS, *(name for names in SYNONYMS.values() for name in names), "seeds", "values"}
-    opened = open_table(path, text)
-    frame = opened.frame
+    opened = open_table(path, {*TEXT, *(name.lower() for name in (asked.unit, asked.family) if name)})
+    found = from_frame(opened.frame, repr(str(path)), asked, unpaired)
+    return replace(found, notes=(*opened.notes, *found.notes))
+
+
+def from_frame(
+    frame: Any,
+    where: str,
+    asked: Asked = NOTHING,
+    unpaired: bool = False,
+    families: Mapping[str, str] | None = None,
+) -> Runs:
+    """The runs of a pandas frame; ``where``: what sentences call it. Otherwise as ``from_table``.
+
+    ``families``: of data sets, the family that each counts in, where no column says it.
+    """
     frame = frame[[name for name in frame.columns if not _nameless(name) or not _counting(frame[name])]]
-    lower = [name.lower().replace(" ", "_") for name in frame.columns]
-    where = {role: _column(lower, role, path) for role in (*COLUMNS, "split")}
-    names = {role: frame.columns[at] for role, at in where.items() if at is not None}
-    kept, notes = _only(frame, only, names, path)
-    kept, names, folds, more = with_folds(kept, names, repr(str(path)))
-    notes += more
+    names = roles_of(frame, where)
+    kept, notes = kept_rows(frame, asked.only, names, where)
+    paired, more = paired_by(kept, names, asked, where)
+    unit = None if asked.unit is None else column_of(frame, asked.unit, where)
+    kept, names, folds, said = with_folds(kept, names, where, unit)
+    notes += [*more, *said]
+    lower = [str(name).lower().replace(" ", "_") for name in frame.columns]
     ours = set(REPORTED) <= set(lower)
     if ours:
-        scores = _reported(kept, path)
+        scores = _reported(kept, where)
     elif {"measure", "mean"} <= set(lower) and "value" not in names:
         raise LosscopeError(
-            f"{str(path)!r} holds means over seeds; judging wants the value of every run: the folder of the "
+            f"{where} holds means over seeds; judging wants the value of every run: the folder of the "
             "study, or its table made again with losscope report --format csv"
         )
     else:
-        scores, more = _scores(kept, names, path)
+        scores, more = _scores(kept, names, where)
         notes += more
-    _refuse_twice(kept, scores, names, path)
+    _refuse_twice(kept, scores, names, where)
     scores, units = in_units(scores)
-    return Runs(tuple(_runs(scores, ours)), (*opened.notes, *notes, *units), folds=folds)
+    if "family" in names:
+        families = dict(zip(texts(kept[names["unit"]]), texts(kept[names["family"]]), strict=True))
+    found = runs_of(scores, paired, ours=ours, families=families, folds=folds, unpaired=unpaired, where=where)
+    return replace(found, notes=(*notes, *units, *found.notes))
 
 
 def _nameless(name: str) -> bool:
@@ -89,220 +107,128 @@ def _counting(column: Any) -> bool:
     return [str(cell) for cell in column] == [str(row) for row in range(len(column))]
 
 
-def _column(lower: Sequence[str], role: str, path: Path) -> int | None:
-    """The place of a role's column: by its name, else by the one other name that is there."""
-    if role in lower:
-        return lower.index(role)
-    found = [name for name in SYNONYMS[role] if name in lower]
-    require(
-        len(found) < 2,
-        f"{str(path)!r}: {listing(found)} may each be the {role}; wanted: a column {role}",
-    )
-    return lower.index(found[0]) if found else None
-
-
-def _only(frame: Any, only: Sequence[str], names: Mapping[str, str], path: Path) -> tuple[Any, list[str]]:
-    """The rows that the user keeps, and a sentence for each choice."""
-    notes = []
-    for text in only:
-        column, sign, wanted = (part.strip() for part in text.partition("="))
-        require(bool(sign), f"cannot read {text!r}; wanted: column=value, such as epoch=last")
-        if column not in frame.columns:
-            raise unknown(f"column of {str(path)!r}", column, map(str, frame.columns))
-        before = len(frame)
-        if wanted == "last":
-            numbers = frame[column].astype(float)
-            runs = [names[role] for role in ("loss", "seed", "measure") if role in names]
-            frame = frame[numbers == numbers.groupby([frame[name] for name in runs]).transform("max")]
-        else:
-            frame = frame[[_same(cell, wanted) for cell in frame[column]]]
-        require(len(frame) > 0, f"no row of {str(path)!r} has {column} {wanted!r}")
-        notes.append(f"{before - len(frame):,} of {before:,} rows are left out, by {column}={wanted}.")
-    return frame, notes
-
-
-def _same(cell: object, wanted: str) -> bool:
-    try:
-        return str(cell).strip() == wanted or float(str(cell)) == float(wanted)
-    except ValueError:
-        return False
-
-
-def _scores(frame: Any, names: Mapping[str, str], path: Path) -> tuple[list[Score], list[str]]:
+def _scores(frame: Any, names: Mapping[str, str], where: str) -> tuple[list[Score], list[str]]:
     """The scores of a table with a row per value, or with a column per measure."""
     wide = {}
     if "measure" not in names and "value" not in names:
         roles = set(names.values())
         wide = {column: found for column in frame.columns if column not in roles and (found := meant(column))}
-    missing = [role for role in COLUMNS if role not in names and not (wide and role in COLUMNS[2:])]
+    wanted = [role for role in COLUMNS if role != "seed" or "unit" not in names]
+    missing = [role for role in wanted if role not in names and not (wide and role in COLUMNS[2:])]
     require(
         not missing,
-        f"{str(path)!r} has no column {', '.join(missing)}; a table of scores has the columns "
-        f"{', '.join(COLUMNS)}, or loss, seed and a column for each measure; it has "
-        f"{', '.join(map(str, frame.columns))}",
+        f"{where} has no column {', '.join(missing)}; a table of scores has the columns "
+        f"{', '.join(COLUMNS)}, or loss, seed and a column for each measure, where --unit may name another "
+        f"column than seed; it has {', '.join(map(str, frame.columns))}",
     )
     read = {*names.values(), *wide}
-    others = [column for column in frame.columns if column not in read]
-    notes = _apart(frame, others, names, path)
-    losses, seeds = _text(frame[names["loss"]]), _text(frame[names["seed"]])
-    splits = _text(frame[names["split"]]) if "split" in names else [""] * len(frame)
-    lacking = [not (loss and seed) for loss, seed in zip(losses, seeds, strict=True)]
-    columns = []
+    notes = refuse_apart(frame, [column for column in frame.columns if column not in read], names, where)
+    cells = {role: texts(frame[names[role]]) for role in names if role != "value"}
+    empty = [""] * len(frame)
+    _refuse_lacking(frame, [cells[role] for role in (*wanted, "unit") if role in cells], where)
+    columns: list[tuple[list[Named], list[Any]]]
     if wide:
-        for column, found in wide.items():
-            columns.append((known_as(column), list(frame[column])))
-            if found.name != column:
-                notes.append(f"The column {column!r} is read as {found.name}.")
-        written = []
+        columns = [([known_as(column)] * len(frame), list(frame[column])) for column in wide]
+        notes += [
+            f"The column {c!r} is read as {found.name}." for c, found in wide.items() if found.name != c
+        ]
     else:
-        written = _text(frame[names["measure"]])
-        lacking = [lack or not name for lack, name in zip(lacking, written, strict=True)]
+        known = {name: known_as(name) for name in dict.fromkeys(cells["measure"])}
+        columns = [([known[name] for name in cells["measure"]], list(frame[names["value"]]))]
+        notes += [f"The measure {name!r} is read as {k.name}." for name, k in known.items() if k.name != name]
+    scores = []
+    for row, loss in enumerate(cells["loss"]):
+        seed = cells.get("seed", empty)[row]
+        unit = cells.get("unit", empty)[row]
+        for measures, values in columns:
+            named = measures[row]
+            of = f"{loss}, {unit}" if unit else f"{loss}, seed {seed}"
+            value, percent = number(values[row], f"{where}: {named.name} of {of}")
+            scores.append(
+                Score(
+                    loss,
+                    _seed(seed, where) if "seed" in cells else 0,
+                    named.name,
+                    value,
+                    percent or (named.percent and value is not None),
+                    cells.get("split", empty)[row] or None,
+                    unit,
+                    cells.get("class", empty)[row],
+                )
+            )
+    return scores, notes
+
+
+def _refuse_lacking(frame: Any, cells: Sequence[Sequence[str]], where: str) -> None:
+    """Raise for rows that lack what tells their run or their measure."""
+    lacking = [not all(row) for row in zip(*cells, strict=True)]
     places = [str(row) for row, lack in zip(frame.index, lacking, strict=True) if lack]
     first = ", ".join(places[:3]) + (", …" if len(places) > 3 else "")
     require(
         not places,
-        f"{str(path)!r} has {count(len(places), 'row')} without a loss, a seed or a measure "
+        f"{where} has {count(len(places), 'row')} without a loss, a seed or a measure "
         f"({'row' if len(places) == 1 else 'rows'} {first}, counted from 0); wanted: all three",
     )
-    if not wide:
-        known = {name: known_as(name) for name in dict.fromkeys(written)}
-        notes += [f"The measure {name!r} is read as {k.name}." for name, k in known.items() if k.name != name]
-    scores = []
-    for row, (loss, seed, split) in enumerate(zip(losses, seeds, splits, strict=True)):
-        place = _seed(seed, path)
-        pairs = [(named, cells[row]) for named, cells in columns]
-        pairs = pairs or [(known[written[row]], frame[names["value"]].iloc[row])]
-        for named, cell in pairs:
-            value, percent = number(cell, f"{str(path)!r}: {named.name} of {loss}, seed {seed}")
-            percent = percent or (named.percent and value is not None)
-            scores.append(Score(loss, place, named.name, value, percent, split or None))
-    return scores, notes
 
 
-def _text(column: Any) -> list[str]:
-    """Cells as text, without the blanks around them; nothing where there is none."""
-    return [_cell_text(cell) for cell in column]
-
-
-def _cell_text(cell: object) -> str:
-    if cell is None or type(cell).__name__ in ("NAType", "NaTType") or cell != cell:
-        return ""
-    text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
-    return unicodedata.normalize("NFC", text.strip())
-
-
-def _seed(text: str, path: Path) -> int:
+def _seed(text: str, where: str) -> int:
     try:
         seed = float(text)
         whole = seed.is_integer()
     except (ValueError, OverflowError):
         raise LosscopeError(
-            f"{str(path)!r}: seeds are whole numbers from 0 and values numbers; {shown(text)} is no seed"
+            f"{where}: seeds are whole numbers from 0 and values numbers; {shown(text)} is no seed"
         ) from None
     require(
         whole and 0 <= seed < INTEGER,
-        f"{str(path)!r}: seeds are whole numbers from 0 and values numbers; a seed is not: {shown(text)}",
+        f"{where}: seeds are whole numbers from 0 and values numbers; a seed is not: {shown(text)}",
     )
     return int(text) if text.isdecimal() else int(seed)
 
 
-def _apart(frame: Any, others: Sequence[str], names: Mapping[str, str], path: Path) -> list[str]:
-    """Sentences on columns that are not read; raises where their values make the runs different things."""
-    unread = []
-    runs = _text(frame[names["loss"]]) if "loss" in names else [""] * len(frame)
-    for column in others:
-        cells = _text(frame[column])
-        values = list(dict.fromkeys(cells))
-        if len(values) < 2:
-            continue
-        if column.lower().replace(" ", "_") not in APART:
-            unread.append(column)
-            continue
-        own = {loss: {c for c, run in zip(cells, runs, strict=True) if run == loss} for loss in runs}
-        repeated = _repeats(frame, names)
-        if column.lower() in APART[:3] and not repeated and max(map(len, own.values())) > 1:
-            unread.append(column)
-            continue
-        each = [(loss, *cells) for loss, cells in own.items() if len(cells) == 1]
-        require(
-            repeated or len(each) < len(own),
-            f"{str(path)!r}: the column {column!r} differs from loss to loss "
-            f"({', '.join(f'{cell} for {loss}' for loss, cell in each[:4])}); wanted: the same for all",
-        )
-        some = ", ".join(values[:4]) + (", …" if len(values) > 4 else "")
-        raise LosscopeError(
-            f"{str(path)!r}: the column {column!r} has {len(values):,} values ({some}), and runs that differ "
-            f"in it are not one comparison; keep one with "
-            f"--only {shlex.quote(f'{column}={values[-1]}')}"
-            + (f" or --only {shlex.quote(f'{column}=last')}" if column.lower() in APART[:3] else "")
-        )
-    return [f"Not read: the column{'s' * (len(unread) > 1)} {listing(unread)}."] if unread else []
-
-
-def _repeats(frame: Any, names: Mapping[str, str]) -> bool:
-    keys = [names[role] for role in ("loss", "seed", "measure", "split") if role in names]
-    return bool(frame.duplicated(keys).any())
-
-
-def _refuse_twice(frame: Any, scores: Sequence[Score], names: Mapping[str, str], path: Path) -> None:
+def _refuse_twice(frame: Any, scores: Sequence[Score], names: Mapping[str, str], where: str) -> None:
     """Raise for a measure of a run that is given twice, naming the columns that tell the rows apart."""
-    seen: dict[tuple[str, int, str], Score] = {}
+    seen: dict[tuple[str, int, str, str], Score] = {}
     splits: dict[str, str | None] = {}
     part = names.get("split", "split")
     for score in scores:
         first = splits.setdefault(score.measure, score.split)
         require(
             first == score.split,
-            f"{str(path)!r}: {score.measure} is measured on the splits {first} and {score.split}; keep one "
+            f"{where}: {score.measure} is measured on the splits {first} and {score.split}; keep one "
             f"with --only {shlex.quote(f'{part}={score.split}')}",
         )
-        other = seen.setdefault((score.loss, score.seed, score.measure), score)
+        other = seen.setdefault((score.loss, score.seed, score.unit, score.measure), score)
         if other is score:
             continue
-        rows = frame[[text == score.loss for text in _text(frame[names["loss"]])]]
-        telling = [c for c in frame.columns if c not in names.values() and len(set(_text(rows[c]))) > 1]
+        rows = frame[[text == score.loss for text in texts(frame[names["loss"]])]]
+        telling = [c for c in frame.columns if c not in names.values() and len(set(texts(rows[c]))) > 1]
+        units = [str(name) for name in telling if plainly(name) in EVERY_UNIT]
+        pair = f", or --unit {shlex.quote(units[0])} to pair the runs by it" if units else ""
         hint = f", or --only to keep one value of {listing(map(str, telling))}" if telling else ""
         raise LosscopeError(
-            f"{str(path)!r} has {score.measure} of {score.run}, more than once; wanted: one row each{hint}"
+            f"{where} has {score.measure} of {score.run}, more than once; wanted: one row each{hint}{pair}"
         )
 
 
-def _reported(frame: Any, path: Path) -> list[Score]:
+def _reported(frame: Any, where: str) -> list[Score]:
     """The scores of the table that ``report --format csv`` prints, which holds the values of all seeds."""
     scores = []
     for cells in frame.itertuples(index=False):
         row = dict(zip(map(str.lower, frame.columns), cells, strict=True))
-        loss, measure = _unquoted(_cell_text(row["loss"])), _cell_text(row["measure"])
-        name, split = known_as(measure).name, _cell_text(row.get("split")) or None
-        seeds, values = _cell_text(row["seeds"]).split(), _unquoted(_cell_text(row["values"])).split()
+        loss, measure = _unquoted(text_of(row["loss"])), text_of(row["measure"])
+        name, split = known_as(measure).name, text_of(row.get("split")) or None
+        seeds, values = text_of(row["seeds"]).split(), _unquoted(text_of(row["values"])).split()
         require(
             len(seeds) == len(values),
-            f"{str(path)!r}: {measure} of {loss} has {len(values)} values for "
-            f"{len(seeds)} seeds; wanted: one each",
+            f"{where}: {measure} of {loss} has {len(values)} values for {len(seeds)} seeds; wanted: one each",
         )
         for seed, cell in zip(seeds, values, strict=True):
-            value, percent = number(cell, f"{str(path)!r}: {measure} of {loss}, seed {seed}")
-            scores.append(Score(loss, _seed(seed, path), name, value, percent, split))
+            value, percent = number(cell, f"{where}: {measure} of {loss}, seed {seed}")
+            scores.append(Score(loss, _seed(seed, where), name, value, percent, split))
     return scores
 
 
 def _unquoted(text: str) -> str:
     """A name without the mark that keeps a spreadsheet from running it."""
     return text[1:] if text[:1] == "'" and text[1:2] in ("=", "+", "-", "@") else text
-
-
-def _runs(scores: Sequence[Score], ours: bool) -> list[stats.Measured]:
-    """One run per loss and seed, in the order in which they stand; ``ours``: as losscope wrote them."""
-    together: dict[tuple[str, int], dict[str, Score]] = {}
-    for score in scores:
-        together.setdefault((score.loss, score.seed), {})[score.measure] = score
-    return [
-        run_of(
-            loss,
-            seed,
-            {name: score.value for name, score in found.items()},
-            {name: score.split for name, score in found.items() if score.split},
-            ours=ours,
-        )
-        for (loss, seed), found in together.items()
-    ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import importlib
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +12,9 @@ from losscope.core.results.origins import DataDescription, Provenance
 from losscope.core.results.sides import BaselineResult, LossResult, Settings, SideResult, Unfinished
 from losscope.core.results.views import Viewed
 from losscope.core.spec import Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PairVerdict = Literal[
     "failed", "not_comparable", "too_few_seeds", "equivalent", "higher", "lower", "unresolved"
@@ -43,8 +47,11 @@ SPREAD_KNOWN = 4
 """The fewest seeds whose spread tells how many it takes: that of two or three may be off by any factor."""
 
 Unit = Literal["seed", "class", "block", "item"]
-"""What a test flips: seeds; or, between sides that no seed changes, test classes, blocks of test rows, or
-items where there are no classes."""
+"""What a test is over: what pairs the runs, seeds as a rule; or, between sides that no seed changes and with
+one run a side, test classes, blocks of test rows or single test items."""
+Scope = Literal[
+    "these_data", "data_like_these", "these_classes", "these_folds", "these_models", "units_like_these"
+]
 
 
 class NotComparable(Frozen):
@@ -84,7 +91,9 @@ class Comparison(Frozen):
     Attributes:
         primary: whether this is a test of the goal's family, ``family`` its name. Others are described.
         unit: what is paired. A closed form against ``raw`` is compared over test classes, below 20 of them
-            over blocks of test rows of one class: no seed is a replicate of what draws nothing.
+            over blocks of test rows of one class: no seed is a replicate of what draws nothing. One run a
+            side is compared over test classes, below 20 of them over test items.
+        paired_by: what pairs the runs, in the singular: seed, speaker, task, data set, or a column's name.
         n: pairs with both values (unpaired: the smaller group); ``runs``, ``failed``: of a and of b.
         missing: pairs whose runs ended without a value.
         low, high: the interval for these data at level 1 − alpha.
@@ -97,13 +106,17 @@ class Comparison(Frozen):
         better: which side is better, where the measure has a better direction and the verdict is one.
         scope: ``these_data``; ``data_like_these`` where the data are redrawn with each seed;
             ``these_classes`` where blocks of rows of few classes are compared; ``these_folds`` where each
-            seed tests a fold of the data: described, without p and verdict.
+            seed tests a fold of the data: described, without p and verdict; ``these_models`` where each
+            side is one run, so that nothing is said of another training; ``units_like_these`` where each
+            value is a mean over runs, and what pairs them is no seed.
         seeds_needed: seeds in all that would resolve a difference of ``delta``, at the next look; of seeds
             whose spread is not known yet (``spread_known``) the fewest that can be tested. ``seeds_seen``:
             those for the difference that was seen.
         limit: what keeps an open pair open: seeds, where they vary more than other test data would; else
             data; or both sides stand within ``delta`` of the end of the scale.
         queries: test items that ask, ``classes`` theirs, where the runs keep values of each.
+        low_items, high_items: of one run a side, the 95 % interval were the test items others of their
+            classes.
         by_seed: the smallest and the largest difference of a single seed, where seeds are no replicates.
         seeds_testable: the fewest seeds that could be tested at the next look, for too few seeds.
         reason: why there is no verdict or no number, if so; ``no_difference``: why there is no number.
@@ -132,14 +145,17 @@ class Comparison(Frozen):
     delta: Number
     verdict: PairVerdict | None
     better: Literal["a", "b"] | None
-    scope: Literal["these_data", "data_like_these", "these_classes", "these_folds"]
+    scope: Scope
     seeds_needed: int | None
     seeds_seen: int | None = None
     limit: Limit | None = None
     queries: int | None = None
     classes: int | None = None
+    low_items: Number | None = None
+    high_items: Number | None = None
     by_seed: tuple[Number, Number] | None = None
     unit: Unit = "seed"
+    paired_by: str = "seed"
     paired: bool = True
     runs: tuple[int, int] = (0, 0)
     failed: tuple[int, int] = (0, 0)
@@ -201,6 +217,56 @@ class Recommendation(Frozen):
     open_by: OpenBy | None = None
 
 
+class PairSize(Frozen):
+    """Two losses on the measure that decides, described: a minus b, or on the scale of ratios log(a/b).
+
+    ``low``, ``high``: the interval, not corrected for the number of pairs. ``tested``: whether the pair is
+    one of the family, whose verdict stands among the comparisons.
+    """
+
+    a: str
+    b: str
+    difference: Number | None
+    low: Number | None
+    high: Number | None
+    n: int
+    scale: PairScale
+    tested: bool = False
+
+
+class BestGroup(Frozen):
+    """The losses that cannot be told from the best.
+
+    ``best``: the loss of the best mean. ``members``: it, and each loss not shown worse than it, from the best
+    mean to the worst; ``out``: those that are, each at a p corrected for ``tests`` comparisons with the
+    best (Bonferroni), so that the truly best loss is among the members in at least 1 − alpha of studies.
+    ``able``: whether so many pairs can put any loss out.
+    """
+
+    measure: str
+    best: str
+    members: tuple[str, ...]
+    out: tuple[str, ...]
+    tests: int
+    alpha: Number
+    able: bool
+
+
+class DataVerdicts(Frozen):
+    """The verdicts of one of several data sets, over its own seeds.
+
+    ``rows``: each loss against the reference, corrected together; each data set is a family of tests of its
+    own. ``family``: the family of data sets that it counts in. ``means``: of each loss, on the measure that
+    decides.
+    """
+
+    name: str
+    family: str
+    seeds: tuple[int, ...]
+    rows: tuple[Comparison, ...]
+    means: dict[str, Number | None] = Field(default_factory=dict)
+
+
 class PublishedValue(Frozen):
     """A published value beside ours: whether the 95 % prediction interval of one further run holds it."""
 
@@ -220,6 +286,9 @@ class Result(Viewed):
     """A comparison: data, protocol, sides, pairs, recommendation. What ``losscope compare --json`` prints.
 
     ``headings``: how the measures of two modalities are called, by the names of the data's modalities.
+    ``paired_by``: what pairs the runs, ``units`` the names of what ``seeds`` numbers, where it is no seed.
+    ``by_data``: of several data sets, the verdicts on each; ``on_each`` the same in sentences. ``group``: the
+    losses that cannot be told from the best, ``matrix``: all pairs of losses, described.
 
     >>> Result.model_fields["losses"].description is None
     True
@@ -238,6 +307,12 @@ class Result(Viewed):
     recommendation: Recommendation
     published: tuple[PublishedValue, ...] = ()
     headings: dict[str, str] = Field(default_factory=dict)
+    paired_by: str = "seed"
+    units: tuple[str, ...] = ()
+    by_data: tuple[DataVerdicts, ...] = ()
+    on_each: tuple[str, ...] = ()
+    group: BestGroup | None = None
+    matrix: tuple[PairSize, ...] = ()
     notes: tuple[str, ...] = ()
     store: str | None = None
     study: str | None = None
@@ -264,6 +339,19 @@ class Result(Viewed):
     def verdicts(self) -> tuple[Comparison, ...]:
         """The tested pairs: the family of the goal's primary measure."""
         return tuple(row for row in self.paired if row.primary)
+
+    def frame(self, of: Literal["values", "verdicts"] = "values") -> pd.DataFrame:
+        """One tidy pandas table: ``values``, a row for each side, measure and seed; or ``verdicts``.
+
+        ``values`` has the columns on, loss, kind, measure, split, unit (the seed, or what else pairs the
+        runs) and value, NaN where a run has none. ``verdicts`` has a row for each comparison, tested or
+        described, and for each of every single data set, with the fields of ``Comparison``.
+
+        Raises:
+            LosscopeError: another kind.
+        """
+        made: pd.DataFrame = importlib.import_module("losscope.reporting.frames").frame(self, of)
+        return made
 
     def __str__(self) -> str:
         return " ".join(self.recommendation.sentences)

@@ -17,7 +17,7 @@ from losscope.core.wording.comparisons import (
     turned,
 )
 from losscope.core.wording.contest import decision_parts, fault, other_data, price, second_said
-from losscope.core.wording.numbers import be, label, listing, measure, number
+from losscope.core.wording.numbers import be, count, label, listing, measure, number
 from losscope.core.wording.settings import other_settings, settings_phrase, training_adds_nothing, untuned
 
 _OPENINGS = {
@@ -125,7 +125,7 @@ def _case_of(result: Result) -> _Case:
         made,
         {side.name: side.mean(made.measure or "") for side in result.sides},
         (),
-        {(row.a, row.b): row for row in result.verdicts()},
+        {(row.a, row.b): row for row in result.verdicts() if row.measure == made.measure},
         result.settings,
         _beside(made, result.paired),
         {side.name: side for side in result.sides},
@@ -272,7 +272,7 @@ def _third(case: _Case) -> str:
         aim = "which would resolve a difference that matters"
         if not focus.spread_known:
             aim = f"the fewest that can be tested, as {spread_unknown(focus)}"
-        changes.append(f"{focus.seeds_needed:,} seeds in all, {aim}")
+        changes.append(f"{count(focus.seeds_needed, focus.paired_by)} in all, {aim}")
     if focus is not None and focus.verdict == "equivalent":
         changes.append("a smaller difference being of interest")
     if focus is not None and focus.verdict == "failed":

@@ -19,6 +19,7 @@ from losscope.core.wording.numbers import (
     number,
     p_value,
     percent,
+    plural,
     verdict,
 )
 from losscope.core.wording.settings import calls, settings_phrase
@@ -41,7 +42,9 @@ _UNITS: dict[Unit, tuple[str, str]] = {
 
 
 def units(row: Comparison) -> str:
-    """What is paired, counted: ``10 seeds``, ``100 test classes``."""
+    """What is paired, counted: ``10 seeds``, ``12 speakers``, ``100 test classes``."""
+    if row.unit == "seed":
+        return count(row.n, row.paired_by)
     return f"{row.n:,} {_UNITS[row.unit][row.n != 1]}"
 
 
@@ -113,6 +116,8 @@ def turned(row: Comparison) -> Comparison:
         "high": minus(row.low),
         "low_data": minus(row.high_data),
         "high_data": minus(row.low_data),
+        "low_items": minus(row.high_items),
+        "high_items": minus(row.low_items),
         "runs": row.runs[::-1],
         "failed": row.failed[::-1],
         "order": None if row.order is None else (row.order[1], row.order[0], row.order[2]),
@@ -208,7 +213,7 @@ def estimate(row: Comparison) -> str:
     """What was seen, whatever it is worth: ``0.98 against 0.97, +0.010``, or the order of epochs."""
     if row.order is not None:
         later, earlier, ties = row.order
-        return f"{row.a} later in {later}, {row.b} later in {earlier} and neither in {ties} of {row.n} seeds"
+        return f"{row.a} later in {later}, {row.b} later in {earlier} and neither in {ties} of {units(row)}"
     lacking = "" if row.no_difference is None else why_not(row.no_difference, row.measure)
     if row.mean_a is None:
         return lacking or "no value"
@@ -227,20 +232,23 @@ def evidence(row: Comparison) -> str:
     if row.verdict == "equivalent" and row.p_outside is not None:
         width = "±" * (row.scale == "difference") + indifference(row.delta, row.scale)
         family = f" corrected for {row.tests_in_family} tests" * ((row.tests_in_family or 1) > 1)
-        parts.append(f"p = {p_value(row.p_outside)} for a difference beyond {width}{family}")
+        parts.append(f"p {_is(row.p_outside)} for a difference beyond {width}{family}")
     elif row.p is not None:
         if row.p_holm is not None and row.tests_in_family and row.tests_in_family > 1:
-            parts.append(f"p = {p_value(row.p_holm)} corrected for {row.tests_in_family} tests")
+            parts.append(f"p {_is(row.p_holm)} corrected for {row.tests_in_family} tests")
         else:
-            parts.append(f"p = {p_value(row.p)}")
+            parts.append(f"p {_is(row.p)}")
     if row.unit != "seed":
+        if row.unit == "class" and row.low_items is not None and row.high_items is not None:
+            parts.append(f"over items 95 % {change_interval(row.low_items, row.high_items, row.scale)}")
         parts.append(units(row))
         if row.by_seed is not None:
             parts.append(f"single seeds {change_interval(*row.by_seed, 'difference')}")
     elif row.paired:
-        parts.append(count(row.n, "paired run" if row.scope == "these_folds" else "paired seed"))
+        parts.append(count(row.n, "paired run" if row.scope == "these_folds" else f"paired {row.paired_by}"))
     else:
-        parts.append(f"{row.runs[0] - row.failed[0]} and {row.runs[1] - row.failed[1]} unpaired seeds")
+        own = row.runs[0] - row.failed[0], row.runs[1] - row.failed[1]
+        parts.append(f"{own[0]} and {own[1]} unpaired {plural(row.paired_by)}")
     if row.look > 1:
         parts.append(f"look {row.look}")
     said = ", ".join(parts)
@@ -249,11 +257,21 @@ def evidence(row: Comparison) -> str:
     if row.scope == "these_folds":
         return f"{said}, these folds of these data"
     if row.scope == "these_classes":
-        return f"{said}, these classes"
+        return f"{said}, these {'two models and ' * (row.low_items is not None)}classes"
+    if row.scope == "these_models":
+        like = "" if row.unit != "seed" else f" on {plural(row.paired_by)} like these"
+        return f"{said}, these two models{like}"
+    if row.scope == "units_like_these":
+        return f"{said}, {plural(row.paired_by)} like these"
     if row.low_data is not None and row.high_data is not None and row.low_data < row.high_data:
         ends = change_interval(row.low_data, row.high_data, row.scale)
         return f"{said}, these data; on data like these 95 % {ends}"
     return f"{said}, these data"
+
+
+def _is(p: float) -> str:
+    said = p_value(p)
+    return said if said.startswith("<") else f"= {said}"
 
 
 def seen(row: Comparison) -> str:
@@ -322,7 +340,7 @@ def _lost(row: Comparison) -> str:
 
 def _missing(row: Comparison) -> str:
     if row.paired:
-        return f"no value in {row.missing} of {count(row.n + row.missing, 'seed')}"
+        return f"no value in {row.missing} of {count(row.n + row.missing, row.paired_by)}"
     return f"no value in {row.missing} of {count(sum(row.runs) - sum(row.failed), 'run')}"
 
 
@@ -344,7 +362,8 @@ def _few(row: Comparison) -> Clause:
     corrected = "corrected " * ((row.tests_in_family or 1) > 1)
     need = ""
     if row.seeds_testable:
-        need = f"; a further look is tested more strictly and needs at least {row.seeds_testable} seeds"
+        least = count(row.seeds_testable, row.paired_by)
+        need = f"; a further look is tested more strictly and needs at least {least}"
     size = indifference(row.delta, row.scale)
     if row.seeds_needed and row.spread_known:
         need += f"{', and' if need else ';'} {row.seeds_needed:,} would show a difference of {size}"
@@ -359,7 +378,8 @@ def _few(row: Comparison) -> Clause:
 
 def spread_unknown(row: Comparison) -> str:
     """Why the number of seeds that it takes is not known yet."""
-    return f"{units(row)} {'does' if row.n == 1 else 'do'} not tell how far seeds spread"
+    spread = plural(row.paired_by)
+    return f"{units(row)} {'does' if row.n == 1 else 'do'} not tell how far {spread} spread"
 
 
 def _interval(row: Comparison) -> str:
@@ -390,10 +410,12 @@ def _unresolved(row: Comparison) -> Clause:
     need = ""
     if row.seeds_needed:
         size = indifference(row.delta, row.scale)
-        need = f"; {row.seeds_needed:,} seeds would show a difference of {size}"
+        need = f"; {count(row.seeds_needed, row.paired_by)} would show a difference of {size}"
         if row.seeds_seen:
             need += f", {row.seeds_seen:,} one as large as the one seen"
-    if row.limit == "data":
+    if row.limit == "data" and row.low_items is not None:
+        need += "; only more test items would tell these two models apart"
+    elif row.limit == "data":
         need += "; other test items would move it more than seeds do"
     if row.limit == "saturated":
         need += f"; both stand within {brief(measure(row.measure).delta)} of the end of the scale"

@@ -28,6 +28,7 @@ from losscope.core.wording.numbers import (
     measure,
     number,
     percent,
+    plural,
 )
 from losscope.core.wording.settings import (
     at_start,
@@ -416,7 +417,7 @@ def _seeds(row: Comparison) -> list[str]:
 
 def other_data(row: Comparison | None) -> str:
     """What other data would change, by what varied in the pair that the answer rests on."""
-    if row is not None and row.low_data is not None and row.high_data is not None:
+    if row is not None and row.low_items is None and row.low_data is not None and row.high_data is not None:
         low, high = row.low_data, row.high_data
         if low < high:
             vanish = ", which includes no difference" if low <= 0 <= high else ""
@@ -425,6 +426,12 @@ def other_data(row: Comparison | None) -> str:
         return "data of another kind than the generator's"
     if row is not None and row.scope == "these_folds":
         return "other data, or one split that is tested once, since folds share their training rows"
+    if row is not None and row.low_items is not None:
+        return "another training of each, since these two models were compared"
     if row is not None and row.unit != "seed":
         return "other data, since these test items were compared"
+    if row is not None and row.scope == "these_models":
+        return "another training of each, since one model a side was compared"
+    if row is not None and row.paired_by != "seed":
+        return f"{plural(row.paired_by)} of another kind"
     return "other data, since only the seeds varied here"

@@ -392,11 +392,17 @@ def title(name: str) -> str:
 def count(number: int, what: str) -> str:
     """A number of things.
 
-    >>> count(1, "seed"), count(10, "seed"), count(2, "class")
-    ('1 seed', '10 seeds', '2 classes')
+    >>> count(1, "seed"), count(10, "seed"), count(2, "class"), count(3, "query")
+    ('1 seed', '10 seeds', '2 classes', '3 queries')
     """
-    plural = "es" if what.endswith("s") else "s"
-    return f"{number:,} {what}{'' if number == 1 else plural}"
+    return f"{number:,} {what if number == 1 else plural(what)}"
+
+
+def plural(what: str) -> str:
+    """Several of a thing: ``seeds``, ``classes``, ``queries``."""
+    if what.endswith("y") and what[-2:-1] not in "aeiou":
+        return f"{what[:-1]}ies"
+    return f"{what}{'es' if what.endswith('s') else 's'}"
 
 
 def be(number: int) -> str:

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from losscope.core.calls import Call, Foreign, nested, parse
 from losscope.core.errors import LosscopeError, require, unknown
-from losscope.losses.foreign.sources import LISTED, TORCH, file_of, missing, permit, trusted
+from losscope.losses.foreign.objects import built
+from losscope.losses.foreign.sources import GIVEN, LISTED, TORCH, file_of, missing, permit, trusted
 from losscope.pairs import KINDS, Labels, Pairs, Relation, Triplets, Tuples
 
 FILLED = {"num_classes": "classes", "embedding_size": "embedding_size", "descriptors_dim": "embedding_size"}
@@ -224,7 +225,9 @@ def _metric(room: ModuleType, name: str) -> Any:
 
 
 def _own(foreign: Foreign, fill: Fill) -> Built:
-    """A class, function or object of the user's module or file."""
+    """A class, function or object of the user's module or file, or one that was given in this process."""
+    if foreign.where == GIVEN:
+        return built(foreign)
     room = _load_file(foreign) if foreign.kind == "file" else _load_module(foreign)
     name = foreign.loss.name
     if not hasattr(room, name):

@@ -35,6 +35,9 @@ DISTRIBUTIONS = {
 }
 """What pip calls a package whose losses can be named."""
 
+GIVEN = "given"
+"""Where objects lie that were given in this process (``losscope.losses.foreign.given``)."""
+
 _trusted: set[str] = set()
 
 
@@ -105,6 +108,8 @@ def source(text: str) -> str:
     foreign = parse(text)
     if foreign.kind == "file":
         return python_text(file_of(foreign))
+    if foreign.where == GIVEN:  # the text holds the checksum of all that the object is
+        return GIVEN
     if foreign.kind != "module":
         return f"{foreign.where}=={version(foreign.where)}"
     origin = _file_of_module(foreign.where, text)

@@ -17,9 +17,10 @@ def differences(context: Context) -> Section | None:
     rows = [_row(row) for row in context.result.paired]
     if not rows:
         return None
-    paired = "" if context.result.unpaired else "Paired by seed. "
+    paired = "" if context.result.unpaired else f"Paired by {context.unit}. "
     note = f"{paired}Differences carry a sign, ratios a ×. Only tested pairs have a verdict."
-    grid = Grid("Every difference with both intervals", HEADS, rows)
+    heads = [wording.plural(context.unit) if head == "seeds" else head for head in HEADS]
+    grid = Grid("Every difference with both intervals", heads, rows)
     fold = f"All {wording.count(len(rows), 'difference')}"
     return Section("Every difference", note, table=grid, fold=fold)
 

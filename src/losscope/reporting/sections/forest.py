@@ -68,15 +68,17 @@ def forest(context: Context) -> Section | None:
         for measure in dict.fromkeys(row.measure for row in rows)
     ]
     first = rows[0]
-    paired = "" if context.result.unpaired else ", paired by seed"
+    paired = "" if context.result.unpaired else f", paired by {context.unit}"
     note = [
-        f"Point: mean difference over seeds{paired}.",
+        f"Point: mean difference over {wording.plural(context.unit)}{paired}.",
         f"Thick line: {100 * (1 - first.alpha):.4g} % interval for these data.",
         "Thin line: for data like these, with other classes or queries.",
         "Shaded: too small to matter. A verdict needs the thick line outside of zero, or inside the band, "
         "and to stand when corrected for the other tests.",
     ]
-    if any(row.unit != "seed" for row in rows):
+    if any(row.low_items is not None for row in rows):
+        note.append("Each side is one trained model, held against another over the test classes or items.")
+    elif any(row.unit != "seed" for row in rows):
         note.append(
             "A closed form is held against the raw inputs over test items, since no seed changes them."
         )

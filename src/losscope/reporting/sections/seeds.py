@@ -30,7 +30,10 @@ def seeds(context: Context) -> Section | None:
     ours = context.result.protocol is not None
     shared = " Within a seed all losses start from the same weights and see the same batches." if ours else ""
     note = (
-        f"One line for each seed.{shared} Lines that rise or fall together show what clouds of points "
-        "would hide."
+        f"One line for each {context.unit}.{shared} Lines that rise or fall together show what clouds of "
+        "points would hide."
     )
-    return Section("Seed by seed", note, figures=figures, key=context.losses, columns=3)
+    unit = context.unit
+    return Section(
+        f"{unit[:1].upper()}{unit[1:]} by {unit}", note, figures=figures, key=context.losses, columns=3
+    )

@@ -1,0 +1,162 @@
+"""Runs exported from Weights & Biases and MLflow as CSV: known by their columns, read as any table of scores.
+
+- Weights & Biases, table of runs: a row for each run, with ``Name`` and ``State`` and a column for each key
+  of the configuration and of the summary.
+- Weights & Biases, panel of histories: ``Step``, and for each run ``run - metric`` with ``__MIN``, ``__MAX``.
+- MLflow, ``mlflow.search_runs(...).to_csv``: ``run_id``, ``status``, ``metrics.*``, ``params.*``, ``tags.*``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from losscope.comparing.judging.columns import SYNONYMS, Asked, plainly, texts
+from losscope.comparing.judging.names import at_last_step, with_names
+from losscope.comparing.judging.runs import Runs
+from losscope.comparing.judging.scores import TEXT, from_frame
+from losscope.core import wording
+from losscope.core.errors import require
+from losscope.core.measure_names import meant
+from losscope.core.wording import listing
+from losscope.data.readers.files import is_table, open_table
+
+PANEL = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<end>__MIN|__MAX)?")
+LOSSES, SEEDS = ("loss", *SYNONYMS["loss"]), ("seed", *SYNONYMS["seed"])
+DECIMAL = re.compile(r"-?\d*\.\d+(e[-+]?\d+)?|nan|", re.IGNORECASE)
+
+
+def from_export(path: Path, asked: Asked, unpaired: bool = False) -> Runs | None:
+    """The runs of an exported table, None of any other file.
+
+    Runs that did not end are left out and counted.
+
+    Raises:
+        LosscopeError: runs whose names say no loss, histories that end at different steps, a grouped panel.
+    """
+    if not (path.is_file() and is_table(path)):
+        return None
+    opened = open_table(path, {*TEXT, *(f"params.{name}" for name in TEXT), "name", "tags.mlflow.runname"})
+    frame, where = opened.frame, repr(str(path))
+    columns = [str(name) for name in frame.columns]
+    if "run_id" in columns and any(name.startswith("metrics.") for name in columns):
+        frame, notes = _mlflow(frame, where)
+    elif {"Name", "State"} <= set(columns):
+        frame, notes = _wandb_runs(frame, where)
+    elif columns[0] in ("Step", "global_step", "epoch") and _panel(columns[1:]):
+        frame, notes = _wandb_panel(frame, where)
+        frame, more = at_last_step(frame, asked.only, where)
+        notes += more
+    else:
+        return None
+    found = from_frame(frame, where, asked, unpaired)
+    return replace(found, notes=(*opened.notes, *notes, *found.notes))
+
+
+def _ended(frame: Any, column: str, good: str, where: str) -> tuple[Any, list[str]]:
+    """The runs that ended, and how many did not."""
+    words = texts(frame[column])
+    kept = [word.lower() == good for word in words]
+    require(any(kept), f"{where}: none of {len(kept):,} runs is {good}; wanted: runs that ended")
+    lost = sorted({word for word, own in zip(words, kept, strict=True) if not own})
+    if not lost:
+        return frame, []
+    left = len(kept) - sum(kept)
+    some = f"{left:,} of {len(kept):,} runs did not end ({', '.join(lost)}) and {wording.be(left)} left out."
+    return frame[kept], [some]
+
+
+def _mlflow(frame: Any, where: str) -> tuple[Any, list[str]]:
+    notes = ["Read as the runs of MLflow's search_runs."]
+    names = texts(frame["tags.mlflow.runName"]) if "tags.mlflow.runName" in frame.columns else None
+    if "status" in frame.columns:
+        frame, more = _ended(frame.assign(_name=names), "status", "finished", where)
+        names, notes = (None if names is None else list(frame["_name"])), notes + more
+    parameters = {
+        name: name.removeprefix("params.") for name in frame.columns if str(name).startswith("params.")
+    }
+    taken = {plainly(name) for name in parameters.values()}
+    metrics = {
+        name: name.removeprefix("metrics.")
+        for name in frame.columns
+        if str(name).startswith("metrics.")
+        and plainly(name.removeprefix("metrics.")) not in {*taken, *LOSSES}
+    }
+    kept = frame[[*parameters, *metrics]].rename(columns={**parameters, **metrics})
+    return _as_runs(kept, names, where), notes
+
+
+def _wandb_runs(frame: Any, where: str) -> tuple[Any, list[str]]:
+    frame, more = _ended(frame, "State", "finished", where)
+    own = ("Name", "State", "Notes", "User", "Tags", "Created", "Runtime", "Sweep", "ID", "Group", "Job Type")
+    kept = frame[[name for name in frame.columns if name not in own and not str(name).startswith("_")]]
+    notes = ["Read as a table of runs of Weights & Biases.", *more]
+    for name in [column for column in kept.columns if plainly(column) == "loss"]:
+        if all(DECIMAL.fullmatch(text) for text in texts(kept[name])):
+            kept = kept.drop(columns=name)
+            notes.append(f"The column {name!r} holds values of a loss, not its name, and is not read.")
+    return _as_runs(kept, texts(frame["Name"]), where), notes
+
+
+def _as_runs(frame: Any, names: Sequence[str] | None, where: str) -> Any:
+    """The frame with a loss and a seed for each run: by its columns, else by the names of the runs."""
+    known = {plainly(name) for name in frame.columns}
+    if known & set(LOSSES) and known & set(SEEDS):
+        return frame
+    require(
+        names is not None,
+        f"{where} has no columns of a loss and a seed, and no names of runs; it has "
+        f"{', '.join(map(str, frame.columns))}",
+    )
+    rest = [name for name in frame.columns if plainly(name) not in {*LOSSES, *SEEDS}]
+    return with_names(frame[rest], list(names or ()), where)
+
+
+def _panel(columns: Sequence[str]) -> bool:
+    return bool(columns) and all(PANEL.fullmatch(name) for name in columns)
+
+
+def _wandb_panel(frame: Any, where: str) -> tuple[Any, list[str]]:
+    import pandas as pd
+
+    rows, unread = [], dict[str, None]()
+    first = frame.columns[0]
+    for column in frame.columns[1:]:
+        found = PANEL.fullmatch(str(column))
+        assert found is not None
+        run, metric = found["run"], found["metric"]
+        if found["end"]:
+            continue
+        if meant(metric) is None:
+            unread[metric] = None
+            continue
+        ends = [frame.get(f"{column}__{end}") for end in ("MIN", "MAX")]
+        apart = ends[0] is not None and ends[1] is not None and _apart(ends[0], ends[1])
+        require(
+            not apart,
+            f"{where}: {run!r} is a group of runs, of which a panel holds the mean; wanted: a panel that is "
+            "not grouped, with a line for each run",
+        )
+        rows += [
+            (run, metric, step, cell)
+            for step, cell in zip(frame[first], frame[column], strict=True)
+            if texts([cell])[0]
+        ]
+    require(
+        bool(rows), f"{where}: no column of the panel is a measure that is known; it has {listing(unread)}"
+    )
+    long = pd.DataFrame(rows, columns=["run", "measure", "step", "value"])
+    long = with_names(long, list(long["run"]), where).drop(columns="run")
+    notes = ["Read as a panel of Weights & Biases."]
+    if unread:
+        notes.append(f"Not read: {listing(unread)}.")
+    return long.assign(step=long["step"].astype(float)), notes
+
+
+def _apart(low: Any, high: Any) -> bool:
+    """Whether two columns of numbers differ anywhere."""
+    pairs = zip(texts(low), texts(high), strict=True)
+    return any(a and b and float(a) != float(b) for a, b in pairs)
