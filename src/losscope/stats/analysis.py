@@ -85,10 +85,10 @@ def analyse(
     many folds of one data set the seeds test; folds share training rows, so that nothing is tested and no
     candidate is named. ``standings``: how the sides stood on validation, which names the candidate; without
     any, losses are tested against the reference. ``indifference``: the difference that does not matter,
-    instead of the primary measure's. ``by_item``: the data have no classes, and labels number items. ``also``:
-    measures that are tested beside the primary one, all corrected together. ``unit``: what pairs the runs,
-    whose number is their seed; ``averaged``: their values are means over runs. ``pairs``: ``group`` and
-    ``matrix`` are wanted.
+    instead of the primary measure's. ``by_item``: the data have no classes, and labels number items.
+    ``also``: measures that are tested beside the primary one, all corrected together. ``unit``: what pairs
+    the runs, whose number is their seed; ``averaged``: their values are means over runs. ``pairs``: ``group``
+    and ``matrix`` are wanted.
 
     >>> runs = [Measured(loss, seed, {"recall_at_1": base + seed / 1000})
     ...         for loss, base in (("contrastive", 0.90), ("triplet", 0.93)) for seed in range(6)]
