@@ -12,8 +12,9 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from torch import nn
 
 import losscope
-from losscope.probe import doctor
-from losscope.probe.doctor import Doctor, Subject
+from losscope.probe import thresholds as doctor
+from losscope.probe.doctor import Doctor
+from losscope.probe.findings import Subject
 
 _inputs, _labels = load_digits(return_X_y=True)
 INPUTS, LABELS = torch.tensor(_inputs / 16).float(), torch.tensor(_labels)

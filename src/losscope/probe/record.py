@@ -20,7 +20,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from losscope.core.errors import LosscopeError, unknown
-from losscope.probe.doctor import Doctor, Finding, Subject
+from losscope.probe.doctor import Doctor
+from losscope.probe.findings import Finding, Subject
 from losscope.run.files import Damaged, disk_errors, make_folder, read_bytes, replace_file, sealed, unsealed
 from losscope.run.store import Store
 

@@ -1,0 +1,316 @@
+"""Planted diseases are each named by their own rule and by no other, and sound trainings raise no alarm."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from torch import Tensor, nn
+
+import losscope
+
+SIZE = 16
+
+
+def standardised(source: Callable[..., Any]) -> tuple[Tensor, Tensor]:
+    found, labels = source(return_X_y=True)
+    spread = found.std(0)
+    return torch.tensor((found - found.mean(0)) / (spread + (spread == 0))).float(), torch.tensor(labels)
+
+
+DIGITS = standardised(load_digits)
+
+
+def far_apart() -> tuple[Tensor, Tensor]:
+    """Two classes on opposite sides, beyond any small margin from the start."""
+    side = torch.where(torch.arange(400) < 200, 1.0, -1.0)
+    noise = torch.randn(400, 64, generator=torch.Generator().manual_seed(0))
+    return side[:, None] + 0.1 * noise, (side < 0).long()
+
+
+def linear(size: int) -> nn.Module:
+    return nn.Linear(size, SIZE)
+
+
+def two_layers(size: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(size, 64), nn.ReLU(), nn.Linear(64, SIZE))
+
+
+def with_batch_norm(size: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(size, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, SIZE))
+
+
+def unit_length(size: int) -> nn.Module:
+    class Unit(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return nn.functional.normalize(z, dim=1)
+
+    return nn.Sequential(two_layers(size), Unit())
+
+
+def at_random(step: int, labels: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randperm(len(labels), generator=generator)[:48]
+
+
+@dataclass
+class Training:
+    """A small training: what is wrong with it is what differs from the defaults."""
+
+    loss: Callable[[], Any]
+    data: Callable[[], tuple[Tensor, Tensor]] = lambda: DIGITS
+    network: Callable[[int], nn.Module] = two_layers
+    draw: Callable[[int, Tensor, torch.Generator], Tensor] = at_random
+    optimiser: Callable[..., torch.optim.Optimizer] = functools.partial(torch.optim.Adam, lr=1e-3)
+    steps: int = 150
+    call: Callable[..., Tensor] = lambda loss, z, labels: loss(z, labels)
+    probe: dict[str, Any] = field(default_factory=dict)
+
+    def run(self) -> losscope.Probe:
+        generator = torch.Generator().manual_seed(1)
+        inputs, labels = self.data()
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            network, loss = self.network(inputs.shape[1]), self.loss()
+            own = [*network.parameters(), *(loss.parameters() if isinstance(loss, nn.Module) else ())]
+            optimiser = self.optimiser(own)
+            probe = losscope.Probe(loss, model=network, every=10, **self.probe)
+            for step in range(self.steps):
+                chosen = self.draw(step, labels, generator)
+                value = self.call(probe, network(inputs[chosen]), labels[chosen])
+                optimiser.zero_grad()
+                value.backward()
+                optimiser.step()
+        return probe
+
+
+def ours(name: str, **more: Any) -> Callable[[], Any]:
+    return lambda: losscope.loss(name, num_classes=10, embedding_size=SIZE, **more)
+
+
+def pml(name: str, **words: Any) -> Callable[[], Any]:
+    return lambda: getattr(pytest.importorskip("pytorch_metric_learning.losses"), name)(**words)
+
+
+def pairs(z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Squared distances of pairs, and which are positive and negative."""
+    same = (labels[:, None] == labels).float()
+    eye = torch.eye(len(z))
+    return (z[:, None] - z).square().sum(-1), same - eye, 1 - same
+
+
+def pull_all(z: Tensor, labels: Tensor) -> Tensor:
+    """A sign is wrong: negatives are pulled as well."""
+    squared, positive, negative = pairs(nn.functional.normalize(z, dim=1), labels)
+    return ((positive + 0.5 * negative) * squared).mean()
+
+
+def push_without_end(z: Tensor, labels: Tensor) -> Tensor:
+    """The hinge is missing, and nothing keeps the rows short."""
+    squared, positive, negative = pairs(z, labels)
+    return ((positive - negative) * squared).mean()
+
+
+def cosines(z: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
+    """InfoNCE of someone who forgot to normalise."""
+    eye = torch.eye(len(z), dtype=torch.bool)
+    logits = (z @ z.T / temperature).masked_fill(eye, -1e9)
+    positive = (labels[:, None] == labels) & ~eye
+    return -(logits.log_softmax(1) * positive).sum() / positive.sum().clamp_min(1)
+
+
+def normalised_cosines(z: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
+    return cosines(nn.functional.normalize(z, dim=1), labels, temperature)
+
+
+def without_labels(z: Tensor, labels: Tensor) -> Tensor:
+    """The mask of positives is made of the rows' places."""
+    place = torch.arange(len(labels)) // 2
+    return normalised_cosines(z, place)
+
+
+def broken_at_step_7() -> Callable[..., Tensor]:
+    calls = 0
+
+    def broken(z: Tensor, labels: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return normalised_cosines(z, labels) * (math.nan if calls == 7 else 1)
+
+    return broken
+
+
+def one_of_each(step: int, labels: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.tensor([int((labels == label).nonzero()[step]) for label in range(10)])
+
+
+def by_class(step: int, labels: Tensor, generator: torch.Generator) -> Tensor:
+    own = (labels == step % 10).nonzero()[:, 0]
+    return own[torch.randperm(len(own), generator=generator)[:32]]
+
+
+def twice(step: int, labels: Tensor, generator: torch.Generator) -> Tensor:
+    return at_random(step, labels, generator)[:24].repeat(2)
+
+
+def through_one_number(size: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(size, 1), nn.Linear(1, SIZE))
+
+
+def all_alike(size: int) -> nn.Module:
+    network = nn.Linear(size, SIZE)
+    with torch.no_grad():
+        network.bias.fill_(3000.0)
+    return network
+
+
+class Saturated(nn.Module):
+    """Codes of ±1 by a steep tanh: rows differ, and no gradient comes through."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(size, SIZE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(1e4 * self.head(x))
+
+
+def mislabelled() -> tuple[Tensor, Tensor]:
+    inputs, labels = DIGITS
+    return inputs, labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))]
+
+
+SGD = functools.partial(torch.optim.SGD, lr=0.01)
+
+DISEASES = {
+    "all rows pulled": (
+        Training(lambda: pull_all, optimiser=functools.partial(torch.optim.Adam, lr=1e-2)),
+        "collapse",
+    ),
+    "through one number": (
+        Training(ours("triplet(margin=0.2)"), network=through_one_number),
+        "collapse to a line",
+    ),
+    "cone": (Training(ours("triplet(margin=0.2)"), network=all_alike), "stuck at the margin"),
+    "labels of other rows": (
+        Training(ours("triplet(margin=1.0)"), data=mislabelled, optimiser=SGD),
+        "stuck at the margin",
+    ),
+    "no active triplet": (Training(ours("triplet(margin=0.01)"), data=far_apart), "no active term"),
+    "small margin": (Training(ours("contrastive(margin=0.1)"), data=far_apart), "no active negative"),
+    "small margin, of a stranger": (
+        Training(pml("ContrastiveLoss", neg_margin=0.1), data=far_apart),
+        "no active negative",
+    ),
+    "no hinge": (
+        Training(
+            lambda: push_without_end,
+            network=linear,
+            optimiser=functools.partial(torch.optim.SGD, lr=2e-3),
+            steps=250,
+        ),
+        "exploding gradient",
+    ),
+    "steep tanh": (
+        Training(ours("triplet(margin=0.2)"), network=Saturated, optimiser=SGD),
+        "vanishing gradient",
+    ),
+    "NaN": (Training(broken_at_step_7), "not finite"),
+    "no positives": (Training(ours("triplet(margin=0.2)"), draw=one_of_each), "no positives"),
+    "no negatives": (Training(ours("triplet(margin=0.2)"), draw=by_class), "no negatives"),
+    "degrees": (Training(pml("TripletMarginLoss", margin=28.6)), "another unit"),
+    "radians for degrees": (
+        Training(pml("ArcFaceLoss", num_classes=10, embedding_size=SIZE, margin=0.5)),
+        "another unit",
+    ),
+    "margins of distances": (
+        Training(
+            lambda: pml(
+                "ContrastiveLoss",
+                distance=pytest.importorskip("pytorch_metric_learning.distances").CosineSimilarity(),
+            )()
+        ),
+        "another unit",
+    ),
+    "scale for temperature": (
+        Training(lambda: functools.partial(normalised_cosines, temperature=20.0)),
+        "another unit",
+    ),
+    "blind": (Training(ours("contrastive_label_blind")), "blind to labels"),
+    "blind, of a stranger": (Training(lambda: without_labels), "blind to labels"),
+    "not normalised": (Training(lambda: cosines), "not normalised"),
+    "told that rows have length 1": (
+        Training(ours("info_nce(temperature=0.1)", normalise=False)),
+        "not normalised",
+    ),
+    "rows twice": (Training(ours("triplet(margin=0.2)"), draw=twice), "duplicate rows"),
+    "rate": (
+        Training(ours("info_nce"), optimiser=functools.partial(torch.optim.Adam, lr=0.5)),
+        "learning rate too high",
+    ),
+}
+
+
+def alarms(probe: losscope.Probe) -> list[str]:
+    return [found.rule for found in probe.findings if found.severity == "alarm"]
+
+
+@pytest.mark.filterwarnings("ignore:.*was made with normalise=False:RuntimeWarning")
+@pytest.mark.parametrize("name", DISEASES)
+def test_a_disease_is_named_by_its_own_rule_alone(name: str) -> None:
+    training, rule = DISEASES[name]
+    probe = training.run()
+    assert alarms(probe) == [rule], [found.sentence for found in probe.findings]
+
+
+def test_the_rules_that_are_planted_are_all_there_are() -> None:
+    from losscope.probe.doctor import Doctor
+    from losscope.probe.findings import Subject
+
+    rules = {rule.name for rule in Doctor(Subject(loss="any", unit_rows=True)).rules}
+    assert rules == {rule for _, rule in DISEASES.values()}
+
+
+def mined(loss: Any, z: Tensor, labels: Tensor) -> Tensor:
+    miners = pytest.importorskip("pytorch_metric_learning.miners")
+    return loss(z, labels, miners.MultiSimilarityMiner()(z, labels))
+
+
+SOUND = {
+    "PML triplet with a miner": Training(pml("TripletMarginLoss", margin=0.1), call=mined),
+    "PML SupCon, wine": Training(
+        pml("SupConLoss", temperature=0.2), data=lambda: standardised(load_wine), network=with_batch_norm
+    ),
+    "PML ArcFace": Training(pml("ArcFaceLoss", num_classes=10, embedding_size=SIZE)),
+    "PML contrastive, breast cancer": Training(
+        pml("ContrastiveLoss"), data=lambda: standardised(load_breast_cancer), network=linear
+    ),
+    "contrastive, iris": Training(ours("contrastive(margin=0.5)"), data=lambda: standardised(load_iris)),
+    "triplet semihard, SGD": Training(
+        ours("triplet(margin=0.2, tuples=semihard)"), optimiser=functools.partial(torch.optim.SGD, lr=0.1)
+    ),
+    "circle, batch norm": Training(ours("circle"), network=with_batch_norm),
+    "proxy anchor, wine": Training(
+        ours("proxy_anchor"), data=lambda: standardised(load_wine), network=linear
+    ),
+    "a function, unit rows from the network": Training(lambda: cosines, network=unit_length),
+    "n-pair, breast cancer": Training(
+        ours("n_pair"), data=lambda: standardised(load_breast_cancer), network=with_batch_norm
+    ),
+    "softmax on logits": Training(lambda: nn.CrossEntropyLoss()),
+    "AdamW, weight decay": Training(
+        ours("sup_con(temperature=0.1)"),
+        optimiser=functools.partial(torch.optim.AdamW, lr=3e-3, weight_decay=0.1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_training_raises_no_alarm(name: str) -> None:
+    probe = SOUND[name].run()
+    assert alarms(probe) == [], [found.sentence for found in probe.findings]
