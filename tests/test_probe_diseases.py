@@ -16,6 +16,10 @@ from torch import Tensor, nn
 import losscope
 
 SIZE = 16
+adam = functools.partial(torch.optim.Adam, lr=1e-3)
+fast_adam = functools.partial(torch.optim.Adam, lr=1e-2)
+sgd = functools.partial(torch.optim.SGD, lr=0.01)
+slow_sgd = functools.partial(torch.optim.SGD, lr=2e-3)
 
 
 def standardised(source: Callable[..., Any]) -> tuple[Tensor, Tensor]:
@@ -66,7 +70,7 @@ class Training:
     data: Callable[[], tuple[Tensor, Tensor]] = lambda: DIGITS
     network: Callable[[int], nn.Module] = two_layers
     draw: Callable[[int, Tensor, torch.Generator], Tensor] = at_random
-    optimiser: Callable[..., torch.optim.Optimizer] = functools.partial(torch.optim.Adam, lr=1e-3)
+    optimiser: Callable[..., torch.optim.Optimizer] = adam
     steps: int = 150
     call: Callable[..., Tensor] = lambda loss, z, labels: loss(z, labels)
     probe: dict[str, Any] = field(default_factory=dict)
@@ -185,11 +189,9 @@ def mislabelled() -> tuple[Tensor, Tensor]:
     return inputs, labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))]
 
 
-SGD = functools.partial(torch.optim.SGD, lr=0.01)
-
 DISEASES = {
     "all rows pulled": (
-        Training(lambda: pull_all, optimiser=functools.partial(torch.optim.Adam, lr=1e-2)),
+        Training(lambda: pull_all, optimiser=fast_adam),
         "collapse",
     ),
     "through one number": (
@@ -198,7 +200,7 @@ DISEASES = {
     ),
     "cone": (Training(ours("triplet(margin=0.2)"), network=all_alike), "stuck at the margin"),
     "labels of other rows": (
-        Training(ours("triplet(margin=1.0)"), data=mislabelled, optimiser=SGD),
+        Training(ours("triplet(margin=1.0)"), data=mislabelled, optimiser=sgd),
         "stuck at the margin",
     ),
     "no active triplet": (Training(ours("triplet(margin=0.01)"), data=far_apart), "no active term"),
@@ -211,13 +213,13 @@ DISEASES = {
         Training(
             lambda: push_without_end,
             network=linear,
-            optimiser=functools.partial(torch.optim.SGD, lr=2e-3),
+            optimiser=slow_sgd,
             steps=250,
         ),
         "exploding gradient",
     ),
     "steep tanh": (
-        Training(ours("triplet(margin=0.2)"), network=Saturated, optimiser=SGD),
+        Training(ours("triplet(margin=0.2)"), network=Saturated, optimiser=sgd),
         "vanishing gradient",
     ),
     "NaN": (Training(broken_at_step_7), "not finite"),

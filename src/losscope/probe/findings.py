@@ -1,4 +1,4 @@
-"""What a rule of the doctor is, what it says, and what it may know of the loss. Nothing here imports torch."""
+"""What a rule of the doctor is, what it says, and what it knows of the loss. Nothing here imports torch."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Line(Rule):
 
 
 class Stuck(Rule):
-    """A loss that stays where a batch of equal rows has it: at the margin, at the log of the number of rows."""
+    """A loss that stays where equal rows have it: at the margin, at the log of the number of rows."""
 
     name = "stuck at the margin"
 

@@ -168,9 +168,9 @@ def _partners(labels: Tensor | None) -> dict[str, float]:
 def look(given: Given) -> dict[str, float]:
     """A look at the batch: how it lies, and which pairs the loss pulls and pushes.
 
-    ``spread`` is the mean squared distance of the unit rows to their mean, and ``directions`` the participation
-    ratio of their covariance: 1 on a line, C - 1 for C classes equally far apart. Of several sets of embeddings each
-    is looked at alone where they differ in their dimension, and together otherwise.
+    ``spread`` is the mean squared distance of the unit rows to their mean, and ``directions`` the
+    participation ratio of their covariance: 1 on a line, C - 1 for C classes equally far apart. Of several
+    sets of embeddings each is looked at alone where they differ in their dimension, and together otherwise.
     """
     parts = [part.detach() for part in given.embeddings]
     if not parts or any(part.shape[1] != parts[0].shape[1] for part in parts):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from losscope.core import wording
-from losscope.core.facts import Bound
 from losscope.core.registry import entry
 from losscope.losses.drop_in import LossModule
 from losscope.probe.findings import Misfit, Subject
@@ -80,59 +79,54 @@ def misfits(loss: Callable[..., Any], numbers: Mapping[str, float]) -> list[Misf
     >>> [found.what for found in misfits(max, {"margin": 28.6, "temperature": 0.1})]
     ['its margin is 28.6, and rows of length 1 are at most 2 apart, 4 squared: no term is ever satisfied']
     """
-    found = [*_inverted(loss, numbers)]
-    for name in MARGINS:
-        value = numbers.get(name)
-        if value is None:
-            continue
-        if value > (_bound("triplet", "margin", squared=True).at_most or math.inf):
-            found.append(
-                Misfit(
-                    what=f"its {name} is {wording.number(value)}, and rows of length 1 are at most 2 apart, 4 "
-                    "squared: no term is ever satisfied",
-                    cure=f"give it in the loss's unit; {value:g} degrees are {math.radians(value):.3f} radians",
-                )
-            )
-        elif type(loss).__name__ in DEGREES and 0 < value < math.radians(1):
-            found.append(
-                Misfit(
-                    what=f"its margin is {wording.number(math.degrees(value))} degrees, next to none: it is "
-                    "given in degrees",
-                    cure=f"give degrees: {math.degrees(value):g} radians are "
-                    f"{math.degrees(math.degrees(value)):.1f} degrees",
-                    unit_rows=False,
-                )
-            )
-    warm, steep = _bound("info_nce", "temperature", at_most=True), _bound("arcface", "scale", at_most=True)
-    for name in TEMPERATURES:
-        value = numbers.get(name)
-        if value is not None and value > (warm.at_most or math.inf):
-            found.append(
-                Misfit(
-                    what=f"its {name} is {wording.number(value)}, so that all cosines give nearly equal logits",
-                    cure=f"a temperature is 1 / scale: where a scale of {value:g} was meant, give {1 / value:.3g}",
-                )
-            )
-    for name in SCALES:
-        value = numbers.get(name)
-        if value is not None and not 1 <= value <= (steep.at_most or math.inf) and value > 0:
-            cure = f"a scale is 1 / temperature: where a temperature of {value:g} was meant, give {1 / value:.3g}"
-            found.append(
-                Misfit(
-                    what=f"its {name} is {wording.number(value)}, so that "
-                    + (
-                        "all cosines give nearly equal logits"
-                        if value < 1
-                        else "float32 has no gradient left"
-                    ),
-                    cure=cure if value < 1 else f"give at most {steep.at_most:g}",
-                )
-            )
-    return found
+    return [
+        *_inverted(loss, numbers),
+        *(found for name in MARGINS if name in numbers for found in _margin(loss, name, numbers[name])),
+        *(found for name in TEMPERATURES if name in numbers for found in _temperature(name, numbers[name])),
+        *(found for name in SCALES if name in numbers for found in _scale(name, numbers[name])),
+    ]
+
+
+def _margin(loss: Callable[..., Any], name: str, value: float) -> Iterator[Misfit]:
+    if value > _most("triplet", "margin", squared=True):
+        yield Misfit(
+            what=f"its {name} is {wording.number(value)}, and rows of length 1 are at most 2 apart, 4 "
+            "squared: no term is ever satisfied",
+            cure=f"give it in the loss's unit; {value:g} degrees are {math.radians(value):.3f} radians",
+        )
+    degrees = math.degrees(value)
+    if type(loss).__name__ in DEGREES and 0 < degrees < 1:
+        yield Misfit(
+            what=f"its {name} is {wording.number(degrees)} degrees, which is next to none",
+            cure=f"give degrees: {degrees:.3g} radians are {math.degrees(degrees):.1f} degrees",
+            unit_rows=False,
+        )
+
+
+def _temperature(name: str, value: float) -> Iterator[Misfit]:
+    if value > _most("info_nce", "temperature"):
+        yield Misfit(
+            what=f"its {name} is {wording.number(value)}, so that all cosines give nearly equal logits",
+            cure=f"a temperature is 1 / scale: where a scale of {value:g} was meant, give {1 / value:.3g}",
+        )
+
+
+def _scale(name: str, value: float) -> Iterator[Misfit]:
+    if 0 < value < 1:
+        meant = f"where a temperature of {value:g} was meant, give {1 / value:.3g}"
+        yield Misfit(
+            what=f"its {name} is {wording.number(value)}, so that all cosines give nearly equal logits",
+            cure=f"a scale is 1 / temperature: {meant}",
+        )
+    elif value > (most := _most("arcface", "scale")):
+        yield Misfit(
+            what=f"its {name} is {wording.number(value)}, which leaves float32 no gradient",
+            cure=f"give at most {most:g}",
+        )
 
 
 def _inverted(loss: Callable[..., Any], numbers: Mapping[str, float]) -> list[Misfit]:
-    """Margins of pytorch-metric-learning's pair losses that are distances, for a similarity, or the reverse."""
+    """Margins of pytorch-metric-learning's pair losses that are distances where it compares similarities."""
     near, far = numbers.get("pos_margin"), numbers.get("neg_margin")
     inverted = getattr(getattr(loss, "distance", None), "is_inverted", None)
     if near is None or far is None or inverted is None or near == far or inverted == (near > far):
@@ -148,11 +142,10 @@ def _inverted(loss: Callable[..., Any], numbers: Mapping[str, float]) -> list[Mi
     ]
 
 
-def _bound(loss: str, of: str, **where: Any) -> Bound:
-    """What the registry says that a hyperparameter of ours may be at most."""
-    squared = {"squared": where["squared"]} if "squared" in where else {}
+def _most(loss: str, of: str, **where: Any) -> float:
+    """The most that the registry lets a hyperparameter of ours be."""
     bounds = entry("loss", loss).facts.bounds
-    return next(b for b in bounds if b.of == of and b.at_most is not None and b.where == squared)
+    return next(b.at_most for b in bounds if b.of == of and b.at_most is not None and b.where == where)
 
 
 def name_of(loss: Callable[..., Any]) -> str:
