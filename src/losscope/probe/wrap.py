@@ -72,6 +72,8 @@ class Probe(nn.Module):
         writers: where each record goes too, under ``losscope/<name>`` with its step: a ``SummaryWriter`` of
             tensorboardX or torch, a run of mlflow, a run of wandb, or a function of step, epoch and values.
             One that fails is said once, and the training goes on.
+        seed: of the training, where several of one loss are compared; a name such as ``triplet/3`` says it
+            as well.
 
     Attributes:
         loss: what is wrapped.
@@ -103,6 +105,7 @@ class Probe(nn.Module):
         every: int = EVERY,
         unit_rows: bool = False,
         writers: Sequence[Any] = (),
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         require(callable(loss), f"the loss is {shown(loss)}; a module or a function that is called is wanted")
@@ -125,6 +128,7 @@ class Probe(nn.Module):
             subject=subject,
             every=every,
             rank=f"rank 0 of {ranks}" if ranks > 1 else "",
+            seed=seed,
             started=time.time(),
             losscope=__version__,
             torch=torch.__version__,

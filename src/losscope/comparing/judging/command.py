@@ -24,6 +24,7 @@ from losscope.core import wording
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.quantities import GOALS, check_indifference
 from losscope.core.results import DataDescription, Evidence, Provenance, Result, Settings
+from losscope.probe.record import holds_probe
 
 
 def judge(
@@ -114,6 +115,10 @@ def _read(
     )
     if not path.is_dir():
         return from_table(path, only)
+    if holds_probe(path):
+        from losscope.comparing.judging.probes import from_probes
+
+        return from_probes(path)
     if (path / "store.json").is_file() or path.parent.name == "studies":
         from losscope.comparing.judging.studies import from_store
 
@@ -145,6 +150,8 @@ def _judged(
         raise unknown("reference loss", reference, names)
     if measure is not None:
         measure = known_as(measure).name
+    elif goal == "retrieval":  # what is taken where nothing is asked for
+        measure = found.measure
     # Of anyone's own runs nothing is known but whether they were tuned, and only a no is worth saying.
     untuned = tuple(Settings(loss=name, name=name, tuned=False) for name in names)
     settings = found.settings if tuned else untuned

@@ -25,6 +25,7 @@ class Runs:
         data: what they were measured on, where it is known.
         standings: how the sides stood on validation, where a store knows it.
         folds: of how many folds of one data set they are, 0 where of none.
+        measure: what decides where neither a measure nor another goal is asked for.
     """
 
     measured: tuple[stats.Measured, ...]
@@ -34,6 +35,7 @@ class Runs:
     data: DataDescription | None = None
     standings: tuple[stats.Standing, ...] = ()
     folds: int = 0
+    measure: str | None = None
 
 
 def run_of(

@@ -125,10 +125,11 @@ class Price(Frozen):
 class Fault(Frozen):
     """Runs of a side that ended and yet learned nothing.
 
-    ``kind``: ``stuck``, where a run gave no gradient; ``margin``, where the loss ended at its margin, as equal
-    rows have it; ``collapsed``, where embeddings ended near one point; ``line``, where those of many classes
-    ended on a line. ``runs``: how many, ``of`` those that ended. ``apart``: the widest distance between classes
-    of the collapsed. ``rank``: the largest effective rank of those on a line. ``margin``: where the loss ended.
+    ``kind``: ``stuck``, where a run gave no gradient; ``margin``, where the loss ended at its margin, as
+    equal rows have it; ``collapsed``, where embeddings ended near one point; ``line``, where those of many
+    classes ended on a line. ``runs``: how many, ``of`` those that ended. ``apart``: the widest distance
+    between classes of the collapsed. ``rank``: the largest effective rank of those on a line. ``margin``:
+    where the loss ended.
     """
 
     side: str
