@@ -197,7 +197,7 @@ class ProbeRecord:
         return [row.step for row in found], [row.value for row in found]
 
     def endings(self) -> dict[str, float]:
-        """The mean of each quantity over the last tenth of the steps; its last value where it has none there."""
+        """Each quantity's mean over the last tenth of the steps, or its last value where it has none there."""
         late: dict[str, list[float]] = {}
         last: dict[str, float] = {}
         for row in self.rows:
