@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 import torch
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_digits,
+    load_iris,
+    load_wine,
+    make_blobs,
+    make_classification,
+    make_gaussian_quantiles,
+)
 from torch import Tensor, nn
 
 import losscope
@@ -316,3 +324,68 @@ SOUND = {
 def test_a_sound_training_raises_no_alarm(name: str) -> None:
     probe = SOUND[name].run()
     assert alarms(probe) == [], [found.sentence for found in probe.findings]
+
+
+def crowded(**_: bool) -> tuple[Any, Any]:
+    return make_classification(600, 20, n_informative=8, n_classes=6, class_sep=1.5, random_state=1)
+
+
+def overlapping(**_: bool) -> tuple[Any, Any]:
+    return make_blobs(600, 10, centers=8, cluster_std=4.0, random_state=1)
+
+
+def shells(**_: bool) -> tuple[Any, Any]:
+    return make_gaussian_quantiles(n_samples=600, n_features=6, n_classes=3, random_state=1)
+
+
+OTHERS: dict[str, Callable[[int], tuple[Callable[[], Any], float]]] = {
+    name: lambda classes, name=name, rate=rate: (ours_of(name, classes), rate)  # type: ignore[misc]
+    for name, rate in (
+        ("triplet(margin=0.5)", 5e-4),
+        ("triplet(margin=0.3)", 5e-3),
+        ("triplet(margin=0.2, tuples=hard)", 1e-4),
+        ("contrastive(margin=0.8, reduction=balanced)", 2e-3),
+        ("info_nce(temperature=0.2)", 2e-3),
+        ("sup_con(temperature=0.2)", 5e-3),
+        ("multi_similarity", 1e-3),
+        ("circle", 2e-3),
+        ("arcface", 2e-3),
+        ("proxy_nca", 5e-3),
+    )
+}
+OTHERS |= {
+    f"PML {name}": lambda classes, name=name, words=words: (pml(name, **words), 2e-3)  # type: ignore[misc]
+    for name, words in (
+        ("ContrastiveLoss", {}),
+        ("NTXentLoss", {"temperature": 0.1}),
+        ("MultiSimilarityLoss", {}),
+        ("TripletMarginLoss", {"margin": 0.1, "triplets_per_anchor": 5}),
+        ("SignalToNoiseRatioContrastiveLoss", {}),
+        ("FastAPLoss", {}),
+    )
+}
+
+
+def ours_of(name: str, classes: int) -> Callable[[], Any]:
+    return lambda: losscope.loss(name, num_classes=classes, embedding_size=SIZE)
+
+
+@pytest.mark.slow
+def test_the_rate_of_false_alarms_on_trainings_that_set_no_threshold() -> None:
+    """Six data sets, sixteen losses with their rates, a linear head and a deeper network: 192 trainings."""
+    pytest.importorskip("pytorch_metric_learning")
+    alarmed, trainings = [], 0
+    for source in (load_wine, load_breast_cancer, load_iris, crowded, overlapping, shells):
+        data = standardised(source)
+        for name, made in OTHERS.items():
+            loss, rate = made(int(data[1].max()) + 1)
+            for network in (linear, with_batch_norm):
+                optimiser = functools.partial(torch.optim.Adam, lr=rate)
+                training = Training(loss, data=lambda data=data: data, network=network, optimiser=optimiser)
+                probe = training.run()
+                trainings += 1
+                if alarms(probe):
+                    said = [found.sentence for found in probe.findings]
+                    alarmed.append((source.__name__, name, network.__name__, said))
+    print(f"{len(alarmed)} of {trainings} trainings with an alarm: {alarmed}")
+    assert trainings == 192 and alarmed == []

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.quantities import QUANTITIES
-from losscope.probe.page import GROUPS, figure, verdict
+from losscope.probe.page import GROUPS, figure, names_in, verdict
 from losscope.probe.record import ProbeRecord
 from losscope.reporting.figure import Palette
 from losscope.reporting.page import whole
@@ -86,7 +86,8 @@ def _findings(records: Sequence[ProbeRecord]) -> Section:
 
 def _table(sides: Sides) -> Section:
     ends = {name: [record.endings() for record in records] for name, records in sides.items()}
-    names = [name for _, group in GROUPS for name in group]
+    there = names_in([record for records in sides.values() for record in records])
+    names = [name for _, group in GROUPS for name in group if name in there]
     rows = [
         [_head(name), *(_cell([end[name] for end in own if name in end]) for own in ends.values())]
         for name in names
@@ -114,7 +115,7 @@ def _cell(values: Sequence[float]) -> Cell:
 
 
 def _curves(sides: Sides, palette: Palette) -> list[Section]:
-    there = {row.name for records in sides.values() for record in records for row in record.rows}
+    there = names_in([record for records in sides.values() for record in records])
     made = []
     for title, names in GROUPS:
         figures = [figure(name, sides, palette) for name in names if name in there]

@@ -36,7 +36,15 @@ GROUPS = (
     ),
     (
         "How the batches lie",
-        ("intra_variance", "inter_distance", "effective_rank", "spread", "embedding_norm", "duplicate_rows"),
+        (
+            "intra_inter_ratio",
+            "intra_variance",
+            "inter_distance",
+            "effective_rank",
+            "spread",
+            "embedding_norm",
+            "duplicate_rows",
+        ),
     ),
     ("The optimiser", ("parameter_gradient_norm", "update_norm", "weight_norm")),
 )
@@ -79,7 +87,7 @@ def verdict(record: ProbeRecord) -> str:
     first = alarms[0]
     more = f" {len(alarms) - 1} more below." if len(alarms) > 1 else ""
     what = first.what[0].upper() + first.what[1:]
-    return f"{first.rule.capitalize()}, at step {first.step:,}. {what}.{more}"
+    return f"{first.rule.capitalize()}, at step {first.step:,}. {what}. What helps: {first.cure}.{more}"
 
 
 def summary(record: ProbeRecord) -> str:
@@ -105,7 +113,7 @@ def _doctor(record: ProbeRecord) -> Section:
 
 
 def _curves(record: ProbeRecord, title: str, names: Sequence[str]) -> Section | None:
-    there = {row.name for row in record.rows}
+    there = names_in([record])
     figures = [_figure(record, name) for name in names if name in there]
     note = f"By step; means of neighbouring steps where there are more than {POINTS}."
     return Section(title, note, figures=figures, columns=2) if figures else None
@@ -114,6 +122,11 @@ def _curves(record: ProbeRecord, title: str, names: Sequence[str]) -> Section | 
 def _figure(record: ProbeRecord, name: str) -> Figure:
     own = record.mark.name
     return figure(name, {own: [record]}, Palette((own,)))
+
+
+def names_in(records: Sequence[ProbeRecord]) -> set[str]:
+    """What there is to draw; a factor that is always 1 is nothing to look at."""
+    return {row.name for each in records for row in each.rows if row.name != "loss_factor" or row.value != 1}
 
 
 def figure(name: str, sides: Mapping[str, Sequence[ProbeRecord]], palette: Palette) -> Figure:

@@ -8,6 +8,7 @@ is killed leaves every part that it had written. Nothing here imports torch.
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import time
@@ -197,10 +198,15 @@ class ProbeRecord:
         return [row.step for row in found], [row.value for row in found]
 
     def endings(self) -> dict[str, float]:
-        """Each quantity's mean over the last tenth of the steps, or its last value where it has none there."""
+        """Each quantity's mean over the last tenth of the steps; its last value where it has none there.
+
+        Of its finite values: a step without a gradient has no concentration.
+        """
         late: dict[str, list[float]] = {}
         last: dict[str, float] = {}
         for row in self.rows:
+            if not math.isfinite(row.value):
+                continue
             last[row.name] = row.value
             if row.step > END * self.steps:
                 late.setdefault(row.name, []).append(row.value)

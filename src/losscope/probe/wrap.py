@@ -74,6 +74,8 @@ class Probe(nn.Module):
             One that fails is said once, and the training goes on.
         seed: of the training, where several of one loss are compared; a name such as ``triplet/3`` says it
             as well.
+        ask: whether a copy of the loss may be called at a look, for rules that ask what it would be for equal
+            rows or other labels.
 
     Attributes:
         loss: what is wrapped.
@@ -106,6 +108,7 @@ class Probe(nn.Module):
         unit_rows: bool = False,
         writers: Sequence[Any] = (),
         seed: int | None = None,
+        ask: bool = True,
     ) -> None:
         super().__init__()
         require(callable(loss), f"the loss is {shown(loss)}; a module or a function that is called is wanted")
@@ -134,7 +137,7 @@ class Probe(nn.Module):
             torch=torch.__version__,
         )
         self._outside = _outside_compilation()
-        if ranks == 1:
+        if ask and ranks == 1:
             self._questions = Questions(loss, subject.compares_rows)
         outlets = outlets_of(writers, mark.name)
         self._recorder = recorder = Recorder(Writer(out, mark), outlets)
