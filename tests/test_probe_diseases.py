@@ -197,7 +197,19 @@ def mislabelled() -> tuple[Tensor, Tensor]:
     return inputs, labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))]
 
 
+def dying(size: int) -> nn.Module:
+    """The last layer ends in a ReLU, and half of the rows are zeros."""
+    layer = nn.Linear(size, SIZE)
+    with torch.no_grad():
+        layer.weight.copy_(layer.weight[:1].expand(SIZE, size) + 1e-3 * layer.weight)
+    return nn.Sequential(layer, nn.ReLU())
+
+
 DISEASES = {
+    "half of the rows are zeros": (
+        Training(ours("triplet(margin=0.2)"), network=dying, optimiser=sgd),
+        "half collapse",
+    ),
     "all rows pulled": (
         Training(lambda: pull_all, optimiser=fast_adam),
         "collapse",

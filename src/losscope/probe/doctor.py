@@ -12,6 +12,7 @@ from losscope.probe.findings import Finding, Rule, Subject, Values
 from losscope.probe.rules_batch import (
     Blind,
     Collapse,
+    Half,
     Lacking,
     Lengths,
     Line,
@@ -48,7 +49,17 @@ class Doctor:
             self.rules += [Lacking("positive"), Lacking("negative"), Stuck(), Pulled()]
         if own.unit_rows or own.of_cosines:
             self.rules.append(Lengths(own.unit_rows, own.of_cosines))
-        self.rules += [Collapse(), Line(), Blind(), Idle(), Repeated(), Jumps(), Exploding(), Vanishing()]
+        self.rules += [
+            Collapse(),
+            Half(),
+            Line(),
+            Blind(),
+            Idle(),
+            Repeated(),
+            Jumps(),
+            Exploding(),
+            Vanishing(),
+        ]
 
     def see(self, step: int, values: Values) -> list[Finding]:
         """What is new at this step."""

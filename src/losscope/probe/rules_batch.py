@@ -20,6 +20,7 @@ from losscope.probe.thresholds import (
     LINE,
     LINE_CLASSES,
     LOOKS,
+    MERGED,
     SCALED,
     SPREAD,
     STEPS,
@@ -53,6 +54,30 @@ class Collapse(Rule):
             f"{wording.number(spread)}, and was {wording.number(self.first)} at first{at}",
             "lower the learning rate, take semihard or all triplets in place of the hardest, "
             "and check that negatives are pushed apart",
+        )
+
+
+class Half(Rule):
+    """Several classes in one point, while others are apart."""
+
+    name = "half collapse"
+    silences = ("collapse to a line", "duplicate rows")
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def see(self, step: int, values: Values) -> Finding | None:
+        share = values.get("merged_pairs")
+        if share is None:
+            return None
+        self.seen = self.seen + 1 if share >= MERGED and values.get("spread", 0.0) >= SPREAD else 0
+        if self.seen < LOOKS:
+            return None
+        return self.say(
+            step,
+            f"{wording.percent(share)} of the pairs of different classes lie in one point, and other classes "
+            "apart from it",
+            "look for rows of zeros, as a ReLU at the end makes them, and for classes taken as one",
         )
 
 

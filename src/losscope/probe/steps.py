@@ -15,6 +15,7 @@ from losscope.measures import evaluate, greediness
 from losscope.measures.neighbours import unit
 from losscope.pairs import pair_distances
 from losscope.probe.inputs import Compared, Given
+from losscope.probe.thresholds import NEAR
 
 GEOMETRY = ("intra_variance", "inter_distance", "intra_inter_ratio", "effective_rank")
 
@@ -188,6 +189,7 @@ def look(given: Given) -> dict[str, float]:
     }
     if given.labels is not None:
         found["classes"] = float(len(torch.unique(given.labels)))
+        found["merged_pairs"] = _merged(rows_unit, given.labels)
     names = GEOMETRY if given.labels is not None else GEOMETRY[-1:]
     labels = torch.zeros(len(rows), dtype=torch.int64) if given.labels is None else given.labels
     values, _ = evaluate(rows, labels, names=names, background="class")
@@ -200,6 +202,13 @@ def _directions(centred: Tensor) -> float:
     # Of the smaller of the two products, which have the same eigenvalues.
     product = centred.T @ centred if centred.shape[0] > centred.shape[1] else centred @ centred.T
     return float(product.diagonal().sum().square() / product.square().sum())
+
+
+def _merged(rows_unit: Tensor, labels: Tensor) -> float:
+    """The share of the pairs of different classes whose unit rows are nearer than ``NEAR``."""
+    near = torch.cdist(rows_unit, rows_unit, compute_mode="donot_use_mm_for_euclid_dist") < NEAR
+    other = labels[:, None] != labels
+    return float((near & other).sum() / other.sum())
 
 
 def _repeated(rows: Tensor) -> float:

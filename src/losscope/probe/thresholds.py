@@ -29,6 +29,8 @@ AROUND_MARGIN = 0.05
 """How near each batch is, whose loss differs by chance."""
 STUCK = 100
 """Steps that training is given to leave the value of equal rows."""
+MERGED = 0.1
+"""Share of the pairs of different classes nearer than ``NEAR``: as of a third of the classes in one point."""
 ALIKE = 0.1
 """Share of the rows of a batch that repeat another row."""
 LENGTH = 0.01
