@@ -339,15 +339,15 @@ def test_a_sound_training_raises_no_alarm(name: str) -> None:
 
 
 def crowded(**_: bool) -> tuple[Any, Any]:
-    return make_classification(600, 20, n_informative=8, n_classes=6, class_sep=1.5, random_state=1)
+    return make_classification(500, 24, n_informative=10, n_classes=5, class_sep=1.2, random_state=2)
 
 
 def overlapping(**_: bool) -> tuple[Any, Any]:
-    return make_blobs(600, 10, centers=8, cluster_std=4.0, random_state=1)
+    return make_blobs(500, 12, centers=7, cluster_std=5.0, random_state=2)
 
 
 def shells(**_: bool) -> tuple[Any, Any]:
-    return make_gaussian_quantiles(n_samples=600, n_features=6, n_classes=3, random_state=1)
+    return make_gaussian_quantiles(n_samples=500, n_features=5, n_classes=4, random_state=2)
 
 
 OTHERS: dict[str, Callable[[int], tuple[Callable[[], Any], float]]] = {

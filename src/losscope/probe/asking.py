@@ -19,7 +19,7 @@ from torch import Tensor
 
 from losscope.probe.copying import copy_of
 from losscope.probe.inputs import Given
-from losscope.probe.thresholds import EFFECT
+from losscope.probe.thresholds import AROUND_MARGIN, EFFECT
 
 ANGLE = 0.1
 """By which each class is turned in a plane of its own, in radians."""
@@ -75,18 +75,18 @@ class Questions:
             "label_effect": lambda: _shuffled(rows, labels, step),
             "turning_effect": lambda: _turned(rows, labels, step) if self._compares_rows else None,
         }
-        asked = {name: other() for name, other in others.items() if self._left[name]}
-        asked = {name: other for name, other in asked.items() if other is not None}
-        if not asked:
-            return found
         own = call(rows, labels)
+        equal = found.get("loss_of_equal_rows", 0.0)
+        if equal > 0 and abs(own / equal - 1) <= AROUND_MARGIN:
+            self._left["label_effect"] = max(self._left["label_effect"], 1)
+        asked = {name: other() for name, other in others.items() if self._left[name]}
         for name, other in asked.items():
             if other is None:
                 continue
             value = call(*other)
-            effect = abs(value - own) / max(abs(value), abs(own), 1e-30)
+            effect = (value - own) / max(abs(value), abs(own), 1e-30)
             found[name] = effect
-            self._left[name] = 0 if effect > EFFECT else self._left[name] - 1
+            self._left[name] = 0 if abs(effect) > EFFECT else self._left[name] - 1
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
 

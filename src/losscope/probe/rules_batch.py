@@ -113,7 +113,7 @@ class Stuck(Rule):
 
     def __init__(self) -> None:
         self.first: float | None = None
-        self.near: list[tuple[int, float]] = []
+        self.near: list[tuple[int, float, float]] = []
 
     def see(self, step: int, values: Values) -> Finding | None:
         equal, loss, spread = (values.get(name) for name in ("loss_of_equal_rows", "loss", "spread"))
@@ -125,10 +125,12 @@ class Stuck(Rule):
         if not equal > 0 or not abs(loss / equal - 1) <= AROUND_MARGIN or fallen:
             self.near = []
             return None
-        self.near.append((step, loss / equal - 1))
-        long = step - self.near[0][0]
-        mean = sum(off for _, off in self.near) / len(self.near)
-        if len(self.near) < LOOKS or long < STUCK or abs(mean) > AT_MARGIN:
+        self.near.append((step, loss / equal - 1, values.get("label_effect", 0.0)))
+        long, looks = step - self.near[0][0], len(self.near)
+        off = sum(kept for _, kept, _ in self.near) / looks
+        # A loss that passes this value on its way down is lower with the labels than with others.
+        learned = sum(kept for _, _, kept in self.near) / looks
+        if looks < LOOKS or long < STUCK or abs(off) > AT_MARGIN or learned > AT_MARGIN:
             return None
         point = spread < SPREAD
         where = "all rows are nearly equal, and were so at the first look" if point else "the rows do differ"
@@ -160,7 +162,7 @@ class Pulled(Rule):
         effect, norm = values.get("turning_effect"), values.get("embedding_gradient_norm")
         if effect is None or norm is None or self.pushed:
             return None
-        if effect > EFFECT:
+        if abs(effect) > EFFECT:
             self.pushed = True
             return None
         self.looks = self.looks + 1 if norm > 0 and values.get("spread", 0.0) >= SPREAD else 0
@@ -190,7 +192,7 @@ class Blind(Rule):
             return None
         # Where all rows are equal or nothing is active, no loss could tell.
         can_tell = norm > 0 and values.get("spread", 0.0) >= SPREAD
-        self.looks = self.looks + 1 if effect <= EFFECT and can_tell else 0
+        self.looks = self.looks + 1 if abs(effect) <= EFFECT and can_tell else 0
         if self.looks < LOOKS:
             return None
         return self.say(
@@ -244,7 +246,7 @@ class Lengths(Rule):
         self.off = 0
 
     def see(self, step: int, values: Values) -> Finding | None:
-        self.wanted = self.wanted or values.get("length_effect", 0.0) > SCALED
+        self.wanted = self.wanted or abs(values.get("length_effect", 0.0)) > SCALED
         length = values.get("embedding_norm")
         if length is None or not math.isfinite(length):
             return None
@@ -276,7 +278,7 @@ class Units(Rule):
     def see(self, step: int, values: Values) -> Finding | None:
         length, effect = values.get("embedding_norm"), values.get("length_effect")
         unit = length is not None and abs(length - 1) <= LENGTH
-        compared_at_one = unit or (effect is not None and effect <= SCALED)
+        compared_at_one = unit or (effect is not None and abs(effect) <= SCALED)
         for found in self.misfits:
             if compared_at_one or not found.unit_rows:
                 return self.say(step, found.what, found.cure)
