@@ -107,8 +107,28 @@ def test_what_cannot_be_judged_is_one_sentence(tmp_path):
         trained("triplet(margin=0.2)", other, "triplet/1", 1, steps=3)
     with pytest.raises(LosscopeError, match="two probes are of 'triplet' and seed 1"):
         judge(str(other))
+    empty = tmp_path / "empty"
+    losscope.Probe(losscope.loss("triplet"), out=empty, name="triplet/1").close()
+    with pytest.raises(LosscopeError, match="'triplet/1' has no step"):
+        judge(str(empty))
     with pytest.raises(LosscopeError, match="holds no probe"):
         load_probes(tmp_path / "absent")
+
+
+def test_a_training_that_goes_on_is_said(tmp_path):
+    for seed in range(2):
+        trained("contrastive(margin=0.5)", tmp_path, "contrastive", seed, said=True)
+    open_ones = [
+        losscope.Probe(losscope.loss("triplet"), out=tmp_path, name=f"triplet/{n}", every=1) for n in (0, 1)
+    ]
+    for probe in open_ones:
+        probe(torch.randn(24, SIZE, requires_grad=True), LABELS).backward()
+        probe._recorder.digest()
+        probe._recorder.writer.write()
+    notes = " ".join(judge(str(tmp_path)).notes)
+    assert (
+        "triplet/0 and triplet/1 were not closed" in notes and "They differ in length: 1 to 30 steps" in notes
+    )
 
 
 def test_the_page_of_several_draws_them_together(seeded, capsys):

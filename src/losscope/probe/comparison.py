@@ -61,14 +61,26 @@ def heading(records: Sequence[ProbeRecord]) -> str:
 
 def scope(sides: Sides) -> str:
     """What may be concluded from these probes."""
-    steps = sorted({record.steps for records in sides.values() for record in records})
-    unlike = f" They differ in length: {steps[0]:,} to {steps[-1]:,} steps." if len(steps) > 1 else ""
+    unlike = "".join(f" {text}" for text in reservations([each for own in sides.values() for each in own]))
     if min(map(len, sides.values())) < 2:
         return (
             "One training of a loss describes that training: with another seed the order may be another one. "
             f"Give several seeds to have verdicts from losscope judge.{unlike}"
         )
     return f"losscope judge gives the verdicts on these seeds; here they are described.{unlike}"
+
+
+def reservations(records: Sequence[ProbeRecord]) -> list[str]:
+    """Why these trainings may not be alike: their lengths, and those that were not closed."""
+    said = []
+    steps = sorted({record.steps for record in records})
+    if len(steps) > 1:
+        said.append(f"They differ in length: {steps[0]:,} to {steps[-1]:,} steps.")
+    still = [record.mark.name for record in records if not record.closed]
+    if still:
+        names = wording.listing(still[:6])
+        said.append(f"{names} {'was' if len(still) == 1 else 'were'} not closed: still going on, or killed.")
+    return said
 
 
 def _findings(records: Sequence[ProbeRecord]) -> Section:
@@ -150,6 +162,8 @@ def scores(records: Sequence[ProbeRecord]) -> dict[tuple[str, int], dict[str, fl
                 f"two probes are of {loss!r} and seed {seed}; judging wants one: remove the other's folder"
             )
         ends = record.endings()
+        if not record.steps:
+            raise LosscopeError(f"the probe {record.mark.name!r} has no step; judging wants its training")
         # A loss's own value is in its own unit; what it does to the embeddings can be compared.
         found[loss, seed] = {
             name: value for name, value in ends.items() if name in QUANTITIES and name != "loss"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from losscope.comparing.judging.runs import Runs, run_of
-from losscope.probe.comparison import scores
+from losscope.probe.comparison import reservations, scores
 from losscope.probe.record import load_probes
 
 NOTE = (
@@ -20,9 +20,12 @@ def from_probes(folder: Path) -> Runs:
     Raises:
         LosscopeError: a probe without a seed, two of one loss and seed, or a file that is damaged.
     """
-    found = scores(load_probes(folder))
+    records = load_probes(folder)
+    found = scores(records)
     measured = [
         run_of(loss, seed, values, dict.fromkeys(values, "train")) for (loss, seed), values in found.items()
     ]
     alike = all("intra_inter_ratio" in run.values for run in measured)
-    return Runs(tuple(measured), (NOTE,), measure="intra_inter_ratio" if alike else None)
+    return Runs(
+        tuple(measured), (NOTE, *reservations(records)), measure="intra_inter_ratio" if alike else None
+    )
