@@ -189,7 +189,7 @@ def look(given: Given) -> dict[str, float]:
     }
     if given.labels is not None:
         found["classes"] = float(len(torch.unique(given.labels)))
-        found["merged_pairs"] = _merged(rows_unit, given.labels)
+        found["merged_pairs"] = _merged(rows, rows_unit, given.labels)
     names = GEOMETRY if given.labels is not None else GEOMETRY[-1:]
     labels = torch.zeros(len(rows), dtype=torch.int64) if given.labels is None else given.labels
     values, _ = evaluate(rows, labels, names=names, background="class")
@@ -204,11 +204,16 @@ def _directions(centred: Tensor) -> float:
     return float(product.diagonal().sum().square() / product.square().sum())
 
 
-def _merged(rows_unit: Tensor, labels: Tensor) -> float:
-    """The share of the pairs of different classes whose unit rows are nearer than ``NEAR``."""
-    # Zero rows have no direction, and are equal. One product is exact enough for NEAR, not for 0.
-    norms = rows_unit.square().sum(1)
-    near = norms[:, None] + norms - 2 * rows_unit @ rows_unit.T < NEAR**2
+def _merged(rows: Tensor, rows_unit: Tensor, labels: Tensor) -> float:
+    """The share of the pairs of different classes that are nearer than ``NEAR``, normalised or not.
+
+    Rows as they are given are measured in their mean length: a loss may tell rows by their lengths alone.
+    """
+    near = torch.ones(len(rows), len(rows), dtype=torch.bool, device=rows.device)
+    for own, scale in ((rows_unit, 1.0), (rows, float(torch.linalg.vector_norm(rows, dim=1).mean()))):
+        # One product is exact enough for NEAR, not for 0.
+        norms = own.square().sum(1)
+        near &= norms[:, None] + norms - 2 * own @ own.T <= (NEAR * scale) ** 2
     other = labels[:, None] != labels
     return float((near & other).sum() / other.sum())
 
