@@ -138,8 +138,7 @@ def test_a_held_weight_is_a_caution_and_a_false_gradient_is_wrong():
 
 
 def test_a_loop_is_slow_and_fails_nothing():
-    lines, measured = growth(subject(naive_losses.contrastive))
-    assert measured.rows[0].size == 16
+    lines, _ = growth(subject(naive_losses.contrastive))
     assert [each.passed for each in lines] == [None, True]
     assert "a loop over rows or pairs" in lines[0].meaning
 

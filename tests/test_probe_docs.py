@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import losscope
-from losscope.probe.doctor import Doctor, Subject
+from losscope.probe.doctor import Doctor
+from losscope.probe.findings import Subject
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "probe.md").read_text(encoding="utf-8")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from functools import partial
 
 import pytest
 import torch
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.datasets import load_digits
 from torch import nn
 
 import losscope
-from losscope.probe import doctor
-from losscope.probe.doctor import Doctor, Subject
+from losscope.probe import thresholds as doctor
+from losscope.probe.doctor import Doctor
+from losscope.probe.findings import Subject
 
 _inputs, _labels = load_digits(return_X_y=True)
 INPUTS, LABELS = torch.tensor(_inputs / 16).float(), torch.tensor(_labels)
@@ -21,10 +21,6 @@ INPUTS, LABELS = torch.tensor(_inputs / 16).float(), torch.tensor(_labels)
 
 def rows(generator: torch.Generator, step: int) -> torch.Tensor:
     return torch.randperm(len(INPUTS), generator=generator)[:64]
-
-
-def few(count: int, generator: torch.Generator, step: int) -> torch.Tensor:
-    return torch.randperm(count, generator=generator)[:32]
 
 
 def train(
@@ -201,47 +197,6 @@ SOUND = [
 def test_a_sound_training_has_no_alarm(name, rate, sgd):
     loss = losscope.loss(name, num_classes=10, embedding_size=16)
     assert [found for found in train(loss, rate=rate, sgd=sgd).findings if found.severity == "alarm"] == []
-
-
-OTHERS = [
-    ("triplet(margin=0.5)", 5e-4),
-    ("triplet(margin=0.5)", 5e-3),
-    ("triplet(margin=0.2, tuples=hard)", 1e-4),
-    ("contrastive(margin=0.8, reduction=balanced)", 2e-3),
-    ("info_nce(temperature=0.2)", 2e-3),
-    ("sup_con(temperature=0.2)", 5e-3),
-    ("multi_similarity", 1e-3),
-    ("circle", 2e-3),
-    ("arcface", 2e-3),
-    ("proxy_nca", 5e-3),
-]
-
-
-@pytest.mark.slow
-def test_no_alarm_on_data_that_set_no_threshold():
-    """Three data sets, ten losses with their rates, a linear head and a deeper network: 60 trainings."""
-    alarmed, trainings = [], 0
-    for source in (load_wine, load_breast_cancer, load_iris):
-        found, classes = source(return_X_y=True)
-        inputs = torch.tensor((found - found.mean(0)) / found.std(0)).float()
-        labels = torch.tensor(classes)
-
-        draw = partial(few, len(inputs))
-        for name, rate in OTHERS:
-            for deep in (False, True):
-                with torch.random.fork_rng():
-                    torch.manual_seed(2)
-                    width = inputs.shape[1]
-                    body = [nn.Linear(width, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 16)]
-                    network = nn.Sequential(*body) if deep else nn.Linear(width, 16)
-                loss = losscope.loss(name, num_classes=int(labels.max()) + 1, embedding_size=16)
-                probe = train(
-                    loss, rate=rate, steps=150, draw=draw, inputs=inputs, labels=labels, network=network
-                )
-                trainings += 1
-                if any(found.severity == "alarm" for found in probe.findings):
-                    alarmed.append((source.__name__, name, rate, deep, said(probe)))
-    assert trainings == 60 and alarmed == []
 
 
 def test_each_finding_is_said_once_as_a_warning_of_the_logger(caplog):

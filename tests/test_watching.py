@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import losscope
 from losscope.comparing import watching
+from losscope.core import wording
 from losscope.run.store import Stored
 from losscope.stats import Measured
 
@@ -53,3 +55,68 @@ def test_runs_that_did_not_measure_new_items_give_no_such_answer(missing: int) -
         for seed in range(8)
     ]
     assert said(runs) is None
+
+
+PLUGIN = '''
+from math import prod
+
+import numpy as np
+
+from losscope import Protocol, register
+from losscope.core.protocols.matched import matched
+from losscope.data import Draft
+from losscope.models.networks import Architecture
+
+
+@register("data", "chance", title="Labels by chance", n=240, classes=6, modality="vectors", bundled=True)
+def chance(root):
+    """Points whose labels say nothing of them."""
+    draw = np.random.default_rng(0)
+    return Draft("chance", "Labels by chance", "vectors", draw.normal(size=(240, 8)).astype(np.float32),
+                 np.arange(240) % 6)
+
+
+@register("model", "thread", inputs="vectors", hidden=())
+def thread(inputs, hidden, embedding_size):
+    """Everything goes through one number."""
+    size = prod(inputs)
+
+    def forward(parameters, x):
+        return (x.flatten(2) @ parameters["first"]) @ parameters["last"] + parameters["bias"][:, None]
+
+    shapes = {"first": (size, 1), "last": (1, embedding_size), "bias": (embedding_size,)}
+    return Architecture(shapes, {"first": size, "last": 1, "bias": 1}, forward)
+
+
+@register("protocol", "still", title="next to no learning rate", tunes=(), like="matched")
+def still(kind, data=""):
+    """Two epochs that move nothing."""
+    return matched(kind, data).model_copy(update={"name": "still", "epochs": 2, "learning_rate": 1e-9})
+'''
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("ill") / "ill.py"
+    file.write_text(PLUGIN)
+    return str(file)
+
+
+def compared(folder: Path, plugin: str, data: str, **more: object) -> list[str]:
+    options = {"seeds": 2, "out": folder / "runs", "protocol": "still", "plugins": [plugin]}
+    found = losscope.compare(data, losses=["triplet(margin=1.0)", "info_nce"], **options, **more)
+    return [wording.fault(fault) for side in found.losses for fault in side.faults]
+
+
+def test_a_run_that_stays_at_its_margin_is_named(tmp_path: Path, plugin: str) -> None:
+    (said,) = compared(tmp_path, plugin, "chance")
+    assert "triplet(margin=1.0" in said and "stayed at its margin in 2 of 2 runs: a loss of 1" in said
+
+
+def test_runs_that_end_on_a_line_are_named(tmp_path: Path, plugin: str) -> None:
+    said = compared(tmp_path, plugin, "digits", model="thread")
+    assert len(said) == 2 and all("collapsed to a line in 2 of 2 runs" in text for text in said)
+
+
+def test_sound_runs_are_not_named(tmp_path: Path, plugin: str) -> None:
+    assert compared(tmp_path, plugin, "digits") == []

@@ -46,11 +46,13 @@ def judge(
 
     `losscope judge results` - a results folder of MTEB, paired by task
 
+    `losscope judge runs/probes` - trainings that losscope.Probe recorded with their seeds
+
     Parameters
     ----------
     runs
-        A table of scores, a pattern of npz files with {loss} and {seed}, a folder that compare wrote, MTEB's
-        results, or an export of Weights & Biases, MLflow or TensorBoard.
+        A table of scores, a pattern of npz files with {loss} and {seed}, a folder that compare or
+        losscope.Probe wrote, MTEB's results, or an export of Weights & Biases, MLflow or TensorBoard.
     goal
         retrieval, verification, classification, detail, compactness or cross-modal: which measure decides.
     measure
@@ -128,14 +130,14 @@ def report(
     plugin: Plugin = None,
     json: Json = False,
 ) -> None:
-    """Write the page of a stored study again, or its table in another format; or the page of a probe.
+    """Write the page of a stored study again, or its table in another format; or the page of probes.
 
     Parameters
     ----------
     folder
         The folder given to `compare --out`, or one study's folder in it; the folder of a `losscope.Probe`.
     study
-        Which study, or probe, where there are several; the newest otherwise.
+        Which study, or probe, where there are several; the newest study, or all probes together, otherwise.
     format
         html writes the page; md, latex and csv print the table.
     plugin
@@ -156,21 +158,30 @@ def report(
 
 
 def report_probe(folder: Path, name: str | None, *, plain: bool) -> None:
-    """Write the page of a probe and print what the doctor says.
+    """Write the page of a probe, or of all that a folder holds, and print what the doctor says.
 
     Raises:
         LosscopeError: ``plain`` is false: a probe has a page, and a frame in Python, and no other format.
     """
     from losscope.core.errors import require
-    from losscope.probe.page import summary, write_page
+    from losscope.probe.comparison import said, write_comparison
+    from losscope.probe.page import summary, verdict, write_page
+    from losscope.probe.record import load_probes
 
     require(
         plain,
         f"{str(folder)!r} is the record of a probe, which has a page only; "
         "in Python losscope.load_probe(...).frame() gives its numbers",
     )
+    records = load_probes(folder) if name is None else []
+    if len(records) > 1:
+        for text in said(records):
+            put(text)
+        put(f"Page: {write_comparison(records)}")
+        return
     file, record = write_page(folder, name)
-    put(f"{record.mark.name}: {summary(record)}")
+    put(f"{record.mark.name}: {verdict(record)}")
+    put(summary(record))
     for finding in record.findings():
         put(f"{finding.severity}: {finding.sentence}")
     put(f"Page: {file}")

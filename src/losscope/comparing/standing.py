@@ -20,7 +20,7 @@ def standings(kept: StoredStudy, runs_of: Mapping[str, Sequence[Stored]]) -> tup
     final runs are. Beside it, and for an untuned one, stand the validation curves of its runs at the epoch
     that is measured, over the study's seeds. A closed form has what each seed's validation part gave.
     """
-    faults = watching.faults(runs_of)
+    faults = watching.faults(runs_of, kept.data.classes)
     chosen = {choice.label: choice for choice in kept.losses}
     return tuple(
         stats.Standing(

@@ -78,6 +78,11 @@ class LossModule(nn.Module):
     def extra_repr(self) -> str:
         return self.spec.label
 
+    @property
+    def wants_unit_rows(self) -> bool:
+        """Whether the loss wants rows of length 1 and was told not to make them so."""
+        return bool(entry("loss", self.spec.name).facts.normalised) and not self._normalised
+
     def terms(self, embeddings: Tensor, relation: Relation) -> Terms:
         """The loss before reduction; the embeddings are normalised here if the loss wants that."""
         return self._terms(embeddings, relation, self.class_vectors)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 
 from losscope.losses.drop_in import LossModule
 from losscope.pairs import Relation, Terms
-from losscope.probe.doctor import Subject
 
 FROM_EMBEDDINGS = "compute_loss_from_embeddings"
 """The method of sentence-transformers' losses that is given the embeddings which they have the model make."""
@@ -40,6 +38,9 @@ class Given:
         compared: what a loss of ours makes of it.
         mapped: whether a dictionary was given, such as the output of a model of transformers, of which a loss
             may use only a part.
+        arguments, named: the call itself.
+        given_labels: the argument that ``labels`` was read from.
+        inner: what the call goes to, where that is a method of the loss.
     """
 
     embeddings: list[Tensor] = field(default_factory=list)
@@ -47,10 +48,15 @@ class Given:
     tuples: int | None = None
     compared: Compared | None = None
     mapped: bool = False
+    arguments: tuple[Any, ...] = ()
+    named: Mapping[str, Any] = field(default_factory=dict)
+    given_labels: Tensor | None = None
+    inner: Callable[..., Any] | None = None
     _candidates: list[Any] = field(default_factory=list)
 
     def read(self, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
         """Look through the arguments of a call."""
+        self.arguments, self.named = arguments, named
         parts = [*arguments, *named.values()]
         found = {id(part): part for part in _tensors(parts) if _is_embeddings(part)}
         self.embeddings = list(found.values())
@@ -67,7 +73,7 @@ class Given:
         rows = len(self.embeddings[0])
         for part in self._candidates:
             if isinstance(part, Tensor) and part.shape == (rows,) and not part.is_floating_point():
-                self.labels = part.detach()
+                self.labels, self.given_labels = part.detach(), part
                 return
 
     def keep_what_leads_to(self, values: Sequence[Tensor]) -> None:
@@ -140,6 +146,7 @@ def watching(loss: Callable[..., Any], given: Given) -> Iterator[None]:
 
         def from_embeddings(*arguments: Any, **named: Any) -> Any:
             given.read(arguments, named)
+            given.inner = own
             return own(*arguments, **named)
 
         vars(loss)[FROM_EMBEDDINGS] = from_embeddings
@@ -149,26 +156,3 @@ def watching(loss: Callable[..., Any], given: Given) -> Iterator[None]:
             del vars(loss)[FROM_EMBEDDINGS]
     else:
         yield
-
-
-def subject_of(loss: Callable[..., Any], unit_rows: bool) -> Subject:
-    """What is known of a loss before it is called."""
-    own_vectors = (
-        isinstance(loss, nn.Module)
-        and not hasattr(loss, FROM_EMBEDDINGS)
-        and any(parameter.requires_grad for parameter in loss.parameters())
-    )
-    return Subject(loss=name_of(loss), unit_rows=unit_rows, compares_rows=not own_vectors)
-
-
-def name_of(loss: Callable[..., Any]) -> str:
-    """A loss's name: ours in full, another's class or function.
-
-    >>> name_of(nn.CosineEmbeddingLoss())
-    'CosineEmbeddingLoss'
-    """
-    if isinstance(loss, LossModule):
-        return loss.spec.label
-    if inspect.isroutine(loss):
-        return loss.__name__
-    return type(loss).__name__

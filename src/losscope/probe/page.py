@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,15 @@ GROUPS = (
     ),
     (
         "How the batches lie",
-        ("intra_variance", "inter_distance", "effective_rank", "spread", "embedding_norm", "duplicate_rows"),
+        (
+            "intra_inter_ratio",
+            "intra_variance",
+            "inter_distance",
+            "effective_rank",
+            "spread",
+            "embedding_norm",
+            "duplicate_rows",
+        ),
     ),
     ("The optimiser", ("parameter_gradient_norm", "update_norm", "weight_norm")),
 )
@@ -61,12 +69,25 @@ def page(record: ProbeRecord) -> str:
     """The page as HTML text: one file that loads nothing."""
     name = record.mark.name
     palette = Palette((name,))
-    head = Markup("<h1>{}</h1><p>{}</p>").format(name, summary(record))
+    head = Markup("<h1>{}</h1><p><b>{}</b></p><p>{}</p>").format(name, verdict(record), summary(record))
     sections = [
         _doctor(record),
         *(found for title, names in GROUPS if (found := _curves(record, title, names))),
     ]
     return whole(f"{name} · losscope", [head], [(found.title, found) for found in sections], palette)
+
+
+def verdict(record: ProbeRecord) -> str:
+    """What the doctor says in one line: the first alarm, and how many more there are."""
+    found = record.findings()
+    alarms = [each for each in found if each.severity == "alarm"]
+    if not alarms:
+        notes = f" and {wording.count(len(found), 'note')}" if found else ""
+        return f"No alarm{notes} in {wording.count(record.steps, 'step')}."
+    first = alarms[0]
+    more = f" {len(alarms) - 1} more below." if len(alarms) > 1 else ""
+    what = first.what[0].upper() + first.what[1:]
+    return f"{first.rule.capitalize()}, at step {first.step:,}. {what}. What helps: {first.cure}.{more}"
 
 
 def summary(record: ProbeRecord) -> str:
@@ -92,25 +113,44 @@ def _doctor(record: ProbeRecord) -> Section:
 
 
 def _curves(record: ProbeRecord, title: str, names: Sequence[str]) -> Section | None:
-    there = {row.name for row in record.rows}
+    there = names_in([record])
     figures = [_figure(record, name) for name in names if name in there]
     note = f"By step; means of neighbouring steps where there are more than {POINTS}."
     return Section(title, note, figures=figures, columns=2) if figures else None
 
 
 def _figure(record: ProbeRecord, name: str) -> Figure:
-    steps, values = (np.asarray(column, dtype=float) for column in record.curve(name))
-    kept = np.isfinite(values)
-    steps, values = _thinned(steps[kept], values[kept])
-    known = Course(steps, values, values, values, 1, [])
-    look = Palette((record.mark.name,)).look(record.mark.name)
+    own = record.mark.name
+    return figure(name, {own: [record]}, Palette((own,)))
+
+
+def names_in(records: Sequence[ProbeRecord]) -> set[str]:
+    """What there is to draw; a factor that is always 1 is nothing to look at."""
+    return {row.name for each in records for row in each.rows if row.name != "loss_factor" or row.value != 1}
+
+
+def figure(name: str, sides: Mapping[str, Sequence[ProbeRecord]], palette: Palette) -> Figure:
+    """The curves of one quantity: a line for each record that has it, in the colour of its side."""
+    lines, everything, ends = [], [], []
+    for side, records in sides.items():
+        for record in records:
+            if all(row.name != name for row in record.rows):
+                continue
+            steps, values = (np.asarray(column, dtype=float) for column in record.curve(name))
+            kept = np.isfinite(values)
+            steps, values = _thinned(steps[kept], values[kept])
+            if len(values):
+                known = Course(steps, values, values, values, 1, [])
+                lines += line(record.mark.name, known, palette.look(side))
+                everything += values.tolist()
+                ends.append(f"{record.mark.name} {wording.number(values[0])} to {wording.number(values[-1])}")
     title = wording.title(name) if name in QUANTITIES else name.replace("_", " ").capitalize()
-    alt = f"{title} over {len(steps)} points; nothing finite was recorded."
-    if len(values):
-        alt = f"{title} over the steps: from {wording.number(values[0])} to {wording.number(values[-1])}."
-    lines = line(record.mark.name, known, look) if len(values) else []
-    drawn = layout(axis("step"), axis(**span(values.tolist())))
-    return Figure(lines, drawn, title, alt, 220, log=bool(len(values) and values.min() > 0))
+    alt = f"{title} over the steps: nothing finite was recorded."
+    if ends:
+        alt = f"{title} over the steps: {wording.listing(ends[:6])}."
+    drawn = layout(axis("step"), axis(**span(everything)))
+    log = bool(everything and min(everything) > 0)
+    return Figure(lines, drawn, title, alt, 220, log=log, series=tuple(sides) if len(sides) > 1 else ())
 
 
 def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ is killed leaves every part that it had written. Nothing here imports torch.
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import time
@@ -20,13 +21,18 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from losscope.core.errors import LosscopeError, unknown
-from losscope.probe.doctor import Doctor, Finding, Subject
+from losscope.probe.doctor import Doctor
+from losscope.probe.findings import Finding, Subject
 from losscope.run.files import Damaged, disk_errors, make_folder, read_bytes, replace_file, sealed, unsealed
 from losscope.run.store import Store
 
 SECONDS, SHARE = 5.0, 0.01
 """Seconds, and the share of the training so far, that pass between one part and the next."""
 MARK = "probe.json"
+END = 0.9
+"""The share of the steps after which a training is at its end."""
+SEED = re.compile(r"(?P<loss>.+)/(?:seed[-_ =]?)?(?P<seed>\d{1,18})")
+"""A probe's name that says its seed."""
 
 
 class Mark(BaseModel):
@@ -36,6 +42,7 @@ class Mark(BaseModel):
         status: ``open`` until it is closed; what was killed stays open.
         every: steps from one look at the batch to the next.
         rank: whose steps these are, where several processes train one model.
+        seed: of the training, where it was given.
         started: seconds since 1970.
     """
 
@@ -47,9 +54,18 @@ class Mark(BaseModel):
     subject: Subject
     every: int
     rank: str = ""
+    seed: int | None = None
     started: float
     losscope: str
     torch: str
+
+    @property
+    def side(self) -> tuple[str, int | None]:
+        """What is compared and its seed: given to the probe, or read from a name such as ``triplet/3``."""
+        found = SEED.fullmatch(self.name)
+        if self.seed is not None or found is None:
+            return self.name, self.seed
+        return found["loss"], int(found["seed"])
 
 
 @dataclass(frozen=True)
@@ -181,6 +197,21 @@ class ProbeRecord:
             raise unknown("quantity", name, {row.name for row in self.rows})
         return [row.step for row in found], [row.value for row in found]
 
+    def endings(self) -> dict[str, float]:
+        """Each quantity's mean over the last tenth of the steps; its last value where it has none there.
+
+        Of its finite values: a step without a gradient has no concentration.
+        """
+        late: dict[str, list[float]] = {}
+        last: dict[str, float] = {}
+        for row in self.rows:
+            if not math.isfinite(row.value):
+                continue
+            last[row.name] = row.value
+            if row.step > END * self.steps:
+                late.setdefault(row.name, []).append(row.value)
+        return last | {name: sum(values) / len(values) for name, values in late.items()}
+
     def findings(self) -> tuple[Finding, ...]:
         """What the doctor says of these rows: the same as while they were recorded."""
         doctor = Doctor(self.mark.subject)
@@ -220,6 +251,22 @@ def load_probe(folder: str | Path, name: str | None = None) -> ProbeRecord:
     return ProbeRecord(place, mark, in_order(read_rows(place)))
 
 
+def load_probes(folder: str | Path) -> list[ProbeRecord]:
+    """All probes of a folder, in the order in which they were started.
+
+    Args:
+        folder: as ``load_probe`` takes it, or the folder ``probes`` in it.
+
+    Raises:
+        LosscopeError: a folder without a probe, or a file that is not what was written.
+    """
+    marks = _marks(Path(folder))
+    if not marks:
+        raise LosscopeError(f"{str(folder)!r} holds no probe; give the folder that losscope.Probe was given")
+    placed = sorted(marks.items(), key=lambda found: (found[1].started, found[1].id))
+    return [ProbeRecord(place, mark, in_order(read_rows(place))) for place, mark in placed]
+
+
 def read_rows(place: Path) -> list[Row]:
     """The rows of every part in a probe's folder."""
     parts = [int(path.stem.removeprefix("part-")) for path in place.glob("part-*.parquet")]
@@ -235,13 +282,15 @@ def holds_probe(folder: str | Path) -> bool:
     """Whether a folder is a probe's, or a store without a finished study that has one."""
     folder = Path(folder)
     studies = any((folder / "studies").glob("*/study.json"))
-    return (folder / MARK).is_file() or (not studies and any((folder / "probes").glob(f"*/{MARK}")))
+    own = (folder / MARK).is_file() or (folder.name == "probes" and any(folder.glob(f"*/{MARK}")))
+    return own or (not studies and any((folder / "probes").glob(f"*/{MARK}")))
 
 
 def _marks(folder: Path) -> dict[Path, Mark]:
     """The probes of a folder, by their own folders."""
     places = [folder] if (folder / MARK).is_file() else []
-    places += [path.parent for path in sorted((folder / "probes").glob(f"*/{MARK}"))]
+    inside = folder if folder.name == "probes" else folder / "probes"
+    places += [path.parent for path in sorted(inside.glob(f"*/{MARK}"))]
     return {place: _read_mark(place) for place in places}
 
 

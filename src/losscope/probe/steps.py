@@ -15,6 +15,7 @@ from losscope.measures import evaluate, greediness
 from losscope.measures.neighbours import unit
 from losscope.pairs import pair_distances
 from losscope.probe.inputs import Compared, Given
+from losscope.probe.thresholds import NEAR
 
 GEOMETRY = ("intra_variance", "inter_distance", "intra_inter_ratio", "effective_rank")
 
@@ -168,8 +169,9 @@ def _partners(labels: Tensor | None) -> dict[str, float]:
 def look(given: Given) -> dict[str, float]:
     """A look at the batch: how it lies, and which pairs the loss pulls and pushes.
 
-    ``spread`` is the mean squared distance of the unit rows to their mean. Of several sets of embeddings each
-    is looked at alone where they differ in their dimension, and together otherwise.
+    ``spread`` is the mean squared distance of the unit rows to their mean, and ``directions`` the
+    participation ratio of their covariance: 1 on a line, C - 1 for C classes equally far apart. Of several
+    sets of embeddings each is looked at alone where they differ in their dimension, and together otherwise.
     """
     parts = [part.detach() for part in given.embeddings]
     if not parts or any(part.shape[1] != parts[0].shape[1] for part in parts):
@@ -179,15 +181,41 @@ def look(given: Given) -> dict[str, float]:
         return {}
     # ‖z - mean‖² averaged over unit rows; by differences, since 1 - ‖mean‖² rounds near a collapse.
     rows_unit = unit(rows)
+    centred = rows_unit - rows_unit.mean(0)
     found = {
-        "spread": float((rows_unit - rows_unit.mean(0)).square().sum(1).mean()),
+        "spread": float(centred.square().sum(1).mean()),
+        "directions": _directions(centred),
         "duplicate_rows": _repeated(rows),
     }
+    if given.labels is not None:
+        found["classes"] = float(len(torch.unique(given.labels)))
+        found["merged_pairs"] = _merged(rows, rows_unit, given.labels)
     names = GEOMETRY if given.labels is not None else GEOMETRY[-1:]
     labels = torch.zeros(len(rows), dtype=torch.int64) if given.labels is None else given.labels
     values, _ = evaluate(rows, labels, names=names, background="class")
     found |= {name: float(values[name]) for name in names}
     return {name: value for name, value in found.items() if value == value}
+
+
+def _directions(centred: Tensor) -> float:
+    """(Σλ)² / Σλ² of the covariance's eigenvalues; NaN where all rows are equal."""
+    # Of the smaller of the two products, which have the same eigenvalues.
+    product = centred.T @ centred if centred.shape[0] > centred.shape[1] else centred @ centred.T
+    return float(product.diagonal().sum().square() / product.square().sum())
+
+
+def _merged(rows: Tensor, rows_unit: Tensor, labels: Tensor) -> float:
+    """The share of the pairs of different classes that are nearer than ``NEAR``, normalised or not.
+
+    Rows as they are given are measured in their mean length: a loss may tell rows by their lengths alone.
+    """
+    near = torch.ones(len(rows), len(rows), dtype=torch.bool, device=rows.device)
+    for own, scale in ((rows_unit, 1.0), (rows, float(torch.linalg.vector_norm(rows, dim=1).mean()))):
+        # One product is exact enough for NEAR, not for 0.
+        norms = own.square().sum(1)
+        near &= norms[:, None] + norms - 2 * own @ own.T <= (NEAR * scale) ** 2
+    other = labels[:, None] != labels
+    return float((near & other).sum() / other.sum())
 
 
 def _repeated(rows: Tensor) -> float:

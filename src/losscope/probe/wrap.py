@@ -17,11 +17,14 @@ from torch import Tensor, nn
 from losscope import __version__
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.losses.drop_in import LossModule
-from losscope.probe.doctor import Doctor, Finding
-from losscope.probe.inputs import FROM_EMBEDDINGS, Given, name_of, subject_of, watching
+from losscope.probe.asking import Questions
+from losscope.probe.doctor import Doctor
+from losscope.probe.findings import Finding
+from losscope.probe.inputs import FROM_EMBEDDINGS, Given, watching
 from losscope.probe.optimising import Optimising, Update, together
 from losscope.probe.record import Mark, ProbeRecord, Row, Writer, identifier, in_order, read_rows
 from losscope.probe.steps import Reading, counts_of, look, shares, values_of
+from losscope.probe.subjects import name_of, subject_of
 from losscope.probe.writers import Outlet, outlets_of
 
 EVERY = 50
@@ -69,6 +72,10 @@ class Probe(nn.Module):
         writers: where each record goes too, under ``losscope/<name>`` with its step: a ``SummaryWriter`` of
             tensorboardX or torch, a run of mlflow, a run of wandb, or a function of step, epoch and values.
             One that fails is said once, and the training goes on.
+        seed: of the training, where several of one loss are compared; a name such as ``triplet/3`` says it
+            as well.
+        ask: whether a copy of the loss may be called at a look, for rules that ask what it would be for equal
+            rows or other labels.
 
     Attributes:
         loss: what is wrapped.
@@ -100,6 +107,8 @@ class Probe(nn.Module):
         every: int = EVERY,
         unit_rows: bool = False,
         writers: Sequence[Any] = (),
+        seed: int | None = None,
+        ask: bool = True,
     ) -> None:
         super().__init__()
         require(callable(loss), f"the loss is {shown(loss)}; a module or a function that is called is wanted")
@@ -110,6 +119,7 @@ class Probe(nn.Module):
         self._recorder: Recorder | None = None
         self._outside: Callable[..., Any] | None = None
         self._own: Callable[..., Any] | None = None
+        self._questions: Questions | None = None
         rank, ranks = _rank()
         if rank:
             return
@@ -121,11 +131,14 @@ class Probe(nn.Module):
             subject=subject,
             every=every,
             rank=f"rank 0 of {ranks}" if ranks > 1 else "",
+            seed=seed,
             started=time.time(),
             losscope=__version__,
             torch=torch.__version__,
         )
         self._outside = _outside_compilation()
+        if ask and ranks == 1:
+            self._questions = Questions(loss, subject.compares_rows)
         outlets = outlets_of(writers, mark.name)
         self._recorder = recorder = Recorder(Writer(out, mark), outlets)
         if model is not None:
@@ -234,6 +247,8 @@ class Probe(nn.Module):
         if (step - 1 - self._recorder.first) % self._every:
             return {}
         found = look(given)
+        if self._questions is not None:
+            found |= self._questions.ask(step, given)
         if isinstance(self.loss, LossModule) and given.compared is not None:
             spec = self.loss.spec
             reduction = spec.reduction or "valid_mean"
@@ -251,7 +266,7 @@ class Probe(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy computes the loss and records nothing: two would write one record."""
-        return {**vars(self), "_recorder": None, "_outside": None, "_close": None}
+        return {**vars(self), "_recorder": None, "_outside": None, "_questions": None, "_close": None}
 
 
 class Entry:

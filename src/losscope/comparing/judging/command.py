@@ -31,6 +31,7 @@ from losscope.core import wording
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.quantities import GOALS, check_indifference
 from losscope.core.results import DataDescription, Evidence, Provenance, Result, Settings
+from losscope.probe.record import holds_probe
 
 
 def judge(
@@ -137,6 +138,11 @@ def _read(
     )
     if not path.is_dir():
         return from_export(path, asked, unpaired) or from_table(path, asked, unpaired)
+    if holds_probe(path):
+        from losscope.comparing.judging.probes import from_probes
+
+        require(not (asked.only or asked.unit or asked.family), ONLY_TABLES)
+        return from_probes(path)
     if (path / "store.json").is_file() or path.parent.name == "studies":
         from losscope.comparing.judging.studies import from_store
 
@@ -178,6 +184,8 @@ def _judged(found: Runs, told: _Told) -> Result:
     if told.reference is not None and told.reference not in names:
         raise unknown("reference loss", told.reference, names)
     measures = tuple(dict.fromkeys(known_as(name).name for name in told.measures))
+    if not measures and told.goal == "retrieval" and found.measure is not None:
+        measures = (found.measure,)  # what is taken where nothing is asked for
     # Of anyone's own runs nothing is known but whether they were tuned, and only a no is worth saying.
     untuned = tuple(Settings(loss=name, name=name, tuned=False) for name in names)
     settings = found.settings if told.tuned else untuned

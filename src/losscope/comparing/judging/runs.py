@@ -28,6 +28,7 @@ class Runs:
         noun: what pairs them, ``units`` its names by the runs' numbers where it is no seed.
         averaged: whether each value is a mean over runs.
         each: of several data sets the runs on each, ``folds_of_each`` of how many folds these are.
+        measure: what decides where neither a measure nor another goal is asked for.
     """
 
     measured: tuple[stats.Measured, ...]
@@ -42,6 +43,7 @@ class Runs:
     averaged: bool = False
     each: tuple[stats.OnData, ...] = ()
     folds_of_each: int = 0
+    measure: str | None = None
 
 
 def run_of(

@@ -125,16 +125,20 @@ class Price(Frozen):
 class Fault(Frozen):
     """Runs of a side that ended and yet learned nothing.
 
-    ``kind``: ``stuck``, where a run gave no gradient; ``collapsed``, where embeddings ended near one point.
-    ``runs``: how many, ``of`` those that ended. ``apart``: the widest distance between classes of the
-    collapsed.
+    ``kind``: ``stuck``, where a run gave no gradient; ``margin``, where the loss ended at its margin, as
+    equal rows have it; ``collapsed``, where embeddings ended near one point; ``line``, where those of many
+    classes ended on a line. ``runs``: how many, ``of`` those that ended. ``apart``: the widest distance
+    between classes of the collapsed. ``rank``: the largest effective rank of those on a line. ``margin``:
+    where the loss ended.
     """
 
     side: str
-    kind: Literal["stuck", "collapsed"]
+    kind: Literal["stuck", "margin", "collapsed", "line"]
     runs: int
     of: int
     apart: Number | None = None
+    rank: Number | None = None
+    margin: Number | None = None
 
 
 class Settings(Frozen):

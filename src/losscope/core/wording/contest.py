@@ -214,6 +214,16 @@ def fault(found: Fault) -> str:
             f"{found.side} gave no gradient in {found.runs} of {found.of} runs: its numbers are those of the "
             "untrained network"
         )
+    if found.kind == "margin":
+        return (
+            f"{found.side} stayed at its margin in {found.runs} of {found.of} runs: a loss of "
+            f"{found.margin or 0.0:.3g} is what equal embeddings have"
+        )
+    if found.kind == "line":
+        return (
+            f"{found.side} collapsed to a line in {found.runs} of {found.of} runs: the effective rank of its "
+            f"embeddings is at most {found.rank or 0.0:.2g}"
+        )
     return (
         f"{found.side} collapsed in {found.runs} of {found.of} runs: its classes lie at most "
         f"{found.apart or 0.0:.2g} apart, where 2 is possible"

@@ -15,8 +15,8 @@ from torch import nn
 
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.losses.drop_in import LossModule
-from losscope.probe.inputs import name_of
 from losscope.probe.optimising import Optimising, Update
+from losscope.probe.subjects import name_of
 from losscope.probe.wrap import EVERY, Probe
 from losscope.probe.writers import outlets_of
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from losscope.core.errors import LosscopeError
 from losscope.probe.callbacks.attaching import Attached, Options, called_by, the_loss
-from losscope.probe.doctor import Finding
+from losscope.probe.findings import Finding
 from losscope.probe.wrap import EVERY, Probe
 
 

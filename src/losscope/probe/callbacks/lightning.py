@@ -10,7 +10,7 @@ from typing import Any
 
 from losscope.core.errors import LosscopeError
 from losscope.probe.callbacks.attaching import Attached, Options, the_loss
-from losscope.probe.doctor import Finding
+from losscope.probe.findings import Finding
 from losscope.probe.wrap import EVERY, Probe
 
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from losscope.core.errors import LosscopeError, shown
 from losscope.probe.callbacks.attaching import Options
-from losscope.probe.doctor import Finding
+from losscope.probe.findings import Finding
 from losscope.probe.wrap import EVERY, Probe
 
 
