@@ -109,7 +109,7 @@ def _table(sides: Sides) -> Section:
     note = "Means over the last tenth of the steps, on training batches."
     note += " Below: the smallest and the largest seed." if seeds else ""
     note += " Losses and gradients of different losses have different units; compare how they lie and shrink."
-    grid = Grid("At the end of training", ["", *sides], rows)
+    grid = Grid("At the end of training", ["", *sides], rows, words=1)
     return Section("At the end of training", note, table=grid)
 
 

@@ -60,6 +60,8 @@ class Grid:
     heads: Sequence[str | Cell]
     rows: Sequence[Sequence[str | Cell]]
     numeric: bool = True
+    words: int = 2
+    """Columns of words at the left of a numeric table."""
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,9 @@ def every_pair(context: Context) -> Section | None:
         f"{' '.join(said)} Row minus column, or their ratio, with the interval, which is not corrected for "
         "the number of pairs. Pairs that were not tested are described."
     )
-    return Section("Every pair", note.strip(), table=Grid("Every pair of losses", ["", *names[1:]], rows))
+    return Section(
+        "Every pair", note.strip(), table=Grid("Every pair of losses", ["", *names[1:]], rows, words=1)
+    )
 
 
 def _cell(pair: PairSize) -> str:
