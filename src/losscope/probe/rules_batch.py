@@ -11,6 +11,7 @@ from losscope.core import wording
 from losscope.probe.findings import Finding, Misfit, Rule, Values
 from losscope.probe.thresholds import (
     ALIKE,
+    ALONE,
     AROUND_MARGIN,
     AT_MARGIN,
     EFFECT,
@@ -212,10 +213,14 @@ class Lacking(Rule):
         self.kind = kind
         self.name = f"no {kind}s"
         self.last: deque[bool] = deque(maxlen=STEPS)
+        self.wanted = True
 
     def see(self, step: int, values: Values) -> Finding | None:
-        share = values.get(f"rows_with_{self.kind}")
-        if share is None:
+        share, across = values.get(f"rows_with_{self.kind}"), values.get("pair_effect")
+        if across is not None:
+            self.wanted = abs(across) > ALONE
+        # A classifier's loss, which takes each row alone, does without.
+        if share is None or not self.wanted:
             return None
         self.last.append(share == 0)
         if len(self.last) < STEPS or sum(self.last) < LACKING * STEPS:
