@@ -153,7 +153,7 @@ class _Call:
 
 
 def _replaced(part: Any, instead: Mapping[int, Tensor]) -> Any:
-    if isinstance(part, Tensor):
+    if id(part) in instead or isinstance(part, Tensor):
         return instead.get(id(part), part)
     if type(part) in (list, tuple):
         return type(part)(_replaced(inner, instead) for inner in part)
