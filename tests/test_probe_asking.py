@@ -221,17 +221,23 @@ def test_a_loss_that_refuses_a_question_goes_on_training():
     assert probe.record().curve("loss")[0] == [1, 2, 3] and probe.findings == []
 
 
+def faint(z, labels):
+    return 1 + 1e-3 * nn.functional.cross_entropy(z, labels)
+
+
 def own_cross_entropy(z, labels):
     return nn.functional.cross_entropy(z, labels, weight=torch.linspace(1, 2, SIZE).to(torch.float32))
 
 
-@pytest.mark.parametrize("loss", [own_cross_entropy, lambda z, labels: (z.sum(1) - labels).square().sum()])
+@pytest.mark.parametrize(
+    "loss", [own_cross_entropy, faint, lambda z, labels: (z.sum(1) - labels).square().sum()]
+)
 def test_a_loss_that_takes_each_row_alone_is_known_by_what_it_answers(loss):
     probe = losscope.Probe(loss, every=1)
     for seed in range(3):
         probe(embeddings(seed), LABELS).backward()
     names = {row.name for row in probe.record().rows}
-    assert abs(probe.record().curve("pair_effect")[1][0]) < 1e-6 and "label_effect" in names
+    assert abs(probe.record().curve("pair_effect")[1][0]) < 5e-5 and "label_effect" in names
     assert not names & {"loss_of_equal_rows", "turning_effect"}
 
 

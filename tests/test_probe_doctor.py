@@ -239,3 +239,9 @@ def test_a_loss_that_sees_no_labels_is_said_to_be_that_and_nothing_else():
         generator = torch.Generator().manual_seed(step)
         probe(torch.randn(24, 2, generator=generator).requires_grad_(), torch.arange(24) % 4).backward()
     assert "blind to labels" in said(probe) and "no active negative" not in said(probe)
+
+
+def test_rows_that_were_equal_from_the_start_have_not_fallen_onto_a_point():
+    network = nn.Sequential(nn.Linear(64, 16), nn.ReLU())
+    nn.init.constant_(network[0].bias, -10.0)
+    assert said(train(losscope.loss(TRIPLET), network=network, steps=130)) == ["no active term"]

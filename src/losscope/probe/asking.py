@@ -27,7 +27,7 @@ LONGER = 2.0
 """Times the length of rows, to see whether the loss normalises them."""
 MOVED = 0.1
 """How far each coordinate of rows is moved, by their length, to see whether they are compared."""
-TELLS = 1e-3
+TELLS = 1e-6
 """Relative change of the loss that such a move must make, or it tells nothing."""
 PATIENCE = 5
 """Looks without an effect after which a question is not asked again."""
@@ -107,12 +107,13 @@ class Questions:
         parts = torch.where(half, moved, rows), torch.where(half, rows, moved), moved
         first, second, both = (call(part, labels) for part in parts)
         size = max(abs(own), abs(first), abs(second), abs(both))
+        change = min(abs(first - own), abs(second - own))
         # Where nothing is active, as where no row has a positive, this cannot be told.
-        if not min(abs(first - own), abs(second - own)) > TELLS * size:
+        if not change > TELLS * size:
             self._pairs_left -= 1
             return {}
         self._pairs_left = 0
-        effect = (both - first - second + own) / size
+        effect = (both - first - second + own) / change
         self._compares_rows = abs(effect) > ALONE
         return {"pair_effect": effect}
 

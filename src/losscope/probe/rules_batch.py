@@ -44,7 +44,7 @@ class Collapse(Rule):
         if spread is None or not math.isfinite(spread):
             return None
         self.first = spread if self.first is None else self.first
-        self.near = self.near + 1 if spread < SPREAD and spread <= FALLEN * self.first else 0
+        self.near = self.near + 1 if spread < SPREAD and spread < FALLEN * self.first else 0
         if self.near < LOOKS:
             return None
         equal = values.get("loss_of_equal_rows")
@@ -122,7 +122,7 @@ class Stuck(Rule):
             return None
         self.first = spread if self.first is None else self.first
         # What has fallen onto a point is a collapse, and named so.
-        fallen = spread < SPREAD and spread <= FALLEN * self.first
+        fallen = spread < SPREAD and spread < FALLEN * self.first
         if not equal > 0 or not abs(loss / equal - 1) <= AROUND_MARGIN or fallen:
             self.near = []
             return None

@@ -54,6 +54,7 @@ class Idle(Rule):
     """No gradient for many steps: from the start, at a loss above 0, or because all is learned."""
 
     name = "no active term"
+    silences = ("stuck at the margin",)
 
     def __init__(self) -> None:
         self.still = 0
