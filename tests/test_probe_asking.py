@@ -219,3 +219,41 @@ def test_a_loss_that_refuses_a_question_goes_on_training():
     for step in range(3):
         probe(embeddings(step), LABELS).backward()
     assert probe.record().curve("loss")[0] == [1, 2, 3] and probe.findings == []
+
+
+def faint(z, labels):
+    return 1 + 1e-3 * nn.functional.cross_entropy(z, labels)
+
+
+def own_cross_entropy(z, labels):
+    return nn.functional.cross_entropy(z, labels, weight=torch.linspace(1, 2, SIZE).to(torch.float32))
+
+
+@pytest.mark.parametrize(
+    "loss", [own_cross_entropy, faint, lambda z, labels: (z.sum(1) - labels).square().sum()]
+)
+def test_a_loss_that_takes_each_row_alone_is_known_by_what_it_answers(loss):
+    probe = losscope.Probe(loss, every=1)
+    for seed in range(3):
+        probe(embeddings(seed), LABELS).backward()
+    names = {row.name for row in probe.record().rows}
+    assert abs(probe.record().curve("pair_effect")[1][0]) < 5e-5 and "label_effect" in names
+    assert not names & {"loss_of_equal_rows", "turning_effect"}
+
+
+@pytest.mark.parametrize(
+    "name", ["triplet(margin=0.3)", "contrastive(margin=0.5)", "info_nce", "sup_con", "multi_similarity"]
+)
+@pytest.mark.parametrize("rows", [24, 256])
+def test_a_loss_that_compares_rows_is_known_as_one(name, rows):
+    probe = losscope.Probe(ours(name), every=1)
+    draw, labels = torch.Generator().manual_seed(0), torch.arange(rows) % CLASSES
+    given = torch.randn(rows, SIZE, generator=draw) + torch.randn(CLASSES, SIZE, generator=draw)[labels]
+    probe(given.requires_grad_(), labels).backward()
+    assert abs(probe.record().curve("pair_effect")[1][0]) > 1e-3
+
+
+def test_where_nothing_is_active_no_question_tells_whether_rows_are_compared():
+    probe = losscope.Probe(ours("contrastive(margin=0.001)"), every=1)
+    probe(embeddings(), torch.arange(ROWS)).backward()
+    assert "pair_effect" not in {row.name for row in probe.record().rows}

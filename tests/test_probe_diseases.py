@@ -383,7 +383,7 @@ def ours_of(name: str, classes: int) -> Callable[[], Any]:
 
 
 @pytest.mark.slow
-def test_the_rate_of_false_alarms_on_trainings_that_set_no_threshold() -> None:
+def test_the_rate_of_false_alarms_on_other_data() -> None:
     """Six data sets, sixteen losses with their rates, a linear head and a deeper network: 192 trainings."""
     pytest.importorskip("pytorch_metric_learning")
     alarmed, trainings = [], 0

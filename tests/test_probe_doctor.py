@@ -216,3 +216,32 @@ def test_a_record_read_back_is_told_the_same(tmp_path):
 
     probe = train(pull_only, rate=1e-2)
     assert list(probe.record().findings()) == probe.findings
+
+
+def own_cross_entropy(z, labels):
+    return nn.functional.cross_entropy(z, labels)
+
+
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(), nn.functional.cross_entropy, own_cross_entropy])
+def test_a_classifier_needs_no_positives_and_is_at_no_margin(loss):
+    many = torch.arange(len(INPUTS))  # no label twice
+    assert said(train(loss, network=nn.Linear(64, len(INPUTS)), labels=many, steps=30)) == []
+    random = torch.randint(0, 16, LABELS.shape, generator=torch.Generator().manual_seed(0))
+    assert said(train(loss, labels=random, steps=130)) == []
+
+
+def test_a_loss_that_sees_no_labels_is_said_to_be_that_and_nothing_else():
+    def blind(z, labels):
+        return torch.pdist(z).square().mean().neg().exp()
+
+    probe = losscope.Probe(blind, every=1)
+    for step in range(4):
+        generator = torch.Generator().manual_seed(step)
+        probe(torch.randn(24, 2, generator=generator).requires_grad_(), torch.arange(24) % 4).backward()
+    assert "blind to labels" in said(probe) and "no active negative" not in said(probe)
+
+
+def test_rows_that_were_equal_from_the_start_have_not_fallen_onto_a_point():
+    network = nn.Sequential(nn.Linear(64, 16), nn.ReLU())
+    nn.init.constant_(network[0].bias, -10.0)
+    assert said(train(losscope.loss(TRIPLET), network=network, steps=130)) == ["no active term"]

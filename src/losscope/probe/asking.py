@@ -19,12 +19,16 @@ from torch import Tensor
 
 from losscope.probe.copying import copy_of
 from losscope.probe.inputs import Given
-from losscope.probe.thresholds import AROUND_MARGIN, EFFECT
+from losscope.probe.thresholds import ALONE, AROUND_MARGIN, EFFECT
 
 ANGLE = 0.1
 """By which each class is turned in a plane of its own, in radians."""
 LONGER = 2.0
 """Times the length of rows, to see whether the loss normalises them."""
+MOVED = 0.1
+"""How far each coordinate of rows is moved, by their length, to see whether they are compared."""
+TELLS = 1e-6
+"""Relative change of the loss that such a move must make, or it tells nothing."""
 PATIENCE = 5
 """Looks without an effect after which a question is not asked again."""
 
@@ -42,6 +46,7 @@ class Questions:
         self._loss = compiled or loss
         self._compares_rows = compares_rows
         self._left = {"length_effect": 1, "label_effect": PATIENCE, "turning_effect": PATIENCE}
+        self._pairs_left = PATIENCE if compares_rows else 0
         self._silent = False
         self._narrow: bool | None = None
 
@@ -50,6 +55,7 @@ class Questions:
 
         ``label_effect``: with labels shuffled. ``turning_effect``: with each class turned as a whole, which
         leaves the distances within classes. ``length_effect``: with rows of twice their length.
+        ``pair_effect``: what moving two halves of the rows together changes beyond what each changes alone.
         ``loss_of_equal_rows``: with every row the first one.
         """
         labels = given.labels
@@ -68,7 +74,8 @@ class Questions:
             return {}
 
     def _answers(self, step: int, call: _Call, rows: Tensor, labels: Tensor) -> dict[str, float]:
-        found: dict[str, float] = {}
+        own = call(rows, labels)
+        found = self._across(step, call, rows, labels, own) if self._pairs_left else {}
         if self._compares_rows:
             found["loss_of_equal_rows"] = self._of_equal_rows(call, rows, labels)
         others = {
@@ -76,7 +83,6 @@ class Questions:
             "label_effect": lambda: _shuffled(rows, labels, step),
             "turning_effect": lambda: _turned(rows, labels, step) if self._compares_rows else None,
         }
-        own = call(rows, labels)
         equal = found.get("loss_of_equal_rows", 0.0)
         if equal > 0 and abs(own / equal - 1) <= AROUND_MARGIN:
             self._left["label_effect"] = max(self._left["label_effect"], 1)
@@ -89,6 +95,27 @@ class Questions:
             found[name] = effect
             self._left[name] = 0 if abs(effect) > EFFECT else self._left[name] - 1
         return {name: value for name, value in found.items() if np.isfinite(value)}
+
+    def _across(self, step: int, call: _Call, rows: Tensor, labels: Tensor, own: float) -> dict[str, float]:
+        """Whether rows are compared at all: a sum of terms of one row each, as a classifier's, does not."""
+        draw = np.random.default_rng(step)
+        half = torch.from_numpy(draw.permutation(len(rows)) < len(rows) // 2).to(rows.device)[:, None]
+        # All in one direction too, so that what pairs change does not cancel over many of them.
+        noise = draw.standard_normal(tuple(rows.shape)) + draw.standard_normal((1, rows.shape[1]))
+        lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        moved = rows + MOVED * lengths * torch.from_numpy(noise).to(rows)
+        parts = torch.where(half, moved, rows), torch.where(half, rows, moved), moved
+        first, second, both = (call(part, labels) for part in parts)
+        size = max(abs(own), abs(first), abs(second), abs(both))
+        change = min(abs(first - own), abs(second - own))
+        # Where nothing is active, as where no row has a positive, this cannot be told.
+        if not change > TELLS * size:
+            self._pairs_left -= 1
+            return {}
+        self._pairs_left = 0
+        effect = (both - first - second + own) / change
+        self._compares_rows = abs(effect) > ALONE
+        return {"pair_effect": effect}
 
     def _of_equal_rows(self, call: _Call, rows: Tensor, labels: Tensor) -> float:
         """In two dimensions, where that gives the same: distances of equal rows take long in many."""
@@ -127,7 +154,7 @@ class _Call:
 
 
 def _replaced(part: Any, instead: Mapping[int, Tensor]) -> Any:
-    if isinstance(part, Tensor):
+    if id(part) in instead or isinstance(part, Tensor):
         return instead.get(id(part), part)
     if type(part) in (list, tuple):
         return type(part)(_replaced(inner, instead) for inner in part)

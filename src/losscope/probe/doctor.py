@@ -46,14 +46,16 @@ class Doctor:
         # A cause comes before what follows from it, which it silences.
         self.rules: list[Rule] = [NonFinite(), Units(own.misfits)]
         if own.compares_rows:
-            self.rules += [Lacking("positive"), Lacking("negative"), Stuck(), Pulled()]
+            self.rules += [Lacking("positive"), Lacking("negative")]
+        self.rules.append(Blind())
+        if own.compares_rows:
+            self.rules += [Stuck(), Pulled()]
         if own.unit_rows or own.of_cosines:
             self.rules.append(Lengths(own.unit_rows, own.of_cosines))
         self.rules += [
             Collapse(),
             Half(),
             Line(),
-            Blind(),
             Idle(),
             Repeated(),
             Jumps(),

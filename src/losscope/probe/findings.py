@@ -36,7 +36,7 @@ class Subject(BaseModel):
         loss: its name.
         unit_rows: whether it wants rows of length 1 and does not make them itself.
         compares_rows: whether rows are compared with each other, so that a batch needs positives and
-            negatives; False for a loss with vectors of its own.
+            negatives; False for a loss with vectors of its own, and for torch's own losses.
         of_cosines: a hyperparameter that is a number for cosines, as a temperature is, with its value as
             text; empty where there is none. Where the loss does not normalise, it wants rows of length 1.
         misfits: hyperparameters in another unit than the loss's.

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from losscope.losses.drop_in import LossModule
@@ -33,13 +35,15 @@ class Given:
 
     Attributes:
         embeddings: the tensors (rows, D) that take a gradient, each once.
-        labels: (rows,) integers of the only such tensor; None where there are several, or no labels.
+        labels: (rows,) integers: of the argument that is named as labels are, or of the only such argument;
+            None where there are several, or none.
         tuples: how many tuples a miner chose; None without one.
         compared: what a loss of ours makes of it.
         mapped: whether a dictionary was given, such as the output of a model of transformers, of which a loss
             may use only a part.
         arguments, named: the call itself.
         given_labels: the argument that ``labels`` was read from.
+        class_names: whether a list of texts is one of classes, as it is for a loss of ours.
         inner: what the call goes to, where that is a method of the loss.
     """
 
@@ -50,9 +54,10 @@ class Given:
     mapped: bool = False
     arguments: tuple[Any, ...] = ()
     named: Mapping[str, Any] = field(default_factory=dict)
-    given_labels: Tensor | None = None
+    given_labels: Any = None
+    class_names: bool = False
     inner: Callable[..., Any] | None = None
-    _candidates: list[Any] = field(default_factory=list)
+    _candidates: tuple[list[Any], list[Any]] = field(default_factory=lambda: ([], []))
 
     def read(self, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
         """Look through the arguments of a call."""
@@ -63,18 +68,34 @@ class Given:
         self.mapped = any(isinstance(part, Mapping) for part in parts)
         self.tuples = _tuples([*arguments[1:], named.get("indices_tuple")])
         across = any(named.get(name) is not None for name in REFERENCES) or len(arguments) > 3
-        self._candidates = [] if across else [*arguments[1:], *(named.get(name) for name in LABELS)]
+        by_name = [named[name] for name in LABELS if name in named]
+        self._candidates = ([], []) if across else (by_name, list(arguments[1:]))
         self._find_labels()
 
     def _find_labels(self) -> None:
         self.labels = None
         if len(self.embeddings) != 1:
             return
-        rows = len(self.embeddings[0])
-        for part in self._candidates:
-            if isinstance(part, Tensor) and part.shape == (rows,) and not part.is_floating_point():
-                self.labels, self.given_labels = part.detach(), part
+        for parts in self._candidates:
+            found = [(part, read) for part in parts if (read := self._as_labels(part)) is not None]
+            if found:
+                # Of several, such as labels and numbers of items, none is known to be the classes.
+                if len(found) == 1:
+                    self.given_labels, self.labels = found[0]
                 return
+
+    def _as_labels(self, part: Any) -> Tensor | None:
+        """(rows,) integers, beside the embeddings; None for what is no label of each row."""
+        like = self.embeddings[0]
+        if isinstance(part, np.ndarray) and part.dtype.kind in "iu":
+            part = torch.from_numpy(part.astype(np.int64))
+        elif isinstance(part, list) and len(part) == len(like):
+            kinds = {type(each) for each in part}
+            if kinds == {int} or (self.class_names and kinds == {str}):
+                part = torch.from_numpy(np.unique(part, return_inverse=True)[1])
+        if isinstance(part, Tensor) and part.shape == (len(like),) and not part.is_floating_point():
+            return part.detach().to(like.device)
+        return None
 
     def keep_what_leads_to(self, values: Sequence[Tensor]) -> None:
         """Of a dictionary's tensors keep those that the loss was computed from, and is nearest to."""

@@ -46,9 +46,8 @@ class Optimising:
     """
 
     def __init__(self, model: nn.Module, take: Callable[[Update], None]) -> None:
-        self._wanted = weakref.WeakSet(
-            parameter for parameter in model.parameters() if parameter.requires_grad
-        )
+        # Frozen ones too: they may be set free while training goes on.
+        self._wanted = weakref.WeakSet(model.parameters())
         self._ids = {id(parameter) for parameter in self._wanted}
         self._take = take
         self._before: list[tuple[Tensor, Tensor]] = []
@@ -71,7 +70,7 @@ class Optimising:
             parameter
             for group in optimiser.param_groups
             for parameter in group["params"]
-            if id(parameter) in self._ids
+            if id(parameter) in self._ids and (parameter.requires_grad or parameter.grad is not None)
         ]
         self._before = [(parameter, parameter.detach().clone()) for parameter in own]
         self._gradient = self._skipped = None

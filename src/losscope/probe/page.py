@@ -99,7 +99,7 @@ def summary(record: ProbeRecord) -> str:
     steps = wording.count(record.steps, "step")
     state = "" if record.closed else " It was not closed: its training goes on, or was killed."
     rank = f", {mark.rank}" if mark.rank else ""
-    often = "every step" if mark.every == 1 else f"every {mark.every}th step"
+    often = "every step" if mark.every == 1 else f"one of every {mark.every:,} steps"
     return f"{steps} of {mark.subject.loss}{rank}; the batch is looked at in {often}.{state}"
 
 

@@ -8,6 +8,7 @@ is killed leaves every part that it had written. Nothing here imports torch.
 from __future__ import annotations
 
 import io
+import logging
 import math
 import os
 import re
@@ -20,12 +21,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from losscope.core.errors import LosscopeError, unknown
+from losscope.core.errors import LosscopeError, shown, unknown
 from losscope.probe.doctor import Doctor
 from losscope.probe.findings import Finding, Subject
 from losscope.run.files import Damaged, disk_errors, make_folder, read_bytes, replace_file, sealed, unsealed
 from losscope.run.store import Store
 
+LOG = logging.getLogger("losscope.probe")
 SECONDS, SHARE = 5.0, 0.01
 """Seconds, and the share of the training so far, that pass between one part and the next."""
 MARK = "probe.json"
@@ -60,6 +62,11 @@ class Mark(BaseModel):
     torch: str
 
     @property
+    def title(self) -> str:
+        """The name as a line of a log has it: without line ends and control characters."""
+        return shown(self.name)[1:-1]
+
+    @property
     def side(self) -> tuple[str, int | None]:
         """What is compared and its seed: given to the probe, or read from a name such as ``triplet/3``."""
         found = SEED.fullmatch(self.name)
@@ -91,6 +98,7 @@ class Writer:
         self.rows: list[Row] = []
         self.folder: Path | None = None
         self._parts, self._process = 0, os.getpid()
+        self._refused = False
         self._start = self._last = time.monotonic()
         if out is not None:
             self.folder = Store(out).root / "probes" / mark.id
@@ -109,23 +117,44 @@ class Writer:
         """Write the rows so far as a part. A process forked off the one that began writes nothing."""
         if self.folder is None or not self.rows or os.getpid() != self._process:
             return
-        with disk_errors(self.folder):
-            replace_file(self.folder / f"part-{self._parts + 1}.parquet", _parquet(self.rows))
-        self._parts += 1
-        self.rows = []
         self._last = time.monotonic()
+        if self._tried(f"part-{self._parts + 1}.parquet", _parquet(self.rows)):
+            self._parts += 1
+            self.rows = []
 
     def close(self) -> None:
         """Write what is left, and mark the record as closed."""
         self.mark = self.mark.model_copy(update={"status": "closed"})
         if self.folder is not None and os.getpid() == self._process:
             self.write()
-            self._write_mark()
+            if not self.rows:
+                self._tried(MARK, self._marked())
+
+    def _tried(self, file: str, content: bytes) -> bool:
+        """Write a file; a disk that refuses it is said once, and ends no training."""
+        assert self.folder is not None
+        try:
+            with disk_errors(self.folder):
+                replace_file(self.folder / file, content)
+            return True
+        except (OSError, LosscopeError) as error:
+            if not self._refused:
+                LOG.warning(
+                    "%s: %s. The training goes on; what was recorded is kept in memory, and writing it is "
+                    "tried again until the probe is closed",
+                    self.mark.title,
+                    error,
+                )
+            self._refused = True
+            return False
 
     def _write_mark(self) -> None:
         assert self.folder is not None
         with disk_errors(self.folder):
-            replace_file(self.folder / MARK, sealed({"schema": 2, **self.mark.model_dump(mode="json")}))
+            replace_file(self.folder / MARK, self._marked())
+
+    def _marked(self) -> bytes:
+        return sealed({"schema": 2, **self.mark.model_dump(mode="json")})
 
 
 def identifier(name: str) -> str:

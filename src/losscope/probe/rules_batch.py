@@ -11,6 +11,7 @@ from losscope.core import wording
 from losscope.probe.findings import Finding, Misfit, Rule, Values
 from losscope.probe.thresholds import (
     ALIKE,
+    ALONE,
     AROUND_MARGIN,
     AT_MARGIN,
     EFFECT,
@@ -43,7 +44,7 @@ class Collapse(Rule):
         if spread is None or not math.isfinite(spread):
             return None
         self.first = spread if self.first is None else self.first
-        self.near = self.near + 1 if spread < SPREAD and spread <= FALLEN * self.first else 0
+        self.near = self.near + 1 if spread < SPREAD and spread < FALLEN * self.first else 0
         if self.near < LOOKS:
             return None
         equal = values.get("loss_of_equal_rows")
@@ -121,7 +122,7 @@ class Stuck(Rule):
             return None
         self.first = spread if self.first is None else self.first
         # What has fallen onto a point is a collapse, and named so.
-        fallen = spread < SPREAD and spread <= FALLEN * self.first
+        fallen = spread < SPREAD and spread < FALLEN * self.first
         if not equal > 0 or not abs(loss / equal - 1) <= AROUND_MARGIN or fallen:
             self.near = []
             return None
@@ -212,10 +213,14 @@ class Lacking(Rule):
         self.kind = kind
         self.name = f"no {kind}s"
         self.last: deque[bool] = deque(maxlen=STEPS)
+        self.wanted = True
 
     def see(self, step: int, values: Values) -> Finding | None:
-        share = values.get(f"rows_with_{self.kind}")
-        if share is None:
+        share, across = values.get(f"rows_with_{self.kind}"), values.get("pair_effect")
+        if across is not None:
+            self.wanted = abs(across) > ALONE
+        # A classifier's loss, which takes each row alone, does without.
+        if share is None or not self.wanted:
             return None
         self.last.append(share == 0)
         if len(self.last) < STEPS or sum(self.last) < LACKING * STEPS:

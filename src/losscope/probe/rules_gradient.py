@@ -21,11 +21,12 @@ class NonFinite(Rule):
 
     def see(self, step: int, values: Values) -> Finding | None:
         if values.get("embeddings_not_finite", 0) > 0:
-            count = wording.count(int(values["embeddings_not_finite"]), "row")
+            rows = int(values["embeddings_not_finite"])
+            are = "is" if rows == 1 else "are"
             return self.say(
                 step,
-                f"{count} of the embeddings are NaN or infinite before the loss sees them, "
-                "so it arose in the network or its inputs",
+                f"{wording.count(rows, 'row')} of the embeddings {are} NaN or infinite before the loss sees "
+                "them, so it arose in the network or its inputs",
                 "look for NaN in the inputs and in the parameters, lower the learning rate, clip gradients",
             )
         loss = values.get("loss")
@@ -35,7 +36,7 @@ class NonFinite(Rule):
                 f"the loss is {_word(loss)} while all embeddings are finite, so it arose in the loss",
                 "look for a root, a logarithm or a division of 0, and for overflow of exp in half precision",
             )
-        rows = values.get("gradients_not_finite", 0)
+        rows = int(values.get("gradients_not_finite", 0))
         if not rows:
             self.overflows = 0
             return None
@@ -44,7 +45,7 @@ class NonFinite(Rule):
             return None
         return self.say(
             step,
-            f"the gradient of {wording.count(int(rows), 'row')} is NaN or infinite while the loss is finite",
+            f"the gradient of {wording.count(rows, 'row')} is NaN or infinite while the loss is finite",
             "look for the root of a distance of 0, as two equal rows have it; add a little under the root",
         )
 
@@ -53,6 +54,7 @@ class Idle(Rule):
     """No gradient for many steps: from the start, at a loss above 0, or because all is learned."""
 
     name = "no active term"
+    silences = ("stuck at the margin",)
 
     def __init__(self) -> None:
         self.still = 0

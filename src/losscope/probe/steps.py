@@ -228,7 +228,7 @@ def shares(
 ) -> dict[str, float]:
     """The greedy and hard shares of a loss of ours in a call; none where the loss has no force on pairs."""
     force = entry("loss", loss).force()
-    if force is None or compared.embeddings.ndim != 2:
+    if force is None or compared.embeddings.ndim != 2 or not len(compared.embeddings):
         return {}
     with torch.no_grad():
         distances = pair_distances(compared.embeddings)

@@ -36,10 +36,16 @@ def subject_of(loss: Callable[..., Any], unit_rows: bool) -> Subject:
     return Subject(
         loss=name_of(loss),
         unit_rows=unit_rows or (isinstance(loss, LossModule) and loss.wants_unit_rows),
-        compares_rows=not own_vectors,
+        compares_rows=not (own_vectors or _is_torch(loss)),
         of_cosines="" if ours or cosines is None else f"{cosines} {wording.number(numbers[cosines])}",
         misfits=() if ours else tuple(misfits(loss, numbers)),
     )
+
+
+def _is_torch(loss: Callable[..., Any]) -> bool:
+    """Whether a loss is torch's own, such as a cross-entropy: none of those compares the rows of a batch."""
+    made = loss if inspect.isfunction(loss) else type(loss)
+    return made.__module__ in ("torch.nn.modules.loss", "torch.nn.functional")
 
 
 def hyperparameters(loss: Callable[..., Any]) -> dict[str, float]:

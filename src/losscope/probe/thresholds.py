@@ -51,5 +51,7 @@ PROGRESS = 0.9
 """Share of its first value below which the loss has come down, and a small gradient is no fault."""
 EFFECT = 1e-9
 """Relative change of the loss, in float64, that is no change."""
+ALONE = 1e-4
+"""Change of the loss beyond that of two halves of the rows alone, relative to theirs, that is rounding."""
 SCALED = 1e-3
 """Relative change of the loss with rows twice as long, above which it does not normalise them."""

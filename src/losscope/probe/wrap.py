@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from losscope.probe.doctor import Doctor
 from losscope.probe.findings import Finding
 from losscope.probe.inputs import FROM_EMBEDDINGS, Given, watching
 from losscope.probe.optimising import Optimising, Update, together
+from losscope.probe.options import check, whole_epoch
 from losscope.probe.record import Mark, ProbeRecord, Row, Writer, identifier, in_order, read_rows
 from losscope.probe.steps import Reading, counts_of, look, shares, values_of
 from losscope.probe.subjects import name_of, subject_of
@@ -79,11 +80,12 @@ class Probe(nn.Module):
 
     Attributes:
         loss: what is wrapped.
-        epoch: written beside each step; set it in the loop, or leave it None.
+        epoch: a whole number, written beside each step; set it in the loop, or leave it None.
 
     Raises:
-        LosscopeError: what is given is no loss, ``every`` is below 1, or the folder cannot be written; in a
-            call, a loss that returns no scalar.
+        LosscopeError: what is given is no loss, an option is not what is wanted, or the folder cannot be
+            written; in a call, a loss that returns no scalar. A folder that can be written no more while
+            training goes on is said once, and the rows are kept and tried again.
 
     >>> import losscope
     >>> probe = Probe(losscope.loss("triplet(margin=0.2)"), every=1)
@@ -94,8 +96,6 @@ class Probe(nn.Module):
     >>> record.curve("loss") == ([1], [value.item()]), record.curve("active_samples")
     (True, ([1], [1.0]))
     """
-
-    epoch: int | None
 
     def __init__(
         self,
@@ -112,9 +112,9 @@ class Probe(nn.Module):
     ) -> None:
         super().__init__()
         require(callable(loss), f"the loss is {shown(loss)}; a module or a function that is called is wanted")
-        require(every >= 1, f"every is {every}; a number of steps from 1 on is wanted")
+        check(name=name, model=model, every=every, unit_rows=unit_rows, seed=seed, ask=ask)
         self.loss = loss
-        self.epoch = None
+        self._epoch: int | None = None
         self._every = every
         self._recorder: Recorder | None = None
         self._outside: Callable[..., Any] | None = None
@@ -139,11 +139,20 @@ class Probe(nn.Module):
         self._outside = _outside_compilation()
         if ask and ranks == 1:
             self._questions = Questions(loss, subject.compares_rows)
-        outlets = outlets_of(writers, mark.name)
+        outlets = outlets_of(writers, mark.title)
         self._recorder = recorder = Recorder(Writer(out, mark), outlets)
         if model is not None:
             recorder.optimising = Optimising(model, recorder.take_update)
         self._close = weakref.finalize(self, Recorder.close, recorder)
+
+    @property
+    def epoch(self) -> int | None:
+        """What is written beside each step."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, value: SupportsIndex | None) -> None:
+        self._epoch = whole_epoch(value)
 
     @property
     def folder(self) -> Path | None:
@@ -226,7 +235,7 @@ class Probe(nn.Module):
         if recorder is None or recorder.closed:
             return self._run(arguments, named)
         recorder.calls = next(CALLS)
-        given = Given()
+        given = Given(class_names=isinstance(self.loss, LossModule))
         given.read(arguments, named)
         with watching(self.loss, given):
             value = self._run(arguments, named)
@@ -239,7 +248,7 @@ class Probe(nn.Module):
                 f"a tensor of one element"
             )
         given.keep_what_leads_to(parts)
-        recorder.take(parts, given, self.epoch, self._look)
+        recorder.take(parts, given, self._epoch, self._look)
         return value
 
     def _look(self, step: int, given: Given) -> dict[str, float]:
@@ -324,7 +333,7 @@ class Recorder:
             return
         if not (given.embeddings or self.blind):
             self.blind = True
-            LOG.warning("%s: %s", self.writer.mark.name, BLIND)
+            LOG.warning("%s: %s", self.writer.mark.title, BLIND)
         if self.step and (self.step % self.writer.mark.every == 0 or self.writer.due()):
             self.digest(last=False)
         self.step += 1
@@ -371,7 +380,7 @@ class Recorder:
         for step, own in sorted(values.items()):
             self._add([Row(step, epochs[step], name, value) for name, value in own.items()])
             for finding in self.doctor.see(step, own):
-                LOG.warning("%s: %s", self.writer.mark.name, finding.sentence)
+                LOG.warning("%s: %s", self.writer.mark.title, finding.sentence)
         for outlet in self.outlets:
             outlet.write(self.fresh)
         self.fresh = []

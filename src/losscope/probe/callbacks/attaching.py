@@ -16,6 +16,7 @@ from torch import nn
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.losses.drop_in import LossModule
 from losscope.probe.optimising import Optimising, Update
+from losscope.probe.options import check
 from losscope.probe.subjects import name_of
 from losscope.probe.wrap import EVERY, Probe
 from losscope.probe.writers import outlets_of
@@ -50,7 +51,7 @@ class Options:
             "losscope.Probe that the training calls itself",
         )
         outlets_of(self.writers, "")
-        require(self.every >= 1, f"every is {self.every}; a number of steps from 1 on is wanted")
+        check(name=self.name, every=self.every, unit_rows=self.unit_rows)
         require(
             not (isinstance(self.loss, Probe) and self._for_probe()),
             "out, name, every, unit_rows and writers belong to the probe that is given; give them to it",
