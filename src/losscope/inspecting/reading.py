@@ -44,8 +44,8 @@ class Rows:
     sparse, row by query and column by gallery item. ``roles``: which rows ask and which are searched, None
     where all search all others. ``ids`` (N,) text, ``every_id`` those of the whole file; ``test`` (N,) which
     rows are the test part of a split; ``places`` (N,) where the rows stand in the file, counted from 0, and
-    ``parts`` (N,) in which of two files. ``not_finite``, ``unlabelled``: rows of the file that are not among
-    them.
+    ``parts`` (N,) in which of two files. ``not_finite``, ``unlabelled``, ``unmatched``: rows of the file that
+    are not among them, the last because a second file lacks them.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Rows:
     parts: np.ndarray | None = None
     not_finite: int = 0
     unlabelled: int = 0
+    unmatched: int = 0
     notes: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:
