@@ -220,7 +220,7 @@ def _of_draft(draft: Draft, name: str, ids: np.ndarray | None) -> Rows:
             numbers, classes = labels.numbers, labels.names
             has = numbers >= 0
             notes += labels.notes
-            notes += [f"{part.said} left out as background" for part in labels.background]
+            notes += [f"{part.said} are background, which is no class" for part in labels.background]
         # A row of the gallery without a class is a distractor: ranked, and right for no query.
         kept = finite & (has if draft.retrieval is None else has | draft.retrieval.gallery)
         require(bool(kept.sum() > 1), f"{name}: {int(kept.sum())} rows have a label and a finite vector")
@@ -243,7 +243,7 @@ def _of_draft(draft: Draft, name: str, ids: np.ndarray | None) -> Rows:
         places=places,
         ids=None if ids is None else ids[places],
         every_id=frozenset(() if ids is None else ids.tolist()),
-        test=None if test is None or test.all() else test,
+        test=None if test is None or len(set(test.tolist())) < 2 else test,
         tags=None if tags is None else _sparse(tags[places]),
         roles=roles,
         not_finite=int((~finite).sum()),
