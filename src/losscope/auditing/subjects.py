@@ -349,7 +349,7 @@ def _callable(loss: Callable[..., Any], dimension: int) -> Subject:
 
 
 def _classes(subject: Subject) -> int | None:
-    """The number of classes whose vectors a module holds under any name: it takes the label C − 1 and not C."""
+    """The number C of classes whose vectors a module holds: it takes the label C − 1 and not C."""
     generator = torch.Generator().manual_seed(6)
     z = nn.functional.normalize(
         torch.randn(4, subject.dimension, generator=generator, dtype=torch.float64), dim=1

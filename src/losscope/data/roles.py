@@ -134,6 +134,6 @@ def refuse_lone_part(draft: Draft) -> None:
     names = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}
     require(
         len(parts) != 1,
-        f"{draft.name}: the split says {names[min(parts)]!r} of every row; wanted: training and test rows (words "
-        "train, validation, test), or no such column: then a test part is made",
+        f"{draft.name}: the split says {names[min(parts)]!r} of every row; wanted: training and test rows "
+        "(words train, validation, test), or no such column: then a test part is made",
     )

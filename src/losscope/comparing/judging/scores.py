@@ -112,8 +112,8 @@ def _oddities(scores: Sequence[Score], paired: Paired) -> list[str]:
         lacking = [score.run for score in own if score.value is None]
         if lacking and paired.kind == "item":
             notes.append(
-                f"{measure} has no value for {count(len(lacking), 'item')} of {loss}, which are left out of what "
-                f"is compared with {loss} by this measure."
+                f"{measure} has no value for {count(len(lacking), 'item')} of {loss}, which are left out of "
+                f"what is compared with {loss} by this measure."
             )
         elif lacking:
             first = f"{lacking[0]}{f' and {len(lacking) - 1:,} more of it' if len(lacking) > 1 else ''}"

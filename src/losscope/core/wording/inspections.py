@@ -282,8 +282,8 @@ def inspected_pair_notes(found: InspectedPair) -> tuple[str, ...]:
         "have labels, but not ids"
     )
     left = (
-        f"{found.left_out:,} of {found.items + found.left_out:,} items are left out: in one of the files they "
-        "are NaN or infinite, or without a class"
+        f"{found.left_out:,} of {found.items + found.left_out:,} items are left out: in one of the files "
+        "they are NaN or infinite, or without a class"
     )
     alone = "one run a side cannot speak for another training"
     return (how, left, alone) if found.left_out else (how, alone)
