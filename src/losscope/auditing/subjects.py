@@ -386,7 +386,7 @@ def _held(module: nn.Module) -> dict[str, Tensor]:
     """A module's numbers by name: its parameters, frozen ones too, and buffers that are no counters."""
     held = dict(module.named_parameters()) | dict(module.named_buffers())
     require(
-        not any(isinstance(value, nn.parameter.UninitializedTensorMixin) for value in held.values()),
+        not any(nn.parameter.is_lazy(value) for value in held.values()),
         f"{type(module).__name__!r} has layers that take their size from the first batch; wanted: a module "
         "that was called once",
     )
