@@ -18,6 +18,7 @@ from losscope.auditing.checks import CHECKS
 from losscope.auditing.growth import growth
 from losscope.auditing.lines import fill, flaw, line
 from losscope.auditing.measured import margin_unit
+from losscope.core.errors import LosscopeError
 from losscope.core.results import ALARMS, AuditResult
 from losscope.core.wording.audits import audit_verdict
 
@@ -109,6 +110,59 @@ def test_a_module_is_judged_by_its_own_arguments():
     assert far.severity == "wrong" and "margin 3 is a distance beyond" in far.finding
     free = margin_unit(subject(lambda z, y, margin=5.0: _unnormalised(z, y, margin)))
     assert free.severity == "caution" and "on unit rows no term is ever solved" in free.meaning
+
+
+class _ClassVectors(nn.Module):
+    """A softmax over cosines with class vectors, under names that say nothing of their number."""
+
+    def __init__(self, shape, frozen=False):
+        super().__init__()
+        weight = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        if frozen:
+            self.register_buffer("centres", weight)
+        else:
+            self.centres = nn.Parameter(weight)
+        self.across = shape[0] > shape[1]
+
+    def forward(self, embeddings, labels):
+        vectors = self.centres if not self.across else self.centres.T
+        cosines = nn.functional.normalize(embeddings, dim=1) @ nn.functional.normalize(vectors, dim=1).T
+        return nn.functional.cross_entropy(16 * cosines, labels)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("shape", [(2, 32), (10, 16), (100, 384), (64, 20)])
+def test_class_vectors_under_any_name_give_no_alarm(shape, frozen):
+    made = _ClassVectors(shape, frozen)
+    seen = subject(made)
+    assert (seen.classes, seen.dimension) == (min(shape), max(shape))
+    lines = fill(seen, CHECKS)
+    assert not [each for each in lines if each.severity in ALARMS]
+
+
+def test_a_learned_number_without_classes_gives_none():
+    class Warm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(3, 8))
+
+        def forward(self, embeddings, labels):
+            return self.scale.mean() * naive_losses.contrastive(embeddings, labels)
+
+    assert subject(Warm()).classes is None
+
+
+def test_layers_without_a_size_are_refused_in_one_sentence():
+    class Lazy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.LazyLinear(10)
+
+        def forward(self, embeddings, labels):
+            return nn.functional.cross_entropy(self.layer(embeddings), labels)
+
+    with pytest.raises(LosscopeError, match="'Lazy' has layers that take their size from the first batch"):
+        audit(Lazy())
 
 
 def _unnormalised(z, labels, margin):

@@ -484,3 +484,41 @@ def test_near_copies_across_a_split_of_very_many_rows_are_those_of_the_neighbour
     monkeypatch.setattr(health, "NEAR_ROWS", 100)
     found = losscope.inspect(points, labels, split=words).duplicates
     assert (found.across_equal, found.across_near) == (wanted.across_equal, wanted.across_near) == (3, 7)
+
+
+# --- what is left out is said ----------------------------------------------------------------------
+
+
+def test_items_that_one_of_two_files_lacks_are_counted(tmp_path):
+    points, labels = blobs()
+    broken = points.copy()
+    broken[[3, 7]] = np.nan
+    ids = np.array([f"i{row:02}" for row in range(len(points))])
+    for name, more in (("order", {}), ("id", {"ids": ids})):
+        np.savez(tmp_path / "a.npz", embeddings=points, labels=labels, **more)
+        np.savez(tmp_path / "b.npz", embeddings=broken, labels=labels, **more)
+        for first, second in (("a", "b"), ("b", "a")):
+            found = losscope.inspect(tmp_path / f"{first}.npz", against=tmp_path / f"{second}.npz")
+            assert (found.paired_by, found.items, found.left_out) == (name, 46, 2)
+            assert "2 of 48 items are left out" in found.notes[1]
+    assert losscope.inspect(points, labels, against=points).left_out == 0
+
+
+@pytest.mark.parametrize("word", ["train", "test"])
+def test_a_split_that_says_one_thing_may_be_inspected_and_not_trained_on(tmp_path, word):
+    points, labels = blobs()
+    split = np.array([word] * len(points))
+    np.savez(tmp_path / "part.npz", embeddings=points, labels=labels, split=split)
+    bare = values(losscope.inspect(points, labels))
+    assert values(losscope.inspect(points, labels, split=split)) == bare
+    assert values(losscope.inspect(tmp_path / "part.npz")) == bare
+    with pytest.raises(LosscopeError, match=f"the split says '{word}' of every row"):
+        losscope.read(tmp_path / "part.npz")
+
+
+def test_one_class_alone_is_said():
+    points, labels = blobs()
+    found = losscope.inspect(points, 0 * labels)
+    assert found.headline.endswith(
+        "All are of one class, so that whatever is found is right: retrieval says nothing here."
+    )

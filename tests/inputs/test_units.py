@@ -15,6 +15,7 @@ from scipy.stats import t as student
 import losscope
 from cli_fixture import typed
 from losscope import stats
+from losscope.cli.output import terminal
 from losscope.core.errors import LosscopeError
 
 DATA = ("birds", "cars", "cub", "inshop", "mnist", "sop", "speech")
@@ -449,3 +450,45 @@ def test_what_a_mean_of_a_unit_is():
     assert stats.mean_on_scale([0.2, 0.4, 0.6], "recall_at_1") == pytest.approx(0.4)
     assert stats.mean_on_scale([1.0, 0.0], "intra_variance") is None
     assert stats.mean_on_scale([], "recall_at_1") is None
+
+
+# --- values that tell nothing ----------------------------------------------------------------------
+
+
+def of_seeds() -> pd.DataFrame:
+    return scores(("birds",)).drop(columns=["dataset", "mAP@10"])
+
+
+def test_a_value_that_is_missing_is_named():
+    frame = of_seeds()
+    frame.loc[(frame["loss"] == "triplet") & (frame["seed"] == 2), "Recall@1"] = np.nan
+    result = losscope.judge(frame)
+    assert [row.verdict for row in result.verdicts() if "triplet" in (row.a, row.b)] == ["failed"]
+    assert any("recall_at_1 has no value for triplet, seed 2" in note for note in result.notes)
+    assert not any("no value" in note for note in losscope.judge(of_seeds()).notes)
+
+
+def test_seeds_that_repeat_one_value_are_said():
+    frame = of_seeds()
+    frame.loc[frame["loss"] == "triplet", "Recall@1"] = 0.7
+    (note,) = [note for note in losscope.judge(frame).notes if "the same in all" in note]
+    assert note.startswith("recall_at_1 of triplet is the same in all 8 seeds")
+    frame.loc[frame["loss"] == "triplet", "Recall@1"] = 1.0
+    assert not [note for note in losscope.judge(frame).notes if "the same in all" in note]
+
+
+def test_items_have_one_class_and_those_without_a_value_are_counted():
+    draw = np.random.default_rng(0)
+    rows = [(model, f"q{row}", row // 4, float(draw.random() < 0.6)) for model in "ab" for row in range(80)]
+    frame = pd.DataFrame(rows, columns=["model", "query", "class", "recall_at_1"])
+    frame.loc[3, "recall_at_1"] = np.nan
+    notes = losscope.judge(frame).notes
+    assert any("no value for 1 item of a, which are left out" in note for note in notes)
+    frame.loc[80, "class"] = 7
+    assert "the item 'q0' is of the class '0' for a and of '7' for b" in refusal(frame)
+
+
+@pytest.mark.parametrize("words", range(12, 21))
+def test_marks_of_control_characters_cut_no_word_off(capsys, words):
+    terminal().print("\x1b[31m" + " ".join(f"w{place:03}" for place in range(words)))
+    assert capsys.readouterr().out.split()[-1] == f"w{words - 1:03}"

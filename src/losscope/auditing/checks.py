@@ -261,6 +261,9 @@ def degenerate_batches(subject: Subject) -> list[AuditLine]:
     """Is the gradient finite on batches without a positive, without a negative, or of one row?"""
     many = min(subject.most, 8)
     z, _ = cloud(subject, many, 4)
+    nine = z[:9]
+    lone = torch.zeros(len(nine), dtype=torch.int64)
+    lone[-1] = 1
     batches = {
         "no positives (all singletons)": (
             z[: 4 * many : 4],
@@ -269,7 +272,7 @@ def degenerate_batches(subject: Subject) -> list[AuditLine]:
         ),
         "no negatives (one class)": (z[:6], torch.zeros(6, dtype=torch.int64), "one class"),
         "one row": (z[:1], torch.zeros(1, dtype=torch.int64), "a last batch of one row"),
-        "one of each": (z[:9], torch.tensor([0, 0, 0, 0, 0, 0, 0, 0, 1]), "one class but for a single row"),
+        "one of each": (nine, lone, "one class but for a single row"),
     }
     lines = []
     for name, (rows, labels, what) in batches.items():
@@ -314,9 +317,11 @@ def _coincident(subject: Subject) -> list[tuple[Tensor, Tensor, Any]]:
     """Batches with duplicates: of one class, of two, all rows; on the axes, where cosines are exactly 1."""
     z, labels = cloud(subject, 6, 4)
     axes = torch.eye(subject.dimension, dtype=torch.float64)
+    # A loss that is made for two classes has eight rows.
+    third = min(8, len(z) - 1)
     positive, negative = z.clone(), z.clone()
     positive[1], positive[5] = positive[0], positive[4]
-    negative[4], negative[8] = negative[0], negative[1]
+    negative[4], negative[third] = negative[0], negative[1]
     on_axes, crossing = z.clone(), z.clone()
     on_axes[0] = on_axes[1] = axes[0]
     crossing[0] = crossing[4] = axes[1]
@@ -334,7 +339,7 @@ def _antipodal(subject: Subject) -> list[tuple[Tensor, Tensor, Any]]:
     positive[0], positive[1] = axes[0], -axes[0]
     negative[0], negative[4] = axes[1], -axes[1]
     random[1] = -random[0]
-    random[5] = -random[8]
+    random[5] = -random[min(8, len(z) - 1)]
     batches: list[tuple[Tensor, Tensor, Any]] = [
         (rows, labels, None) for rows in (positive, negative, random)
     ]

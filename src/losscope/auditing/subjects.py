@@ -210,7 +210,8 @@ def subject(
         loss = LossSpec.parse(loss)
     if not isinstance(loss, LossSpec):
         require(callable(loss), f"a {type(loss).__name__} was given; a loss's text or a callable is wanted")
-        return _sized(functools.partial(_callable, loss), getattr(loss, "__name__", type(loss).__name__))
+        name = getattr(loss, "__name__", type(loss).__name__)
+        return _sized(functools.partial(_callable, loss), name, _sizes_of(loss))
     require(
         not loss.baseline, f"{loss.name!r} is a baseline that trains nothing; there is no loss to be audited"
     )
@@ -263,10 +264,16 @@ def _own(spec: LossSpec, protocol: str) -> Subject:
     )
 
 
-def _sized(build: Callable[[int], Subject], name: str) -> Subject:
-    """The subject at the first embedding size at which the loss can be called."""
+def _sizes_of(loss: Callable[..., Any]) -> tuple[int, ...]:
+    """Embedding sizes that a module's own vectors may fix."""
+    held = _held(loss).values() if isinstance(loss, nn.Module) else ()
+    return tuple(dict.fromkeys(size for value in held for size in value.shape if size > 1))
+
+
+def _sized(build: Callable[[int], Subject], name: str, more: tuple[int, ...] = ()) -> Subject:
+    """The subject at the first embedding size at which the loss can be called, of ours and its own."""
     first: Exception | None = None
-    for dimension in DIMENSIONS:
+    for dimension in dict.fromkeys((*DIMENSIONS, *more)):
         made = build(dimension)
         try:
             made.gradient(*cloud(made, 3, 4))
@@ -302,8 +309,7 @@ def _foreign(parsed: Foreign, dimension: int) -> Subject:
 
 def _callable(loss: Callable[..., Any], dimension: int) -> Subject:
     """A callable of (embeddings, labels); a module's parameters are taken out and its state held still."""
-    module = loss if isinstance(loss, nn.Module) else None
-    if module is None:
+    if not isinstance(loss, nn.Module):
 
         def plain(z: Tensor, labels: Tensor, parameters: Parameters) -> Tensor:
             return _scalar(loss(z, labels), z)
@@ -313,11 +319,11 @@ def _callable(loss: Callable[..., Any], dimension: int) -> Subject:
 
         name = getattr(loss, "__name__", "loss")
         return Subject(name, plain, dimension=dimension, hyper=defaults(loss), rebuild=again)
+    module = loss
+    own_module = not isinstance(module, ForeignLoss)
     parameters = {
         name: value.detach().double()
-        for name, value in (
-            parts_of(module) if isinstance(module, ForeignLoss) else _trainable(module)
-        ).items()
+        for name, value in (_held(module) if own_module else parts_of(module)).items()
     }
     kept = {
         name: state.clone() if isinstance(state, Tensor) else state
@@ -330,7 +336,7 @@ def _callable(loss: Callable[..., Any], dimension: int) -> Subject:
         return _scalar(functional_call(module, dict(own), (z, labels)), z)
 
     classes = getattr(module, "num_classes", None)
-    return Subject(
+    made = Subject(
         type(module).__name__,
         value,
         parameters,
@@ -339,6 +345,25 @@ def _callable(loss: Callable[..., Any], dimension: int) -> Subject:
         _attributes(module),
         rebuild=functools.partial(_with_attributes, module, dimension),
     )
+    return replace(made, classes=_classes(made)) if own_module and made.classes is None else made
+
+
+def _classes(subject: Subject) -> int | None:
+    """The number C of classes whose vectors a module holds: it takes the label C − 1 and not C."""
+    generator = torch.Generator().manual_seed(6)
+    z = nn.functional.normalize(
+        torch.randn(4, subject.dimension, generator=generator, dtype=torch.float64), dim=1
+    )
+
+    def takes(label: int) -> bool:
+        try:
+            subject.value(z, torch.tensor([0, 0, label, label]))
+        except Exception:
+            return False
+        return True
+
+    sizes = {size for value in subject.parameters.values() for size in value.shape if size > 1}
+    return next((size for size in sorted(sizes) if takes(size - 1) and not takes(size)), None)
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
@@ -357,8 +382,15 @@ def _with_attributes(module: nn.Module, dimension: int, words: dict[str, Any]) -
     return _callable(other, dimension)
 
 
-def _trainable(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value for name, value in module.named_parameters() if value.requires_grad}
+def _held(module: nn.Module) -> dict[str, Tensor]:
+    """A module's numbers by name: its parameters, frozen ones too, and buffers that are no counters."""
+    held = dict(module.named_parameters()) | dict(module.named_buffers())
+    require(
+        not any(nn.parameter.is_lazy(value) for value in held.values()),
+        f"{type(module).__name__!r} has layers that take their size from the first batch; wanted: a module "
+        "that was called once",
+    )
+    return {name: value for name, value in held.items() if value.is_floating_point()}
 
 
 def _scalar(value: Any, z: Tensor) -> Tensor:

@@ -102,6 +102,10 @@ def terminal() -> Any:
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # the reader has seen enough: no fault, as main says
 
+        def print(self, *given: Any, **words: Any) -> None:
+            # The marks of control characters are longer than these, and nothing is cut off for them.
+            super().print(*given, **{"crop": False, **words})
+
         def render(self, *given: Any, **words: Any) -> Any:
             for text, style, control in super().render(*given, **words):
                 yield Segment(text if control else printable(text), style, control)

@@ -34,6 +34,7 @@ from losscope.data.labels import Labels, understood
 from losscope.data.listing import listed_again
 from losscope.data.moments import channel_moments
 from losscope.data.overlap import by_rarest, check_overlap
+from losscope.data.roles import refuse_lone_part
 
 TEST_SHARE = 0.3
 
@@ -85,6 +86,7 @@ def finish(
         "wanted: one of the two",
     )
     draft = without_split(draft, folds, (limit, limit_test))
+    refuse_lone_part(draft)
     draft = by_rarest(draft, ignore=ignore_label, label_noise=label_noise, explicit=bool(pairs or triplets))
     if draft.second is not None:
         from losscope.data.readers.modalities import check_options

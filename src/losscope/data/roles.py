@@ -114,13 +114,6 @@ def set_role(draft: Draft, split: np.ndarray, column: str = "") -> None:
             "test",
         )
         draft.role = np.array([parts[word] for word in words.tolist()], np.int8)
-    parts_found = set(draft.role.tolist())
-    require(
-        len(parts_found) != 1 or bool(np.isin(words, list(WORDS)).all()),
-        f"{draft.name}: the split says {str(words[0])!r} of every row; wanted: training "
-        "and test rows (words train, "
-        "validation, test), or no such column: then a test part is made",
-    )
     if np.any(draft.role == VALIDATION) and np.any(draft.role == TRAIN) and not np.any(draft.role == TEST):
         count = int((draft.role == VALIDATION).sum())
         draft.role = np.where(draft.role == VALIDATION, TEST, draft.role).astype(np.int8)
@@ -131,3 +124,16 @@ def set_role(draft: Draft, split: np.ndarray, column: str = "") -> None:
     searched_by_words(draft, words)
     draft.split = "split as given" + ("" if np.any(draft.role == VALIDATION) else ", validation by seed")
     draft.disjoint = None  # whether its classes are is seen when the labels are understood
+
+
+def refuse_lone_part(draft: Draft) -> None:
+    """Raise where a split says the same of every row, which can be inspected and not trained on."""
+    if draft.role is None or draft.retrieval is not None:
+        return
+    parts = set(np.asarray(draft.role).tolist())
+    names = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}
+    require(
+        len(parts) != 1,
+        f"{draft.name}: the split says {names[min(parts)]!r} of every row; wanted: training and test rows "
+        "(words train, validation, test), or no such column: then a test part is made",
+    )

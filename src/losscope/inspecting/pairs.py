@@ -65,7 +65,7 @@ def paired(a: Rows, b: Rows, *, in_order: bool) -> tuple[Rows, Rows, Literal["id
         "the same order",
     )
     both, first, second = np.intersect1d(a.places, b.places, return_indices=True)
-    a, b = a.take(first), b.take(second)
+    a, b = _matched(a, first), _matched(b, second)
     require(len(both) > 1, f"{a.name} and {b.name} have {len(both)} finite rows in common; {wanted}")
     different = 0 if not known else int((_names(a) != _names(b)).sum())
     require(
@@ -75,6 +75,11 @@ def paired(a: Rows, b: Rows, *, in_order: bool) -> tuple[Rows, Rows, Literal["id
         f"ids; {wanted}: with ids, or in the same order",
     )
     return (*_agreed(a, b), "order")
+
+
+def _matched(rows: Rows, kept: np.ndarray) -> Rows:
+    """The rows that both files have."""
+    return replace(rows.take(kept), unmatched=len(rows) - len(kept))
 
 
 def _names(rows: Rows) -> np.ndarray:
@@ -93,7 +98,7 @@ def _by_id(a: Rows, b: Rows, wanted: str) -> tuple[Rows, Rows]:
             )
     require(len(common) > 1, f"{a.name} and {b.name} have {len(common)} ids in common; {wanted}")
     order = np.argsort(first)
-    a, b = a.take(first[order]), b.take(second[order])
+    a, b = _matched(a, first[order]), _matched(b, second[order])
     if a.labels is not None and b.labels is not None:
         differ = np.flatnonzero(_names(a) != _names(b))
         if len(differ):
@@ -152,6 +157,7 @@ def contrast(a: Looked, b: Looked, paired_by: Literal["id", "order"], seed: int 
         b=b.told,
         paired_by=paired_by,
         items=len(rows),
+        left_out=rows.not_finite + rows.unlabelled + rows.unmatched,
         scope="these_classes" if few else "these_models",
         changes=_changes(a, b, labels),
         gained=gained,

@@ -44,8 +44,8 @@ class Rows:
     sparse, row by query and column by gallery item. ``roles``: which rows ask and which are searched, None
     where all search all others. ``ids`` (N,) text, ``every_id`` those of the whole file; ``test`` (N,) which
     rows are the test part of a split; ``places`` (N,) where the rows stand in the file, counted from 0, and
-    ``parts`` (N,) in which of two files. ``not_finite``, ``unlabelled``: rows of the file that are not among
-    them.
+    ``parts`` (N,) in which of two files. ``not_finite``, ``unlabelled``, ``unmatched``: rows of the file that
+    are not among them, the last because a second file lacks them.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Rows:
     parts: np.ndarray | None = None
     not_finite: int = 0
     unlabelled: int = 0
+    unmatched: int = 0
     notes: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:
@@ -219,7 +220,7 @@ def _of_draft(draft: Draft, name: str, ids: np.ndarray | None) -> Rows:
             numbers, classes = labels.numbers, labels.names
             has = numbers >= 0
             notes += labels.notes
-            notes += [f"{part.said} left out as background" for part in labels.background]
+            notes += [f"{part.said} are background, which is no class" for part in labels.background]
         # A row of the gallery without a class is a distractor: ranked, and right for no query.
         kept = finite & (has if draft.retrieval is None else has | draft.retrieval.gallery)
         require(bool(kept.sum() > 1), f"{name}: {int(kept.sum())} rows have a label and a finite vector")
@@ -242,7 +243,7 @@ def _of_draft(draft: Draft, name: str, ids: np.ndarray | None) -> Rows:
         places=places,
         ids=None if ids is None else ids[places],
         every_id=frozenset(() if ids is None else ids.tolist()),
-        test=None if test is None or test.all() else test,
+        test=None if test is None or len(set(test.tolist())) < 2 else test,
         tags=None if tags is None else _sparse(tags[places]),
         roles=roles,
         not_finite=int((~finite).sum()),

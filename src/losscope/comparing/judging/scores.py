@@ -26,7 +26,7 @@ from losscope.comparing.judging.columns import (
 from losscope.comparing.judging.declaring import known_as
 from losscope.comparing.judging.folds import with_folds
 from losscope.comparing.judging.runs import Runs
-from losscope.comparing.judging.units import CLASSES, EVERY_UNIT, FAMILIES, paired_by, runs_of
+from losscope.comparing.judging.units import CLASSES, EVERY_UNIT, FAMILIES, Paired, paired_by, runs_of
 from losscope.core.bounds import INTEGER
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.core.measure_names import Named, meant
@@ -95,7 +95,40 @@ def from_frame(
     if "family" in names:
         families = dict(zip(texts(kept[names["unit"]]), texts(kept[names["family"]]), strict=True))
     found = runs_of(scores, paired, ours=ours, families=families, folds=folds, unpaired=unpaired, where=where)
-    return replace(found, notes=(*notes, *units, *found.notes))
+    return replace(found, notes=(*notes, *units, *_oddities(scores, paired), *found.notes))
+
+
+SEVERAL = 3
+"""Equal values of a loss from which on they are said."""
+
+
+def _oddities(scores: Sequence[Score], paired: Paired) -> list[str]:
+    """Sentences on values that are missing, and on runs that look like copies of one another."""
+    notes = []
+    groups: dict[tuple[str, str], list[Score]] = {}
+    for score in scores:
+        groups.setdefault((score.measure, score.loss), []).append(score)
+    for (measure, loss), own in groups.items():
+        lacking = [score.run for score in own if score.value is None]
+        if lacking and paired.kind == "item":
+            notes.append(
+                f"{measure} has no value for {count(len(lacking), 'item')} of {loss}, which are left out of "
+                f"what is compared with {loss} by this measure."
+            )
+        elif lacking:
+            first = f"{lacking[0]}{f' and {len(lacking) - 1:,} more of it' if len(lacking) > 1 else ''}"
+            notes.append(
+                f"{measure} has no value for {first}: a run without a value counts as failed, and what is "
+                f"compared with {loss} by this measure has no verdict."
+            )
+        values = {score.value for score in own}
+        seeds = {score.seed for score in own}
+        if len(seeds) == len(own) >= SEVERAL and len(values) == 1 and not values & {None, 0.0, 1.0}:
+            notes.append(
+                f"{measure} of {loss} is the same in all {len(own)} seeds: if these are one run that was "
+                "written several times, the p values mean nothing."
+            )
+    return notes
 
 
 def _nameless(name: str) -> bool:

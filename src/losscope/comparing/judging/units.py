@@ -254,6 +254,7 @@ def _by_item(scores: Sequence[Score], where: str) -> list[stats.Measured]:
     for score in scores:
         runs.setdefault((score.loss, score.seed), {}).setdefault(score.measure, {})[score.unit] = score
     made, firsts = [], dict[str, list[str]]()
+    labelled = _labels_of_items(scores, where)
     for (loss, seed), measures in runs.items():
         values, detail = {}, dict[str, np.ndarray]()
         items = sorted({unit for own in measures.values() for unit in own}, key=_natural)
@@ -270,8 +271,20 @@ def _by_item(scores: Sequence[Score], where: str) -> list[stats.Measured]:
             known = array[np.isfinite(array)]
             values[measure] = float(known.mean()) if len(known) else None
             detail[f"per_query/{measure}"] = array
-        some = next(iter(measures.values()))
-        labels = [some[unit].label or unit for unit in items]
+        labels = [labelled[unit] or unit for unit in items]
         detail["per_query/label"] = np.unique(labels, return_inverse=True)[1]
         made.append(replace(run_of(loss, seed, values), detail=detail))
     return made
+
+
+def _labels_of_items(scores: Sequence[Score], where: str) -> dict[str, str]:
+    """The class of each item, which is the same in all runs."""
+    found: dict[str, Score] = {}
+    for score in scores:
+        first = found.setdefault(score.unit, score)
+        require(
+            first.label == score.label,
+            f"{where}: the item {score.unit!r} is of the class {first.label!r} for {first.loss} and of "
+            f"{score.label!r} for {score.loss}; wanted: one class for each item",
+        )
+    return {unit: score.label for unit, score in found.items()}

@@ -273,6 +273,7 @@ class InspectedPair(Document):
     """Two files of the same items. What ``losscope inspect A B --json`` prints.
 
     ``paired_by``: ``id``, or ``order`` (equal length and equal labels, in the order of the rows).
+    ``left_out``: items that are not finite, or without a class, in one of the files.
     ``overlap``: the mean share of an item's ``neighbours`` nearest items in a that are so in b too,
     ``overlap_by_chance`` what two unrelated models would have. ``cka``: linear centred kernel alignment.
     ``gained``, ``lost``: classes that b finds better or worse, the largest change first; ``sure_gained`` and
@@ -286,6 +287,7 @@ class InspectedPair(Document):
     b: Inspection
     paired_by: Literal["id", "order"]
     items: int
+    left_out: int = 0
     scope: Literal["these_models", "these_classes"]
     changes: tuple[Changed, ...]
     gained: tuple[ClassChanged, ...]

@@ -47,6 +47,8 @@ def inspection(found: Inspection) -> str:
     )
     if own is None:
         return f"{said} {NO_LABELS if found.classes is None else NO_PAIR}"
+    if found.classes == 1 and not found.searched:
+        return f"{said} {ONE_CLASS}"
     precise = found.value("map_at_r")
     same = "shares a label" if found.several else "is of the same class"
     nearest = f"The nearest item {same} for {share(own.value)} of them"
@@ -56,6 +58,7 @@ def inspection(found: Inspection) -> str:
 
 
 NO_LABELS = "Without labels only their geometry, copies and neighbours are told."
+ONE_CLASS = "All are of one class, so that whatever is found is right: retrieval says nothing here."
 NO_PAIR = "No class has two items, so that nothing can be found."
 
 
@@ -278,7 +281,12 @@ def inspected_pair_notes(found: InspectedPair) -> tuple[str, ...]:
         else "the items were paired by their order: the files have equal length, and equal labels where they "
         "have labels, but not ids"
     )
-    return (how, "one run a side cannot speak for another training")
+    left = (
+        f"{found.left_out:,} of {found.items + found.left_out:,} items are left out: in one of the files "
+        "they are NaN or infinite, or without a class"
+    )
+    alone = "one run a side cannot speak for another training"
+    return (how, left, alone) if found.left_out else (how, alone)
 
 
 def inspected_change(row: Changed) -> tuple[str, str, str, str, str]:
