@@ -376,7 +376,7 @@ def test_several_models_are_corrected_together_and_items_must_agree():
     assert [row.tests_in_family for row in rows] == [2, 2]
     assert rows[0].p_holm == pytest.approx(2 * rows[0].p)
     assert rows[1].difference == 0 and rows[1].p == 1
-    assert "has 299 items and others have 300" in refusal(frame.iloc[:-1])
+    assert "recall_at_1 of b has 299 of 300 items" in refusal(frame.iloc[:-1])
 
 
 def test_saved_embeddings_of_one_run_a_side_are_two_models(tmp_path):
