@@ -244,8 +244,10 @@ def _decided(row: Changed, a: Looked, b: Looked, labels: np.ndarray | None) -> C
 def _tested(measure: str, a: Looked, b: Looked, labels: np.ndarray | None) -> OverItems | None:
     """The second model less the first, over classes or items; None where too few were asked for."""
     each = np.arange(len(a.found.queries)) if labels is None else labels
-    sides = ({f"per_query/{measure}": own.found.scores[measure], "per_query/label": each} for own in (b, a))
-    made = of_two_models(*sides, measure, alpha=LEVEL)
+    after, before = (
+        {f"per_query/{measure}": own.found.scores[measure], "per_query/label": each} for own in (b, a)
+    )
+    made = of_two_models(after, before, measure, alpha=LEVEL)
     return None if made is None else made.found
 
 
