@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import linecache
+import sys
 
 import numpy as np
 import pandas as pd
@@ -163,6 +166,63 @@ def closed(by):
 
 def test_what_a_function_closes_over_stands_in_its_text():
     assert given.text_of(closed(1.0)) == given.text_of(closed(1.0)) != given.text_of(closed(2.0))
+
+
+MODULE = """
+import types
+import torch
+import losscope_test_numbers as numbers
+BY = {value}
+HELD = types.SimpleNamespace(by={value})
+class Held:
+    by = {value}
+class Base(torch.nn.Module):
+    def forward(self, embeddings, labels):
+        return embeddings.sum() * BY
+class Derived(Base):
+    pass
+def inside(embeddings, labels):
+    return sum(row.sum() * BY for row in embeddings)
+def by_name(embeddings, labels):
+    return embeddings.sum() * HELD.by
+def by_class(embeddings, labels):
+    return embeddings.sum() * Held.by
+def of_module(embeddings, labels):
+    return embeddings.sum() * numbers.BY
+def unset(embeddings, labels):
+    def value():
+        return later
+    result = value
+    if False:
+        later = BY
+    return result
+closed = unset(None, None)
+derived = Derived()
+"""
+
+
+@pytest.mark.parametrize("name", ["inside", "by_name", "by_class", "of_module", "derived"])
+def test_what_a_loss_names_stands_in_its_text(name, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def text(value):
+        for module in ("losscope_test_numbers", "losscope_test_loss"):
+            sys.modules.pop(module, None)
+        linecache.clearcache()
+        importlib.invalidate_caches()
+        (tmp_path / "losscope_test_numbers.py").write_text(f"BY = {value}\n")
+        (tmp_path / "losscope_test_loss.py").write_text(MODULE.format(value=value))
+        return given.text_of(getattr(importlib.import_module("losscope_test_loss"), name))
+
+    assert text(0.1) == text(0.1) != text(0.5)
+
+
+def test_a_function_may_close_over_a_name_without_a_value(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "losscope_test_numbers.py").write_text("BY = 1\n")
+    (tmp_path / "losscope_test_unset.py").write_text(MODULE.format(value=1))
+    assert given.text_of(importlib.import_module("losscope_test_unset").closed).startswith("given:value(")
 
 
 def test_objects_train_beside_names_and_are_not_trained_again(tmp_path):

@@ -287,6 +287,26 @@ def test_of_two_files_only_the_changed_class_is_named():
     assert same.change("recall_at_1").verdict == "equivalent"
 
 
+def test_few_queries_show_neither_a_difference_nor_that_there_is_none():
+    apart, mixed = np.eye(2)[[0, 0, 1, 1]] + 0.01, np.eye(2)[[0, 1, 0, 1]] + 0.01
+    turned = losscope.inspect(mixed, [0, 0, 1, 1], against=apart).change("recall_at_1")
+    assert (turned.difference, turned.verdict, turned.better) == (1.0, "unresolved", None)
+    for each, verdict in ((10, "unresolved"), (100, "equivalent")):
+        points, labels = blobs(classes=4, each=each)
+        assert losscope.inspect(points, labels, against=2 * points).change("recall_at_1").verdict == verdict
+
+
+def test_chance_leaves_no_class_changed_beyond_doubt():
+    draw = np.random.default_rng(1)
+    labels, said = np.repeat(np.arange(50), 5), 0
+    for _ in range(10):
+        centres = draw.normal(size=(50, 6))[labels]
+        before, after = (centres + 0.5 * draw.normal(size=(250, 6)) for _ in range(2))
+        found = losscope.inspect(before, labels, against=after)
+        said += found.sure_gained + found.sure_lost > 0
+    assert said == 0  # of 40 studies like these 16 said so by the t interval alone
+
+
 def test_the_intervals_of_a_difference_are_those_of_loops():
     (before, labels), after = blobs(spread=1.8), blobs(spread=1.5)[0]
     found = losscope.inspect(before, labels, against=after)

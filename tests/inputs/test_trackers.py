@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import losscope
+from losscope.comparing.judging.names import run_named
 from losscope.core.errors import LosscopeError
 
 SEEDS = range(8)
@@ -319,3 +320,40 @@ def test_tensorboard_is_asked_for_where_it_is_needed(tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "tensorboard"]:
         monkeypatch.delitem(sys.modules, name)
     assert "needs the package tensorboard: pip install tensorboard" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["triplet_0.2", "triplet-margin0.2", "triplet_lr1e-3", "triplet-1.e-4"])
+def test_the_decimals_of_a_number_are_no_seed(name):
+    assert run_named(name) is None
+    assert run_named(f"{name}-seed3") == (name, "3") == run_named(f"{name}/3")
+
+
+def test_a_main_score_may_be_declared_and_a_result_must_be_one(results):
+    plain, declared = (losscope.judge(results, declare=own) for own in ((), ("main_score:higher",)))
+    assert [row.difference for row in plain.verdicts()] == [row.difference for row in declared.verdicts()]
+    mteb(results, "org/small", "ArguAna", {"test": [0.5]})
+    assert "the scores of test are no list of subsets" in refusal(results)
+
+
+def test_a_column_without_numbers_has_no_last_value():
+    frame = pd.DataFrame({"loss": ["a", "b"], "seed": 0, "note": ["x", "y"], "Recall@1": [0.5, 0.6]})
+    assert "note=last wants numbers" in refusal(frame, only=["note=last"])
+
+
+@pytest.mark.parametrize("seeds", [1, 6])
+def test_items_without_a_value_in_one_side_alone_are_refused(seeds):
+    rows = [
+        (loss, seed, f"q{item}", item % 2) for loss in "ab" for seed in range(seeds) for item in range(40)
+    ]
+    frame = pd.DataFrame(rows, columns=["loss", "seed", "query", "Recall@1"]).astype({"Recall@1": float})
+    hard = frame["Recall@1"] == 0
+    alike = losscope.judge(frame.assign(**{"Recall@1": frame["Recall@1"].mask(hard)}), unit="query")
+    assert alike.verdicts()[0].difference == 0  # without the hard items on both sides
+    frame.loc[hard & (frame["loss"] == "a"), "Recall@1"] = np.nan
+    assert "'q0' is there for one of b and a alone" in refusal(frame, unit="query")
+
+
+def test_the_frame_names_no_seed_that_is_not_a_run_s():
+    rows = [(loss, first + run, 0.5 + run / 100) for loss, first in (("a", 0), ("b", 5)) for run in range(5)]
+    frame = pd.DataFrame(rows, columns=["loss", "seed", "Recall@1"])
+    assert losscope.judge(frame, unpaired=True).frame()["unit"].isna().all()  # not 0 to 4 for b too

@@ -377,7 +377,7 @@ def test_several_models_are_corrected_together_and_items_must_agree():
     assert [row.tests_in_family for row in rows] == [2, 2]
     assert rows[0].p_holm == pytest.approx(2 * rows[0].p)
     assert rows[1].difference == 0 and rows[1].p == 1
-    assert "has 299 items and others have 300" in refusal(frame.iloc[:-1])
+    assert "recall_at_1 of b has 299 of 300 items" in refusal(frame.iloc[:-1])
 
 
 def test_saved_embeddings_of_one_run_a_side_are_two_models(tmp_path):
@@ -482,6 +482,8 @@ def test_items_have_one_class_and_those_without_a_value_are_counted():
     rows = [(model, f"q{row}", row // 4, float(draw.random() < 0.6)) for model in "ab" for row in range(80)]
     frame = pd.DataFrame(rows, columns=["model", "query", "class", "recall_at_1"])
     frame.loc[3, "recall_at_1"] = np.nan
+    assert "recall_at_1 of 'q3' is there for one of b and a alone" in refusal(frame)
+    frame.loc[83, "recall_at_1"] = np.nan
     notes = losscope.judge(frame).notes
     assert any("no value for 1 item of a, which are left out" in note for note in notes)
     frame.loc[80, "class"] = 7

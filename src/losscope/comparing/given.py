@@ -17,6 +17,7 @@ import numpy as np
 
 from losscope.comparing.planning import DEFAULT_OUT
 from losscope.core.errors import LosscopeError, require
+from losscope.data.readers.given import array_of
 
 ARRAYS = "arrays"
 """The folder of a store that holds arrays given in Python."""
@@ -39,7 +40,7 @@ def data_of(data: Any, labels: Any, out: str | os.PathLike[str] | None) -> str |
         )
         return data if isinstance(data, str) else Path(data)
     require(labels is not None, "arrays are given without labels; wanted: compare(X, y)")
-    values, classes = _numbers(data), _array(labels)
+    values, classes = _numbers(data), array_of(labels, "y")
     require(
         values.ndim in (2, 3, 4),
         f"X has shape {values.shape}; wanted: rows of numbers (N, D), or images (N, H, W[, C])",
@@ -52,13 +53,6 @@ def data_of(data: Any, labels: Any, out: str | os.PathLike[str] | None) -> str |
         classes = np.array(["" if cell is None else str(cell) for cell in classes.tolist()])
     name = "features" if values.ndim == 2 else "images"
     return _written({name: values, "labels": classes}, Path(os.fspath(out) if out else DEFAULT_OUT))
-
-
-def _array(given: Any) -> np.ndarray:
-    if hasattr(given, "detach"):
-        given = given.detach().cpu()
-        given = given.float() if str(given.dtype) == "torch.bfloat16" else given
-    return np.asarray(given)
 
 
 def _numbers(data: Any) -> np.ndarray:
@@ -78,7 +72,7 @@ def _numbers(data: Any) -> np.ndarray:
             "numbers, and the labels as y",
         )
         return np.asarray(eager.to_numpy(), np.float64)
-    array = _array(data)
+    array = array_of(data, "X")
     require(
         array.dtype.kind in "fiub",
         f"X holds {array.dtype if array.ndim else type(data).__name__}; wanted: numbers (N, D), or a path",

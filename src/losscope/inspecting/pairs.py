@@ -29,12 +29,15 @@ from losscope.inspecting.searching import WHOLE, sample
 from losscope.inspecting.single import Looked, over_classes
 from losscope.inspecting.vectors import unit
 from losscope.stats.intervals import FEW_CLASSES, t_half
+from losscope.stats.models import OverItems, of_two_models
 
 PRIMARY = "recall_at_1"
 LISTED, LISTED_ITEMS = 10, 20
 FEWEST = 5
 """Queries of a class from which a change of it can be beyond doubt."""
 NEWLY = 0.05
+LEVEL = 0.05
+"""Of the verdict, and of all classes that are said to have changed beyond doubt together."""
 
 
 def paired(a: Rows, b: Rows, *, in_order: bool) -> tuple[Rows, Rows, Literal["id", "order"]]:
@@ -190,7 +193,7 @@ def _changes(a: Looked, b: Looked, labels: np.ndarray | None) -> tuple[Changed, 
         )
         if row.difference is not None:
             row = row.model_copy(update=_intervals(name, row.difference, a, b, labels))
-        made.append(_decided(row) if row.primary else row)
+        made.append(_decided(row, a, b, labels) if row.primary else row)
     return tuple(made)
 
 
@@ -224,19 +227,34 @@ def _intervals(
     return found
 
 
-def _decided(row: Changed) -> Changed:
-    """A verdict by the interval over classes: it excludes 0, or lies within what does not matter."""
+def _decided(row: Changed, a: Looked, b: Looked, labels: np.ndarray | None) -> Changed:
+    """A verdict by the interval over classes: it excludes 0, or lies within what does not matter.
+
+    Few classes or queries that differ do not tell how far others would: the bounds of ``of_two_models``,
+    which say so, hold too.
+    """
     if row.difference is None or row.class_low is None or row.class_high is None:
         return row
+    found = _tested(row.measure, a, b, labels)
     word = "unresolved"
-    if -row.delta < row.class_low and row.class_high < row.delta:
-        word = "equivalent"
-    elif row.class_low > 0 or row.class_high < 0:
+    if found is not None and -row.delta < row.class_low and row.class_high < row.delta:
+        word = "equivalent" if found.outside() <= LEVEL / 2 else word
+    elif found is not None and (row.class_low > 0 or row.class_high < 0) and found.least <= LEVEL:
         word = "higher" if row.difference > 0 else "lower"
     better = None
     if word in ("higher", "lower") and QUANTITIES[row.measure].better != "neither":
         better = "b" if (word == "higher") == (QUANTITIES[row.measure].better == "higher") else "a"
     return row.model_copy(update={"verdict": word, "better": better})
+
+
+def _tested(measure: str, a: Looked, b: Looked, labels: np.ndarray | None) -> OverItems | None:
+    """The second model less the first, over classes or items; None where too few were asked for."""
+    each = np.arange(len(a.found.queries)) if labels is None else labels
+    after, before = (
+        {f"per_query/{measure}": own.found.scores[measure], "per_query/label": each} for own in (b, a)
+    )
+    made = of_two_models(after, before, measure, alpha=LEVEL)
+    return None if made is None else made.found
 
 
 def _classes(
@@ -254,9 +272,11 @@ def _classes(
     means = [np.bincount(labels[known], side[known], count) / np.maximum(each, 1) for side in (before, after)]
     change = means[1] - means[0]
     squares = np.bincount(labels[known], np.square(difference[known] - change[labels[known]]), count)
-    level = 1 - 0.05 / max(1, int((each > 0).sum()))
+    level = 1 - LEVEL / max(1, int((each > 0).sum()))
+    moved = np.bincount(labels[known], np.abs(difference[known]) > 1e-12, count)
     sure = np.zeros(count, bool)
-    for k in np.flatnonzero((each >= FEWEST) & (change != 0)):
+    # The t interval of a few queries that moved alike is too narrow: no sign test could be so sure.
+    for k in np.flatnonzero((each >= FEWEST) & (change != 0) & (2.0 ** (1 - moved) <= 1 - level)):
         half = t_half(level, each[k] - 1) * math.sqrt(squares[k] / (each[k] - 1) / each[k])
         sure[k] = abs(change[k]) > half
     order = np.lexsort((np.arange(count), -np.abs(change)))

@@ -111,7 +111,7 @@ def matched(rows: Rows, relevance: Any) -> Rows:
         rows: of one file, or the queries and the gallery of two.
         relevance: a file or a data frame with a column of queries and one of gallery items, or pairs (P, 2).
             Items are named by their ids, or by their places from 0 where there are no ids. A third column of
-            scores leaves out the pairs of 0 or less.
+            scores leaves out the pairs of 0 or less, or of none.
 
     Raises:
         LosscopeError: a file that cannot be read, items that are not there, no pair.
@@ -169,9 +169,17 @@ def _pairs(given: Any) -> tuple[str, np.ndarray, list[str]]:
         first, second = list(frame.columns)
     notes = []
     if score is not None:
-        low = frame[score].astype(float) <= 0
+        try:
+            low = ~(frame[score].astype(float) > 0)  # an empty cell says no more than 0
+        except (ValueError, TypeError):
+            raise LosscopeError(
+                f"{where}: the column {score!r} holds no numbers; wanted: how relevant each item is, "
+                "or no such column"
+            ) from None
         if low.any():
-            notes.append(f"{int(low.sum()):,} pairs of {where} with a {score} of 0 or less are not right")
+            notes.append(
+                f"{int(low.sum()):,} pairs of {where} with a {score} of 0 or less, or none, are not right"
+            )
         frame = frame[~low]
     return where, np.stack([frame[title].astype(str).to_numpy(str) for title in (first, second)], 1), notes
 

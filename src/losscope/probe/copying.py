@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
-from collections.abc import Callable, Iterator
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from collections.abc import Callable
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+
+from losscope.core.codes import INSTALLED, is_empty, names_in
 
 LARGEST = 2**26
 """Bytes of tensors that a copy may have."""
@@ -30,7 +31,6 @@ _PLAIN = (
     BuiltinFunctionType,
     np.generic,
 )
-_INSTALLED = ("site-packages", "dist-packages")
 _OF_MODULES = frozenset(vars(nn.Module()))
 _KNOWN = ("losscope", "pytorch_metric_learning")
 """Packages whose objects hold nothing but numbers and tensors, once they stand in a loss."""
@@ -115,15 +115,15 @@ class _Copier:
 
     def _function(self, function: FunctionType) -> FunctionType:
         """A function with copies of what it closes over, and of the globals that it names."""
-        if any(place in function.__code__.co_filename for place in _INSTALLED) or _ours(function):
+        if any(place in function.__code__.co_filename for place in INSTALLED) or _ours(function):
             return function
-        names = {name for code in _codes(function.__code__) for name in code.co_names}
+        names = names_in(function.__code__)
         around = dict(function.__globals__)
         made = FunctionType(function.__code__, around, function.__name__, None, _cells(function))
         self.done[id(function)] = made  # a function may name itself
         around |= {name: self.copy(around[name]) for name in names if name in around}
         for cell in made.__closure__ or ():
-            if not _empty(cell):
+            if not is_empty(cell):
                 cell.cell_contents = self.copy(cell.cell_contents)
         made.__defaults__ = self.copy(function.__defaults__)
         made.__kwdefaults__ = self.copy(function.__kwdefaults__)
@@ -135,22 +135,6 @@ def _ours(function: FunctionType) -> bool:
     return (function.__module__ or "").partition(".")[0] in ("losscope", "torch")
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    """A function's code, and that of the functions in it."""
-    yield code
-    for part in code.co_consts:
-        if inspect.iscode(part):
-            yield from _codes(part)
-
-
 def _cells(function: FunctionType) -> tuple[CellType, ...] | None:
     cells = function.__closure__
-    return cells and tuple(CellType() if _empty(cell) else CellType(cell.cell_contents) for cell in cells)
-
-
-def _empty(cell: CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return True
-    return False
+    return cells and tuple(CellType() if is_empty(cell) else CellType(cell.cell_contents) for cell in cells)

@@ -298,8 +298,9 @@ def load_probes(folder: str | Path) -> list[ProbeRecord]:
 
 def read_rows(place: Path) -> list[Row]:
     """The rows of every part in a probe's folder."""
-    parts = [int(path.stem.removeprefix("part-")) for path in place.glob("part-*.parquet")]
-    return [row for part in sorted(parts) for row in _read_part(place / f"part-{part}.parquet")]
+    numbers = [path.stem.removeprefix("part-") for path in place.glob("part-*.parquet")]
+    parts = sorted(int(number) for number in numbers if number.isdecimal())
+    return [row for part in parts for row in _read_part(place / f"part-{part}.parquet")]
 
 
 def in_order(rows: Iterable[Row]) -> tuple[Row, ...]:

@@ -16,7 +16,7 @@ VALUES = ("on", "loss", "kind", "measure", "split", "unit", "value")
 
 
 def frame(result: Result, of: str = "values") -> pd.DataFrame:
-    """The frame of ``Result.frame``.
+    """The frame of ``Result.frame``; ``unit`` is empty where a side's runs are not those of all seeds.
 
     Raises:
         LosscopeError: another kind.
@@ -35,7 +35,7 @@ def frame(result: Result, of: str = "values") -> pd.DataFrame:
     made = []
     for side in result.sides:
         for measure, found in side.measures.items():
-            units = names if len(names) == len(found.values) else range(len(found.values))
+            units = names if len(names) == len(found.values) else [None] * len(found.values)
             made += [
                 (result.data.name, side.name, kind_of(side), measure, found.split, unit, value)
                 for unit, value in zip(units, found.values, strict=True)

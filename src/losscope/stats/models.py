@@ -48,7 +48,7 @@ class TwoModels:
     ``items``: the 95 % interval were the test items others.
     """
 
-    found: Difference
+    found: OverItems
     unit: Unit
     classes: tuple[float, float]
     items: tuple[float, float]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from losscope.core.errors import require, unknown
+from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.wording import listing
 
 COLUMNS = ("loss", "seed", "measure", "value")
@@ -104,7 +104,10 @@ def kept_rows(frame: Any, only: Sequence[str], names: Mapping[str, str], where: 
             raise unknown(f"column of {where}", column, map(str, frame.columns))
         before = len(frame)
         if wanted == "last":
-            numbers = frame[column].astype(float)
+            try:
+                numbers = frame[column].astype(float)
+            except (ValueError, TypeError):
+                raise LosscopeError(f"{where}: {text} wants numbers, and the column holds others") from None
             runs = [names[role] for role in ("loss", "seed", "measure") if role in names]
             frame = frame[numbers == numbers.groupby([frame[name] for name in runs]).transform("max")]
         else:

@@ -13,7 +13,8 @@ from losscope.comparing.judging.columns import Asked
 from losscope.comparing.judging.embedded import Embedded, Reading, measured_runs, read_one
 from losscope.comparing.judging.runs import Runs
 from losscope.comparing.judging.scores import from_frame
-from losscope.core.errors import LosscopeError, require
+from losscope.core.errors import require
+from losscope.data.readers.given import array_of, frame_of, is_frame
 
 FRAME, ARRAYS = "the data frame", "the arrays"
 WANTED = (
@@ -55,7 +56,6 @@ class Given:
 
 def _frame(runs: Any) -> Any:
     """A pandas frame of a frame of any library that narwhals knows, or of a dict of columns."""
-    import narwhals as nw
     import pandas as pd
 
     if isinstance(runs, Mapping):
@@ -67,12 +67,8 @@ def _frame(runs: Any) -> Any:
         )
         frame = pd.DataFrame({str(name): list(values) for name, values in runs.items()})
     else:
-        try:
-            known = nw.from_native(runs)
-        except TypeError:
-            raise LosscopeError(f"cannot judge a {type(runs).__name__}; {WANTED}, or a path") from None
-        eager = known.collect() if isinstance(known, nw.LazyFrame) else known
-        frame = eager.to_pandas().copy()
+        require(is_frame(runs), f"cannot judge a {type(runs).__name__}; {WANTED}, or a path")
+        frame = frame_of(runs)
     require(len(frame) > 0, f"{FRAME} has no rows; {WANTED}")
     frame.columns = [str(name).strip() for name in frame.columns]
     return frame.reset_index(drop=True)
@@ -92,14 +88,6 @@ def _embedded(
             files[str(loss), seed] = name
             read[str(loss), seed] = read_one(Path(name), reading, {"embeddings": points, "labels": classes})
     return read, files
-
-
-def array_of(given: Any) -> np.ndarray:
-    """A NumPy array of an array, a tensor of any library, a column of a data frame, or nested lists."""
-    if hasattr(given, "detach"):
-        given = given.detach().cpu()
-        given = given.float() if str(given.dtype) == "torch.bfloat16" else given
-    return np.asarray(given)
 
 
 def _runs_of(loss: str, given: Any) -> Sequence[np.ndarray]:

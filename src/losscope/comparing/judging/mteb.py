@@ -94,7 +94,7 @@ def from_mteb(
             f"{count(early, 'result')} of the layout before MTEB 1.11, without a main score: the usual one "
             "of the task's kind is taken."
         )
-    if measure == MAIN:
+    if measure == MAIN and MAIN not in QUANTITIES:  # the user may have declared it
         know(_main())
     rows, more = _common(tasks, where)
     import pandas as pd
@@ -114,7 +114,6 @@ def _with(found: Runs, notes: Sequence[str]) -> Runs:
 
 def _main() -> Quantity:
     """The main score of a task: a correlation may be below 0."""
-    assert MAIN not in QUANTITIES
     return Quantity(
         MAIN, "main score of each task of MTEB", "index", "higher", "difference", label="main score"
     )
@@ -176,7 +175,10 @@ def _read(path: Path, model: str, revision: str, measure: str) -> _Task | None:
     if isinstance(found.get("scores"), dict):
         scores: dict[tuple[str, str], float | None] = {}
         for split, entries in found["scores"].items():
-            require(isinstance(entries, list), f"{str(path)!r}: the scores of {split} are no list of subsets")
+            require(
+                isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries),
+                f"{str(path)!r}: the scores of {split} are no list of subsets",
+            )
             for entry in entries:
                 subset = str(entry.get("hf_subset", "default"))
                 scores[str(split), subset] = _number(entry.get(measure), path)

@@ -16,14 +16,20 @@ SEED_FIRST = re.compile(
     r"(?:(?:random_?)?seed|run|rep|trial|s)?[-_=\s:]*(?P<seed>\d+)[-_/\s.:,]+(?P<loss>.+)"
 )
 
+DECIMALS = re.compile(r"(?<![\d.])\d+(\.\d+|(\.\d*)?e-\d+)$", re.IGNORECASE)
+"""A number at the end of a name that is no whole one: a margin, a rate."""
+
 
 def run_named(name: str) -> tuple[str, str] | None:
-    """The loss and the seed that a run's name says, or None.
+    """The loss and the seed that a run's name says, or None; the decimals of a number are no seed.
 
     >>> run_named("triplet-seed3"), run_named("contrastive/0"), run_named("seed=4_sup_con")
     (('triplet', '3'), ('contrastive', '0'), ('sup_con', '4'))
-    >>> run_named("final")
+    >>> run_named("final"), run_named("triplet_0.2"), run_named("triplet_lr1e-3")
+    (None, None, None)
     """
+    if DECIMALS.search(name.strip()):
+        return None
     found = LOSS_FIRST.fullmatch(name.strip()) or SEED_FIRST.fullmatch(name.strip())
     return None if found is None else (found["loss"], found["seed"])
 

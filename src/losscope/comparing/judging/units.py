@@ -253,18 +253,27 @@ def _by_item(scores: Sequence[Score], where: str) -> list[stats.Measured]:
     runs: dict[tuple[str, int], dict[str, dict[str, Score]]] = {}
     for score in scores:
         runs.setdefault((score.loss, score.seed), {}).setdefault(score.measure, {})[score.unit] = score
-    made, firsts = [], dict[str, list[str]]()
+    made, first = [], sorted({score.unit for score in scores}, key=_natural)
+    lacking: dict[str, tuple[str, set[str]]] = {}
     labelled = _labels_of_items(scores, where)
     for (loss, seed), measures in runs.items():
         values, detail = {}, dict[str, np.ndarray]()
         items = sorted({unit for own in measures.values() for unit in own}, key=_natural)
         for measure, own in measures.items():
-            first = firsts.setdefault("", items)
             require(
                 first == items and len(own) == len(items),
-                f"{where}: {measure} of {loss} has {len(own):,} items and others have {len(first):,}, or "
-                "other ones; wanted: a value of each item for all that are compared",
+                f"{where}: {measure} of {loss} has {len(own):,} of {len(first):,} items; wanted: a value of "
+                "each item for all that are compared",
             )
+            empty = {unit for unit in items if own[unit].value is None}
+            if len(empty) < len(items):  # a run without any value failed
+                other, same = lacking.setdefault(measure, (loss, empty))
+                apart = sorted(empty ^ same)
+                require(
+                    not apart,
+                    f"{where}: {measure} of {''.join(apart[:1])!r} is there for one of {loss} and {other} "
+                    "alone, so that their means are of other items; wanted: a value of each item for all",
+                )
             array = np.array(
                 [np.nan if own[unit].value is None else own[unit].value for unit in items], float
             )

@@ -1,8 +1,8 @@
 """Losses that are given as Python objects: instances of pytorch-metric-learning, functions, any module.
 
 An instance of pytorch-metric-learning becomes the text that builds its equal, so that its run is that of the
-text. Any other object is known by a checksum of its source, its arguments and what it holds, which is part of
-the run's id; it trains in this process alone.
+text. Any other object is known by a checksum of its source, its arguments, what it holds and what it names,
+which is part of the run's id; it trains in this process alone.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import functools
 import hashlib
 import inspect
 import keyword
+import logging
 import math
+import sys
 import textwrap
 from collections.abc import Iterator
-from types import FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from torch import Tensor, nn
 
 from losscope.core.calls import parse
+from losscope.core.codes import INSTALLED, globals_in, is_empty, names_in
 from losscope.core.errors import LosscopeError, require
 from losscope.losses.drop_in import LossModule
 from losscope.losses.foreign.building import FILLED, PARTS, ForeignLoss, parameters_of
@@ -199,6 +202,8 @@ def _held(value: Any, parameters: bool, known: dict[int, int]) -> Iterator[str]:
         yield from _of_function(value, parameters, known)
     elif isinstance(value, type):
         yield f"{value.__module__}.{value.__qualname__}"
+        if parameters:
+            yield from _of_class(value, parameters, known)
     elif hasattr(value, "tobytes") and hasattr(value, "shape"):
         yield f"array {value.shape} {value.dtype} {hashlib.sha256(value.tobytes()).hexdigest()}"
     else:
@@ -207,26 +212,58 @@ def _held(value: Any, parameters: bool, known: dict[int, int]) -> Iterator[str]:
 
 
 def _of_function(value: FunctionType, parameters: bool, known: dict[int, int]) -> Iterator[str]:
-    """A function's code, its defaults, what it closes over, and the plain values and functions it names."""
+    """A function's code, its defaults, what it closes over, and what it names that is no library's."""
     yield _code(value)
     yield from _held([value.__defaults__, value.__kwdefaults__], parameters, known)
     for cell in value.__closure__ or ():
-        yield from _held(cell.cell_contents, parameters, known)
-    for name in value.__code__.co_names:
-        own = value.__globals__.get(name)
-        plain = isinstance(own, bool | int | float | str | list | tuple | dict | set | Tensor | nn.Module)
-        near = isinstance(own, FunctionType) and own.__module__ == value.__module__ and own is not value
-        if plain or near:
+        if not is_empty(cell):
+            yield from _held(cell.cell_contents, parameters, known)
+    yield from _of_names(value, parameters, known)
+
+
+def _of_names(function: FunctionType, parameters: bool, known: dict[int, int]) -> Iterator[str]:
+    """The globals that a function names, those of the functions in it too, without what is a library's."""
+    for name in globals_in(function.__code__):
+        own = function.__globals__.get(name)
+        if own is None or own is function or isinstance(own, logging.Logger):
+            continue
+        if isinstance(own, ModuleType):
+            if not _installed(own.__name__):
+                there = [(part, getattr(own, part, None)) for part in sorted(names_in(function.__code__))]
+                yield name
+                yield from _held([pair for pair in there if _tells(pair[1])], parameters, known)
+        elif _tells(own):
             yield name
             yield from _held(own, parameters, known)
+
+
+def _tells(value: Any) -> bool:
+    """Whether a value that a function names may differ from one run to another: not a library's code."""
+    if isinstance(value, FunctionType | type):
+        return not _installed(value.__module__)
+    return not isinstance(value, ModuleType | BuiltinFunctionType)
+
+
+def _of_class(kind: type, parameters: bool, known: dict[int, int]) -> Iterator[str]:
+    """The code of a class and of those that it is made from, and what their methods name."""
+    for own in kind.__mro__:
+        if _installed(own.__module__) or id(own) in known:
+            continue
+        known[id(own)] = len(known)
+        yield _code(own)
+        for name, part in vars(own).items():
+            method = part.__func__ if isinstance(part, staticmethod | classmethod) else part
+            if isinstance(method, FunctionType):
+                yield from _of_names(method, parameters, known)
+            elif isinstance(part, bool | int | float | str) and not name.startswith("__"):
+                yield f"{name} {part!r}"
 
 
 def _of_object(value: Any, parameters: bool, known: dict[int, int]) -> Iterator[str]:
     kind = type(value)
     yield f"{kind.__module__}.{kind.__qualname__}"
-    library = kind.__module__.partition(".")[0] in ("torch", "numpy", "builtins", "pytorch_metric_learning")
-    if parameters and not library:
-        yield _code(kind)
+    if parameters:
+        yield from _of_class(kind, parameters, known)
     held = vars(value) if hasattr(value, "__dict__") else {}
     for name in sorted(held):
         if isinstance(value, nn.Module) and name in _OF_MODULES:
@@ -236,6 +273,13 @@ def _of_object(value: Any, parameters: bool, known: dict[int, int]) -> Iterator[
     if isinstance(value, nn.Module):
         for group in (value._parameters, value._buffers, value._modules):
             yield from _held(dict(group), parameters, known)
+
+
+def _installed(module: str | None) -> bool:
+    """Whether a module is of Python, of this package, or installed: its version tells what it is."""
+    root = (module or "").partition(".")[0]
+    file = getattr(sys.modules.get(root), "__file__", None) or ""
+    return root in ("losscope", *sys.stdlib_module_names) or any(place in file for place in INSTALLED)
 
 
 def _code(item: Any) -> str:
