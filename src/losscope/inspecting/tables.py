@@ -16,6 +16,7 @@ from torch import Tensor
 
 from losscope.inspecting.relevance import Question
 from losscope.measures.neighbours import (
+    BEYOND,
     CHUNK_PAIRS,
     DUPLICATE,
     STEP,
@@ -23,7 +24,6 @@ from losscope.measures.neighbours import (
     tied_with,
     unit,
 )
-from losscope.measures.searching import BEYOND
 
 LARGE = 50_000
 """Items of a gallery from which float32 looks first."""
