@@ -53,7 +53,7 @@ class Finder:
             return None
         if SINGLE * wanted <= count:
             return self._foreseen(queries, wanted)
-        products = torch.addmm(_NOTHING, queries, self.gallery.rows.T, beta=0, alpha=-2.0)
+        products = self._twice(queries, self.gallery.rows)
         places, near = nearest_places(products, wanted, 2 * STEP)
         if 2 * len(places) > products.numel():
             return None
@@ -64,7 +64,7 @@ class Finder:
 
     def _foreseen(self, queries: Tensor, wanted: int) -> Near | None:
         margin = error_bound(queries.shape[1])
-        table = torch.addmm(_NOTHING.float(), queries.float(), self._single.T, beta=0, alpha=-2.0)
+        table = self._twice(queries.float(), self._single)
         places, foreseen = nearest_places(table, wanted, 2 * margin + 2 * STEP)
         if len(places) > CROWDED:
             return None
@@ -87,6 +87,18 @@ class Finder:
         torch.threshold_(squared, DUPLICATE, 0.0)
         return Near((len(queries), len(self.gallery.rows)), starts, places, squared)
 
+    def _twice(self, queries: Tensor, rows: Tensor) -> Tensor:
+        """(q, G) minus twice the products with all rows, overwritten by the next call."""
+        if self._held.get(queries.dtype, _NONE).numel() < len(queries) * len(rows):
+            self._held[queries.dtype] = queries.new_empty(len(queries) * len(rows))
+        table = self._held[queries.dtype][: len(queries) * len(rows)].view(len(queries), len(rows))
+        return torch.addmm(queries.new_zeros(1), queries, rows.T, beta=0, alpha=-2.0, out=table)
+
+    @cached_property
+    def _held(self) -> dict[torch.dtype, Tensor]:
+        """Tables that are used again and again: fresh memory is slow."""
+        return {}
+
     @cached_property
     def _single(self) -> Tensor:
         return self.gallery.rows.float()
@@ -106,7 +118,7 @@ class Finder:
         return firsts
 
 
-_NOTHING = torch.zeros(1, dtype=torch.float64)
+_NONE = torch.empty(0)
 
 
 def _rows_of(places: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -276,7 +276,7 @@ def nearest_places(table: Tensor, count: int, margin: float) -> tuple[np.ndarray
     """
     rows, columns = table.shape
     few = SPARSE * count <= columns
-    deep = max(1, min(16, math.isqrt(columns // count)) if few else min(4, columns // (2 * count)))
+    deep = max(1, min(24, math.isqrt(columns // count)) if few else min(4, columns // (2 * count)))
     blocks = columns // deep
     least = table[:, : blocks * deep].unflatten(1, (deep, blocks)).amin(1).numpy()
     bound = np.partition(least, count - 1, axis=1)[:, count - 1, None] + least.dtype.type(margin)
@@ -284,9 +284,9 @@ def nearest_places(table: Tensor, count: int, margin: float) -> tuple[np.ndarray
     if not few:
         places = np.flatnonzero(table.numpy() <= bound)
         return places, flat.take(places)
-    row, block = np.divmod(np.flatnonzero(least <= bound), blocks)
-    inside = (row * columns + block)[:, None] + np.arange(deep) * blocks
-    places = inside[flat.take(inside) <= bound[row]]
+    row, block = np.nonzero(least <= bound)
+    inside = (row * columns + block) + (np.arange(deep) * blocks)[:, None]
+    places = inside[flat.take(inside) <= bound[row, 0]]
     if blocks * deep < columns:
         row, rest = np.nonzero(table[:, blocks * deep :].numpy() <= bound)
         places = np.concatenate([places, row * columns + rest + blocks * deep])
