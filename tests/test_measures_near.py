@@ -1,4 +1,4 @@
-"""What float32 finds to be near, beside the whole table in float64 and plain loops: the same to the last bit."""
+"""What float32 finds to be near, beside the whole table in float64 and plain loops: the same bits."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Finder:
     gallery: Gallery
 
     def near(self, queries: Tensor, wanted: int) -> Near | None:
-        """What holds the ``wanted`` nearest of the queries (q, D), unit rows in float64, and all tied with them.
+        """What holds the ``wanted`` nearest of queries (q, D), unit rows in float64, and all tied with them.
 
         None where the whole table is as quick: for most of a gallery, a small one, one in which nearly all
         items are equally near, one with zero rows, and on another device than the CPU.

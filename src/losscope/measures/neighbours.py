@@ -135,7 +135,11 @@ class Near:
     starts: np.ndarray
     places: np.ndarray
     squared: Tensor
-    device: torch.device = torch.device("cpu")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the distances are."""
+        return self.squared.device
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         """(T, G) the distances of some queries (T,) to all items, ``BEYOND`` where these are not near."""
@@ -260,7 +264,7 @@ def _padded_keys(
 
 
 def nearest_places(table: Tensor, count: int, margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where in a flat table (Q, G) each row's ``count`` smallest entries are, and all within ``margin`` of them.
+    """Where in a flat table (Q, G) each row's ``count`` smallest entries are, and all ``margin`` beyond them.
 
     The ``count`` smallest minima of many blocks of columns are that many entries, so that nothing above the
     largest of them by more than the margin is needed. Blocks are strided, since neighbouring columns are of
@@ -274,7 +278,7 @@ def nearest_places(table: Tensor, count: int, margin: float) -> tuple[np.ndarray
     >>> places.tolist(), values.tolist()
     ([1, 2], [1.0, 2.0])
     """
-    rows, columns = table.shape
+    columns = table.shape[1]
     few = SPARSE * count <= columns
     deep = max(1, min(24, math.isqrt(columns // count)) if few else min(4, columns // (2 * count)))
     blocks = columns // deep

@@ -24,6 +24,7 @@ from losscope.measures.overlapping import all_search_all, blocks, shares
 from losscope.measures.space import NULL, Measurement, Space, measured
 from losscope.measures.ties import Ranking
 
+
 @dataclass(frozen=True, eq=False)
 class Search:
     """One member's queries and gallery.
