@@ -1,8 +1,8 @@
 """The nearest items of a few queries without the whole table of distances in float64.
 
 Where few of many items are wanted, float32 finds all that can be among them and float64 measures these alone.
-Where many are, the products are in float64 and only what is near is turned into distances. What is found is
-what the whole table holds, but for what rounding in the 16th digit may do (``edges`` of a ranking counts it).
+What is found is what the whole table holds, but for what rounding in the 16th digit may do (``edges`` of a
+ranking counts it).
 
 The error of the product of two unit rows of D numbers in float32 is at most about (D + 2)·u, u = 2⁻²⁴, in
 whatever order it is added up: u for each row that is rounded to float32, and D·u (Higham 2002, section 3.1).
@@ -45,24 +45,12 @@ class Finder:
     def near(self, queries: Tensor, wanted: int) -> Near | None:
         """What holds the ``wanted`` nearest of queries (q, D), unit rows in float64, and all tied with them.
 
-        None where the whole table is as quick: for most of a gallery, a small one, one in which nearly all
-        items are equally near, one with zero rows, and on another device than the CPU.
+        None where the whole table is as quick: for a large part of a gallery, a small one, one in which
+        nearly all items are equally near, one with zero rows, and on another device than the CPU.
         """
         count = len(self.gallery.rows)
-        if queries.device.type != "cpu" or count < FEWEST or 4 * wanted > count or self._odd:
+        if queries.device.type != "cpu" or count < FEWEST or SINGLE * wanted > count or self._odd:
             return None
-        if SINGLE * wanted <= count:
-            return self._foreseen(queries, wanted)
-        products = self._twice(queries, self.gallery.rows)
-        places, near = nearest_places(products, wanted, 2 * STEP)
-        if 2 * len(places) > products.numel():
-            return None
-        starts, columns = _rows_of(places, products.shape)
-        if self._firsts is not None:
-            near = products.reshape(-1).numpy()[places + (self._firsts[columns] - columns)]
-        return self._near(queries, starts, places, columns, torch.from_numpy(near))
-
-    def _foreseen(self, queries: Tensor, wanted: int) -> Near | None:
         margin = error_bound(queries.shape[1])
         table = self._twice(queries.float(), self._single)
         places, foreseen = nearest_places(table, wanted, 2 * margin + 2 * STEP)
