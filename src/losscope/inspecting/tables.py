@@ -15,27 +15,26 @@ import torch
 from torch import Tensor
 
 from losscope.inspecting.relevance import Question
+from losscope.measures.near import error_bound
 from losscope.measures.neighbours import (
+    BEYOND,
     CHUNK_PAIRS,
     DUPLICATE,
     STEP,
     Gallery,
+    nearest_places,
     tied_with,
     unit,
 )
-from losscope.measures.searching import BEYOND
 
 LARGE = 50_000
 """Items of a gallery from which float32 looks first."""
 AT_ONCE = 64
 """Queries that it looks for at once."""
-BLOCKS = 4
-"""Blocks of items for each of the nearest that are wanted; the nearest of each block bound them."""
 CONVERTED = 16_384
 """Rows that are made unit rows in float64 at once."""
 CROWDED = 2**24
 """Pairs that are measured at once where nearly all items are equally near."""
-ROUNDING = 2.0**-24
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +100,8 @@ def _table(question: Question, part: slice, items: np.ndarray, squared: Tensor) 
 def _foreseen(question: Question, depth: int) -> Iterator[Table]:
     vectors, items, queries = question.rows.vectors, question.gallery, question.queries
     near = _Nearby.of(vectors, items)
-    # |computed - true| of a squared distance of unit rows in float32, twice, and a bucket of ties.
-    margin = 4 * (vectors.shape[1] + 8) * ROUNDING + 2 * STEP
+    # What is computed may be off for each of two that are compared, and a bucket holds ties.
+    margin = 2 * error_bound(vectors.shape[1]) + 2 * STEP
     step = AT_ONCE
     for start in range(0, len(queries), step):
         part = slice(start, min(len(queries), start + step))
@@ -154,19 +153,11 @@ class _Nearby:
 
 
 def _candidates(table: np.ndarray, count: int, margin: float) -> list[np.ndarray]:
-    """For each row of distances (q, G) the columns of all that may be among its ``count`` nearest.
-
-    The nearest of each of many strided blocks are that many columns, so that the ``count``-th of them is no
-    nearer than the ``count``-th of all.
-    """
-    blocks = 1 << (BLOCKS * count - 1).bit_length()
-    deep = table.shape[1] // blocks
-    found = []
-    for row in table:
-        least = row[: blocks * deep].reshape(deep, blocks).min(axis=0) if deep > 1 else row
-        bound = np.partition(least, count - 1)[count - 1] + margin
-        found.append(np.flatnonzero(row <= bound))
-    return found
+    """For each row of distances (q, G) the columns of all that may be among its ``count`` nearest."""
+    rows, columns = table.shape
+    places, _ = nearest_places(torch.from_numpy(table), count, margin)
+    ends = np.searchsorted(places, np.arange(1, rows) * columns)
+    return [part - row * columns for row, part in enumerate(np.split(places, ends))]
 
 
 def _measured(question: Question, part: slice, candidates: list[np.ndarray]) -> Table:

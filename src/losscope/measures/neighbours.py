@@ -17,6 +17,7 @@ highest bits, with the number of the column in the lowest 20.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -42,6 +43,12 @@ STEP = 4.0 / 2**TIE_BITS
 
 BUCKET = 62 - TIE_BITS
 """The bit of a key at which the number of its bucket begins."""
+
+BEYOND = 6.0
+"""A squared distance farther than any, 4 at most."""
+
+SPARSE = 40
+"""Of so many times as many columns as are wanted most blocks need no second look."""
 
 INDEX_BITS = 20
 LARGEST = np.iinfo(np.int64).max
@@ -82,11 +89,15 @@ class Gallery:
             table[:, self.repeats] = table[:, self.originals]
         return table
 
+    def parts(self, queries: int) -> Iterator[slice]:
+        """Slices of so many queries, at most ``CHUNK_PAIRS`` pairs each."""
+        step = max(1, CHUNK_PAIRS // max(1, len(self.rows)))
+        for start in range(0, queries, step):
+            yield slice(start, min(queries, start + step))
+
     def tables(self, queries: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Slices of the queries (Q, D) and their squared distances, at most ``CHUNK_PAIRS`` pairs at once."""
-        step = max(1, CHUNK_PAIRS // max(1, len(self.rows)))
-        for start in range(0, len(queries), step):
-            part = slice(start, min(len(queries), start + step))
+        for part in self.parts(len(queries)):
             yield part, self.squared_distances(queries[part])
 
 
@@ -112,6 +123,34 @@ def _odd(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(-(2**62), 2**62, count) * 2 + 1
 
 
+@dataclass(frozen=True, eq=False)
+class Near:
+    """Of a table of squared distances (Q, G) only the entries that hold the nearest items of each query.
+
+    ``places`` (P,) of the flat table, ascending; those of query q from ``starts[q]`` to ``starts[q + 1]``;
+    ``squared`` (P,) float64 on the CPU. All that is missing is farther than all that is there.
+    """
+
+    shape: tuple[int, int]
+    starts: np.ndarray
+    places: np.ndarray
+    squared: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the distances are."""
+        return self.squared.device
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """(T, G) the distances of some queries (T,) to all items, ``BEYOND`` where these are not near."""
+        columns = self.shape[1]
+        table = torch.full((len(rows), columns), BEYOND, dtype=torch.float64)
+        for row, query in enumerate(rows.tolist()):
+            part = slice(self.starts[query], self.starts[query + 1])
+            table[row, torch.from_numpy(self.places[part] - query * columns)] = self.squared[part]
+        return table
+
+
 @dataclass(frozen=True)
 class Ranked:
     """The K nearest columns of each query, nearest first.
@@ -125,11 +164,12 @@ class Ranked:
     edges: int
 
 
-def ranked(squared: Tensor, count: int, own: Tensor | None = None) -> Ranked:
+def ranked(squared: Tensor | Near, count: int, own: Tensor | None = None) -> Ranked:
     """Rank the ``count`` nearest gallery rows of each query.
 
     Args:
-        squared: (Q, G) squared distances, 0 to 4, in float64.
+        squared: (Q, G) squared distances, 0 to 4, in float64; or what is near alone, then with one item more
+            than ``count`` for each query, and with the query itself.
         count: how many, at most G, or G - 1 with ``own``.
         own: (Q,) the column of each query itself, which is left out.
     """
@@ -137,7 +177,11 @@ def ranked(squared: Tensor, count: int, own: Tensor | None = None) -> Ranked:
     shift = _index_bits(columns)
     # One more than wanted, to see whether the last wanted one is tied.
     further = min(count + 1, columns - (own is not None))
-    if squared.device.type != "cpu":
+    if isinstance(squared, Near):
+        table = _padded_keys(squared.starts, squared.places, squared.squared, columns, shift, own)
+        table.sort(axis=1)
+        table = table[:, :further]
+    elif squared.device.type != "cpu":
         keys = _keys(squared, shift, own)
         table = keys.topk(further, dim=1, largest=False, sorted=True).values.cpu().numpy()
     else:
@@ -184,33 +228,32 @@ def _keys(squared: Tensor, shift: int, own: Tensor | None) -> Tensor:
 
 
 def _nearest_keys(squared: Tensor, count: int, shift: int, own: Tensor | None) -> np.ndarray:
-    """The ``count`` smallest keys of each row (Q, G), in any order, among further keys or ``LARGEST``.
-
-    The ``count`` smallest minima of many blocks of columns are that many distances, so no distance above the
-    largest of them is needed, but for what equals it in fixed point: two passes over the table leave little
-    more than ``count`` items per row, and only these get a key. Blocks are strided, since neighbouring
-    columns are of one class and near each other.
-    """
+    """The ``count`` smallest keys of each row (Q, G), in any order, among further keys or ``LARGEST``."""
     rows, columns = squared.shape
     wanted = count + (own is not None)
-    blocks = 1 << (2 * wanted - 1).bit_length()
-    depth = columns // blocks
-    if columns <= FEW or depth < 2:
+    if columns <= FEW or 4 * wanted > columns:
         keys = _keys(squared, shift, own).numpy()
         if columns > FEW and count < columns // 2:
             keys.partition(count - 1, axis=1)
             return keys[:, :count]
         return keys
-    least = squared[:, : blocks * depth].unflatten(1, (depth, blocks)).amin(1).numpy()
-    least.partition(wanted - 1, axis=1)
     # Beyond the last digit of the fixed point, so that what has the same key but for its column is there too.
-    bound = least[:, wanted - 1, None] + 2.0 ** (shift - 58)
-    table = squared.numpy()
-    places = np.flatnonzero(table <= bound)
+    places, near = nearest_places(squared, wanted, 2.0 ** (shift - 58))
+    starts = np.searchsorted(places, np.arange(rows + 1) * columns)
+    return _padded_keys(starts, places, torch.from_numpy(near), columns, shift, own)
+
+
+def _padded_keys(
+    starts: np.ndarray, places: np.ndarray, near: Tensor, columns: int, shift: int, own: Tensor | None
+) -> np.ndarray:
+    """(Q, M) the keys of the items at ``places`` of a table of so many columns, ``LARGEST`` where none is.
+
+    ``near`` (P,) are their squared distances; those of query q stand from ``starts[q]`` to ``starts[q + 1]``.
+    """
+    rows, found = len(starts) - 1, np.diff(starts)
     first = np.arange(rows) * columns
-    found = np.diff(np.searchsorted(places, np.append(first, rows * columns)))
-    near = torch.from_numpy(table.reshape(-1).take(places))
-    keys = _fixed_point(near, shift).numpy() | (places - np.repeat(first, found))
+    keys = _fixed_point(near, shift).numpy()
+    keys |= places - np.repeat(first, found)
     if own is not None:
         mine = first + own.numpy()
         at = np.searchsorted(places, mine).clip(max=len(places) - 1)
@@ -218,3 +261,38 @@ def _nearest_keys(squared: Tensor, count: int, shift: int, own: Tensor | None) -
     kept = np.full((rows, int(found.max())), LARGEST)
     kept[np.arange(kept.shape[1]) < found[:, None]] = keys
     return kept
+
+
+def nearest_places(table: Tensor, count: int, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where in a flat table (Q, G) each row's ``count`` smallest entries are, and all ``margin`` beyond them.
+
+    The ``count`` smallest minima of many blocks of columns are that many entries, so that nothing above the
+    largest of them by more than the margin is needed. Blocks are strided, since neighbouring columns are of
+    one class and near each other. Where few are wanted, only blocks whose minimum is near are looked into.
+
+    Returns:
+        places: (P,) ascending, a few more than Q·count.
+        values: (P,) the entries there.
+
+    >>> places, values = nearest_places(torch.tensor([[3.0, 1.0, 2.0, 9.0]]), 2, 0.5)
+    >>> places.tolist(), values.tolist()
+    ([1, 2], [1.0, 2.0])
+    """
+    columns = table.shape[1]
+    few = SPARSE * count <= columns
+    deep = max(1, min(24, math.isqrt(columns // count)) if few else min(4, columns // (2 * count)))
+    blocks = columns // deep
+    least = table[:, : blocks * deep].unflatten(1, (deep, blocks)).amin(1).numpy()
+    bound = np.partition(least, count - 1, axis=1)[:, count - 1, None] + least.dtype.type(margin)
+    flat = table.reshape(-1).numpy()
+    if not few:
+        places = np.flatnonzero(table.numpy() <= bound)
+        return places, flat.take(places)
+    row, block = np.nonzero(least <= bound)
+    inside = (row * columns + block) + (np.arange(deep) * blocks)[:, None]
+    places = inside[flat.take(inside) <= bound[row, 0]]
+    if blocks * deep < columns:
+        row, rest = np.nonzero(table[:, blocks * deep :].numpy() <= bound)
+        places = np.concatenate([places, row * columns + rest + blocks * deep])
+    places.sort()
+    return places, flat.take(places)

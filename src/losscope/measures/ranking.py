@@ -15,9 +15,9 @@ from torch import Tensor
 
 from losscope.core.registry import register
 from losscope.measures import ties
-from losscope.measures.neighbours import Gallery, Ranked, ranked, tied_with, unit
+from losscope.measures.neighbours import Gallery, Near, Ranked, ranked, tied_with, unit
 from losscope.measures.searching import Search, occurrences
-from losscope.measures.space import NULL, Chunk, Measurement, Space, Stream, measured
+from losscope.measures.space import NULL, Measurement, Space, Stream, measured
 from losscope.measures.ties import Ranking
 
 RECALLS = (1, 5, 10)
@@ -143,16 +143,17 @@ def leave_one_out(space: Space, fine_labels: np.ndarray | None, deep: bool) -> S
         rows = slice(chunk.start, chunk.stop)
         if depth < 1:
             continue
-        own = torch.arange(chunk.start, chunk.stop, device=chunk.squared.device)
-        nearest = ranked(chunk.squared, depth, own)
-        ranking = _ranking(nearest, chunk.squared, own, space.codes, space.codes[rows])
+        squared = chunk.nearest(depth + 2)  # of each row itself, and one item beyond, which may be tied
+        own = torch.arange(chunk.start, chunk.stop, device=squared.device)
+        nearest = ranked(squared, depth, own)
+        ranking = _ranking(nearest, squared, own, space.codes, space.codes[rows])
         places = np.maximum(relevant[rows], RECALLS[-1]) if deep else np.full(len(own), RECALLS[-1])
         tied += len(np.unique(ranking.row[ranking.start < places[ranking.row]]))
         edges += nearest.edges
-        occurrences += _occurrences(nearest, chunk.squared, own)
+        occurrences += _occurrences(nearest, squared, own)
         fill(found, rows, ranking, relevant[rows], deep)
         if fine is not None:
-            found["fine_recall_at_1"][rows] = _share_at_1(nearest, chunk, own, fine)
+            found["fine_recall_at_1"][rows] = _share_at_1(nearest, squared, own, fine)
     detail = {}
     for name, per_query in found.items():
         alone = relevant == 0 if fine is None or name != "fine_recall_at_1" else others_of_class(fine) == 0
@@ -218,7 +219,7 @@ def by_roles(roles: Search, deep: bool) -> Measurement:
 
 
 def _ranking(
-    nearest: Ranked, squared: Tensor, own: Tensor | None, codes: np.ndarray, asking: np.ndarray
+    nearest: Ranked, squared: Tensor | Near, own: Tensor | None, codes: np.ndarray, asking: np.ndarray
 ) -> Ranking:
     """Which neighbours are of the queries' classes ``asking`` (Q,), where ``codes`` (G,) are the columns'."""
 
@@ -230,7 +231,7 @@ def _ranking(
 
 
 def _tied_at(
-    nearest: Ranked, rows: np.ndarray, place: int, squared: Tensor, own: Tensor | None
+    nearest: Ranked, rows: np.ndarray, place: int, squared: Tensor | Near, own: Tensor | None
 ) -> np.ndarray:
     """(T, G) the items that tie, for each of the ``rows`` (T,), with the one at that place."""
     index = torch.from_numpy(rows).to(squared.device)
@@ -238,7 +239,7 @@ def _tied_at(
     return tied_with(squared[index], columns, None if own is None else own[index])
 
 
-def _occurrences(nearest: Ranked, squared: Tensor, own: Tensor) -> np.ndarray:
+def _occurrences(nearest: Ranked, squared: Tensor | Near, own: Tensor) -> np.ndarray:
     """(G,) how often each item is among the ``OCCURRENCE`` nearest; items tied at the last place share it."""
     columns, total = nearest.columns[:, :OCCURRENCE], squared.shape[1]
     counts = np.bincount(columns.ravel(), minlength=total).astype(np.float64)
@@ -252,13 +253,13 @@ def _occurrences(nearest: Ranked, squared: Tensor, own: Tensor) -> np.ndarray:
     return counts
 
 
-def _share_at_1(nearest: Ranked, chunk: Chunk, own: Tensor, fine: np.ndarray) -> np.ndarray:
+def _share_at_1(nearest: Ranked, squared: Tensor | Near, own: Tensor, fine: np.ndarray) -> np.ndarray:
     """(Q,) the share of the nearest items, one or several, that have the query's fine class."""
-    asking = fine[chunk.start : chunk.stop, None]
+    asking = fine[own.cpu().numpy(), None]
     found = (fine[nearest.columns[:, :1]] == asking)[:, 0].astype(np.float64)
     rows = np.flatnonzero(nearest.tied[:, 0])
     if len(rows):
-        group = _tied_at(nearest, rows, 0, chunk.squared, own)
+        group = _tied_at(nearest, rows, 0, squared, own)
         found[rows] = (group & (fine == asking[rows])).sum(1) / group.sum(1)
     return found
 

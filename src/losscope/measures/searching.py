@@ -19,13 +19,10 @@ from torch import Tensor
 from losscope.core.queries import BACKGROUND, Roles
 from losscope.core.registry import register
 from losscope.measures import ties
-from losscope.measures.neighbours import Gallery, Ranked, ranked, tied_with, unit
+from losscope.measures.neighbours import BEYOND, Gallery, Ranked, ranked, tied_with, unit
 from losscope.measures.overlapping import all_search_all, blocks, shares
 from losscope.measures.space import NULL, Measurement, Space, measured
 from losscope.measures.ties import Ranking
-
-BEYOND = 6.0
-"""A squared distance farther than any, 4 at most: of an item that a query may not find."""
 
 
 @dataclass(frozen=True, eq=False)

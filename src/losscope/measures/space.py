@@ -23,21 +23,34 @@ import torch
 from torch import Tensor
 
 from losscope.core.errors import LosscopeError, require
-from losscope.measures.neighbours import Gallery, unit
+from losscope.measures.near import Finder
+from losscope.measures.neighbours import Gallery, Near, unit
 
 Measurement = tuple[dict[str, float], dict[str, np.ndarray]]
 Values = dict[str, Tensor]
 NULL = float("nan")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chunk:
-    """Rows start..stop of a space's distance table."""
+    """Rows start..stop of a space's distance table; ``shared``: several measures read the table."""
 
+    space: Space
     start: int
     stop: int
-    squared: Tensor
-    """(stop - start, N) squared distances, self-distance 0; not to be written to."""
+    shared: bool
+
+    @functools.cached_property
+    def squared(self) -> Tensor:
+        """(stop - start, N) squared distances, self-distance 0; not to be written to."""
+        return self.space.gallery.squared_distances(self.space.rows[self.start : self.stop])
+
+    def nearest(self, wanted: int) -> Near | Tensor:
+        """What holds the ``wanted`` nearest of each row, itself among them, or the whole table."""
+        if self.shared:
+            return self.squared
+        near = self.space.finder.near(self.space.rows[self.start : self.stop], wanted)
+        return self.squared if near is None else near
 
 
 Stream = Generator[None, Chunk | None, Measurement]
@@ -86,10 +99,15 @@ class Space:
         """The rows, prepared for search."""
         return Gallery.of(self.rows)
 
-    def chunks(self) -> Iterator[Chunk]:
-        """The table of all squared distances, a few rows at a time."""
-        for part, squared in self.gallery.tables(self.rows):
-            yield Chunk(part.start, part.stop, squared)
+    @functools.cached_property
+    def finder(self) -> Finder:
+        """What finds the nearest of few rows without the whole table."""
+        return Finder(self.gallery)
+
+    def chunks(self, shared: bool) -> Iterator[Chunk]:
+        """The table of all squared distances, a few rows at a time; ``shared``: for several measures."""
+        for part in self.gallery.parts(len(self.rows)):
+            yield Chunk(self, part.start, part.stop, shared)
 
     def per_query(self, values: np.ndarray) -> np.ndarray:
         """Values (N,) of the sorted rows, in the order of the input."""
@@ -112,7 +130,7 @@ def run(space: Space, jobs: Sequence[tuple[Callable[..., Any], Mapping[str, Any]
         else:
             results.append(started)
     if streams:
-        for chunk in space.chunks():
+        for chunk in space.chunks(shared=len(streams) > 1):
             for stream in streams:
                 stream.send(chunk)
         results += [_finish(stream) for stream in streams]
