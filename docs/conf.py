@@ -1,4 +1,4 @@
-"""The site's settings: ``make docs`` builds it with warnings as errors, and nothing is fetched from the net."""
+"""The site's settings: ``make docs`` builds it with warnings as errors; nothing is fetched."""
 
 import sys
 from pathlib import Path

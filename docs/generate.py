@@ -1,4 +1,4 @@
-"""Pages that are written from the package itself at every build of the site: the API, the commands, the registry.
+"""Pages written from the package itself at every build of the site: the API, the commands, the registry.
 
 ``conf.py`` calls ``write``. A page that is as it was is not written again, so that a second build is quick.
 """
@@ -53,7 +53,14 @@ KINDS = {
 HIDDEN = {"name", "summary", "title", "parameters", "here", "files", "hidden", "defaults", "like", "order"}
 """Facts that are not shown as lines: they head the entry, or speak to the program and not to a reader."""
 
-DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neither": "neither direction is better"}
+SAID = {"n": "items", "of": "belongs to"}
+"""Facts whose names say little to a reader."""
+
+DIRECTIONS = {
+    "higher": "higher is better",
+    "lower": "lower is better",
+    "neither": "neither direction is better",
+}
 
 
 BESIDE = {"CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing", "SECURITY.md": "security"}
@@ -91,7 +98,10 @@ def inside(text: str) -> str:
 
 def api() -> str:
     """The public names, each drawn by autodoc from its docstring."""
-    parts = ["# Python", "`import losscope` imports neither torch nor pandas; a name is imported at its first use."]
+    parts = [
+        "# Python",
+        "`import losscope` imports neither torch nor pandas; a name is imported at its first use.",
+    ]
     for heading, (names, about) in API.items():
         parts += [f"## {heading}", about]
         for name in names:
@@ -111,9 +121,10 @@ def directive(found: object) -> str:
 def commands() -> str:
     """The help of every command, from the program itself."""
     text = app.generate_docs(output_format="markdown")
+    text = re.sub(r"^(losscope[\w ]*) -m \S+", r"\1", text, flags=re.M)  # as which the site's builder runs
     text = re.sub(r"## Table of Contents\n.*?(?=\*\*Commands\*\*)", "", text, flags=re.S)
     text = re.sub(r"^## losscope --install-completion\n.*?(?=^## )", "", text, flags=re.S | re.M)
-    text = text.replace("](#losscope-install-completion)", "]").replace("[`--install-completion`]", "`--install-completion`")
+    text = text.replace("[`--install-completion`](#losscope-install-completion)", "`--install-completion`")
     return text.replace("# losscope\n", "# The command line\n", 1)
 
 
@@ -139,7 +150,10 @@ def loss(row: ListedLoss) -> Iterator[str]:
     yield from (plain(text) for text in rest[: next(i for i, text in enumerate(rest) if starts(text))])
     yield definitions(
         [
-            ("Source", plain(next(text for text in rest if text.startswith("Source:")).removeprefix("Source:"))),
+            (
+                "Source",
+                plain(next(text for text in rest if text.startswith("Source:")).removeprefix("Source:")),
+            ),
             ("One term for each", {"pairs": "pair", "triplets": "triplet", "anchors": "anchor"}[row.takes]),
             ("Form of the value", row.form),
             ("Embeddings", "L2-normalised" if row.normalised else "as they are"),
@@ -148,13 +162,18 @@ def loss(row: ListedLoss) -> Iterator[str]:
             ("Force on a pair", force(entry)),
         ]
     )
-    yield "| hyperparameter | default | unit | allowed | protocol paper |\n|---|---|---|---|---|\n" + "\n".join(
-        f"| `{name}` | {value!r} | {row.units.get(name, '–')} | {allowed(row, name)} | "
-        f"{row.defaults.get('paper', {}).get(name, value)!r} |"
-        for name, value in row.parameters.items()
+    yield (
+        "| hyperparameter | default | unit | allowed | protocol paper |\n|---|---|---|---|---|\n"
+        + "\n".join(
+            f"| `{name}` | {value!r} | {row.units.get(name, '–')} | {allowed(row, name)} | "
+            f"{row.defaults.get('paper', {}).get(name, value)!r} |"
+            for name, value in row.parameters.items()
+        )
     )
     if row.space:
-        yield f"Tuning tries {len(row.space)} points: " + "; ".join(point(point_) for point_ in row.space) + "."
+        yield (
+            f"Tuning tries {len(row.space)} points: " + "; ".join(point(point_) for point_ in row.space) + "."
+        )
 
 
 def starts(text: str) -> bool:
@@ -165,7 +184,11 @@ def starts(text: str) -> bool:
 def force(entry: Any) -> str:
     """What the loss's force says of itself."""
     found = entry.force()
-    return "none declared: the greedy shares are null" if found is None else plain(found.__doc__.split("\n\n")[0])
+    return (
+        "none declared: the greedy shares are null"
+        if found is None
+        else plain(found.__doc__.split("\n\n")[0])
+    )
 
 
 def allowed(row: ListedLoss, name: str) -> str:
@@ -190,8 +213,9 @@ def measures() -> str:
     """Each quantity with its definition, unit and direction, under its group."""
     parts = [
         "# Measures",
-        "Every quantity that a comparison records. A difference below the *indifference* does not matter: on the scale of "
-        "differences it is in the quantity's unit, on the scale of ratios it is the log of a ratio (0.0953 is 10 %). "
+        "Every quantity that a comparison records. A difference below the *indifference* does not matter: "
+        "on the scale of differences it is in the quantity's unit, on the scale of ratios it is the log of a "
+        "ratio (0.0953 is 10 %). "
         "[Definitions](../definitions.md) says how each is computed.",
     ]
     for group in dict.fromkeys(quantity.group for quantity in QUANTITIES.values()):
@@ -203,7 +227,8 @@ def measures() -> str:
 def measure(quantity: Quantity) -> str:
     """One quantity, as an entry of a list of definitions."""
     scale = "difference" if quantity.scale == "difference" else "log of a ratio"
-    facts = f"Unit: {quantity.unit}; {DIRECTIONS[quantity.better]}; compared by the {scale}, indifference {quantity.delta:.3g}"
+    facts = f"Unit: {quantity.unit}; {DIRECTIONS[quantity.better]}; compared by the {scale}"
+    facts += f", indifference {quantity.delta:.3g}"
     limits = {
         "": "",
         "hinge": "; only hinge losses have it",
@@ -224,8 +249,14 @@ def others() -> str:
 def item(row: Item) -> str:
     """One item with the facts that a reader wants."""
     about = getattr(row, "statement", "") or getattr(row, "summary", "")
-    facts = {key: value for key, value in row if key not in {*HIDDEN, "statement"} and value not in ("", (), None, {})}
-    said = "; ".join(f"{key.replace('_', ' ')}: {shown(value)}" for key, value in facts.items())
+    facts = {
+        key: value
+        for key, value in row
+        if key not in {*HIDDEN, "statement"} and value not in ("", (), None, {})
+    }
+    said = "; ".join(
+        f"{SAID.get(key, key.replace('_', ' '))}: {shown(value)}" for key, value in facts.items()
+    )
     return f"`{row.name}`\n: {plain(about)}" + (f"\n\n  {said}." if said else "")
 
 
@@ -233,7 +264,9 @@ def shown(value: Any) -> str:
     """A fact as text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else plain(f"{value:,}" if isinstance(value, int) else str(value))
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return plain(f"{value:,}" if isinstance(value, int) else str(value))
 
 
 def plain(text: str) -> str:
