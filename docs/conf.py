@@ -17,6 +17,7 @@ author = "the losscope developers"
 release = losscope.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
+smartquotes = False  # they would turn --gallery into –gallery
 suppress_warnings = ["misc.highlighting_failure"]  # commands with placeholders in angle brackets
 
 myst_enable_extensions = ["deflist"]
