@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: compare test coverage lint format lock fuzz dist sbom vulnerabilities release-check clean
+.PHONY: compare test coverage lint format lock fuzz docs dist sbom vulnerabilities release-check clean
 
 compare: $(VENV)/.core
 	$(BIN)/losscope compare
@@ -36,6 +36,11 @@ MINUTES ?= 5
 fuzz: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz.py --minutes $(MINUTES)
 
+# The documentation as a site, docs/_build/html/index.html: warnings are errors, nothing is fetched.
+docs: $(VENV)/.docs
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+	@echo "The site: docs/_build/html/index.html"
+
 dist: $(VENV)/.release
 	rm -rf dist && $(BIN)/python -m build --outdir dist && $(BIN)/twine check --strict dist/*
 
@@ -61,9 +66,13 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) -e '.[test,hf,audio,hdf5,dask,peers,lightning,tensorboard,mlflow,wandb,labels]'
 	touch $@ $(VENV)/.core
 
+$(VENV)/.docs: $(VENV)/.core
+	$(PIP) -e '.[docs]'
+	touch $@
+
 $(VENV)/.release: $(VENV)/.test
 	$(PIP) -e '.[release]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) losscope-runs
+	rm -rf $(VENV) losscope-runs docs/_build docs/generated

@@ -1,0 +1,285 @@
+"""Pages written from the package itself at every build of the site: the API, the commands, the registry.
+
+``conf.py`` calls ``write``. A page that is as it was is not written again, so that a second build is quick.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import losscope
+from losscope.cli import app
+from losscope.comparing.listing import Item, ListedLoss, items
+from losscope.core import registry, wording
+from losscope.core.facts import Bound
+from losscope.core.quantities import QUANTITIES, Quantity
+
+API = {
+    "The commands as functions": (
+        ["compare", "judge", "inspect", "audit", "reproduce", "report", "embed", "bench"],
+        "Each does what the command of its name does, and returns what the command prints with `--json`.",
+    ),
+    "In your own loop": (
+        ["loss", "Probe", "probing", "load_probe"],
+        "A loss as a module, and a record of what any loss does in a training of your own.",
+    ),
+    "Data and measures": (
+        ["read", "retrieval", "geometry", "classification", "verification", "cross_modal"],
+        "Measures take lists, NumPy arrays or tensors.",
+    ),
+    "What comes back": (["Result", "load", "LosscopeError"], "A comparison's result, and the one error."),
+    "A study, typed": (["Study", "LossSpec", "Protocol"], "What a comparison is made of."),
+    "To write a loss or a measure": (
+        ["register", "Relation", "Labels", "Pairs", "Triplets", "Terms"],
+        "[Adding an item](../architecture.md#adding-an-item) has an example of each kind.",
+    ),
+}
+"""Every public name under one heading, in the order of the page."""
+
+KINDS = {
+    "data": "Data sets",
+    "models": "Networks",
+    "closed_forms": "Closed forms",
+    "protocols": "Protocols",
+    "claims": "Claims of papers",
+    "papers": "Papers",
+    "sections": "Sections of the page",
+}
+"""The kinds that share the page of the registry; losses and measures have pages of their own."""
+
+HIDDEN = {"name", "summary", "title", "parameters", "here", "files", "hidden", "defaults", "like", "order"}
+"""Facts that are not shown as lines: they head the entry, or speak to the program and not to a reader."""
+
+SAID = {"n": "items", "of": "belongs to"}
+"""Facts whose names say little to a reader."""
+
+DIRECTIONS = {
+    "higher": "higher is better",
+    "lower": "lower is better",
+    "neither": "neither direction is better",
+}
+
+
+BESIDE = {"CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing", "SECURITY.md": "security"}
+"""Files beside ``docs`` that are pages of the site too."""
+
+
+def write(folder: Path) -> None:
+    """All generated pages, into ``folder``, which lies in ``docs``."""
+    root = folder.parent.parent
+    folder.mkdir(exist_ok=True)
+    pages = {
+        "api": api(),
+        "commands": commands(),
+        "losses": losses(),
+        "measures": measures(),
+        "registry": others(),
+        **{name: (root / file).read_text(encoding="utf-8") for file, name in BESIDE.items()},
+    }
+    for name, text in pages.items():
+        path = folder / f"{name}.md"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+def inside(text: str) -> str:
+    """A page's text with links to files beside ``docs`` turned to their copies.
+
+    >>> inside("see [SECURITY.md](../SECURITY.md)")
+    'see [SECURITY.md](/generated/security.md)'
+    """
+    for file, name in BESIDE.items():
+        text = text.replace(f"](../{file})", f"](/generated/{name}.md)")
+    return text
+
+
+def api() -> str:
+    """The public names, each drawn by autodoc from its docstring."""
+    parts = [
+        "# Python",
+        "`import losscope` imports neither torch nor pandas; a name is imported at its first use.",
+    ]
+    for heading, (names, about) in API.items():
+        parts += [f"## {heading}", about]
+        for name in names:
+            kind = directive(getattr(losscope, name))
+            members = "\n   :members:" if kind == "autoclass" else ""
+            parts += [f"### {name}", f"```{{eval-rst}}\n.. {kind}:: losscope.{name}{members}\n```"]
+    return page(parts)
+
+
+def directive(found: object) -> str:
+    """The directive of autodoc for a public name."""
+    if not isinstance(found, type):
+        return "autofunction"
+    return "autoexception" if issubclass(found, Exception) else "autoclass"
+
+
+def commands() -> str:
+    """The help of every command, from the program itself."""
+    text = app.generate_docs(output_format="markdown")
+    text = re.sub(r"^(losscope[\w ]*) -m \S+", r"\1", text, flags=re.M)  # as which the site's builder runs
+    text = re.sub(r"## Table of Contents\n.*?(?=\*\*Commands\*\*)", "", text, flags=re.S)
+    text = re.sub(r"^## losscope --install-completion\n.*?(?=^## )", "", text, flags=re.S | re.M)
+    text = text.replace("[`--install-completion`](#losscope-install-completion)", "`--install-completion`")
+    return text.replace("# losscope\n", "# The command line\n", 1)
+
+
+def losses() -> str:
+    """Each loss: its formula, source, hyperparameters, and its force where it has one."""
+    parts = [
+        "# Losses",
+        "What each loss says of itself; `losscope list losses --json` prints the same. "
+        "[Definitions](../definitions.md#losses) has the terms in full and says how they are reduced.",
+    ]
+    found = items("losses").losses or ()
+    for row in sorted(found, key=lambda row: (row.faulty, row.name)):
+        parts += loss(row)
+    return page(parts)
+
+
+def loss(row: ListedLoss) -> Iterator[str]:
+    """One loss."""
+    entry = registry.entry("loss", row.name)
+    formula, *rest = re.split(r"\n\s*\n", entry.doc.strip())
+    yield f"## {row.name}"
+    yield plain(formula)
+    yield from (plain(text) for text in rest[: next(i for i, text in enumerate(rest) if starts(text))])
+    yield definitions(
+        [
+            (
+                "Source",
+                plain(next(text for text in rest if text.startswith("Source:")).removeprefix("Source:")),
+            ),
+            ("One term for each", {"pairs": "pair", "triplets": "triplet", "anchors": "anchor"}[row.takes]),
+            ("Form of the value", row.form),
+            ("Embeddings", "L2-normalised" if row.normalised else "as they are"),
+            ("Reductions", ", ".join(f"`{name}`" for name in row.reductions)),
+            ("One vector per class", "yes, learned with the network" if row.class_vectors else "no"),
+            ("Force on a pair", force(entry)),
+        ]
+    )
+    yield (
+        "| hyperparameter | default | unit | allowed | protocol paper |\n|---|---|---|---|---|\n"
+        + "\n".join(
+            f"| `{name}` | {value!r} | {row.units.get(name, '–')} | {allowed(row, name)} | "
+            f"{row.defaults.get('paper', {}).get(name, value)!r} |"
+            for name, value in row.parameters.items()
+        )
+    )
+    if row.space:
+        yield (
+            f"Tuning tries {len(row.space)} points: " + "; ".join(point(point_) for point_ in row.space) + "."
+        )
+
+
+def starts(text: str) -> bool:
+    """Whether a paragraph of a docstring opens its formal part."""
+    return text.lstrip().startswith(("Args:", "Returns:", "Source:", ">>>"))
+
+
+def force(entry: Any) -> str:
+    """What the loss's force says of itself."""
+    found = entry.force()
+    return (
+        "none declared: the greedy shares are null"
+        if found is None
+        else plain(found.__doc__.split("\n\n")[0])
+    )
+
+
+def allowed(row: ListedLoss, name: str) -> str:
+    """The bounds of a hyperparameter, in words."""
+    said = [words(bound) for bound in row.bounds if bound.of == name]
+    return "; ".join([*(["above 0"] if name in row.positive else []), *said]) or "any"
+
+
+def words(bound: Bound) -> str:
+    """One bound."""
+    ends = ((bound.at_least, "at least"), (bound.at_most, "at most"))
+    text = " and ".join(f"{word} {end:.5g}" for end, word in ends if end is not None)
+    return text + "".join(f" with `{key}={value}`" for key, value in bound.where.items())
+
+
+def point(values: Any) -> str:
+    """A point of a tuning space."""
+    return "`" + ", ".join(f"{key}={value}" for key, value in values.items()) + "`"
+
+
+def measures() -> str:
+    """Each quantity with its definition, unit and direction, under its group."""
+    parts = [
+        "# Measures",
+        "Every quantity that a comparison records. A difference below the *indifference* does not matter: "
+        "on the scale of differences it is in the quantity's unit, on the scale of ratios it is the log of a "
+        "ratio (0.0953 is 10 %). "
+        "[Definitions](../definitions.md) says how each is computed.",
+    ]
+    for group in dict.fromkeys(quantity.group for quantity in QUANTITIES.values()):
+        rows = [wording.measure(name) for name, quantity in QUANTITIES.items() if quantity.group == group]
+        parts += [f"## {group[0].upper()}{group[1:]}", *map(measure, rows)]
+    return page(parts)
+
+
+def measure(quantity: Quantity) -> str:
+    """One quantity, as an entry of a list of definitions."""
+    scale = "difference" if quantity.scale == "difference" else "log of a ratio"
+    facts = f"Unit: {quantity.unit}; {DIRECTIONS[quantity.better]}; compared by the {scale}"
+    facts += f", indifference {quantity.delta:.3g}"
+    limits = {
+        "": "",
+        "hinge": "; only hinge losses have it",
+        "form": "; comparable between losses of one form only",
+    }[quantity.limits]
+    return f"`{quantity.name}` ({quantity.label})\n: {plain(quantity.definition)}\n\n  {facts}{limits}."
+
+
+def others() -> str:
+    """The other kinds: data sets, networks, closed forms, protocols, claims, papers, sections."""
+    parts = ["# The registry", "The other items that can be named, as `losscope list` shows them."]
+    for kind, rows in items().kinds.items():
+        if kind in KINDS:
+            parts += [f"## {KINDS[kind]}", *map(item, rows)]
+    return page(parts)
+
+
+def item(row: Item) -> str:
+    """One item with the facts that a reader wants."""
+    about = getattr(row, "statement", "") or getattr(row, "summary", "")
+    facts = {
+        key: value
+        for key, value in row
+        if key not in {*HIDDEN, "statement"} and value not in ("", (), None, {})
+    }
+    said = "; ".join(
+        f"{SAID.get(key, key.replace('_', ' '))}: {shown(value)}" for key, value in facts.items()
+    )
+    return f"`{row.name}`\n: {plain(about)}" + (f"\n\n  {said}." if said else "")
+
+
+def shown(value: Any) -> str:
+    """A fact as text."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return plain(f"{value:,}" if isinstance(value, int) else str(value))
+
+
+def plain(text: str) -> str:
+    """A passage of a docstring as Markdown, on one line."""
+    text = " ".join(text.split()).replace("``", "`")
+    return re.sub(r"(?<![`\w])([|*_])", r"\\\1", text)
+
+
+def definitions(rows: Sequence[tuple[str, str]]) -> str:
+    """A list of terms with what each is."""
+    return "\n".join(f"- **{term}**: {text.strip().removesuffix('.')}." for term, text in rows)
+
+
+def page(parts: Sequence[str]) -> str:
+    """Passages with an empty line between them."""
+    return "\n\n".join(parts) + "\n"
