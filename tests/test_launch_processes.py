@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from losscope.comparing import plan
@@ -101,3 +104,17 @@ def test_a_dask_cluster_gives_the_numbers_of_one_process(tmp_path):
     here = run(Study.of(**words, engine="here", out=str(tmp_path / "here")))
     assert [loss.measures for loss in apart.losses] == [loss.measures for loss in here.losses]
     assert apart.paired == here.paired
+
+
+def test_a_program_needs_no_guard(tmp_path):
+    (tmp_path / "program.py").write_text(
+        "import losscope\n"
+        "print('begun')\n"
+        "found = losscope.compare('digits', losses=['contrastive', 'triplet'], seeds=2, epochs=1,\n"
+        "                         tune=False, closed_forms=False, engine='processes', out='runs')\n"
+        "print(len(found.losses), 'losses')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True
+    )
+    assert done.stdout.split("\n") == ["begun", "2 losses", ""]

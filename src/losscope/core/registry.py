@@ -410,6 +410,12 @@ def has_plugin(path: str | Path) -> bool:
     return any(known.name == Path(path).name for known in _plugin_sources)
 
 
+def of_program() -> bool:
+    """Whether the running program registered items itself, in no plugin file."""
+    files = {module.__name__ for _, module in _plugin_sources.values()}
+    return any(entry.module not in files for entry in _plugins.values())
+
+
 def load_installed() -> dict[str, str]:
     """Load installed plugins, the entry points of the group ``losscope.plugins``, at the first look-up.
 

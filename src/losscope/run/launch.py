@@ -31,6 +31,7 @@ from losscope.losses.foreign.sources import trust
 from losscope.run.agreed import check_code, check_data, load_plugins
 from losscope.run.arithmetic import THREADS, fixed_arithmetic
 from losscope.run.code import code_digest
+from losscope.run.spawning import begin
 from losscope.run.store import Record, Store
 
 SEED_BLOCK = 10
@@ -294,7 +295,7 @@ class _Process:
 def _start(context: Any) -> _Process:
     ours, theirs = context.Pipe()
     process = context.Process(target=_worker, args=(theirs,), daemon=False)
-    process.start()
+    begin(process)
     theirs.close()  # so that the end of the process is the end of the link
     return _Process(process, ours)
 

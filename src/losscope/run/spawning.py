@@ -1,0 +1,46 @@
+"""Worker processes that do not run the user's program again, so that its calls need no guard."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from losscope.core import registry
+from losscope.core.errors import LosscopeError
+
+
+def begin(process: Any) -> None:
+    """Start a worker process.
+
+    A spawned process imports the file of the program that started it. A worker needs that only where the
+    program itself registered what it trains.
+
+    Raises:
+        LosscopeError: called by a worker that is itself importing such a program.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise LosscopeError(
+            "a worker process imports this program, which registers items of its own, and came upon the call "
+            'that started it; wanted: that call below if __name__ == "__main__":, or the items in a file '
+            "given as plugins="
+        )
+    if registry.of_program():
+        process.start()
+        return
+    with _nameless():
+        process.start()
+
+
+@contextmanager
+def _nameless() -> Iterator[None]:
+    """Within it the program has no file that a new process could import."""
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
