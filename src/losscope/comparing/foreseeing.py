@@ -86,7 +86,8 @@ def _sound(made: Plan, run: Run) -> bool:
     protocol = run.protocol
     if run.loss.foreign or not registry.entry("model", protocol.model).own:
         return False
-    counts = np.unique(made.source.splits(run.seed).train.labels, return_counts=True)[1]
+    labels = made.source.splits(run.seed).train.labels
+    counts = np.unique(labels[labels >= 0], return_counts=True)[1]
     several = min(protocol.classes_per_batch, len(counts))
     return several > 1 and counts.min() > 1 and 2 * several <= protocol.batch_size <= counts.sum() / 2
 

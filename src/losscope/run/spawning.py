@@ -22,7 +22,7 @@ def begin(process: Any) -> None:
     Raises:
         LosscopeError: called by a worker that is itself importing such a program.
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # set while the program is imported
         raise LosscopeError(
             "a worker process imports this program, which registers items of its own, and came upon the call "
             'that started it; wanted: that call below if __name__ == "__main__":, or the items in a file '
