@@ -130,7 +130,7 @@ def _read(
     text = str(runs)
     path = Path(text).expanduser()
     if "{" in text and not path.is_file():
-        require(not (asked.only or asked.unit or asked.family), ONLY_TABLES)
+        require(not asked.given, ONLY_TABLES)
         return from_pattern(text, say, unpaired, reading)
     require(
         not reading.given,
@@ -141,12 +141,12 @@ def _read(
     if holds_probe(path):
         from losscope.comparing.judging.probes import from_probes
 
-        require(not (asked.only or asked.unit or asked.family), ONLY_TABLES)
+        require(not asked.given, ONLY_TABLES)
         return from_probes(path)
     if (path / "store.json").is_file() or path.parent.name == "studies":
         from losscope.comparing.judging.studies import from_store
 
-        require(not (asked.only or asked.unit or asked.family), ONLY_TABLES)
+        require(not asked.given, ONLY_TABLES)
         return from_store(path)
     made = from_mteb(path, asked, measures, unpaired) or from_events(path, asked, unpaired)
     if made is not None:
@@ -274,7 +274,7 @@ def _primary(measured: Sequence[stats.Measured], goal: str) -> str:
     for name in GOALS[goal]:
         if name in have:
             return name
-    known = sorted(name for name in have)
+    known = sorted(have)
     require(
         len(known) == 1,
         f"the goal {goal!r} is judged by {' or '.join(GOALS[goal])} and the runs have "

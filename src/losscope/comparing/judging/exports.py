@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from losscope.comparing.judging.columns import SYNONYMS, Asked, plainly, texts
+from losscope.comparing.judging.columns import SYNONYMS, Asked, plainly, text_of, texts
 from losscope.comparing.judging.names import at_last_step, with_names
 from losscope.comparing.judging.runs import Runs
 from losscope.comparing.judging.scores import TEXT, from_frame
@@ -143,7 +143,7 @@ def _wandb_panel(frame: Any, where: str) -> tuple[Any, list[str]]:
         rows += [
             (run, metric, step, cell)
             for step, cell in zip(frame[first], frame[column], strict=True)
-            if texts([cell])[0]
+            if text_of(cell)
         ]
     require(
         bool(rows), f"{where}: no column of the panel is a measure that is known; it has {listing(unread)}"
