@@ -103,7 +103,6 @@ def judge(
         )
         if goal not in GOALS:
             raise unknown("goal", goal, GOALS)
-        check_indifference(indifference, goal)
         wanted = (measure,) if isinstance(measure, str) else tuple(measure or ())
         reading = Reading(same_camera, tuple(ignore_label), skip_unlabelled)
         asked = Asked(tuple(only), unit, family)
@@ -203,10 +202,12 @@ def _judged(found: Runs, told: _Told) -> Result:
         folds=found.folds,
     )
     with wording.modalities(data.modalities):
+        primary = first or _primary(measured, told.goal)
+        check_indifference(told.indifference, primary, wording.label(primary))
         analysis = stats.analyse(
             measured,
             goal=told.goal,
-            measure=first or _primary(measured, told.goal),
+            measure=primary,
             also=measures[1:],
             reference=told.reference,
             settings=settings,
