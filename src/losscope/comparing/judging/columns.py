@@ -46,9 +46,6 @@ class Asked:
         return bool(self.only or self.unit or self.family)
 
 
-NOTHING = Asked()
-
-
 def plainly(column: object) -> str:
     """A column's name in the form in which names are known: lower case, blanks and hyphens as ``_``."""
     return str(column).strip().lower().replace(" ", "_").replace("-", "_")
@@ -143,7 +140,10 @@ def refuse_apart(frame: Any, others: Sequence[str], names: Mapping[str, str], wh
         if plainly(column) not in APART:
             unread.append(column)
             continue
-        own = {loss: {c for c, run in zip(cells, runs, strict=True) if run == loss} for loss in dict.fromkeys(runs)}
+        own = {
+            loss: {c for c, run in zip(cells, runs, strict=True) if run == loss}
+            for loss in dict.fromkeys(runs)
+        }
         repeated = _repeats(frame, names)
         if column.lower() in STEPS and not repeated and max(map(len, own.values())) > 1:
             unread.append(column)

@@ -21,12 +21,11 @@ from losscope.comparing.judging.declaring import declare as declare_measures
 from losscope.comparing.judging.declaring import forget, known_as
 from losscope.comparing.judging.embedded import Reading, from_pattern
 from losscope.comparing.judging.events import from_events
-from losscope.comparing.judging.exports import from_export
+from losscope.comparing.judging.exports import from_table
 from losscope.comparing.judging.given import Given
 from losscope.comparing.judging.mteb import from_mteb
 from losscope.comparing.judging.patterns import example
 from losscope.comparing.judging.runs import Runs
-from losscope.comparing.judging.scores import from_table
 from losscope.core import wording
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.quantities import GOALS, check_indifference
@@ -136,7 +135,7 @@ def _read(
         f"{reading.given} is said of embeddings; wanted: a pattern such as 'runs/{{loss}}/{{seed}}.npz'",
     )
     if not path.is_dir():
-        return from_export(path, asked, unpaired) or from_table(path, asked, unpaired)
+        return from_table(path, asked, unpaired)
     if holds_probe(path):
         from losscope.comparing.judging.probes import from_probes
 
