@@ -105,8 +105,9 @@ def judge(
         wanted = (measure,) if isinstance(measure, str) else tuple(measure or ())
         reading = Reading(same_camera, tuple(ignore_label), skip_unlabelled)
         asked = Asked(tuple(only), unit, family)
-        name = str(runs) if isinstance(runs, str | Path) and labels is None else Given(runs, labels).name
-        found = _read(runs, labels, asked, wanted, unpaired, reading, say)
+        source = str(runs) if isinstance(runs, str | Path) and labels is None else Given(runs, labels)
+        name = source if isinstance(source, str) else source.name
+        found = _read(source, asked, wanted, unpaired, reading, say)
         told = _Told(name, goal, wanted, reference, indifference, unpaired, look, tuned)
         return _judged(found, told)
     except BaseException:
@@ -115,21 +116,19 @@ def judge(
 
 
 def _read(
-    runs: Any,
-    labels: Any,
+    source: str | Given,
     asked: Asked,
     measures: Sequence[str],
     unpaired: bool,
     reading: Reading,
     say: Callable[[str], None] | None,
 ) -> Runs:
-    if not isinstance(runs, str | Path) or labels is not None:
-        return Given(runs, labels).read(asked, unpaired, reading, say)
-    text = str(runs)
-    path = Path(text).expanduser()
-    if "{" in text and not path.is_file():
+    if isinstance(source, Given):
+        return source.read(asked, unpaired, reading, say)
+    path = Path(source).expanduser()
+    if "{" in source and not path.is_file():
         require(not asked.given, ONLY_TABLES)
-        return from_pattern(text, say, unpaired, reading)
+        return from_pattern(source, say, unpaired, reading)
     require(
         not reading.given,
         f"{reading.given} is said of embeddings; wanted: a pattern such as 'runs/{{loss}}/{{seed}}.npz'",
@@ -150,7 +149,7 @@ def _read(
     if made is not None:
         return made
     raise LosscopeError(
-        f"{text!r} is a folder without a store; wanted: a table of scores, a folder that losscope compare "
+        f"{source!r} is a folder without a store; wanted: a table of scores, a folder that losscope compare "
         f"wrote, a folder of MTEB's results or of TensorBoard's event files, or a pattern: {example(path)}"
     )
 
