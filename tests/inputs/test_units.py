@@ -162,6 +162,14 @@ def test_several_measures_are_one_family():
     assert losscope.judge(frame, measure="mAP@10").verdicts()[0].tests_in_family == 2
 
 
+def test_an_indifference_is_held_against_the_measure_that_decides():
+    frame = scores(DATA[:1], seeds=8).drop(columns="dataset").assign(intra_variance=lambda own: own["mAP@10"])
+    result = losscope.judge(frame, measure="intra_variance", indifference=0.6)
+    assert {row.delta for row in result.verdicts()} == {0.6}
+    said = refusal(frame, measure="mAP@10", indifference=0.6)
+    assert said == "the indifference is 0.6; wanted: below 0.5, since mAP@10 lies between 0 and 1"
+
+
 # --- the group of the best and the matrix ------------------------------------------------------------
 
 

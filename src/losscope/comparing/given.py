@@ -17,7 +17,8 @@ import numpy as np
 
 from losscope.comparing.planning import DEFAULT_OUT
 from losscope.core.errors import LosscopeError, require
-from losscope.data.readers.given import array_of
+from losscope.data.readers.given import array_of, is_frame
+from losscope.losses.foreign.sources import GIVEN
 
 ARRAYS = "arrays"
 """The folder of a store that holds arrays given in Python."""
@@ -57,7 +58,7 @@ def data_of(data: Any, labels: Any, out: str | os.PathLike[str] | None) -> str |
 
 def _numbers(data: Any) -> np.ndarray:
     """An array of numbers; of a data frame all its columns."""
-    if isinstance(data, Mapping) or hasattr(data, "columns") or hasattr(data, "column_names"):
+    if isinstance(data, Mapping) or is_frame(data):
         import narwhals as nw
         import pandas as pd
 
@@ -126,4 +127,4 @@ def losses_of(losses: Any) -> tuple[str | list[str], list[str]]:
 
 def objects(losses: str | list[str]) -> bool:
     """Whether a loss is an object that only this process knows."""
-    return not isinstance(losses, str) and any(loss.startswith("given:") for loss in losses)
+    return not isinstance(losses, str) and any(loss.startswith(f"{GIVEN}:") for loss in losses)

@@ -257,21 +257,23 @@ GOALS: dict[str, tuple[str, ...]] = {
 """The primary measure of each goal: the first that the data yield."""
 
 
-def check_indifference(delta: float | None, goal: str) -> None:
-    """Refuse an indifference that no two values of the goal's measure could exceed by much.
+def check_indifference(delta: float | None, measure: str, called: str) -> None:
+    """Refuse an indifference that no two values of the measure that decides could exceed by much.
 
-    >>> check_indifference(0.02, "retrieval")
-    >>> check_indifference(3.0, "retrieval")
+    ``called``: what the sentence calls the measure.
+
+    >>> check_indifference(0.02, "recall_at_1", "Recall@1")
+    >>> check_indifference(3.0, "recall_at_1", "Recall@1")
     Traceback (most recent call last):
-    losscope.core.errors.LosscopeError: the indifference is 3; wanted: below 0.5, since ...
+    losscope.core.errors.LosscopeError: the indifference is 3; wanted: below 0.5, since Recall@1 ...
     """
-    found = QUANTITIES[next(name for name in GOALS[goal] if name in QUANTITIES)]
+    found = quantity(unsplit(measure)[0])
     low, high = found.range
     if delta is None or found.scale != "difference" or not math.isfinite(high - low):
         return
     require(
         delta < (high - low) / 2,
-        f"the indifference is {delta:g}; wanted: below {(high - low) / 2:g}, since {found.label} lies "
+        f"the indifference is {delta:g}; wanted: below {(high - low) / 2:g}, since {called} lies "
         f"between {low:g} and {high:g}",
     )
 

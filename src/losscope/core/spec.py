@@ -318,7 +318,7 @@ class Study(Strict):
         registry.entry("protocol", self.protocol)
         if self.goal not in GOALS:
             raise unknown("goal", self.goal, GOALS)
-        check_indifference(self.indifference, self.goal)
+        check_indifference(self.indifference, GOALS[self.goal][0], f"what decides {self.goal}")
         runs = self.seeds * (len(self.losses) + len(BASELINES))
         require(
             runs <= RUNS,

@@ -114,10 +114,13 @@ class Difference:
         a difference of .05. A mean difference of delta, of items that differ by at most 1, needs a share of
         delta of them to differ; p is at least the chance of so few.
         """
-        p = _tests(self).outside(self.delta)
+        p = self._tested_outside()
         if self.discordant is None or self.discordant[0] >= FEW_DISCORDANT:
             return p
         return max(p, float(bdtr(*self.discordant, min(1.0, self.delta))))
+
+    def _tested_outside(self) -> float:
+        return _tests(self).outside(self.delta)
 
 
 FEW_DISCORDANT = 10

@@ -127,10 +127,9 @@ def decide(
     chosen = _decided(contest, second) if declared(measure).better != "neither" else _undirected(contest)
     told = second
     if chosen.loss is not None and chosen.second_on is None:
-        told = second.other_way
-        better = told.objectors(contest.contenders, chosen.loss)
-        told = told if better else second
-        chosen = replace(chosen, second_on=(better[0], chosen.loss) if better else None)
+        better = second.other_way.objectors(contest.contenders, chosen.loss)
+        if better:
+            told, chosen = second.other_way, replace(chosen, second_on=(better[0], chosen.loss))
     made = Recommendation(
         goal=goal,
         loss=chosen.loss,

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import bdtr, stdtr
+from scipy.special import stdtr
 
 from losscope.core.results import Unit
 from losscope.stats.closed import queries_of
-from losscope.stats.comparison import FEW_DISCORDANT, Difference, declared
+from losscope.stats.comparison import Difference, declared
 from losscope.stats.intervals import FEW_CLASSES, jackknife_variance, t_half
 
 
@@ -31,13 +31,10 @@ class OverItems(Difference):
     freedom: int = 0
     least: float = 0.0
 
-    def outside(self) -> float:
-        """The one-sided p of a true difference outside ±delta (two one-sided t tests)."""
+    def _tested_outside(self) -> float:
+        """By two one-sided t tests."""
         assert self.difference is not None
-        p = _tail(self.delta - abs(self.difference), self.error, self.freedom)
-        if self.discordant is None or self.discordant[0] >= FEW_DISCORDANT:
-            return p
-        return max(p, float(bdtr(*self.discordant, min(1.0, self.delta))))
+        return _tail(self.delta - abs(self.difference), self.error, self.freedom)
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def of_two_models(
         return None
     alone = len(names) == len(d) or len(names) < FEW_CLASSES
     unit: Unit = "item" if alone else "class"
-    sums = d if alone else np.bincount(place, weights=d)
+    sums = d if alone else np.bincount(place, weights=d)  # of each unit
     apart = int(np.count_nonzero(np.abs(sums) > 1e-12))
     mean, error = float(d.mean()), math.sqrt(variance[0])
     half = t_half(1 - alpha, freedom) * error
@@ -95,12 +92,12 @@ def of_two_models(
         scale="difference",
         delta=declared(measure).delta,
         paired=True,
-        n=len(d) if alone else len(names),
+        n=len(sums),
         runs=(1, 1),
         failed=(0, 0),
         missing=0,
         alpha=alpha,
-        smallest=min(1.0, 2.0 ** (1 - (len(d) if alone else len(names)))),
+        smallest=min(1.0, 2.0 ** (1 - len(sums))),
         mean_a=float(x.mean()),
         mean_b=float(y.mean()),
         difference=mean,

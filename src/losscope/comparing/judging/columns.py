@@ -22,20 +22,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 """Other names of the columns."""
 MODELS = ("model", "model_name", "system")
 """Columns whose models are compared where no column names losses."""
-APART = (
-    "epoch",
-    "step",
-    "iteration",
-    "dataset",
-    "data",
-    "data_set",
-    "corpus",
-    "protocol",
-    "backbone",
-    "model",
-    "architecture",
-    "checkpoint",
-)
+STEPS = ("epoch", "step", "iteration")
+DATA = ("dataset", "data", "data_set", "corpus")
+APART = (*STEPS, *DATA, "protocol", "backbone", "model", "architecture", "checkpoint")
 """Columns whose values make runs different things, not repetitions of one."""
 
 
@@ -51,8 +40,10 @@ class Asked:
     unit: str | None = None
     family: str | None = None
 
-
-NOTHING = Asked()
+    @property
+    def given(self) -> bool:
+        """Whether the user says anything."""
+        return bool(self.only or self.unit or self.family)
 
 
 def plainly(column: object) -> str:
@@ -149,9 +140,12 @@ def refuse_apart(frame: Any, others: Sequence[str], names: Mapping[str, str], wh
         if plainly(column) not in APART:
             unread.append(column)
             continue
-        own = {loss: {c for c, run in zip(cells, runs, strict=True) if run == loss} for loss in runs}
+        own = {
+            loss: {c for c, run in zip(cells, runs, strict=True) if run == loss}
+            for loss in dict.fromkeys(runs)
+        }
         repeated = _repeats(frame, names)
-        if column.lower() in APART[:3] and not repeated and max(map(len, own.values())) > 1:
+        if column.lower() in STEPS and not repeated and max(map(len, own.values())) > 1:
             unread.append(column)
             continue
         each = [(loss, *cells) for loss, cells in own.items() if len(cells) == 1]
@@ -161,14 +155,12 @@ def refuse_apart(frame: Any, others: Sequence[str], names: Mapping[str, str], wh
             f"({', '.join(f'{cell} for {loss}' for loss, cell in each[:4])}); wanted: the same for all",
         )
         some = ", ".join(values[:4]) + (", …" if len(values) > 4 else "")
-        data = plainly(column) in APART[3:7]
-        unit = f", or pair the runs by it with --unit {shlex.quote(column)}" if data else ""
-        last = f" or --only {shlex.quote(f'{column}=last')}" if column.lower() in APART[:3] else ""
-        require(
-            False,
+        unit = f", or pair the runs by it with --unit {shlex.quote(column)}" * (plainly(column) in DATA)
+        last = f" or --only {shlex.quote(f'{column}=last')}" * (column.lower() in STEPS)
+        raise LosscopeError(
             f"{where}: the column {column!r} has {len(values):,} values ({some}), and runs that differ "
             f"in it are not one comparison; keep one with --only {shlex.quote(f'{column}={values[-1]}')}"
-            f"{last}{unit}",
+            f"{last}{unit}"
         )
     return [f"Not read: the column{'s' * (len(unread) > 1)} {listing(unread)}."] if unread else []
 

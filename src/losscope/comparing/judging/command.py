@@ -21,12 +21,11 @@ from losscope.comparing.judging.declaring import declare as declare_measures
 from losscope.comparing.judging.declaring import forget, known_as
 from losscope.comparing.judging.embedded import Reading, from_pattern
 from losscope.comparing.judging.events import from_events
-from losscope.comparing.judging.exports import from_export
+from losscope.comparing.judging.exports import from_table
 from losscope.comparing.judging.given import Given
 from losscope.comparing.judging.mteb import from_mteb
 from losscope.comparing.judging.patterns import example
 from losscope.comparing.judging.runs import Runs
-from losscope.comparing.judging.scores import from_table
 from losscope.core import wording
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.quantities import GOALS, check_indifference
@@ -103,12 +102,12 @@ def judge(
         )
         if goal not in GOALS:
             raise unknown("goal", goal, GOALS)
-        check_indifference(indifference, goal)
         wanted = (measure,) if isinstance(measure, str) else tuple(measure or ())
         reading = Reading(same_camera, tuple(ignore_label), skip_unlabelled)
         asked = Asked(tuple(only), unit, family)
-        name = str(runs) if isinstance(runs, str | Path) and labels is None else Given(runs, labels).name
-        found = _read(runs, labels, asked, wanted, unpaired, reading, say)
+        source = str(runs) if isinstance(runs, str | Path) and labels is None else Given(runs, labels)
+        name = source if isinstance(source, str) else source.name
+        found = _read(source, asked, wanted, unpaired, reading, say)
         told = _Told(name, goal, wanted, reference, indifference, unpaired, look, tuned)
         return _judged(found, told)
     except BaseException:
@@ -117,42 +116,40 @@ def judge(
 
 
 def _read(
-    runs: Any,
-    labels: Any,
+    source: str | Given,
     asked: Asked,
     measures: Sequence[str],
     unpaired: bool,
     reading: Reading,
     say: Callable[[str], None] | None,
 ) -> Runs:
-    if not isinstance(runs, str | Path) or labels is not None:
-        return Given(runs, labels).read(asked, unpaired, reading, say)
-    text = str(runs)
-    path = Path(text).expanduser()
-    if "{" in text and not path.is_file():
-        require(not (asked.only or asked.unit or asked.family), ONLY_TABLES)
-        return from_pattern(text, say, unpaired, reading)
+    if isinstance(source, Given):
+        return source.read(asked, unpaired, reading, say)
+    path = Path(source).expanduser()
+    if "{" in source and not path.is_file():
+        require(not asked.given, ONLY_TABLES)
+        return from_pattern(source, say, unpaired, reading)
     require(
         not reading.given,
         f"{reading.given} is said of embeddings; wanted: a pattern such as 'runs/{{loss}}/{{seed}}.npz'",
     )
     if not path.is_dir():
-        return from_export(path, asked, unpaired) or from_table(path, asked, unpaired)
+        return from_table(path, asked, unpaired)
     if holds_probe(path):
         from losscope.comparing.judging.probes import from_probes
 
-        require(not (asked.only or asked.unit or asked.family), ONLY_TABLES)
+        require(not asked.given, ONLY_TABLES)
         return from_probes(path)
     if (path / "store.json").is_file() or path.parent.name == "studies":
         from losscope.comparing.judging.studies import from_store
 
-        require(not (asked.only or asked.unit or asked.family), ONLY_TABLES)
+        require(not asked.given, ONLY_TABLES)
         return from_store(path)
     made = from_mteb(path, asked, measures, unpaired) or from_events(path, asked, unpaired)
     if made is not None:
         return made
     raise LosscopeError(
-        f"{text!r} is a folder without a store; wanted: a table of scores, a folder that losscope compare "
+        f"{source!r} is a folder without a store; wanted: a table of scores, a folder that losscope compare "
         f"wrote, a folder of MTEB's results or of TensorBoard's event files, or a pattern: {example(path)}"
     )
 
@@ -203,10 +200,12 @@ def _judged(found: Runs, told: _Told) -> Result:
         folds=found.folds,
     )
     with wording.modalities(data.modalities):
+        primary = first or _primary(measured, told.goal)
+        check_indifference(told.indifference, primary, wording.label(primary))
         analysis = stats.analyse(
             measured,
             goal=told.goal,
-            measure=first or _primary(measured, told.goal),
+            measure=primary,
             also=measures[1:],
             reference=told.reference,
             settings=settings,
@@ -274,7 +273,7 @@ def _primary(measured: Sequence[stats.Measured], goal: str) -> str:
     for name in GOALS[goal]:
         if name in have:
             return name
-    known = sorted(name for name in have)
+    known = sorted(have)
     require(
         len(known) == 1,
         f"the goal {goal!r} is judged by {' or '.join(GOALS[goal])} and the runs have "

@@ -1,4 +1,4 @@
-"""Runs exported from Weights & Biases and MLflow as CSV: known by their columns, read as any table of scores.
+"""Files of tables; runs exported from Weights & Biases and MLflow among them are known by their columns.
 
 - Weights & Biases, table of runs: a row for each run, with ``Name`` and ``State`` and a column for each key
   of the configuration and of the summary.
@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from losscope.comparing.judging.columns import SYNONYMS, Asked, plainly, texts
+from losscope.comparing.judging.columns import SYNONYMS, Asked, plainly, text_of, texts
 from losscope.comparing.judging.names import at_last_step, with_names
 from losscope.comparing.judging.runs import Runs
 from losscope.comparing.judging.scores import TEXT, from_frame
@@ -22,38 +22,44 @@ from losscope.core import wording
 from losscope.core.errors import require
 from losscope.core.measure_names import meant
 from losscope.core.wording import listing
-from losscope.data.readers.files import is_table, open_table
+from losscope.data.readers.files import open_table
 
 PANEL = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<end>__MIN|__MAX)?")
 LOSSES, SEEDS = ("loss", *SYNONYMS["loss"]), ("seed", *SYNONYMS["seed"])
+EXPORTED = {*(f"params.{name}" for name in TEXT), "name", "tags.mlflow.runname"}
+"""Columns of an export whose cells are kept as they are written."""
 DECIMAL = re.compile(r"-?\d*\.\d+(e[-+]?\d+)?|nan|", re.IGNORECASE)
 
 
-def from_export(path: Path, asked: Asked, unpaired: bool = False) -> Runs | None:
-    """The runs of an exported table, None of any other file.
+def from_table(path: Path, asked: Asked, unpaired: bool = False) -> Runs:
+    """The runs of a table: one that a tracker exported, or any table of scores.
 
-    Runs that did not end are left out and counted.
+    Exported runs that did not end are left out and counted.
 
     Raises:
-        LosscopeError: runs whose names say no loss, histories that end at different steps, a grouped panel.
+        LosscopeError: what is no table, exported runs whose names say no loss, histories that end at
+            different steps, a grouped panel, and what ``from_frame`` refuses.
     """
-    if not (path.is_file() and is_table(path)):
-        return None
-    opened = open_table(path, {*TEXT, *(f"params.{name}" for name in TEXT), "name", "tags.mlflow.runname"})
-    frame, where = opened.frame, repr(str(path))
-    columns = [str(name) for name in frame.columns]
-    if "run_id" in columns and any(name.startswith("metrics.") for name in columns):
-        frame, notes = _mlflow(frame, where)
-    elif {"Name", "State"} <= set(columns):
-        frame, notes = _wandb_runs(frame, where)
-    elif columns[0] in ("Step", "global_step", "epoch") and _panel(columns[1:]):
-        frame, notes = _wandb_panel(frame, where)
-        frame, more = at_last_step(frame, asked.only, where)
-        notes += more
-    else:
-        return None
+    named = (name.lower() for name in (asked.unit, asked.family) if name)
+    opened = open_table(path, {*TEXT, *EXPORTED, *named})
+    where = repr(str(path))
+    frame, notes = _as_scores(opened.frame, asked, where)
     found = from_frame(frame, where, asked, unpaired)
     return replace(found, notes=(*opened.notes, *notes, *found.notes))
+
+
+def _as_scores(frame: Any, asked: Asked, where: str) -> tuple[Any, list[str]]:
+    """An exported table as a table of scores, and sentences; any other as it is."""
+    columns = [str(name) for name in frame.columns]
+    if "run_id" in columns and any(name.startswith("metrics.") for name in columns):
+        return _mlflow(frame, where)
+    if {"Name", "State"} <= set(columns):
+        return _wandb_runs(frame, where)
+    if columns[0] in ("Step", "global_step", "epoch") and _panel(columns[1:]):
+        frame, notes = _wandb_panel(frame, where)
+        frame, more = at_last_step(frame, asked.only, where)
+        return frame, notes + more
+    return frame, []
 
 
 def _ended(frame: Any, column: str, good: str, where: str) -> tuple[Any, list[str]]:
@@ -143,7 +149,7 @@ def _wandb_panel(frame: Any, where: str) -> tuple[Any, list[str]]:
         rows += [
             (run, metric, step, cell)
             for step, cell in zip(frame[first], frame[column], strict=True)
-            if texts([cell])[0]
+            if text_of(cell)
         ]
     require(
         bool(rows), f"{where}: no column of the panel is a measure that is known; it has {listing(unread)}"

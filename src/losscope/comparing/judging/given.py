@@ -47,7 +47,7 @@ class Given:
             )
             return from_frame(_frame(self.runs), FRAME, asked, unpaired)
         require(
-            not (asked.only or asked.unit or asked.family),
+            not asked.given,
             "only, unit and family are said of tables; of embeddings seeds pair the runs",
         )
         read, files = _embedded(self.runs, self.labels, reading)

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +103,7 @@ def from_mteb(
     families = {task: family_of(task) for _, task, _ in rows}
     own = Asked(tuple(only), "task", asked.family)
     found = from_frame(frame, where, own, families=families)
-    return _with(found, (*notes, *more))
-
-
-def _with(found: Runs, notes: Sequence[str]) -> Runs:
-    from dataclasses import replace
-
-    return replace(found, notes=(*notes, *found.notes))
+    return replace(found, notes=(*notes, *more, *found.notes))
 
 
 def _main() -> Quantity:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from losscope.comparing.judging.cells import Score, in_units, number
 from losscope.comparing.judging.columns import (
     COLUMNS,
     MODELS,
-    NOTHING,
     SYNONYMS,
     Asked,
     column_of,
@@ -31,7 +29,6 @@ from losscope.core.bounds import INTEGER
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.core.measure_names import Named, meant
 from losscope.core.wording import count, listing
-from losscope.data.readers.files import open_table
 
 TEXT = {
     *COLUMNS,
@@ -48,28 +45,20 @@ REPORTED = ("loss", "measure", "mean", "seeds", "values")
 """Columns by which the table of ``report --format csv`` is known."""
 
 
-def from_table(path: Path, asked: Asked = NOTHING, unpaired: bool = False) -> Runs:
-    """The runs of a table.
+def from_frame(
+    frame: Any,
+    where: str,
+    asked: Asked,
+    unpaired: bool = False,
+    families: Mapping[str, str] | None = None,
+) -> Runs:
+    """The runs of a pandas frame of scores; ``where``: what sentences call it.
+
+    ``families``: of data sets, the family that each counts in, where no column says it.
 
     Raises:
         LosscopeError: columns that are missing or tell runs apart, an unknown measure, a cell that is no
             number, a run given twice, values beyond the range of their measure.
-    """
-    opened = open_table(path, {*TEXT, *(name.lower() for name in (asked.unit, asked.family) if name)})
-    found = from_frame(opened.frame, repr(str(path)), asked, unpaired)
-    return replace(found, notes=(*opened.notes, *found.notes))
-
-
-def from_frame(
-    frame: Any,
-    where: str,
-    asked: Asked = NOTHING,
-    unpaired: bool = False,
-    families: Mapping[str, str] | None = None,
-) -> Runs:
-    """The runs of a pandas frame; ``where``: what sentences call it. Otherwise as ``from_table``.
-
-    ``families``: of data sets, the family that each counts in, where no column says it.
     """
     frame = frame[[name for name in frame.columns if not _nameless(name) or not _counting(frame[name])]]
     names = roles_of(frame, where)

@@ -253,16 +253,16 @@ def _by_item(scores: Sequence[Score], where: str) -> list[stats.Measured]:
     runs: dict[tuple[str, int], dict[str, dict[str, Score]]] = {}
     for score in scores:
         runs.setdefault((score.loss, score.seed), {}).setdefault(score.measure, {})[score.unit] = score
-    made, first = [], sorted({score.unit for score in scores}, key=_natural)
+    made, items = [], sorted({score.unit for score in scores}, key=_natural)
     lacking: dict[str, tuple[str, set[str]]] = {}
     labelled = _labels_of_items(scores, where)
+    label = np.unique([labelled[unit] or unit for unit in items], return_inverse=True)[1]
     for (loss, seed), measures in runs.items():
-        values, detail = {}, dict[str, np.ndarray]()
-        items = sorted({unit for own in measures.values() for unit in own}, key=_natural)
+        values, detail = {}, {"per_query/label": label}
         for measure, own in measures.items():
             require(
-                first == items and len(own) == len(items),
-                f"{where}: {measure} of {loss} has {len(own):,} of {len(first):,} items; wanted: a value of "
+                len(own) == len(items),
+                f"{where}: {measure} of {loss} has {len(own):,} of {len(items):,} items; wanted: a value of "
                 "each item for all that are compared",
             )
             empty = {unit for unit in items if own[unit].value is None}
@@ -280,8 +280,6 @@ def _by_item(scores: Sequence[Score], where: str) -> list[stats.Measured]:
             known = array[np.isfinite(array)]
             values[measure] = float(known.mean()) if len(known) else None
             detail[f"per_query/{measure}"] = array
-        labels = [labelled[unit] or unit for unit in items]
-        detail["per_query/label"] = np.unique(labels, return_inverse=True)[1]
         made.append(replace(run_of(loss, seed, values), detail=detail))
     return made
 

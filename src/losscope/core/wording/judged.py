@@ -12,7 +12,7 @@ NAMED = 6
 """Data sets that a sentence names for each verdict."""
 
 
-def on_each(data: Sequence[DataVerdicts], noun: str = "data set") -> tuple[str, ...]:
+def on_each(data: Sequence[DataVerdicts]) -> tuple[str, ...]:
     """For each pair of losses one sentence: on which data sets it is higher, lower, equivalent or open."""
     pairs: dict[tuple[str, str], dict[str, list[str]]] = {}
     first: dict[tuple[str, str], Comparison] = {}
@@ -22,7 +22,7 @@ def on_each(data: Sequence[DataVerdicts], noun: str = "data set") -> tuple[str, 
             first.setdefault((row.a, row.b), row)
             found.setdefault(_state(row), []).append(own.name)
     return tuple(
-        f"{label(first[pair].measure)} of {pair[0]} against {pair[1]} on each {noun}: "
+        f"{label(first[pair].measure)} of {pair[0]} against {pair[1]} on each data set: "
         f"{'; '.join(_told(state, names, len(data)) for state, names in found.items())}."
         for pair, found in pairs.items()
     )
