@@ -15,10 +15,11 @@ from torch import nn
 
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.losses.drop_in import LossModule
+from losscope.probe.inputs import put
 from losscope.probe.optimising import Optimising, Update
 from losscope.probe.options import check
 from losscope.probe.subjects import name_of
-from losscope.probe.wrap import EVERY, Probe
+from losscope.probe.wrap import EVERY, Probe, Recorder
 from losscope.probe.writers import outlets_of
 
 LIBRARIES = ("pytorch_metric_learning", "sentence_transformers")
@@ -110,20 +111,11 @@ class Attached:
             self._back.append(lambda: setattr(owner, attribute, loss))
             return
         # A method of the class, or a function that the object holds; a probe is no submodule of it.
-        before = vars(owner).get(attribute, self)
-        vars(owner)[attribute] = probe
-
-        def give_back() -> None:
-            if before is self:
-                vars(owner).pop(attribute, None)
-            else:
-                vars(owner)[attribute] = before
-
-        self._back.append(give_back)
+        self._back.append(put(owner, attribute, probe))
 
     def begin(self, model: nn.Module, step: int) -> None:
         """Before the first step: record the optimiser's steps on a model, and count on from earlier steps."""
-        recorders = [probe.recorder for probe in self.probes.values() if probe.recorder is not None]
+        recorders = self._recorders()
         if self.options.updates and recorders and all(found.optimising is None for found in recorders):
             self._optimising = Optimising(model, self._take)
         if len(recorders) == 1:
@@ -131,10 +123,12 @@ class Attached:
 
     def _take(self, update: Update) -> None:
         """An optimiser's step belongs to the probe that was called last."""
-        recorders = [probe.recorder for probe in self.probes.values() if probe.recorder is not None]
-        last = max(recorders, key=lambda recorder: recorder.calls)
+        last = max(self._recorders(), key=lambda recorder: recorder.calls)
         if last.calls and not last.closed:
             last.take_update(update)
+
+    def _recorders(self) -> list[Recorder]:
+        return [probe.recorder for probe in self.probes.values() if probe.recorder is not None]
 
     def epoch(self, epoch: int) -> None:
         """The epoch that begins, from 1."""
