@@ -20,7 +20,7 @@ from losscope.probe.optimising import Optimising, Update
 from losscope.probe.options import check
 from losscope.probe.subjects import name_of
 from losscope.probe.wrap import EVERY, Probe, Recorder
-from losscope.probe.writers import outlets_of
+from losscope.probe.writers import check_writers
 
 LIBRARIES = ("pytorch_metric_learning", "sentence_transformers")
 """In whose ``losses`` a class is a loss whatever its name."""
@@ -51,7 +51,7 @@ class Options:
             f"loss is {shown(self.loss)}; wanted: the name of the attribute that is the loss, or a "
             "losscope.Probe that the training calls itself",
         )
-        outlets_of(self.writers, "")
+        check_writers(self.writers)
         check(name=self.name, every=self.every, unit_rows=self.unit_rows)
         require(
             not (isinstance(self.loss, Probe) and self._for_probe()),
