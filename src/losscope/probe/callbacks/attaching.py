@@ -6,7 +6,7 @@ import contextlib
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import nn
 
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.losses.drop_in import LossModule
+from losscope.probe.findings import Finding
 from losscope.probe.inputs import put
 from losscope.probe.optimising import Optimising, Update
 from losscope.probe.options import check
@@ -154,6 +155,35 @@ class Attached:
                     "with: loss='...'",
                     recorder.writer.mark.name,
                 )
+
+
+class Attaching:
+    """What the callbacks of all frameworks have; each attaches probes where its training begins."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        self._options = options
+        self._attached: Attached | None = None
+
+    def _begin(self) -> Attached:
+        """Take the probes of an earlier training off, and begin with none."""
+        self.close()
+        self._attached = Attached(self._options)
+        return self._attached
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        return {} if self._attached is None else self._attached.probes
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What the doctor found."""
+        return [finding for probe in self.probes.values() for finding in probe.findings]
+
+    def close(self) -> None:
+        """Take the probes off and close them; it happens by itself where a training ends."""
+        if self._attached is not None:
+            self._attached.close()
 
 
 def is_loss(part: nn.Module) -> bool:
