@@ -347,6 +347,34 @@ def test_sentence_transformers_losses_are_read_where_they_meet_the_embeddings():
     assert "compute_loss_from_embeddings" not in vars(loss)
 
 
+def test_a_loss_that_meets_its_embeddings_inside_may_have_two_probes():
+    class Own(nn.Module):
+        def forward(self, features, labels):
+            return self.compute_loss_from_embeddings([2 * features["x"]], labels)
+
+        def compute_loss_from_embeddings(self, embeddings, labels):
+            return torch.cdist(embeddings[0], embeddings[0])[labels[:, None] == labels].mean()
+
+    loss = Own()
+    inside, outside = losscope.Probe(loss), losscope.Probe(loss)
+    detach = inside.attach()
+    outside({"x": torch.randn(ROWS, SIZE).requires_grad_()}, LABELS).backward()
+    detach()
+    assert values(inside, "rows") == values(outside, "rows") == [ROWS]
+    assert not {"compute_loss_from_embeddings", "forward"} & set(vars(loss))
+
+
+def test_two_probes_on_a_loss_of_ours_record_the_same_terms():
+    loss = losscope.loss("triplet(margin=0.2)")
+    inside, outside = losscope.Probe(loss, every=1), losscope.Probe(loss, every=1)
+    detach = inside.attach()
+    for _ in range(2):
+        outside(torch.randn(ROWS, SIZE).requires_grad_(), LABELS).backward()
+    detach()
+    assert inside.record().rows == outside.record().rows
+    assert values(inside, "active") and "watch" not in vars(loss)
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # of torch's compiler, which looks at it
 def test_a_loss_under_the_compiler_is_read_outside_of_it():
     probe = losscope.Probe(mine, every=1)

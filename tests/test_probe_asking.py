@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import losscope
-from losscope.probe.asking import ANGLE, _shuffled, _turned
+from losscope.probe.asking import ANGLE, PATIENCE, _shuffled, _turned
 from losscope.probe.copying import LARGEST, copy_of
 
 ROWS, CLASSES, SIZE = 24, 4, 8
@@ -219,6 +219,23 @@ def test_a_loss_that_refuses_a_question_goes_on_training():
     for step in range(3):
         probe(embeddings(step), LABELS).backward()
     assert probe.record().curve("loss")[0] == [1, 2, 3] and probe.findings == []
+
+
+def test_a_loss_that_fails_midway_in_float64_is_asked_no_more_seldom():
+    known = embeddings().detach()
+
+    def fails_once_turned(z, labels):
+        turned = z.norm(dim=1).allclose(known.norm(dim=1).to(z)) and not z.allclose(known.to(z))
+        if z.dtype == torch.float64 and turned:
+            raise RuntimeError("float32 alone")
+        return torch.cdist(z, z).mean()
+
+    probe = losscope.Probe(fails_once_turned, every=1)
+    for _ in range(PATIENCE + 2):
+        probe(embeddings(), LABELS).backward()
+    record = probe.record()
+    assert record.curve("turning_effect")[0] == [1]
+    assert record.curve("label_effect")[0] == list(range(1, PATIENCE + 1))
 
 
 def faint(z, labels):

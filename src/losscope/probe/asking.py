@@ -45,8 +45,13 @@ class Questions:
         compiled = getattr(loss, "_orig_mod", None) or getattr(loss, "_torchdynamo_orig_callable", None)
         self._loss = compiled or loss
         self._compares_rows = compares_rows
-        self._left = {"length_effect": 1, "label_effect": PATIENCE, "turning_effect": PATIENCE}
-        self._pairs_left = PATIENCE if compares_rows else 0
+        # The looks at which a question is still asked.
+        self._left = {
+            "pair_effect": PATIENCE if compares_rows else 0,
+            "length_effect": 1,
+            "label_effect": PATIENCE,
+            "turning_effect": PATIENCE,
+        }
         self._silent = False
         self._narrow: bool | None = None
 
@@ -74,48 +79,37 @@ class Questions:
             return {}
 
     def _answers(self, step: int, call: _Call, rows: Tensor, labels: Tensor) -> dict[str, float]:
+        # Kept when all is answered: a loss that fails midway in float64 is asked the same again in its own.
+        left, compares_rows = dict(self._left), self._compares_rows
         own = call(rows, labels)
-        found = self._across(step, call, rows, labels, own) if self._pairs_left else {}
-        if self._compares_rows:
+        found: dict[str, float] = {}
+        if left["pair_effect"]:
+            across = _across(step, call, rows, labels, own)
+            left["pair_effect"] -= 1
+            if across is not None:
+                left["pair_effect"] = 0
+                compares_rows = abs(across) > ALONE
+                found["pair_effect"] = across
+        if compares_rows:
             found["loss_of_equal_rows"] = self._of_equal_rows(call, rows, labels)
         others = {
             "length_effect": lambda: (rows * LONGER, labels),
             "label_effect": lambda: _shuffled(rows, labels, step),
-            "turning_effect": lambda: _turned(rows, labels, step) if self._compares_rows else None,
+            "turning_effect": lambda: _turned(rows, labels, step) if compares_rows else None,
         }
         equal = found.get("loss_of_equal_rows", 0.0)
         if equal > 0 and abs(own / equal - 1) <= AROUND_MARGIN:
-            self._left["label_effect"] = max(self._left["label_effect"], 1)
-        asked = {name: other() for name, other in others.items() if self._left[name]}
+            left["label_effect"] = max(left["label_effect"], 1)
+        asked = {name: other() for name, other in others.items() if left[name]}
         for name, other in asked.items():
             if other is None:
                 continue
             value = call(*other)
             effect = (value - own) / max(abs(value), abs(own), 1e-30)
             found[name] = effect
-            self._left[name] = 0 if abs(effect) > EFFECT else self._left[name] - 1
+            left[name] = 0 if abs(effect) > EFFECT else left[name] - 1
+        self._left, self._compares_rows = left, compares_rows
         return {name: value for name, value in found.items() if np.isfinite(value)}
-
-    def _across(self, step: int, call: _Call, rows: Tensor, labels: Tensor, own: float) -> dict[str, float]:
-        """Whether rows are compared at all: a sum of terms of one row each, as a classifier's, does not."""
-        draw = np.random.default_rng(step)
-        half = torch.from_numpy(draw.permutation(len(rows)) < len(rows) // 2).to(rows.device)[:, None]
-        # All in one direction too, so that what pairs change does not cancel over many of them.
-        noise = draw.standard_normal(tuple(rows.shape)) + draw.standard_normal((1, rows.shape[1]))
-        lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-        moved = rows + MOVED * lengths * torch.from_numpy(noise).to(rows)
-        parts = torch.where(half, moved, rows), torch.where(half, rows, moved), moved
-        first, second, both = (call(part, labels) for part in parts)
-        size = max(abs(own), abs(first), abs(second), abs(both))
-        change = min(abs(first - own), abs(second - own))
-        # Where nothing is active, as where no row has a positive, this cannot be told.
-        if not change > TELLS * size:
-            self._pairs_left -= 1
-            return {}
-        self._pairs_left = 0
-        effect = (both - first - second + own) / change
-        self._compares_rows = abs(effect) > ALONE
-        return {"pair_effect": effect}
 
     def _of_equal_rows(self, call: _Call, rows: Tensor, labels: Tensor) -> float:
         """In two dimensions, where that gives the same: distances of equal rows take long in many."""
@@ -151,6 +145,24 @@ class _Call:
         self._again()
         with torch.no_grad():
             return float(loss(*arguments, **named))
+
+
+def _across(step: int, call: _Call, rows: Tensor, labels: Tensor, own: float) -> float | None:
+    """Whether rows are compared at all: a sum of terms of one row each, as a classifier's, does not.
+
+    None where nothing is active, as where no row has a positive, and it cannot be told.
+    """
+    draw = np.random.default_rng(step)
+    half = torch.from_numpy(draw.permutation(len(rows)) < len(rows) // 2).to(rows.device)[:, None]
+    # All in one direction too, so that what pairs change does not cancel over many of them.
+    noise = draw.standard_normal(tuple(rows.shape)) + draw.standard_normal((1, rows.shape[1]))
+    lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    moved = rows + MOVED * lengths * torch.from_numpy(noise).to(rows)
+    parts = torch.where(half, moved, rows), torch.where(half, rows, moved), moved
+    first, second, both = (call(part, labels) for part in parts)
+    size = max(abs(own), abs(first), abs(second), abs(both))
+    change = min(abs(first - own), abs(second - own))
+    return (both - first - second + own) / change if change > TELLS * size else None
 
 
 def _replaced(part: Any, instead: Mapping[int, Tensor]) -> Any:

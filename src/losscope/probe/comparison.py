@@ -10,7 +10,7 @@ from markupsafe import Markup
 from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.quantities import QUANTITIES
-from losscope.probe.page import GROUPS, figure, names_in, verdict
+from losscope.probe.page import GROUPS, curves, names_in, verdict
 from losscope.probe.record import ProbeRecord
 from losscope.reporting.figure import Palette
 from losscope.reporting.page import whole
@@ -47,7 +47,9 @@ def comparison(records: Sequence[ProbeRecord]) -> str:
     palette = Palette(tuple(sides))
     title = wording.listing([wording.shorten(name, 40) for name in sides])
     head = Markup("<h1>{}</h1><p><b>{}</b></p><p>{}</p>").format(title, heading(records), scope(sides))
-    sections = [_findings(records), _table(sides), *_curves(sides, palette)]
+    note = "By step, a line for each training in the colour of its loss."
+    drawn = curves(sides, palette, note, key=tuple(sides))
+    sections = [_findings(records), _table(sides), *drawn]
     return whole(f"{title} · losscope", [head], [(found.title, found) for found in sections], palette)
 
 
@@ -124,17 +126,6 @@ def _cell(values: Sequence[float]) -> Cell:
         return Cell("–")
     ends = f"{wording.number(min(values))} – {wording.number(max(values))}" if len(values) > 1 else ""
     return Cell(wording.number(sum(values) / len(values)), small=ends)
-
-
-def _curves(sides: Sides, palette: Palette) -> list[Section]:
-    there = names_in([record for records in sides.values() for record in records])
-    made = []
-    for title, names in GROUPS:
-        figures = [figure(name, sides, palette) for name in names if name in there]
-        if figures:
-            note = "By step, a line for each training in the colour of its loss."
-            made.append(Section(title, note, figures=figures, columns=2, key=tuple(sides)))
-    return made
 
 
 def said(records: Sequence[ProbeRecord]) -> list[str]:

@@ -154,26 +154,53 @@ def _tuples(parts: Iterable[Any]) -> int | None:
 def watching(loss: Callable[..., Any], given: Given) -> Iterator[None]:
     """Note what a loss makes of a call while it lasts; the loss is as before afterwards."""
     if isinstance(loss, LossModule):
+        before = loss.watch
 
         def watch(embeddings: Tensor, relation: Relation, terms: Terms) -> None:
-            given.compared = Compared(embeddings.detach(), relation, terms)
+            # Without gradient it is the question of another probe, or nothing that is recorded.
+            if torch.is_grad_enabled():
+                given.compared = Compared(embeddings.detach(), relation, terms)
+            if before is not None:
+                before(embeddings, relation, terms)
 
-        before, loss.watch = loss.watch, watch
-        try:
-            yield
-        finally:
-            loss.watch = before
+        give_back = put(loss, "watch", watch)
     elif isinstance(loss, nn.Module) and callable(own := getattr(loss, FROM_EMBEDDINGS, None)):
 
         def from_embeddings(*arguments: Any, **named: Any) -> Any:
-            given.read(arguments, named)
-            given.inner = own
+            if torch.is_grad_enabled():
+                given.read(arguments, named)
+                given.inner = own
             return own(*arguments, **named)
 
-        vars(loss)[FROM_EMBEDDINGS] = from_embeddings
-        try:
-            yield
-        finally:
-            del vars(loss)[FROM_EMBEDDINGS]
+        give_back = put(loss, FROM_EMBEDDINGS, from_embeddings)
     else:
         yield
+        return
+    try:
+        yield
+    finally:
+        give_back()
+
+
+def put(owner: object, name: str, value: Any) -> Callable[[], None]:
+    """Have an object itself hold a value, as no submodule of it; returns what makes it as it was.
+
+    >>> class Owner:
+    ...     criterion = "of the class"
+    >>> owner = Owner()
+    >>> give_back = put(owner, "criterion", "its own")
+    >>> held = owner.criterion
+    >>> give_back()
+    >>> held, owner.criterion, vars(owner)
+    ('its own', 'of the class', {})
+    """
+    was_there, before = name in vars(owner), vars(owner).get(name)
+    vars(owner)[name] = value
+
+    def give_back() -> None:
+        if was_there:
+            vars(owner)[name] = before
+        else:
+            vars(owner).pop(name, None)
+
+    return give_back

@@ -70,10 +70,8 @@ def page(record: ProbeRecord) -> str:
     name = record.mark.name
     palette = Palette((name,))
     head = Markup("<h1>{}</h1><p><b>{}</b></p><p>{}</p>").format(name, verdict(record), summary(record))
-    sections = [
-        _doctor(record),
-        *(found for title, names in GROUPS if (found := _curves(record, title, names))),
-    ]
+    note = f"By step; means of neighbouring steps where there are more than {POINTS}."
+    sections = [_doctor(record), *curves({name: [record]}, palette, note)]
     return whole(f"{name} · losscope", [head], [(found.title, found) for found in sections], palette)
 
 
@@ -112,16 +110,17 @@ def _doctor(record: ProbeRecord) -> Section:
     return Section("What the doctor says", "Each rule speaks once.", table=grid)
 
 
-def _curves(record: ProbeRecord, title: str, names: Sequence[str]) -> Section | None:
-    there = names_in([record])
-    figures = [_figure(record, name) for name in names if name in there]
-    note = f"By step; means of neighbouring steps where there are more than {POINTS}."
-    return Section(title, note, figures=figures, columns=2) if figures else None
-
-
-def _figure(record: ProbeRecord, name: str) -> Figure:
-    own = record.mark.name
-    return figure(name, {own: [record]}, Palette((own,)))
+def curves(
+    sides: Mapping[str, Sequence[ProbeRecord]], palette: Palette, note: str, key: Sequence[str] = ()
+) -> list[Section]:
+    """The sections of ``GROUPS`` that have something to draw; ``key``: the sides in their colour key."""
+    there = names_in([record for records in sides.values() for record in records])
+    made = []
+    for title, names in GROUPS:
+        figures = [figure(name, sides, palette) for name in names if name in there]
+        if figures:
+            made.append(Section(title, note, figures=figures, columns=2, key=key))
+    return made
 
 
 def names_in(records: Sequence[ProbeRecord]) -> set[str]:

@@ -233,11 +233,12 @@ class ProbeRecord:
         """
         late: dict[str, list[float]] = {}
         last: dict[str, float] = {}
+        start = END * self.steps
         for row in self.rows:
             if not math.isfinite(row.value):
                 continue
             last[row.name] = row.value
-            if row.step > END * self.steps:
+            if row.step > start:
                 late.setdefault(row.name, []).append(row.value)
         return last | {name: sum(values) / len(values) for name, values in late.items()}
 
@@ -271,8 +272,6 @@ def load_probe(folder: str | Path, name: str | None = None) -> ProbeRecord:
     losscope.core.errors.LosscopeError: 'absent' holds no probe; give the folder that losscope.Probe was given
     """
     marks = _marks(Path(folder))
-    if not marks:
-        raise LosscopeError(f"{str(folder)!r} holds no probe; give the folder that losscope.Probe was given")
     chosen = {place: mark for place, mark in marks.items() if name in (None, mark.name, mark.id)}
     if not chosen:
         raise unknown("probe", name, {mark.name for mark in marks.values()})
@@ -289,10 +288,7 @@ def load_probes(folder: str | Path) -> list[ProbeRecord]:
     Raises:
         LosscopeError: a folder without a probe, or a file that is not what was written.
     """
-    marks = _marks(Path(folder))
-    if not marks:
-        raise LosscopeError(f"{str(folder)!r} holds no probe; give the folder that losscope.Probe was given")
-    placed = sorted(marks.items(), key=lambda found: (found[1].started, found[1].id))
+    placed = sorted(_marks(Path(folder)).items(), key=lambda found: (found[1].started, found[1].id))
     return [ProbeRecord(place, mark, in_order(read_rows(place))) for place, mark in placed]
 
 
@@ -317,10 +313,12 @@ def holds_probe(folder: str | Path) -> bool:
 
 
 def _marks(folder: Path) -> dict[Path, Mark]:
-    """The probes of a folder, by their own folders."""
+    """The probes of a folder, by their own folders; at least one."""
     places = [folder] if (folder / MARK).is_file() else []
     inside = folder if folder.name == "probes" else folder / "probes"
     places += [path.parent for path in sorted(inside.glob(f"*/{MARK}"))]
+    if not places:
+        raise LosscopeError(f"{str(folder)!r} holds no probe; give the folder that losscope.Probe was given")
     return {place: _read_mark(place) for place in places}
 
 

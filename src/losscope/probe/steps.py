@@ -170,8 +170,8 @@ def look(given: Given) -> dict[str, float]:
     """A look at the batch: how it lies, and which pairs the loss pulls and pushes.
 
     ``spread`` is the mean squared distance of the unit rows to their mean, and ``directions`` the
-    participation ratio of their covariance: 1 on a line, C - 1 for C classes equally far apart. Of several
-    sets of embeddings each is looked at alone where they differ in their dimension, and together otherwise.
+    participation ratio of their covariance: 1 on a line, C - 1 for C classes equally far apart. Several sets
+    of embeddings are looked at together; where they differ in their dimension nothing is said.
     """
     parts = [part.detach() for part in given.embeddings]
     if not parts or any(part.shape[1] != parts[0].shape[1] for part in parts):

@@ -20,7 +20,7 @@ from losscope.losses.drop_in import LossModule
 from losscope.probe.asking import Questions
 from losscope.probe.doctor import Doctor
 from losscope.probe.findings import Finding
-from losscope.probe.inputs import FROM_EMBEDDINGS, Given, watching
+from losscope.probe.inputs import FROM_EMBEDDINGS, Given, put, watching
 from losscope.probe.optimising import Optimising, Update, together
 from losscope.probe.options import check, whole_epoch
 from losscope.probe.record import Mark, ProbeRecord, Row, Writer, identifier, in_order, read_rows
@@ -184,16 +184,12 @@ class Probe(nn.Module):
         loss = self.loss
         if not isinstance(loss, nn.Module):
             raise LosscopeError(f"{name_of(loss)} is no nn.Module; call the probe in its place")
-        before = vars(loss).get("forward")
         self._own = loss.forward
-        vars(loss)["forward"] = Entry(self, loss.forward)
+        give_back = put(loss, "forward", Entry(self, loss.forward))
 
         def detach() -> None:
             self._own = None
-            if before is None:
-                vars(loss).pop("forward", None)
-            else:
-                vars(loss)["forward"] = before
+            give_back()
 
         return detach
 
@@ -213,7 +209,6 @@ class Probe(nn.Module):
         """
         if self._recorder is not None:
             self._close()
-            self._recorder.closed = True
 
     def __enter__(self) -> Probe:
         return self
@@ -364,19 +359,20 @@ class Recorder:
         ``last``: those whose gradient has not come too.
         """
         done = [r for r in self.readings if last or r.complete or r.step <= self.step - WAITS]
-        kept = {id(reading) for reading in done}
-        self.readings = [reading for reading in self.readings if id(reading) not in kept]
-        values = values_of(done)
         epochs = {reading.step: reading.epoch for reading in done}
+        self.readings = [reading for reading in self.readings if reading.step not in epochs]
+        values = values_of(done)
         for reading in done:
             for release in reading.release:
                 release()
-        for step in dict.fromkeys(step for step, _, _ in self.updates):
-            if found := together(update for at, _, update in self.updates if at == step):
-                values[step] = values.get(step, {}) | found
-        for step, epoch, _ in self.updates:
+        updates: dict[int, list[Update]] = {}
+        for step, epoch, update in self.updates:
+            updates.setdefault(step, []).append(update)
             epochs.setdefault(step, epoch)
         self.updates = []
+        for step, of_step in updates.items():
+            if found := together(of_step):
+                values[step] = values.get(step, {}) | found
         for step, own in sorted(values.items()):
             self._add([Row(step, epochs[step], name, value) for name, value in own.items()])
             for finding in self.doctor.see(step, own):
@@ -393,7 +389,8 @@ class Recorder:
             self.fresh += rows
 
     def close(self) -> None:
-        """Digest and write everything."""
+        """Digest and write everything, and record no more."""
+        self.closed = True
         if self.optimising is not None:
             self.optimising.close()
         self.digest()

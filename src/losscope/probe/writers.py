@@ -14,6 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from losscope.core.errors import LosscopeError, shown
@@ -144,10 +145,10 @@ class Function(Sink):
             self._function(record.step, record.epoch, dict(record.values))
 
 
-def sink(given: Any) -> Sink:
-    """What writes to what was given.
+def sink_for(given: Any) -> Callable[[Any], Sink]:
+    """What makes the sink of what was given; nothing of its package is called yet.
 
-    >>> sink("runs")
+    >>> sink_for("runs")
     Traceback (most recent call last):
     losscope.core.errors.LosscopeError: the writer is 'runs'; wanted: a SummaryWriter of tensorboardX or \
 torch, a run of mlflow (mlflow.start_run()), a run of wandb (wandb.init()), or a function of step, epoch and \
@@ -156,14 +157,22 @@ values
     if isinstance(given, type | str | os.PathLike):
         raise _unfit(given)
     if callable(getattr(given, "add_scalar", None)):
-        return TensorBoard(given)
+        return TensorBoard
     if callable(getattr(given, "define_metric", None)) and callable(getattr(given, "log", None)):
-        return WeightsAndBiases(given)
+        return WeightsAndBiases
     if hasattr(getattr(given, "info", None), "run_id"):
-        return MLflow(given)
+        return MLflow
     if callable(given):
-        return Function(given)
+        return Function
     raise _unfit(given)
+
+
+def check_writers(writers: object) -> None:
+    """Refuse what is no list of writers, or has something in it that is none."""
+    if not isinstance(writers, list | tuple):
+        raise LosscopeError(f"writers is {shown(writers)}; a list of writers is wanted: writers=[...]")
+    for given in writers:
+        sink_for(given)
 
 
 def outlets_of(writers: Sequence[Any], probe: str) -> list[Outlet]:
@@ -172,8 +181,7 @@ def outlets_of(writers: Sequence[Any], probe: str) -> list[Outlet]:
     Raises:
         LosscopeError: no list of writers, or something in it that is none.
     """
-    if not isinstance(writers, list | tuple):
-        raise LosscopeError(f"writers is {shown(writers)}; a list of writers is wanted: writers=[...]")
+    check_writers(writers)
     return [Outlet(given, probe) for given in writers]
 
 
@@ -188,12 +196,12 @@ class Outlet:
     """A sink and the thread that writes to it; the first failure is said, and ends it.
 
     Args:
-        given: what the user wants to be written to; see ``sink``.
+        given: what the user wants to be written to; see ``sink_for``.
         probe: the probe's name, for what is said.
     """
 
     def __init__(self, given: Any, probe: str) -> None:
-        self._sink = sink(given)
+        self._sink = sink_for(given)(given)
         self._probe, self._process = probe, os.getpid()
         self._waiting: queue.Queue[Sequence[Row] | None] = queue.Queue(PENDING)
         self._thread: threading.Thread | None = None
@@ -228,7 +236,7 @@ class Outlet:
 
     def _work(self) -> None:
         while (rows := self._waiting.get()) is not None and not self._ended:
-            self._try(lambda rows=rows: self._sink.write(list(by_step(rows))))  # type: ignore[misc]
+            self._try(partial(self._sink.write, list(by_step(rows))))
         if not self._ended:
             self._try(self._sink.finish)
 

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from torch import nn
 
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.losses.drop_in import LossModule
+from losscope.probe.findings import Finding
+from losscope.probe.inputs import put
 from losscope.probe.optimising import Optimising, Update
 from losscope.probe.options import check
 from losscope.probe.subjects import name_of
-from losscope.probe.wrap import EVERY, Probe
-from losscope.probe.writers import outlets_of
+from losscope.probe.wrap import EVERY, Probe, Recorder
+from losscope.probe.writers import check_writers
 
 LIBRARIES = ("pytorch_metric_learning", "sentence_transformers")
 """In whose ``losses`` a class is a loss whatever its name."""
@@ -50,7 +52,7 @@ class Options:
             f"loss is {shown(self.loss)}; wanted: the name of the attribute that is the loss, or a "
             "losscope.Probe that the training calls itself",
         )
-        outlets_of(self.writers, "")
+        check_writers(self.writers)
         check(name=self.name, every=self.every, unit_rows=self.unit_rows)
         require(
             not (isinstance(self.loss, Probe) and self._for_probe()),
@@ -110,20 +112,11 @@ class Attached:
             self._back.append(lambda: setattr(owner, attribute, loss))
             return
         # A method of the class, or a function that the object holds; a probe is no submodule of it.
-        before = vars(owner).get(attribute, self)
-        vars(owner)[attribute] = probe
-
-        def give_back() -> None:
-            if before is self:
-                vars(owner).pop(attribute, None)
-            else:
-                vars(owner)[attribute] = before
-
-        self._back.append(give_back)
+        self._back.append(put(owner, attribute, probe))
 
     def begin(self, model: nn.Module, step: int) -> None:
         """Before the first step: record the optimiser's steps on a model, and count on from earlier steps."""
-        recorders = [probe.recorder for probe in self.probes.values() if probe.recorder is not None]
+        recorders = self._recorders()
         if self.options.updates and recorders and all(found.optimising is None for found in recorders):
             self._optimising = Optimising(model, self._take)
         if len(recorders) == 1:
@@ -131,10 +124,12 @@ class Attached:
 
     def _take(self, update: Update) -> None:
         """An optimiser's step belongs to the probe that was called last."""
-        recorders = [probe.recorder for probe in self.probes.values() if probe.recorder is not None]
-        last = max(recorders, key=lambda recorder: recorder.calls)
+        last = max(self._recorders(), key=lambda recorder: recorder.calls)
         if last.calls and not last.closed:
             last.take_update(update)
+
+    def _recorders(self) -> list[Recorder]:
+        return [probe.recorder for probe in self.probes.values() if probe.recorder is not None]
 
     def epoch(self, epoch: int) -> None:
         """The epoch that begins, from 1."""
@@ -160,6 +155,35 @@ class Attached:
                     "with: loss='...'",
                     recorder.writer.mark.name,
                 )
+
+
+class Attaching:
+    """What the callbacks of all frameworks have; each attaches probes where its training begins."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        self._options = options
+        self._attached: Attached | None = None
+
+    def _begin(self) -> Attached:
+        """Take the probes of an earlier training off, and begin with none."""
+        self.close()
+        self._attached = Attached(self._options)
+        return self._attached
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        return {} if self._attached is None else self._attached.probes
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What the doctor found."""
+        return [finding for probe in self.probes.values() for finding in probe.findings]
+
+    def close(self) -> None:
+        """Take the probes off and close them; it happens by itself where a training ends."""
+        if self._attached is not None:
+            self._attached.close()
 
 
 def is_loss(part: nn.Module) -> bool:

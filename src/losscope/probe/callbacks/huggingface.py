@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from losscope.core.errors import LosscopeError
-from losscope.probe.callbacks.attaching import Attached, Options, called_by, the_loss
-from losscope.probe.findings import Finding
-from losscope.probe.wrap import EVERY, Probe
+from losscope.probe.callbacks.attaching import Attached, Attaching, Options, called_by, the_loss
+from losscope.probe.wrap import Probe
 
 
 def _callback() -> Any:
@@ -23,7 +21,7 @@ def _callback() -> Any:
     return TrainerCallback
 
 
-class TrainerProbe(_callback()):  # type: ignore[misc]
+class TrainerProbe(Attaching, _callback()):  # type: ignore[misc]
     """Probes the loss of a ``Trainer``: ``trainer.add_callback(TrainerProbe(trainer, out="runs"))``.
 
     The loss is the first of these that there is: the attribute that ``loss`` names, of the trainer or of its
@@ -39,9 +37,8 @@ class TrainerProbe(_callback()):  # type: ignore[misc]
         trainer: the trainer that the callback is added to.
         loss: the name of the attribute that is the loss, or a ``losscope.Probe`` that the trainer's code
             calls itself; None to look for it.
-        out: as in ``losscope.Probe``, and so are ``name``, ``every``, ``unit_rows`` and ``writers``.
-        updates: whether the steps of the optimiser on the model are recorded, which copies its parameters
-            at each.
+        **options: ``out``, ``name``, ``every``, ``unit_rows``, ``updates`` and ``writers``, as
+            ``losscope.probing`` takes them.
 
     Attributes:
         probes: of the last ``train``, by the name of the data set, or by ``""``; one of a loss that several
@@ -53,41 +50,18 @@ class TrainerProbe(_callback()):  # type: ignore[misc]
     docs/where-you-train.md has an example.
     """
 
-    def __init__(
-        self,
-        trainer: Any,
-        loss: str | Probe | None = None,
-        *,
-        out: str | Path | None = None,
-        name: str | None = None,
-        every: int = EVERY,
-        unit_rows: bool = False,
-        updates: bool = True,
-        writers: Sequence[Any] = (),
-    ) -> None:
-        if TrainerProbe.__base__ is object:
+    def __init__(self, trainer: Any, loss: str | Probe | None = None, **options: Any) -> None:
+        if _callback() is object:
             raise LosscopeError("TrainerProbe needs transformers: pip install 'losscope[hf]' accelerate")
-        super().__init__()
+        super().__init__(Options(loss, **options))
         self._trainer = trainer
-        self._options = Options(loss, out, name, every, unit_rows, updates, writers)
-        self._attached: Attached | None = None
-
-    @property
-    def probes(self) -> Mapping[str, Probe]:
-        return {} if self._attached is None else self._attached.probes
-
-    @property
-    def findings(self) -> list[Finding]:
-        """What the doctor found."""
-        return [finding for probe in self.probes.values() for finding in probe.findings]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.close()
-        self._attached = attached = Attached(self._options)
-        self._attach(attached)
+        attached = self._begin()
+        self._add_losses(attached)
         attached.begin(self._trainer.model, state.global_step * args.gradient_accumulation_steps)
 
-    def _attach(self, attached: Attached) -> None:
+    def _add_losses(self, attached: Attached) -> None:
         trainer, loss = self._trainer, self._options.loss
         if isinstance(loss, Probe):
             attached.add(loss)
@@ -111,8 +85,3 @@ class TrainerProbe(_callback()):  # type: ignore[misc]
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.close()
-
-    def close(self) -> None:
-        """Take the probes off and close them; it happens by itself where a training ends."""
-        if self._attached is not None:
-            self._attached.close()

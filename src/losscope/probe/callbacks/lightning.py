@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from losscope.core.errors import LosscopeError
-from losscope.probe.callbacks.attaching import Attached, Options, the_loss
-from losscope.probe.findings import Finding
-from losscope.probe.wrap import EVERY, Probe
+from losscope.probe.callbacks.attaching import Attaching, Options, the_loss
+from losscope.probe.wrap import Probe
 
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 
@@ -26,7 +23,7 @@ def _callback() -> Any:
     return object
 
 
-class LightningProbe(_callback()):  # type: ignore[misc]
+class LightningProbe(Attaching, _callback()):  # type: ignore[misc]
     """Probes the loss of a LightningModule while it is trained: ``Trainer(callbacks=[LightningProbe(...)])``.
 
     The probe is on the loss from the first training step to the last, and is closed there or at an exception.
@@ -37,9 +34,8 @@ class LightningProbe(_callback()):  # type: ignore[misc]
         loss: the attribute of the module that is the loss, ``"criterion"`` or ``"heads.loss"``, a module, a
             function or a method; None where the module has exactly one loss module; or a ``losscope.Probe``
             that the module calls itself.
-        out: as in ``losscope.Probe``, and so are ``name``, ``every``, ``unit_rows`` and ``writers``.
-        updates: whether the steps of the optimiser on the module are recorded, which copies its parameters
-            at each.
+        **options: ``out``, ``name``, ``every``, ``unit_rows``, ``updates`` and ``writers``, as
+            ``losscope.probing`` takes them.
 
     Attributes:
         probes: of the last ``fit``, by ``""``.
@@ -50,36 +46,13 @@ class LightningProbe(_callback()):  # type: ignore[misc]
     docs/where-you-train.md has an example.
     """
 
-    def __init__(
-        self,
-        loss: str | Probe | None = None,
-        *,
-        out: str | Path | None = None,
-        name: str | None = None,
-        every: int = EVERY,
-        unit_rows: bool = False,
-        updates: bool = True,
-        writers: Sequence[Any] = (),
-    ) -> None:
-        if LightningProbe.__base__ is object:
+    def __init__(self, loss: str | Probe | None = None, **options: Any) -> None:
+        if _callback() is object:
             raise LosscopeError("LightningProbe needs Lightning: pip install 'losscope[lightning]'")
-        super().__init__()
-        self._options = Options(loss, out, name, every, unit_rows, updates, writers)
-        self._attached: Attached | None = None
-
-    @property
-    def probes(self) -> Mapping[str, Probe]:
-        return {} if self._attached is None else self._attached.probes
-
-    @property
-    def findings(self) -> list[Finding]:
-        """What the doctor found."""
-        return [finding for probe in self.probes.values() for finding in probe.findings]
+        super().__init__(Options(loss, **options))
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        self.close()
-        self._attached = attached = Attached(self._options)
-        loss = self._options.loss
+        attached, loss = self._begin(), self._options.loss
         if isinstance(loss, Probe):
             attached.add(loss)
         else:
@@ -96,8 +69,3 @@ class LightningProbe(_callback()):  # type: ignore[misc]
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         self.close()
-
-    def close(self) -> None:
-        """Take the probe off and close it; it happens by itself where a training ends."""
-        if self._attached is not None:
-            self._attached.close()
