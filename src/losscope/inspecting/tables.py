@@ -23,6 +23,7 @@ from losscope.measures.neighbours import (
     STEP,
     Gallery,
     nearest_places,
+    rows_of,
     tied_with,
     unit,
 )
@@ -154,10 +155,9 @@ class _Nearby:
 
 def _candidates(table: np.ndarray, count: int, margin: float) -> list[np.ndarray]:
     """For each row of distances (q, G) the columns of all that may be among its ``count`` nearest."""
-    rows, columns = table.shape
     places, _ = nearest_places(torch.from_numpy(table), count, margin)
-    ends = np.searchsorted(places, np.arange(1, rows) * columns)
-    return [part - row * columns for row, part in enumerate(np.split(places, ends))]
+    starts, columns = rows_of(places, table.shape)
+    return np.split(columns, starts[1:-1])
 
 
 def _measured(question: Question, part: slice, candidates: list[np.ndarray]) -> Table:
