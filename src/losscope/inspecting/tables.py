@@ -53,8 +53,7 @@ class Table:
     @cached_property
     def right(self) -> np.ndarray:
         """(q, M) which items are right."""
-        whole = self.items.strides[0] == 0
-        return self.question.right(self.question.queries[self.part], self.items[0] if whole else self.items)
+        return self.question.right(self.question.queries[self.part], _once(self.items))
 
     @cached_property
     def there(self) -> np.ndarray:
@@ -93,8 +92,13 @@ def _whole(question: Question) -> Iterator[Table]:
         yield _table(question, part, np.broadcast_to(items, squared.shape), squared)
 
 
+def _once(items: np.ndarray) -> np.ndarray:
+    """Items (q, M), or (M,) where they were broadcast: the same ones for all queries."""
+    return items[0] if items.strides[0] == 0 else items
+
+
 def _table(question: Question, part: slice, items: np.ndarray, squared: Tensor) -> Table:
-    barred = question.barred(question.queries[part], items[0] if items.strides[0] == 0 else items)
+    barred = question.barred(question.queries[part], _once(items))
     return Table(question, part, items, squared.masked_fill_(torch.from_numpy(barred), BEYOND))
 
 
