@@ -119,9 +119,7 @@ class Roles:
         asks = self.query if background is None else self.query & (labels != background)
         return np.where(asks, found, 0)
 
-    def barred(
-        self, queries: np.ndarray, items: np.ndarray, right: Callable[[], np.ndarray]
-    ) -> np.ndarray:
+    def barred(self, queries: np.ndarray, items: np.ndarray, right: Callable[[], np.ndarray]) -> np.ndarray:
         """(q, M) which items the queries may not find: themselves, and by the rule those of their camera.
 
         Args:

@@ -124,6 +124,7 @@ Values = dict[str, tuple[float, int]]
 
 def _values(rows: Rows, found: Found, part: np.ndarray, exact: bool, seed: int) -> Values:
     """The measures that are no means over queries; those over all pairs are of the rows ``part``."""
+
     def measured(at: np.ndarray | slice, names: tuple[str, ...]) -> Values:
         own = np.zeros(len(rows), np.int64) if rows.labels is None else rows.labels
         given = torch.from_numpy(rows.vectors[at]), torch.from_numpy(own[at])
