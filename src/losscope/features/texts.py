@@ -127,8 +127,7 @@ def _said(counts: Counts, total: int) -> list[str]:
     """What a person should know of the texts as the model saw them."""
     said = [
         f"{counts.cut:,} of {total:,} different texts are longer than the {counts.most:,} tokens that the "
-        "backbone "
-        "takes and are cut"
+        "backbone takes and are cut"
         if counts.cut
         else f"no text is longer than the {counts.most:,} tokens that the backbone takes"
     ]
