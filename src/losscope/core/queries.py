@@ -137,7 +137,8 @@ class Roles:
         same: np.ndarray = self.camera[queries][:, None] == self.camera[items]
         if self.same_camera == "junk":
             same &= right()
-        return barred | same
+        both: np.ndarray = barred | same
+        return both
 
     def searched(self, labels: np.ndarray) -> Searched:
         """The counts, for labels (N,) of which -1 is background."""

@@ -85,9 +85,7 @@ def _whole(question: Question) -> Iterator[Table]:
     rows = unit(torch.from_numpy(question.rows.vectors))
     asked = rows if len(items) == len(rows) else rows[torch.from_numpy(items)]
     gallery = Gallery.of(asked)
-    step = max(1, CHUNK_PAIRS // max(1, len(items)))
-    for start in range(0, len(queries), step):
-        part = slice(start, min(len(queries), start + step))
+    for part in gallery.parts(len(queries)):
         squared = gallery.squared_distances(rows[torch.from_numpy(queries[part])])
         yield _table(question, part, np.broadcast_to(items, squared.shape), squared)
 
@@ -107,9 +105,8 @@ def _foreseen(question: Question, depth: int) -> Iterator[Table]:
     near = _Nearby.of(vectors, items)
     # What is computed may be off for each of two that are compared, and a bucket holds ties.
     margin = 2 * error_bound(vectors.shape[1]) + 2 * STEP
-    step = AT_ONCE
-    for start in range(0, len(queries), step):
-        part = slice(start, min(len(queries), start + step))
+    for start in range(0, len(queries), AT_ONCE):
+        part = slice(start, min(len(queries), start + AT_ONCE))
         own = queries[part]
         table = near.squared(vectors[own])
         for row, query in enumerate(own.tolist()):
