@@ -52,7 +52,7 @@ class Finder:
         if queries.device.type != "cpu" or count < FEWEST or SINGLE * wanted > count or self._odd:
             return None
         margin = error_bound(queries.shape[1])
-        table = self._twice(queries.float(), self._single)
+        table = self._twice(queries.float())
         places, foreseen = nearest_places(table, wanted, 2 * margin + 2 * STEP)
         if len(places) > CROWDED:
             return None
@@ -74,17 +74,15 @@ class Finder:
         torch.threshold_(squared, DUPLICATE, 0.0)
         return Near((len(queries), len(self.gallery.rows)), starts, places, squared)
 
-    def _twice(self, queries: Tensor, rows: Tensor) -> Tensor:
-        """(q, G) minus twice the products with all rows, overwritten by the next call."""
-        if self._held.get(queries.dtype, _NONE).numel() < len(queries) * len(rows):
-            self._held[queries.dtype] = queries.new_empty(len(queries) * len(rows))
-        table = self._held[queries.dtype][: len(queries) * len(rows)].view(len(queries), len(rows))
-        return torch.addmm(queries.new_zeros(1), queries, rows.T, beta=0, alpha=-2.0, out=table)
+    def _twice(self, queries: Tensor) -> Tensor:
+        """(q, G) minus twice the products of float32 queries with all rows, overwritten by the next call."""
+        table = self._held.resize_(len(queries), len(self._single))
+        return torch.addmm(queries.new_zeros(1), queries, self._single.T, beta=0, alpha=-2.0, out=table)
 
     @cached_property
-    def _held(self) -> dict[torch.dtype, Tensor]:
-        """Tables that are used again and again: fresh memory is slow."""
-        return {}
+    def _held(self) -> Tensor:
+        """A table that is used again and again: fresh memory is slow."""
+        return torch.empty(0, dtype=torch.float32)
 
     @cached_property
     def _single(self) -> Tensor:
@@ -103,9 +101,6 @@ class Finder:
         firsts = np.arange(len(self.gallery.rows))
         firsts[self.gallery.repeats.numpy()] = self.gallery.originals.numpy()
         return firsts
-
-
-_NONE = torch.empty(0)
 
 
 def _products(queries: Tensor, rows: Tensor, starts: np.ndarray, columns: np.ndarray) -> Tensor:
