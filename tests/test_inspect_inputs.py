@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +17,13 @@ import torch
 import losscope
 from losscope.cli import main
 from losscope.core.errors import LosscopeError
+from losscope.core.queries import Roles
 from losscope.inspecting import relevance, tables
 from losscope.inspecting.reading import joined, read_file, read_rows
 from losscope.inspecting.searching import able, search
+from test_inspect import blobs as around_centres
 
-
-def blobs(
-    classes: int = 6, each: int = 8, width: int = 12, spread: float = 1.0, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    draw = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(classes), each)
-    points = draw.normal(size=(classes, width))[labels] + spread * draw.normal(size=(len(labels), width))
-    return points.astype(np.float32), labels
+blobs = partial(around_centres, classes=6, each=8, width=12, spread=1.0)
 
 
 def values(found: Any) -> dict[str, float]:
@@ -401,10 +398,6 @@ def test_a_large_gallery_is_searched_as_a_small_one(case, monkeypatch):
     if case == "pairs":
         rows = relevance.matched(rows, np.random.default_rng(1).integers(0, 400, (80, 2)))
     if case == "camera":
-        from dataclasses import replace
-
-        from losscope.core.queries import Roles
-
         every = np.ones(400, bool)
         rows = replace(rows, roles=Roles(every, every, np.arange(400) % 5, "skip"))
     whole = search(rows, able(rows))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -64,8 +66,6 @@ def test_distractors_are_of_no_class():
     points, labels = drawn(np.random.default_rng(3), 22, 6)
     more = np.concatenate([points, -points[:9]])
     rows = rows_of(np.concatenate([points, -points[:9]]), np.concatenate([labels, np.full(9, 22)]))
-    from dataclasses import replace
-
     lone = replace(rows, labels=np.where(rows.labels == 22, -1, rows.labels), classes=rows.classes[:22])
     found = jackknife.without_classes(lone, np.arange(len(more)))
     wanted = jackknife.without_classes(rows_of(points, labels), np.arange(len(labels)))

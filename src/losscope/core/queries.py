@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -117,6 +118,27 @@ class Roles:
             found = found - np.bincount(views[self.gallery], minlength=len(labels))[views]
         asks = self.query if background is None else self.query & (labels != background)
         return np.where(asks, found, 0)
+
+    def barred(self, queries: np.ndarray, items: np.ndarray, right: Callable[[], np.ndarray]) -> np.ndarray:
+        """(q, M) which items the queries may not find: themselves, and by the rule those of their camera.
+
+        Args:
+            queries: (q,) rows.
+            items: (M,) rows, or (q, M), others for each query.
+            right: gives (q, M) which of them are of the query's class; called where the rule asks.
+
+        >>> roles = Roles(np.ones(3, bool), np.ones(3, bool), np.array([0, 0, 1]), "skip")
+        >>> roles.barred(np.array([0]), np.arange(3), lambda: np.ones((1, 3), bool)).tolist()
+        [[True, True, False]]
+        """
+        barred: np.ndarray = queries[:, None] == items
+        if self.camera is None or self.same_camera == "keep":
+            return barred
+        same: np.ndarray = self.camera[queries][:, None] == self.camera[items]
+        if self.same_camera == "junk":
+            same &= right()
+        both: np.ndarray = barred | same
+        return both
 
     def searched(self, labels: np.ndarray) -> Searched:
         """The counts, for labels (N,) of which -1 is background."""

@@ -325,10 +325,10 @@ class Table(Source):
             return rest, np.flatnonzero(role == VALIDATION), test
         rng = rules.generator(seed, "validation")
         if self.whole is None:
-            held = rules.hold_out_stratified(self.pool.labels[rest], 0.2, rng)
+            held = rules.hold_out_stratified(self.pool.labels[rest], rules.VALIDATION_SHARE, rng)
         else:
             least = rules.least_classes(self.pool.labels[rest]) if self.classwise else 1
-            held = rules.hold_out_whole(self.whole[rest], 0.2, rng, least)
+            held = rules.hold_out_whole(self.whole[rest], rules.VALIDATION_SHARE, rng, least)
         return rest[~held], rest[held], test
 
     def splits(self, seed: int) -> Splits:

@@ -124,8 +124,7 @@ def undecoded_texts(name_or_path: str | Path, **options: Any) -> tuple[Texts, di
         require(
             name not in registry.entries("data") and path.exists(),
             f"{name} is no table of texts, and the backbone is a text model; wanted: a CSV, JSON lines or "
-            "parquet "
-            "table, or hf:owner/name",
+            "parquet table, or hf:owner/name",
         )
         read, own = _bound(texts, path)
     common = {key: COMMON[key] for key in COMMON if key not in own}

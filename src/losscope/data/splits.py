@@ -9,6 +9,8 @@ import numpy as np
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 """The roles of a table's rows; a table whose rows never say VALIDATION has it redrawn by seed."""
+VALIDATION_SHARE = 0.2
+"""Of the rows or classes outside of the test, what a seed holds out."""
 
 
 def generator(seed: int, *dimensions: str | int) -> np.random.Generator:

@@ -80,7 +80,7 @@ def judged(source: Source, protocol: str) -> tuple[Judged, str]:
     rest = source.pool.labels[source.role == TRAIN]
     groups = source.whole[source.role == TRAIN]
     count = len(np.unique(groups[groups >= 0]))
-    held = max(rules.least_classes(rest), round(0.2 * count))
+    held = max(rules.least_classes(rest), round(rules.VALIDATION_SHARE * count))
     left = count - held
     sizes = np.unique(rest[rest >= 0], return_counts=True)[1]
     without = source.facts.by_item or source.facts.of_pairs

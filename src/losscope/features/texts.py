@@ -88,11 +88,11 @@ def embed_texts(name: str, backbone: Backbone, work: Pass, options: Mapping[str,
             sum(text.cut for text in tokens),
             sum(2 * text.unknown > text.values.shape[1] for text in tokens),
         )
+        if not work.compute:
+            return planned(table, backbone, key, shards, [*notes, *_said(counts, len(texts))])
         order = np.argsort([-text.values.shape[1] for text in tokens], kind="stable")
         rows = TextRows([texts[row] for row in order], [tokens[row].values for row in order])
         shards.order = order
-        if not work.compute:
-            return planned(table, backbone, key, shards, [*notes, *_said(counts, len(texts))])
         compute_missing(rows, backbone, shards, work, False, counts)
     counts = shards.counts()
     features = shards.open()
@@ -127,8 +127,7 @@ def _said(counts: Counts, total: int) -> list[str]:
     """What a person should know of the texts as the model saw them."""
     said = [
         f"{counts.cut:,} of {total:,} different texts are longer than the {counts.most:,} tokens that the "
-        "backbone "
-        "takes and are cut"
+        "backbone takes and are cut"
         if counts.cut
         else f"no text is longer than the {counts.most:,} tokens that the backbone takes"
     ]

@@ -16,7 +16,7 @@ from losscope.inspecting import pairs
 from losscope.inspecting.reading import PARTS, Rows, is_place, joined, read_rows
 from losscope.inspecting.relevance import matched
 from losscope.inspecting.searching import Progress
-from losscope.inspecting.single import Looked, look
+from losscope.inspecting.single import look
 from losscope.inspecting.writing import write, write_page
 
 
@@ -152,7 +152,7 @@ def inspect(
             first = matched(first, relevance)
         looked = look(first, exact=exact, queries=queries, seed=seed, progress=progress)
         written = None if out is None else str(write(looked, Path(out)))
-        told = _told(looked).model_copy(update={"seconds": time.perf_counter() - began, "out": written})
+        told = looked.told.model_copy(update={"seconds": time.perf_counter() - began, "out": written})
         return told if report is None else write_page(told, (looked,), Path(report))
     second = read_rows(against, labels, ids, split, "b", given)
     arrays = not (is_place(embeddings) or is_place(against))
@@ -173,8 +173,6 @@ def inspect(
     found = pairs.contrast(a, b, how, seed)
     told_of_both = found.model_copy(
         update={
-            "a": _told(a),
-            "b": _told(b),
             "headline": wording.inspected_pair(found),
             "findings": wording.inspected_pair_findings(found),
             "notes": (*wording.inspected_pair_notes(found), *wording.inspection_sample(found.a)),
@@ -202,14 +200,3 @@ def _query_in_gallery(
             own.append(value[side] if two else value)
         sides.append(read_rows(given, own[0], own[1], None, PARTS[side], options))
     return joined(*sides)
-
-
-def _told(looked: Looked) -> Inspection:
-    found = looked.told
-    return found.model_copy(
-        update={
-            "headline": wording.inspection(found),
-            "findings": wording.inspection_findings(found),
-            "notes": (*wording.inspection_sample(found), *found.notes),
-        }
-    )

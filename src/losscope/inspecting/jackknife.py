@@ -12,10 +12,12 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 
 from losscope.inspecting.reading import Rows
 from losscope.inspecting.vectors import entropy_rank, unit, unit_blocks
-from losscope.stats.intervals import FEW_CLASSES, t_half
+from losscope.measures.thresholds import EXPECTED_FALSE_ACCEPTS
+from losscope.stats.intervals import FEW_CLASSES, deletion_variance, t_half
 
 GROUPS, GROUPS_OF_PAIRS = 40, 100
 """Groups of classes that are left out in turn, at most: of the rank, and of what is made of pairs."""
@@ -24,8 +26,6 @@ LARGEST = 512
 BITS = 9
 """Mantissa bits of a squared distance that choose its bin: a bin is 2⁻⁹ wide, relatively."""
 SMALLEST, FARTHEST = 1e-13, 8.0
-ENOUGH = 100
-"""False accepts that are expected at a FAR, below which TAR there is null (as in ``verification``)."""
 CHUNK = 2_000_000
 
 Without = Mapping[str, np.ndarray]
@@ -56,9 +56,7 @@ def without_classes(rows: Rows, pairs: np.ndarray) -> Without:
 
 def half_width(without: np.ndarray) -> float:
     """Half the 95 % interval of a value whose values without each of G groups are given (G,)."""
-    groups = len(without)
-    spread = math.sqrt((groups - 1) / groups * float(np.square(without - without.mean()).sum()))
-    return t_half(0.95, groups - 1) * spread
+    return t_half(0.95, len(without) - 1) * math.sqrt(deletion_variance(without))
 
 
 def _of_means(rows: Rows) -> dict[str, np.ndarray]:
@@ -123,7 +121,7 @@ def _of_verification(rows: Rows, pairs: np.ndarray) -> dict[str, np.ndarray]:
         return {}
     found = {"eer": _equal_error(genuine, other)}
     for name, rate in (("tar_at_far_1e2", 1e-2), ("tar_at_far_1e3", 1e-3)):
-        if other.sum(1).min() * rate >= ENOUGH:
+        if other.sum(1).min() * rate >= EXPECTED_FALSE_ACCEPTS:
             found[name] = _accepts(genuine, other, rate)
     return found
 
@@ -132,8 +130,6 @@ def _histograms(
     vectors: np.ndarray, labels: np.ndarray, groups: int
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Pairs by bin of their squared distance, without each group of classes (G, B): genuine, impostor."""
-    import torch
-
     shift = 23 - BITS
     first, last = (int(np.array(end, np.float32).view(np.int32)) >> shift for end in (SMALLEST, FARTHEST))
     bins = last - first + 1

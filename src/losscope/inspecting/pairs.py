@@ -64,8 +64,7 @@ def paired(a: Rows, b: Rows, *, in_order: bool) -> tuple[Rows, Rows, Literal["id
     require(
         known or in_order,
         f"nothing tells that {a.name} and {b.name} are of the same items; {wanted}: with ids, or with "
-        "labels in "
-        "the same order",
+        "labels in the same order",
     )
     both, first, second = np.intersect1d(a.places, b.places, return_indices=True)
     a, b = _matched(a, first), _matched(b, second)
@@ -74,8 +73,7 @@ def paired(a: Rows, b: Rows, *, in_order: bool) -> tuple[Rows, Rows, Literal["id
     require(
         different == 0,
         f"the labels of {a.name} and {b.name} differ in {different:,} of {len(both):,} rows, and not both "
-        "have "
-        f"ids; {wanted}: with ids, or in the same order",
+        f"have ids; {wanted}: with ids, or in the same order",
     )
     return (*_agreed(a, b), "order")
 
@@ -212,14 +210,11 @@ def _intervals(
     found: dict[str, float | str] = {}
     if name in a.found.scores:
         difference = b.found.scores[name] - a.found.scores[name]
-        known = difference[np.isfinite(difference)]
-        if len(known) > 1:
-            half = t_half(0.95, len(known) - 1) * float(known.std(ddof=1)) / math.sqrt(len(known))
-            found |= {"query_low": middle - half, "query_high": middle + half}
-        wide = over_classes(difference, labels)
-        if wide is not None:
-            unit = "class" if wide[1] == "classes" else "query"
-            found |= {"class_low": middle - wide[0], "class_high": middle + wide[0], "unit": unit}
+        if (queries := over_classes(difference, None)) is not None:
+            found |= {"query_low": middle - queries[0], "query_high": middle + queries[0]}
+        if (wide := over_classes(difference, labels)) is not None:
+            over = "class" if wide[1] == "classes" else "query"
+            found |= {"class_low": middle - wide[0], "class_high": middle + wide[0], "unit": over}
     elif name in a.without and name in b.without:
         # Of a measure told as a ratio the values are logarithms.
         half = half_width(b.without[name] - a.without[name])

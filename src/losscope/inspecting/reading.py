@@ -202,8 +202,7 @@ def _of_draft(draft: Draft, name: str, ids: np.ndarray | None) -> Rows:
     require(
         draft.kind != "images" and vectors.ndim == 2 and shape[1] > 0 and shape[0] > 1,
         f"{name} holds {'images' if draft.kind == 'images' else 'values'} of shape {shape}; wanted: "
-        "embeddings "
-        "(rows, dimensions), two rows at least",
+        "embeddings (rows, dimensions), two rows at least",
     )
     finite = _finite(vectors)
     require(bool(finite.sum() > 1), f"{name}: {int(finite.sum())} of {len(finite):,} rows are finite")

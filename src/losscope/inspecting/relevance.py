@@ -63,14 +63,7 @@ class Question:
 
     def barred(self, queries: np.ndarray, items: np.ndarray) -> np.ndarray:
         """(q, M) which of the items (q, M) or (M,) the queries (q,) may not find."""
-        barred: np.ndarray = queries[:, None] == items
-        roles = self.roles
-        if roles.camera is None or roles.same_camera == "keep":
-            return barred
-        same: np.ndarray = roles.camera[queries][:, None] == roles.camera[items]
-        if roles.same_camera == "junk":
-            same &= self.right(queries, items)
-        return barred | same
+        return self.roles.barred(queries, items, lambda: self.right(queries, items))
 
     def right(self, queries: np.ndarray, items: np.ndarray) -> np.ndarray:
         """(q, M) which of the items, (M,) for all queries or (q, M), are right for the queries (q,)."""

@@ -17,11 +17,12 @@ from losscope.core.errors import require
 from losscope.inspecting.reading import Rows
 from losscope.inspecting.relevance import Question
 from losscope.inspecting.tables import Table, tables
+from losscope.measures.neighbours import Ranked, ranked
+from losscope.measures.ranking import fill
+from losscope.measures.ties import Ranking
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-
-    from losscope.measures.neighbours import Ranked
 
 WHOLE = 20_000
 """Rows up to which all ask, and of which all pairs are measured."""
@@ -99,10 +100,6 @@ def asking(rows: Rows, exact: bool, queries: int | None, seed: int) -> np.ndarra
 
 def search(rows: Rows, queries: np.ndarray, progress: Progress | None = None) -> Found:
     """Search the gallery for each query, itself left out; ties as in all measures of retrieval."""
-    from losscope.measures.neighbours import ranked
-    from losscope.measures.ranking import fill
-    from losscope.measures.ties import Ranking
-
     question = Question(rows, queries)
     right = question.counts if rows.answerable else np.zeros(len(queries), np.int64)
     require(

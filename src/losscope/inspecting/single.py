@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from losscope.core import wording
 from losscope.core.quantities import QUANTITIES
 from losscope.core.results import Collapse, Inspected, Inspection, Norms
 from losscope.inspecting import relevance, suspects
@@ -15,6 +17,8 @@ from losscope.inspecting.labels import Judged, wrong_labels
 from losscope.inspecting.reading import Rows
 from losscope.inspecting.searching import PER_QUERY, WHOLE, Found, Progress, able, asking, sample, search
 from losscope.inspecting.vectors import entropy_rank, unit, unit_blocks
+from losscope.measures.ranking import skewness
+from losscope.measures.summary import evaluate
 from losscope.stats.intervals import jackknife_variance, t_half
 
 LABELLED = ("geometry", "spectrum")
@@ -106,7 +110,12 @@ def look(
         duplicates=copies,
         notes=rows.notes,
     )
-    return Looked(told, rows, found, judged, without)
+    said = {
+        "headline": wording.inspection(told),
+        "findings": wording.inspection_findings(told),
+        "notes": (*wording.inspection_sample(told), *told.notes),
+    }
+    return Looked(told.model_copy(update=said), rows, found, judged, without)
 
 
 Values = dict[str, tuple[float, int]]
@@ -115,10 +124,6 @@ Values = dict[str, tuple[float, int]]
 
 def _values(rows: Rows, found: Found, part: np.ndarray, exact: bool, seed: int) -> Values:
     """The measures that are no means over queries; those over all pairs are of the rows ``part``."""
-    import torch
-
-    from losscope.measures.ranking import skewness
-    from losscope.measures.summary import evaluate
 
     def measured(at: np.ndarray | slice, names: tuple[str, ...]) -> Values:
         own = np.zeros(len(rows), np.int64) if rows.labels is None else rows.labels
@@ -207,9 +212,9 @@ def over_classes(values: np.ndarray, labels: np.ndarray | None) -> tuple[float, 
         return None
     known = np.isfinite(values)
     classes = len(np.unique(labels[known]))
-    variance, unit = found
-    freedom = classes - 1 if unit == "classes" else int(known.sum()) - classes
-    return t_half(0.95, freedom) * math.sqrt(variance), unit
+    variance, left_out = found
+    freedom = classes - 1 if left_out == "classes" else int(known.sum()) - classes
+    return t_half(0.95, freedom) * math.sqrt(variance), left_out
 
 
 def _norms(rows: Rows) -> Norms:

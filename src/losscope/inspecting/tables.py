@@ -23,6 +23,7 @@ from losscope.measures.neighbours import (
     STEP,
     Gallery,
     nearest_places,
+    rows_of,
     tied_with,
     unit,
 )
@@ -52,8 +53,7 @@ class Table:
     @cached_property
     def right(self) -> np.ndarray:
         """(q, M) which items are right."""
-        whole = self.items.strides[0] == 0
-        return self.question.right(self.question.queries[self.part], self.items[0] if whole else self.items)
+        return self.question.right(self.question.queries[self.part], _once(self.items))
 
     @cached_property
     def there(self) -> np.ndarray:
@@ -85,15 +85,18 @@ def _whole(question: Question) -> Iterator[Table]:
     rows = unit(torch.from_numpy(question.rows.vectors))
     asked = rows if len(items) == len(rows) else rows[torch.from_numpy(items)]
     gallery = Gallery.of(asked)
-    step = max(1, CHUNK_PAIRS // max(1, len(items)))
-    for start in range(0, len(queries), step):
-        part = slice(start, min(len(queries), start + step))
+    for part in gallery.parts(len(queries)):
         squared = gallery.squared_distances(rows[torch.from_numpy(queries[part])])
         yield _table(question, part, np.broadcast_to(items, squared.shape), squared)
 
 
+def _once(items: np.ndarray) -> np.ndarray:
+    """Items (q, M), or (M,) where they were broadcast: the same ones for all queries."""
+    return items[0] if items.strides[0] == 0 else items
+
+
 def _table(question: Question, part: slice, items: np.ndarray, squared: Tensor) -> Table:
-    barred = question.barred(question.queries[part], items[0] if items.strides[0] == 0 else items)
+    barred = question.barred(question.queries[part], _once(items))
     return Table(question, part, items, squared.masked_fill_(torch.from_numpy(barred), BEYOND))
 
 
@@ -102,9 +105,8 @@ def _foreseen(question: Question, depth: int) -> Iterator[Table]:
     near = _Nearby.of(vectors, items)
     # What is computed may be off for each of two that are compared, and a bucket holds ties.
     margin = 2 * error_bound(vectors.shape[1]) + 2 * STEP
-    step = AT_ONCE
-    for start in range(0, len(queries), step):
-        part = slice(start, min(len(queries), start + step))
+    for start in range(0, len(queries), AT_ONCE):
+        part = slice(start, min(len(queries), start + AT_ONCE))
         own = queries[part]
         table = near.squared(vectors[own])
         for row, query in enumerate(own.tolist()):
@@ -154,10 +156,9 @@ class _Nearby:
 
 def _candidates(table: np.ndarray, count: int, margin: float) -> list[np.ndarray]:
     """For each row of distances (q, G) the columns of all that may be among its ``count`` nearest."""
-    rows, columns = table.shape
     places, _ = nearest_places(torch.from_numpy(table), count, margin)
-    ends = np.searchsorted(places, np.arange(1, rows) * columns)
-    return [part - row * columns for row, part in enumerate(np.split(places, ends))]
+    starts, columns = rows_of(places, table.shape)
+    return np.split(columns, starts[1:-1])
 
 
 def _measured(question: Question, part: slice, candidates: list[np.ndarray]) -> Table:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.measures.neighbours import CHUNK_PAIRS, DUPLICATE, STEP, Gallery, Near, nearest_places
+from losscope.measures.neighbours import CHUNK_PAIRS, DUPLICATE, STEP, Gallery, Near, nearest_places, rows_of
 
 ROUNDING = 2.0**-24
 SINGLE = 24
@@ -52,40 +52,37 @@ class Finder:
         if queries.device.type != "cpu" or count < FEWEST or SINGLE * wanted > count or self._odd:
             return None
         margin = error_bound(queries.shape[1])
-        table = self._twice(queries.float(), self._single)
+        table = self._twice(queries.float())
         places, foreseen = nearest_places(table, wanted, 2 * margin + 2 * STEP)
         if len(places) > CROWDED:
             return None
-        starts, columns = _rows_of(places, table.shape)
+        starts, columns = rows_of(places, table.shape)
         own = columns if self._firsts is None else self._firsts[columns]
         products = _products(queries, self.gallery.rows, starts, own).mul_(-2.0)
         # Torch can be told to multiply float32 in fewer bits; then it does not know what is near.
         if float((products - torch.from_numpy(foreseen)).abs_().max()) > margin:
             return None
-        return self._near(queries, starts, places, columns, products)
+        return self._near(queries, starts, places, own, products)
 
     def _near(
-        self, queries: Tensor, starts: np.ndarray, places: np.ndarray, columns: np.ndarray, products: Tensor
+        self, queries: Tensor, starts: np.ndarray, places: np.ndarray, items: np.ndarray, products: Tensor
     ) -> Near:
-        """Squared distances from minus twice the products (P,) of queries and items."""
-        own = columns if self._firsts is None else self._firsts[columns]
-        squared = products.add_(self.gallery.squares[torch.from_numpy(own)])
+        """Squared distances from minus twice the products (P,) of queries and ``items`` (P,)."""
+        squared = products.add_(self.gallery.squares[torch.from_numpy(items)])
         lengths = (queries * queries).sum(-1)
         squared += lengths.repeat_interleave(torch.from_numpy(np.diff(starts)))
         torch.threshold_(squared, DUPLICATE, 0.0)
         return Near((len(queries), len(self.gallery.rows)), starts, places, squared)
 
-    def _twice(self, queries: Tensor, rows: Tensor) -> Tensor:
-        """(q, G) minus twice the products with all rows, overwritten by the next call."""
-        if self._held.get(queries.dtype, _NONE).numel() < len(queries) * len(rows):
-            self._held[queries.dtype] = queries.new_empty(len(queries) * len(rows))
-        table = self._held[queries.dtype][: len(queries) * len(rows)].view(len(queries), len(rows))
-        return torch.addmm(queries.new_zeros(1), queries, rows.T, beta=0, alpha=-2.0, out=table)
+    def _twice(self, queries: Tensor) -> Tensor:
+        """(q, G) minus twice the products of float32 queries with all rows, overwritten by the next call."""
+        table = self._held.resize_(len(queries), len(self._single))
+        return torch.addmm(queries.new_zeros(1), queries, self._single.T, beta=0, alpha=-2.0, out=table)
 
     @cached_property
-    def _held(self) -> dict[torch.dtype, Tensor]:
-        """Tables that are used again and again: fresh memory is slow."""
-        return {}
+    def _held(self) -> Tensor:
+        """A table that is used again and again: fresh memory is slow."""
+        return torch.empty(0, dtype=torch.float32)
 
     @cached_property
     def _single(self) -> Tensor:
@@ -104,20 +101,6 @@ class Finder:
         firsts = np.arange(len(self.gallery.rows))
         firsts[self.gallery.repeats.numpy()] = self.gallery.originals.numpy()
         return firsts
-
-
-_NONE = torch.empty(0)
-
-
-def _rows_of(places: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Where each row's places of a flat table begin, and all of their columns.
-
-    >>> [found.tolist() for found in _rows_of(np.array([1, 2, 6]), (2, 4))]
-    [[0, 2, 3], [1, 2, 2]]
-    """
-    rows, count = shape
-    starts = np.searchsorted(places, np.arange(rows + 1) * count)
-    return starts, places - np.repeat(np.arange(rows) * count, np.diff(starts))
 
 
 def _products(queries: Tensor, rows: Tensor, starts: np.ndarray, columns: np.ndarray) -> Tensor:

@@ -239,7 +239,7 @@ def _nearest_keys(squared: Tensor, count: int, shift: int, own: Tensor | None) -
         return keys
     # Beyond the last digit of the fixed point, so that what has the same key but for its column is there too.
     places, near = nearest_places(squared, wanted, 2.0 ** (shift - 58))
-    starts = np.searchsorted(places, np.arange(rows + 1) * columns)
+    starts, _ = rows_of(places, (rows, columns))
     return _padded_keys(starts, places, torch.from_numpy(near), columns, shift, own)
 
 
@@ -296,3 +296,14 @@ def nearest_places(table: Tensor, count: int, margin: float) -> tuple[np.ndarray
         places = np.concatenate([places, row * columns + rest + blocks * deep])
     places.sort()
     return places, flat.take(places)
+
+
+def rows_of(places: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Where each row's places of a flat table begin, and all of their columns.
+
+    >>> [found.tolist() for found in rows_of(np.array([1, 2, 6]), (2, 4))]
+    [[0, 2, 3], [1, 2, 2]]
+    """
+    rows, count = shape
+    starts = np.searchsorted(places, np.arange(rows + 1) * count)
+    return starts, places - np.repeat(np.arange(rows) * count, np.diff(starts))

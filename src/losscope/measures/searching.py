@@ -105,14 +105,8 @@ class Search:
 
     def _barred(self, part: slice) -> np.ndarray:
         """(q, G) what the queries of a slice may not find."""
-        asking, asked, roles = self.asking[part], self.asked, self.roles
-        itself = asking[:, None] == asked
-        if roles.camera is None or roles.same_camera == "keep":
-            return itself
-        same = roles.camera[asking][:, None] == roles.camera[asked]
-        if roles.same_camera == "junk":
-            same &= self.classes[asking][:, None] == self.classes[asked]
-        return itself | same
+        asking, asked, classes = self.asking[part], self.asked, self.classes
+        return self.roles.barred(asking, asked, lambda: classes[asking][:, None] == classes[asked])
 
     def ranking(self, part: slice, squared: Tensor, nearest: Ranked, classes: np.ndarray) -> Ranking:
         """The ranking of a slice's queries, right where the item has the query's class among ``classes``."""

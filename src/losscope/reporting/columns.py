@@ -92,7 +92,11 @@ def tested(result: Result) -> list[Comparison]:
 
 def more_said(result: Result) -> list[str]:
     """What is said beside the recommendation of anyone's own runs: the group of the best, each data set."""
-    said = list(result.on_each)
-    if result.group is not None and len(result.losses) > 2:
-        said.append(wording.best_group(result.group, result.paired_by))
-    return said
+    return [*result.on_each, *group_said(result)]
+
+
+def group_said(result: Result) -> list[str]:
+    """The sentence on the losses that cannot be told from the best; none of two losses."""
+    if result.group is None or len(result.losses) <= 2:
+        return []
+    return [wording.best_group(result.group, result.paired_by)]

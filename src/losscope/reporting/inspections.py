@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,9 +11,6 @@ from rich.text import Text
 
 from losscope.core import wording
 from losscope.core.results import EmbeddingMap, InspectedPair, Inspection, Item
-
-if TYPE_CHECKING:
-    from losscope.reporting.parts import Section
 
 LISTED = 5
 """Rows of a list that the terminal shows; the page shows all."""
@@ -24,14 +20,15 @@ LISTED = 5
 class Listed:
     """A table of text, whose rows begin with their names: ``title``, and a ``note`` that says how to read it.
 
-    ``whole``: the terminal shows all of its rows.
+    ``numeric``: all but its names are numbers. ``printed``: how many rows the terminal shows, None for all.
     """
 
     title: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
-    whole: bool = False
+    numeric: bool = False
+    printed: int | None = 0
 
 
 def tables(found: Inspection | InspectedPair) -> tuple[Listed, ...]:
@@ -49,16 +46,24 @@ def _of_one(found: Inspection) -> tuple[Listed, ...]:
             ("", "value", "95 % interval"),
             (*_measures(found), *_shape(found)),
             "Of the L2-normalised vectors; intervals are what other classes, or queries, would bring.",
-            whole=True,
+            numeric=True,
+            printed=None,
         ),
         Listed(
             "Classes found worst",
             (label, "asked", "items", "Recall@1", "MAP@R"),
             tuple(
-                (row.label, f"{row.asked:,}", f"{row.items:,}", *map(wording.number, _scores(row)))
+                (
+                    row.label,
+                    f"{row.asked:,}",
+                    f"{row.items:,}",
+                    wording.number(row.recall_at_1),
+                    wording.number(row.map_at_r),
+                )
                 for row in found.worst
             ),
             "By MAP@R, the worst first.",
+            printed=LISTED,
         ),
         Listed(
             "Classes most confused",
@@ -68,6 +73,7 @@ def _of_one(found: Inspection) -> tuple[Listed, ...]:
                 for pair in found.confused
             ),
             "Shares of the nearest items.",
+            printed=LISTED,
         ),
         Listed(
             "Labels likely wrong",
@@ -75,15 +81,10 @@ def _of_one(found: Inspection) -> tuple[Listed, ...]:
             ()
             if wrong is None
             else tuple(
-                (
-                    wording.item(row.item),
-                    row.item.label or "",
-                    row.suggested,
-                    wording.share(row.probability),
-                )
-                for row in wrong.worst
+                (*_named(row.item), row.suggested, wording.share(row.probability)) for row in wrong.worst
             ),
             "The surest first. Look before you delete: the data may be right.",
+            printed=LISTED,
         ),
         Listed(
             "Copies",
@@ -103,7 +104,8 @@ def _of_two(found: InspectedPair) -> tuple[Listed, ...]:
             ("", a, b, "change", "95 % over queries", "95 % over classes"),
             tuple((wording.label(row.measure), *wording.inspected_change(row)) for row in changes),
             "The second less the first, or their ratio.",
-            whole=True,
+            numeric=True,
+            printed=None,
         ),
         *(
             Listed(
@@ -142,12 +144,9 @@ def _of_two(found: InspectedPair) -> tuple[Listed, ...]:
                 )
                 for row in found.moved
             ),
+            printed=LISTED,
         ),
     )
-
-
-def _scores(row: object) -> tuple[float, float]:
-    return row.recall_at_1, row.map_at_r  # type: ignore[attr-defined]
 
 
 def _named(item: Item) -> tuple[str, str]:
@@ -179,27 +178,19 @@ def printed(found: Inspection | InspectedPair) -> RenderableType:
     parts: list[RenderableType] = [Text(found.headline, style="bold")]
     parts += [Text(f"- {text}") for text in found.findings]
     for table in tables(found):
-        if table.whole or table.title in PRINTED:
+        if table.printed != 0:
             parts += [Text(), _printed(table)]
     if found.notes:
         parts += [Text(), *(Text(note, style="dim") for note in found.notes)]
     return Group(*parts)
 
 
-PRINTED = (
-    "Classes found worst",
-    "Classes most confused",
-    "Labels likely wrong",
-    "Items whose neighbours changed most",
-)
-
-
 def _printed(table: Listed) -> Table:
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    heads = table.heads if table.whole else (table.title.lower(), *table.heads[1:])
+    heads = table.heads if table.printed is None else (table.title.lower(), *table.heads[1:])
     for place, head in enumerate(heads):
         made.add_column(head, justify="left" if place < 1 else "right", overflow="fold")
-    for row in table.rows if table.whole else table.rows[:LISTED]:
+    for row in table.rows[: table.printed]:
         made.add_row(*map(Text, row))
     return made
 
@@ -215,21 +206,16 @@ def page(found: Inspection | InspectedPair, maps: Mapping[str, EmbeddingMap], na
         maps: a map of each file by its name.
         names: of the classes on the maps.
     """
-    from markupsafe import Markup
-
     from losscope.reporting import maps as drawing
     from losscope.reporting.figure import Palette
     from losscope.reporting.page import whole
     from losscope.reporting.parts import Grid, Section, fragment
 
-    head = Markup("<h1{}>{}</h1>").format(
-        Markup(' class="long"') if len(found.headline) > 90 else "", wording.printable(found.headline)
-    )
     sections: list[Section] = []
     if found.findings:
         sections.append(Section("Look at first", html=fragment("bullets", found.findings)))
     for table in tables(found):
-        grid = Grid(table.title, table.heads, table.rows, numeric=table.whole)
+        grid = Grid(table.title, table.heads, table.rows, numeric=table.numeric)
         sections.append(Section(table.title, table.note, table=grid))
     palette = Palette(tuple(maps))
     figures = drawing.maps(maps, names, palette)
@@ -241,5 +227,6 @@ def page(found: Inspection | InspectedPair, maps: Mapping[str, EmbeddingMap], na
     if found.notes:
         sections.append(Section("How it was measured", html=fragment("bullets", found.notes)))
     names_of = (found.name,) if isinstance(found, Inspection) else wording.pair_names(found)
-    title = " and ".join(name.rstrip("/").rsplit("/", 1)[-1] for name in names_of)
+    title = " and ".join(map(wording.file_name, names_of))
+    head = fragment("headline", found.headline)
     return whole(f"{title} · losscope", [head], [(part.title, part) for part in sections], palette)

@@ -81,6 +81,16 @@ def published_value(values: Sequence[float | None], published: float) -> Publish
     return Published(published, mean, low, high, miss == 0, miss)
 
 
+def deletion_variance(without: np.ndarray) -> float:
+    """(G−1)/G Σ_g (θ_(−g) − θ̄)², from the values (G,) without each of G classes or groups.
+
+    >>> deletion_variance(np.array([1.0, 2.0, 3.0]))
+    1.3333333333333333
+    """
+    groups = len(without)
+    return float((groups - 1) / groups * np.square(without - without.mean()).sum())
+
+
 def jackknife_variance(query_differences: np.ndarray, labels: np.ndarray) -> tuple[float, str] | None:
     """The variance of a mean over queries that other classes, or other queries, would bring.
 
@@ -103,7 +113,7 @@ def jackknife_variance(query_differences: np.ndarray, labels: np.ndarray) -> tup
     sums = np.bincount(place, weights=d, minlength=classes)
     if classes >= FEW_CLASSES:
         without = (d.sum() - sums) / (len(d) - counts)
-        return float((classes - 1) / classes * np.square(without - without.mean()).sum()), "classes"
+        return deletion_variance(without), "classes"
     if counts.max() < 2:
         return None
     squares = np.bincount(place, weights=np.square(d - (sums / counts)[place]), minlength=classes)

@@ -165,12 +165,11 @@ class Inspection(Document):
     """What was found in one file of embeddings. What ``losscope inspect FILE --json`` prints.
 
     ``rows`` of ``dimensions``; ``classes``: None without labels; ``several``: rows may have several of them.
-    ``searched``: who asks whom, where not all rows search all others. ``able``: rows that may ask.
-    ``left_out``: rows without a finite vector
-    (``not_finite``) or without a class (``unlabelled``), which nothing else looks at. ``asked``: rows whose
-    neighbours were searched for, among all; ``sampled`` says that it is a sample. ``pair_rows``: rows of
-    which all pairs were measured. ``headline``: the whole in a sentence; ``findings``: what to look at first.
-    ``out``, ``page``: the table and the page that were written.
+    ``searched``: who asks whom, where not all rows search all others. ``not_finite``, ``unlabelled``: rows
+    without a finite vector or without a class, which nothing else looks at. ``able``: rows that may ask;
+    ``asked``: those whose neighbours were searched for, among all; ``sampled`` says that it is a sample.
+    ``pair_rows``: rows of which all pairs were measured. ``headline``: the whole in a sentence; ``findings``:
+    what to look at first. ``out``, ``page``: the table and the page that were written.
     """
 
     kind: ClassVar[str] = "inspection"
@@ -182,7 +181,7 @@ class Inspection(Document):
     unlabelled: int
     zeros: int
     asked: int
-    able: int | None = None
+    able: int
     searched: str | None = None
     several: bool = False
     sampled: bool
@@ -273,13 +272,12 @@ class InspectedPair(Document):
     """Two files of the same items. What ``losscope inspect A B --json`` prints.
 
     ``paired_by``: ``id``, or ``order`` (equal length and equal labels, in the order of the rows).
-    ``left_out``: items that are not finite, or without a class, in one of the files.
-    ``overlap``: the mean share of an item's ``neighbours`` nearest items in a that are so in b too,
+    ``left_out``: items that are not finite, or without a class, in one of the files. ``scope``: what the
+    verdict speaks of: one run a side cannot speak for another training. ``gained``, ``lost``: classes that b
+    finds better or worse, the largest change first; ``sure_gained`` and ``sure_lost`` count those beyond
+    doubt. ``overlap``: the mean share of an item's ``neighbours`` nearest items in a that are so in b too,
     ``overlap_by_chance`` what two unrelated models would have. ``cka``: linear centred kernel alignment.
-    ``gained``, ``lost``: classes that b finds better or worse, the largest change first; ``sure_gained`` and
-    ``sure_lost`` count those beyond doubt. ``page``: the page that was written.
-    ``scope``: what the verdict speaks of: one run a side cannot speak
-    for another training.
+    ``page``: the page that was written.
     """
 
     kind: ClassVar[str] = "inspected pair"

@@ -24,6 +24,7 @@ from losscope.core.wording.comparisons import (
 )
 from losscope.core.wording.contest import decision, fault, price, unranked
 from losscope.core.wording.inspections import (
+    file_name,
     inspected_change,
     inspected_pair,
     inspected_pair_findings,
@@ -114,6 +115,7 @@ __all__ = [
     "estimate",
     "evidence",
     "fault",
+    "file_name",
     "finite",
     "first_look",
     "headings",

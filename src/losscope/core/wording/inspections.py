@@ -36,9 +36,7 @@ def inspection(found: Inspection) -> str:
     """What a file holds and how well its classes are found, in a sentence or two."""
     what = f"{found.rows:,} items"
     if found.classes is not None:
-        what += f" {'with labels' if found.several else ''} of {count(found.classes, 'class')}".replace(
-            "  ", " "
-        )
+        what += f"{' with labels' if found.several else ''} of {count(found.classes, 'class')}"
     said = f"{file_name(found.name)}: {what} in {count(found.dimensions, 'dimension')}."
     if found.searched:
         said += f" {found.searched[0].upper()}{found.searched[1:]}."
@@ -173,13 +171,12 @@ def inspection_sample(found: Inspection) -> tuple[str, ...]:
     """What was measured on some rows only."""
     said = []
     kept = found.rows - found.not_finite - found.unlabelled
-    able = kept if found.able is None else found.able
     if found.unlabelled:
         said.append(f"{count(found.unlabelled, 'row')} without a class left out")
     if found.sampled:
         said.append(
-            f"{found.asked:,} of {able:,} rows asked the whole gallery, a sample of each class by its size; "
-            "near copies are looked for among their nearest items; --exact asks all"
+            f"{found.asked:,} of {found.able:,} rows asked the whole gallery, a sample of each class by its "
+            "size; near copies are looked for among their nearest items; --exact asks all"
         )
         each = found.asked / found.classes if found.classes and not found.several else TOLD
         if each < TOLD:

@@ -1,7 +1,7 @@
 """What a Python program hands over: arrays, tensors, lists and data frames, as NumPy and pandas have them.
 
 Data frames and their columns (pandas, polars, pyarrow and others) are read through narwhals, tensors through
-DLPack; neither library needs to be installed here.
+DLPack.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ def is_frame(given: Any) -> bool:
     >>> is_frame(pandas.DataFrame({"a": [1]})), is_frame(pandas.Series([1])), is_frame(np.eye(2))
     (True, False, False)
     """
-    narwhals, native = _native(given)
-    return isinstance(native, narwhals.DataFrame | narwhals.LazyFrame)
+    narwhals, wrapped = _native(given)
+    return isinstance(wrapped, narwhals.DataFrame | narwhals.LazyFrame)
 
 
 def frame_of(given: Any) -> Any:
     """A data frame as a pandas frame whose columns have text as names."""
-    narwhals, native = _native(given)
-    if isinstance(native, narwhals.LazyFrame):
-        native = native.collect()
-    frame = native.to_pandas()
+    narwhals, wrapped = _native(given)
+    if isinstance(wrapped, narwhals.LazyFrame):
+        wrapped = wrapped.collect()
+    frame = wrapped.to_pandas()
     if frame is given:
         frame = frame.copy(deep=False)
     frame.columns = [str(name).strip() for name in frame.columns]
@@ -50,16 +50,12 @@ def array_of(given: Any, what: str = "the values") -> np.ndarray:
     """
     if isinstance(given, np.ndarray):
         return given
-    narwhals, native = _native(given)
-    if isinstance(native, narwhals.DataFrame | narwhals.LazyFrame):
+    narwhals, wrapped = _native(given)
+    if isinstance(wrapped, narwhals.DataFrame | narwhals.LazyFrame):
         return np.asarray(frame_of(given))
-    if isinstance(native, narwhals.Series):
-        cells = native.to_list()
-        return (
-            listed(cells)
-            if native.dtype.is_nested() or native.dtype == narwhals.Object
-            else native.to_numpy()
-        )
+    if isinstance(wrapped, narwhals.Series):
+        nested = wrapped.dtype.is_nested() or wrapped.dtype == narwhals.Object
+        return listed(wrapped.to_list()) if nested else wrapped.to_numpy()
     try:
         if hasattr(given, "detach"):  # a torch tensor, which may ask for gradients
             given = given.detach().cpu()

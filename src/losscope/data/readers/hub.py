@@ -103,8 +103,7 @@ class Asked:
 
 def _draft(name: str, splits: Mapping[str, Any], asked: Asked, size: int, skip_bad: bool) -> Draft:
     """The splits of a data set, one below the other; without a column of labels where none is found."""
-    known = {part: role for part in splits if (role := role_of(part)) is not None}
-    parts = list(known) or list(splits)
+    parts = _parts(splits)
     features = splits[parts[0]].features
     if asked.inputs is None and not any(_kind(feature) for feature in features.values()):
         texts = [
@@ -158,17 +157,21 @@ def _draft(name: str, splits: Mapping[str, Any], asked: Asked, size: int, skip_b
             if part not in parts
         ],
     )
-    if len(set(known.values())) > 1:
+    if len({role_of(part) for part in parts}) > 1:
         set_role(draft, np.repeat(parts, [len(table) for table in tables])[kept])
     return draft
+
+
+def _parts(splits: Mapping[str, Any]) -> list[str]:
+    """The splits that are read: those whose names are parts, or all where none is."""
+    return [part for part in splits if role_of(part) is not None] or list(splits)
 
 
 def columns(place: str, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Those of the named columns that ``hf:owner/name``, or a folder as ``saved`` reads it, has, by name."""
     name = place.removeprefix("hf:")
     splits = downloaded(name, None) if name != place else opened(Path(place).expanduser())
-    known = {part: role for part in splits if (role := role_of(part)) is not None}
-    tables = [splits[part] for part in list(known) or list(splits)]
+    tables = [splits[part] for part in _parts(splits)]
     there = [title for title in tables[0].features if title.lower() in names or title in names]
     return {title: found for title in there if (found := _column(place, tables, title)) is not None}
 

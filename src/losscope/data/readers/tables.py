@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from losscope.core.bounds import bounded_text, inside
-from losscope.core.errors import require
+from losscope.core.errors import LosscopeError, require
 from losscope.data.base import Draft
 from losscope.data.labels import column, listed
 from losscope.data.plain import plain_values
@@ -33,11 +33,6 @@ class Framed:
 
     name: str
     frame: Any
-
-    @property
-    def parent(self) -> Path:
-        """Where relative paths in a column begin."""
-        return Path()
 
     def __str__(self) -> str:
         return self.name
@@ -110,8 +105,8 @@ def table(
     folds = _values(frame, fold)
     names = None
     if columns.kind == "path":
-        require(not isinstance(path, Framed), f"{where} has a column of paths; wanted: embeddings")
-        assert isinstance(path, Path)
+        if isinstance(path, Framed):
+            raise LosscopeError(f"{where} has a column of paths; wanted: embeddings")
         names = _text(frame[columns.inputs[0]].to_numpy(), f"the paths of {where}")
         files = [inside(path.parent, name) for name in names]
         draft = from_files(path, files, size, skip_bad, rate, names, used)
@@ -157,8 +152,7 @@ def table(
         require(
             not empty,
             f"column {columns.split!r} is empty in {empty:,} of {len(every):,} rows; wanted: "
-            "train, validation "
-            "or test in each",
+            "train, validation or test in each",
         )
         words = every.to_numpy() if read is None else every.to_numpy()[read]
     if columns.kind == "pair":

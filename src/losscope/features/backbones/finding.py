@@ -18,8 +18,7 @@ WANTED = (
 )
 TEXT_MODEL = (
     "wanted: a text model (sentence-transformers/all-MiniLM-L6-v2, BAAI/bge-small-en-v1.5), or the "
-    "folder that one "
-    "was saved in"
+    "folder that one was saved in"
 )
 HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 

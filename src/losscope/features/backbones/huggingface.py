@@ -274,8 +274,7 @@ def snapshot(name: str) -> Path:
     except Exception as error:  # the hub's many errors share no class
         raise LosscopeError(
             f"the backbone {name!r} cannot be downloaded ({first_line(error)}): check the id on "
-            "huggingface.co, "
-            f"or {by_hand}"
+            f"huggingface.co, or {by_hand}"
         ) from None
 
 

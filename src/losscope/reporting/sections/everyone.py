@@ -6,7 +6,7 @@ from losscope.core import wording
 from losscope.core.registry import register
 from losscope.core.results import DataVerdicts, PairSize
 from losscope.core.wording import parts
-from losscope.reporting.columns import more_said
+from losscope.reporting.columns import group_said
 from losscope.reporting.parts import Cell, Context, Grid, Section
 
 
@@ -43,10 +43,9 @@ def every_pair(context: Context) -> Section | None:
     rows: list[list[str | Cell]] = [
         [Cell(a), *(cells.get((a, b), "") for b in names[1:])] for a in names[:-1]
     ]
-    said = [text for text in more_said(result) if text not in result.on_each]
     note = (
-        f"{' '.join(said)} Row minus column, or their ratio, with the interval, which is not corrected for "
-        "the number of pairs. Pairs that were not tested are described."
+        f"{' '.join(group_said(result))} Row minus column, or their ratio, with the interval, which is not "
+        "corrected for the number of pairs. Pairs that were not tested are described."
     )
     return Section(
         "Every pair", note.strip(), table=Grid("Every pair of losses", ["", *names[1:]], rows, words=1)
