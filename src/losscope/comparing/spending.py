@@ -39,7 +39,7 @@ class Outlook:
 
     say: Callable[[str], None] | None = None
     _known: dict[str, cost.Speed] = field(default_factory=dict)
-    _whole: set[str] = field(default_factory=set)
+    _whole: frozenset[str] = frozenset()
 
     def speeds(self, made: Plan) -> dict[str, cost.Speed]:
         """The speed of each kind of run that is left, measured unless it is known."""
@@ -66,8 +66,9 @@ class Outlook:
         starts = cost.cores(made.study.given.engine) * cost.START if processes else 0.0
         return Spending(steps, total + starts + reading, wall + (cost.START if processes else 0.0) + reading)
 
-    def _stored(self, made: Plan) -> set[str]:
+    def _stored(self, made: Plan) -> frozenset[str]:
         """Those of a plan's runs that are stored and whole."""
-        ids = {run_id for group in (*made.trial_groups, *made.groups) for run_id in group.ids}
+        groups = (*made.trial_groups, *made.groups)
+        ids = frozenset(run_id for group in groups for run_id in group.ids)
         self._whole |= cost.whole(made.store, ids - self._whole)
         return ids & self._whole
