@@ -20,6 +20,7 @@ from losscope.auditing.growth import _exponent, growth
 from losscope.auditing.lines import fill
 from losscope.auditing.measured import margin_unit, reduction, triple
 from losscope.auditing.memory import footprint
+from losscope.auditing.precision import precision
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.results import AuditResult, StepCost
@@ -293,6 +294,20 @@ def test_any_callable_can_be_audited():
     assert made.loss == "mean_over_active"
     assert [line.check for line in made.cautions] == ["reduction"]
     assert "mean over active terms" in str(made)
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, NotImplementedError])
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_kernel_that_a_device_lacks_is_no_flaw_of_the_loss(kind, missing):
+    def loss(embeddings, labels):
+        if embeddings.dtype == torch.float16:
+            raise kind("\"cdist\" not implemented for 'Half'" if missing else "it broke")
+        return faults.sound(embeddings, labels)
+
+    found = next(line for line in precision(subject(loss)) if line.check == "float16")
+    unsupported = missing or kind is NotImplementedError
+    assert found.severity == ("none" if unsupported else "caution")
+    assert ("not supported on this device" in found.finding) == unsupported
 
 
 def test_the_room_of_audits_has_no_call():

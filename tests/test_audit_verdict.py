@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from torch import nn
 import faults
 import naive_losses
 from losscope.auditing import audit, subject
-from losscope.auditing.aims import self_pairs, value_range
+from losscope.auditing.aims import FLAT, _extremes, self_pairs, value_range
 from losscope.auditing.checks import CHECKS
+from losscope.auditing.force import AGAINST, force_profile
 from losscope.auditing.growth import growth
 from losscope.auditing.lines import fill, flaw, line
 from losscope.auditing.measured import margin_unit
+from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.results import ALARMS, AuditResult
 from losscope.core.wording.audits import audit_verdict
@@ -89,6 +92,41 @@ def test_no_row_is_its_own_positive_in_sound_losses(loss):
     found = self_pairs(subject(loss))
     assert found.passed and found.severity == "none"
     assert value_range(subject(loss)).passed
+
+
+@pytest.mark.slow
+def test_sound_losses_are_far_from_the_thresholds():
+    """What FLAT and AGAINST leave room to, of every loss that takes our batches."""
+    peers = pytest.importorskip("pytorch_metric_learning.losses")
+    transformers = pytest.importorskip("sentence_transformers.losses")
+    names = [name for name, entry in registry.entries("loss").items() if not entry.facts.faulty]
+    names += [f"pml:{name}" for name in dir(peers) if name.endswith("Loss") and name not in NEEDY]
+    names += [
+        f"sentence_transformers:{name}"
+        for name in dir(transformers)
+        if name.startswith(("Batch", "OnlineContrastive")) and name.endswith("Loss")
+    ]
+    moves, turned = {}, {}
+    for name in names:
+        seen = subject(name)
+        values = [float(seen.value(*batch)) for batch in _extremes(seen)]
+        finite = [value for value in values if math.isfinite(value)]
+        moves[name] = (max(finite) - min(finite)) / max(map(abs, finite))
+        _, profile = force_profile(seen)
+        for table in () if profile is None else (profile.pull, profile.push):
+            force = torch.tensor([[value or 0.0 for value in row] for row in table])
+            share = float(force.clamp_max(0).abs().sum() / force.abs().sum().clamp_min(1e-30))
+            turned[name] = max(share, turned.get(name, 0.0))
+    flattest, against = min(moves, key=moves.__getitem__), max(turned, key=turned.__getitem__)
+    print(f"flattest: {flattest} {moves[flattest]:.2f}; against: {against} {turned[against]:.2f}")
+    assert moves[flattest] > 20 * FLAT and turned[against] < 0.7 * AGAINST
+
+
+NEEDY = {
+    *("GenericPairLoss", "ManifoldLoss", "RankedListLoss", "SelfSupervisedLoss", "VICRegLoss"),
+    *("DynamicSoftMarginLoss", "HistogramLoss", "SmoothAPLoss"),
+}
+"""Losses that want arguments or other batches, and those that raise where rows coincide or classes differ."""
 
 
 def test_a_row_alone_may_be_its_own_positive_where_others_do_not_feel_it():

@@ -12,6 +12,7 @@ from losscope.comparing import budget, foreseeing, spending
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Study
 from losscope.run import cost, launch
+from losscope.run.store import Stored
 from losscope.train import Population
 
 
@@ -85,7 +86,7 @@ def test_the_steps_and_seconds_foreseen_are_those_taken(words, tmp_path, ticking
 
 def test_a_pilot_measures_what_a_step_costs_and_what_each_member_adds(tmp_path, ticking):
     made = comparing.plan(study(tmp_path))
-    speeds = spending.speeds(made)
+    speeds = spending.Outlook().speeds(made)
     trained = [speed for speed in speeds.values() if speed.steps]
     assert len(trained) >= 4
     for speed in trained:
@@ -103,6 +104,17 @@ def test_kept_speeds_of_another_version_are_measured_again(tmp_path):
     assert cost.speeds(pairs, made.store, frozenset()) == again, "what is kept is read"
 
 
+def test_a_stored_run_is_read_once_for_all_plans_of_a_study(tmp_path, monkeypatch):
+    made = comparing.plan(study(tmp_path, tune=False))
+    launch.execute(made.groups, "here")
+    read = []
+    real = Stored.check
+    monkeypatch.setattr(Stored, "check", lambda run: read.append(run.id) or real(run))
+    outlook = spending.Outlook()
+    assert outlook.of(made) == outlook.of(made) == spending.Spending(0, 0.0, 0.0)
+    assert sorted(read) == sorted(set(made.ids))
+
+
 # --- a budget ---------------------------------------------------------------------------------------
 
 
@@ -110,9 +122,9 @@ def test_kept_speeds_of_another_version_are_measured_again(tmp_path):
 def slow(monkeypatch):
     """Speeds at which a step of a member takes 1,000 s: a budget is long beside the time of the test."""
     monkeypatch.setattr(
-        spending,
+        spending.Outlook,
         "speeds",
-        lambda made, known=None, say=None: {
+        lambda _, made: {
             cost.kind_of(group.runs[0]): cost.Speed(
                 steps=0 if group.runs[0].loss.baseline else 2, step=(0.0, 1000.0)
             )
@@ -126,12 +138,12 @@ def fit(folder, seconds, **words):
 
 
 def test_each_rung_of_a_budget_says_what_it_cuts_and_costs_less(tmp_path, slow):
-    whole = spending.spending(fit(tmp_path, 1e9), spending.speeds(fit(tmp_path, 1e9))).seconds
+    whole = spending.Outlook().of(fit(tmp_path, 1e9)).seconds
     said, expected = [], []
     for share in (2, 0.9, 0.6, 0.4, 0.2, 0.1, 0.06):
         made = fit(tmp_path, whole * share)
         said.append(made.notes[-1])
-        expected.append(spending.spending(made, spending.speeds(made)).seconds)
+        expected.append(spending.Outlook().of(made).seconds)
         assert expected[-1] <= budget.RESERVE * whole * share
     assert "nothing is cut" in said[0] and expected == sorted(expected, reverse=True)
     assert "30 of 60 epochs" in said[1] and "settings" not in said[1]

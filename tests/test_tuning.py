@@ -113,6 +113,23 @@ def nearness(each):
     return -abs(np.log(margin / 0.2)) - abs(np.log10(rate / 3e-4)) - each.spec.weight_decay / 100
 
 
+def stages_of(count):
+    """The (candidates, share of the epochs, seeds) of a loss's stages, the search widened."""
+    number, made = count + count // 3, []
+    for share in halving.SHARES:
+        made.append((number, share, halving.FIRST))
+        number = max(min(halving.LAST, number), -(-number // 2))
+    return [*made, (min(halving.LAST, number), 1.0, len(halving.SEEDS))]
+
+
+def effort(study, count):
+    """The most trainings of a whole run that tuning a loss costs, the search widened."""
+    whole = sum(number * share * seeds for number, share, seeds in stages_of(count)[:-1])
+    whole += halving.LAST * (len(halving.SEEDS) - halving.FIRST)
+    starts = len(halving._starts(study, count)) * len(halving.START_RATES)
+    return whole + starts * halving.SHARES[0] * halving.FIRST
+
+
 def test_every_stage_keeps_half_and_every_loss_has_the_same_budget():
     stages, found = walk(resolved(), nearness)
     for stage in stages:
@@ -129,7 +146,8 @@ def test_every_stage_keeps_half_and_every_loss_has_the_same_budget():
     assert len(stages[-1][0].seeds) == 4
     spent = sum(each.protocol.epochs * len(each.seeds) for stage in stages[:-1] for each in stage) / 2
     spent += 3 * 60 * 2  # of the last, two seeds are trained already
-    assert spent <= 60 * halving.effort(resolved(), halving.TRIALS) <= 2 * 24 * 60
+    assert stages_of(halving.TRIALS) == [(24, 0.25, 2), (12, 0.5, 2), (6, 1.0, 2), (3, 1.0, 4)]
+    assert spent <= 60 * effort(resolved(), halving.TRIALS) <= 2 * 24 * 60
     assert list(found.agreement.values()) == pytest.approx([1.0, 1.0])
 
 

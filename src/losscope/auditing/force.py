@@ -19,7 +19,8 @@ GRID = 21
 AGAINST = 0.5
 """A share of the pull, or of the push, that goes against the labels and makes the direction wrong.
 
-Of sound losses of pytorch-metric-learning and sentence-transformers at most 0.31 does (IntraPairVariance).
+Of sound losses of pytorch-metric-learning and sentence-transformers at most 0.31 does (IntraPairVariance;
+`pytest -m slow -s tests/test_audit_verdict.py`).
 """
 
 

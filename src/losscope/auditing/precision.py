@@ -90,7 +90,10 @@ def _judged(
         value, gradient = measure()
     except Exception as error:
         first = str(error).splitlines()[0] if str(error) else "no message"
-        if isinstance(error, NotImplementedError) or "not implemented for" in str(error):
+        # Earlier torch raises a plain RuntimeError where a kernel is missing, which only its text tells.
+        if isinstance(error, NotImplementedError) or (
+            type(error) is RuntimeError and "not implemented for" in first
+        ):
             return line(name, None, f"not supported on this device: {first}", CAST)
         return flaw("caution", name, f"raised {type(error).__name__}: {first}", CAST)
     wanted, slope = (part.double() for part in exact)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from losscope.benching.training import median_row
 from losscope.core.errors import LosscopeError, require
 from losscope.core.results import BenchRow
 from losscope.measures.neighbours import CHUNK_PAIRS
@@ -82,25 +83,13 @@ def _rows(count: int, width: int, classes: int, rounds: int, threads: int) -> li
         values, detail = retrieval(embeddings, labels)
         _agree(values, sides[name](), int(detail["count/tied_queries"].sum()) / count)
     times = np.array([[_seconds(side) for side in sides.values()] for _ in range(rounds)])
-    made = []
-    for place, (name, seconds) in enumerate(zip(sides, times.T, strict=True)):
-        ratios = seconds / times[:, 0]
-        made.append(
-            BenchRow(
-                work=f"retrieval measures, {count:,} × {width}, {classes:,} classes",
-                size=count,
-                side=name,
-                version=versions[name],
-                seconds=float(np.median(seconds)),
-                peak_bytes=None,
-                ratio=float(np.median(ratios)) if place else None,
-                ratio_low=float(np.quantile(ratios, 0.25)) if place else None,
-                ratio_high=float(np.quantile(ratios, 0.75)) if place else None,
-                rounds=rounds,
-                same=True if place == 2 else None,
-            )
-        )
-    return made
+    work = f"retrieval measures, {count:,} × {width}, {classes:,} classes"
+    made = [
+        median_row(work, count, name, seconds, seconds / times[:, 0] if place else None, versions[name])
+        for place, (name, seconds) in enumerate(zip(sides, times.T, strict=True))
+    ]
+    # Only the peer's values were compared with ours.
+    return [*made[:2], *(row.model_copy(update={"same": True}) for row in made[2:])]
 
 
 def _embeddings(count: int, width: int, classes: int) -> tuple[Tensor, Tensor]:

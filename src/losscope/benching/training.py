@@ -97,13 +97,20 @@ def on_one_thread(
     return rows
 
 
-def median_row(work: str, size: int, side: str, seconds: np.ndarray, ratios: np.ndarray | None) -> BenchRow:
+def median_row(
+    work: str,
+    size: int,
+    side: str,
+    seconds: np.ndarray,
+    ratios: np.ndarray | None,
+    version: str | None = torch.__version__,
+) -> BenchRow:
     """A side's median time over the rounds, and the ratio with its quartiles where there are ``ratios``."""
     return BenchRow(
         work=work,
         size=size,
         side=side,
-        version=torch.__version__,
+        version=version,
         seconds=float(np.median(seconds)),
         peak_bytes=None,
         ratio=None if ratios is None else float(np.median(ratios)),

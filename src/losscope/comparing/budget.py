@@ -102,7 +102,7 @@ def _choose(made: Plan, budget: float, started: float) -> Cut:
     """
     study = made.study
     whole, asked = study.protocol.epochs, len(study.seeds)
-    known = spending.speeds(made)
+    outlook = spending.Outlook()
     fewest = min(asked, stats.minimal_seeds(made.tests) or asked)
     rungs = [(rung, asked) for rung in LADDER if rung.trials == 0 or made.tunes]
     if not made.tunes:
@@ -113,8 +113,7 @@ def _choose(made: Plan, budget: float, started: float) -> Cut:
     for rung, seeds in rungs:
         epochs, trials = max(1, round(whole * rung.share)), min(rung.trials, usual)
         fitting = _fitting(made, epochs, trials, seeds)
-        known |= spending.speeds(fitting, known)
-        expected = spending.spending(fitting, known).seconds
+        expected = outlook.of(fitting).seconds
         left = budget - (time.monotonic() - started)
         if expected <= RESERVE * left:
             break

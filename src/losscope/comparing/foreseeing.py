@@ -128,7 +128,7 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
     if trials and tried == runs:
         made = made.tuned(train=False)
     epochs, stored = launch.work_left(made.groups)
-    spends = None if made.source.facts.pending else spending.spending(made, spending.speeds(made, say=say))
+    spends = None if made.source.facts.pending else spending.Outlook(say).of(made)
     shows = _shows(made)
     return StudyPlan(
         data=made.source.describe(),

@@ -88,26 +88,6 @@ def usual(study: ResolvedStudy) -> int:
     return TRIALS_OF_IMAGES if study.kind == "images" else TRIALS
 
 
-def stages(count: int) -> list[tuple[int, float, int]]:
-    """The (candidates, share of the epochs, seeds) of a loss's stages, the search widened.
-
-    >>> stages(18)
-    [(24, 0.25, 2), (12, 0.5, 2), (6, 1.0, 2), (3, 1.0, 4)]
-    """
-    number, made = count + count // 3, []
-    for share in SHARES:
-        made.append((number, share, FIRST))
-        number = max(min(LAST, number), math.ceil(number / 2))
-    return [*made, (min(LAST, number), 1.0, len(SEEDS))]
-
-
-def effort(study: ResolvedStudy, count: int) -> float:
-    """The most trainings of a whole run that tuning a loss costs, the search widened."""
-    whole = sum(number * share * seeds for number, share, seeds in stages(count)[:-1])
-    whole += LAST * (len(SEEDS) - FIRST)
-    return whole + len(_starts(study, count)) * len(START_RATES) * SHARES[0] * FIRST
-
-
 def _starts(study: ResolvedStudy, count: int) -> tuple[Start, ...]:
     """The starts that are tried; none where there is no choice."""
     asked = study.protocol.start != "random" and study.given.start is None and count >= TRIALS

@@ -46,9 +46,9 @@ def _validation(runs: Sequence[Stored], choice: Choice | None) -> dict[str, floa
         return _means([_finite(run.measures.get("validation", {})) for run in closed])
     found = _means([_curves(run) for run in ended])
     # A score on rows of classes that were trained on says nothing beside closed forms' on unseen classes.
-    alike = choice.tuned is not None and choice.tuned.judged != "rows"
-    if alike and choice.tuned is not None and choice.tuned.score is not None:
-        found[choice.tuned.measure] = choice.tuned.score
+    tuned = choice.tuned
+    if tuned is not None and tuned.judged != "rows" and tuned.score is not None:
+        found[tuned.measure] = tuned.score
     return found
 
 

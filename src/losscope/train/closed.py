@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ class Fitted:
         rows = self.form.apply(self.setting, projected)
         return normalise(torch.from_numpy(rows)).float().to(inputs.device)
 
+    @cached_property
     def weights(self) -> dict[str, np.ndarray]:
         """``mean`` (D,) and ``matrix`` (D, K): an embedding is (x − mean) @ matrix, L2-normalised.
 
@@ -62,7 +64,7 @@ class Fitted:
     @property
     def chosen(self) -> dict[str, float | int | None]:
         """What validation chose, and what it is fitted to, as a result shows it."""
-        strength, last = self.setting.shrinkage, list(self.weights().values())[-1]
+        strength, last = self.setting.shrinkage, list(self.weights.values())[-1]
         found: dict[str, float | int | None] = {
             "shrinkage": None if strength is None or math.isinf(strength) else strength,
             "dimensions": last.shape[1],
@@ -105,7 +107,7 @@ def fit(run: Run, splits: Splits, sample: Sample | PairSample) -> Fitted:
     if len(form.settings) > 1 and not scores:
         said += (f"{name}: validation ranks nothing, so the shrinkage is Ledoit and Wolf's.",)
     made = Fitted(form, setting, scores, said, time.perf_counter() - started, _pairs(sample, splits))
-    if not all(np.isfinite(part).all() for part in made.weights().values()):
+    if not all(np.isfinite(part).all() for part in made.weights.values()):
         raise LosscopeError(f"the closed form {name!r} gave numbers that are not finite")
     return made
 

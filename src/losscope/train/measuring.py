@@ -102,15 +102,14 @@ def closed_forms(
             continue
         measure(record, split, made.embed, device, keep)
         record.measures["validation"] = made.validation
-        weights = made.weights()
         record.provenance = {
             "train_seconds": made.seconds,
-            "parameters": sum(value.size for value in weights.values()),
+            "parameters": sum(value.size for value in made.weights.values()),
             "notes": list(made.notes),
             "closed_form": made.chosen,
         }
         if keep != "none" and not registry.entry("closed_form", run.loss.name).facts.of:
-            record.weights = weights
+            record.weights = made.weights
         records.append(record)
     return records
 

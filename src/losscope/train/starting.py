@@ -81,7 +81,7 @@ def _head(run: Run, splits: Splits) -> dict[str, np.ndarray]:
     Normalised embeddings have no scale, but a learning rate has: it is a distance for every weight.
     """
     named = run.model_copy(update={"loss": LossSpec(name=run.protocol.start)})
-    weights = fit(named, splits, sample_of(run, splits)).weights()
+    weights = fit(named, splits, sample_of(run, splits)).weights
     found, size = weights["matrix"].astype(np.float64), run.protocol.embedding_size
     matrix = np.zeros((len(found), size))
     matrix[:, : found.shape[1]] = found
