@@ -90,13 +90,19 @@ def whole(
             heroes=heroes,
             sections=placed,
             palette=palette,
-            style=Markup((HOME / "page.css").read_text(encoding="utf-8")),
-            script=Markup((HOME / "page.js").read_text(encoding="utf-8")),
+            style=_joined("look", "css"),
+            script=_joined("script", "js"),
             plotly=_plotly() if drawn else "",
             drawn=drawn,
             json=embedded,
         )
     )
+
+
+def _joined(folder: str, kind: str) -> Markup:
+    """The style sheets or scripts of a folder, one after the other in the order of their names."""
+    files = sorted((HOME / folder).glob(f"*.{kind}"))
+    return Markup("\n".join(file.read_text(encoding="utf-8") for file in files))
 
 
 def embedded(value: Any) -> Markup:
