@@ -25,11 +25,18 @@ class EmbeddingMap:
         xy: the points, (n, 2).
         labels: their classes, (n,); −1 is the background.
         explained: the share of the variance on each axis, (2,), where it is known.
+        items: the row of the test split that each point is, (n,), where it is known: the same item in the
+            maps of all sides.
+        epochs: the epochs of ``course``, (e,), 0 the start, where the run kept them.
+        course: the same points at these epochs, (e, n, 2), on the axes of the last.
     """
 
     xy: np.ndarray
     labels: np.ndarray
     explained: np.ndarray | None = None
+    items: np.ndarray | None = None
+    epochs: np.ndarray | None = None
+    course: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
