@@ -1,9 +1,10 @@
-"""The figures: what they draw is what was measured, valid for Plotly, one look a loss."""
+"""The figures: what they draw is what was measured, as markup that needs no script; one look per loss."""
 
 from __future__ import annotations
 
-import json
 import math
+import re
+import xml.etree.ElementTree as ET
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,10 @@ from hypothesis import strategies as some
 from sklearn.decomposition import PCA
 
 import report_fixture as fixture
-from losscope.core.results import EmbeddingMap, Trial
-from losscope.reporting import curves, figure, maps, plots
-from losscope.reporting.parts import Context
+from losscope.core.results import EmbeddingMap, Trial, Tuned
+from losscope.reporting import curves, figure, maps, plots, ruler, trials
+from losscope.reporting.drawing import draw
+from losscope.reporting.parts import HOME, Context
 from losscope.reporting.sections import forest, tuning
 
 
@@ -29,37 +31,53 @@ def figures_of(one: Context) -> list[figure.Figure]:
         curves.curves(
             curves.courses(one.traces, "loss", one.palette, relative=True),
             "x",
-            one.palette,
             target=(0.1, "a tenth"),
             log=True,
         ),
-        curves.curves(curves.courses(one.traces, "hard_share", one.palette), "x", one.palette, share=True),
-        plots.seed_lines(
-            {side.name: side.measures["map_at_r"].values for side in one.sides}, "map_at_r", one.palette
-        ),
+        curves.curves(curves.courses(one.traces, "hard_share", one.palette), "x", share=True),
+        plots.seed_lines({side.name: side.measures["map_at_r"].values for side in one.sides}, "map_at_r"),
         plots.class_bars(one.detail, None, one.palette),
         plots.class_bars(fixture.detail(one.result, 60), None, one.palette),
         *maps.maps(one.maps, None, one.palette),
-        plots.tuning_lines("triplet", one.result.losses[0].trials, one.palette, [0.5, 1.0]),
+        trials.tuning_curve("triplet", one.result.losses[0].trials, [0.5, 1.0]),
     ]
 
 
-@pytest.mark.parametrize("losses", [2, 12])
-def test_plotly_takes_every_figure(losses):
-    import plotly.graph_objects as go
+def marks(drawn: figure.Figure, kind: type) -> list:
+    return [mark for mark in drawn.marks if isinstance(mark, kind)]
 
-    for one in figures_of(context(losses)):
-        text = json.dumps(one.json(), allow_nan=False)
-        for token, colour in (
-            ("ink", "#111111"),
-            ("soft", "#666666"),
-            ("rule", "#dddddd"),
-            ("paper", "#ffffff"),
-        ):
-            text = text.replace(f"var(--{token})", colour)
-        assert "var(" not in text
-        go.Figure(json.loads(text))
-        assert one.title and len(one.alt) > 20 and one.height > 100 and one.series
+
+@pytest.mark.parametrize("losses", [2, 12])
+def test_every_figure_is_well_formed_markup_of_finite_places(losses):
+    one = context(losses)
+    for drawn in figures_of(one):
+        root = ET.fromstring(draw(drawn, one.palette, "a"))
+        assert root.get("role") == "img" and root.get("aria-label") == drawn.alt
+        assert drawn.title and len(drawn.alt) > 20 and drawn.height > 100 and drawn.series
+        for element in root.iter():
+            for name in ("x", "y", "x1", "x2", "y1", "y2", "d", "viewBox", "height"):
+                assert not re.search("nan|inf|None", element.get(name, "")), (name, element.get(name))
+        for path in root.iter("path"):
+            assert re.fullmatch(r"[MLHVhvz\d. -]+", path.get("d")), path.get("d")[:80]
+
+
+def test_what_is_drawn_lies_where_its_axes_say():
+    axis = figure.Axis(0.0, 10.0)
+    drawn = figure.Figure(
+        axis, axis, [figure.Line("a", (0.0, 5.0, 10.0, 10.0), (0.0, 10.0, None, 2.5))], "t", "alt", height=100
+    )
+    root = ET.fromstring(draw(drawn, figure.Palette(["a"])))
+    height = float(root.find("svg").get("height"))
+    [line] = [path for path in root.iter("path") if path.get("class") == "line"]
+    assert line.get("d") == f"M0 {height:g}L500 0M1000 {0.75 * height:g}"
+
+
+def test_a_logarithmic_layer_stands_beside_the_linear_one():
+    one = context(2)
+    [first, *_] = figures_of(one)
+    root = ET.fromstring(draw(first, one.palette))
+    assert [group.get("class") for group in root.find("svg").findall("g")] == ["linear", "logged"]
+    assert first.log.share(math.sqrt(first.log.low * first.log.high)) == pytest.approx(0.5)
 
 
 def frame(rows) -> pd.DataFrame:
@@ -95,9 +113,8 @@ def test_a_seed_that_stopped_is_shown_and_not_averaged():
     assert one.seeds == 2
     [(seed, epochs, values)] = one.stopped
     assert seed == 2 and list(epochs) == [0, 1, 2] and list(values) == [3.0] * 3
-    palette = figure.Palette(["a"])
-    drawn = curves.curves({"a": one}, "x", palette)
-    assert [trace["line"]["dash"] for trace in drawn.data if "stopped" in trace.get("name", "")] == ["dot"]
+    [whole, early] = curves.curves({"a": one}, "x").marks
+    assert whole.texts and early.dash == "dot" and not early.texts and early.y == (3.0, 3.0, 3.0)
 
 
 def test_a_course_reads_one_split():
@@ -115,11 +132,11 @@ def test_a_course_reads_one_split():
 def test_a_band_reaches_from_the_smallest_to_the_largest_seed():
     one = context(1)
     found = curves.courses(one.traces, "loss", one.palette)
-    drawn = curves.curves(found, "x", one.palette)
-    band = next(trace for trace in drawn.data if trace.get("fill"))
-    n = len(found["triplet"].epochs)
-    np.testing.assert_allclose(band["y"][:n], found["triplet"].high, rtol=1e-4)
-    np.testing.assert_allclose(band["y"][n:][::-1], found["triplet"].low, rtol=1e-4)
+    [line] = curves.curves(found, "x").marks
+    np.testing.assert_array_equal(line.high, found["triplet"].high)
+    np.testing.assert_array_equal(line.low, found["triplet"].low)
+    root = ET.fromstring(draw(curves.curves(found, "x"), one.palette))
+    assert sum(path.get("class") == "band" for path in root.iter("path")) == 1
 
 
 def test_each_loss_has_one_look_and_no_two_share_it():
@@ -127,46 +144,64 @@ def test_each_loss_has_one_look_and_no_two_share_it():
     looks = [palette.look(name) for name in (*fixture.NAMES, "raw", "untrained")]
     assert len({(look.colour, look.dash, look.symbol) for look in looks}) == 14
     assert len({look.slug for look in looks}) == 14
-    assert set(figure.COLOURS) <= {
-        "#0072B2",
-        "#D55E00",
-        "#009E73",
-        "#CC79A7",
-        "#E69F00",
-        "#56B4E9",
-        "#F0E442",
-    }
+    assert len({(look.hex, look.dash, look.symbol) for look in looks}) == 14
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a: str, b: str) -> float:
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_every_colour_of_the_page_stands_out_from_its_paper():
+    style = "".join(file.read_text() for file in sorted((HOME / "look").glob("*.css")))
+    light, dark = re.findall(r"--paper: (#\w{6})", style)
+    pairs = re.findall(r"--((?:hue|grey|class)-\d): light-dark\((#\w{6}), (#\w{6})\)", style)
+    assert len(pairs) == len(figure.COLOURS) + len(figure.GREYS) + maps.MANY_CLASSES
+    for name, on_light, on_dark in pairs:
+        assert contrast(on_light, light) >= 3 and contrast(on_dark, dark) >= 3, name
+        assert f"--{name}: {on_light};" in style, "a browser without light-dark() has the light one"
+    colours = {name: (on_light.upper(), on_dark.upper()) for name, on_light, on_dark in pairs}
+    for kind, lights, darks in (
+        ("hue", figure.COLOURS, figure.DARK_COLOURS),
+        ("grey", figure.GREYS, figure.DARK_GREYS),
+    ):
+        expected = {f"{kind}-{place}": pair for place, pair in enumerate(zip(lights, darks, strict=True))}
+        assert expected == {name: pair for name, pair in colours.items() if name.startswith(kind)}
 
 
 def test_a_loss_has_its_colour_in_every_figure():
     one = context(3)
-    colour = one.palette.look("contrastive").colour
-    for drawn in figures_of(one)[:4]:
-        own = [trace for trace in drawn.data if trace.get("name") == "contrastive"]
-        assert own
-        for trace in own:
-            assert colour in (trace.get("line", {}).get("color"), trace["marker"]["color"])
-            assert trace["legendgroup"] == one.palette.look("contrastive").slug
+    look = one.palette.look("contrastive")
+    for drawn in figures_of(one)[:5]:
+        root = ET.fromstring(draw(drawn, one.palette))
+        own = [group for group in root.iter("g") if group.get("data-series") == look.slug]
+        assert own and all(group.get("style") == f"color:{look.colour}" for group in own)
 
 
 def test_class_bars_are_means_with_whiskers_over_seeds():
     grid = np.array([[1.0, 2.0], [3.0, 2.5], [2.0, np.nan]])
     detail = {"a": {"per_class/intra_variance": grid, "per_class/label": np.array([1, 0])}}
     drawn = plots.class_bars(detail, ["zero", "one"], figure.Palette(["a"]))
-    [bars] = drawn.data
-    assert bars["y"] == [2.0, 2.25]
-    assert bars["error_y"]["array"] == [1.0, 0.25] and bars["error_y"]["arrayminus"] == [1.0, 0.25]
-    assert drawn.layout["xaxis"]["ticktext"] == ["one", "zero"]
+    [bars] = drawn.marks
+    assert isinstance(bars, figure.Bars)
+    assert bars.y == (2.0, 2.25) and bars.low == (1.0, 2.0) and bars.high == (3.0, 2.5)
+    assert [tick.text for tick in drawn.x.ticks] == ["one", "zero"]
     assert "class zero" in drawn.alt and "class one" in drawn.alt
 
 
 def test_many_classes_are_sorted_lines():
     one = context(2)
     drawn = plots.class_bars(fixture.detail(one.result, 100), None, one.palette)
-    lines = [trace for trace in drawn.data if trace.get("mode") == "lines" and not trace.get("fill")]
+    lines = marks(drawn, figure.Line)
     assert len(lines) == 2
     for line in lines:
-        assert line["y"] == sorted(line["y"]) and len(line["y"]) == 100
+        assert list(line.y) == sorted(line.y) and len(line.y) == 100
 
 
 @pytest.mark.parametrize(
@@ -177,11 +212,10 @@ def test_no_classes_no_figure(detail):
 
 
 def test_seed_lines_join_each_seed():
-    drawn = plots.seed_lines(
-        {"a": [1.0, 2.0, None], "b": [3.0, None, 4.0]}, "recall_at_1", figure.Palette(["a", "b"])
-    )
-    lines = [trace["y"] for trace in drawn.data if trace["mode"] == "lines"]
-    assert lines == [[1.0, 3.0], [2.0, None], [None, 4.0]]
+    drawn = plots.seed_lines({"a": [1.0, 2.0, None], "b": [3.0, None, 4.0]}, "recall_at_1")
+    [joined] = marks(drawn, figure.Joined)
+    assert joined.series == ("a", "b") and joined.ends == [(1.0, 3.0)]
+    assert [points.y for points in marks(drawn, figure.Points)] == [(1.0, 2.0, None), (3.0, None, 4.0)]
 
 
 # --- maps ------------------------------------------------------------------------------------------
@@ -222,11 +256,11 @@ def test_all_maps_have_one_scale():
         "b": EmbeddingMap(np.array([[0.1, 0.2]]), np.array([1])),
     }
     drawn = maps.maps(found, ["x", "y"], figure.Palette(["a", "b"]))
-    ranges = {tuple(one.layout[axis]["range"]) for one in drawn for axis in ("xaxis", "yaxis")}
-    [(low, high)] = ranges
+    [(low, high)] = {(axis.low, axis.high) for one in drawn for axis in (one.x, one.y)}
     assert low == -high < -3.0
-    assert drawn[0].data[0]["text"] == ["x", "background"]
-    assert drawn[1].data[0]["text"] == ["y"]
+    first, second = (one.marks[0] for one in drawn)
+    assert first.own == high and second.own == pytest.approx(0.2 * 1.06)
+    assert first.names == {0: "x", -1: "background"} and second.names == {1: "y"}
 
 
 # --- scales ----------------------------------------------------------------------------------------
@@ -234,7 +268,7 @@ def test_all_maps_have_one_scale():
 
 @given(some.floats(1e-9, 1e9))
 def test_steps_are_round_and_just_large_enough(rough):
-    step, decimals = figure.nice_step(rough)
+    step, decimals = ruler.nice_step(rough)
     assert rough * (1 - 1e-6) <= step <= 2.51 * rough
     assert step == pytest.approx(round(step, decimals), rel=1e-9)
 
@@ -242,8 +276,8 @@ def test_steps_are_round_and_just_large_enough(rough):
 @given(some.lists(some.floats(-1e6, 1e6), min_size=1, max_size=8))
 def test_a_ruler_holds_its_values(values):
     assume(max(values) - min(values) > 1e-6 or max(values) == min(values))
-    ruler = figure.Ruler.around(values)
-    places = [ruler.at(value) for value in sorted(values)]
+    scale = ruler.Ruler.around(values)
+    places = [scale.at(value) for value in sorted(values)]
     assert all(0 <= place <= 100 for place in places)
     assert places == sorted(places)
 
@@ -252,13 +286,13 @@ def test_a_ruler_holds_its_values(values):
     ("low", "high", "ratio"), [(-0.01, 0.04, False), (0.0, 3e-5, False), (-0.2, 1.4, True)]
 )
 def test_ticks_are_inside_and_apart(low, high, ratio):
-    ticks = figure.Ruler(low, high).ticks(5, ratio)
+    ticks = ruler.Ruler(low, high).ticks(5, ratio)
     places = [place for place, _ in ticks]
     assert len(ticks) >= 2 and all(0 <= place <= 100 for place in places)
     assert min(after - before for before, after in zip(places, places[1:])) > 5
     assert len({text for _, text in ticks}) == len(ticks)
     if ratio:
-        assert (figure.Ruler(low, high).at(0.0), "×1") in ticks
+        assert (ruler.Ruler(low, high).at(0.0), "×1") in ticks
 
 
 def test_forest_places_agree_with_the_numbers():
@@ -286,19 +320,50 @@ def test_a_ratio_forest_is_centred_on_one():
 # --- tuning and words ------------------------------------------------------------------------------
 
 
-def test_tuning_lines_ring_the_best_trial():
+def test_a_tuning_curve_rings_the_best_trial_or_the_chosen():
     one = context(1)
-    trials = one.result.losses[0].trials
-    drawn = plots.tuning_lines("triplet", trials, one.palette, [0.5, 1.0])
-    best = max((trial for trial in trials if trial.score is not None), key=lambda trial: trial.score)
-    ring = drawn.data[-1]
-    assert ring["x"] == [best.hyperparameters["margin"]] and ring["marker"]["symbol"] == "circle-open"
-    assert sum(len(trace["x"]) for trace in drawn.data[:-1]) == 11, "the failed trial is no point"
-    assert len(drawn.data) == 3, "one set of points per learning rate"
+    side = one.result.losses[0]
+    drawn = trials.tuning_curve("triplet", side.trials, [0.5, 1.0])
+    best = max((trial for trial in side.trials if trial.score is not None), key=lambda trial: trial.score)
+    [ring] = marks(drawn, figure.Ring)
+    assert (ring.x, ring.y) == (best.hyperparameters["margin"], best.score)
+    points = marks(drawn, figure.Points)
+    assert sum(len(mark.x) for mark in points) == 11, "the failed trial is no point"
+    assert len(points) == 2, "one set of points per learning rate"
+    chosen = Tuned(hyperparameters={"margin": 0.4}, score=0.75)
+    [ring] = marks(trials.tuning_curve("triplet", side.trials, [0.5, 1.0], chosen), figure.Ring)
+    assert (ring.x, ring.y) == (0.4, 0.75)
+
+
+def test_a_tuning_line_has_one_point_for_each_value_however_many_trials_share_it():
+    tried = [
+        Trial(hyperparameters={"margin": margin}, learning_rate=rate, score=score, epochs=9)
+        for margin, rate, score in ((0.1, 1e-3, 0.7), (0.1, 1e-4, 0.8), (0.2, 1e-3, 0.9), (0.2, 1e-4, 0.6))
+    ]
+    [line] = marks(trials.tuning_curve("a", tried, [0.6, 0.9]), figure.Line)
+    assert line.x == (0.1, 0.2) and line.y == (0.8, 0.9)
 
 
 @pytest.mark.parametrize(
-    "trials",
+    ("tried", "region"),
+    [
+        ([(0.1, 0.90, 9), (0.2, 0.95, 9), (0.4, 0.949, 9), (0.8, 0.7, 9)], (0.2, 0.4)),
+        ([(0.1, 0.95, 9), (0.2, 0.7, 9), (0.4, 0.951, 9)], (0.4, 0.4)),
+        ([(0.1, 0.95, 9), (0.2, 0.99, 3), (0.4, 0.951, 9)], (0.4, 0.4)),
+        ([(0.1, 0.95, 9), (0.2, None, 9), (0.4, 0.951, 9)], (0.4, 0.4)),
+        ([(0.1, 0.95, 9), (0.2, 0.945, 9), (0.2, 0.1, 9)], (0.1, 0.2)),
+        ([(0.1, 0.95, 9), (0.2, 0.99, 3)], None),
+        ([], None),
+    ],
+)
+def test_a_flat_region_reaches_as_far_as_every_tried_value_is_as_good(tried, region):
+    made = [Trial(hyperparameters={"margin": m}, score=score, epochs=epochs) for m, score, epochs in tried]
+    found = trials.flat_region(made, "margin")
+    assert (found and (found.low, found.high)) == region
+
+
+@pytest.mark.parametrize(
+    "tried",
     [
         [],
         [Trial(hyperparameters={}), Trial(hyperparameters={"margin": 1.0})],
@@ -306,8 +371,8 @@ def test_tuning_lines_ring_the_best_trial():
         [Trial(hyperparameters={"margin": margin}) for margin in (0.5, 1.0)],
     ],
 )
-def test_tuning_without_a_number_that_varies_has_no_figure(trials):
-    assert plots.tuning_lines("a", trials, figure.Palette(["a"]), [0.5]) is None
+def test_tuning_without_a_number_that_varies_has_no_figure(tried):
+    assert trials.tuning_curve("a", tried, [0.5]) is None
 
 
 def test_trials_are_listed_best_first_with_the_failed_last():

@@ -18,7 +18,7 @@ from losscope.core.errors import require
 from losscope.core.results import AuditLine, AuditResult
 from losscope.core.spec import LossSpec
 from losscope.core.wording.audits import audit_verdict, worst_first
-from losscope.reporting.pictures import Figures, save, suffix
+from losscope.reporting.pictures import Picture, save, suffix
 
 
 class Card(AuditResult):
@@ -43,8 +43,8 @@ class Card(AuditResult):
             table.add_row(mark, escape(line.check), escape(line.finding), escape(line.meaning))
         return table
 
-    def figure(self) -> Figures:
-        """The force profile as two makers of a figure: plotly's and matplotlib's.
+    def figure(self) -> Picture:
+        """The force profile, as a maker of matplotlib's figure.
 
         Raises:
             LosscopeError: the loss has no force profile; with the reason.

@@ -12,7 +12,7 @@ from torch import Tensor
 from losscope.auditing.lines import flaw, line
 from losscope.auditing.subjects import Subject, at_angle, triple
 from losscope.core.results import AuditLine, ForceProfile
-from losscope.reporting.pictures import Figures
+from losscope.reporting.pictures import Picture
 
 GRID = 21
 """Distances of the force profile, on each axis."""
@@ -122,45 +122,17 @@ def _shape(force: Tensor, distances: Sequence[float], axis: int) -> str:
     return f"{until}, strongest at {peak:.2f}"
 
 
-def profile_figure(profile: ForceProfile, loss: str) -> Figures:
-    """The force profile of a loss as two makers of a figure: plotly's and matplotlib's."""
+def profile_figure(profile: ForceProfile, loss: str) -> Picture:
+    """The force profile of a loss, as a maker of matplotlib's figure."""
     distance = profile.distance
-    panels = (("pull", "pull of the positive", profile.pull), ("push", "push of the negative", profile.push))
-
-    def interactive() -> Any:
-        from plotly import graph_objects as go
-        from plotly.subplots import make_subplots
-
-        figure = make_subplots(
-            1, 2, subplot_titles=[title for _, title, _ in panels], horizontal_spacing=0.14
-        )
-        for column, (name, _, force) in enumerate(panels, 1):
-            figure.add_trace(
-                go.Heatmap(
-                    x=distance,
-                    y=distance,
-                    z=force,
-                    colorscale="Viridis",
-                    name=name,
-                    colorbar={"x": 0.43 if column == 1 else 1.0, "title": {"text": "force"}},
-                    hovertemplate="negative at %{x:.2f}<br>positive at %{y:.2f}<br>"
-                    "force %{z:.3g}<extra></extra>",
-                ),
-                1,
-                column,
-            )
-            figure.update_xaxes(title_text="distance of the negative", row=1, col=column)
-            figure.update_yaxes(title_text="distance of the positive", row=1, col=column)
-        return figure.update_layout(
-            title={"text": f"Force on an anchor: {loss}"}, width=980, height=480, template="simple_white"
-        )
+    panels = (("pull of the positive", profile.pull), ("push of the negative", profile.push))
 
     def static() -> Any:
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(9, 3.8), layout="constrained")
         figure.suptitle(f"Force on an anchor: {loss}")
-        for place, (_, title, force) in enumerate(panels, 1):
+        for place, (title, force) in enumerate(panels, 1):
             axes = figure.add_subplot(1, 2, place)
             values = [[float("nan") if value is None else value for value in row] for row in force]
             drawn = axes.pcolormesh(distance, distance, values, cmap="viridis", shading="nearest")
@@ -173,4 +145,4 @@ def profile_figure(profile: ForceProfile, loss: str) -> Figures:
             )
         return figure
 
-    return interactive, static
+    return static

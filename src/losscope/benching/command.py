@@ -11,10 +11,9 @@ from typing import Any, get_args
 from losscope.core.device import pick_device
 from losscope.core.errors import LosscopeError, unknown
 from losscope.core.results import BenchProvenance, BenchResult, BenchRow
-from losscope.reporting.pictures import Figures, save, suffix
+from losscope.reporting.pictures import Picture, save, suffix
 
 KINDS = get_args(BenchResult.model_fields["what"].annotation)
-MARKS = ("circle", "square", "diamond", "cross", "x")
 COLOURS = ("#0072b2", "#cc79a7", "#d55e00", "#009e73", "#56b4e9")
 
 
@@ -44,8 +43,8 @@ class Bench(BenchResult):
             made.append(table)
         return made
 
-    def figure(self) -> Figures:
-        """Time and memory by batch size, as two makers of a figure: plotly's and matplotlib's."""
+    def figure(self) -> Picture:
+        """Time and memory by batch size, as a maker of matplotlib's figure."""
         return bench_figure(self.rows)
 
 
@@ -181,40 +180,10 @@ PANELS: tuple[tuple[Callable[[BenchRow], float | None], str], ...] = (
 """What is drawn: a row's number (None: not drawn) and its unit."""
 
 
-def bench_figure(rows: Sequence[BenchRow]) -> Figures:
-    """Time and peak memory by batch size, one row of panels per work: plotly's and matplotlib's maker."""
+def bench_figure(rows: Sequence[BenchRow]) -> Picture:
+    """Time and peak memory by batch size, one row of panels per work: a maker of matplotlib's figure."""
     works = list(dict.fromkeys(row.work for row in rows))
     sizes = sorted({row.size for row in rows})
-
-    def interactive() -> Any:
-        from plotly import graph_objects as go
-        from plotly.subplots import make_subplots
-
-        titles = [f"{work}: {label}" for work in works for _, label in PANELS]
-        figure = make_subplots(len(works), 2, subplot_titles=titles, vertical_spacing=0.25 / len(works))
-        for place, work in enumerate(works, 1):
-            for side, number, own in _series(rows, work):
-                for column, (value, label) in enumerate(PANELS, 1):
-                    drawn = [row for row in own if value(row)]
-                    figure.add_trace(
-                        go.Scatter(
-                            x=[row.size for row in drawn],
-                            y=[value(row) for row in drawn],
-                            name=side,
-                            legendgroup=work,
-                            legendgrouptitle={"text": work},
-                            showlegend=column == 1,
-                            mode="lines+markers",
-                            line={"color": COLOURS[number % len(COLOURS)]},
-                            marker={"symbol": MARKS[number % len(MARKS)], "size": 8},
-                            hovertemplate=f"{side}<br>B = %{{x}}<br>%{{y:.3g}} {label}<extra></extra>",
-                        ),
-                        place,
-                        column,
-                    )
-        figure.update_xaxes(type="log", title_text="anchors of the batch", tickvals=sizes)
-        figure.update_yaxes(type="log")
-        return figure.update_layout(height=380 * len(works), width=1200, template="simple_white")
 
     def static() -> Any:
         from matplotlib.figure import Figure
@@ -239,4 +208,4 @@ def bench_figure(rows: Sequence[BenchRow]) -> Figures:
             line[0].legend(fontsize="x-small")
         return figure
 
-    return interactive, static
+    return static

@@ -48,7 +48,7 @@ def comparison(records: Sequence[ProbeRecord]) -> str:
     title = wording.listing([wording.shorten(name, 40) for name in sides])
     head = Markup("<h1>{}</h1><p><b>{}</b></p><p>{}</p>").format(title, heading(records), scope(sides))
     note = "By step, a line for each training in the colour of its loss."
-    drawn = curves(sides, palette, note, key=tuple(sides))
+    drawn = curves(sides, note, key=tuple(sides))
     sections = [_findings(records), _table(sides), *drawn]
     return whole(f"{title} · losscope", [head], [(found.title, found) for found in sections], palette)
 

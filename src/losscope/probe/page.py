@@ -11,8 +11,8 @@ from markupsafe import Markup
 from losscope.core import wording
 from losscope.core.quantities import QUANTITIES
 from losscope.probe.record import ProbeRecord, load_probe
-from losscope.reporting.curves import Course, line
-from losscope.reporting.figure import Figure, Palette, axis, layout, span
+from losscope.reporting import axes
+from losscope.reporting.figure import Figure, Line, Mark, Palette, numbers
 from losscope.reporting.page import whole
 from losscope.reporting.parts import Grid, Section
 from losscope.run.files import disk_errors, replace_file
@@ -71,7 +71,7 @@ def page(record: ProbeRecord) -> str:
     palette = Palette((name,))
     head = Markup("<h1>{}</h1><p><b>{}</b></p><p>{}</p>").format(name, verdict(record), summary(record))
     note = f"By step; means of neighbouring steps where there are more than {POINTS}."
-    sections = [_doctor(record), *curves({name: [record]}, palette, note)]
+    sections = [_doctor(record), *curves({name: [record]}, note)]
     return whole(f"{name} · losscope", [head], [(found.title, found) for found in sections], palette)
 
 
@@ -110,14 +110,12 @@ def _doctor(record: ProbeRecord) -> Section:
     return Section("What the doctor says", "Each rule speaks once.", table=grid)
 
 
-def curves(
-    sides: Mapping[str, Sequence[ProbeRecord]], palette: Palette, note: str, key: Sequence[str] = ()
-) -> list[Section]:
+def curves(sides: Mapping[str, Sequence[ProbeRecord]], note: str, key: Sequence[str] = ()) -> list[Section]:
     """The sections of ``GROUPS`` that have something to draw; ``key``: the sides in their colour key."""
     there = names_in([record for records in sides.values() for record in records])
     made = []
     for title, names in GROUPS:
-        figures = [figure(name, sides, palette) for name in names if name in there]
+        figures = [figure(name, sides) for name in names if name in there]
         if figures:
             made.append(Section(title, note, figures=figures, columns=2, key=key))
     return made
@@ -128,9 +126,12 @@ def names_in(records: Sequence[ProbeRecord]) -> set[str]:
     return {row.name for each in records for row in each.rows if row.name != "loss_factor" or row.value != 1}
 
 
-def figure(name: str, sides: Mapping[str, Sequence[ProbeRecord]], palette: Palette) -> Figure:
+def figure(name: str, sides: Mapping[str, Sequence[ProbeRecord]]) -> Figure:
     """The curves of one quantity: a line for each record that has it, in the colour of its side."""
-    lines, everything, ends = [], [], []
+    marks: list[Mark] = []
+    everything: list[float] = []
+    ends: list[str] = []
+    last = 1.0
     for side, records in sides.items():
         for record in records:
             if all(row.name != name for row in record.rows):
@@ -139,17 +140,26 @@ def figure(name: str, sides: Mapping[str, Sequence[ProbeRecord]], palette: Palet
             kept = np.isfinite(values)
             steps, values = _thinned(steps[kept], values[kept])
             if len(values):
-                known = Course(steps, values, values, values, 1, [])
-                lines += line(record.mark.name, known, palette.look(side))
+                texts = [wording.number(value) for value in values]
+                marks.append(Line(side, numbers(steps), numbers(values), texts=texts, name=record.mark.name))
+                last = max(last, float(steps[-1]))
                 everything += values.tolist()
                 ends.append(f"{record.mark.name} {wording.number(values[0])} to {wording.number(values[-1])}")
     title = wording.title(name) if name in QUANTITIES else name.replace("_", " ").capitalize()
     alt = f"{title} over the steps: nothing finite was recorded."
     if ends:
         alt = f"{title} over the steps: {wording.listing(ends[:6])}."
-    drawn = layout(axis("step"), axis(**span(everything)))
-    log = bool(everything and min(everything) > 0)
-    return Figure(lines, drawn, title, alt, 220, log=log, series=tuple(sides) if len(sides) > 1 else ())
+    return Figure(
+        axes.counted(last, "step"),
+        axes.linear(everything),
+        marks,
+        title,
+        alt,
+        height=220,
+        log=axes.logarithmic(everything) if everything and min(everything) > 0 else None,
+        cursor="step",
+        series=tuple(sides) if len(sides) > 1 else (),
+    )
 
 
 def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,21 +9,8 @@ import numpy as np
 import pandas as pd
 
 from losscope.core import wording
-from losscope.reporting.figure import (
-    RULE,
-    SOFT,
-    Drawn,
-    Figure,
-    Look,
-    Palette,
-    axis,
-    faded,
-    layout,
-    plain,
-    rounded,
-    shown_unit,
-    span,
-)
+from losscope.reporting import axes
+from losscope.reporting.figure import Figure, Level, Line, Mark, Palette, numbers, shown_unit
 
 
 @dataclass(frozen=True)
@@ -98,7 +85,6 @@ def courses(
 def curves(
     found: Mapping[str, Course],
     title: str,
-    palette: Palette,
     unit: str = "",
     *,
     share: bool = False,
@@ -110,6 +96,8 @@ def curves(
 
     Args:
         found: the course of each loss.
+        title: of the figure.
+        unit: beside the title.
         share: the values are shares: the axis is 0 to 1 where they fill most of it.
         log: offer a switch to a logarithmic axis.
         from_zero: let the axis begin at 0.
@@ -117,120 +105,44 @@ def curves(
     """
     if not found:
         return None
-    data: list[Drawn] = []
-    for name, course in found.items():
-        data += band(course, palette.look(name), 0.16 if len(found) <= 4 else 0.08)
-    for name, course in found.items():
-        data += line(name, course, palette.look(name))
-    x = axis(
-        "epoch",
-        showgrid=False,
-        ticks="outside",
-        ticklen=4,
-        tickcolor=RULE,
-        showline=True,
-        linecolor=RULE,
-        rangemode="tozero",
-        unifiedhovertitle={"text": "epoch %{x}"},
+    marks: list[Mark] = [] if target is None else [Level(*target)]
+    for name, own in found.items():
+        marks += lines(name, own)
+    ends = [float(end) for own in found.values() for end in (np.nanmin(own.low), np.nanmax(own.high))]
+    logged = None
+    if log:
+        means = [float(value) for own in found.values() for value in own.mean]
+        logged = axes.logarithmic([*means, *([] if target is None else [target[0]])])
+    final = wording.listing(f"{name} {wording.number(own.mean[-1])}" for name, own in [*found.items()][:6])
+    last = float(max(own.epochs[-1] for own in found.values()))
+    return Figure(
+        axes.counted(last, "epoch"),
+        axes.shares() if share and max(ends) > 0.6 else axes.linear(ends, zero=from_zero),
+        marks,
+        title,
+        f"{title} by epoch. At epoch {last:g}: {final}.",
+        shown_unit(title, unit),
+        log=logged,
+        cursor="epoch",
+        series=tuple(found),
     )
-    ends = [
-        float(end) for course in found.values() for end in (np.nanmin(course.low), np.nanmax(course.high))
+
+
+def lines(series: str, own: Course, name: str = "") -> list[Mark]:
+    """The mean over seeds in its band, and a thin line for each seed that stopped before the others."""
+    spread = own.seeds > 1
+    mean, low, high = numbers(own.mean), numbers(own.low), numbers(own.high)
+    texts = [
+        f"{wording.number(value)} ({wording.number(small)} to {wording.number(large)})"
+        if spread
+        else wording.number(value)
+        for value, small, large in zip(mean, low, high, strict=True)
     ]
-    if share and max(ends) > 0.6:
-        y = axis(range=[0, 1.02], dtick=0.25, tickformat=".2f")
-    else:
-        y = axis(**span(ends, zero=from_zero))
-    final = wording.listing(
-        f"{name} {wording.number(course.mean[-1])}" for name, course in list(found.items())[:6]
-    )
-    last = int(max(course.epochs[-1] for course in found.values()))
-    alt = f"{title} by epoch. At epoch {last}: {final}."
-    shape = layout(x, y, hovermode="x unified", **(_level(*target) if target else {}))
-    return Figure(data, shape, title, alt, unit=shown_unit(title, unit), log=log, series=tuple(found))
-
-
-def _level(value: float, name: str) -> Drawn:
-    """A dotted level across the figure, with its name at the right."""
-    return {
-        "shapes": [
-            {
-                "type": "line",
-                "xref": "paper",
-                "x0": 0,
-                "x1": 1,
-                "y0": value,
-                "y1": value,
-                "layer": "below",
-                "line": {"color": SOFT, "width": 1, "dash": "dot"},
-            }
-        ],
-        "annotations": [
-            {
-                "xref": "paper",
-                "x": 1,
-                "xanchor": "right",
-                "yanchor": "bottom",
-                "y": value,
-                "text": plain(name),
-                "showarrow": False,
-                "font": {"size": 11, "color": SOFT},
-            }
-        ],
-    }
-
-
-def band(course: Course, look: Look, opacity: float = 0.16) -> list[Drawn]:
-    """The area between the smallest and the largest seed; nothing for one seed."""
-    if course.seeds < 2:
-        return []
-    return [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": rounded([*course.epochs, *course.epochs[::-1]]),
-            "y": rounded([*course.high, *course.low[::-1]]),
-            "fill": "toself",
-            "fillcolor": faded(look.colour, opacity),
-            "line": {"width": 0},
-            "hoverinfo": "skip",
-            "legendgroup": look.slug,
-        }
-    ]
-
-
-def line(name: str, course: Course, look: Look) -> list[Drawn]:
-    """The mean over seeds, and a thin line for each seed that stopped before the others."""
-    alone = len(course.epochs) == 1
-    spread = "" if course.seeds < 2 else " (%{customdata[0]:.3~g} – %{customdata[1]:.3~g})"
-    lines: list[Drawn] = [
-        {
-            "type": "scatter",
-            "mode": "markers" if alone else "lines",
-            "name": plain(wording.shorten(name, 32)),
-            "x": rounded(course.epochs),
-            "y": rounded(course.mean),
-            "customdata": [list(pair) for pair in zip(rounded(course.low), rounded(course.high))],
-            "line": {"color": look.colour, "width": 2, "dash": look.dash},
-            "marker": {"color": look.colour, "symbol": look.symbol, "size": 7},
-            "hovertemplate": f"%{{y:.3~g}}{spread}",
-            "legendgroup": look.slug,
-        }
-    ]
-    for seed, epochs, values in course.stopped:
-        lines.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": plain(f"{wording.shorten(name, 24)}, seed {seed} (stopped)"),
-                "x": rounded(epochs),
-                "y": rounded(values),
-                "line": {"color": look.colour, "width": 1, "dash": "dot"},
-                "opacity": 0.7,
-                "hoverinfo": "skip",
-                "legendgroup": look.slug,
-            }
-        )
-    return lines
+    band = (low, high) if spread else ((), ())
+    made: list[Mark] = [Line(series, numbers(own.epochs), mean, *band, texts, name)]
+    for _, epochs, values in own.stopped:
+        made.append(Line(series, numbers(epochs), numbers(values), dash="dot", width=1.0))
+    return made
 
 
 def series_of(figures: Sequence[Figure]) -> list[str]:

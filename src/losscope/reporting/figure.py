@@ -1,39 +1,56 @@
-"""What a figure is, and how everything on the page looks: colours, axes, scales.
+"""What a figure is: axes and marks as plain values, and the look of each loss.
 
-A figure is Plotly's JSON (data and layout) without Plotly's Python objects, so that a page is made in
-well under a second. Colours of ink and paper are written ``var(--ink)`` and resolved by the page's script,
-which makes the same figure serve on light, dark and printed pages. Losses have one colour each on the whole
-page, from Okabe and Ito's palette; past six the dash and the symbol change.
+A ``Figure`` says what is drawn and where, in the units of its axes, and nothing of how: the page draws it as
+SVG (``losscope.reporting.drawing``), a file for print draws the same values with another library. Losses
+have one colour each on the whole page, from Okabe and Ito's palette, darkened or lightened until it stands
+out from the paper; past six the dash and the symbol change.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
 
 from losscope.core import wording
+from losscope.reporting.ruler import Ruler as Ruler
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-DASHES = ("solid", "dash", "dot")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
-GREYS = ("#8A8A8A", "#B0A890")
-INK, SOFT, RULE, PAPER = "var(--ink)", "var(--soft)", "var(--rule)", "var(--paper)"
-Plain: TypeAlias = "None | bool | int | float | str | Sequence[Plain] | Mapping[str, Plain]"
-"""What JSON holds."""
-Drawn: TypeAlias = Mapping[str, Plain]
-"""A part of Plotly's JSON: a trace, an axis, a layout."""
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
+COLOURS = ("#0072B2", "#C75300", "#00845F", "#B5548A", "#A87400", "#2F8FC4")
+"""On white and on the page's paper."""
+DARK_COLOURS = ("#4FA8E8", "#F08040", "#2EBD92", "#DD8FBC", "#E6AD2E", "#9AD8FF")
+"""On the page's paper in a dark scheme."""
+GREYS = ("#7D7D7D", "#8F866A")
+DARK_GREYS = ("#9C9C9C", "#B8AE8C")
+Dash: TypeAlias = Literal["solid", "dash", "dot"]
+DASHES: tuple[Dash, ...] = ("solid", "dash", "dot")
+Symbol: TypeAlias = Literal["circle", "square", "diamond", "triangle", "cross", "bar"]
+SYMBOLS: tuple[Symbol, ...] = ("circle", "square", "diamond", "triangle", "cross")
+Numbers: TypeAlias = Sequence["float | None"]
+"""Values along an axis; None where there is none, which breaks a line."""
+
+
+# --- the look of a loss ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a loss looks everywhere on the page."""
+    """How a loss looks everywhere.
 
+    Attributes:
+        hex: its colour on white paper, for files: ``#0072B2``.
+        colour: its colour on the page, for markup and style sheets: a variable that follows the scheme.
+        dash: of its lines.
+        symbol: of its points.
+        slug: its name in markup: letters, digits and hyphens only.
+    """
+
+    hex: str
     colour: str
-    dash: str
-    symbol: str
+    dash: Dash
+    symbol: Symbol
     slug: str
 
 
@@ -42,21 +59,19 @@ class Palette:
 
     def __init__(self, losses: Sequence[str], baselines: Sequence[str] = ()) -> None:
         self.losses, self.baselines = tuple(losses), tuple(baselines)
-        self._looks = {
-            name: Look(
-                COLOURS[place % len(COLOURS)],
-                DASHES[place // len(COLOURS) % len(DASHES)],
-                SYMBOLS[place // len(COLOURS) % len(SYMBOLS)],
-                f"loss-{place}",
-            )
-            for place, name in enumerate(self.losses)
-        }
+        self._looks: dict[str, Look] = {}
+        for place, name in enumerate(self.losses):
+            turn, hue = divmod(place, len(COLOURS))
+            dash, symbol = DASHES[turn % len(DASHES)], SYMBOLS[turn % len(SYMBOLS)]
+            self._looks[name] = Look(COLOURS[hue], f"var(--hue-{hue})", dash, symbol, f"loss-{place}")
         for place, name in enumerate(self.baselines):
-            self._looks.setdefault(name, Look(GREYS[place % 2], "solid", "line-ns-open", f"baseline-{place}"))
+            grey = place % len(GREYS)
+            look = Look(GREYS[grey], f"var(--grey-{grey})", "solid", "bar", f"baseline-{place}")
+            self._looks.setdefault(name, look)
 
     def look(self, name: str) -> Look:
         """The look of a name; one that is not in the result is grey."""
-        return self._looks.get(name, Look(GREYS[0], "solid", "circle", "other"))
+        return self._looks.get(name, Look(GREYS[0], "var(--grey-0)", "solid", "circle", "other"))
 
     def ordered(self, names: Iterable[str]) -> list[str]:
         """The names in the order of the result, unknown ones last."""
@@ -64,64 +79,230 @@ class Palette:
         return sorted(names, key=lambda name: (order.get(name, len(order)), name))
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A figure: Plotly's data and layout, its title, what it shows in words, and its height in pixels.
+# --- axes ------------------------------------------------------------------------------------------
 
-    ``alt`` says the finding for those who do not see it; ``unit`` stands beside the title; ``log`` offers a
-    switch of the vertical axis; ``square`` figures are as wide as high.
+
+@dataclass(frozen=True)
+class Tick:
+    """A value of an axis that is marked, and what is written there."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A scale from ``low`` to ``high``, with its ticks.
+
+    ``grid``: a hairline at every tick. ``shown``: False for an axis whose numbers mean nothing, as on a map.
     """
 
-    data: Sequence[Drawn]
-    layout: Drawn
+    low: float
+    high: float
+    ticks: tuple[Tick, ...] = ()
+    title: str = ""
+    scale: Literal["linear", "log"] = "linear"
+    grid: bool = True
+    shown: bool = True
+
+    def share(self, value: float | None) -> float | None:
+        """Where a value lies between the ends: 0 at the low one, 1 at the high one; None where nowhere.
+
+        >>> Axis(0.0, 4.0).share(1.0), Axis(0.01, 100.0, scale="log").share(1.0)
+        (0.25, 0.5)
+        """
+        if value is None or not math.isfinite(value):
+            return None
+        if self.scale == "linear":
+            return (value - self.low) / (self.high - self.low)
+        if value <= 0:
+            return None
+        return math.log(value / self.low) / math.log(self.high / self.low)
+
+
+# --- marks -----------------------------------------------------------------------------------------
+# Each says the series (the loss) that it belongs to: it has that one's look, and is hidden with it. Texts
+# are shown as they stand when a point is hovered or touched, one for each point.
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line through points, with a band from ``low`` to ``high`` where these are given.
+
+    Attributes:
+        series: the loss that it is of.
+        x, y: its points; y None breaks it. A line of a single point is drawn as that point.
+        low, high: the ends of the band at each point; empty for none.
+        texts: of each point, such as ``0.981 (0.970 to 0.990)``; without texts it is not hovered.
+        name: what the hover box calls it; the series where it is empty.
+        dash: None for the look's own.
+        width: in pixels; a thin line stands behind the others.
+    """
+
+    series: str
+    x: Numbers
+    y: Numbers
+    low: Numbers = ()
+    high: Numbers = ()
+    texts: Sequence[str] = ()
+    name: str = ""
+    dash: Dash | None = None
+    width: float = 2.0
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points, with whiskers from ``low`` to ``high`` where these are given.
+
+    ``filled``: of each point; an open one has the paper's colour inside. ``size``: its diameter in pixels.
+    The rest is as in ``Line``.
+    """
+
+    series: str
+    x: Numbers
+    y: Numbers
+    low: Numbers = ()
+    high: Numbers = ()
+    texts: Sequence[str] = ()
+    name: str = ""
+    filled: Sequence[bool] = ()
+    size: float = 7.0
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Bars from 0 to ``y`` about ``x``, ``width`` wide in the units of the axis, with whiskers."""
+
+    series: str
+    x: Numbers
+    y: Numbers
+    width: float
+    low: Numbers = ()
+    high: Numbers = ()
+    texts: Sequence[str] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Thin neutral lines between two series, such as one for each seed: ``ends`` are their (left, right).
+
+    Hidden with either series.
+    """
+
+    series: tuple[str, str]
+    x: tuple[float, float]
+    ends: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A circle in ink around a point that is singled out."""
+
+    series: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Level:
+    """A dotted line across the figure at a value of the vertical axis, with its name."""
+
+    value: float
+    name: str
+
+
+@dataclass(frozen=True)
+class Region:
+    """A shaded part of the horizontal axis, with its name."""
+
+    low: float
+    high: float
+    name: str = ""
+    series: str = ""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Words at points; ``series`` empty where they belong to no loss."""
+
+    x: Numbers
+    y: Numbers
+    texts: Sequence[str]
+    series: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Dots:
+    """Points of a map, which may be thousands, by their class.
+
+    Attributes:
+        series: the loss whose embeddings they are.
+        xy: (n, 2), in the units of both axes.
+        labels: the class of each, (n,); negative for the background.
+        names: what each class is called.
+        chosen: the classes that have a colour, the same in all maps; the others are grey.
+        items: the row that each is, (n,), the same in all maps; None where it is not known.
+        epochs: the epochs of ``course``, (e,).
+        course: the points at these epochs, (e, n, 2).
+        own: how far this map's points reach from 0; its axes reach as far as those of all maps.
+    """
+
+    series: str
+    xy: np.ndarray
+    labels: np.ndarray
+    names: Mapping[int, str]
+    chosen: tuple[int, ...] = ()
+    items: np.ndarray | None = None
+    epochs: np.ndarray | None = None
+    course: np.ndarray | None = None
+    own: float = 1.0
+
+
+Mark: TypeAlias = Line | Points | Bars | Joined | Ring | Level | Region | Texts | Dots
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A figure: two axes, and marks in the order in which they are drawn.
+
+    Attributes:
+        x, y: its axes.
+        marks: what is drawn.
+        title: above it.
+        alt: the finding in words, for those who do not see it.
+        unit: stands beside the title.
+        height: in pixels on the page, axes and all.
+        log: a logarithmic vertical axis that a switch offers; None for no switch.
+        square: as wide as high: a map.
+        cursor: the name of its horizontal quantity, such as ``epoch``: hovering shows all its lines at one
+            value, and a line at the same value in all figures with this name. Empty: the nearest point.
+        series: the losses that it draws.
+    """
+
+    x: Axis
+    y: Axis
+    marks: Sequence[Mark]
     title: str
     alt: str
-    height: int = 250
     unit: str = ""
-    log: bool = False
+    height: int = 250
+    log: Axis | None = None
     square: bool = False
-    series: tuple[str, ...] = field(default=())
-
-    def json(self) -> Drawn:
-        """What the page's script draws."""
-        return {"data": self.data, "layout": self.layout}
+    cursor: str = ""
+    series: tuple[str, ...] = ()
 
 
-def plain(text: Any) -> str:
-    """Text that Plotly prints as it stands, which reads tags and entities in strings as markup.
+# --- helpers ---------------------------------------------------------------------------------------
 
-    >>> plain("<b>x</b>")
-    '&lt;b&gt;x&lt;/b&gt;'
+
+def numbers(values: Iterable[Any]) -> tuple[float | None, ...]:
+    """Numbers as a mark has them: everything that is not finite is None.
+
+    >>> numbers([1, float("nan"), None])
+    (1.0, None, None)
     """
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("%{", "% {")
-
-
-def rounded(values: Iterable[Any], digits: int = 5) -> list[float | None]:
-    """Numbers for JSON: significant digits kept, everything that is not finite null."""
-    out: list[float | None] = []
-    for value in values:
-        number = wording.finite(value)
-        out.append(None if number is None else float(f"{number:.{digits}g}"))
-    return out
-
-
-def faded(colour: str, opacity: float) -> str:
-    """A hex colour with an opacity."""
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{opacity})"
-
-
-def axis(title: str = "", /, **more: Plain) -> Drawn:
-    """An axis in the page's manner: hairlines, small ticks, no zero line unless asked for."""
-    return {
-        "title": {"text": plain(title), "font": {"size": 12, "color": SOFT}, "standoff": 8},
-        "tickfont": {"size": 11, "color": SOFT},
-        "gridcolor": RULE,
-        "zeroline": False,
-        "automargin": True,
-        "fixedrange": True,
-        **more,
-    }
+    return tuple(wording.finite(value) for value in values)
 
 
 def shown_unit(title: str, unit: str) -> str:
@@ -129,97 +310,7 @@ def shown_unit(title: str, unit: str) -> str:
     return "" if unit in ("share", "ratio", "index") or unit in wording.lower(title) else unit
 
 
-def span(values: Iterable[float | None], most: int = 5, zero: bool = False) -> Drawn:
-    """Range, step and decimals of a vertical axis that holds all values, from 0 if ``zero``."""
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    low = min(low, 0.0) if zero else low
-    width = (high - low) or abs(high) or 1.0
-    low, high = (low if zero and low == 0 else low - 0.05 * width), high + 0.05 * width
-    step, decimals = nice_step((high - low) / most)
-    return {"range": [low, high], "dtick": step, "tickformat": f",.{decimals}f" if decimals <= 4 else ".1e"}
-
-
-def nice_step(rough: float) -> tuple[float, int]:
-    """The round step (1, 2, 2.5, 5 times a power of ten) at or above ``rough``, and its decimals.
-
-    >>> nice_step(0.021), nice_step(3.0)
-    ((0.025, 3), (5.0, 0))
-    """
-    power = 10.0 ** math.floor(math.log10(rough))
-    factor = next(factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * (1 - 1e-9))
-    step = power * factor
-    return step, max(0, -math.floor(math.log10(step) + 1e-9) + (factor == 2.5))
-
-
-def layout(x: Drawn, y: Drawn, **more: Plain) -> Drawn:
-    """A layout in the page's manner: no box, no legend (the page has a key), transparent paper."""
-    return {
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": FONT, "size": 12, "color": INK},
-        "margin": {"l": 8, "r": 10, "t": 8, "b": 8},
-        "showlegend": False,
-        "dragmode": False,
-        "hoverlabel": {
-            "bgcolor": PAPER,
-            "bordercolor": RULE,
-            "font": {"family": FONT, "size": 12, "color": INK},
-        },
-        "xaxis": x,
-        "yaxis": y,
-        **more,
-    }
-
-
 def class_name(label: Any, names: Sequence[str] | None) -> str:
     """The name of a class, or its number."""
     place = int(label)
     return str(names[place]) if names is not None and 0 <= place < len(names) else str(place)
-
-
-@dataclass(frozen=True)
-class Ruler:
-    """A horizontal scale from values to percent of a width."""
-
-    low: float
-    high: float
-
-    @classmethod
-    def around(cls, values: Iterable[float | None], pad: float = 0.04) -> Ruler:
-        """The scale that holds all values, with a margin."""
-        known = [value for value in values if value is not None and math.isfinite(value)]
-        low, high = (min(known), max(known)) if known else (0.0, 1.0)
-        span = (high - low) or abs(high) * 0.1 or 1.0
-        return cls(low - pad * span, high + pad * span)
-
-    def at(self, value: float | None) -> float | None:
-        """Where the value lies, in percent."""
-        if value is None:
-            return None
-        return round(100 * (value - self.low) / (self.high - self.low), 2)
-
-    def ticks(self, most: int = 6, ratio: bool = False) -> list[tuple[float, str]]:
-        """Round values with their places in percent; ``ratio``: the scale is the log of a ratio."""
-        return self._ratio_ticks() if ratio else self._plain_ticks(most)
-
-    def _plain_ticks(self, most: int) -> list[tuple[float, str]]:
-        step, decimals = nice_step((self.high - self.low) / most)
-        first = math.ceil(self.low / step)
-        last = math.floor(self.high / step)
-        out = []
-        for count in range(first, last + 1):
-            value = count * step
-            text = "0" if count == 0 else f"{value:+.{decimals}f}".replace("-", wording.MINUS)
-            out.append((self.at(value) or 0.0, text))
-        return out
-
-    def _ratio_ticks(self) -> list[tuple[float, str]]:
-        rungs = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100)
-        out: list[tuple[float, str]] = []
-        for rung in sorted(rungs, key=lambda rung: (rung != 1, abs(math.log(rung)))):
-            place = self.at(math.log(rung)) or 0.0
-            inside = 0 <= place <= 100
-            if inside and all(abs(place - other) > 12 for other, _ in out):
-                out.append((place, f"×{rung:g}"))
-        return sorted(out)

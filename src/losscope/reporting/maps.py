@@ -7,37 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from losscope.core import wording
 from losscope.core.results import EmbeddingMap
-from losscope.reporting.figure import (
-    INK,
-    PAPER,
-    RULE,
-    Drawn,
-    Figure,
-    Palette,
-    axis,
-    class_name,
-    layout,
-    plain,
-    rounded,
-)
+from losscope.reporting.figure import Axis, Dots, Figure, Palette, class_name
 
-CLASSES = (
-    "#4477AA",
-    "#EE6677",
-    "#228833",
-    "#CCBB44",
-    "#66CCEE",
-    "#AA3377",
-    "#E69F00",
-    "#7B68C8",
-    "#44AA99",
-    "#999933",
-)
 MAX_POINTS = 1500
-FEW_CLASSES = 20
-"""Up to so many classes have their names on the map."""
+MANY_CLASSES = 10
+"""Of more classes only some have a colour."""
+COLOURED = 6
+"""So many of many classes have a colour at first."""
 
 
 def pca_map(embeddings: Any, labels: Any, seed: int = 0, most: int = MAX_POINTS) -> EmbeddingMap:
@@ -65,78 +42,69 @@ def pca_map(embeddings: Any, labels: Any, seed: int = 0, most: int = MAX_POINTS)
     return EmbeddingMap(xy[keep], np.asarray(labels, dtype=np.int64)[keep], explained)
 
 
-def maps(found: Mapping[str, EmbeddingMap], names: Sequence[str] | None, palette: Palette) -> list[Figure]:
-    """One map of test embeddings for each loss, all on one scale, points coloured by class."""
-    order = [loss for loss in palette.ordered(found) if np.size(found[loss].xy)]
+def maps(
+    found: Mapping[str, EmbeddingMap],
+    names: Sequence[str] | None,
+    palette: Palette,
+    differing: Sequence[int] = (),
+) -> list[Figure]:
+    """One map of test embeddings for each side, all on one scale, points coloured by class.
+
+    ``differing``: the classes in which the losses differ most, first of those that have a colour where there
+    are more than ten.
+    """
+    order = [side for side in palette.ordered(found) if np.size(found[side].xy)]
     if not order:
         return []
-    reach = 1.06 * max(float(np.nanmax(np.abs(np.asarray(found[loss].xy, dtype=float)))) for loss in order)
-    return [_map(loss, found[loss], names, reach or 1.0) for loss in order]
+    own = {side: _reach(found[side]) for side in order}
+    chosen = chosen_classes([np.asarray(found[side].labels) for side in order], differing)
+    return [_map(side, found[side], names, own[side], max(own.values()), chosen) for side in order]
 
 
-def _map(loss: str, found: EmbeddingMap, names: Sequence[str] | None, reach: float) -> Figure:
+def chosen_classes(labels: Sequence[np.ndarray], differing: Sequence[int] = ()) -> tuple[int, ...]:
+    """The classes that have a colour on the maps: up to ten all; else those that differ most, or the largest.
+
+    >>> chosen_classes([np.array([0, 1, 1, -1])])
+    (0, 1)
+    """
+    every = np.concatenate(labels) if labels else np.array([], dtype=int)
+    kinds, counts = np.unique(every[every >= 0], return_counts=True)
+    if len(kinds) <= MANY_CLASSES:
+        return tuple(map(int, kinds))
+    first = [label for label in differing if label in kinds]
+    largest = [int(label) for label in kinds[np.argsort(-counts, kind="stable")]]
+    return tuple(dict.fromkeys([*first, *largest]))[:COLOURED]
+
+
+def _reach(found: EmbeddingMap) -> float:
+    """How far a map's points lie from 0 on either axis, at any epoch, with a margin."""
+    every = [np.asarray(found.xy, dtype=float).ravel()]
+    if found.course is not None:
+        every.append(np.asarray(found.course, dtype=float).ravel())
+    values = np.abs(np.concatenate(every))
+    values = values[np.isfinite(values)]
+    return 1.06 * float(values.max()) if len(values) and values.max() > 0 else 1.0
+
+
+def _map(
+    side: str,
+    found: EmbeddingMap,
+    names: Sequence[str] | None,
+    own: float,
+    reach: float,
+    chosen: tuple[int, ...],
+) -> Figure:
     xy = np.asarray(found.xy, dtype=float)
     labels = np.asarray(found.labels)
-    if len(xy) > MAX_POINTS:
-        keep = np.sort(np.random.default_rng(0).choice(len(xy), MAX_POINTS, replace=False))
-        xy, labels = xy[keep], labels[keep]
     kinds = [int(label) for label in np.unique(labels)]
-    colours = {
-        label: "#9A9A9A" if label < 0 else CLASSES[place % len(CLASSES)]
-        for place, label in enumerate(sorted(kinds, key=lambda label: (label < 0, label)))
-    }
-    texts = {label: "background" if label < 0 else plain(class_name(label, names)) for label in kinds}
-    data = [_points(xy, labels, colours, texts)]
-    if len(kinds) <= FEW_CLASSES:
-        data.append(_names(xy, labels, [label for label in kinds if label >= 0], texts))
-    blank: Drawn = {
-        "range": [-reach, reach],
-        "showgrid": False,
-        "showticklabels": False,
-        "zeroline": True,
-        "zerolinecolor": RULE,
-        "zerolinewidth": 1,
-    }
-    x, y = axis(**blank, constrain="domain"), axis(**blank, scaleanchor="x", constrain="domain")
-    shape = layout(x, y, margin={"l": 2, "r": 2, "t": 2, "b": 2})
+    called = {label: "background" if label < 0 else class_name(label, names) for label in kinds}
+    dots = Dots(side, xy, labels, called, chosen, found.items, found.epochs, found.course, own)
+    axis = Axis(-reach, reach, shown=False)
     share = ""
     if found.explained is not None and np.size(found.explained) >= 2:
         share = f"{100 * float(np.sum(np.asarray(found.explained)[:2])):.0f} % of the variance"
     alt = (
-        f"Map of the test embeddings of {loss}: {len(xy)} points of {len(kinds)} classes "
+        f"Map of the test embeddings of {side}: {len(xy)} points of {len(kinds)} classes "
         "on two principal components."
     )
-    return Figure(data, shape, loss, alt, height=420, unit=share, square=True, series=(loss,))
-
-
-def _points(
-    xy: np.ndarray, labels: np.ndarray, colours: Mapping[int, str], texts: Mapping[int, str]
-) -> Drawn:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": rounded(xy[:, 0], 4),
-        "y": rounded(xy[:, 1], 4),
-        "marker": {"color": [colours[int(label)] for label in labels], "size": 4, "opacity": 0.7},
-        "text": [texts[int(label)] for label in labels],
-        "hovertemplate": "class %{text}<extra></extra>",
-    }
-
-
-def _names(xy: np.ndarray, labels: np.ndarray, kinds: Sequence[int], texts: Mapping[int, str]) -> Drawn:
-    """The name of each class at its mean."""
-    centres = [np.nanmean(xy[labels == label], axis=0) for label in kinds]
-    return {
-        "type": "scatter",
-        "mode": "text",
-        "x": rounded([centre[0] for centre in centres], 4),
-        "y": rounded([centre[1] for centre in centres], 4),
-        "hoverinfo": "skip",
-        "text": [plain(wording.shorten(texts[label], 10)) for label in kinds],
-        "textfont": {
-            "size": 13,
-            "color": INK,
-            "weight": 700,
-            "shadow": f"0 0 3px {PAPER}, 0 0 3px {PAPER}, 0 0 4px {PAPER}",
-        },
-    }
+    return Figure(axis, axis, [dots], side, alt, share, height=420, square=True, series=(side,))

@@ -1,24 +1,21 @@
 """The page: one self-contained HTML file that works offline.
 
 The sections come from the registry in their order; the page knows none of them by name. Everything a user
-wrote is escaped, figures are JSON beside the place where they are drawn, and Plotly's script is embedded
-once, only where there is a figure.
+wrote is escaped, and figures are SVG that needs no script.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
 from losscope import __version__
 from losscope.core import registry
 from losscope.core.results import Evidence, Result
+from losscope.reporting.drawing import draw
 from losscope.reporting.figure import Figure, Palette
 from losscope.reporting.parts import (
     HOME,
@@ -80,7 +77,6 @@ def whole(
 ) -> str:
     """A page as HTML text, of named sections in their order; ``heroes`` are the markup of its head."""
     placed = _placed(sections, palette)
-    drawn = any(found.section.figures for found in placed)
     return (
         environment()
         .get_template("page.html")
@@ -92,9 +88,7 @@ def whole(
             palette=palette,
             style=_joined("look", "css"),
             script=_joined("script", "js"),
-            plotly=_plotly() if drawn else "",
-            drawn=drawn,
-            json=embedded,
+            draw=draw,
         )
     )
 
@@ -103,39 +97,6 @@ def _joined(folder: str, kind: str) -> Markup:
     """The style sheets or scripts of a folder, one after the other in the order of their names."""
     files = sorted((HOME / folder).glob(f"*.{kind}"))
     return Markup("\n".join(file.read_text(encoding="utf-8") for file in files))
-
-
-def embedded(value: Any) -> Markup:
-    r"""JSON that is safe inside a script element, with null for what is not a number.
-
-    >>> print(embedded({"a": ["</script>", float("nan")]}))
-    {"a":["\u003c/script\u003e",null]}
-    """
-    text = json.dumps(_clean(value), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-    for letter in "<>&\u2028\u2029":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return Markup(text)
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _clean(inner) for key, inner in value.items()}
-    if isinstance(value, np.ndarray):
-        return _clean(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_clean(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
-
-
-def _plotly() -> Markup:
-    from plotly.offline import get_plotlyjs
-
-    # a closing tag inside the library would end the element
-    return Markup(re.sub(r"</(script)", r"<\\/\1", get_plotlyjs(), flags=re.IGNORECASE))
 
 
 def _collected(context: Context, extra: Iterable[SectionFunction | Section]) -> list[tuple[str, Section]]:
@@ -193,4 +154,4 @@ def _placed(found: Sequence[tuple[str, Section]], palette: Palette) -> list[Plac
     return placed
 
 
-__all__ = ["Context", "Figure", "Section", "embedded", "render", "whole"]
+__all__ = ["Context", "Figure", "Section", "render", "whole"]

@@ -1,7 +1,8 @@
-"""Figures to files: interactive for .html, static otherwise."""
+"""Pictures to files: a picture format, or a page of its own for .html."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from losscope.core.errors import LosscopeError
 
 STATIC = (".png", ".svg", ".pdf")
 
-Figures = tuple[Callable[[], Any], Callable[[], Any]]
-"""Makers of one picture as plotly's and as matplotlib's figure."""
+Picture = Callable[[], Any]
+"""Makes a matplotlib figure."""
 
 
 def suffix(path: str | Path) -> str:
@@ -22,21 +23,29 @@ def suffix(path: str | Path) -> str:
     return kind
 
 
-def save(figures: Figures, path: str | Path) -> None:
+def save(picture: Picture, path: str | Path) -> None:
     """Write a picture to a file.
 
     Raises:
         LosscopeError: another ending, or a file that cannot be written.
     """
-    interactive, static = figures
     path = Path(path)
     kind = suffix(path)
     try:
         if path.parent != Path():
             path.parent.mkdir(parents=True, exist_ok=True)
         if kind == ".html":
-            path.write_text(interactive().to_html(include_plotlyjs=True), encoding="utf-8")
+            path.write_text(_page(picture()), encoding="utf-8")
         else:
-            static().savefig(path, dpi=150, bbox_inches="tight")
+            picture().savefig(path, dpi=150, bbox_inches="tight")
     except OSError as error:
         raise LosscopeError(f"cannot write the plot {str(path)!r}: {error.strerror}") from None
+
+
+def _page(figure: Any) -> str:
+    """A page that holds one figure and loads nothing."""
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", bbox_inches="tight")
+    svg = drawn.getvalue()
+    head = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>losscope</title></head>'
+    return f'{head}<body style="background:#fff">{svg[svg.index("<svg") :]}</body></html>'

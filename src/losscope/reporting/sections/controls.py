@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from losscope.core import wording
 from losscope.core.registry import register
 from losscope.core.results import Control, ControlDescription
+from losscope.reporting import axes
 from losscope.reporting.claim_tables import size
-from losscope.reporting.figure import (
-    RULE,
-    Drawn,
-    Figure,
-    Palette,
-    axis,
-    layout,
-    plain,
-    rounded,
-    shown_unit,
-    span,
-)
+from losscope.reporting.figure import Figure, Line, Mark, Points, numbers, shown_unit
 from losscope.reporting.parts import Cell, Context, Grid, Section
 
 DRAWN = (
@@ -46,7 +35,7 @@ def controls(context: Context) -> list[Section]:
     for shown in context.reproduction.descriptions:
         rows = [row for row in context.reproduction.controls if row.id == shown.id]
         if rows:
-            sections.append(_curves(shown, rows, context.palette) if shown.curves else _table(shown, rows))
+            sections.append(_curves(shown, rows) if shown.curves else _table(shown, rows))
     return sections
 
 
@@ -75,7 +64,7 @@ def _table(shown: ControlDescription, rows: Sequence[Control]) -> Section:
     return Section(shown.title, shown.note, table=grid, fold=wording.count(len(rows), "row"))
 
 
-def _curves(shown: ControlDescription, rows: Sequence[Control], palette: Palette) -> Section:
+def _curves(shown: ControlDescription, rows: Sequence[Control]) -> Section:
     """Curves over each loss's margin, and the table of all quantities."""
     figures = []
     for data, protocol in dict.fromkeys((row.data, row.protocol) for row in rows):
@@ -83,7 +72,7 @@ def _curves(shown: ControlDescription, rows: Sequence[Control], palette: Palette
         for measure in DRAWN:
             drawn = [row for row in own if row.measure == measure]
             if drawn:
-                figures.append(_curve(drawn, measure, f"{data}, {protocol}", palette))
+                figures.append(_curve(drawn, measure, f"{data}, {protocol}"))
     losses = list(dict.fromkeys(str(row.loss) for row in rows))
     margins = sorted({row.margin for row in rows if row.margin is not None})
     found = {(row.data, row.protocol, row.measure, row.loss, row.margin): row for row in rows}
@@ -115,50 +104,29 @@ def _point(row: Control | None) -> Cell:
     )
 
 
-def _curve(rows: Sequence[Control], measure: str, where: str, palette: Palette) -> Figure:
-    data: list[Drawn] = []
+def _curve(rows: Sequence[Control], measure: str, where: str) -> Figure:
+    marks: list[Mark] = []
     ends: list[float | None] = []
     last: list[str] = []
     losses = list(dict.fromkeys(str(row.loss) for row in rows))
     for loss in losses:
-        look = palette.look(loss)
         own = sorted((row for row in rows if row.loss == loss), key=lambda row: row.margin or 0.0)
-        ends += [end for row in own for end in (row.measured, row.low, row.high)]
+        x = numbers(row.margin for row in own)
+        y, low, high = (numbers(getattr(row, which) for row in own) for which in ("measured", "low", "high"))
+        ends += [*y, *low, *high]
         last.append(f"{loss} {wording.number(own[-1].measured)}")
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": plain(loss),
-                "x": [row.margin for row in own],
-                "y": rounded([row.measured for row in own]),
-                "line": {"color": look.colour, "dash": look.dash, "width": 2},
-                "marker": {"color": look.colour, "symbol": look.symbol, "size": 6},
-                "error_y": {
-                    "type": "data",
-                    "array": rounded([_gap(row.high, row.measured) for row in own]),
-                    "arrayminus": rounded([_gap(row.measured, row.low) for row in own]),
-                    "thickness": 1,
-                    "width": 3,
-                    "color": look.colour,
-                },
-            }
-        )
-    x = axis(
-        "margin", showgrid=False, ticks="outside", ticklen=4, tickcolor=RULE, showline=True, linecolor=RULE
-    )
+        texts = [
+            f"{wording.number(row.measured)} {wording.interval(row.low, row.high)}".rstrip() for row in own
+        ]
+        marks += [Line(loss, x, y, texts=texts), Points(loss, x, y, low, high, size=6.0)]
     title = f"{wording.title(measure)}: {where}"
-    known = [end for end in ends if end is not None and math.isfinite(end)]
-    alt = f"{title}, by margin. At the largest margin: {wording.listing(last)}."
     return Figure(
-        data,
-        layout(x, axis(**span(known, zero=True)), hovermode="x unified"),
+        axes.over(row.margin for row in rows),
+        axes.linear(ends, zero=True),
+        marks,
         title,
-        alt,
-        unit=shown_unit(title, wording.measure(measure).unit),
+        f"{title}, by margin. At the largest margin: {wording.listing(last)}.",
+        shown_unit(title, wording.measure(measure).unit),
+        cursor="margin",
         series=tuple(losses),
     )
-
-
-def _gap(upper: float | None, lower: float | None) -> float | None:
-    return None if upper is None or lower is None else upper - lower

@@ -14,14 +14,12 @@ def decay(context: Context) -> Section | None:
     loss = curves(
         courses(context.traces, "loss", palette, relative=True),
         "Loss, relative to the first epoch",
-        palette,
         log=True,
         target=(0.1, "90 % gone"),
     )
     quality = curves(
         courses(context.traces, "map_at_r", palette, ("validation", "test")),
         "MAP@R on validation",
-        palette,
         "share",
         from_zero=False,
     )

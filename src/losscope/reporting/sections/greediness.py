@@ -32,7 +32,6 @@ def greediness(context: Context) -> Section | None:
         figure = curves(
             courses(context.traces, name, context.palette),
             wording.title(name),
-            context.palette,
             wording.measure(name).unit,
             share=share,
             log=not share,

@@ -22,7 +22,7 @@ def seeds(context: Context) -> Section | None:
             for side in context.trained()
             if measure in side.measures and side.measures[measure].values
         }
-        figure = plots.seed_lines(values, measure, context.palette)
+        figure = plots.seed_lines(values, measure)
         if figure is not None and len(figure.series) > 1:
             figures.append(figure)
     if not figures:

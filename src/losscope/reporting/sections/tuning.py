@@ -10,7 +10,7 @@ from losscope.core.quantities import quantity
 from losscope.core.registry import register
 from losscope.core.results import LossResult, Trial, Tuned
 from losscope.core.wording import parts
-from losscope.reporting import plots
+from losscope.reporting import trials as drawing
 from losscope.reporting.parts import Context, Grid, Section, fragment
 
 DIVERGED = "diverged"
@@ -23,7 +23,7 @@ def tuning(context: Context) -> Section | None:
     if not tried:
         return None
     scores = [trial.score for side in tried for trial in side.trials if trial.score is not None]
-    drawn = [plots.tuning_lines(side.name, side.trials, context.palette, scores) for side in tried]
+    drawn = [drawing.tuning_curve(side.name, side.trials, scores, side.tuned) for side in tried]
     figures = [figure for figure in drawn if figure is not None]
     rows = trial_rows(tried)
     diverged = sum(row[-1] == DIVERGED for row in rows)
@@ -43,8 +43,8 @@ def tuning(context: Context) -> Section | None:
         note.append(f"{diverged} of {trials} diverged.")
     if figures:
         note.append(
-            "The larger the learning rate, the larger the point; open points were not trained whole; ringed: "
-            "the best. All on one scale."
+            "The larger the learning rate, the larger the point; open points were not trained whole. "
+            "The line joins the best whole trial of each value; ringed: the chosen. All on one scale."
         )
     heads = ["loss", "settings", f"{measure}, validation", "trained for", "best epoch", ""]
     return Section(
