@@ -170,6 +170,31 @@ def test_a_learning_rate_that_is_too_high_is_named(rate, sgd):
     assert "learning rate too high" in said(train(losscope.loss("info_nce"), rate=rate, sgd=sgd))
 
 
+@pytest.mark.parametrize("disease", ["other model", "rate of 0", "never stepped"])
+def test_weights_that_never_move_are_named(disease):
+    network, other = nn.Linear(64, 16), nn.Linear(64, 16)
+    probe = losscope.Probe(losscope.loss("info_nce"), model=network, every=50)
+    own = other if disease == "other model" else network
+    optimiser = torch.optim.SGD(own.parameters(), lr=0.0 if disease == "rate of 0" else 0.01)
+    generator = torch.Generator().manual_seed(1)
+    for step in range(260):
+        chosen = rows(generator, step)
+        value = probe(network(INPUTS[chosen]), LABELS[chosen])
+        network.zero_grad()
+        value.backward()
+        if disease != "never stepped":
+            optimiser.step()
+    assert said(probe) == ["weights that never move"]
+
+
+def test_gradients_that_are_accumulated_over_many_steps_are_no_alarm():
+    doctor_ = Doctor(Subject(loss="mine", model=True))
+    for step in range(1, 1000):
+        moved = {"update_norm": 1.0, "weight_norm": 30.0} if step % 128 == 0 else {}
+        doctor_.see(step, {"embedding_gradient_norm": 1.0, **moved})
+    assert doctor_.findings == []
+
+
 def test_weights_that_begin_at_zero_are_no_alarm():
     doctor_ = Doctor(Subject(loss="mine"))
     for step in range(1, 100):

@@ -21,7 +21,7 @@ from losscope.probe.rules_batch import (
     Stuck,
     Units,
 )
-from losscope.probe.rules_gradient import Exploding, Idle, Jumps, NonFinite, Vanishing
+from losscope.probe.rules_gradient import Exploding, Idle, Jumps, NonFinite, Unmoved, Vanishing
 
 
 @dataclass
@@ -47,6 +47,8 @@ class Doctor:
         self.rules: list[Rule] = [NonFinite(), Units(own.misfits)]
         if own.compares_rows:
             self.rules += [Lacking("positive"), Lacking("negative")]
+        if own.model:
+            self.rules.append(Unmoved())
         self.rules.append(Blind())
         if own.compares_rows:
             self.rules += [Stuck(), Pulled()]

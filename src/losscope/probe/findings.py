@@ -40,6 +40,7 @@ class Subject(BaseModel):
         of_cosines: a hyperparameter that is a number for cosines, as a temperature is, with its value as
             text; empty where there is none. Where the loss does not normalise, it wants rows of length 1.
         misfits: hyperparameters in another unit than the loss's.
+        model: whether a model was given, so that the optimiser's steps on it are recorded.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -49,6 +50,7 @@ class Subject(BaseModel):
     compares_rows: bool = True
     of_cosines: str = ""
     misfits: tuple[Misfit, ...] = ()
+    model: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from losscope.core import wording
 from losscope.probe.findings import Finding, Rule, Values
-from losscope.probe.thresholds import DIED, EXPLODED, IDLE, OVERFLOWS, PROGRESS, STEPS, VANISHED, WAY
+from losscope.probe.thresholds import DIED, EXPLODED, IDLE, OVERFLOWS, PROGRESS, STEPS, UNMOVED, VANISHED, WAY
 
 
 class NonFinite(Rule):
@@ -198,6 +198,30 @@ class Jumps(Rule):
             f"in {STEPS} steps the optimiser moved the weights by {wording.number(way)} times the length "
             "that they had before",
             "divide the learning rate by 10",
+        )
+
+
+class Unmoved(Rule):
+    """A gradient that no optimiser turns into a step of the model's weights."""
+
+    name = "weights that never move"
+    silences = ("stuck at the margin", "vanishing gradient")
+
+    def __init__(self) -> None:
+        self.still = 0
+
+    def see(self, step: int, values: Values) -> Finding | None:
+        if not values.get("embedding_gradient_norm"):
+            return None
+        self.still = 0 if values.get("update_norm") else self.still + 1
+        if self.still < UNMOVED:
+            return None
+        return self.say(
+            step,
+            f"the embeddings had a gradient in the last {UNMOVED} steps, and the weights of the model did not "
+            "move in any of them",
+            "look for an optimiser that is never stepped, that holds the parameters of another model, or whose "
+            "learning rate is 0",
         )
 
 

@@ -39,6 +39,8 @@ LACKING = 0.5
 """Share of the last steps whose batch had no positive, or no negative, at all."""
 WAY = 10.0
 """Sum of ‖Δθ‖ over the last steps of the optimiser, in lengths ‖θ‖ of the weights before them."""
+UNMOVED = 256
+"""Steps in a row with a gradient and no step of an optimiser: more than gradients are accumulated over."""
 OVERFLOWS = 20
 """Steps in a row whose scaled gradient is not finite; fewer are a GradScaler that looks for its scale."""
 EXPLODED = 100.0

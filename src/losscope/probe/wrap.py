@@ -123,7 +123,7 @@ class Probe(nn.Module):
         rank, ranks = _rank()
         if rank:
             return
-        subject = subject_of(loss, unit_rows)
+        subject = subject_of(loss, unit_rows).model_copy(update={"model": model is not None})
         mark = Mark(
             id=identifier(name or subject.loss),
             name=name or subject.loss,
