@@ -1,0 +1,167 @@
+"""The page in a real browser: nothing fails, nothing is fetched, nothing overflows, and what can be pressed works."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import report_fixture as fixture
+
+from losscope.core.results import Reproduction, Result
+from losscope.reporting import views
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+if BROWSER is None:
+    pytest.skip("there is no Chromium on this machine", allow_module_level=True)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+WIDTHS = (1280, 820, 390)
+HOSTILE = (
+    "</script><img src=x onerror=alert(1)>",
+    "contrastive\" onmouseover='alert(2)'",
+    "نص عربي ‮evil",
+    "a very long name of a loss that goes on and on without any end in sight, and then some more of it",
+)
+
+
+def two() -> tuple[Result, object]:
+    made = fixture.tuned(fixture.judged(fixture.result()))
+    return made, fixture.evidence(made)
+
+
+def seven() -> tuple[Result, object]:
+    made = fixture.judged(fixture.result(losses=7))
+    return made, fixture.evidence(made, classes=100, points=1500)
+
+
+def hostile() -> tuple[Result, object]:
+    made = fixture.judged(fixture.result(losses=4, names=HOSTILE))
+    return made, fixture.evidence(made)
+
+
+def one_seed() -> tuple[Result, object]:
+    made = fixture.judged(fixture.result(seeds=1))
+    return made, fixture.evidence(made)
+
+
+def claims() -> tuple[Reproduction, None]:
+    return fixture.reproduction(), None
+
+
+PAGES: dict[str, Callable[[], tuple[Result | Reproduction, object]]] = {
+    "two": two,
+    "seven": seven,
+    "hostile": hostile,
+    "one seed": one_seed,
+    "claims": claims,
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    made = {}
+    for name, build in PAGES.items():
+        document, evidence = build()
+        made[name] = views.report(document, folder / f"{name}.html", evidence)
+    return made
+
+
+class Opened:
+    """A page that was opened, what its console said and what it asked the network for."""
+
+    def __init__(self, browser, file: Path, width: int = 1280, scheme: str = "light", **more) -> None:
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce", **more
+        )
+        self.page = self.context.new_page()
+        self.faults: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda said: self.faults.append(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.faults.append("a dialog"), dialog.dismiss()))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(file.as_uri())
+
+    def __enter__(self):
+        return self.page
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_fails_is_fetched_or_overflows(browser, files, name, width):
+    for scheme in ("light", "dark"):
+        opened = Opened(browser, files[name], width, scheme)
+        with opened as page:
+            page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+            sections = page.locator("main section.part")
+            assert sections.count() > 3
+            for place in range(sections.count()):
+                box = sections.nth(place).bounding_box()
+                assert box is not None and box["height"] > 30
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            outside = page.evaluate(OUTSIDE)
+            assert outside == []
+        assert opened.faults == []
+        assert [url for url in opened.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+        assert len([url for url in opened.asked if url.startswith("file:")]) == 1
+
+
+OUTSIDE = """() => [...document.querySelectorAll('main *, header *')].filter(one => {
+  const box = one.getBoundingClientRect();
+  if (!box.width || !box.height || one.closest('.scroll, .unseen, svg, .skip, [popover]')) return false;
+  return box.right > innerWidth + 1 || box.left < -1;
+}).map(one => one.outerHTML.slice(0, 120))"""
+"""Elements that stand out of the window and do not scroll in a box of their own."""
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_accessibility_checker_finds_nothing_serious(browser, files, name, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is absent")
+    with Opened(browser, files[name], scheme=scheme, bypass_csp=True) as page:
+        found = axe.Axe().run(page).response["violations"]
+    serious = [
+        (rule["id"], [node["html"][:160] for node in rule["nodes"]][:3])
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+@pytest.mark.parametrize("size", ["A4", "Letter"])
+def test_print_has_all_figures_and_opens_the_folded_tables(browser, files, size):
+    with Opened(browser, files["two"], 1000) as page:
+        shown = page.locator("figure").count()
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.locator("figure svg:visible").count() >= shown
+        assert page.locator("details:not([open]) table").count() == 0
+        paper = page.pdf(format=size)
+    assert paper.count(b"/Type /Page") > 3
+
+
+def test_the_first_table_begins_within_900_pixels(browser, files):
+    with Opened(browser, files["two"]) as page:
+        top = page.locator("main table").first.bounding_box()["y"]
+    assert top < 900
+
+
+def test_figures_are_legible_without_a_script(browser, files):
+    opened = Opened(browser, files["two"], java_script_enabled=False)
+    with opened as page:
+        assert page.locator("figure svg").count() >= page.locator("figure").count() > 5
+    assert opened.faults == []
