@@ -42,12 +42,17 @@ LADDER = tuple(
     Rung(trials, share)
     for trials, share in (
         (halving.TRIALS, 1.0),
+        (halving.TRIALS, 0.75),
         (halving.TRIALS, 0.5),
+        (12, 0.5),
         (9, 0.5),
+        (9, 0.35),
         (9, 0.25),
         (6, 0.25),
+        (6, 0.15),
         (6, 0.1),
         (0, 0.25),
+        (0, 0.15),
         (0, 0.1),
         (0, 0.05),
     )
