@@ -27,7 +27,7 @@ def draw(figure: Figure, palette: Palette, name: str = "") -> Markup:
     """
     dots = next((mark for mark in figure.marks if isinstance(mark, Dots)), None)
     if dots is not None:
-        inner = drawn_map(figure, dots, palette)
+        inner = drawn_map(figure, dots)
         return _whole(figure, name, inner, "plot square")
     left, bottom = left_of(figure), bottom_of(figure)
     height = max(40, figure.height - TOP - bottom)

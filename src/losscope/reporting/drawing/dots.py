@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import escape
 
 from losscope.core import wording
-from losscope.reporting.figure import Dots, Figure, Palette
+from losscope.reporting.figure import Dots, Figure
 
 HALF = 2047
 """The largest coordinate."""
@@ -27,7 +27,7 @@ FEW_NAMES = 20
 LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", dtype=np.uint8)
 
 
-def drawn_map(figure: Figure, dots: Dots, palette: Palette) -> str:
+def drawn_map(figure: Figure, dots: Dots) -> str:
     """The map of one side as markup."""
     own = dots.own or 1.0
     reach = round(HALF * figure.x.high / own)
@@ -45,7 +45,7 @@ def drawn_map(figure: Figure, dots: Dots, palette: Palette) -> str:
     rails = f"M-{reach} 0H{reach}M0-{reach}V{reach}"
     box = f"-{reach} -{reach} {2 * reach} {2 * reach}"
     return (
-        f'<svg class="axes map" data-series="{palette.look(dots.series).slug}" data-own="{HALF}" '
+        f'<svg class="axes map" data-own="{HALF}" '
         f'data-reach="{reach}"{_course(dots, order, own)}>'
         f'<svg class="stretched" viewBox="{box}" width="100%" height="100%">'
         f'<path class="grid" d="{rails}"/>{density}{paths}</svg>'

@@ -144,7 +144,7 @@ def _joined(mark: Joined, frame: Frame, palette: Palette) -> Drawn:
     left, right = (frame.across(x) for x in mark.x)
     d = "".join(
         f"M{left:g} {a:g}L{right:g} {b:g}"
-        for a, b in ((frame.down(one), frame.down(two)) for one, two in mark.ends)
+        for a, b in ((frame.down(first), frame.down(second)) for first, second in mark.ends)
         if a is not None and b is not None
     )
     both = " ".join(palette.look(name).slug for name in mark.series)
