@@ -182,7 +182,7 @@ def test_the_player_moves_all_maps_and_the_epoch_of_the_curves(shown):
         assert abs(spread(place)) < 0.2 * abs(whole)
     assert shown.locator(".pinned").count() > 6
     shown.locator("#maps .play").click()
-    shown.wait_for_function("document.querySelector('#maps output').textContent === 'epoch 60'")
+    playwright.expect(shown.locator("#maps output")).to_have_text("epoch 60")
     assert [spread(place) for place in range(5)] == pytest.approx(last, abs=2)
     assert shown.locator(".pinned").count() == 0
 

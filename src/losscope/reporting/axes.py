@@ -49,7 +49,7 @@ def logarithmic(values: Iterable[float | None], title: str = "") -> Axis | None:
     ticks = ticks[:: max(1, math.ceil(len(ticks) / 6))]
     if len(ticks) < 2:
         return Axis(low, high, round_ticks(low, high, 3), title, "log")
-    return Axis(low, high, tuple(Tick(tick, wording.number(tick)) for tick in ticks), title, "log")
+    return Axis(low, high, tuple(Tick(tick, _short(tick)) for tick in ticks), title, "log")
 
 
 def counted(last: float, title: str, most: int = 6) -> Axis:
@@ -90,6 +90,11 @@ def round_ticks(low: float, high: float, most: int = 6) -> tuple[Tick, ...]:
         Tick(count * step, format(count * step, form).replace("-", wording.MINUS))
         for count in range(first, last + 1)
     )
+
+
+def _short(value: float) -> str:
+    """A value of one digit without zeros after it: ``0.01``, ``20,000``."""
+    return f"{value:,g}" if 1e-4 <= value < 1e6 else wording.number(value)
 
 
 def _ends(values: Iterable[float | None]) -> tuple[float, float]:

@@ -37,7 +37,8 @@ def draw(figure: Figure, palette: Palette, name: str = "") -> Markup:
     low, high = figure.x.low, figure.x.high
     inner = (
         f'<svg class="axes" height="{height}" style="margin:{TOP}px {RIGHT}px {bottom}px {left}px;'
-        f'width:calc(100% - {left + RIGHT}px)" data-low="{low:g}" data-high="{high:g}" data-scale="{figure.x.scale}">'
+        f'width:calc(100% - {left + RIGHT}px)" data-low="{low:g}" data-high="{high:g}" '
+        f'data-scale="{figure.x.scale}">'
         f"{ticks(figure.x, height)}{''.join(layers)}</svg>"
     )
     return _whole(figure, name, inner, "plot")

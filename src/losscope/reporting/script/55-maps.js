@@ -130,7 +130,7 @@
         if (on) map.inner.append(part.path);
         let label = map.svg.querySelector(`.label[data-class="${part.kind}"]`);
         if (on && !label) {
-          label = map.svg.appendChild(make("text", { class: "label middle added", "data-class": part.kind, dy: ".35em" }));
+          label = map.svg.appendChild(make("text", { class: "label middle added", "data-class": part.kind, dy: "-.6em" }));
           label.textContent = part.name.length > 14 ? part.name.slice(0, 13) + "…" : part.name;
         }
         if (label && !on && label.matches(".added")) label.remove();
