@@ -206,22 +206,23 @@ def test_no_text_of_a_figure_leaves_the_page_and_no_labels_touch(browser, file, 
     tab = context.new_page()
     tab.goto(f"file://{file}")
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    outside = tab.evaluate(
-        """() => [...document.querySelectorAll(".plot text.num")].map(one => [one.textContent, one.getBoundingClientRect()])
-            .filter(([text, box]) => box.width && (box.left < 0 || box.right > innerWidth)).map(([text]) => text)"""
-    )
-    assert outside == []
-    touching = tab.evaluate(
-        """() => [...document.querySelectorAll(".plot:not(.square)")].flatMap(plot => {
-            const boxes = [...plot.querySelectorAll("text.num")].filter(one => !one.hasAttribute("transform"))
-                .map(one => [one.textContent, one.getBoundingClientRect()]).filter(([, box]) => box.width);
-            return boxes.flatMap(([text, a], place) => boxes.slice(place + 1)
-                .filter(([, b]) => a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom)
-                .map(([other]) => `${plot.dataset.name}: ${text} / ${other}`));
-        })"""
-    )
+    assert tab.evaluate(OUTSIDE) == []
+    touching = tab.evaluate(TOUCHING)
     assert touching == []
     context.close()
+
+
+OUTSIDE = """() => [...document.querySelectorAll(".plot text.num")].filter(text => {
+  const box = text.getBoundingClientRect();
+  return box.width && (box.left < 0 || box.right > innerWidth);
+}).map(text => text.textContent)"""
+TOUCHING = """() => [...document.querySelectorAll(".plot:not(.square)")].flatMap(plot => {
+  const boxes = [...plot.querySelectorAll("text.num:not([transform])")]
+    .map(text => [text.textContent, text.getBoundingClientRect()]).filter(([, box]) => box.width);
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom;
+  return boxes.flatMap(([text, a], place) => boxes.slice(place + 1).filter(([, b]) => meet(a, b))
+    .map(([other]) => `${plot.dataset.name}: ${text} / ${other}`));
+})"""
 
 
 def test_folded_tables_are_open_in_print(shown):
