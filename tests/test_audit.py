@@ -341,7 +341,8 @@ def test_the_cards_json_and_plots(tmp_path):
     assert read["loss"] == "contrastive"
     assert set(read["lines"][0]) == {"check", "passed", "severity", "finding", "meaning"}
     assert len(read["profile"]["pull"]) == len(read["profile"]["distance"])
-    assert "</svg></body>" in (tmp_path / "force.html").read_text()
+    shown = (tmp_path / "force.html").read_text()
+    assert "<svg" in shown and "<script" not in shown
     save(made.figure(), tmp_path / "force.png")
     assert (tmp_path / "force.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(LosscopeError, match="'contrastive' has no force profile to draw"):

@@ -14,9 +14,10 @@ from hypothesis import strategies as some
 from sklearn.decomposition import PCA
 
 import report_fixture as fixture
-from losscope.core.results import EmbeddingMap, Trial, Tuned
-from losscope.reporting import curves, figure, maps, plots, ruler, trials
+from losscope.core.results import EmbeddingMap, Price, Trial, Tuned
+from losscope.reporting import axes, curves, figure, maps, plots, ruler, tradeoffs, trials
 from losscope.reporting.drawing import draw
+from losscope.reporting.drawing.frame import wide
 from losscope.reporting.parts import HOME, Context
 from losscope.reporting.sections import forest, tuning
 
@@ -261,6 +262,130 @@ def test_all_maps_have_one_scale():
     first, second = (one.marks[0] for one in drawn)
     assert first.own == high and second.own == pytest.approx(0.2 * 1.06)
     assert first.names == {0: "x", -1: "background"} and second.names == {1: "y"}
+
+
+def test_many_classes_are_grey_but_those_that_differ_most():
+    labels = np.repeat(np.arange(40), 3)
+    found = {"a": EmbeddingMap(np.random.default_rng(0).normal(size=(120, 2)), labels)}
+    [drawn] = maps.maps(found, None, figure.Palette(["a"]), differing=[7, 31, 99])
+    [dots] = drawn.marks
+    assert dots.chosen[:2] == (7, 31) and len(dots.chosen) == maps.COLOURED
+    root = ET.fromstring(draw(drawn, figure.Palette(["a"])))
+    kinds = [path for path in root.iter("path") if path.get("class") == "kind"]
+    assert len(kinds) == 40
+    coloured = {int(path.get("data-class")): path.get("style") for path in kinds if path.get("style")}
+    assert set(coloured) == set(dots.chosen) and len(set(coloured.values())) == maps.COLOURED
+
+
+def test_ten_classes_have_ten_colours():
+    found = {"a": EmbeddingMap(np.eye(10)[:, :2] + 1, np.arange(10))}
+    root = ET.fromstring(draw(*maps.maps(found, None, figure.Palette(["a"])), figure.Palette(["a"])))
+    assert len({path.get("style") for path in root.iter("path") if path.get("class") == "kind"}) == 10
+
+
+def decoded(text: str, half: int = 2047) -> np.ndarray:
+    """What the page's script reads from a course."""
+    order = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    digits = np.array([order.index(letter) for letter in text]).reshape(-1, 2)
+    return (64 * digits[:, 0] + digits[:, 1] - half).reshape(-1, 2)
+
+
+def test_a_map_draws_its_points_items_and_course_in_one_order():
+    rng = np.random.default_rng(2)
+    labels, items = rng.integers(0, 3, 50), rng.permutation(50)
+    course = rng.normal(size=(4, 50, 2))
+    found = EmbeddingMap(course[-1], labels, None, items, np.array([0, 1, 5, 9]), course)
+    [drawn] = maps.maps({"a": found}, None, figure.Palette(["a"]))
+    root = ET.fromstring(draw(drawn, figure.Palette(["a"])))
+    [svg] = [each for each in root.iter("svg") if each.get("class") == "axes map"]
+    assert svg.get("data-epochs") == "0 1 5 9"
+    frames = [decoded(text) for text in svg.get("data-course").split(" ")]
+    kinds = [path for path in root.iter("path") if path.get("class") == "kind"]
+    places = [
+        [float(part) for part in piece.removesuffix("h0").split(" ")]
+        for path in kinds
+        for piece in path.get("d").split("M")[1:]
+    ]
+    rows = [int(item) for path in kinds for item in path.get("data-items").split(" ")]
+    order = [int(np.flatnonzero(items == item)[0]) for item in rows]
+    own = drawn.marks[0].own
+    for epoch, frame in enumerate(frames):
+        expected = course[epoch][order] * (1, -1) / own * 2047
+        np.testing.assert_allclose(frame, expected, atol=0.51)
+    np.testing.assert_allclose(places, frames[-1], atol=0.51)
+
+
+def test_a_map_of_thousands_is_a_density_with_a_sample():
+    rng = np.random.default_rng(4)
+    found = EmbeddingMap(rng.normal(size=(9000, 2)), rng.integers(0, 5, 9000))
+    [drawn] = maps.maps({"a": found}, None, figure.Palette(["a"]))
+    text = draw(drawn, figure.Palette(["a"]))
+    root = ET.fromstring(text)
+    assert text.count("h0") == 1500 and len(text) < 80_000
+    shades = [path for path in root.iter("path") if path.get("class") == "density"]
+    opacities = [float(path.get("fill-opacity")) for path in shades]
+    assert len(shades) == 5 and opacities == sorted(opacities)
+    found = EmbeddingMap(np.zeros((3, 2)), np.array([-1, -1, -1]))
+    assert "density" not in draw(*maps.maps({"a": found}, None, figure.Palette(["a"])), figure.Palette(["a"]))
+
+
+# --- trade-offs ------------------------------------------------------------------------------------
+
+
+def priced(one: Context, seconds: dict[str, float]) -> Context:
+    def own(side):
+        return fixture.changed(side, price=Price(seconds=seconds.get(side.name), parameters=9))
+
+    result = one.result
+    return Context(
+        fixture.changed(
+            result,
+            losses=tuple(map(own, result.losses)),
+            baselines=tuple(map(own, result.baselines)),
+        )
+    )
+
+
+def test_trade_offs_stand_where_their_numbers_say():
+    one = priced(context(3), {"triplet": 2.0, "contrastive": 40.0, "raw": 0.0})
+    time, tight, ranks = tradeoffs.tradeoffs(one.result)
+    assert time.x.scale == "log" and time.series == ("triplet", "contrastive")
+    assert {mark.series: mark.x for mark in marks(time, figure.Points)} == {
+        "triplet": (2.0,),
+        "contrastive": (40.0,),
+    }
+    assert "intra/inter²" in tight.title and "MAP@R" in ranks.title and len(tight.series) == 5
+    for mark in marks(tight, figure.Points):
+        side = next(side for side in one.sides if side.name == mark.series)
+        assert mark.x == (side.mean("intra_inter_ratio"),) and mark.y == (side.mean("recall_at_1"),)
+
+
+def test_no_trade_off_without_two_sides_that_have_both():
+    one = Context(fixture.result(1))
+    bare = fixture.changed(one.result, baselines=())
+    assert tradeoffs.tradeoffs(bare) == []
+
+
+def test_names_beside_points_hide_neither_points_nor_one_another():
+    rng = np.random.default_rng(0)
+    series = [f"a loss of some name {place}" for place in range(14)]
+    x, y = tuple(rng.uniform(0, 1, 14)), tuple(rng.uniform(0, 1, 14))
+    axis = axes.linear([0.0, 1.0])
+    drawn = figure.Figure(axis, axis, [figure.Names(series, x, y)], "t", "alt", height=300)
+    root = ET.fromstring(draw(drawn, figure.Palette(series)))
+    texts = [text for group in root.iter("g") if group.get("data-series") for text in group.iter("text")]
+    assert len(texts) >= 3
+    height = float(root.find("svg").get("height"))
+    boxes = [(300 * axis.share(a) - 2, height * (1 - axis.share(b)) - 2, 4.0, 4.0) for a, b in zip(x, y)]
+    for text in texts:
+        width = wide(text.text)
+        start = 3 * float(text.get("x").removesuffix("%")) + float(text.get("dx"))
+        shift = {"num start": 0, "num end": width, "num middle": width / 2}[text.get("class")]
+        boxes.append((start - shift, float(text.get("y")) - 9, width, 11.0))
+    for place, (left, top, across, down) in enumerate(boxes[14:], 14):
+        for other, (x0, y0, x1, y1) in enumerate(boxes[:place]):
+            apart = left >= x0 + x1 or x0 >= left + across or top >= y0 + y1 or y0 >= top + down
+            assert apart, (place, other)
 
 
 # --- scales ----------------------------------------------------------------------------------------

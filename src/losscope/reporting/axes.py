@@ -10,6 +10,7 @@ from losscope.reporting.figure import Axis, Tick
 from losscope.reporting.ruler import nice_step
 
 RUNGS = (1.0, 2.0, 5.0)
+"""Of each decade of a logarithmic axis."""
 
 
 def linear(values: Iterable[float | None], title: str = "", *, zero: bool = False, most: int = 6) -> Axis:
@@ -36,6 +37,8 @@ def logarithmic(values: Iterable[float | None], title: str = "") -> Axis | None:
     if not known:
         return None
     low, high = min(known), max(known)
+    if not math.isfinite(high / low) or low < 1e-290:
+        return None
     if high < 1.1 * low:
         low, high = low / 1.2, high * 1.2
     spare = (high / low) ** 0.05
@@ -49,7 +52,7 @@ def logarithmic(values: Iterable[float | None], title: str = "") -> Axis | None:
     ticks = ticks[:: max(1, math.ceil(len(ticks) / 6))]
     if len(ticks) < 2:
         return Axis(low, high, round_ticks(low, high, 3), title, "log")
-    return Axis(low, high, tuple(Tick(tick, wording.number(tick)) for tick in ticks), title, "log")
+    return Axis(low, high, tuple(Tick(tick, _short(tick)) for tick in ticks), title, "log")
 
 
 def counted(last: float, title: str, most: int = 6) -> Axis:
@@ -67,10 +70,10 @@ def over(values: Iterable[float | None], title: str = "margin") -> Axis:
     return Axis(plain.low, plain.high, plain.ticks, title, grid=False)
 
 
-def named(names: Sequence[str], title: str = "", *, grid: bool = False, room: float = 0.5) -> Axis:
+def named(names: Sequence[str], title: str = "", *, room: float = 0.5) -> Axis:
     """Names at 0, 1, 2 and so on, with ``room`` at both ends."""
     ticks = tuple(Tick(float(place), name) for place, name in enumerate(names))
-    return Axis(-room, len(names) - 1 + room, ticks, title, grid=grid)
+    return Axis(-room, len(names) - 1 + room, ticks, title, grid=False)
 
 
 def settings(values: Iterable[float], title: str = "") -> Axis:
@@ -85,11 +88,20 @@ def round_ticks(low: float, high: float, most: int = 6) -> tuple[Tick, ...]:
     """Ticks at round values between two ends."""
     step, decimals = nice_step((high - low) / most)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    form = f",.{decimals}f" if decimals <= 4 else ".1e"
-    return tuple(
-        Tick(count * step, format(count * step, form).replace("-", wording.MINUS))
-        for count in range(first, last + 1)
-    )
+    most = max(abs(low), abs(high))
+    plain = decimals <= 4 and most < 1e7
+    digits = max(1, math.ceil(math.log10(most / step)) + 1)
+
+    def text(value: float) -> str:
+        shown = f"{value:,.{decimals}f}" if plain else f"{value:.{digits}g}"
+        return shown.replace("-", wording.MINUS)
+
+    return tuple(Tick(count * step, text(count * step)) for count in range(first, last + 1))
+
+
+def _short(value: float) -> str:
+    """A value of one digit without zeros after it: ``0.01``, ``20,000``."""
+    return f"{value:,g}" if 1e-4 <= value < 1e6 else wording.number(value)
 
 
 def _ends(values: Iterable[float | None]) -> tuple[float, float]:

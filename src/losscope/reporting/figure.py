@@ -232,6 +232,15 @@ class Texts:
     series: str = ""
 
 
+@dataclass(frozen=True)
+class Names:
+    """The names of series beside their points, each where it hides no other; one without room is left out."""
+
+    series: Sequence[str]
+    x: Numbers
+    y: Numbers
+
+
 @dataclass(frozen=True, eq=False)
 class Dots:
     """Points of a map, which may be thousands, by their class.
@@ -259,7 +268,7 @@ class Dots:
     own: float = 1.0
 
 
-Mark: TypeAlias = Line | Points | Bars | Joined | Ring | Level | Region | Texts | Dots
+Mark: TypeAlias = Line | Points | Bars | Joined | Ring | Level | Region | Texts | Names | Dots
 
 
 @dataclass(frozen=True, eq=False)

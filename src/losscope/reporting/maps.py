@@ -102,7 +102,7 @@ def _map(
     axis = Axis(-reach, reach, shown=False)
     share = ""
     if found.explained is not None and np.size(found.explained) >= 2:
-        share = f"{100 * float(np.sum(np.asarray(found.explained)[:2])):.0f} % of the variance"
+        share = f"{100 * float(np.sum(np.asarray(found.explained)[:2])):.0f} % shown"
     alt = (
         f"Map of the test embeddings of {side}: {len(xy)} points of {len(kinds)} classes "
         "on two principal components."

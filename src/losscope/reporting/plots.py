@@ -50,15 +50,16 @@ def seed_lines(values: Mapping[str, Sequence[float | None]], measure: str) -> Fi
     means = [float(np.mean([value for value in found[name] if value is not None])) for name in names[:6]]
     listed = wording.listing(f"{name} {wording.number(mean)}" for name, mean in zip(names, means))
     title = wording.title(measure)
-    few = sum(min(len(name), 14) for name in names) <= 30
+    shown = [wording.shorten(name, 12) for name in names]
+    many = sum(map(len, shown)) > 30
     return Figure(
-        axes.named([wording.shorten(name, 14) if few else "" for name in names], grid=not few, room=0.4),
+        axes.named(shown, room=0.4),
         axes.linear([value for column in found.values() for value in column]),
         marks,
         title,
         f"{title} of each seed, joined across losses. Means: {listed}.",
         shown_unit(title, wording.measure(measure).unit),
-        height=230,
+        height=290 if many else 230,
         series=tuple(names),
     )
 

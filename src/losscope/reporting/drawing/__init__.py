@@ -27,7 +27,7 @@ def draw(figure: Figure, palette: Palette, name: str = "") -> Markup:
     """
     dots = next((mark for mark in figure.marks if isinstance(mark, Dots)), None)
     if dots is not None:
-        inner = drawn_map(figure, dots, palette)
+        inner = drawn_map(figure, dots)
         return _whole(figure, name, inner, "plot square")
     left, bottom = left_of(figure), bottom_of(figure)
     height = max(40, figure.height - TOP - bottom)
@@ -37,7 +37,8 @@ def draw(figure: Figure, palette: Palette, name: str = "") -> Markup:
     low, high = figure.x.low, figure.x.high
     inner = (
         f'<svg class="axes" height="{height}" style="margin:{TOP}px {RIGHT}px {bottom}px {left}px;'
-        f'width:calc(100% - {left + RIGHT}px)" data-low="{low:g}" data-high="{high:g}" data-scale="{figure.x.scale}">'
+        f'width:calc(100% - {left + RIGHT}px)" data-low="{low:g}" data-high="{high:g}" '
+        f'data-scale="{figure.x.scale}">'
         f"{ticks(figure.x, height)}{''.join(layers)}</svg>"
     )
     return _whole(figure, name, inner, "plot")

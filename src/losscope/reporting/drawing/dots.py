@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import escape
 
 from losscope.core import wording
-from losscope.reporting.figure import Dots, Figure, Palette
+from losscope.reporting.figure import Dots, Figure
 
 HALF = 2047
 """The largest coordinate."""
@@ -27,7 +27,7 @@ FEW_NAMES = 20
 LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", dtype=np.uint8)
 
 
-def drawn_map(figure: Figure, dots: Dots, palette: Palette) -> str:
+def drawn_map(figure: Figure, dots: Dots) -> str:
     """The map of one side as markup."""
     own = dots.own or 1.0
     reach = round(HALF * figure.x.high / own)
@@ -45,7 +45,7 @@ def drawn_map(figure: Figure, dots: Dots, palette: Palette) -> str:
     rails = f"M-{reach} 0H{reach}M0-{reach}V{reach}"
     box = f"-{reach} -{reach} {2 * reach} {2 * reach}"
     return (
-        f'<svg class="axes map" data-series="{palette.look(dots.series).slug}" data-own="{HALF}" '
+        f'<svg class="axes map{" dense" if many else ""}" data-own="{HALF}" '
         f'data-reach="{reach}"{_course(dots, order, own)}>'
         f'<svg class="stretched" viewBox="{box}" width="100%" height="100%">'
         f'<path class="grid" d="{rails}"/>{density}{paths}</svg>'
@@ -75,7 +75,7 @@ def _colour(dots: Dots, label: int) -> str:
 
 
 def _names(dots: Dots, grid: np.ndarray, order: np.ndarray, kinds: list[int], reach: int) -> str:
-    """The name of each class, or of each that is coloured, at the mean of its points."""
+    """The name of each class, or of each that is coloured, above the mean of its points."""
     shown = [label for label in kinds if label >= 0 and (len(kinds) <= FEW_NAMES or label in dots.chosen)]
     made = []
     for label in shown:
@@ -84,7 +84,7 @@ def _names(dots: Dots, grid: np.ndarray, order: np.ndarray, kinds: list[int], re
         across, down = (50 + 50 * value / reach for value in (x, y))
         made.append(
             f'<text class="label middle" data-class="{label}" data-at="{x:.0f} {y:.0f}" '
-            f'x="{across:.1f}%" y="{down:.1f}%" dy=".35em">{text}</text>'
+            f'x="{across:.1f}%" y="{down:.1f}%" dy="-.6em">{text}</text>'
         )
     return "".join(made)
 

@@ -69,7 +69,7 @@ def bottom_of(figure: Figure) -> int:
     axis = figure.x
     labels = 20.0 if any(tick.text for tick in axis.ticks) else 4.0
     if turned(axis):
-        labels = 14 + 0.65 * max(wide(tick.text) for tick in axis.ticks)
+        labels = 14 + 0.77 * max(wide(tick.text) for tick in axis.ticks)
     return round(labels) + (18 if axis.title else 0)
 
 
@@ -93,7 +93,7 @@ def ticks(axis: Axis, height: int) -> str:
         if slanted:
             made.append(
                 f'<svg {where} y="{height + 12}" overflow="visible">'
-                f'<text class="num" transform="rotate(-38)">{text}</text></svg>'
+                f'<text class="num" transform="rotate(-50)">{text}</text></svg>'
             )
         elif text:
             made.append(f'<text class="num middle" {where} y="{height + 17}">{text}</text>')
@@ -107,7 +107,7 @@ def ticks(axis: Axis, height: int) -> str:
 
 def bottom_of_title(axis: Axis) -> int:
     """How far below the axis its title stands, in pixels."""
-    labels = 14 + 0.65 * max(wide(tick.text) for tick in axis.ticks) if turned(axis) else 20.0
+    labels = 14 + 0.77 * max(wide(tick.text) for tick in axis.ticks) if turned(axis) else 20.0
     return round(labels) + 14
 
 

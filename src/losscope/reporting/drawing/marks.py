@@ -13,13 +13,14 @@ from functools import singledispatch
 from markupsafe import escape
 
 from losscope.core import wording
-from losscope.reporting.drawing.frame import Frame
+from losscope.reporting.drawing.frame import Frame, wide
 from losscope.reporting.figure import (
     Bars,
     Joined,
     Level,
     Line,
     Look,
+    Names,
     Numbers,
     Palette,
     Points,
@@ -144,7 +145,7 @@ def _joined(mark: Joined, frame: Frame, palette: Palette) -> Drawn:
     left, right = (frame.across(x) for x in mark.x)
     d = "".join(
         f"M{left:g} {a:g}L{right:g} {b:g}"
-        for a, b in ((frame.down(one), frame.down(two)) for one, two in mark.ends)
+        for a, b in ((frame.down(first), frame.down(second)) for first, second in mark.ends)
         if a is not None and b is not None
     )
     both = " ".join(palette.look(name).slug for name in mark.series)
@@ -204,6 +205,53 @@ def _texts(mark: Texts, frame: Frame, palette: Palette) -> Drawn:
                 f'<text class="label middle" x="{spot[0] / 10:g}%" y="{spot[1]:g}">{_text(text)}</text>'
             )
     return "", _group(mark.series, palette.look(mark.series), "".join(made))
+
+
+NAMED_AT = 300
+"""The width in pixels at which names are placed; at a wider one they are only further apart."""
+
+
+@drawn.register
+def _names(mark: Names, frame: Frame, palette: Palette) -> Drawn:
+    spots = _spots(mark.x, mark.y, frame)
+    points = [(spot[0] * NAMED_AT / 1000, spot[1]) for spot in spots if spot is not None]
+    taken = [(x - 5, y - 6, x + 5, y + 6) for x, y in points]
+    made = []
+    for name, spot in zip(mark.series, spots, strict=True):
+        if spot is None:
+            continue
+        text = wording.shorten(name, 22)
+        x, y, width = spot[0] * NAMED_AT / 1000, spot[1], wide(text)
+        for across, down, anchor, left in (
+            (9, 4, "start", x + 9),
+            (-9, 4, "end", x - 9 - width),
+            (0, -10, "middle", x - width / 2),
+            (0, 18, "middle", x - width / 2),
+            (6, -10, "end", x + 6 - width),
+            (6, 18, "end", x + 6 - width),
+            (-6, -10, "start", x - 6),
+            (-6, 18, "start", x - 6),
+        ):
+            own = (left, y + down - 10, left + width, y + down + 3)
+            inside = own[0] >= -6 and own[2] <= NAMED_AT + 10 and own[1] >= -8 and own[3] <= frame.height
+            if inside and not any(_meet(own, other) for other in taken):
+                taken.append(own)
+                words = (
+                    f'<text class="num {anchor}" x="{spot[0] / 10:g}%" dx="{across}" y="{y + down:g}">'
+                    f"{_text(text)}</text>"
+                )
+                look = palette.look(name)
+                made.append(_group(name, look, words))
+                break
+    return "", "".join(made)
+
+
+Box = tuple[float, float, float, float]
+
+
+def _meet(a: Box, b: Box) -> bool:
+    """Whether two boxes (left, top, right, bottom) overlap."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 # --- pieces ----------------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ def maps(context: Context) -> Section | None:
     if not figures:
         return None
     note = (
-        "Test embeddings of one seed on each loss’s own two leading principal components. All maps have one "
-        "scale, so tight and wide classes can be compared; directions cannot, and distances in two "
-        "dimensions only hint at those in all."
+        "Test embeddings of one seed on each side’s own two leading principal components; in percent: how "
+        "much of their variance these show. All maps have one scale, so tight and wide classes can be "
+        "compared; directions cannot, and distances in two dimensions only hint at those in all. "
+        "Click a point or choose a class to grey the others."
     )
     columns = 4 if len(figures) in (4, 7, 8, 11, 12) else min(len(figures), 3)
     return Section("The embedding space", note, figures=figures, columns=columns, wide=True)

@@ -97,4 +97,6 @@ def chosen(side: LossResult) -> str:
         told += f"; other seeds of tuning would choose another setting in {tuned.unstable:.0%} of draws"
     if tuned.agreement is not None:
         told += f"; rank correlation of the first stage with the whole training {tuned.agreement:.2f}"
-    return f"{side.name}: {parts.settings(tuned)}{told}"
+    number = drawing.tuned_number(side.trials)
+    flat = None if number is None else drawing.flat_region(side.trials, number)
+    return f"{side.name}: {parts.settings(tuned)}{told}" + (f"; {flat}, of those trained whole" if flat else "")
