@@ -25,10 +25,10 @@ def print_plan(planned: StudyPlan) -> None:
         say(text)
 
 
-def print_result(result: Result, json: bool, said: Once | None = None) -> None:
-    """The tables, the sentences and where the page is; or the JSON object alone.
+def print_result(result: Result, json: bool, said: Once | None = None, verbose: bool = False) -> None:
+    """The answer in three lines, the table, what to beware of and where the page is; or the JSON object alone.
 
-    Notes that the command ``said`` before are not repeated.
+    ``verbose``: the tests and every sentence too. Notes that the command ``said`` before are not repeated.
     """
     if json:
         print(result.json())
@@ -37,22 +37,52 @@ def print_result(result: Result, json: bool, said: Once | None = None) -> None:
     from losscope.reporting import tables
 
     console = terminal()
+    notes = [note for note in dict.fromkeys(result.notes) if said is None or not said.knows(note)]
     with wording.modalities(result.data.modalities):
-        console.print(tables.summary(result))
+        for line in tables.answer(result):
+            console.print(line, soft_wrap=line.plain.startswith("Next:"))
         console.print()
-        console.print(tables.verdicts(result, sentences=False))
-        several = [tables.by_data(result), tables.published(result)]
-    for beside in several:
-        if beside is not None:
-            console.print(beside)
+        console.print(tables.summary(result, console.width))
+        caveat = wording.headline(result).caveat
+        if caveat is not None:
+            console.print(f"\nBeware: {caveat.text}", markup=False, highlight=False)
+        several = tables.by_data(result)
+        if several is not None:
             console.print()
-    console.print(tables.recommendation(result))
-    for note in dict.fromkeys(result.notes):
-        if said is not None and said.knows(note):
-            continue
-        console.print(note, markup=False, highlight=False, style="dim")
+            console.print(several)
+        if verbose:
+            _print_more(console, result, notes)
+        else:
+            _offer_more(console, result, notes)
     if result.report_file:
-        console.print(f"\nPage: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Page: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_more(console: Any, result: Result, notes: list[str]) -> None:
+    """The tests as a table, what was published, every sentence and every note."""
+    from losscope.reporting import tables
+
+    console.print()
+    console.print(tables.verdicts(result, sentences=False))
+    published = tables.published(result)
+    if published is not None:
+        console.print(published)
+        console.print()
+    console.print(tables.recommendation(result))
+    for note in notes:
+        console.print(note, markup=False, highlight=False, style="dim")
+    console.print()
+
+
+def _offer_more(console: Any, result: Result, notes: list[str]) -> None:
+    """One line on what was left out, and how to see it."""
+    from losscope.core import wording
+
+    left = ["each test", "what would change the answer"]
+    if notes:
+        left.append(wording.count(len(notes), "note"))
+    where = "with --verbose" + (", or on the page" if result.report_file else "")
+    console.print(f"More: {wording.listing(left)} {where}.", markup=False, highlight=False)
 
 
 def exit_if_unfinished(found: Unfinished | None) -> None:
@@ -90,9 +120,10 @@ def refuse_unwritable(path: Path | None) -> None:
 
 
 def terminal() -> Any:
-    """Rich on standard output, 100 columns wide where it is no terminal; names steer nothing."""
-    import shutil
+    """Rich on standard output, 100 columns wide where it is no terminal and none are asked for.
 
+    Names steer nothing.
+    """
     from rich.console import Console
     from rich.segment import Segment
 
@@ -110,8 +141,9 @@ def terminal() -> Any:
             for text, style, control in super().render(*given, **words):
                 yield Segment(text if control else printable(text), style, control)
 
-    wide = sys.stdout.isatty()
-    return Plain(width=None if wide else max(100, shutil.get_terminal_size((100, 24)).columns))
+    asked = os.environ.get("COLUMNS", "")
+    given = max(int(asked), 20) if asked.isdecimal() and len(asked) < 5 and int(asked) else None
+    return Plain(width=given or (None if sys.stdout.isatty() else 100))
 
 
 def put(text: object) -> None:

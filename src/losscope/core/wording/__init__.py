@@ -4,6 +4,8 @@ For terminal, page and files alike. A sentence is made from the fields of ``loss
 """
 
 from losscope.core.wording.advice import answer, recommendation
+from losscope.core.wording.pivots import Beside, beside
+from losscope.core.wording.caveats import Caveat
 from losscope.core.wording.claims import claim_reason, over_data_reason
 from losscope.core.wording.comparisons import (
     UNDECIDED,
@@ -23,6 +25,8 @@ from losscope.core.wording.comparisons import (
     why_not,
 )
 from losscope.core.wording.contest import decision, fault, price, unranked
+from losscope.core.wording.contrasts import Contrast
+from losscope.core.wording.headlines import HEADLINE_LETTERS, HEADLINE_WORDS, Headline, headline
 from losscope.core.wording.inspections import (
     file_name,
     inspected_change,
@@ -73,6 +77,7 @@ from losscope.core.wording.numbers import (
 )
 from losscope.core.wording.plain import cell, printable
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
+from losscope.core.wording.steps import Step
 from losscope.core.wording.work import (
     budget,
     duration,
@@ -86,15 +91,23 @@ from losscope.core.wording.work import (
 )
 
 __all__ = [
+    "HEADLINE_LETTERS",
+    "HEADLINE_WORDS",
     "MINUS",
     "NOTHING",
     "SIGNS",
     "UNDECIDED",
     "VERDICTS",
+    "Beside",
+    "Caveat",
     "Clause",
+    "Contrast",
     "Digits",
+    "Headline",
+    "Step",
     "answer",
     "be",
+    "beside",
     "best_group",
     "body",
     "brief",
@@ -119,6 +132,7 @@ __all__ = [
     "finite",
     "first_look",
     "headings",
+    "headline",
     "indifference",
     "inspected_change",
     "inspected_pair",
