@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import json
 import re
 import shlex
 from typing import Any, get_args
@@ -26,6 +26,7 @@ from losscope.core.results import (
     Provenance,
     Result,
     Settings,
+    Trial,
     Tuned,
 )
 from losscope.core.spec import Study
@@ -133,10 +134,10 @@ PLANTED = {
     "measures": planted(
         {"triplet": (0.9, 0.002), "raw": (0.905, 0.0), "contrastive": (0.7, 0.002)},
         {"triplet": 0.6, "raw": 0.7, "contrastive": 0.3},
-        second={"triplet": 0.5, "raw": 0.3, "contrastive": 0.6},
+        second={"triplet": 0.3, "raw": 0.3, "contrastive": 0.6},
         goal="retrieval",
     ),
-    "saturated": planted({"contrastive": (0.9965, 0.003), "triplet": (0.996, 0.003)}, LED),
+    "saturated": planted({"contrastive": (0.995, 0.02), "triplet": (0.994, 0.02)}, LED),
     "beaten": planted(
         {"triplet": (0.8, 0.02), "contrastive": (0.9, 0.02), "sup_con": (0.905, 0.02)},
         {"triplet": 0.9, "contrastive": 0.5, "sup_con": 0.5},
@@ -165,25 +166,28 @@ HEADLINES = {
     "leads": "Use triplet: it retrieves better than contrastive and raw inputs",
     "either": "Use either: triplet and contrastive retrieve equally well",
     "raw is as good": "Train nothing: raw inputs and triplet retrieve equally well",
-    "raw is better": "Train nothing: raw inputs retrieve better than both losses",
+    "raw is better": "Train nothing: raw inputs retrieve better than triplet",
     "whitened": "Use whitened: it retrieves better than both losses, training nothing",
     "whitened is as good": "Use whitened, training nothing: it and triplet retrieve equally well",
     "seven alike": "Use loss0, or any of 6 others: they retrieve equally well",
-    "few": "No answer yet: triplet leads, 4 more seeds would decide",
+    "few": "No answer yet: triplet leads, 7 more seeds would decide",
     "failed": "No answer: runs of triplet, which led on validation, failed",
-    "measures": "Undecided: Recall@1 favours raw inputs, MAP@R favours triplet",
+    "measures": "Undecided: Recall@1 favours raw inputs, MAP@R favours contrastive",
     "saturated": "Undecided: all are near the best possible Recall@1",
     "undirected": "No recommendation: neither more nor less intra-class variance is better",
     "beats_reference": "Use triplet: it retrieves better than contrastive and raw inputs",
-    "single and worse": "Do not use triplet: raw inputs retrieve better",
-    "single and alike": "No gain: triplet and raw inputs retrieve equally well",
+    "single and worse": "Train nothing: raw inputs retrieve better than the loss",
+    "single and alike": "Train nothing: raw inputs and triplet retrieve equally well",
     "alone": "No answer: triplet was compared with nothing",
     "equal errors": "Use triplet: it verifies better than contrastive",
 }
 
 
-def numbers(text: str) -> list[float]:
-    return [float(found.replace("−", "-")) for found in re.findall(r"[−-]?\d+\.\d+", text)]
+def numbers(sure: str) -> list[float]:
+    """The two means and their difference, as they are written."""
+    found = re.search(r": \S+ ([\d.]+), \S+ ([\d.]+); difference (\S+)", sure)
+    assert found is not None
+    return [float(text.replace("−", "-")) for text in found.groups()]
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -205,9 +209,8 @@ def test_every_answer_has_a_short_headline_its_numbers_and_a_step(name: str) -> 
     row = next(row for row in result.verdicts() or result.paired if (row.a, row.b) == made.rests_on)
     assert row.a in found.sure and row.b in found.sure and wording.label(row.measure) in found.sure
     if row.difference is not None and row.scale == "difference":
-        a, b, size = numbers(found.sure.partition(":")[2])[:3]
+        a, b, size = numbers(found.sure)
         assert abs(a - b) == pytest.approx(abs(size), abs=1e-9), "the numbers that are shown agree"
-        assert {a, b} == {pytest.approx(row.mean_a, abs=6e-4), pytest.approx(row.mean_b, abs=6e-4)} or True
         assert sorted((a, b)) == pytest.approx(sorted((row.mean_a or 0, row.mean_b or 0)), abs=6e-4)
 
 
@@ -268,7 +271,7 @@ def renamed(result: Result, names: dict[str, str]) -> Result:
 
     fields = result.model_dump(mode="json", by_alias=True)
     known = {key: walk(fields[key]) for key in ("losses", "settings", "paired", "recommendation")}
-    return Result.from_json(__import__("json").dumps({**fields, **known}))
+    return Result.from_json(json.dumps({**fields, **known}))
 
 
 # --- the caveat ---------------------------------------------------------------------------------------------
@@ -304,7 +307,7 @@ def test_the_caveat_that_matters_most_comes_first() -> None:
     result = with_loss(result, "contrastive", failed=2)
     kinds.append(caveat_of(result))
     assert kinds == ["scope", "untuned", "unsettled", "edge", "fault", "failed"]
-    assert caveat_of(PLANTED["leads"]) == "scope" or wording.headline(PLANTED["leads"]).caveat is None
+    assert wording.headline(PLANTED["leads"]).caveat is None
 
 
 def caveat_of(result: Result) -> str:
@@ -314,18 +317,12 @@ def caveat_of(result: Result) -> str:
 
 
 def test_an_edge_names_its_end_and_a_command_that_searches_wider() -> None:
-    made = fixture.result(2)
-    loss = made.losses[0]
-    trials = fixture.tuned(made).losses[0].trials if hasattr(fixture, "tuned") else ()
-    del loss, trials
     result = with_loss(
         PLANTED["leads"],
         "triplet",
         spec=Study.of(losses="triplet(margin=0.05)").loss_specs()[0],
         tuned=tuned_at(Edge(name="margin", value=0.05)),
-        trials=tuple(
-            {"hyperparameters": {"margin": margin}} for margin in (0.05, 0.1, 0.2)
-        ),
+        trials=tuple(Trial(hyperparameters={"margin": margin}) for margin in (0.05, 0.1, 0.2)),
     )
     found = wording.headline(result).caveat
     assert found is not None and found.kind == "edge"
@@ -399,4 +396,3 @@ def test_the_command_of_a_study_makes_that_study(fields: dict[str, Any], monkeyp
 
 def test_a_study_that_no_command_says_has_none() -> None:
     assert commands.arguments(Study.of(first_seed=3), "runs") == ()
-    assert math.isclose(1.0, 1.0)

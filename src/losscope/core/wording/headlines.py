@@ -211,11 +211,11 @@ def _use(case: _Case, name: str) -> list[_Said]:
     elif worse:
         all_of = f"all {len(worse)} others"
         made_of.append((f"{opening}: {subject} {case.better(name)} than {all_of}{free}", named))
-    shown = "no loss is shown better" if row.better is None else "{} is worse"
-    others = () if row.better is None else (row.b,)
     made_of.append((f"{opening}: {subject} {case.better(name)} than {{}}", (*named, row.b)))
-    if row.better != "a":
-        made_of = [(f"{opening}: {shown}{free}", (*named, *others))]
+    if row.verdict == "equivalent":
+        made_of = [(f"{opening}: {{}} and {{}} {case.does[0]}", (*named, row.a, row.b))]
+    elif row.better != "a":
+        made_of = [(f"{opening}: no loss is shown better{free}", named)]
     return [*made_of, (f"{opening}{free}", named)]
 
 

@@ -12,6 +12,7 @@ from losscope.core.wording.numbers import (
     change,
     change_interval,
     count,
+    decimals_for,
     digits_for,
     indifference,
     label,
@@ -58,7 +59,8 @@ def _numbers(row: Comparison) -> tuple[str, str, str, str]:
         spread = f"{level} interval {change_interval(row.low, row.high, row.scale)}" if wide else ""  # type: ignore[arg-type]
         return number(row.mean_a), number(row.mean_b), change(row.difference, row.scale), spread
     half = (row.high - row.low) / 2 if wide else None  # type: ignore[operator]
-    digits = _agreeing(row, digits_for([(row.difference, half)], row.measure).decimals)
+    fitting = digits_for([(row.difference, half)], row.measure).decimals
+    digits = _agreeing(row, max(fitting, decimals_for(row.delta, 1) + 1))
     ends = [number(end, digits, fixed=True) for end in (row.low, row.high)] if wide else []
     spread = f"{level} interval {' to '.join(ends)}" if ends and ends[0] != ends[1] else ""
     size = f"difference {number(row.difference, digits, fixed=True)}"
