@@ -207,8 +207,9 @@ def carry_out(study: Study, *, json: bool, dry_run: bool, verbose: bool = False)
         planned = comparing.foresee(study)
         print(planned.json_text()) if json else print_plan(planned)
         return
-    with Activity(quiet=json) as (say, activity):
-        result = comparing.run(study, say=say, activity=activity)
+    with Activity(quiet=json) as shown:
+        say = shown.say
+        result = comparing.run(study, say=say, activity=shown.activity, expect=shown.expect)
     print_result(result, json, say, verbose)
     exit_if_unfinished(result.unfinished)
 

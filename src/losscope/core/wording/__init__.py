@@ -5,6 +5,7 @@ For terminal, page and files alike. A sentence is made from the fields of ``loss
 
 from losscope.core.wording.advice import answer, recommendation
 from losscope.core.wording.pivots import Beside, beside
+from losscope.core.wording.pivots import word as shown
 from losscope.core.wording.caveats import Caveat
 from losscope.core.wording.claims import claim_reason, over_data_reason
 from losscope.core.wording.comparisons import (
@@ -84,6 +85,7 @@ from losscope.core.wording.work import (
     first_look,
     looks,
     progress,
+    runs_left,
     sizes_that_fit,
     study_plan,
     too_small,
@@ -165,11 +167,13 @@ __all__ = [
     "progress",
     "ratio",
     "recommendation",
+    "runs_left",
     "sentence",
     "sentence_parts",
     "settings_listing",
     "settings_phrase",
     "share",
+    "shown",
     "shorten",
     "sign",
     "sizes_that_fit",

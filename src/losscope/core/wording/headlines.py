@@ -113,10 +113,9 @@ def headline(result: Result) -> Headline:
     made = result.recommendation
     call = exact_calls(result.settings)
     if made.ground is None:
-        return Headline(
-            "No recommendation was asked for; here is what was measured",
-            contrasts=contrasts(result),
-        )
+        nothing = "No recommendation was asked for; here is what was measured"
+        text, names = (nothing, ()) if made.loss is None else (f"Use {_shown(made.loss, call)}", (_shown(made.loss, call),))
+        return Headline(text, names, contrasts=contrasts(result))
     rows = {(row.a, row.b): row for row in result.verdicts() if row.measure == made.measure}
     case = _Case(made, rows, result, call)
     text, names = _fitting(_candidates(case), case)
