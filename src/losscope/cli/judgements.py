@@ -336,6 +336,7 @@ def list_items(
     *,
     data_root: DataRoot = None,
     plugin: Plugin = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """List what there is: losses, data sets, models, closed forms, measures, protocols, claims, and more.
@@ -348,10 +349,12 @@ def list_items(
         Folder with data sets, to say which are on this machine.
     plugin
         A Python file that registers items of your own.
+    verbose
+        Print all that each item says of itself, such as its parameters, definition, licence and source.
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.comparing.listing import items, listing
+    from losscope.comparing.listing import brief_listing, items, listing
 
     load_plugins(plugin)
     found = items(what, data_root)
@@ -359,5 +362,5 @@ def list_items(
         print(found.json_text())
     else:
         console = terminal()
-        for table in listing(found):
+        for table in listing(found) if verbose else brief_listing(found):
             console.print(table)

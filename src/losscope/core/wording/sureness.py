@@ -60,7 +60,8 @@ def _numbers(row: Comparison) -> tuple[str, str, str, str]:
         return number(row.mean_a), number(row.mean_b), change(row.difference, row.scale), spread
     half = (row.high - row.low) / 2 if wide else None  # type: ignore[operator]
     fitting = digits_for([(row.difference, half)], row.measure).decimals
-    digits = _agreeing(row, max(fitting, decimals_for(row.delta, 1) + 1))
+    least = decimals_for(row.delta, 1) + 1
+    digits = _agreeing(row, min(max(fitting, least), least + 1))
     ends = [number(end, digits, fixed=True) for end in (row.low, row.high)] if wide else []
     spread = f"{level} interval {' to '.join(ends)}" if ends and ends[0] != ends[1] else ""
     size = f"difference {number(row.difference, digits, fixed=True)}"
@@ -68,8 +69,8 @@ def _numbers(row: Comparison) -> tuple[str, str, str, str]:
 
 
 def _agreeing(row: Comparison, decimals: int) -> Digits:
-    """The fewest decimals, of those that fit, in which the means differ by the difference that is shown."""
-    for more in range(3):
+    """The decimals that fit, or one more where the means then differ by the difference that is shown."""
+    for more in range(2):
         a, b, size = (round(value or 0.0, decimals + more) for value in (row.mean_a, row.mean_b, row.difference))
         if math.isclose(a - b, size, abs_tol=10.0 ** -(decimals + more + 3)):
             return Digits(decimals + more)
