@@ -161,7 +161,7 @@ def contrast(a: str, b: str) -> float:
 
 def test_every_colour_of_the_page_stands_out_from_its_paper():
     style = "".join(file.read_text() for file in sorted((HOME / "look").glob("*.css")))
-    light, dark = re.findall(r"--paper: (#\w{6})", style)
+    [(light, dark)] = re.findall(r"--paper: light-dark\((#\w{6}), (#\w{6})\)", style)
     pairs = re.findall(r"--((?:hue|grey|class)-\d): light-dark\((#\w{6}), (#\w{6})\)", style)
     assert len(pairs) == len(figure.COLOURS) + len(figure.GREYS) + maps.MANY_CLASSES
     for name, on_light, on_dark in pairs:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from losscope.cli.options import ANSWER, OUTPUT, TRAIN, DataRoot, Json, Plugin, Trust, app, load_plugins
+from losscope.cli.options import ANSWER, OUTPUT, TRAIN, DataRoot, Json, Plugin, Trust, Verbose, app, load_plugins
 from losscope.cli.output import print_result, put, refuse_unwritable, say_aside, terminal
 
 
@@ -32,6 +32,7 @@ def judge(
     only: Annotated[list[str] | None, Parameter(group=ANSWER, negative="")] = None,
     plugin: Plugin = None,
     report: Annotated[Path | None, Parameter(name="--report", group=OUTPUT)] = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Give the same verdicts, table and page on anyone's runs, without training anything.
@@ -90,6 +91,8 @@ def judge(
         A Python file that registers measures or sections of your own.
     report
         Write the HTML page to this file.
+    verbose
+        Print each test, what would change the answer, and every note, too.
     json
         Print one JSON object, and nothing else, on standard output.
     """
@@ -118,7 +121,7 @@ def judge(
     if report is not None:
         written = result.report(report)
         result = result.model_copy(update={"report_file": str(written)})
-    print_result(result, json)
+    print_result(result, json, verbose=verbose)
 
 
 @app.command
@@ -128,6 +131,7 @@ def report(
     study: Annotated[str | None, Parameter(group=OUTPUT)] = None,
     format: Annotated[Literal["html", "md", "latex", "csv"], Parameter(group=OUTPUT)] = "html",
     plugin: Plugin = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Write the page of a stored study again, or its table in another format; or the page of probes.
@@ -142,6 +146,8 @@ def report(
         html writes the page; md, latex and csv print the table.
     plugin
         A Python file that registers measures or sections of your own.
+    verbose
+        Print each test, what would change the answer, and every note, too.
     json
         Print one JSON object, and nothing else, on standard output.
     """
@@ -152,7 +158,7 @@ def report(
     if holds_probe(folder):
         report_probe(folder, study, plain=format == "html" and not json)
     elif format == "html":
-        print_result(comparing.report(folder, study), json)
+        print_result(comparing.report(folder, study), json, verbose=verbose)
     else:  # nothing is written, so that a store that can only be read will do
         put(comparing.load(folder, study).table(format))
 
@@ -330,6 +336,7 @@ def list_items(
     *,
     data_root: DataRoot = None,
     plugin: Plugin = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """List what there is: losses, data sets, models, closed forms, measures, protocols, claims, and more.
@@ -342,10 +349,12 @@ def list_items(
         Folder with data sets, to say which are on this machine.
     plugin
         A Python file that registers items of your own.
+    verbose
+        Print all that each item says of itself, such as its parameters, definition, licence and source.
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.comparing.listing import items, listing
+    from losscope.comparing.listing import brief_listing, items, listing
 
     load_plugins(plugin)
     found = items(what, data_root)
@@ -353,5 +362,5 @@ def list_items(
         print(found.json_text())
     else:
         console = terminal()
-        for table in listing(found):
+        for table in listing(found) if verbose else brief_listing(found):
             console.print(table)

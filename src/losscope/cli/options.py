@@ -33,6 +33,7 @@ Losses = Annotated[
 ]
 Options = Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative="", group=DATA)]
 Json = Annotated[bool, Parameter(name="--json", negative="", group=OUTPUT)]
+Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], negative="", group=OUTPUT)]
 Out = Annotated[Path | None, Parameter(name="--out", group=OUTPUT)]
 Plugin = Annotated[list[str] | None, Parameter(name="--plugin", group=TRAIN, negative="")]
 Trust = Annotated[bool, Parameter(name="--trust", negative="", group=TRAIN)]

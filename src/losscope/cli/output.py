@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from losscope.core.results import Result, StudyPlan, Unfinished
@@ -25,10 +26,10 @@ def print_plan(planned: StudyPlan) -> None:
         say(text)
 
 
-def print_result(result: Result, json: bool, said: Once | None = None) -> None:
-    """The tables, the sentences and where the page is; or the JSON object alone.
+def print_result(result: Result, json: bool, said: Once | None = None, verbose: bool = False) -> None:
+    """The answer in three lines, the table, what to beware of and where the page is; or the JSON object alone.
 
-    Notes that the command ``said`` before are not repeated.
+    ``verbose``: the tests and every sentence too. Notes that the command ``said`` before are not repeated.
     """
     if json:
         print(result.json())
@@ -37,22 +38,52 @@ def print_result(result: Result, json: bool, said: Once | None = None) -> None:
     from losscope.reporting import tables
 
     console = terminal()
+    notes = [note for note in dict.fromkeys(result.notes) if said is None or not said.knows(note)]
     with wording.modalities(result.data.modalities):
-        console.print(tables.summary(result))
+        for line in tables.answer(result):
+            console.print(line, soft_wrap=line.plain.startswith("Next:"))
         console.print()
-        console.print(tables.verdicts(result, sentences=False))
-        several = [tables.by_data(result), tables.published(result)]
-    for beside in several:
-        if beside is not None:
-            console.print(beside)
+        console.print(tables.summary(result, console.width))
+        caveat = wording.headline(result).caveat
+        if caveat is not None:
+            console.print(f"\nBeware: {caveat.text}", markup=False, highlight=False)
+        several = tables.by_data(result)
+        if several is not None:
             console.print()
-    console.print(tables.recommendation(result))
-    for note in dict.fromkeys(result.notes):
-        if said is not None and said.knows(note):
-            continue
-        console.print(note, markup=False, highlight=False, style="dim")
+            console.print(several)
+        if verbose:
+            _print_more(console, result, notes)
+        else:
+            _offer_more(console, result, notes)
     if result.report_file:
-        console.print(f"\nPage: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Page: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_more(console: Any, result: Result, notes: list[str]) -> None:
+    """The tests as a table, what was published, every sentence and every note."""
+    from losscope.reporting import tables
+
+    console.print()
+    console.print(tables.verdicts(result, sentences=False))
+    published = tables.published(result)
+    if published is not None:
+        console.print(published)
+        console.print()
+    console.print(tables.recommendation(result))
+    for note in notes:
+        console.print(note, markup=False, highlight=False, style="dim")
+    console.print()
+
+
+def _offer_more(console: Any, result: Result, notes: list[str]) -> None:
+    """One line on what was left out, and how to see it."""
+    from losscope.core import wording
+
+    left = ["each test", "what would change the answer"]
+    if notes:
+        left.append(wording.count(len(notes), "note"))
+    where = "with --verbose" + (", or on the page" if result.report_file else "")
+    console.print(f"More: {wording.listing(left)} {where}.", markup=False, highlight=False)
 
 
 def exit_if_unfinished(found: Unfinished | None) -> None:
@@ -90,9 +121,10 @@ def refuse_unwritable(path: Path | None) -> None:
 
 
 def terminal() -> Any:
-    """Rich on standard output, 100 columns wide where it is no terminal; names steer nothing."""
-    import shutil
+    """Rich on standard output, 100 columns wide where it is no terminal and none are asked for.
 
+    Names steer nothing.
+    """
     from rich.console import Console
     from rich.segment import Segment
 
@@ -110,8 +142,9 @@ def terminal() -> Any:
             for text, style, control in super().render(*given, **words):
                 yield Segment(text if control else printable(text), style, control)
 
-    wide = sys.stdout.isatty()
-    return Plain(width=None if wide else max(100, shutil.get_terminal_size((100, 24)).columns))
+    asked = os.environ.get("COLUMNS", "")
+    given = max(int(asked), 20) if asked.isdecimal() and len(asked) < 5 and int(asked) else None
+    return Plain(width=given or (None if sys.stdout.isatty() else 100))
 
 
 def put(text: object) -> None:
@@ -129,42 +162,90 @@ def say_aside(text: str) -> None:
 
 
 class Activity:
-    """Rich progress on standard error: a bar for the population in hand and one for the whole."""
+    """One line of progress for a whole study on standard error: runs done, of how many, and the time left.
+
+    On a terminal a bar; elsewhere a line now and then.
+    """
+
+    EVERY = 30.0
+    """Seconds between two lines where standard error is no terminal."""
 
     def __init__(self, quiet: bool):
         self.quiet = quiet
+        self.expected: dict[str, float] = {"trial": 0.0, "final": 0.0}
+        self.runs = {"trial": 0, "final": 0}
+        self.done: dict[str, tuple[str, float, int]] = {}
+        self.started = self.told = time.monotonic()
 
-    def __enter__(self) -> tuple[Once | None, Callable[..., None] | None]:
+    def __enter__(self) -> Activity:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        from losscope.core.saying import Once
+        from rich.progress import BarColumn, Progress, TextColumn
 
         console = Console(stderr=True)
         self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("epochs"),
-            TimeRemainingColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}", markup=False),
             console=console,
             transient=True,
             disable=self.quiet or not console.is_terminal,
         )
         self.bar.start()
-        tasks: dict[str, Any] = {}
-
-        def activity(group: Any, done: int, total: int) -> None:
-            if group.name not in tasks:
-                seeds = len({run.seed for run in group.runs})
-                label = f"{group.runs[0].loss.name}, {seeds} seed{'s' * (seeds > 1)}"
-                tasks[group.name] = self.bar.add_task(label, total=total)
-            self.bar.update(tasks[group.name], completed=done)
-
-        return (None if self.quiet else Once(say_aside)), activity
+        self.task = self.bar.add_task("", total=None)
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
+
+    @property
+    def say(self) -> Once | None:
+        """What hands sentences to a person, each once; None where nothing is to be said."""
+        from losscope.core.saying import Once
+
+        return None if self.quiet else Once(say_aside)
+
+    def expect(self, groups: Sequence[Any]) -> None:
+        """All groups that are to be trained."""
+        for group in groups:
+            self.expected[_purpose(group)] += _weight(group)
+            self.runs[_purpose(group)] += len(group.runs)
+
+    def activity(self, group: Any, done: int, total: int) -> None:
+        """One report of a group under way: epochs done, of how many."""
+        from losscope.core import wording
+
+        share = done / total if total else 1.0
+        self.done[group.name] = _purpose(group), _weight(group) * share, len(group.runs) if share >= 1 else 0
+        work, whole, runs, every = self._sums()
+        now = time.monotonic()
+        spent = now - self.started
+        left = spent * (whole - work) / work if work > 0 and spent > 2 else None
+        text = wording.runs_left(runs, every, left)
+        self.bar.update(self.task, completed=work, total=whole, description=text)
+        if self.bar.disable and not self.quiet and now - self.told > self.EVERY:
+            self.told = now
+            say_aside(f"{text}.")
+
+    def _sums(self) -> tuple[float, float, int, int]:
+        """Work done and in all, runs done and in all; tuning that is over is no longer expected."""
+        work, runs = {"trial": 0.0, "final": 0.0}, {"trial": 0, "final": 0}
+        for purpose, own, count in self.done.values():
+            work[purpose] += own
+            runs[purpose] += count
+        over = any(purpose == "final" for purpose, _, _ in self.done.values())
+        whole = sum(work[kind] if over and kind == "trial" else max(self.expected[kind], work[kind]) for kind in work)
+        every = sum(runs[kind] if over and kind == "trial" else max(self.runs[kind], runs[kind]) for kind in runs)
+        return sum(work.values()), whole, sum(runs.values()), every
+
+
+def _purpose(group: Any) -> str:
+    return "trial" if group.runs[0].purpose == "trial" else "final"
+
+
+def _weight(group: Any) -> float:
+    """What a group costs, beside others: a population trains at once, what stands alone run by run."""
+    run = group.runs[0]
+    epochs = 1 if run.loss.baseline else run.protocol.epochs
+    return float(epochs * (1 + 0.25 * len(group.runs) if group.stacks else len(group.runs)))
 
 
 @contextlib.contextmanager

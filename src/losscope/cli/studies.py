@@ -21,6 +21,7 @@ from losscope.cli.options import (
     Out,
     Training,
     Trust,
+    Verbose,
     app,
     duration,
     key_value,
@@ -57,6 +58,7 @@ def compare(
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     out: Out = None,
     keep: Annotated[Literal["none", "last", "all"], Parameter(group=OUTPUT)] = "last",
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Train losses side by side over paired seeds, measure them, and say which is better at what.
@@ -95,13 +97,46 @@ def compare(
         The folder for runs and pages; losscope-runs otherwise.
     keep
         What to keep of each run: none, last (weights and test embeddings), all (weights of every epoch too).
+    verbose
+        Print each test, what would change the answer, and every note, too.
     json
         Print one JSON object, and nothing else, on standard output.
     """
+    study = asked(
+        data,
+        losses=losses,
+        seeds=seeds,
+        source=source,
+        training=training,
+        goal=goal,
+        reference=reference,
+        indifference=indifference,
+        budget=budget,
+        out=out,
+        keep=keep,
+    )
+    carry_out(study, json=json, dry_run=dry_run, verbose=verbose)
+
+
+def asked(
+    data: str = "digits",
+    *,
+    losses: list[str] | None = None,
+    seeds: int = 10,
+    source: Data | None = None,
+    training: Training | None = None,
+    goal: str = "retrieval",
+    reference: str | None = None,
+    indifference: float | None = None,
+    budget: str | None = None,
+    out: Path | None = None,
+    keep: str = "last",
+) -> Study:
+    """The study that the options of ``compare`` ask for."""
     from losscope.core.spec import Study
 
     source, training = source or Data(), training or Training()
-    study = Study.of(
+    return Study.of(
         data=data,
         losses=losses,
         seeds=seeds,
@@ -118,7 +153,6 @@ def compare(
         augment=training.augment.split(",") if training.augment else None,
         **{key: value for key, value in vars(training).items() if key not in ("plugin", "augment")},
     )
-    carry_out(study, json=json, dry_run=dry_run)
 
 
 @app.command(name="run")
@@ -128,7 +162,9 @@ def run_file(
     out: Out = None,
     data_root: DataRoot = None,
     trust: Trust = False,
+    seeds: Annotated[int | None, Parameter(group=TRAIN)] = None,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Run a study from a TOML file. If it is interrupted, the same command continues where it stopped.
@@ -143,8 +179,12 @@ def run_file(
         Folder with data sets in their original layouts, unless the file says.
     trust
         Run the plugins and the foreign losses that the file names.
+    seeds
+        The number of paired seeds, instead of the file's.
     dry_run
         Say what it would cost and what it could show, and stop.
+    verbose
+        Print each test, what would change the answer, and every note, too.
     json
         Print one JSON object, and nothing else, on standard output.
     """
@@ -154,10 +194,12 @@ def run_file(
     changes: dict[str, Any] = {} if out is None else {"out": str(out)}
     if data_root is not None and read.data_root is None:
         changes["data_root"] = data_root
-    carry_out(read.model_copy(update=changes), json=json, dry_run=dry_run)
+    if seeds is not None:
+        read = Study.of(**{**read.model_dump(), "seeds": seeds, "trust": trust})
+    carry_out(read.model_copy(update=changes), json=json, dry_run=dry_run, verbose=verbose)
 
 
-def carry_out(study: Study, *, json: bool, dry_run: bool) -> None:
+def carry_out(study: Study, *, json: bool, dry_run: bool, verbose: bool = False) -> None:
     """Run a study, or say what it would cost, and print it."""
     from losscope import comparing
 
@@ -165,9 +207,10 @@ def carry_out(study: Study, *, json: bool, dry_run: bool) -> None:
         planned = comparing.foresee(study)
         print(planned.json_text()) if json else print_plan(planned)
         return
-    with Activity(quiet=json) as (say, activity):
-        result = comparing.run(study, say=say, activity=activity)
-    print_result(result, json, say)
+    with Activity(quiet=json) as shown:
+        say = shown.say
+        result = comparing.run(study, say=say, activity=shown.activity, expect=shown.expect)
+    print_result(result, json, say, verbose)
     exit_if_unfinished(result.unfinished)
 
 

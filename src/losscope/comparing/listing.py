@@ -240,8 +240,42 @@ def _claims() -> list[ListedClaim]:
     ]
 
 
+def brief_listing(found: Listing) -> list[Any]:
+    """The items as Rich tables that fit a screen each: a line for an item, of measures a line for a few."""
+    from rich.table import Table
+    from rich.text import Text
+
+    tables: list[Any] = []
+    for kind, rows in found.kinds.items():
+        title = f"{kind.replace('_', ' ')} ({len(rows)})"
+        table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), show_header=False)
+        longest = max((len(row.name) for row in rows), default=0) if kind != "measures" else 0
+        table.add_column(no_wrap=True, min_width=longest)
+        grouped = kind == "measures"
+        table.add_column(no_wrap=not grouped, overflow="fold" if grouped else "ellipsis")
+        if grouped:
+            groups: dict[str, list[str]] = {}
+            for row in found.measures or ():
+                groups.setdefault(row.group, []).append(row.name)
+            for group, names in groups.items():
+                table.add_row(Text(group), Text(", ".join(names)))
+        else:
+            for row in rows:
+                table.add_row(Text(row.name), Text(_line(kind, row)))
+        tables += [table, Text("")]
+    more = Text("losscope list KIND --verbose: the whole of what each says of itself.", style="dim")
+    return [*tables, more]
+
+
+def _line(kind: str, row: Any) -> str:
+    """What is said of an item in its one line."""
+    if kind == "data":
+        return f"{'✓' if row.here else '·'} {row.title}: {row.n:,} {row.modality}, {row.classes} classes"
+    return str(getattr(row, COLUMNS[kind][1])).split("\n")[0]
+
+
 def listing(found: Listing) -> list[Any]:
-    """The items as Rich tables, one per kind."""
+    """The items as Rich tables, one per kind, with all that each says of itself."""
     from rich.table import Table
     from rich.text import Text
 

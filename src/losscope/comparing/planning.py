@@ -109,6 +109,12 @@ class Plan:
         """The populations of all stages of tuning."""
         return [group for stage in self.trial_stages for group in stage]
 
+    @property
+    def waiting(self) -> list[launch.Group]:
+        """The populations of tuning and of the study that are not stored whole."""
+        every = [*self.trial_groups, *self.groups]
+        return [group for group in every if not all(map(self.store.has, group.ids))]
+
     @cached_property
     def trials_from(self) -> Source:
         """The data as trials of tuning split them."""

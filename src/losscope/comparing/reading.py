@@ -15,7 +15,7 @@ import numpy as np
 from losscope import stats
 from losscope.comparing import published, standing, watching
 from losscope.comparing.stored import Choice, StoredStudy
-from losscope.core import registry, wording
+from losscope.core import commands, registry, wording
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.loss_spec import CLOSED_FORM, form_spec
 from losscope.core.results import (
@@ -197,7 +197,11 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         store=str(store.root),
         study=name,
         report=str(folder / "report.html"),
-        provenance=provenance_of(stored, command=f"losscope run {folder / 'study.toml'}"),
+        provenance=provenance_of(
+            stored,
+            commands.arguments(kept.study, str(store.root))
+            or ("losscope", "run", str(folder / "study.toml"), "--out", str(store.root)),
+        ),
         unfinished=store.unfinished([*kept.trials, *kept.runs]),
     )
     return result.with_evidence(evidence_of({label: runs_of.get(label, []) for label in chosen}))
@@ -323,14 +327,22 @@ def _notes(stored: Sequence[Stored]) -> list[str]:
     return list(dict.fromkeys(said))
 
 
-def provenance_of(stored: Sequence[Stored], command: str) -> Provenance:
-    """Versions and machines of some runs; a tuple where they differ."""
+def provenance_of(stored: Sequence[Stored], words: Sequence[str]) -> Provenance:
+    """The command of some runs in words, their versions and machines; a tuple where they differ."""
     merged: dict[str, Any] = {}
     for key in ("losscope", "python", "torch", "numpy", "machine", "host", "device", "threads"):
         values = sorted({str(run.provenance[key]) for run in stored if key in run.provenance})
         merged[key] = values[0] if len(values) == 1 else tuple(values) or None
     seconds = sum(run.provenance.get("train_seconds", 0.0) for run in stored)
-    return Provenance(command=command, runs=len(stored), seconds=seconds, **merged)
+    started = max((str(run.provenance.get("started", "")) for run in stored), default="")
+    return Provenance(
+        command=commands.said(words),
+        arguments=tuple(words),
+        date=started[:10] or None,
+        runs=len(stored),
+        seconds=seconds,
+        **merged,
+    )
 
 
 def evidence_of(losses: Mapping[str, Sequence[Stored]]) -> Evidence:

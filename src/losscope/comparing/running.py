@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from losscope.comparing import given, looking
@@ -66,10 +67,22 @@ def compare(
     return result.model_copy(update={"notes": (*result.notes, *notes)}) if notes else result
 
 
-def run(study: Study, *, say: Say | None = None, activity: launch.ACTIVITY | None = None) -> Result:
-    """Run a study, what is stored already excepted, and return its result."""
+def run(
+    study: Study,
+    *,
+    say: Say | None = None,
+    activity: launch.ACTIVITY | None = None,
+    expect: Callable[[Sequence[launch.Group]], None] | None = None,
+) -> Result:
+    """Run a study, what is stored already excepted, and return its result.
+
+    ``expect`` is called once with the groups that are to be trained, before the first of them is; those of
+    later stages of tuning stand for others of the same cost.
+    """
     say = None if say is None else Once(say)
     made = ready(study, say)
+    if expect is not None:
+        expect(made.waiting)
     with launch.crew():
         made = made.tuned(activity, say)
         launch.execute(made.groups, study.engine, activity, say)

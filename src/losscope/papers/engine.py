@@ -190,12 +190,11 @@ def _link(evidence: Evidence, planned: Planned) -> StudyLink:
 
 
 def _provenance(planned: Planned) -> Provenance:
-    command = f"losscope reproduce {planned.paper.name}"
-    command += f" --only {','.join(planned.only)}" if planned.only else ""
-    command += " --full" if planned.full else ""
-    return reading.provenance_of(
-        planned.store.many(_ids(planned, "finals")), f"{command} --seeds {planned.seeds}"
-    )
+    words = ["losscope", "reproduce", planned.paper.name]
+    words += ["--only", ",".join(planned.only)] if planned.only else []
+    words += ["--full"] if planned.full else []
+    words += ["--seeds", str(planned.seeds)]
+    return reading.provenance_of(planned.store.many(_ids(planned, "finals")), words)
 
 
 def _ids(planned: Planned, *parts: str) -> list[str]:

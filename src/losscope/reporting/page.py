@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from losscope import __version__
-from losscope.core import registry
+from losscope.core import registry, wording
 from losscope.core.results import Evidence, Result
 from losscope.reporting.drawing import draw
 from losscope.reporting.figure import Figure, Palette
@@ -30,6 +30,20 @@ from losscope.reporting.parts import (
 
 LAST = 100.0
 """The place of a section that names none: after all others but the long tables."""
+SHORT = {
+    "summary": "Table",
+    "forest": "Tests",
+    "claims": "Claims",
+    "controls": "Controls",
+    "decay": "Learning",
+    "classes": "Classes",
+    "examples": "Examples",
+    "maps": "Map",
+    "tuning": "Tuning",
+    "measures": "Measures",
+    "provenance": "Source",
+}
+"""What the line that stays calls the sections that it leads to."""
 NAMED = 4
 """So many losses are named in the page's title."""
 
@@ -39,6 +53,7 @@ class Placed:
     """A section as the template shows it: with its fragment identifier, and its table as a Grid."""
 
     id: str
+    short: str
     section: Section
     table: Grid | None
     key: Sequence[str]
@@ -69,13 +84,37 @@ def render(
         [section.html for _, section in found if section.hero],
         [(name, section) for name, section in found if not section.hero],
         context.palette,
+        _about(context),
     )
 
 
+def _about(context: Context) -> list[str]:
+    """Data, protocol, seeds, goal and date in a few words each, for the line that stays."""
+    if not isinstance(context.document, Result):
+        return []
+    result, data = context.result, context.data
+    said = [
+        data.name,
+        wording.count(data.classes, "class") if data.classes else "",
+        f"{result.protocol.name} protocol" if result.protocol else "your runs",
+        context.counted_seeds if context.seeds else "",
+        f"goal: {result.goal}" if result.recommendation.goal else "",
+        result.provenance.date or "",
+    ]
+    return [text for text in said if text]
+
+
 def whole(
-    title: str, heroes: Sequence[str], sections: Sequence[tuple[str, Section]], palette: Palette
+    title: str,
+    heroes: Sequence[str],
+    sections: Sequence[tuple[str, Section]],
+    palette: Palette,
+    line: Sequence[str] = (),
 ) -> str:
-    """A page as HTML text, of named sections in their order; ``heroes`` are the markup of its head."""
+    """A page as HTML text, of named sections in their order; ``heroes`` are the markup of its head.
+
+    ``line``: what the line that stays says the page is about.
+    """
     placed = _placed(sections, palette)
     return (
         environment()
@@ -84,6 +123,7 @@ def whole(
             title=title,
             version=__version__,
             heroes=heroes,
+            about=line,
             sections=placed,
             palette=palette,
             style=_joined("look", "css"),
@@ -141,6 +181,7 @@ def _placed(found: Sequence[tuple[str, Section]], palette: Palette) -> list[Plac
     """The sections with fragment identifiers of their own, also where two have one name."""
     placed: list[Placed] = []
     seen: set[str] = set()
+    some = any(name in SHORT for name, _ in found)
     for name, section in found:
         bare = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "section"
         identifier, count = bare, 1
@@ -150,7 +191,8 @@ def _placed(found: Sequence[tuple[str, Section]], palette: Palette) -> list[Plac
         seen.add(identifier)
         table = None if section.table is None else grid_of(section.table)
         key = palette.ordered(section.key) if section.figures else []
-        placed.append(Placed(identifier, section, table, key, max(1, min(4, section.columns))))
+        short = SHORT.get(name, "") if some else section.title
+        placed.append(Placed(identifier, short, section, table, key, max(1, min(4, section.columns))))
     return placed
 
 

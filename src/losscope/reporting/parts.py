@@ -43,13 +43,19 @@ Page = Result | Reproduction
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table: text, a second smaller line, a tooltip, and the runs that it comes from."""
+    """One cell of a table: text, a second smaller line, a note, and the runs that it comes from.
+
+    ``number``: what the table sorts by, where the text is rounded. ``better``: of a head, which end of its
+    measure is better, ``higher`` or ``lower``.
+    """
 
     text: str
     small: str = ""
     title: str = ""
     record: str = ""
     kind: str = ""
+    number: float | None = None
+    better: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ class Grid:
     numeric: bool = True
     words: int = 2
     """Columns of words at the left of a numeric table."""
+    series: Sequence[str] = ()
+    """Of each row the slugs of the losses that it is of; hiding one of them hides the row."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +218,7 @@ class Context:
             tip.append("runs: " + ", ".join(run[:12] for run in side.runs))
         mean, spread = parts.value(side, measure, digits)
         missing = "none" if side.mean(measure) is None else ""
-        return Cell(mean, spread, "\n".join(tip), " ".join(side.runs), missing)
+        return Cell(mean, spread, "\n".join(tip), " ".join(side.runs), missing, side.mean(measure))
 
     def head(self, measure: str) -> Cell:
         """A measure as a column head: its name, unit and split, its definition as tooltip."""
@@ -218,8 +226,14 @@ class Context:
         return Cell(
             wording.label(measure).replace(" %", "\u00a0%"),
             columns.split_of(self.sides, measure),
-            f"{known.definition} ({known.unit}; better: {known.better})",
+            _defined(known.definition, known.unit, known.better),
+            better="" if known.better == "neither" else known.better,
         )
+
+
+def _defined(definition: str, unit: str, better: str) -> str:
+    end = "neither end is better" if better == "neither" else f"{better} is better"
+    return f"{definition} ({', '.join(part for part in (unit, end) if part)})"
 
 
 SectionFunction = Callable[[Context], Section | Sequence[Section] | None]

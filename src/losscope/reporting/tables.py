@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -20,20 +21,40 @@ WIDTH = 100
 FORMATS = ("text", "md", "latex", "csv")
 MANY_TESTS = 12
 """With more tests than this, only the sentences about two losses are printed."""
-_NAME = 26
+_NAME = 24
+"""Columns that names may have at any width."""
+_VERDICT = "verdict"
 
 
-def summary(result: Result) -> Table:
-    """Losses and baselines by the measures that matter, readable at 100 columns.
+def answer(result: Result) -> list[Text]:
+    """The answer in three lines: what to use, how sure that is, and what to do next."""
+    made = wording.headline(result)
+    lines = [Text(made.text, style="bold")]
+    if made.sure:
+        lines.append(Text(made.sure))
+    if made.step is not None:
+        lines.append(Text(f"Next: {wording.lower(str(made.step))}"))
+    return lines
 
-    Means, with the 95 % interval over seeds below each; baselines are set apart, failures counted.
+
+def summary(result: Result, width: int = WIDTH) -> Table:
+    """Losses and baselines by the measures that matter, as many as fit into ``width`` columns.
+
+    Means, with the 95 % interval over seeds below each, then what was shown beside the side that the others
+    are tested against. Names are never squeezed: a long one goes on below itself.
     """
-    sides = result.sides
-    heads, body = _fit(sides, columns(result))
+    sides, beside = result.sides, wording.beside(result)
+    told = [parts.failed(side, len(result.seeds)) for side in sides]
+    name = _name_width([*(side.name for side in sides), *told], width)
+    verdict = max([len(word) for word in beside.words.values()] + [len(_VERDICT)]) if beside.words else -2
+    names = columns(result)
+    heads, body = _fit(sides, names, width - name - 2 - (verdict + 2))
     table = _bare()
-    table.add_column("", overflow="fold", max_width=_NAME)
+    table.add_column("", overflow="fold", min_width=name, max_width=name)
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
+    if beside.words:
+        table.add_column(Text(f"\n{_VERDICT}"), no_wrap=True, min_width=verdict)
     seeds = len(result.seeds)
     chosen = result.recommendation.loss
     for side, cells in zip(sides, body, strict=True):
@@ -46,10 +67,18 @@ def summary(result: Result) -> Table:
         for mean, spread in cells:
             cell = Text(mean, style="bold" if side.name == chosen else "", justify="right")
             row.append(cell.append(f"\n{spread}", style="dim not bold") if spread else cell)
+        if beside.words:
+            word = "·" if side.name == beside.pivot else beside.words.get(side.name, "")
+            row.append(Text(word, style="bold" if word in ("better", "worse") else "dim"))
         table.add_row(label, *row, end_section=True)
     noun = wording.plural(result.paired_by)
     count = wording.count(seeds, result.paired_by) if seeds else noun
-    table.caption = Text(f"mean over {count}, below it the 95 % interval over {noun}", style="dim italic")
+    said = f"mean over {count}, below it the 95 % interval over {noun}"
+    if beside.words:
+        said += f"; {_VERDICT}: beside {beside.pivot} (·)"
+    if len(heads) < len(names):
+        said += f"; {len(heads)} of {wording.count(len(names), 'measure')} fit here"
+    table.caption = Text(said, style="dim italic")
     table.caption_justify = "left"
     return table
 
@@ -58,9 +87,15 @@ def _bare() -> Table:
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
 
 
-def _fit(sides: Sequence[SideResult], names: Sequence[str]) -> tuple[list[Text], list[list[tuple[str, str]]]]:
-    """Headings and cells of as many measures as fit beside the names in 100 columns."""
-    left = WIDTH - min(_NAME, max([len(side.name) for side in sides] + [12])) - 2
+def _name_width(names: Sequence[str], width: int) -> int:
+    """The columns of the names: what the longest takes, at most two fifths of the width."""
+    return min(max([cell_len(wording.printable(name)) for name in names] + [12]), max(_NAME, 2 * width // 5))
+
+
+def _fit(
+    sides: Sequence[SideResult], names: Sequence[str], left: int
+) -> tuple[list[Text], list[list[tuple[str, str]]]]:
+    """Headings and cells of as many measures as fit into the columns that are left."""
     heads: list[Text] = []
     body: list[list[tuple[str, str]]] = [[] for _ in sides]
     for name in names:
@@ -68,7 +103,7 @@ def _fit(sides: Sequence[SideResult], names: Sequence[str]) -> tuple[list[Text],
         cells = [parts.value(side, name, digits) for side in sides]
         head = _two_lines(wording.label(name))
         width = max([len(line) for line in head.split("\n")] + [len(text) for cell in cells for text in cell])
-        left -= width + 2
+        left -= width + 2 * bool(heads)
         if left < 0:
             break
         heads.append(Text(head, justify="right"))
@@ -186,6 +221,7 @@ def render(result: Result, format: str = "text") -> str:
 def _text(result: Result) -> str:
     file = io.StringIO()
     console = Console(width=WIDTH, file=file, color_system=None, legacy_windows=False)
+    console.print(Group(*answer(result), ""))
     console.print(summary(result))
     several = by_data(result)
     each: list[RenderableType] = [] if several is None else ["", several]

@@ -8,10 +8,14 @@ from losscope.core.results.base import Frozen, Number
 class Provenance(Frozen):
     """Where numbers come from: the command that makes them again, versions, machine and times.
 
-    A field that differs between the runs of a study is a tuple of its values.
+    A field that differs between the runs of a study is a tuple of its values. ``arguments``: the words of the
+    command as a shell hands them over, empty where no command makes them again. ``date``: the day on which the
+    last of the runs started.
     """
 
     command: str | None = None
+    arguments: tuple[str, ...] = ()
+    date: str | None = None
     losscope: str | tuple[str, ...] | None = None
     python: str | tuple[str, ...] | None = None
     torch: str | tuple[str, ...] | None = None

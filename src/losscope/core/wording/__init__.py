@@ -4,6 +4,9 @@ For terminal, page and files alike. A sentence is made from the fields of ``loss
 """
 
 from losscope.core.wording.advice import answer, recommendation
+from losscope.core.wording.pivots import Beside, beside
+from losscope.core.wording.pivots import word as shown
+from losscope.core.wording.caveats import Caveat
 from losscope.core.wording.claims import claim_reason, over_data_reason
 from losscope.core.wording.comparisons import (
     UNDECIDED,
@@ -23,6 +26,8 @@ from losscope.core.wording.comparisons import (
     why_not,
 )
 from losscope.core.wording.contest import decision, fault, price, unranked
+from losscope.core.wording.contrasts import Contrast
+from losscope.core.wording.headlines import HEADLINE_LETTERS, HEADLINE_WORDS, Headline, headline
 from losscope.core.wording.inspections import (
     file_name,
     inspected_change,
@@ -73,12 +78,14 @@ from losscope.core.wording.numbers import (
 )
 from losscope.core.wording.plain import cell, printable
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
+from losscope.core.wording.steps import Step
 from losscope.core.wording.work import (
     budget,
     duration,
     first_look,
     looks,
     progress,
+    runs_left,
     sizes_that_fit,
     study_plan,
     too_small,
@@ -86,15 +93,23 @@ from losscope.core.wording.work import (
 )
 
 __all__ = [
+    "HEADLINE_LETTERS",
+    "HEADLINE_WORDS",
     "MINUS",
     "NOTHING",
     "SIGNS",
     "UNDECIDED",
     "VERDICTS",
+    "Beside",
+    "Caveat",
     "Clause",
+    "Contrast",
     "Digits",
+    "Headline",
+    "Step",
     "answer",
     "be",
+    "beside",
     "best_group",
     "body",
     "brief",
@@ -119,6 +134,7 @@ __all__ = [
     "finite",
     "first_look",
     "headings",
+    "headline",
     "indifference",
     "inspected_change",
     "inspected_pair",
@@ -151,11 +167,13 @@ __all__ = [
     "progress",
     "ratio",
     "recommendation",
+    "runs_left",
     "sentence",
     "sentence_parts",
     "settings_listing",
     "settings_phrase",
     "share",
+    "shown",
     "shorten",
     "sign",
     "sizes_that_fit",

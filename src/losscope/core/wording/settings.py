@@ -146,3 +146,24 @@ def calls(settings: Sequence[Settings]) -> Callable[[str], str]:
         if each.unsettled and numbers:
             known[each.loss] = f"{each.loss} at {listing(numbers)}"
     return lambda name: known.get(name, name)
+
+
+def exact_calls(settings: Sequence[Settings]) -> Callable[[str], str]:
+    """How a headline calls a side: by its name, or as the loss is written with its numbers, which is one word.
+
+    The numbers are said of the losses of which ``calls`` says them.
+
+    >>> own = Settings(loss="triplet", name="triplet", hyperparameters={"margin": 0.1}, unsettled=True)
+    >>> exact_calls([own])("triplet"), exact_calls([own])("raw")
+    ('triplet(margin=0.1)', 'raw')
+    """
+    known = {}
+    for each in settings:
+        numbers = [
+            f"{name}={value:g}"
+            for name, value in each.hyperparameters.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        ]
+        if each.unsettled and numbers and not is_foreign(each.name):
+            known[each.loss] = f"{each.name}({', '.join(numbers)})"
+    return lambda name: known.get(name, name)

@@ -42,6 +42,16 @@ def progress(share: float, left: float) -> str:
     return f"{share:.0%} of the work is done, about {duration(left)} left."
 
 
+def runs_left(done: int, runs: int, left: float | None) -> str:
+    """How many runs of a study are done, and how many seconds are left for the rest, where that is known.
+
+    >>> runs_left(12, 230, 118.0), runs_left(0, 1, None)
+    ('12 of 230 runs, about 2 min left', '0 of 1 run')
+    """
+    said = f"{done:,} of {count(runs, 'run')}"
+    return said if left is None else f"{said}, about {duration(left)} left"
+
+
 def study_plan(plan: StudyPlan) -> str:
     """The runs of a study, what is still to be trained of them, how long that takes, and which look it is."""
     stored = f" ({plan.tuning_stored:,} stored)" if plan.tuning_runs else ""

@@ -34,7 +34,7 @@ class Row:
     verdict: str
     code: str
     better: str
-    needed: int | None
+    needed: str
 
 
 @dataclass(frozen=True)
@@ -144,5 +144,15 @@ def _row(context: Context, row: Comparison, ruler: Ruler) -> Row:
         wording.verdict_word(row),
         row.verdict or "none",
         BETTER[row.better],
-        row.seeds_needed,
+        _needed(row),
     )
+
+
+def _needed(row: Comparison) -> str:
+    """What seeds would show, of a pair that is open: ``16 seeds in all would show 0.01``."""
+    if row.seeds_needed is None or row.verdict not in ("unresolved", "too_few_seeds"):
+        return ""
+    if not row.spread_known:
+        return f"from {wording.count(row.seeds_needed, row.paired_by)} on it can be tested"
+    size = wording.indifference(row.delta, row.scale)
+    return f"{wording.count(row.seeds_needed, row.paired_by)} in all would show {size}"

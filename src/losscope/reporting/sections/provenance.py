@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import BaseModel
 
 from losscope.core import wording
 from losscope.core.loss_spec import Strict
 from losscope.core.registry import register
-from losscope.core.results import LossResult, Result
+from losscope.core.results import LossResult, Result, SideResult
 from losscope.reporting.figure import Look
-from losscope.reporting.parts import Context, Section, fragment
+from losscope.reporting.parts import Context, Page, Section, fragment
 
 SKIPPED = ("class_names", "notes", "described")
 """Fields of the data that the page shows elsewhere."""
+OF_THE_RUN = ("command", "arguments", "host")
+"""Fields of the provenance that stand elsewhere, or say whose machine it was."""
 OF_ONE_SET = ("kind", "generated", "disjoint")
 """Fields that say something of one data set, and nothing of a paper's many."""
 LONG = 24
@@ -32,13 +37,21 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Folder:
+    """A run's id, and where its folder lies from the page; empty where that is not known."""
+
+    id: str
+    href: str
+
+
+@dataclass(frozen=True)
 class Loss:
     """A loss's whole identity, and its run for each seed."""
 
     name: str
     look: Look
     facts: list[tuple[str, str]]
-    runs: list[tuple[str, str]]
+    runs: list[tuple[str, Folder]]
 
 
 @register("section", "provenance", order=120, of="any")
@@ -49,11 +62,17 @@ def provenance(context: Context) -> Section:
     lists = [
         Facts("Data", facts(context.data, skipped)),
         Facts("Protocol", facts(document.protocol) if isinstance(document, Result) else []),
-        Facts("Run", facts(document.provenance)),
+        Facts("Run", facts(document.provenance, OF_THE_RUN)),
     ]
     losses = [
-        Loss(side.name, context.palette.look(side.name), facts(side.spec), _runs(side, document.seeds))
-        for side in context.trained()
+        Loss(
+            side.name,
+            context.palette.look(side.name),
+            facts(side.spec if isinstance(side, LossResult) else None),
+            _runs(side, document.seeds, _to_runs(document)),
+        )
+        for side in context.sides
+        if isinstance(side, LossResult) or side.runs
     ]
     html = fragment(
         "provenance",
@@ -66,9 +85,20 @@ def provenance(context: Context) -> Section:
     return Section("Where this comes from", note, html)
 
 
-def _runs(side: LossResult, seeds: Sequence[int]) -> list[tuple[str, str]]:
+def _to_runs(document: Page) -> str:
+    """The way from the page to the folder of runs, with its stroke; empty where the page is not in a store."""
+    if not isinstance(document, Result) or not document.store or not document.report_file:
+        return ""
+    page, runs = Path(document.report_file), Path(document.store) / "runs"
+    inside = page.parent.parent.parent == Path(document.store) and page.parent.parent.name == "studies"
+    return f"{os.path.relpath(runs, page.parent)}/" if inside else ""
+
+
+def _runs(side: SideResult, seeds: Sequence[int], way: str) -> list[tuple[str, Folder]]:
     known = seeds if len(seeds) == len(side.runs) else range(len(side.runs))
-    return [(str(seed), run) for seed, run in zip(known, side.runs)]
+    return [
+        (str(seed), Folder(run, f"{way}{quote(run)}/" if way else "")) for seed, run in zip(known, side.runs)
+    ]
 
 
 def facts(found: BaseModel | None, skip: Sequence[str] = ()) -> list[tuple[str, str]]:

@@ -69,10 +69,10 @@ def summary(context: Context) -> Section | None:
         for side in context.sides
     ]
     note = (
-        f"Mean over {context.counted_seeds} and its 95 % interval. Each mark lies on its column's own scale, "
-        "from the smallest to the largest interval end: compare marks within a column, not across. "
-        "Losses, baselines and closed forms are measured alike."
+        f"Mean over {context.counted_seeds} and its 95 % interval. Press a head to sort, a number for its "
+        "seeds. ▲ higher is better, ▼ lower is better. Each mark lies on its column's own scale. What is "
+        "measured on train is the mean over all epochs; the rest is measured at the end."
     )
-    caption = "Final measures of each loss and baseline: mean and 95 % interval over seeds"
+    caption = "Each loss and baseline: mean and 95 % interval over seeds, of each measure over the split that its head names"
     html = fragment("summary", caption, [context.head(name) for name in names], rows)
     return Section("At a glance", note, html, wide=True)

@@ -1,4 +1,4 @@
-"""The head of a comparison's page: the recommendation, and what it rests on."""
+"""The head of a comparison's page: the answer, the figure that shows it, and what to do next."""
 
 from __future__ import annotations
 
@@ -6,16 +6,30 @@ from losscope.core import wording
 from losscope.core.registry import register
 from losscope.core.results import Result
 from losscope.core.wording import parts
+from losscope.reporting.columns import more_said
 from losscope.reporting.parts import Context, Section, fragment
+from losscope.reporting.standing import standing
 
 
 @register("section", "verdict", order=10)
 def verdict(context: Context) -> Section:
-    """The recommendation in words, large, and what it rests on."""
+    """The recommendation in a headline, how sure it is, what differs besides, what to beware of and to do."""
     result = context.result
+    found = wording.headline(result)
+    html = fragment(
+        "first_screen",
+        found,
+        [(context.palette.look(own.name), own) for own in found.contrasts],
+        standing(result, context.palette, context.counted_seeds),
+        result.provenance.command or "",
+        _details(context, result),
+    )
+    return Section("Verdict", html=html, hero=True)
+
+
+def _details(context: Context, result: Result) -> dict[str, list[str]]:
+    """What is told in full below the answer: every sentence, the data, notes and failed runs."""
     sentences = [sentence for sentence in result.recommendation.sentences if sentence.strip()]
-    nothing = "No recommendation was asked for; here is what was measured."
-    claim, rest = wording.answer(result)
     data = result.data
     described = data.described or ", ".join(text for text in (data.title, data.edition) if text)
     failed = [
@@ -24,27 +38,8 @@ def verdict(context: Context) -> Section:
         for side in result.sides
         if side.failed
     ]
-    html = fragment(
-        "verdict",
-        _about(context, result, bool(sentences)),
-        claim or (sentences[0] if sentences else nothing),
-        rest.lstrip(" :;,"),
-        sentences[1:],
-        described,
-        [*data.notes, *result.notes],
-        failed,
-    )
-    return Section("Verdict", html=html, hero=True)
-
-
-def _about(context: Context, result: Result, recommended: bool) -> list[str]:
-    """Data, protocol, seeds and goal in a few words each."""
-    untuned = any(settings.tuned is False for settings in result.settings)
-    about = [
-        result.data.name,
-        f"{result.protocol.name} protocol" if result.protocol else "your runs",
-        context.counted_seeds if context.seeds else "",
-        f"goal: {result.goal}" if recommended else "",
-        "untuned" if untuned else "",
-    ]
-    return [text for text in about if text]
+    return {
+        "sentences": [*sentences, *more_said(result)],
+        "data": [text for text in (described, *data.notes, *result.notes) if text],
+        "failed": failed,
+    }

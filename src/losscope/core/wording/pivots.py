@@ -1,0 +1,54 @@
+"""How each side stands beside the one that the others are tested against, in a word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from losscope.core.results import Comparison, Result
+from losscope.core.wording.comparisons import turned
+
+WORDS = {
+    "equivalent": "equivalent",
+    "unresolved": "open",
+    "too_few_seeds": "too few seeds",
+    "failed": "failed",
+    "not_comparable": "not comparable",
+}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The side that others are held against, and of each of these what was shown.
+
+    ``pivot``: empty where nothing was tested. ``words``: of a side, such as ``worse``; sides that were not
+    tested against the pivot have none. ``rows``: of a side, the test, told from that side.
+    """
+
+    pivot: str
+    words: Mapping[str, str]
+    rows: Mapping[str, Comparison]
+
+
+def beside(result: Result) -> Beside:
+    """How the sides stand beside the candidate, or else beside the answer, or the reference."""
+    made = result.recommendation
+    rows = [row for row in result.verdicts() if row.measure == made.measure] or list(result.verdicts())
+    asked = (made.candidate, made.reference, *(name for row in rows[:1] for name in (row.b, row.a)))
+    tested = {name for row in rows for name in (row.a, row.b)}
+    pivot = next((name for name in asked if name in tested), "")
+    own = {
+        (row.b if row.a == pivot else row.a): turned(row) if row.a == pivot else row
+        for row in rows
+        if pivot in (row.a, row.b)
+    }
+    return Beside(pivot, {name: word(row) for name, row in own.items()}, own)
+
+
+def word(row: Comparison) -> str:
+    """What was shown of the first side of a test: ``better``, ``worse``, ``equivalent``, ``open``, …"""
+    if row.verdict in ("higher", "lower"):
+        return {"a": "better", "b": "worse", None: row.verdict}[row.better]
+    if row.scope == "these_folds":
+        return "described"
+    return WORDS.get(row.verdict or "", "described")
