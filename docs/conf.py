@@ -16,7 +16,7 @@ project = "losscope"
 author = "the losscope developers"
 release = losscope.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "making", "static"]
 smartquotes = False  # they would turn --gallery into –gallery
 suppress_warnings = ["misc.highlighting_failure"]  # commands with placeholders in angle brackets
 
@@ -29,6 +29,8 @@ autodoc_member_order = "bysource"
 napoleon_use_ivar = True  # a field that is described under Attributes is not described twice
 
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_title = f"losscope {release}"
 html_show_sphinx = False
 html_show_copyright = False

@@ -17,6 +17,8 @@ from losscope.core import registry, wording
 from losscope.core.facts import Bound
 from losscope.core.quantities import QUANTITIES, Quantity
 
+from making import forces, measures as cases, peers
+
 API = {
     "The commands as functions": (
         ["compare", "judge", "inspect", "audit", "reproduce", "report", "embed", "bench"],
@@ -134,6 +136,7 @@ def losses() -> str:
         "# Losses",
         "What each loss says of itself; `losscope list losses --json` prints the same. "
         "[Definitions](../definitions.md#losses) has the terms in full and says how they are reduced.",
+        peers.versions(),
     ]
     found = items("losses").losses or ()
     for row in sorted(found, key=lambda row: (row.faulty, row.name)):
@@ -144,9 +147,12 @@ def losses() -> str:
 def loss(row: ListedLoss) -> Iterator[str]:
     """One loss."""
     entry = registry.entry("loss", row.name)
+    terms = formulas()
     formula, *rest = re.split(r"\n\s*\n", entry.doc.strip())
     yield f"## {row.name}"
     yield plain(formula)
+    if row.name in terms:
+        yield f"Term: {terms[row.name]}."
     yield from (plain(text) for text in rest[: next(i for i, text in enumerate(rest) if starts(text))])
     yield definitions(
         [
@@ -174,6 +180,19 @@ def loss(row: ListedLoss) -> Iterator[str]:
         yield (
             f"Tuning tries {len(row.space)} points: " + "; ".join(point(point_) for point_ in row.space) + "."
         )
+    yield forces.drawn(row.name)
+    yield peers.table(row.name)
+
+
+def formulas() -> dict[str, str]:
+    """The term of each loss, from the table of the definitions.
+
+    >>> formulas()["contrastive"]
+    'positive d²; negative max(0, m − d)² (the hinge is on d, the square outside)'
+    """
+    text = (Path(__file__).parent / "definitions.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| [^|]*\|$", text.split("## Losses")[1].split("### ")[0], re.M)
+    return dict(rows)
 
 
 def starts(text: str) -> bool:
@@ -216,7 +235,8 @@ def measures() -> str:
         "Every quantity that a comparison records. A difference below the *indifference* does not matter: "
         "on the scale of differences it is in the quantity's unit, on the scale of ratios it is the log of a "
         "ratio (0.0953 is 10 %). "
-        "[Definitions](../definitions.md) says how each is computed.",
+        "[Definitions](../definitions.md) says how each is computed. Below each stand planted cases with its value on "
+        "them, computed when this page was built.",
     ]
     for group in dict.fromkeys(quantity.group for quantity in QUANTITIES.values()):
         rows = [wording.measure(name) for name, quantity in QUANTITIES.items() if quantity.group == group]
@@ -225,7 +245,7 @@ def measures() -> str:
 
 
 def measure(quantity: Quantity) -> str:
-    """One quantity, as an entry of a list of definitions."""
+    """One quantity: its definition, how it is compared, and a figure of what makes it rise and fall."""
     scale = "difference" if quantity.scale == "difference" else "log of a ratio"
     facts = f"Unit: {quantity.unit}; {DIRECTIONS[quantity.better]}; compared by the {scale}"
     facts += f", indifference {quantity.delta:.3g}"
@@ -234,7 +254,8 @@ def measure(quantity: Quantity) -> str:
         "hinge": "; only hinge losses have it",
         "form": "; comparable between losses of one form only",
     }[quantity.limits]
-    return f"`{quantity.name}` ({quantity.label})\n: {plain(quantity.definition)}\n\n  {facts}{limits}."
+    picture = cases.drawn(quantity.name)
+    return f"### {quantity.label}\n\n`{quantity.name}`: {plain(quantity.definition)}.\n\n{facts}{limits}.\n\n{picture}"
 
 
 def others() -> str:

@@ -132,10 +132,16 @@ class Panel:
         return TOP + self.height + (34 if self.xlabel else 6) + (BELOW if self.below else 6)
 
 
-def figure(panels: Sequence[Panel], says: str, caption: str = "", legend: Sequence[str] = ()) -> str:
+def figure(
+    panels: Sequence[Panel],
+    says: str,
+    caption: str = "",
+    legend: Sequence[str] = (),
+    dashes: Sequence[str] | None = None,
+) -> str:
     """Panels side by side as one HTML figure; ``says`` describes it to who does not see it.
 
-    ``legend``: names of the colours 1, 2, … in a line below.
+    ``legend``: names of the colours 1, 2, … in a line below, as points or as lines of these ``dashes``.
     """
     room = 34.0 if any(any(panel.ticks) for panel in panels) else 8.0
     lefts, left = [], room
@@ -146,8 +152,13 @@ def figure(panels: Sequence[Panel], says: str, caption: str = "", legend: Sequen
     parts = [panel.drawn(place) for panel, place in zip(panels, lefts, strict=True)]
     place = room
     for colour, name in enumerate(legend, 1):
-        parts.append(mark(place + 4, tall + 8, colour, 3.6) + text(place + 13, tall + 12, name, "small", "start"))
-        place += 28 + 6.1 * len(name)
+        if dashes is None:
+            parts.append(mark(place + 9, tall + 8, colour, 3.6))
+        else:
+            dash = f' stroke-dasharray="{dashes[colour - 1]}"' if dashes[colour - 1] else ""
+            parts.append(f'<path d="M{place:.0f} {tall + 8:.0f}h20" class="line-{colour}"{dash}/>')
+        parts.append(text(place + 25, tall + 12, name, "small", "start"))
+        place += 42 + 6.1 * len(name)
     tall += 20 if legend else 0
     svg = (
         f'<svg viewBox="0 0 {max(left, place):.0f} {tall:.0f}" width="{max(left, place):.0f}" role="img" '

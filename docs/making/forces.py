@@ -50,18 +50,13 @@ def drawn(name: str) -> str:
                 colour,
                 DASHES[colour],
             )
-        for colour, place in enumerate(SHOWN, 1):
-            panel.label(
-                1.98, 0.98 - 0.12 * colour, f"{DASH_NAMES[colour]} {other} at {distance[place]:.1f}",
-                f"small on{colour}", "end",
-            )
         panels.append(panel)
     return figure(
         panels,
         f"Force of {name} on an anchor by the distance of its positive and of its negative",
-        f"Force on an anchor with one positive and one negative at {name}'s defaults, as a share of the largest.",
+        f"How {name}, at its defaults, moves an anchor on the sphere that has one positive and one negative, as a "
+        "share of its largest force. Where lines of several colours lie on one another, the other's distance "
+        "does not matter.",
+        [f"the other at {distance[place]:.1f}" for place in SHOWN],
+        [DASHES[colour] for colour in (1, 2, 3)],
     )
-
-
-DASH_NAMES = {1: "——", 2: "– –", 3: "· · ·"}
-"""How the lines look, beside their words."""
