@@ -17,7 +17,8 @@ from losscope.core import registry, wording
 from losscope.core.facts import Bound
 from losscope.core.quantities import QUANTITIES, Quantity
 
-from making import forces, measures as cases, peers
+import ledger
+from making import forces, measures as cases, peers, reasons
 
 API = {
     "The commands as functions": (
@@ -72,30 +73,35 @@ BESIDE = {"CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing", "SECUR
 def write(folder: Path) -> None:
     """All generated pages, into ``folder``, which lies in ``docs``."""
     root = folder.parent.parent
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     pages = {
         "api": api(),
         "commands": commands(),
         "losses": losses(),
         "measures": measures(),
         "registry": others(),
+        "ledger": ledger.page(),
         **{name: (root / file).read_text(encoding="utf-8") for file, name in BESIDE.items()},
     }
     for name, text in pages.items():
-        path = folder / f"{name}.md"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+        keep(folder / f"{name}.md", text)
+
+
+def keep(path: Path, text: str) -> None:
+    """Write a page, unless it is as it was."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def inside(text: str) -> str:
-    """A page's text with links to files beside ``docs`` turned to their copies.
+    """A page's text with links to files beside ``docs`` turned to their copies, and its figures drawn.
 
     >>> inside("see [SECURITY.md](../SECURITY.md)")
     'see [SECURITY.md](/generated/security.md)'
     """
     for file, name in BESIDE.items():
         text = text.replace(f"](../{file})", f"](/generated/{name}.md)")
-    return text
+    return re.sub(r"^<!-- figure: (\w+) -->$", lambda found: reasons.FIGURES[found[1]](), text, flags=re.M)
 
 
 def api() -> str:
