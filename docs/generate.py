@@ -68,6 +68,8 @@ DIRECTIONS = {
 
 BESIDE = {"CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing", "SECURITY.md": "security"}
 """Files beside ``docs`` that are pages of the site too."""
+FOLDERS = ("gallery", "ledger")
+"""Folders of ``docs`` of which a page is made: a link to one leads to that page."""
 
 
 def write(folder: Path) -> None:
@@ -94,13 +96,15 @@ def keep(path: Path, text: str) -> None:
 
 
 def inside(text: str) -> str:
-    """A page's text with links to files beside ``docs`` turned to their copies, and its figures drawn.
+    """A page's text with its figures drawn, and with links that lead to files on GitHub turned to their pages.
 
     >>> inside("see [SECURITY.md](../SECURITY.md)")
     'see [SECURITY.md](/generated/security.md)'
     """
     for file, name in BESIDE.items():
         text = text.replace(f"](../{file})", f"](/generated/{name}.md)")
+    for name in FOLDERS:
+        text = text.replace(f"]({name})", f"](/generated/{name}.md)")
     return re.sub(r"^<!-- figure: (\w+) -->$", lambda found: reasons.FIGURES[found[1]](), text, flags=re.M)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from losscope.core import wording
-from losscope.core.registry import entry
+from losscope.core.registry import entries
 
 from making.drawing import Panel, figure
 
@@ -57,7 +57,6 @@ def keep(result: Path) -> Path:
         "runs": made["runs"],
         "seeds": len(document["seeds"]),
         "full": document["full"],
-        "summary": document["summary"],
         "notes": document["notes"],
         "statements": {row["id"]: [row["statement"], row["source"]] for row in document["claims"]},
         "claims": [kept(row) for row in document["claims"]],
@@ -99,12 +98,12 @@ def page() -> str:
 
 def paper(found: Row) -> Iterator[str]:
     """One paper: how it was run, what came out, each claim, and its rows on each data set."""
-    facts = entry("paper", found["paper"]).facts
-    yield f"## {getattr(facts, 'title', found['paper'])}"
+    yield f"## {title(found)}"
+    work = f"{found['runs']:,} runs, " if found["runs"] else ""
     yield (
-        f"As run: `{found['command']}`, {found['seeds']} seeds, {found['runs']:,} runs, losscope {found['losscope']}, torch {found['torch']}."
+        f"As run: `{found['command']}`, {found['seeds']} seeds, {work}losscope {found['losscope']}, torch {found['torch']}."
     )
-    yield "\n".join(f"- {sentence}" for sentence in found["summary"])
+    yield sentence(found)
     rows = found["claims"]
     sums = [row for row in rows if row.get("together") and row.get("run")]
     if sums:
@@ -121,6 +120,12 @@ def paper(found: Row) -> Iterator[str]:
     if found["notes"]:
         yield "### What to know of this run"
         yield "\n".join(f"- {escaped(note)}" for note in found["notes"])
+
+
+def title(found: Row) -> str:
+    """The title of a paper; that of one that is not registered here is its name."""
+    known = entries("paper")
+    return str(known[found["paper"]].facts.title) if found["paper"] in known else str(found["paper"])
 
 
 def verdict_of(row: Row) -> str:
@@ -144,7 +149,9 @@ def tally(rows: Sequence[Row]) -> str:
                 f'<rect x="{left + 120:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}" '
                 f'class="fill-{2 if code == "contradicted" else 1 if place < 3 else 0}"/>'
             )
-            panel.parts.append(f'<text x="112" y="{(top + bottom) / 2 + 4:.1f}" text-anchor="end">{word}</text>')
+            panel.parts.append(
+                f'<text x="112" y="{(top + bottom) / 2 + 4:.1f}" text-anchor="end">{word}</text>'
+            )
             panel.parts.append(f'<text x="{right + 126:.1f}" y="{(top + bottom) / 2 + 4:.1f}">{count}</text>')
             said.append(f"{protocol}, {word}: {count}")
         panels.append(panel)
@@ -166,7 +173,9 @@ def claims(rows: Sequence[Row], statements: Mapping[str, Sequence[str]]) -> str:
 
 def each(rows: Sequence[Row]) -> str:
     """A line for each claim, data set and protocol."""
-    head = "| claim | data | protocol | expected | measured | seeds | verdict |\n|---|---|---|---|---|---|---|\n"
+    head = (
+        "| claim | data | protocol | expected | measured | seeds | verdict |\n|---|---|---|---|---|---|---|\n"
+    )
     return head + "\n".join(
         f"| `{row['id']}` | {escaped(row['data'])}{STAR if row.get('beyond') else ''} | {row['protocol']} | "
         f"{number(row.get('expected'))} | {interval(row)} | {row.get('n', '–')} | "
@@ -211,8 +220,9 @@ def sentences() -> str:
 
 def sentence(found: Row) -> str:
     """How many claims of a paper came out how, under each protocol."""
-    title = getattr(entry("paper", found["paper"]).facts, "title", found["paper"])
-    rows = [row for row in found["claims"] if row.get("together") and row.get("run") and not row.get("beyond")]
+    rows = [
+        row for row in found["claims"] if row.get("together") and row.get("run") and not row.get("beyond")
+    ]
     parts = []
     for protocol in dict.fromkeys(row["protocol"] for row in rows):
         verdicts = [verdict_of(row) for row in rows if row["protocol"] == protocol]
@@ -225,7 +235,7 @@ def sentence(found: Row) -> str:
             f"{'is' if against == 1 else 'are'} contradicted"
         )
     part = "" if found["full"] else ", without `--full`"
-    return f"**{title}** (`losscope reproduce {found['paper']}`, {found['seeds']} seeds{part}): {'; '.join(parts)}."
+    return f"**{title(found)}** (`losscope reproduce {found['paper']}`, {found['seeds']} seeds{part}): {'; '.join(parts)}."
 
 
 def into_readme() -> None:
@@ -238,7 +248,9 @@ def into_readme() -> None:
 
 if __name__ == "__main__":
     if not sys.argv[1:]:
-        raise SystemExit("give the results of losscope reproduce PAPER --json: python docs/ledger.py RESULT.json …")
+        raise SystemExit(
+            "give the results of losscope reproduce PAPER --json: python docs/ledger.py RESULT.json …"
+        )
     for given in sys.argv[1:]:
         print(keep(Path(given)))
     if BEGIN in README.read_text(encoding="utf-8"):

@@ -59,7 +59,9 @@ def test_what_is_called_equal_has_the_same_value_and_gradient(peer):
     ours, theirs, z = ours_and_theirs(peer)
     tolerance = 2e-5 if peer.package == peers.ST else 1e-5  # torch's pairwise distance adds 1e-6
     assert torch.allclose(ours * peer.factor, theirs, rtol=tolerance, atol=tolerance)
-    first, second = (torch.autograd.grad(value, z, retain_graph=True)[0] for value in (ours * peer.factor, theirs))
+    first, second = (
+        torch.autograd.grad(value, z, retain_graph=True)[0] for value in (ours * peer.factor, theirs)
+    )
     assert first.abs().max() > 1e-4
     assert torch.allclose(first, second, rtol=tolerance, atol=tolerance)
 
@@ -67,7 +69,9 @@ def test_what_is_called_equal_has_the_same_value_and_gradient(peer):
 @pytest.mark.parametrize("peer", [peer for peer in COMPUTED if peer.kind == "another form"], ids=named)
 def test_what_is_called_another_form_is_no_multiple(peer):
     ours, theirs, z = ours_and_theirs(peer)
-    first, second = (torch.autograd.grad(value, z, retain_graph=True)[0].flatten() for value in (ours, theirs))
+    first, second = (
+        torch.autograd.grad(value, z, retain_graph=True)[0].flatten() for value in (ours, theirs)
+    )
     assert torch.nn.functional.cosine_similarity(first, second, dim=0) < 0.99
 
 
@@ -75,7 +79,9 @@ def test_a_default_margin_that_is_said_is_the_default():
     import inspect
 
     losses = pytest.importorskip("pytorch_metric_learning.losses", reason="losscope[peers]")
-    others = pytest.importorskip("sentence_transformers.sentence_transformer.losses", reason="losscope[peers]")
+    others = pytest.importorskip(
+        "sentence_transformers.sentence_transformer.losses", reason="losscope[peers]"
+    )
     said = [
         (losses.TripletMarginLoss, "margin", 0.05),
         (losses.NTXentLoss, "temperature", 0.07),

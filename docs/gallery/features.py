@@ -1,6 +1,6 @@
 """Is a loss worth training on these features?
 
-Two hundred and forty rows of twelve classes, in which four directions tell no class from another. The page answers with the losses,
+Rows of twelve classes, in which four directions tell no class from another. The page answers with the losses,
 the features as they are, and a whitening that trains nothing.
 """
 
@@ -13,6 +13,7 @@ labels = np.repeat(np.arange(12), 30)
 features = draw.normal(size=(12, 24))[labels] + draw.normal(size=(360, 24))
 features[:, :4] = draw.normal(scale=4, size=(360, 4))
 
-result = losscope.compare(features, labels, losses="contrastive,triplet", seeds=8, epochs=8, tune=False)
+losses = "contrastive,triplet"
+result = losscope.compare(features, labels, losses=losses, seeds=8, epochs=8, tune=False)
 print(result)
 result.report("page.html")

@@ -14,6 +14,7 @@ audio = meaning @ draw.normal(size=(8, 32)) + 2 * draw.normal(size=(360, 32))
 visual = meaning @ draw.normal(size=(8, 48)) + 2 * draw.normal(size=(360, 48))
 np.savez("clips.npz", audio=audio, visual=visual, labels=labels)
 
-result = losscope.compare("clips.npz", losses="contrastive,triplet", seeds=8, epochs=8, tune=False)
+losses = "contrastive,triplet"
+result = losscope.compare("clips.npz", losses=losses, seeds=8, epochs=8, tune=False)
 print(result)
 result.report("page.html")

@@ -66,7 +66,9 @@ class Panel:
         up = (y - self.y[0]) / (self.y[1] - self.y[0])
         return across * self.width, (1 - up) * self.height
 
-    def line(self, points: Iterable[Point | None], colour: int = 0, dash: str = "", wide: float = 1.8) -> None:
+    def line(
+        self, points: Iterable[Point | None], colour: int = 0, dash: str = "", wide: float = 1.8
+    ) -> None:
         """A line through points; None breaks it."""
         path, move = [], True
         for point in points:
@@ -77,9 +79,7 @@ class Panel:
             path.append(f"{'M' if move else 'L'}{x:.1f} {y:.1f}")
             move = False
         style = f' stroke-dasharray="{dash}"' if dash else ""
-        self.parts.append(
-            f'<path d="{" ".join(path)}" class="line-{colour}" stroke-width="{wide}"{style}/>'
-        )
+        self.parts.append(f'<path d="{" ".join(path)}" class="line-{colour}" stroke-width="{wide}"{style}/>')
 
     def points(self, points: Iterable[Point], colour: int, size: float = 3.2, hollow: bool = False) -> None:
         """Points of one colour."""

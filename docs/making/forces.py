@@ -25,7 +25,9 @@ def drawn(name: str) -> str:
         return ""
     distance = found.distance
     rows = {"pull": found.pull, "push": found.push}
-    most = max((abs(value) for force in rows.values() for row in force for value in row if value), default=0.0)
+    most = max(
+        (abs(value) for force in rows.values() for row in force for value in row if value), default=0.0
+    )
     if not most:
         return ""
     low = min(0.0, *(value / most for force in rows.values() for row in force for value in row if value))
@@ -44,9 +46,15 @@ def drawn(name: str) -> str:
             height=130,
         )
         for colour, place in enumerate(SHOWN, 1):
-            curve = [force[step][place] if own == "positive" else force[place][step] for step in range(len(distance))]
+            curve = [
+                force[step][place] if own == "positive" else force[place][step]
+                for step in range(len(distance))
+            ]
             panel.line(
-                [None if value is None else (x, value / most) for x, value in zip(distance, curve, strict=True)],
+                [
+                    None if value is None else (x, value / most)
+                    for x, value in zip(distance, curve, strict=True)
+                ],
                 colour,
                 DASHES[colour],
             )

@@ -67,7 +67,12 @@ class Example:
         command = [sys.executable, "-W", "ignore", str(self.script)]
         paths = os.pathsep.join([str(Path(losscope.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
         done = subprocess.run(
-            command, cwd=self.folder, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=False
+            command,
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": paths},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode or not self.page.exists():
             raise RuntimeError(f"{self.script.name} of the gallery failed:\n{done.stderr}")
@@ -86,7 +91,9 @@ def photograph(page: Path, picture: Path, size: tuple[int, int] = SIZE, dark: bo
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         return False
-    look = ["--blink-settings=preferredColorScheme=0"] if dark else ["--blink-settings=preferredColorScheme=1"]
+    look = (
+        ["--blink-settings=preferredColorScheme=0"] if dark else ["--blink-settings=preferredColorScheme=1"]
+    )
     command = [
         browser,
         "--headless",
@@ -128,7 +135,7 @@ def build(work: Path, site: Path) -> str:
 
 def wrapped(said: str) -> str:
     """What a script printed, in lines that fit the page."""
-    return "\n".join(textwrap.fill(line, 96) if line[:1] != "|" else line for line in said.splitlines())
+    return "\n".join(textwrap.fill(line, 84) if line[:1] != "|" else line for line in said.splitlines())
 
 
 def text(found: list[Example]) -> str:

@@ -52,7 +52,9 @@ def around(
     wide = np.broadcast_to(np.asarray(spreads, float), (len(centres),))
     draw = np.random.default_rng(seed)
     steps = np.linspace(-1.6, 1.6, each)
-    angles = np.concatenate([c + w * (steps + draw.normal(0, 0.15, each)) for c, w in zip(centres, wide, strict=True)])
+    angles = np.concatenate(
+        [c + w * (steps + draw.normal(0, 0.15, each)) for c, w in zip(centres, wide, strict=True)]
+    )
     return np.deg2rad(angles), np.repeat(np.arange(len(centres)), each)
 
 
@@ -78,7 +80,9 @@ def measured(title: str, angles: np.ndarray, labels: np.ndarray, **more: object)
     """A circle with all measures of its points."""
     values, _ = evaluate(points(angles), torch.as_tensor(labels), **more)  # type: ignore[arg-type]
     some = slice(None, None, 5 if len(angles) > 100 else 1)
-    return Shot(circle(title, angles[some], labels[some]), {name: float(value) for name, value in values.items()})
+    return Shot(
+        circle(title, angles[some], labels[some]), {name: float(value) for name, value in values.items()}
+    )
 
 
 @cache
@@ -150,8 +154,15 @@ def found() -> tuple[Shot, ...]:
     split = around((0, 60, 120, 180, 240, 300), 6, EACH // 2)
     split = split[0], split[1] % 3
     mixed = around((80, 90, 100), 24)
+    ring = np.linspace(0, 2 * np.pi, 96, endpoint=False)
+    strewn = ring, np.where(np.arange(96) % 12 == 6, 2, (ring > np.pi).astype(int))
     shots = []
-    for title, (angles, labels) in (("classes apart", apart_), ("classes in two places", split), ("classes mixed", mixed)):
+    for title, (angles, labels) in (
+        ("classes apart", apart_),
+        ("classes in two places", split),
+        ("classes mixed", mixed),
+        ("a class strewn about", strewn),
+    ):
         asks = np.arange(len(labels)) % 2 == 0
         rows, classes = points(angles), torch.as_tensor(labels)
         values: dict[str, float] = {}
@@ -159,7 +170,12 @@ def found() -> tuple[Shot, ...]:
             evaluate(rows, classes),
             evaluate(rows, classes, names=["nmi"]),
             evaluate(rows, classes, names=["search"], roles=Roles(asks, ~asks, None, "keep")),
-            evaluate(rows[asks], classes[asks], names=["knn_accuracy", "linear_accuracy"], reference=(rows[~asks], classes[~asks])),
+            evaluate(
+                rows[asks],
+                classes[asks],
+                names=["knn_accuracy", "linear_accuracy"],
+                reference=(rows[~asks], classes[~asks]),
+            ),
         ):
             values.update({name: float(value) for name, value in made.items() if name not in values})
         shots.append(Shot(circle(title, angles, labels, hollow=asks), values))
@@ -182,7 +198,9 @@ def fine() -> tuple[Shot, ...]:
         centres = [c + side * gap / 2 for c in (90, 210, 330) for side in (-1, 1)]
         angles, fine_labels = around(centres, 5, EACH // 2)
         labels = fine_labels // 2
-        values, _ = evaluate(points(angles), torch.as_tensor(labels), fine_labels=torch.as_tensor(fine_labels))
+        values, _ = evaluate(
+            points(angles), torch.as_tensor(labels), fine_labels=torch.as_tensor(fine_labels)
+        )
         panel = circle(title, angles, labels, hollow=fine_labels % 2 == 1)
         shots.append(Shot(panel, {name: float(value) for name, value in values.items()}))
     return tuple(shots)
@@ -212,7 +230,10 @@ def terms() -> tuple[Shot, ...]:
     """The share of active terms of the triplet loss, by where the points are."""
     loss = losscope.loss("triplet(margin=0.2)")
     shots = []
-    for title, made in (("classes apart", around((90, 210, 330), 10)), ("classes mixed", around((70, 90, 110), 20))):
+    for title, made in (
+        ("classes apart", around((90, 210, 330), 10)),
+        ("classes mixed", around((70, 90, 110), 20)),
+    ):
         found_ = loss.terms(points(made[0]), losscope.Relation.from_labels(torch.as_tensor(made[1])))
         share = float(found_.active.sum() / found_.valid.sum())
         shots.append(Shot(circle(title, *made), {"active_ratio": share}))
@@ -229,7 +250,15 @@ def effort() -> tuple[Shot, ...]:
     }
     shots = []
     for title, norms in cases.items():
-        panel = Panel(title, x=(0.3, 10.7), y=(0, 1.1), ticks=((1, 10), ()), xlabel="row of the batch", width=150, height=100)
+        panel = Panel(
+            title,
+            x=(0.3, 10.7),
+            y=(0, 1.1),
+            ticks=((1, 10), ()),
+            xlabel="row of the batch",
+            width=150,
+            height=100,
+        )
         for place, norm in enumerate(norms, 1):
             panel.bar(place, 0, norm, 1)
         found_ = greediness.step_summary(torch.as_tensor(norms))
@@ -248,7 +277,15 @@ def force() -> tuple[Shot, ...]:
     }
     shots = []
     for title, (pull, push) in cases.items():
-        panel = Panel(title, x=(0, 1.7), y=(0, 1.1), ticks=((0, 0.5, 1, 1.5), ()), xlabel="distance to the anchor", width=165, height=100)
+        panel = Panel(
+            title,
+            x=(0, 1.7),
+            y=(0, 1.1),
+            ticks=((0, 0.5, 1, 1.5), ()),
+            xlabel="distance to the anchor",
+            width=165,
+            height=100,
+        )
         weights, distances = torch.zeros(9, 9), torch.zeros(9, 9)
         kinds = torch.zeros(2, 9, 9, dtype=torch.bool)
         for side, (places, forces) in enumerate(((near, pull), (far, push))):
@@ -280,7 +317,15 @@ def decays() -> tuple[Shot, ...]:
     shots = []
     for title, curve in cases.items():
         curve = curve / curve[0]
-        panel = Panel(title, x=(1, 30), y=(0, 1.05), ticks=((1, 10, 20, 30), (0, 0.5, 1)), xlabel="epoch", width=150, height=100)
+        panel = Panel(
+            title,
+            x=(1, 30),
+            y=(0, 1.05),
+            ticks=((1, 10, 20, 30), (0, 0.5, 1)),
+            xlabel="epoch",
+            width=150,
+            height=100,
+        )
         panel.line(list(zip(epochs.tolist(), curve.tolist(), strict=True)), 1)
         panel.line([(1, 0.1), (30, 0.1)], 0, "2 3", 1)
         values: dict[str, float | None] = {name: decayed(curve.tolist()) for name, decayed in DECAY.items()}
@@ -299,7 +344,15 @@ def gains() -> tuple[Shot, ...]:
     }
     shots = []
     for title, curve in cases.items():
-        panel = Panel(title, x=(0, 30), y=(0.35, 0.75), ticks=((0, 10, 20, 30), (0.4, 0.7)), xlabel="epoch", width=150, height=100)
+        panel = Panel(
+            title,
+            x=(0, 30),
+            y=(0.35, 0.75),
+            ticks=((0, 10, 20, 30), (0.4, 0.7)),
+            xlabel="epoch",
+            width=150,
+            height=100,
+        )
         panel.line(list(zip(epochs.tolist(), curve.tolist(), strict=True)), 1)
         shots.append(Shot(panel, {"epochs_to_90_quality": greediness.epochs_to_90_quality(curve.tolist())}))
     return tuple(shots)
@@ -311,7 +364,9 @@ STEPS = 40
 @cache
 def trainings() -> tuple[Shot, ...]:
     """Forty steps of Adam with one loss, and with ten times that loss: what a factor changes and what not."""
-    return tuple(_training(title, factor) for title, factor in (("a loss", 1.0), ("ten times the loss", 10.0)))
+    return tuple(
+        _training(title, factor) for title, factor in (("a loss", 1.0), ("ten times the loss", 10.0))
+    )
 
 
 def _training(title: str, factor: float) -> Shot:
@@ -334,7 +389,9 @@ def _training(title: str, factor: float) -> Shot:
         adam.zero_grad()
         rows.append((norm, own, float((weight.detach() - before).norm()), active))
     norms, owns, moved, active = np.array(rows).T
-    panel = Panel(title, x=(1, STEPS), y=(0, 1.05), ticks=((1, 20, 40), (0, 1)), xlabel="step", width=150, height=100)
+    panel = Panel(
+        title, x=(1, STEPS), y=(0, 1.05), ticks=((1, 20, 40), (0, 1)), xlabel="step", width=150, height=100
+    )
     for colour, curve in ((1, norms / norms.max()), (2, moved / moved.max())):
         panel.line(list(zip(range(1, STEPS + 1), curve.tolist(), strict=True)), colour)
     epoch = norms.reshape(4, -1).mean(1)  # four epochs of ten steps

@@ -20,12 +20,16 @@ def seeds() -> str:
     draw = np.random.default_rng(0)
     luck = draw.normal(0, 0.02, 10)
     first, second = (base + luck + draw.normal(0, 0.004, 10) for base in (0.70, 0.712))
-    heaps = Panel("the values", x=(0.5, 10.5), y=(0.64, 0.76), ticks=((1, 5, 10), (0.65, 0.7, 0.75)), xlabel="seed")
+    heaps = Panel(
+        "the values", x=(0.5, 10.5), y=(0.64, 0.76), ticks=((1, 5, 10), (0.65, 0.7, 0.75)), xlabel="seed"
+    )
     for seed in range(10):
         heaps.line([(seed + 1, first[seed]), (seed + 1, second[seed])], 0, "2 2", 0.8)
     heaps.points([(seed + 1, value) for seed, value in enumerate(first)], 1)
     heaps.points([(seed + 1, value) for seed, value in enumerate(second)], 2)
-    apart = Panel("the differences", x=(0.5, 10.5), y=(-0.03, 0.03), ticks=((1, 5, 10), (-0.02, 0, 0.02)), xlabel="seed")
+    apart = Panel(
+        "the differences", x=(0.5, 10.5), y=(-0.03, 0.03), ticks=((1, 5, 10), (-0.02, 0, 0.02)), xlabel="seed"
+    )
     apart.line([(0.5, 0), (10.5, 0)], 0, "", 0.8)
     apart.points([(seed + 1, value) for seed, value in enumerate(second - first)], 3)
     ahead = int((second > first).sum())
@@ -54,7 +58,8 @@ def whitening() -> str:
         panels.append(panel)
     return figure(
         panels,
-        "Three classes along one drowned direction, raw and whitened; " + "; ".join(panel.below for panel in panels),
+        "Three classes along one drowned direction, raw and whitened; "
+        + "; ".join(panel.below for panel in panels),
         "The classes differ from bottom to top and are spread from left to right. Dividing by the spread within "
         "classes is all that whitening does.",
     )
@@ -64,13 +69,23 @@ def margins() -> str:
     """Where the push on a negative ends, of both losses at three margins."""
     panels = []
     for name in ("contrastive", "triplet"):
-        panel = Panel(name, x=(0, 2), y=(-0.02, 1.05), ticks=((0, 0.5, 1, 1.5, 2), (0, 0.5, 1)), xlabel="distance of the negative")
+        panel = Panel(
+            name,
+            x=(0, 2),
+            y=(-0.02, 1.05),
+            ticks=((0, 0.5, 1, 1.5, 2), (0, 0.5, 1)),
+            xlabel="distance of the negative",
+        )
         for colour, margin in enumerate(MARGINS, 1):
             profile = force_profile(subject(f"{name}(margin={margin})"))[1]
             assert profile is not None
             push = [value or 0.0 for value in profile.push[POSITIVE]]
             most = max(push) or 1.0
-            panel.line(zip(profile.distance, [value / most for value in push], strict=True), colour, DASHES[colour - 1])
+            panel.line(
+                zip(profile.distance, [value / most for value in push], strict=True),
+                colour,
+                DASHES[colour - 1],
+            )
         panels.append(panel)
     return figure(
         panels,
@@ -104,7 +119,14 @@ def reductions() -> str:
         terms = loss.terms(planted.points(angles), losscope.Relation.from_labels(labels))
         active.append(float(terms.active.sum() / terms.valid.sum()))
     most = max(map(max, curves.values()))
-    panel = Panel("", x=(max(active), 0), y=(0, 1.05), ticks=((0.1, 0.2, 0.3, 0.4, 0.5), (0, 0.5, 1)), xlabel="share of active triplets, falling", width=320)
+    panel = Panel(
+        "",
+        x=(max(active), 0),
+        y=(0, 1.05),
+        ticks=((0.1, 0.2, 0.3, 0.4, 0.5), (0, 0.5, 1)),
+        xlabel="share of active triplets, falling",
+        width=320,
+    )
     for colour, (curve, dash) in enumerate(zip(curves.values(), DASHES, strict=False), 1):
         panel.line([(share, value / most) for share, value in zip(active, curve, strict=True)], colour, dash)
     return figure(
@@ -123,7 +145,8 @@ def greediness() -> str:
         panel.below = f"greedy share {panel.below}"
     return figure(
         panels,
-        "The force on the positives and the negatives of one anchor: " + "; ".join(f"{p.title}, {p.below}" for p in panels),
+        "The force on the positives and the negatives of one anchor: "
+        + "; ".join(f"{p.title}, {p.below}" for p in panels),
         "The force on positives (blue) and negatives (orange) of one anchor, by their distance.",
     )
 
