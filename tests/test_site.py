@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import re
 import runpy
@@ -167,6 +168,12 @@ def test_marked_figures_of_the_pages_are_drawn_and_links_lead_to_generated_pages
     assert "<!-- figure" not in text and "](/generated/ledger.md)" in text
 
 
+@pytest.mark.parametrize("name", ["generate", "making.measures"])
+def test_the_examples_in_docstrings_of_the_site_s_own_code_hold(name):
+    failed, tried = doctest.testmod(importlib.import_module(name))
+    assert tried and not failed
+
+
 def test_the_ledger_is_what_was_kept_and_readme_says_the_same():
     import ledger
 
@@ -183,6 +190,7 @@ def test_the_ledger_is_what_was_kept_and_readme_says_the_same():
 
 def test_a_ledger_is_kept_from_a_result_and_from_nothing_else(tmp_path, monkeypatch):
     import ledger
+
     from report_fixture import reproduction
 
     monkeypatch.setattr(ledger, "KEPT", tmp_path / "kept")

@@ -1,4 +1,4 @@
-"""The tables of peers on the site: what they call equal is equal, in value and gradient, and nothing else is."""
+"""The tables of peers on the site: what they call equal is equal in value and gradient; nothing else is."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -91,23 +92,22 @@ def photograph(page: Path, picture: Path, size: tuple[int, int] = SIZE, dark: bo
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         return False
-    look = (
-        ["--blink-settings=preferredColorScheme=0"] if dark else ["--blink-settings=preferredColorScheme=1"]
-    )
-    command = [
-        browser,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--hide-scrollbars",
-        "--virtual-time-budget=3000",
-        *look,
-        f"--window-size={size[0]},{size[1]}",
-        f"--screenshot={picture.resolve()}",
-        page.resolve().as_uri(),
-    ]
-    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    with tempfile.TemporaryDirectory() as profile:  # of its own: two browsers at once would share one
+        command = [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--hide-scrollbars",
+            "--virtual-time-budget=3000",
+            f"--blink-settings=preferredColorScheme={0 if dark else 1}",
+            f"--user-data-dir={profile}",
+            f"--window-size={size[0]},{size[1]}",
+            f"--screenshot={picture.resolve()}",
+            page.resolve().as_uri(),
+        ]
+        done = subprocess.run(command, capture_output=True, timeout=120, check=False)
     return not done.returncode and picture.exists()
 
 
@@ -125,7 +125,8 @@ def build(work: Path, site: Path) -> str:
     found = examples(work)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         list(pool.map(lambda example: example.run(state(example.script)), found))
-    site.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(site, ignore_errors=True)
+    site.mkdir(parents=True)
     for example in found:
         shutil.copy(example.page, site / f"{example.name}.html")
         if example.picture.exists():
@@ -146,11 +147,12 @@ def text(found: list[Example]) -> str:
         "A click opens the page. They are small so that they take seconds: read them for what losscope shows, "
         "not for which loss is better.",
     ]
-    if any(example.picture.exists() for example in found):
+    shown = [example for example in found if example.picture.exists()]
+    if shown:
         tiles = "".join(
             f'<a href="../gallery/{example.name}.html"><img src="../gallery/{example.name}.png" '
             f'alt="First screen of the page: {html.escape(example.text[0])}">{html.escape(example.text[0])}</a>'
-            for example in found
+            for example in shown
         )
         parts.append(f'<div class="gallery">{tiles}</div>')
     for example in found:
