@@ -15,6 +15,7 @@ from typing import Any
 
 from losscope.core import wording
 from losscope.core.registry import entries
+from losscope.core.wording.numbers import listing
 
 from making.drawing import Panel, figure
 
@@ -22,7 +23,7 @@ HERE = Path(__file__).parent
 KEPT = HERE / "ledger"
 README = HERE.parent / "README.md"
 FIELDS = ("id", "data", "protocol", "verdict", "expected", "measured", "low", "high", "scale", "n")
-FIELDS += ("reason", "beyond", "together", "run", "verdict_run")
+FIELDS += ("reason", "beyond", "together", "cells", "run", "verdict_run")
 """Of each claim's row, what is kept; its statement and source are kept once."""
 OPEN = ("inconclusive", "not_testable")
 """Verdicts that are told with their reason."""
@@ -54,6 +55,7 @@ def keep(result: Path) -> Path:
         "command": made["command"],
         "losscope": made["losscope"],
         "torch": made["torch"],
+        "device": made["device"],
         "runs": made["runs"],
         "seeds": len(document["seeds"]),
         "full": document["full"],
@@ -100,9 +102,8 @@ def paper(found: Row) -> Iterator[str]:
     """One paper: how it was run, what came out, each claim, and its rows on each data set."""
     yield f"## {title(found)}"
     work = f"{found['runs']:,} runs, " if found["runs"] else ""
-    yield (
-        f"As run: `{found['command']}`, {found['seeds']} seeds, {work}losscope {found['losscope']}, torch {found['torch']}."
-    )
+    made = f"losscope {found['losscope']}, torch {found['torch']}, {found['device']}"
+    yield f"As run: `{found['command']}`, {found['seeds']} seeds, {work}{made}."
     yield sentence(found)
     rows = found["claims"]
     sums = [row for row in rows if row.get("together") and row.get("run")]
@@ -218,24 +219,37 @@ def sentences() -> str:
     return "\n".join(f"- {sentence(found)}" for found in ledgers())
 
 
+HELD = ("reproduced", "direction_only", "size_unresolved")
+"""Verdicts of claims whose direction was resolved as claimed."""
+UNDER = {"paper": "under its own protocol", "matched": "under one that treats its losses alike"}
+
+
 def sentence(found: Row) -> str:
-    """How many claims of a paper came out how, under each protocol."""
+    """How many claims of a paper came out how, under each protocol, and on what data."""
     rows = [
         row for row in found["claims"] if row.get("together") and row.get("run") and not row.get("beyond")
     ]
     parts = []
     for protocol in dict.fromkeys(row["protocol"] for row in rows):
         verdicts = [verdict_of(row) for row in rows if row["protocol"] == protocol]
-        tested = [verdict for verdict in verdicts if verdict != "not_testable"]
-        held = sum(verdict in ("reproduced", "direction_only", "size_unresolved") for verdict in tested)
-        against = tested.count("contradicted")
-        parts.append(
-            f"under {'its own protocol' if protocol == 'paper' else 'a protocol that treats its losses alike'} "
-            f"{held} of the {len(tested)} claims that could be tested hold at least in direction and {against} "
-            f"{'is' if against == 1 else 'are'} contradicted"
-        )
+        held, against = sum(verdict in HELD for verdict in verdicts), verdicts.count("contradicted")
+        untested = verdicts.count("not_testable")
+        counts = [
+            *([f"{held} hold{'s' * (held == 1)} at least in direction"] if held else ["none holds"]),
+            *([f"{against} {'is' if against == 1 else 'are'} contradicted"] if against else []),
+            *([f"{left} {'is' if left == 1 else 'are'} open"] if (left := verdicts.count("inconclusive")) else []),
+            *([f"{untested} cannot be tested"] if untested else []),
+        ]
+        parts.append(f"{UNDER.get(protocol, f'under {protocol}')}, of {len(verdicts)} claims, {listing(counts)}")
+    return f"**{title(found)}** ({how(found, rows)}): {'; '.join(parts)}."
+
+
+def how(found: Row, rows: Sequence[Row]) -> str:
+    """The command, the seeds, and what of the paper's data was run."""
+    run, all_ = ({name for row in rows for name in row.get(key, [])} for key in ("run", "cells"))
+    data = f" on {listing(sorted(run))}, {len(run)} of its {len(all_)} data sets" if run < all_ else ""
     part = "" if found["full"] else ", without `--full`"
-    return f"**{title(found)}** (`losscope reproduce {found['paper']}`, {found['seeds']} seeds{part}): {'; '.join(parts)}."
+    return f"`losscope reproduce {found['paper']}`, {found['seeds']} seeds{data}{part}"
 
 
 def into_readme() -> None:
