@@ -7,10 +7,9 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-import generate
-from making import gallery, links
-
-import losscope
+import generate  # noqa: E402
+import losscope  # noqa: E402
+from making import gallery, links  # noqa: E402
 
 GENERATED = HERE / "generated"
 BESIDE = GENERATED / "beside"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,13 @@ from losscope.core import registry, wording
 from losscope.core.facts import Bound
 from losscope.core.quantities import QUANTITIES, Quantity
 
-import ledger
-from making import forces, measures as cases, peers, reasons
+HERE = Path(__file__).parent
+if str(HERE) not in sys.path:  # also where this file is loaded by its path
+    sys.path.insert(0, str(HERE))
+
+import ledger  # noqa: E402
+from making import forces, peers, reasons  # noqa: E402
+from making import measures as cases  # noqa: E402
 
 API = {
     "The commands as functions": (
@@ -96,7 +102,7 @@ def keep(path: Path, text: str) -> None:
 
 
 def inside(text: str) -> str:
-    """A page's text with its figures drawn, and with links that lead to files on GitHub turned to their pages.
+    """A page's text with its figures drawn, and links to files on GitHub turned to pages of the site.
 
     >>> inside("see [SECURITY.md](../SECURITY.md)")
     'see [SECURITY.md](/generated/security.md)'
@@ -200,7 +206,7 @@ def formulas() -> dict[str, str]:
     >>> formulas()["contrastive"]
     'positive d²; negative max(0, m − d)² (the hinge is on d, the square outside)'
     """
-    text = (Path(__file__).parent / "definitions.md").read_text(encoding="utf-8")
+    text = (HERE / "definitions.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| [^|]*\|$", text.split("## Losses")[1].split("### ")[0], re.M)
     return dict(rows)
 
@@ -245,7 +251,8 @@ def measures() -> str:
         "Every quantity that a comparison records. A difference below the *indifference* does not matter: "
         "on the scale of differences it is in the quantity's unit, on the scale of ratios it is the log of a "
         "ratio (0.0953 is 10 %). "
-        "[Definitions](../definitions.md) says how each is computed. Below each stand planted cases with its value on "
+        "[Definitions](../definitions.md) says how each is computed. Below each stand planted cases "
+        "with its value on "
         "them, computed when this page was built.",
     ]
     for group in dict.fromkeys(quantity.group for quantity in QUANTITIES.values()):
@@ -265,7 +272,8 @@ def measure(quantity: Quantity) -> str:
         "form": "; comparable between losses of one form only",
     }[quantity.limits]
     picture = cases.drawn(quantity.name)
-    return f"### {quantity.label}\n\n`{quantity.name}`: {plain(quantity.definition)}.\n\n{facts}{limits}.\n\n{picture}"
+    said = f"`{quantity.name}`: {plain(quantity.definition)}."
+    return f"### {quantity.label}\n\n{said}\n\n{facts}{limits}.\n\n{picture}"
 
 
 def others() -> str:

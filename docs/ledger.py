@@ -1,7 +1,7 @@
 """The ledgers of the papers: what ``losscope reproduce PAPER --json`` found, kept small, and their page.
 
-``python docs/ledger.py RESULT.json …`` keeps each result's ledger in ``docs/ledger/PAPER.json``, from which the
-site's page and the two sentences in README are made. No number of them is typed.
+``python docs/ledger.py RESULT.json …`` keeps each result's ledger in ``docs/ledger/PAPER.json``, from
+which the site's page and the two sentences in README are made. No number of them is typed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any
 from losscope.core import wording
 from losscope.core.registry import entries
 from losscope.core.wording.numbers import listing
-
 from making.drawing import Panel, figure
 
 HERE = Path(__file__).parent
@@ -88,9 +87,12 @@ def page() -> str:
     """The page of all ledgers."""
     parts = [
         "# What the papers claim, and what came out",
-        "Each claim of a paper, set against measurements on the paper's data where they are to be had, under the "
-        "paper's own protocol and under one that treats both losses alike (`matched`). The verdicts are tests over "
-        "paired seeds; [verdicts of a claim](../definitions.md#verdicts-of-a-claim) has their conditions, and "
+        "Each claim of a paper, set against measurements on the paper's data where they are to be had, "
+        "under the "
+        "paper's own protocol and under one that treats both losses alike (`matched`). The verdicts are "
+        "tests over "
+        "paired seeds; [verdicts of a claim](../definitions.md#verdicts-of-a-claim) has their "
+        "conditions, and "
         "[published numbers](../definitions.md#published-numbers) what was known before.",
     ]
     for found in ledgers():
@@ -114,7 +116,8 @@ def paper(found: Row) -> Iterator[str]:
         yield claims(sums, found["statements"])
     yield "### Every data set"
     yield (
-        "Measured is the difference or the ratio of the two sides, with its interval; expected is the paper's number, "
+        "Measured is the difference or the ratio of the two sides, with its interval; expected is the "
+        "paper's number, "
         "where it has one. A star marks data on which the paper does not make the claim."
     )
     yield each([row for row in rows if not row.get("together")])
@@ -147,7 +150,8 @@ def tally(rows: Sequence[Row]) -> str:
             left, top = panel.at(0, place - 0.35)
             right, bottom = panel.at(count * 0.5, place + 0.35)
             panel.parts.append(
-                f'<rect x="{left + 120:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}" '
+                f'<rect x="{left + 120:.1f}" y="{top:.1f}" '
+                f'width="{right - left:.1f}" height="{bottom - top:.1f}" '
                 f'class="fill-{2 if code == "contradicted" else 1 if place < 3 else 0}"/>'
             )
             panel.parts.append(
@@ -237,10 +241,16 @@ def sentence(found: Row) -> str:
         counts = [
             *([f"{held} hold{'s' * (held == 1)} at least in direction"] if held else ["none holds"]),
             *([f"{against} {'is' if against == 1 else 'are'} contradicted"] if against else []),
-            *([f"{left} {'is' if left == 1 else 'are'} open"] if (left := verdicts.count("inconclusive")) else []),
+            *(
+                [f"{left} {'is' if left == 1 else 'are'} open"]
+                if (left := verdicts.count("inconclusive"))
+                else []
+            ),
             *([f"{untested} cannot be tested"] if untested else []),
         ]
-        parts.append(f"{UNDER.get(protocol, f'under {protocol}')}, of {len(verdicts)} claims, {listing(counts)}")
+        parts.append(
+            f"{UNDER.get(protocol, f'under {protocol}')}, of {len(verdicts)} claims, {listing(counts)}"
+        )
     return f"**{title(found)}** ({how(found, rows)}): {'; '.join(parts)}."
 
 

@@ -1,6 +1,7 @@
 """The picture of README and of the site's first page: the first screen of a real study, light and dark.
 
-``python docs/picture.py STUDY`` takes it of the folder of a study with Chromium, ``make picture`` of the comparison on digits.
+``python docs/picture.py STUDY`` takes it of the folder of a study with Chromium, ``make picture`` of the
+comparison on digits.
 """
 
 from __future__ import annotations

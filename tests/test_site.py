@@ -32,6 +32,7 @@ RUN_BY = {
     "loops.md": "test_loops.py",
     "probe.md": "test_probe_docs.py",
     "text.md": "test_embed_texts.py",
+    "howto/paper.md": "test_notebooks.py",
     "where-you-train.md": "test_docs.py",
 }
 """The tests that run the Python blocks of a page; those of all other pages are run here."""
@@ -85,7 +86,7 @@ def test_the_python_blocks_of_every_page_are_run_by_a_test():
         if "\n```python\n" in page.read_text(encoding="utf-8"):
             test = RUN_BY.get(name)
             text = (ROOT / "tests" / test).read_text(encoding="utf-8") if test else own
-            assert f'"{name}"' in text, name
+            assert f'"{page.name if test else name}"' in text, name
 
 
 @pytest.mark.parametrize("page", SHORT)
@@ -190,7 +191,6 @@ def test_the_ledger_is_what_was_kept_and_readme_says_the_same():
 
 def test_a_ledger_is_kept_from_a_result_and_from_nothing_else(tmp_path, monkeypatch):
     import ledger
-
     from report_fixture import reproduction
 
     monkeypatch.setattr(ledger, "KEPT", tmp_path / "kept")

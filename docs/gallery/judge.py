@@ -1,6 +1,7 @@
 """A verdict on a table of results
 
-Four models with eight seeds each, as anyone's spreadsheet has them. Nothing is trained: the differences are tested seed by seed.
+Four models with eight seeds each, as anyone's spreadsheet has them. Nothing is trained: the differences
+are tested seed by seed.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
 """Seven losses side by side
 
-All on scikit-learn's digits, untuned and with few epochs so that this page is made in seconds. The grid of pairs says which are better,
+All on scikit-learn's digits, untuned and with few epochs so that this page is made in seconds. The grid of
+pairs says which are better,
 equal or open.
 """
 

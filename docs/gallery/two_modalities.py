@@ -1,6 +1,7 @@
 """Audio finds video, and video finds audio
 
-Pairs of two modalities that see the same hidden meaning through noise. Canonical correlation stands beside the losses and trains nothing.
+Pairs of two modalities that see the same hidden meaning through noise. Canonical correlation stands beside
+the losses and trains nothing.
 """
 
 import numpy as np

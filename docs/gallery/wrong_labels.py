@@ -1,6 +1,7 @@
 """Which labels are wrong?
 
-The digits with one label in twenty changed. The page of the inspection lists the labels that are likely wrong, the copies, and
+The digits with one label in twenty changed. The page of the inspection lists the labels that are likely
+wrong, the copies, and
 the classes that are confused, beside a map.
 """
 

@@ -1,4 +1,4 @@
-"""Small figures as SVG: panels with points, lines and bars, whose colours follow the site's light or dark look.
+"""Small figures as SVG: panels with points, lines and bars, in colours that follow the site's look.
 
 A figure is a row of panels, each with a title above and a line of text below. It is written into the page
 itself, so that its text can be selected and read aloud.
@@ -89,7 +89,8 @@ class Panel:
         """A bar that stands on ``low``."""
         (left, top), (right, bottom) = self.at(x - wide / 2, high), self.at(x + wide / 2, low)
         self.parts.append(
-            f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{max(bottom - top, 0.5):.1f}" '
+            f'<rect x="{left:.1f}" y="{top:.1f}" '
+            f'width="{right - left:.1f}" height="{max(bottom - top, 0.5):.1f}" '
             f'class="fill-{colour}"/>'
         )
 
@@ -97,7 +98,8 @@ class Panel:
         """A shaded band over the whole height, between two places of the horizontal axis."""
         (left, top), (right, bottom) = self.at(low, self.y[1]), self.at(high, self.y[0])
         self.parts.append(
-            f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}" class="band"/>'
+            f'<rect x="{left:.1f}" y="{top:.1f}" '
+            f'width="{right - left:.1f}" height="{bottom - top:.1f}" class="band"/>'
         )
 
     def circle(self, x: float = 0.0, y: float = 0.0, radius: float = 1.0) -> None:

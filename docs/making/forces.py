@@ -32,9 +32,9 @@ def drawn(name: str) -> str:
         return ""
     low = min(0.0, *(value / most for force in rows.values() for row in force for value in row if value))
     panels = []
-    for title, own, other, force in (
-        ("pull towards the positive", "positive", "negative", rows["pull"]),
-        ("push away from the negative", "negative", "positive", rows["push"]),
+    for title, own, force in (
+        ("pull towards the positive", "positive", rows["pull"]),
+        ("push away from the negative", "negative", rows["push"]),
     ):
         panel = Panel(
             title,
@@ -62,7 +62,8 @@ def drawn(name: str) -> str:
     return figure(
         panels,
         f"Force of {name} on an anchor by the distance of its positive and of its negative",
-        f"How {name}, at its defaults, moves an anchor on the sphere that has one positive and one negative, as a "
+        f"How {name}, at its defaults, moves an anchor on the sphere that has one positive and one "
+        f"negative, as a "
         "share of its largest force. Where lines of several colours lie on one another, the other's distance "
         "does not matter.",
         [f"the other at {distance[place]:.1f}" for place in SHOWN],

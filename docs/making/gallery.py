@@ -143,15 +143,18 @@ def text(found: list[Example]) -> str:
     """The page of the gallery; with what the scripts printed where they were run."""
     parts = [
         "# Gallery",
-        "Each example was run when this site was built, on small data that it makes itself, and its page was made then. "
-        "A click opens the page. They are small so that they take seconds: read them for what losscope shows, "
+        "Each example was run when this site was built, on small data that it makes itself, and its "
+        "page was made then. "
+        "A click opens the page. They are small so that they take seconds: read them for what losscope "
+        "shows, "
         "not for which loss is better.",
     ]
     shown = [example for example in found if example.picture.exists()]
     if shown:
         tiles = "".join(
             f'<a href="../gallery/{example.name}.html"><img src="../gallery/{example.name}.png" '
-            f'alt="First screen of the page: {html.escape(example.text[0])}">{html.escape(example.text[0])}</a>'
+            f'alt="First screen of the page: {html.escape(example.text[0])}">'
+            f"{html.escape(example.text[0])}</a>"
             for example in shown
         )
         parts.append(f'<div class="gallery">{tiles}</div>')

@@ -28,16 +28,19 @@ SHOWN: dict[str, tuple[Scene, str]] = {
     "intra_variance_std": (planted.spread, "Rises where classes are spread unequally."),
     "inter_distance": (
         planted.apart,
-        "Rises as class means move apart; wide classes have means nearer to the origin, and so to each other.",
+        "Rises as class means move apart; wide classes have means nearer to the origin, and so to each "
+        "other.",
     ),
     "inter_distance_std": (planted.apart, "Rises where some classes are neighbours and others are not."),
     "intra_inter_ratio": (
         planted.scales,
-        "Rises with the spread in units of the classes' distance: a space that is shrunk as a whole keeps its value.",
+        "Rises with the spread in units of the classes' distance: a space that is shrunk as a whole "
+        "keeps its value.",
     ),
     "nc1": (
         planted.scales,
-        "Rises with the spread in the directions in which class means differ; 0 where every class is a point.",
+        "Rises with the spread in the directions in which class means differ; 0 where every class is a "
+        "point.",
     ),
     "effective_rank": (planted.filled, "Rises with the number of directions that are used alike."),
     "spectral_decay": (
@@ -135,7 +138,8 @@ SHOWN: dict[str, tuple[Scene, str]] = {
     ),
     "fine_variance_share": (
         planted.fine,
-        "Rises with the share of a class's spread that lies between its fine classes. Hollow and filled: the fine classes.",
+        "Rises with the share of a class's spread that lies between its fine classes. Hollow and "
+        "filled: the fine classes.",
     ),
     "eer": (planted.thresholds, "Rises where one threshold cannot part pairs of one class from others."),
     "threshold_spread": (

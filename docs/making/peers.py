@@ -1,8 +1,8 @@
 """Which loss of another library is which of ours, and where the conventions differ.
 
-``equal`` rows are computed by ``tests/test_site_peers.py``: value and gradient are the same to 1e-5 (the value
-times ``factor``). ``another form`` rows are computed too, and differ. ``read`` rows come from reading the source
-of the version that is named, and were not computed.
+``equal`` rows are computed by ``tests/test_site_peers.py``: value and gradient are the same to 1e-5
+(the value times ``factor``). ``another form`` rows are computed too, and differ. ``read`` rows come from
+reading the source of the version that is named, and were not computed.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ PEERS = (
         "contrastive(margin=1.0)",
         PML,
         "ContrastiveLoss(neg_margin=1.0)",
-        "linear, d and max(0, m − d), no square; the mean is over active terms, of positives and negatives apart",
+        "linear, d and max(0, m − d), no square; the mean is over active terms, of positives and "
+        "negatives apart",
         kind="another form",
     ),
     Peer(
@@ -184,7 +185,8 @@ PEERS = (
         "multi_similarity(alpha=2, beta=50, base=0.5)",
         PML,
         "MultiSimilarityLoss(alpha=2, beta=50, base=0.5)",
-        "the paper's mining is a miner of its own there (`MultiSimilarityMiner`), and not part of either loss",
+        "the paper's mining is a miner of its own there (`MultiSimilarityMiner`), and not part of "
+        "either loss",
     ),
     Peer(
         "multi_similarity(alpha=2, beta=50, base=0.5)",
@@ -243,6 +245,7 @@ def versions() -> str:
     found = [f"{package} {number}" for package in (PML, ST) if (number := installed(package))]
     beside = f" (here {', '.join(found)})" if found else ""
     return (
-        f"Rows that are *equal* or of *another form* are computed by the tests beside the installed library{beside}: "
+        f"Rows that are *equal* or of *another form* are computed by the tests beside the installed "
+        f"library{beside}: "
         "value and gradient to 1e-5. Rows that were *read* come from the source of the version named."
     )

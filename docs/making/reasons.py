@@ -36,7 +36,8 @@ def seeds() -> str:
     return figure(
         [heaps, apart],
         f"Values of two losses over ten seeds, and their differences, of which {ahead} are above zero",
-        f"The heaps overlap; seed by seed the second loss is ahead in {ahead} of 10. The numbers are those of the block.",
+        f"The heaps overlap; seed by seed the second loss is ahead in {ahead} of 10. The numbers are "
+        f"those of the block.",
         ["contrastive", "triplet", "triplet − contrastive"],
     )
 
@@ -60,7 +61,8 @@ def whitening() -> str:
         panels,
         "Three classes along one drowned direction, raw and whitened; "
         + "; ".join(panel.below for panel in panels),
-        "The classes differ from bottom to top and are spread from left to right. Dividing by the spread within "
+        "The classes differ from bottom to top and are spread from left to right. Dividing by the "
+        "spread within "
         "classes is all that whitening does.",
     )
 
@@ -89,8 +91,10 @@ def margins() -> str:
         panels.append(panel)
     return figure(
         panels,
-        "The push on a negative by its distance, for contrastive and triplet loss at margins 0.2, 0.5 and 1.0",
-        "The push on a negative, over its largest, of an anchor whose positive is 0.5 away. Contrastive's ends at the "
+        "The push on a negative by its distance, for contrastive and triplet loss at margins 0.2, 0.5 "
+        "and 1.0",
+        "The push on a negative, over its largest, of an anchor whose positive is 0.5 away. "
+        "Contrastive's ends at the "
         "margin, triplet's at the positive's distance plus the margin.",
         [f"margin {margin}" for margin in MARGINS],
         DASHES,
