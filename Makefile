@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CODE := src tests docs/*.py docs/making docs/gallery
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: compare test coverage lint format lock fuzz docs dist sbom vulnerabilities release-check clean
+.PHONY: compare test coverage lint format lock fuzz docs links picture dist sbom vulnerabilities release-check clean
 
 compare: $(VENV)/.core
 	$(BIN)/losscope compare
@@ -18,14 +19,14 @@ coverage: $(VENV)/.test
 	$(BIN)/coverage report --format=total
 
 lint: $(VENV)/.test
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 format: $(VENV)/.test
-	$(BIN)/ruff check --fix src tests
-	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
 
 # The lock pins torch: the same pin takes the CPU build where only that is offered.
 lock:
@@ -40,6 +41,15 @@ fuzz: $(VENV)/.test
 docs: $(VENV)/.docs
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
 	@echo "The site: docs/_build/html/index.html"
+
+# The links of the documentation to other sites, by the network; its own are checked by each build of the site.
+links: $(VENV)/.docs
+	$(BIN)/sphinx-build -q -b linkcheck -d docs/_build/doctrees docs docs/_build/links
+
+# The picture of README, light and dark: the first screen of a study that is there, by Chromium.
+STUDY ?= losscope-runs
+picture: $(VENV)/.core
+	$(BIN)/python docs/picture.py $(STUDY)
 
 dist: $(VENV)/.release
 	rm -rf dist && $(BIN)/python -m build --outdir dist && $(BIN)/twine check --strict dist/*

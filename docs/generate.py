@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,14 @@ from losscope.comparing.listing import Item, ListedLoss, items
 from losscope.core import registry, wording
 from losscope.core.facts import Bound
 from losscope.core.quantities import QUANTITIES, Quantity
+
+HERE = Path(__file__).parent
+if str(HERE) not in sys.path:  # also where this file is loaded by its path
+    sys.path.insert(0, str(HERE))
+
+import ledger  # noqa: E402
+from making import forces, peers, reasons  # noqa: E402
+from making import measures as cases  # noqa: E402
 
 API = {
     "The commands as functions": (
@@ -65,35 +74,44 @@ DIRECTIONS = {
 
 BESIDE = {"CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing", "SECURITY.md": "security"}
 """Files beside ``docs`` that are pages of the site too."""
+FOLDERS = ("gallery", "ledger")
+"""Folders of ``docs`` of which a page is made: a link to one leads to that page."""
 
 
 def write(folder: Path) -> None:
     """All generated pages, into ``folder``, which lies in ``docs``."""
     root = folder.parent.parent
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     pages = {
         "api": api(),
         "commands": commands(),
         "losses": losses(),
         "measures": measures(),
         "registry": others(),
+        "ledger": ledger.page(),
         **{name: (root / file).read_text(encoding="utf-8") for file, name in BESIDE.items()},
     }
     for name, text in pages.items():
-        path = folder / f"{name}.md"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+        keep(folder / f"{name}.md", text)
+
+
+def keep(path: Path, text: str) -> None:
+    """Write a page, unless it is as it was."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def inside(text: str) -> str:
-    """A page's text with links to files beside ``docs`` turned to their copies.
+    """A page's text with its figures drawn, and links to files on GitHub turned to pages of the site.
 
     >>> inside("see [SECURITY.md](../SECURITY.md)")
     'see [SECURITY.md](/generated/security.md)'
     """
     for file, name in BESIDE.items():
         text = text.replace(f"](../{file})", f"](/generated/{name}.md)")
-    return text
+    for name in FOLDERS:
+        text = text.replace(f"]({name})", f"](/generated/{name}.md)")
+    return re.sub(r"^<!-- figure: (\w+) -->$", lambda found: reasons.FIGURES[found[1]](), text, flags=re.M)
 
 
 def api() -> str:
@@ -134,6 +152,7 @@ def losses() -> str:
         "# Losses",
         "What each loss says of itself; `losscope list losses --json` prints the same. "
         "[Definitions](../definitions.md#losses) has the terms in full and says how they are reduced.",
+        peers.versions(),
     ]
     found = items("losses").losses or ()
     for row in sorted(found, key=lambda row: (row.faulty, row.name)):
@@ -144,9 +163,12 @@ def losses() -> str:
 def loss(row: ListedLoss) -> Iterator[str]:
     """One loss."""
     entry = registry.entry("loss", row.name)
+    terms = formulas()
     formula, *rest = re.split(r"\n\s*\n", entry.doc.strip())
     yield f"## {row.name}"
     yield plain(formula)
+    if row.name in terms:
+        yield f"Term: {terms[row.name]}."
     yield from (plain(text) for text in rest[: next(i for i, text in enumerate(rest) if starts(text))])
     yield definitions(
         [
@@ -174,6 +196,19 @@ def loss(row: ListedLoss) -> Iterator[str]:
         yield (
             f"Tuning tries {len(row.space)} points: " + "; ".join(point(point_) for point_ in row.space) + "."
         )
+    yield forces.drawn(row.name)
+    yield peers.table(row.name)
+
+
+def formulas() -> dict[str, str]:
+    """The term of each loss, from the table of the definitions.
+
+    >>> formulas()["contrastive"]
+    'positive d²; negative max(0, m − d)² (the hinge is on d, the square outside)'
+    """
+    text = (HERE / "definitions.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| [^|]*\|$", text.split("## Losses")[1].split("### ")[0], re.M)
+    return dict(rows)
 
 
 def starts(text: str) -> bool:
@@ -216,7 +251,9 @@ def measures() -> str:
         "Every quantity that a comparison records. A difference below the *indifference* does not matter: "
         "on the scale of differences it is in the quantity's unit, on the scale of ratios it is the log of a "
         "ratio (0.0953 is 10 %). "
-        "[Definitions](../definitions.md) says how each is computed.",
+        "[Definitions](../definitions.md) says how each is computed. Below each stand planted cases "
+        "with its value on "
+        "them, computed when this page was built.",
     ]
     for group in dict.fromkeys(quantity.group for quantity in QUANTITIES.values()):
         rows = [wording.measure(name) for name, quantity in QUANTITIES.items() if quantity.group == group]
@@ -225,7 +262,7 @@ def measures() -> str:
 
 
 def measure(quantity: Quantity) -> str:
-    """One quantity, as an entry of a list of definitions."""
+    """One quantity: its definition, how it is compared, and a figure of what makes it rise and fall."""
     scale = "difference" if quantity.scale == "difference" else "log of a ratio"
     facts = f"Unit: {quantity.unit}; {DIRECTIONS[quantity.better]}; compared by the {scale}"
     facts += f", indifference {quantity.delta:.3g}"
@@ -234,7 +271,9 @@ def measure(quantity: Quantity) -> str:
         "hinge": "; only hinge losses have it",
         "form": "; comparable between losses of one form only",
     }[quantity.limits]
-    return f"`{quantity.name}` ({quantity.label})\n: {plain(quantity.definition)}\n\n  {facts}{limits}."
+    picture = cases.drawn(quantity.name)
+    said = f"`{quantity.name}`: {plain(quantity.definition)}."
+    return f"### {quantity.label}\n\n{said}\n\n{facts}{limits}.\n\n{picture}"
 
 
 def others() -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import doctest
+import importlib
 import re
 import runpy
 import shutil
@@ -23,15 +24,31 @@ PAGES = sorted(
     path for path in DOCS.rglob("*.md") if not {"_build", "generated"} & set(path.relative_to(DOCS).parts)
 )
 QUICK = [("seeds=10", "seeds=2, epochs=2, tune=False"), ("seeds=8", "seeds=2, epochs=2, tune=False")]
+RUN_BY = {
+    "architecture.md": "test_architecture.py",
+    "audit.md": "test_audit_verdict.py",
+    "inspect.md": "test_inspect.py",
+    "judge.md": "test_judge_docs.py",
+    "loops.md": "test_loops.py",
+    "probe.md": "test_probe_docs.py",
+    "text.md": "test_embed_texts.py",
+    "howto/paper.md": "test_notebooks.py",
+    "where-you-train.md": "test_docs.py",
+}
+"""The tests that run the Python blocks of a page; those of all other pages are run here."""
+SHORT = {
+    "howto/cluster.md": "True",
+    "howto/add-data.md": "Recall@1",
+    "howto/add-measure.md": "triplet 0.",
+    "why.md": "on pairs in order",
+}
+"""Pages whose blocks run as they stand, and what they print."""
+sys.path.insert(0, str(DOCS))
 
 
 @pytest.fixture(scope="module")
 def generate() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("generate")
 
 
 def prose(page: Path) -> str:
@@ -62,6 +79,24 @@ def test_every_link_of_a_page_leads_somewhere(page):
         assert not anchor or anchor in anchors(target), f"{link}#{anchor}"
 
 
+def test_the_python_blocks_of_every_page_are_run_by_a_test():
+    own = (ROOT / "tests" / "test_site.py").read_text(encoding="utf-8").partition("RUN_BY = ")[2]
+    for page in PAGES:
+        name = str(page.relative_to(DOCS))
+        if "\n```python\n" in page.read_text(encoding="utf-8"):
+            test = RUN_BY.get(name)
+            text = (ROOT / "tests" / test).read_text(encoding="utf-8") if test else own
+            assert f'"{page.name if test else name}"' in text, name
+
+
+@pytest.mark.parametrize("page", SHORT)
+def test_short_pages_run_as_they_stand(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with registry.forgetting():
+        run_blocks(page)
+    assert SHORT[page] in capsys.readouterr().out
+
+
 def test_every_schema_is_linked():
     text = (DOCS / "schemas" / "index.md").read_text(encoding="utf-8")
     assert set(re.findall(r"\((.*?)\)", text)) == {path.name for path in DOCS.glob("schemas/*.json")}
@@ -76,7 +111,9 @@ def test_the_reference_holds_every_public_name_loss_measure_and_command(generate
     assert losses.count("**Source**: ") == len(registry.entries("loss"))
     measures = generate.measures()
     for name in QUANTITIES:
-        assert measures.count(f"`{name}` (") == 1
+        assert measures.count(f"\n`{name}`: ") == 1
+    assert measures.count("<svg") == len(QUANTITIES)
+    assert losses.count("<svg") == len(registry.entries("loss"))
     commands = generate.commands()
     for name in (
         "compare",
@@ -90,6 +127,124 @@ def test_the_reference_holds_every_public_name_loss_measure_and_command(generate
         "store check",
     ):
         assert f"\n## losscope {name}\n" in commands or f"\n### losscope {name}\n" in commands
+
+
+UNMOVED = ("relative_gradient_norm", "update_norm")
+"""Quantities whose figure shows that a factor on the loss does not move them."""
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_the_figure_of_a_measure_shows_it_rise_and_fall(name):
+    from making import measures
+
+    values = [shot.values[name] for shot in measures.shown(name)[0]()]
+    finite = [value for value in values if value is not None]
+    assert len(finite) >= min(2, len(values)) and all(value == value for value in finite)
+    apart = max(finite) - min(finite) > 0.02 * max(map(abs, finite))
+    assert apart != (name in UNMOVED)
+
+
+def test_planted_cases_are_what_their_titles_say():
+    from making import planted
+
+    def values(scene, name):
+        return [shot.values[name] for shot in scene()]
+
+    tight, wide, _ = values(planted.spread, "intra_variance")
+    assert tight < wide / 5
+    together, in_two_places, mixed, _ = values(planted.found, "map_at_r")
+    assert together > in_two_places > mixed
+    assert values(planted.found, "recall_at_1")[:2] == [1.0, 1.0]
+    out_of_order, alike, in_order = values(planted.force, "greedy_share")
+    assert out_of_order < alike < in_order
+    together, gap, _ = values(planted.modalities, "modality_gap")
+    assert together < 0.1 < gap
+
+
+def test_marked_figures_of_the_pages_are_drawn_and_links_lead_to_generated_pages(generate):
+    from making import reasons
+
+    text = generate.inside((DOCS / "why.md").read_text(encoding="utf-8"))
+    assert text.count("<svg") == len(reasons.FIGURES)
+    assert "<!-- figure" not in text and "](/generated/ledger.md)" in text
+
+
+@pytest.mark.parametrize("name", ["generate", "making.measures"])
+def test_the_examples_in_docstrings_of_the_site_s_own_code_hold(name):
+    failed, tried = doctest.testmod(importlib.import_module(name))
+    assert tried and not failed
+
+
+def test_the_ledger_is_what_was_kept_and_readme_says_the_same():
+    import ledger
+
+    found = ledger.ledgers()
+    assert found
+    text = ledger.page()
+    for paper in found:
+        rows = [row for row in paper["claims"] if not row.get("together")]
+        assert sum(text.count(f"\n| `{name}` |") for name in paper["statements"]) >= len(rows)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    said = readme.partition(ledger.BEGIN)[2].partition(ledger.END)[0]
+    assert said.strip() == ledger.sentences()
+
+
+def test_a_ledger_is_kept_from_a_result_and_from_nothing_else(tmp_path, monkeypatch):
+    import ledger
+    from report_fixture import reproduction
+
+    monkeypatch.setattr(ledger, "KEPT", tmp_path / "kept")
+    result = tmp_path / "result.json"
+    made = reproduction()
+    result.write_text(made.model_dump_json(by_alias=True), encoding="utf-8")
+    kept = ledger.keep(result)
+    assert kept.name == f"{made.paper}.json"
+    assert len(ledger.ledgers()[0]["claims"]) == len(made.claims)
+    assert f"{len(made.seeds)} seeds" in ledger.page()
+    result.write_text("{}", encoding="utf-8")
+    with pytest.raises(SystemExit, match="is no result"):
+        ledger.keep(result)
+
+
+def test_hostile_words_of_a_ledger_stay_words():
+    import ledger
+
+    assert ledger.escaped("a | b `c` <script> *d*\n_e_") == r"a \| b \`c\` \<script> \*d\* \_e\_"
+
+
+def test_an_example_of_the_gallery_is_run_and_shown(tmp_path):
+    from making import gallery
+
+    found = next(example for example in gallery.examples(tmp_path) if example.name == "judge")
+    found.run("now")
+    assert found.page.stat().st_size > 50_000
+    text = gallery.text([found])
+    assert text.count("```python") == 1 and "has a higher Recall@1" in text
+    assert 'href="../gallery/judge.html"' in text
+    found.page.write_text("not run again")
+    found.run("now")
+    assert found.page.read_text() == "not run again"
+
+
+def test_an_example_that_fails_is_said(tmp_path):
+    from making.gallery import Example
+
+    script = tmp_path / "broken.py"
+    script.write_text('"""Broken"""\nraise ValueError("no data")\n')
+    with pytest.raises(RuntimeError, match=r"broken.py of the gallery failed:(.|\n)*no data"):
+        Example(script, tmp_path / "work").run("now")
+
+
+def test_a_link_that_leads_nowhere_is_found(tmp_path):
+    pytest.importorskip("sphinx", reason="the site needs the extra docs")
+    from making import links
+
+    (tmp_path / "b.html").write_text('<h1 id="top">B</h1>')
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html#top">1</a><a href="b.html#lost">2</a><a href="c.html">3</a>'
+        '<img src="lost.png"><a href="https://example.org/x">4</a><a href="#here">5</a><p id="here">'
+    )
+    assert list(links.broken(tmp_path)) == ["a.html: b.html#lost", "a.html: c.html", "a.html: lost.png"]
 
 
 def test_the_site_is_built_without_a_warning(tmp_path):

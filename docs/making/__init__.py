@@ -1,0 +1,1 @@
+"""What the site computes at its build: figures, the table of peers, the ledger, the gallery."""
