@@ -1,14 +1,16 @@
-"""The page in a real browser: nothing fails, nothing is fetched, nothing overflows, and what can be pressed works."""
+"""The page in a real browser: nothing fails, is fetched or overflows, and what can be pressed works."""
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-import report_fixture as fixture
 
+import report_fixture as fixture
 from losscope.core.results import Reproduction, Result
 from losscope.reporting import views
 
@@ -50,12 +52,25 @@ def claims() -> tuple[Reproduction, None]:
     return fixture.reproduction(), None
 
 
+def played() -> tuple[Result, object]:
+    """Maps that know their items and where these were at three epochs."""
+    made, given = two()
+    maps = {}
+    for place, (name, found) in enumerate(given.maps.items()):
+        course = np.stack([found.xy * share + place * 0.01 for share in (0.1, 0.6, 1.0)])
+        maps[name] = dataclasses.replace(
+            found, xy=course[-1], items=np.arange(len(found.xy)), epochs=np.array([0, 7, 60]), course=course
+        )
+    return made, dataclasses.replace(given, maps=maps)
+
+
 PAGES: dict[str, Callable[[], tuple[Result | Reproduction, object]]] = {
     "two": two,
     "seven": seven,
     "hostile": hostile,
     "one seed": one_seed,
     "claims": claims,
+    "played": played,
 }
 
 
@@ -122,7 +137,9 @@ def test_nothing_fails_is_fetched_or_overflows(browser, files, name, width):
 
 OUTSIDE = """() => [...document.querySelectorAll('main *, header *')].filter(one => {
   const box = one.getBoundingClientRect();
-  if (!box.width || !box.height || one.closest('.scroll, .unseen, svg, .skip, [popover]')) return false;
+  if (!box.width || !box.height || one.closest('.unseen, svg, .skip')) return false;
+  for (let up = one.parentElement; up; up = up.parentElement)
+    if (['auto', 'scroll'].includes(getComputedStyle(up).overflowX)) return false;
   return box.right > innerWidth + 1 || box.left < -1;
 }).map(one => one.outerHTML.slice(0, 120))"""
 """Elements that stand out of the window and do not scroll in a box of their own."""
@@ -131,7 +148,9 @@ OUTSIDE = """() => [...document.querySelectorAll('main *, header *')].filter(one
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_an_accessibility_checker_finds_nothing_serious(browser, files, name, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is absent")
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is absent"
+    )
     with Opened(browser, files[name], scheme=scheme, bypass_csp=True) as page:
         found = axe.Axe().run(page).response["violations"]
     serious = [
@@ -165,3 +184,98 @@ def test_figures_are_legible_without_a_script(browser, files):
     with opened as page:
         assert page.locator("figure svg").count() >= page.locator("figure").count() > 5
     assert opened.faults == []
+
+
+# --- what can be pressed --------------------------------------------------------------------------
+
+
+def test_a_press_on_a_head_sorts_the_table(browser, files):
+    with Opened(browser, files["seven"]) as page:
+        table = page.locator("table.summary")
+        body = table.locator("tbody.loss")
+        numbers = "rows => rows.map(row => parseFloat(row.cells[1].querySelector('.n').textContent))"
+        head = table.locator("thead th .sort").first
+        orders = []
+        for _ in range(2):
+            head.click()
+            orders.append(body.locator("tr").evaluate_all(numbers))
+        said = table.locator("thead th[aria-sort=ascending], thead th[aria-sort=descending]").count()
+    assert len(orders[0]) == 7 and said == 1
+    assert sorted(map(tuple, orders)) == sorted(
+        [tuple(sorted(orders[0])), tuple(sorted(orders[0], reverse=True))]
+    )
+
+
+def test_a_loss_that_is_hidden_is_hidden_everywhere(browser, files):
+    with Opened(browser, files["two"]) as page:
+        button = page.locator(".key button[data-series]").first
+        series = button.get_attribute("data-series")
+        own = page.locator(f"main [data-series~='{series}']:not(button)")
+        shown = own.evaluate_all(SHOWN)
+        assert shown > 10
+        button.scroll_into_view_if_needed()
+        button.click()
+        assert own.evaluate_all(SHOWN) == 0
+        assert page.locator("table.summary tbody tr:visible").count() >= 2
+        assert page.locator(f".key button[data-series='{series}'][aria-pressed=true]").count() == 0
+        button.click()
+        assert own.evaluate_all(SHOWN) == shown
+
+
+SHOWN = (
+    "all => all.filter(one => getComputedStyle(one).display !== 'none' && one.getClientRects().length).length"
+)
+
+
+def test_a_command_is_copied(browser, files):
+    opened = Opened(browser, files["two"], permissions=["clipboard-read", "clipboard-write"])
+    with opened as page:
+        button = page.locator(".copy:visible").first
+        code = button.locator("xpath=..").locator("code").first.inner_text()
+        button.click()
+        page.wait_for_function("button => button.textContent !== 'Copy'", arg=button.element_handle())
+        assert page.evaluate("navigator.clipboard.readText()") == code
+    assert opened.faults == []
+
+
+def test_a_meaning_opens_by_a_press_and_closes_by_escape(browser, files):
+    with Opened(browser, files["two"]) as page:
+        page.locator("table.summary .info").first.click()
+        assert len(page.locator(".note-box").inner_text()) > 20
+        page.keyboard.press("Escape")
+        assert page.locator(".note-box").is_hidden()
+
+
+def test_the_player_moves_all_maps_together(browser, files):
+    with Opened(browser, files["played"]) as page:
+        slider = page.locator(".player input[type=range]").first
+        dots = page.locator(".plot .kind")
+        assert dots.count() >= 2
+        paths = "all => all.map(one => one.getAttribute('d'))"
+        last = dots.evaluate_all(paths)
+        slider.evaluate("one => { one.value = 0; one.dispatchEvent(new Event('input', { bubbles: true })); }")
+        first = dots.evaluate_all(paths)
+        assert len(first) == len(last) and all(a != b for a, b in zip(first, last, strict=True))
+        assert "0" in page.locator(".player output").first.inner_text()
+
+
+def test_touch_targets_have_24_pixels(browser, files):
+    with Opened(browser, files["two"], 390, has_touch=True) as page:
+        small = page.locator("button:visible, select:visible, summary:visible, nav a:visible").evaluate_all(
+            """all => all.filter(one => {
+              const box = one.getBoundingClientRect();
+              return box.width && Math.min(box.width, box.height) < 23.5;
+            }).map(one => one.outerHTML.slice(0, 100))"""
+        )
+    assert small == []
+
+
+def test_the_scheme_can_be_switched(browser, files):
+    with Opened(browser, files["two"]) as page:
+        colour = "getComputedStyle(document.body).backgroundColor"
+        seen = {page.evaluate(colour)}
+        switch = page.locator("header button").last
+        for _ in range(3):
+            switch.click()
+            seen.add(page.evaluate(colour))
+    assert len(seen) == 2

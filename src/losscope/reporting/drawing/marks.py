@@ -136,7 +136,7 @@ def _bars(mark: Bars, frame: Frame, palette: Palette) -> Drawn:
             d.append(f"M{left:g} {foot:g}V{top[1]:g}H{right:g}V{foot:g}z")
     hover = _hover(mark.series, mark.name, mark.x, mark.texts, tops)
     whiskers = _whiskers(mark.x, mark.low, mark.high, frame, "ink")
-    inner = f'<path class="bar" d="{"".join(d)}"/>{whiskers}{_targets(tops, hover)}'
+    inner = f'<path class="column" d="{"".join(d)}"/>{whiskers}{_targets(tops, hover)}'
     return _group(mark.series, look, inner), ""
 
 
