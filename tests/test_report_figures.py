@@ -137,7 +137,7 @@ def test_a_band_reaches_from_the_smallest_to_the_largest_seed():
     np.testing.assert_array_equal(line.high, found["triplet"].high)
     np.testing.assert_array_equal(line.low, found["triplet"].low)
     root = ET.fromstring(draw(curves.curves(found, "x"), one.palette))
-    assert sum(path.get("class") == "band" for path in root.iter("path")) == 1
+    assert sum(path.get("class") == "extent" for path in root.iter("path")) == 1
 
 
 def test_each_loss_has_one_look_and_no_two_share_it():
