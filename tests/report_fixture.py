@@ -26,6 +26,7 @@ from losscope.core.results import (
     EmbeddingMap,
     Evidence,
     Failure,
+    Force,
     LossResult,
     MeasureValue,
     PairSize,
@@ -380,10 +381,26 @@ def maps(result: Result, classes: int = 10, points: int = 540) -> dict[str, Embe
 
 
 def evidence(result: Result, epochs: int = 60, classes: int = 10, points: int = 540) -> Evidence:
-    """Traces, per-class detail and maps of every loss."""
+    """Traces, per-class detail, maps and forces of every loss."""
     return Evidence(
-        traces(result, epochs), detail(result, classes), maps(result, points=points) if points else {}
+        traces(result, epochs),
+        detail(result, classes),
+        maps(result, points=points) if points else {},
+        forces=forces(result),
     )
+
+
+def forces(result: Result) -> dict[str, Force]:
+    """Made-up forces of every loss: a hinge, wider from loss to loss."""
+    distances = tuple(0.1 * step for step in range(1, 20))
+    return {
+        loss.name: Force(
+            distances,
+            tuple(round(distance * math.sqrt(1 - distance**2 / 4), 6) for distance in distances),
+            tuple(round(max(0.5 + 0.1 * place - distance, 0.0), 6) for distance in distances),
+        )
+        for place, loss in enumerate(result.losses)
+    }
 
 
 def judged(result: Result) -> Result:

@@ -187,6 +187,13 @@ def test_the_player_moves_all_maps_and_the_epoch_of_the_curves(shown):
     assert shown.locator(".pinned").count() == 0
 
 
+def test_a_press_on_a_curve_shows_the_maps_at_its_epoch(shown):
+    over(shown, "#decay .axes", 0.5)
+    shown.mouse.down()
+    playwright.expect(shown.locator("#maps output")).to_have_text("epoch 6")
+    shown.mouse.up()
+
+
 def test_figures_are_legible_without_a_script(browser, file):
     context = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 800})
     tab = context.new_page()

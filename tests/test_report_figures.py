@@ -14,8 +14,8 @@ from hypothesis import strategies as some
 from sklearn.decomposition import PCA
 
 import report_fixture as fixture
-from losscope.core.results import EmbeddingMap, Price, Trial, Tuned
-from losscope.reporting import axes, curves, figure, maps, plots, ruler, tradeoffs, trials
+from losscope.core.results import EmbeddingMap, Force, Price, Trial, Tuned
+from losscope.reporting import axes, curves, figure, forces, maps, plots, ruler, tradeoffs, trials
 from losscope.reporting.drawing import draw
 from losscope.reporting.drawing.frame import wide
 from losscope.reporting.parts import HOME, Context
@@ -137,7 +137,7 @@ def test_a_band_reaches_from_the_smallest_to_the_largest_seed():
     np.testing.assert_array_equal(line.high, found["triplet"].high)
     np.testing.assert_array_equal(line.low, found["triplet"].low)
     root = ET.fromstring(draw(curves.curves(found, "x"), one.palette))
-    assert sum(path.get("class") == "band" for path in root.iter("path")) == 1
+    assert sum(path.get("class") == "extent" for path in root.iter("path")) == 1
 
 
 def test_each_loss_has_one_look_and_no_two_share_it():
@@ -386,6 +386,24 @@ def test_names_beside_points_hide_neither_points_nor_one_another():
         for other, (x0, y0, x1, y1) in enumerate(boxes[:place]):
             apart = left >= x0 + x1 or x0 >= left + across or top >= y0 + y1 or y0 >= top + down
             assert apart, (place, other)
+
+
+# --- forces ----------------------------------------------------------------------------------------
+
+
+def test_forces_are_shares_of_each_losss_own_largest():
+    found = {
+        "a": Force((0.5, 1.5), (1.0, 2.0), (4.0, 0.0)),
+        "b": Force((0.5, 1.5), (30.0, 15.0), (-3.0, 6.0)),
+        "c": Force((0.5, 1.5), (0.0, 0.0), (0.0, 0.0)),
+    }
+    pull, push = forces.force_figures(found, figure.Palette(["b", "a", "c"]))
+    assert pull.series == push.series == ("b", "a"), "a loss without a force is not drawn"
+    assert {line.series: line.y for line in marks(pull, figure.Line)} == {"a": (0.25, 0.5), "b": (1.0, 0.5)}
+    assert {line.series: line.y for line in marks(push, figure.Line)} == {"a": (1.0, 0.0), "b": (-0.1, 0.2)}
+    assert not marks(pull, figure.Level)
+    assert [level.value for level in marks(push, figure.Level)] == [0.0], "pulled negatives are said"
+    assert forces.force_figures({}, figure.Palette([])) == []
 
 
 # --- scales ----------------------------------------------------------------------------------------

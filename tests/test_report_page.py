@@ -373,7 +373,7 @@ def test_one_seed_has_lines_without_bands():
     result = fixture.result(2, seeds=1)
     read = Reader(page.render(result, Evidence(fixture.traces(result, 5))))
     kinds = {attrs.get("class") for attrs, _ in read.all("path")}
-    assert "line" in kinds and "band" not in kinds
+    assert "line" in kinds and "extent" not in kinds
     assert "One seed: a line without a band." in " ".join(text for _, text in read.all("p"))
 
 

@@ -7,13 +7,14 @@ here imports torch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from losscope import stats
-from losscope.comparing import published, standing, watching
+from losscope.comparing import forces, published, standing, watching
 from losscope.comparing.stored import Choice, StoredStudy
 from losscope.core import commands, registry, wording
 from losscope.core.errors import LosscopeError, require, unknown
@@ -204,7 +205,8 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         ),
         unfinished=store.unfinished([*kept.trials, *kept.runs]),
     )
-    return result.with_evidence(evidence_of({label: runs_of.get(label, []) for label in chosen}))
+    evidence = evidence_of({label: runs_of.get(label, []) for label in chosen})
+    return result.with_evidence(replace(evidence, forces=forces.read(store, name)))
 
 
 def settings_of(kept: StoredStudy, known: Sequence[stats.Standing]) -> tuple[Settings, ...]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from losscope.comparing import given, looking
+from losscope.comparing import forces, given, looking
 from losscope.comparing.foreseeing import ready
 from losscope.comparing.planning import Plan, Say
 from losscope.comparing.reading import read
@@ -113,7 +113,7 @@ def conclude(made: Plan, look: int | None = None) -> Result:
     )
     with made.store.study_lock(made.name):
         kept.write(made.store)
-        result = read(made.store, made.name)
+        result = forces.kept(made.store, made.name, read(made.store, made.name))
         made.store.write_text(f"studies/{made.name}/report.html", result.page())
         made.store.write_json(f"studies/{made.name}/result.json", result.model_dump(mode="json"))
     return result

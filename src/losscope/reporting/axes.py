@@ -88,9 +88,9 @@ def round_ticks(low: float, high: float, most: int = 6) -> tuple[Tick, ...]:
     """Ticks at round values between two ends."""
     step, decimals = nice_step((high - low) / most)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    most = max(abs(low), abs(high))
-    plain = decimals <= 4 and most < 1e7
-    digits = max(1, math.ceil(math.log10(most / step)) + 1)
+    largest = max(abs(low), abs(high))
+    plain = decimals <= 4 and largest < 1e7
+    digits = max(1, math.ceil(math.log10(largest / step)) + 1)
 
     def text(value: float) -> str:
         shown = f"{value:,.{decimals}f}" if plain else f"{value:.{digits}g}"

@@ -78,8 +78,16 @@ def _across(values: Sequence[float | None], title: str) -> Axis:
 def _point(side: SideResult, goal: str, over: str, value: float | None) -> Mark:
     low, high = side.interval(goal)
     across = f"{wording.number(value)} s" if over == SECONDS else wording.number(value)
-    whiskers = ((low,), (high,)) if low is not None and high is not None else ((), ())
+    known = low is not None and high is not None
     text = f"{wording.number(side.mean(goal))} at {across}"
     if over == SECONDS and side.price is not None and side.price.parameters:
         text += f", {side.price.parameters:,} parameters"
-    return Points(side.name, (value,), (side.mean(goal),), *whiskers, (text,), size=9.0)
+    return Points(
+        side.name,
+        (value,),
+        (side.mean(goal),),
+        (low,) if known else (),
+        (high,) if known else (),
+        (text,),
+        size=9.0,
+    )

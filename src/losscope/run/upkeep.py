@@ -154,6 +154,7 @@ def _other_files(store: Store) -> list[tuple[str, str]]:
     remedies = {
         "speeds.json": again,
         "studies/*/budget.json": again,
+        "studies/*/forces.json": again,
         "reproductions/*/*.json": "run losscope reproduce again with this folder",
         "looks/[!.]*.json": counted,
     }

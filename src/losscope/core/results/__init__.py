@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from losscope.core.results.documents import schemas
     from losscope.core.results.embeddings import Embedding
+    from losscope.core.results.forces import Force
     from losscope.core.results.inspections import (
         Changed,
         ClassChanged,
@@ -129,6 +130,7 @@ __all__ = [
     "Exponents",
     "Failure",
     "Fault",
+    "Force",
     "ForceProfile",
     "Frozen",
     "Ground",
@@ -188,6 +190,7 @@ _FILES = (
     "views",
     "plans",
     "embeddings",
+    "forces",
     "audits",
     "benches",
     "inspections",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import PrivateAttr
 
 from losscope.core.results.base import Document
+from losscope.core.results.forces import Force
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,11 +49,13 @@ class Evidence:
         detail: arrays of each loss by name, such as ``per_class/intra_variance`` (seeds, classes) with
             ``per_class/label`` (classes,).
         maps: a map of each loss's test embeddings.
+        forces: how each loss pulls and pushes by distance, where the study kept it.
     """
 
     traces: pd.DataFrame | None = None
     detail: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     maps: Mapping[str, EmbeddingMap] = field(default_factory=dict)
+    forces: Mapping[str, Force] = field(default_factory=dict)
 
 
 class Viewed(Document):

@@ -59,7 +59,7 @@ def _layer(figure: Figure, y: Axis, palette: Palette, height: int, kind: str) ->
     for tick in y.ticks:
         at = frame.down(tick.at)
         if at is not None:
-            stretched.append(f'<path class="grid" d="M0 {at}H1000"/>')
+            stretched.append(f'<path class="gridline" d="M0 {at}H1000"/>')
             upright.append(f'<text class="num" x="-8" y="{at}" dy=".35em">{escape(tick.text)}</text>')
     for mark in figure.marks:
         below, above = drawn(mark, frame, palette)

@@ -48,7 +48,7 @@ def drawn_map(figure: Figure, dots: Dots) -> str:
         f'<svg class="axes map{" dense" if many else ""}" data-own="{HALF}" '
         f'data-reach="{reach}"{_course(dots, order, own)}>'
         f'<svg class="stretched" viewBox="{box}" width="100%" height="100%">'
-        f'<path class="grid" d="{rails}"/>{density}{paths}</svg>'
+        f'<path class="gridline" d="{rails}"/>{density}{paths}</svg>'
         f"{_names(dots, grid, order, kinds, reach)}</svg>"
     )
 
@@ -91,7 +91,8 @@ def _names(dots: Dots, grid: np.ndarray, order: np.ndarray, kinds: list[int], re
 
 def _density(points: np.ndarray) -> str:
     """How many points lie in each cell, in shades of ink."""
-    counts, across, down = np.histogram2d(*points.T, bins=CELLS, range=[[-HALF, HALF]] * 2)
+    ends = np.array([[-HALF, HALF]] * 2, dtype=float)
+    counts, across, down = np.histogram2d(points[:, 0], points[:, 1], bins=CELLS, range=ends)
     side = round(float(across[1] - across[0]))
     shades = np.ceil(LEVELS * np.log1p(counts) / np.log1p(counts.max())).astype(int)
     made = []

@@ -84,7 +84,7 @@ def ticks(axis: Axis, height: int) -> str:
             continue
         where = f'x="{at / 10:g}%"'
         if axis.grid:
-            made.append(f'<line class="grid" x1="{at / 10:g}%" x2="{at / 10:g}%" y1="0" y2="{height}"/>')
+            made.append(f'<line class="gridline" x1="{at / 10:g}%" x2="{at / 10:g}%" y1="0" y2="{height}"/>')
         else:
             made.append(
                 f'<line class="rail" x1="{at / 10:g}%" x2="{at / 10:g}%" y1="{height}" y2="{height + 4}"/>'

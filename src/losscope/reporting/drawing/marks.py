@@ -84,7 +84,7 @@ def _band(mark: Line, frame: Frame) -> str:
         for piece in pieces
         if len(piece) > 1
     )
-    return f'<path class="band" d="{d}"/>' if d else ""
+    return f'<path class="extent" d="{d}"/>' if d else ""
 
 
 @drawn.register

@@ -83,12 +83,13 @@ const figures = (() => {
     all(".cursor, .near").forEach(one => one.remove());
   };
 
-  const across = (plot, axes, left) => {
+  const across = (plot, axes, left, pressed) => {
     const found = seen(plot);
     if (!found.length) return clear();
     const nearest = found.reduce((best, point) => Math.abs(point.x - left) < Math.abs(best.x - left) ? point : best);
     const rows = found.filter(point => point.at === nearest.at).sort((a, b) => a.y - b.y);
     cursor(plot.dataset.cursor, nearest.at);
+    if (pressed) document.dispatchEvent(new CustomEvent(`losscope-${plot.dataset.cursor}`, { detail: nearest.at }));
     write(`${plot.dataset.cursor} ${nearest.at}`, rows.map(({ mark, text }) => ({ name: mark.dataset.name, text, colour: colourOf(mark) })));
     const frame = axes.getBoundingClientRect();
     place(frame.left + nearest.x * frame.width, frame.top, plot.getBoundingClientRect().bottom + 2);
@@ -112,7 +113,7 @@ const figures = (() => {
     if (!plot) { if (!event.target.closest || !event.target.closest(".square")) clear(); return; }
     const axes = plot.querySelector(".axes");
     const frame = axes.getBoundingClientRect();
-    if (plot.dataset.cursor) across(plot, axes, (event.clientX - frame.left) / frame.width);
+    if (plot.dataset.cursor) across(plot, axes, (event.clientX - frame.left) / frame.width, event.type === "pointerdown");
     else close(plot, axes, event.clientX, event.clientY);
   };
   let waiting;

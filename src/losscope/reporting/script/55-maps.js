@@ -200,6 +200,13 @@
         const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
         if (step) { event.preventDefault(); slider.value = Math.round(slider.value) + step; show(); }
       });
+      // A press on a curve shows the maps at that epoch.
+      document.addEventListener("losscope-epoch", event => {
+        const low = epochs.findIndex((epoch, place) => place === epochs.length - 2 || epochs[place + 1] >= event.detail);
+        const part = (event.detail - epochs[low]) / (epochs[low + 1] - epochs[low]);
+        slider.value = low + Math.max(0, Math.min(1, part));
+        show();
+      });
       let timer;
       const stop = () => { cancelAnimationFrame(timer); timer = undefined; play.textContent = "▶"; play.setAttribute("aria-label", "Play the epochs"); };
       play.addEventListener("click", () => {

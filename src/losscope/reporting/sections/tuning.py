@@ -99,4 +99,6 @@ def chosen(side: LossResult) -> str:
         told += f"; rank correlation of the first stage with the whole training {tuned.agreement:.2f}"
     number = drawing.tuned_number(side.trials)
     flat = None if number is None else drawing.flat_region(side.trials, number)
-    return f"{side.name}: {parts.settings(tuned)}{told}" + (f"; {flat}, of those trained whole" if flat else "")
+    return f"{side.name}: {parts.settings(tuned)}{told}" + (
+        f"; {flat}, of those trained whole" if flat else ""
+    )
