@@ -5,7 +5,6 @@ For terminal, page and files alike. A sentence is made from the fields of ``loss
 
 from losscope.core.wording.advice import answer, recommendation
 from losscope.core.wording.pivots import Beside, beside
-from losscope.core.wording.pivots import word as shown
 from losscope.core.wording.caveats import Caveat
 from losscope.core.wording.claims import claim_reason, over_data_reason
 from losscope.core.wording.comparisons import (
@@ -173,7 +172,6 @@ __all__ = [
     "settings_listing",
     "settings_phrase",
     "share",
-    "shown",
     "shorten",
     "sign",
     "sizes_that_fit",
