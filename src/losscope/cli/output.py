@@ -232,8 +232,12 @@ class Activity:
             work[purpose] += own
             runs[purpose] += count
         over = any(purpose == "final" for purpose, _, _ in self.done.values())
-        whole = sum(work[kind] if over and kind == "trial" else max(self.expected[kind], work[kind]) for kind in work)
-        every = sum(runs[kind] if over and kind == "trial" else max(self.runs[kind], runs[kind]) for kind in runs)
+        whole = sum(
+            work[kind] if over and kind == "trial" else max(self.expected[kind], work[kind]) for kind in work
+        )
+        every = sum(
+            runs[kind] if over and kind == "trial" else max(self.runs[kind], runs[kind]) for kind in runs
+        )
         return sum(work.values()), whole, sum(runs.values()), every
 
 

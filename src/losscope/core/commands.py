@@ -54,7 +54,15 @@ def arguments(study: Study, out: str) -> tuple[str, ...]:
     usual = Study()
     if study.first_seed != usual.first_seed or study.note != usual.note:
         return ()
-    words = ["losscope", "compare", study.data, "--losses", ",".join(study.losses), "--seeds", str(study.seeds)]
+    words = [
+        "losscope",
+        "compare",
+        study.data,
+        "--losses",
+        ",".join(study.losses),
+        "--seeds",
+        str(study.seeds),
+    ]
     for field, option in OPTIONS.items():
         value = getattr(study, field)
         if value != getattr(usual, field):

@@ -4,7 +4,6 @@ For terminal, page and files alike. A sentence is made from the fields of ``loss
 """
 
 from losscope.core.wording.advice import answer, recommendation
-from losscope.core.wording.pivots import Beside, beside
 from losscope.core.wording.caveats import Caveat
 from losscope.core.wording.claims import claim_reason, over_data_reason
 from losscope.core.wording.comparisons import (
@@ -75,6 +74,7 @@ from losscope.core.wording.numbers import (
     title,
     verdict,
 )
+from losscope.core.wording.pivots import Beside, beside
 from losscope.core.wording.plain import cell, printable
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
 from losscope.core.wording.steps import Step

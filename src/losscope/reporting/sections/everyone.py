@@ -57,7 +57,11 @@ def every_pair(context: Context) -> Section | None:
         "intervals are not corrected."
     )
     grid = Grid(
-        "Every pair of losses", ["", *names], rows, words=1, series=[context.palette.look(name).slug for name in names]
+        "Every pair of losses",
+        ["", *names],
+        rows,
+        words=1,
+        series=[context.palette.look(name).slug for name in names],
     )
     return Section("Every pair", note.strip(), table=grid, wide=True)
 

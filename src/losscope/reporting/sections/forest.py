@@ -16,8 +16,6 @@ from losscope.reporting.columns import tested
 from losscope.reporting.figure import Look, Ruler
 from losscope.reporting.parts import Context, Section, fragment, prose
 
-
-
 MANY = 3
 """With more losses the sentences are folded: the table says the same."""
 
