@@ -1,4 +1,4 @@
-"""The answer that is read in ten seconds: every ground and verdict has a short headline, a number and a step."""
+"""The answer that is read in ten seconds: each has a short headline, its numbers and a step."""
 
 from __future__ import annotations
 
@@ -383,7 +383,7 @@ def test_losses_that_do_not_differ_are_not_set_apart() -> None:
     assert wording.headline(fixture.with_losses(result, *same)).contrasts == ()
 
 
-# --- the command ---------------------------------------------------------------------------------------------
+# --- the command --------------------------------------------------------------------------------------------
 
 
 def read_back(words: tuple[str, ...]) -> Study:

@@ -161,7 +161,8 @@ def test_the_first_screen_fits_and_the_table_begins_on_it(
 
 def test_sorting_sorts_and_says_so(browser: Any, file: Path) -> None:
     tab, faults = opened(browser, file, 1280)
-    shown = "[...document.querySelectorAll('table.summary tbody.loss tr')].map(row => Number(row.cells[{}].dataset.value))"
+    rows = "[...document.querySelectorAll('table.summary tbody.loss tr')]"
+    shown = f"{rows}.map(row => Number(row.cells[{{}}].dataset.value))"
     for column, first_down in ((1, True), (3, True), (5, False)):
         head = tab.locator("table.summary thead th").nth(column - 1)
         head.locator(".sort").click()
@@ -200,7 +201,8 @@ def test_long_tables_are_filtered_by_word_and_by_verdict(browser: Any, file: Pat
     bar.locator("input").fill("")
     bar.locator("select").select_option("described")
     words = tab.evaluate(
-        "[...document.querySelectorAll('#differences tbody tr')].filter(row => !row.hidden).map(row => row.cells[6].textContent.trim())"
+        "[...document.querySelectorAll('#differences tbody tr')].filter(row => !row.hidden)"
+        ".map(row => row.cells[6].textContent.trim())"
     )
     assert words and set(words) == {"described"}
     assert faults == []

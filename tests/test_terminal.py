@@ -1,4 +1,4 @@
-"""What a person sees on a terminal: the answer in three lines, names whole at any width, no escapes in a pipe."""
+"""What a person sees on a terminal: the answer in three lines, and names whole at any width."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def print_plan(planned: StudyPlan) -> None:
 
 
 def print_result(result: Result, json: bool, said: Once | None = None, verbose: bool = False) -> None:
-    """The answer in three lines, the table, what to beware of and where the page is; or the JSON object alone.
+    """The answer in three lines, the table, what to beware of and where the page is; or the JSON alone.
 
     ``verbose``: the tests and every sentence too. Notes that the command ``said`` before are not repeated.
     """

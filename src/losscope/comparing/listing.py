@@ -262,8 +262,8 @@ def brief_listing(found: Listing) -> list[Any]:
         table.add_column(no_wrap=not grouped, overflow="fold" if grouped else "ellipsis")
         if grouped:
             groups: dict[str, list[str]] = {}
-            for row in found.measures or ():
-                groups.setdefault(row.group, []).append(row.name)
+            for own in found.measures or ():
+                groups.setdefault(own.group, []).append(own.name)
             for group, names in groups.items():
                 table.add_row(Text(group), Text(", ".join(names)))
         else:

@@ -44,7 +44,7 @@ OF_DATA = (
 
 
 def arguments(study: Study, out: str) -> tuple[str, ...]:
-    """The words of ``losscope compare`` for a study whose store is ``out``; options at their default are left out.
+    """The words of ``losscope compare`` for a study whose store is ``out``, without options at their default.
 
     None where no command says it: the first seed and the note stand in a file alone.
 

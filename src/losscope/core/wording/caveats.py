@@ -106,7 +106,8 @@ def _edge(result: Result) -> Caveat | None:
             where = "one end of what was tried"
             if tried and isinstance(found.value, int | float):
                 where = f"the {'smallest' if found.value <= tried[0] else 'largest'} that was tried"
-            said = f"{side.name}'s best {edge(found).replace('_', ' ')} is {where}: a wider search could do better."
+            best = edge(found).replace("_", " ")
+            said = f"{side.name}'s best {best} is {where}: a wider search could do better."
             return Caveat("edge", said, commands.said(_wider(result, side, found, tried)))
     return None
 
@@ -144,10 +145,10 @@ def _unsettled(result: Result) -> Caveat | None:
     for side in _first_of(result):
         if side.name in unsettled and side.tuned is not None and side.tuned.unstable is not None:
             share = percent(round(side.tuned.unstable, 2))
-            return Caveat(
-                "unsettled",
-                f"{share} of other draws of the validation data would have chosen other numbers for {side.name}.",
+            said = (
+                f"{share} of other draws of the validation data would choose other numbers for {side.name}."
             )
+            return Caveat("unsettled", said)
     return None
 
 

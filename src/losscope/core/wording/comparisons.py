@@ -201,7 +201,7 @@ def means(row: Comparison) -> str:
 
 
 def verdict_word(row: Comparison) -> str:
-    """What was shown of the first side: ``better``, ``worse``, ``equivalent``, ``open``, …; else ``described``.
+    """What was shown of the first side: ``better``, ``worse``, ``equivalent``, ``open``, …or ``described``.
 
     ``higher`` and ``lower`` where neither is better. Over folds nothing is tested.
     """

@@ -65,7 +65,7 @@ class _Found:
 
 
 def contrasts(result: Result) -> tuple[Contrast, ...]:
-    """Up to three measures in which the best of the losses differs most from the next, by standard deviations.
+    """Up to three measures in which the best of the losses differs most from the next, in deviations.
 
     The measure that decides is not among them. Of a single loss the raw inputs are the other side.
     """

@@ -113,13 +113,11 @@ def headline(result: Result) -> Headline:
     made = result.recommendation
     call = exact_calls(result.settings)
     if made.ground is None:
-        nothing = "No recommendation was asked for; here is what was measured"
-        text, names = (
-            (nothing, ())
-            if made.loss is None
-            else (f"Use {_shown(made.loss, call)}", (_shown(made.loss, call),))
-        )
-        return Headline(text, names, contrasts=contrasts(result))
+        if made.loss is None:
+            nothing = "No recommendation was asked for; here is what was measured"
+            return Headline(nothing, contrasts=contrasts(result))
+        shown = _shown(made.loss, call)
+        return Headline(f"Use {shown}", (shown,), contrasts=contrasts(result))
     rows = {(row.a, row.b): row for row in result.verdicts() if row.measure == made.measure}
     case = _Case(made, rows, result, call)
     text, names = _fitting(_candidates(case), case)
@@ -196,7 +194,8 @@ def _use(case: _Case, name: str) -> list[_Said]:
     assert row is not None
     side = case.result.side(name)
     form = isinstance(side, BaselineResult) and name != RAW
-    opening, named = ("Train nothing", ()) if name == RAW else ("Use {}", (name,))
+    opening = "Train nothing" if name == RAW else "Use {}"
+    named: tuple[str, ...] = () if name == RAW else (name,)
     equal = [other for other in made.members if other != name]
     if equal:
         return _equal(case, name, equal, opening, named, form)

@@ -1,4 +1,4 @@
-"""How sure an answer is, in one sentence: two numbers, their difference with its interval, and what matters."""
+"""How sure an answer is: two numbers, their difference with its interval, and whether it matters."""
 
 from __future__ import annotations
 

@@ -50,11 +50,13 @@ def every_pair(context: Context) -> Section | None:
     sign = 1 if wording.measure(measure).better == "lower" else -1
     names = sorted(found, key=lambda name: (sign * (result.side(name).mean(measure) or 0.0), name))
     rows: list[list[str | Cell]] = [[Cell(a), *(cells.get((a, b), "·") for b in names)] for a in names]
-    note = (
-        f"{' '.join(group_said(result))} Each row against each column in {wording.label(measure)}: better or "
-        "worse where the interval holds one direction, equal where it lies inside what does not matter, else "
-        "open. Tested pairs are bold and stand by their corrected verdict; the others are described, and their "
-        "intervals are not corrected."
+    note = " ".join(
+        [
+            *group_said(result),
+            f"Each row against each column in {wording.label(measure)}: better or worse where the interval holds",
+            "one direction, equal where it lies inside what does not matter, else open. Tested pairs are bold and",
+            "stand by their corrected verdict; the others are described, and their intervals are not corrected.",
+        ]
     )
     grid = Grid(
         "Every pair of losses",
@@ -63,7 +65,7 @@ def every_pair(context: Context) -> Section | None:
         words=1,
         series=[context.palette.look(name).slug for name in names],
     )
-    return Section("Every pair", note.strip(), table=grid, wide=True)
+    return Section("Every pair", note, table=grid, wide=True)
 
 
 def _turned(pair: PairSize) -> PairSize:
