@@ -1,4 +1,4 @@
-"""The answer that is read in ten seconds: every ground and verdict has a short headline, a number and a step."""
+"""The answer that is read in ten seconds: each has a short headline, its numbers and a step."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-import report_fixture as fixture
 from hypothesis import given
 from hypothesis import strategies as some
 
-from losscope.cli.studies import asked
+import report_fixture as fixture
 from losscope.cli.options import app
+from losscope.cli.studies import asked
 from losscope.core import commands, wording
 from losscope.core.results import (
     DataDescription,
@@ -43,7 +43,13 @@ def values(mean: float, spread: float, name: str, n: int = 10) -> list[float]:
 
 
 def kind_of(name: str) -> str:
-    return "baseline" if name in ("raw", "untrained") else "closed form" if name in ("whitened", "pca") else "loss"
+    return (
+        "baseline"
+        if name in ("raw", "untrained")
+        else "closed form"
+        if name in ("whitened", "pca")
+        else "loss"
+    )
 
 
 def planted(
@@ -84,7 +90,8 @@ def planted(
     ]
     if validation is not None:
         options["standings"] = [
-            Standing(name, {measure: score}, Price(seconds=1.5, parameters=1000)) for name, score in validation.items()
+            Standing(name, {measure: score}, Price(seconds=1.5, parameters=1000))
+            for name, score in validation.items()
         ]
     found = analyse(made, measure=measure, settings=settings, **options)
     return result_of(found, settings, tuple(range(n)))
@@ -158,7 +165,9 @@ PLANTED = {
     "single and alike": planted({"triplet": (0.93, 0.002), "raw": (0.9305, 0.0)}),
     "alone": planted({"triplet": (0.93, 0.004)}),
     "equal errors": planted(
-        {"contrastive": (0.05, 0.004), "triplet": (0.02, 0.004)}, {"contrastive": 0.5, "triplet": 0.1}, measure="eer"
+        {"contrastive": (0.05, 0.004), "triplet": (0.02, 0.004)},
+        {"contrastive": 0.5, "triplet": 0.1},
+        measure="eer",
     ),
     "compact": planted(TWO, LED, measure="intra_inter_ratio"),
 }
@@ -231,8 +240,14 @@ def test_where_nothing_is_decided_the_step_is_a_command_with_so_many_seeds() -> 
         words = shlex.split(found.step.line)
         wanted = int(words[words.index("--seeds") + 1])
         more = wanted - len(PLANTED[name].seeds)
-        assert more > 0 and f" {more:,} more seeds" in found.text and f" {more:,} more seeds" in found.step.text
-        assert found.caveat is not None and found.caveat.kind == "seeds" and f"{wanted:,} in all" in found.caveat.text
+        assert (
+            more > 0 and f" {more:,} more seeds" in found.text and f" {more:,} more seeds" in found.step.text
+        )
+        assert (
+            found.caveat is not None
+            and found.caveat.kind == "seeds"
+            and f"{wanted:,} in all" in found.caveat.text
+        )
 
 
 def test_what_matters_is_said_by_where_the_interval_lies() -> None:
@@ -291,13 +306,16 @@ def test_the_caveat_that_matters_most_comes_first() -> None:
     """Each of these is put on top of those before it, and is the one that is said."""
     result = PLANTED["leads"]
     result = fixture.changed(
-        result, paired=tuple(row.model_copy(update={"low_data": -0.01, "high_data": 0.07}) for row in result.paired)
+        result,
+        paired=tuple(row.model_copy(update={"low_data": -0.01, "high_data": 0.07}) for row in result.paired),
     )
     kinds = [caveat_of(result)]
     untuned = [own.model_copy(update={"tuned": False}) for own in result.settings]
     result = fixture.changed(result, settings=tuple(untuned))
     kinds.append(caveat_of(result))
-    result = fixture.changed(result, settings=tuple(own.model_copy(update={"unsettled": True}) for own in untuned))
+    result = fixture.changed(
+        result, settings=tuple(own.model_copy(update={"unsettled": True}) for own in untuned)
+    )
     result = with_loss(result, "triplet", tuned=tuned_at(unstable=0.3))
     kinds.append(caveat_of(result))
     result = with_loss(result, "triplet", tuned=tuned_at(Edge(name="epoch", value=60), unstable=0.3))
@@ -327,7 +345,10 @@ def test_an_edge_names_its_end_and_a_command_that_searches_wider() -> None:
     )
     found = wording.headline(result).caveat
     assert found is not None and found.kind == "edge"
-    assert found.text == "triplet's best margin 0.05 is the smallest that was tried: a wider search could do better."
+    assert (
+        found.text
+        == "triplet's best margin 0.05 is the smallest that was tried: a wider search could do better."
+    )
     assert found.line.endswith("--space triplet:margin=0.025,0.05,0.1,0.2")
     later = with_loss(PLANTED["leads"], "triplet", tuned=tuned_at(Edge(name="epoch", value=60)))
     found = wording.headline(later).caveat
@@ -362,7 +383,7 @@ def test_losses_that_do_not_differ_are_not_set_apart() -> None:
     assert wording.headline(fixture.with_losses(result, *same)).contrasts == ()
 
 
-# --- the command ---------------------------------------------------------------------------------------------
+# --- the command --------------------------------------------------------------------------------------------
 
 
 def read_back(words: tuple[str, ...]) -> Study:
@@ -381,13 +402,22 @@ STUDIES = [
     {"tune": True, "space": ["triplet:margin=0.05,0.1", "margin=0.3"], "indifference": 0.02, "budget": 90.0},
     {"protocol": "paper", "device": "cpu", "engine": "here", "reference": "triplet", "start": "pca"},
     {"data": "a folder/with 'quotes'.npz", "data_root": "/data", "options": {"group": "who", "limit": 20}},
-    {"options": {"speaker_disjoint": True, "name": "true", "ignore_label": ["-100", "none"], "skip_bad": True}},
+    {
+        "options": {
+            "speaker_disjoint": True,
+            "name": "true",
+            "ignore_label": ["-100", "none"],
+            "skip_bad": True,
+        }
+    },
     {"model": "mlp", "augment": ["flip", "crop4"], "transform": "l2", "tuples": "hard"},
 ]
 
 
 @pytest.mark.parametrize("fields", STUDIES, ids=str)
-def test_the_command_of_a_study_makes_that_study(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_of_a_study_makes_that_study(
+    fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("LOSSCOPE_DATA", raising=False)
     study = Study.of(**fields, out="my runs")
     words = commands.arguments(study, "my runs")

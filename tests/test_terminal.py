@@ -1,4 +1,4 @@
-"""What a person sees on a terminal: the answer in three lines, names whole at any width, no escapes in a pipe."""
+"""What a person sees on a terminal: the answer in three lines, and names whole at any width."""
 
 from __future__ import annotations
 
@@ -19,7 +19,16 @@ import fcntl  # noqa: E402
 import termios  # noqa: E402
 
 NAMES = ("contrastive", "triplet(margin=0.2, squared=True)", "損失", "a loss with a long name of many words")
-MEASURES = ("recall_at_1", "map_at_r", "knn_accuracy", "nmi", "eer", "r_precision", "recall_at_5", "recall_at_10")
+MEASURES = (
+    "recall_at_1",
+    "map_at_r",
+    "knn_accuracy",
+    "nmi",
+    "eer",
+    "r_precision",
+    "recall_at_5",
+    "recall_at_10",
+)
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -44,7 +53,11 @@ def command(scores: Path, *more: str) -> list[str]:
 
 def environment(**changes: str | None) -> dict[str, str]:
     known = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR", "LINES")}
-    return {**known, "TERM": "xterm-256color", **{key: value for key, value in changes.items() if value is not None}}
+    return {
+        **known,
+        "TERM": "xterm-256color",
+        **{key: value for key, value in changes.items() if value is not None},
+    }
 
 
 def on_terminal(words: list[str], wide: int, **changes: str | None) -> str:
@@ -102,8 +115,12 @@ def test_the_answer_stands_in_the_first_three_lines(scores: Path) -> None:
     notes, _, rest = text.partition("Use contrastive")
     assert "Use" not in notes
     headline, sure, following, blank, *_ = f"Use contrastive{rest}".splitlines()
-    assert len(headline.replace(NAMES[1], "x").replace(NAMES[3][:33], "x").split()) <= wording.HEADLINE_WORDS + 8
-    assert re.search(r" 0\.900\d?, .* 0\.8\d+; difference 0\.03\d+ \(9\d(\.\d)? % interval .* to .*, 8 seeds\)", sure)
+    assert (
+        len(headline.replace(NAMES[1], "x").replace(NAMES[3][:33], "x").split()) <= wording.HEADLINE_WORDS + 8
+    )
+    assert re.search(
+        r" 0\.900\d?, .* 0\.8\d+; difference 0\.03\d+ \(9\d(\.\d)? % interval .* to .*, 8 seeds\)", sure
+    )
     assert following.startswith("Next: ") and not blank.strip()
     assert "\nMore: " in rest and "--verbose" in rest
     assert "What would change the answer" not in rest
@@ -120,11 +137,16 @@ def test_no_color_has_no_colours_and_a_pipe_no_escapes(scores: Path) -> None:
     done = subprocess.run(command(scores), capture_output=True, text=True, env=environment(), check=True)
     assert "\x1b" not in done.stdout + done.stderr
     assert max(map(wording_width, done.stdout.splitlines())) <= 100
-    asked = subprocess.run(command(scores), capture_output=True, text=True, env=environment(COLUMNS="60"), check=True)
+    asked = subprocess.run(
+        command(scores), capture_output=True, text=True, env=environment(COLUMNS="60"), check=True
+    )
     assert measures_in(asked.stdout) < measures_in(done.stdout)
 
 
-@pytest.mark.parametrize("kind", ["losses", "data", "models", "closed_forms", "measures", "protocols", "claims", "papers", "sections"])
+@pytest.mark.parametrize(
+    "kind",
+    ["losses", "data", "models", "closed_forms", "measures", "protocols", "claims", "papers", "sections"],
+)
 def test_a_kind_of_the_list_fits_a_screen(kind: str) -> None:
     from io import StringIO
 

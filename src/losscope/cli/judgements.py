@@ -8,7 +8,18 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from losscope.cli.options import ANSWER, OUTPUT, TRAIN, DataRoot, Json, Plugin, Trust, Verbose, app, load_plugins
+from losscope.cli.options import (
+    ANSWER,
+    OUTPUT,
+    TRAIN,
+    DataRoot,
+    Json,
+    Plugin,
+    Trust,
+    Verbose,
+    app,
+    load_plugins,
+)
 from losscope.cli.output import print_result, put, refuse_unwritable, say_aside, terminal
 
 

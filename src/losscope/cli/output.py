@@ -27,7 +27,7 @@ def print_plan(planned: StudyPlan) -> None:
 
 
 def print_result(result: Result, json: bool, said: Once | None = None, verbose: bool = False) -> None:
-    """The answer in three lines, the table, what to beware of and where the page is; or the JSON object alone.
+    """The answer in three lines, the table, what to beware of and where the page is; or the JSON alone.
 
     ``verbose``: the tests and every sentence too. Notes that the command ``said`` before are not repeated.
     """
@@ -232,8 +232,12 @@ class Activity:
             work[purpose] += own
             runs[purpose] += count
         over = any(purpose == "final" for purpose, _, _ in self.done.values())
-        whole = sum(work[kind] if over and kind == "trial" else max(self.expected[kind], work[kind]) for kind in work)
-        every = sum(runs[kind] if over and kind == "trial" else max(self.runs[kind], runs[kind]) for kind in runs)
+        whole = sum(
+            work[kind] if over and kind == "trial" else max(self.expected[kind], work[kind]) for kind in work
+        )
+        every = sum(
+            runs[kind] if over and kind == "trial" else max(self.runs[kind], runs[kind]) for kind in runs
+        )
         return sum(work.values()), whole, sum(runs.values()), every
 
 

@@ -248,15 +248,22 @@ def brief_listing(found: Listing) -> list[Any]:
     tables: list[Any] = []
     for kind, rows in found.kinds.items():
         title = f"{kind.replace('_', ' ')} ({len(rows)})"
-        table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), show_header=False)
+        table = Table(
+            title=title,
+            title_justify="left",
+            title_style="bold",
+            box=None,
+            padding=(0, 2, 0, 0),
+            show_header=False,
+        )
         longest = max((len(row.name) for row in rows), default=0) if kind != "measures" else 0
         table.add_column(no_wrap=True, min_width=longest)
         grouped = kind == "measures"
         table.add_column(no_wrap=not grouped, overflow="fold" if grouped else "ellipsis")
         if grouped:
             groups: dict[str, list[str]] = {}
-            for row in found.measures or ():
-                groups.setdefault(row.group, []).append(row.name)
+            for own in found.measures or ():
+                groups.setdefault(own.group, []).append(own.name)
             for group, names in groups.items():
                 table.add_row(Text(group), Text(", ".join(names)))
         else:

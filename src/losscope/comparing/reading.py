@@ -36,6 +36,10 @@ from losscope.run.store import Store, Stored
 Kind = TypeVar("Kind", bound=SideResult)
 
 
+MANY = 3
+"""Above so many losses each pair of them is described too, and the group of the best is named."""
+
+
 def load(folder: str | Path, study: str | None = None) -> Result:
     """A stored result: what ``compare`` returned, read from the folder that it wrote. Nothing is written.
 
@@ -163,6 +167,7 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
             standings=known,
             indifference=kept.study.indifference,
             by_item=kept.data.by_item,
+            pairs=len(kept.losses) > MANY,
         )
         sides = (*analysis.losses, *analysis.baselines)
         headings = wording.headings(sorted({name for side in sides for name in side.measures}))
@@ -192,6 +197,8 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         settings=settings,
         paired=analysis.paired,
         recommendation=analysis.recommendation,
+        group=analysis.group,
+        matrix=analysis.matrix,
         published=published.beside(kept.study.data, kept.study.protocol, losses),
         headings=headings,
         notes=(*kept.notes, *_notes(stored), *more),

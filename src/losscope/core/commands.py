@@ -44,7 +44,7 @@ OF_DATA = (
 
 
 def arguments(study: Study, out: str) -> tuple[str, ...]:
-    """The words of ``losscope compare`` for a study whose store is ``out``; options at their default are left out.
+    """The words of ``losscope compare`` for a study whose store is ``out``, without options at their default.
 
     None where no command says it: the first seed and the note stand in a file alone.
 
@@ -54,7 +54,15 @@ def arguments(study: Study, out: str) -> tuple[str, ...]:
     usual = Study()
     if study.first_seed != usual.first_seed or study.note != usual.note:
         return ()
-    words = ["losscope", "compare", study.data, "--losses", ",".join(study.losses), "--seeds", str(study.seeds)]
+    words = [
+        "losscope",
+        "compare",
+        study.data,
+        "--losses",
+        ",".join(study.losses),
+        "--seeds",
+        str(study.seeds),
+    ]
     for field, option in OPTIONS.items():
         value = getattr(study, field)
         if value != getattr(usual, field):

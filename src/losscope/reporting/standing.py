@@ -181,4 +181,7 @@ def _ticks(ruler: Ruler) -> list[tuple[float, str]]:
     step, decimals = nice_step((ruler.high - ruler.low) / 4)
     first, last = math.ceil(ruler.low / step), math.floor(ruler.high / step)
     values = [count * step for count in range(first, last + 1)]
-    return [(_inside(ruler.at(value)), wording.number(value, wording.Digits(decimals), fixed=True)) for value in values]
+    return [
+        (_inside(ruler.at(value)), wording.number(value, wording.Digits(decimals), fixed=True))
+        for value in values
+    ]

@@ -61,8 +61,8 @@ def summary(result: Result, width: int = WIDTH) -> Table:
         label = Text(side.name, style="bold" if side.name == chosen else "" if is_loss(side) else "dim")
         if side.failed:
             label.append(f"\n{parts.failed(side, seeds)}", style="red")
-        if told := parts.stopped(side):
-            label.append(f"\n{told}", style="dim not bold")
+        if stopped := parts.stopped(side):
+            label.append(f"\n{stopped}", style="dim not bold")
         row: list[Text] = []
         for mean, spread in cells:
             cell = Text(mean, style="bold" if side.name == chosen else "", justify="right")

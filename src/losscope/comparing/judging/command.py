@@ -26,7 +26,7 @@ from losscope.comparing.judging.given import Given
 from losscope.comparing.judging.mteb import from_mteb
 from losscope.comparing.judging.patterns import example
 from losscope.comparing.judging.runs import Runs
-from losscope.core import wording
+from losscope.core import commands, wording
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.quantities import GOALS, check_indifference
 from losscope.core.results import DataDescription, Evidence, Provenance, Result, Settings
@@ -109,7 +109,12 @@ def judge(
         name = source if isinstance(source, str) else source.name
         found = _read(source, asked, wanted, unpaired, reading, say)
         told = _Told(name, goal, wanted, reference, indifference, unpaired, look, tuned)
-        return _judged(found, told)
+        result = _judged(found, told)
+        if not isinstance(source, str):
+            return result
+        words = _words(source, told, asked, reading, declare)
+        made = result.provenance.model_copy(update={"command": commands.said(words), "arguments": words})
+        return result.model_copy(update={"provenance": made})
     except BaseException:
         forget()
         raise
@@ -169,6 +174,39 @@ class _Told:
     unpaired: bool
     look: int | None
     tuned: bool
+
+
+def _words(
+    source: str, told: _Told, asked: Asked, reading: Reading, declare: Sequence[str]
+) -> tuple[str, ...]:
+    """The command that judges again, options at their defaults left out."""
+    words = ["losscope", "judge", source]
+    words += ["--goal", told.goal] if told.goal != "retrieval" else []
+    for option, value in (
+        ("--unit", asked.unit),
+        ("--family", asked.family),
+        ("--reference", told.reference),
+        ("--indifference", told.indifference),
+        ("--look", told.look),
+        ("--same-camera", reading.same_camera),
+    ):
+        if value is not None:
+            words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+    for option, values in (
+        ("--measure", told.measures),
+        ("--ignore-label", reading.ignore),
+        ("--declare", declare),
+        ("--only", asked.only),
+    ):
+        for each in values:
+            words += [option, each]
+    for option, on in (
+        ("--unpaired", told.unpaired),
+        ("--untuned", not told.tuned),
+        ("--skip-unlabelled", reading.skip_unlabelled),
+    ):
+        words += [option] if on else []
+    return tuple(words)
 
 
 def _judged(found: Runs, told: _Told) -> Result:

@@ -9,8 +9,8 @@ class Provenance(Frozen):
     """Where numbers come from: the command that makes them again, versions, machine and times.
 
     A field that differs between the runs of a study is a tuple of its values. ``arguments``: the words of the
-    command as a shell hands them over, empty where no command makes them again. ``date``: the day on which the
-    last of the runs started.
+    command as a shell hands them over, empty where no command makes them again. ``date``: the day on which
+    the last of the runs started.
     """
 
     command: str | None = None

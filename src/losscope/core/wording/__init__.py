@@ -4,8 +4,6 @@ For terminal, page and files alike. A sentence is made from the fields of ``loss
 """
 
 from losscope.core.wording.advice import answer, recommendation
-from losscope.core.wording.pivots import Beside, beside
-from losscope.core.wording.pivots import word as shown
 from losscope.core.wording.caveats import Caveat
 from losscope.core.wording.claims import claim_reason, over_data_reason
 from losscope.core.wording.comparisons import (
@@ -76,6 +74,7 @@ from losscope.core.wording.numbers import (
     title,
     verdict,
 )
+from losscope.core.wording.pivots import Beside, beside
 from losscope.core.wording.plain import cell, printable
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
 from losscope.core.wording.steps import Step
@@ -173,7 +172,6 @@ __all__ = [
     "settings_listing",
     "settings_phrase",
     "share",
-    "shown",
     "shorten",
     "sign",
     "sizes_that_fit",

@@ -98,26 +98,37 @@ def _edge(result: Result) -> Caveat | None:
             if found.name == "epoch":
                 words = result.provenance.arguments
                 longer = commands.changed(words, epochs=str(2 * int(found.value))) if words else ()
-                said = f"{side.name} was best at its last epoch, {found.value}: longer training could do better."
+                said = (
+                    f"{side.name} was best at its last epoch, {found.value}: longer training could do better."
+                )
                 return Caveat("edge", said, commands.said(longer))
             tried = _tried(side, found.name)
             where = "one end of what was tried"
             if tried and isinstance(found.value, int | float):
                 where = f"the {'smallest' if found.value <= tried[0] else 'largest'} that was tried"
-            said = f"{side.name}'s best {edge(found).replace('_', ' ')} is {where}: a wider search could do better."
+            best = edge(found).replace("_", " ")
+            said = f"{side.name}'s best {best} is {where}: a wider search could do better."
             return Caveat("edge", said, commands.said(_wider(result, side, found, tried)))
     return None
 
 
 def _tried(side: LossResult, name: str) -> list[float]:
     values = [trial.hyperparameters.get(name, getattr(trial, name, None)) for trial in side.trials]
-    return sorted({float(own) for own in values if isinstance(own, int | float) and not isinstance(own, bool)})
+    return sorted(
+        {float(own) for own in values if isinstance(own, int | float) and not isinstance(own, bool)}
+    )
 
 
 def _wider(result: Result, side: LossResult, found: Edge, tried: list[float]) -> tuple[str, ...]:
     """The command with one value more beyond the edge; nothing where the loss has no such option or value."""
     words, spec = result.provenance.arguments, side.spec
-    if not words or spec is None or len(tried) < 2 or found.name not in spec.hyperparameters or not tried[0] > 0:
+    if (
+        not words
+        or spec is None
+        or len(tried) < 2
+        or found.name not in spec.hyperparameters
+        or not tried[0] > 0
+    ):
         return ()
     low = float(found.value) <= tried[0]
     more = tried[0] ** 2 / tried[1] if low else tried[-1] ** 2 / tried[-2]
@@ -134,10 +145,10 @@ def _unsettled(result: Result) -> Caveat | None:
     for side in _first_of(result):
         if side.name in unsettled and side.tuned is not None and side.tuned.unstable is not None:
             share = percent(round(side.tuned.unstable, 2))
-            return Caveat(
-                "unsettled",
-                f"{share} of other draws of the validation data would have chosen other numbers for {side.name}.",
+            said = (
+                f"{share} of other draws of the validation data would choose other numbers for {side.name}."
             )
+            return Caveat("unsettled", said)
     return None
 
 
@@ -157,7 +168,12 @@ def _was(names: Iterable[str]) -> str:
 
 
 def _scope(focus: Comparison | None) -> Caveat | None:
-    if focus is None or focus.low_data is None or focus.high_data is None or focus.low_data >= focus.high_data:
+    if (
+        focus is None
+        or focus.low_data is None
+        or focus.high_data is None
+        or focus.low_data >= focus.high_data
+    ):
         return None
     ends = change_interval(focus.low_data, focus.high_data, focus.scale)
     vanish = focus.better is not None and focus.low_data <= 0 <= focus.high_data

@@ -201,12 +201,15 @@ def means(row: Comparison) -> str:
 
 
 def verdict_word(row: Comparison) -> str:
-    """The verdict of a comparison in words; over folds there is none, and the row is described."""
-    return (
-        "described"
-        if row.scope == "these_folds" and row.verdict == "not_comparable"
-        else verdict(row.verdict)
-    )
+    """What was shown of the first side: ``better``, ``worse``, ``equivalent``, ``open``, …or ``described``.
+
+    ``higher`` and ``lower`` where neither is better. Over folds nothing is tested.
+    """
+    if row.verdict is None or (row.scope == "these_folds" and row.verdict == "not_comparable"):
+        return "described"
+    if row.better is not None:
+        return "better" if row.better == "a" else "worse"
+    return "open" if row.verdict == "unresolved" else verdict(row.verdict)
 
 
 def estimate(row: Comparison) -> str:

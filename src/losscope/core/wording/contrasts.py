@@ -65,7 +65,7 @@ class _Found:
 
 
 def contrasts(result: Result) -> tuple[Contrast, ...]:
-    """Up to three measures in which the best of the losses differs most from the next, by standard deviations.
+    """Up to three measures in which the best of the losses differs most from the next, in deviations.
 
     The measure that decides is not among them. Of a single loss the raw inputs are the other side.
     """
@@ -145,11 +145,15 @@ def _standardised(first: SideResult, second: SideResult, name: str) -> float:
 
 def _seconds(losses: Sequence[LossResult]) -> _Found | None:
     """Which loss trains in less time, by enough to notice."""
-    known = [(side.price.seconds, side.name) for side in losses if side.price is not None and side.price.seconds]
+    known = [
+        (side.price.seconds, side.name) for side in losses if side.price is not None and side.price.seconds
+    ]
     if len(known) < 2:
         return None
     (a, first), (b, second) = sorted(known)[:2]
     if b / a < 1.5:
         return None
     detail = f"{number(a)} s for one run, {second} {number(b)} s"
-    return _Found(Contrast(first, f"{b / a:.1f}× faster to train", detail, SECONDS), math.log(b / a) * 2, "time")
+    return _Found(
+        Contrast(first, f"{b / a:.1f}× faster to train", detail, SECONDS), math.log(b / a) * 2, "time"
+    )

@@ -113,9 +113,11 @@ def headline(result: Result) -> Headline:
     made = result.recommendation
     call = exact_calls(result.settings)
     if made.ground is None:
-        nothing = "No recommendation was asked for; here is what was measured"
-        text, names = (nothing, ()) if made.loss is None else (f"Use {_shown(made.loss, call)}", (_shown(made.loss, call),))
-        return Headline(text, names, contrasts=contrasts(result))
+        if made.loss is None:
+            nothing = "No recommendation was asked for; here is what was measured"
+            return Headline(nothing, contrasts=contrasts(result))
+        shown = _shown(made.loss, call)
+        return Headline(f"Use {shown}", (shown,), contrasts=contrasts(result))
     rows = {(row.a, row.b): row for row in result.verdicts() if row.measure == made.measure}
     case = _Case(made, rows, result, call)
     text, names = _fitting(_candidates(case), case)
@@ -173,7 +175,7 @@ def _candidates(case: _Case) -> list[_Said]:
     made = case.made
     if made.ground == "undirected":
         said = shorten(label(made.measure or ""), HEADLINE_LETTERS)
-        return [(f"No recommendation: neither more nor less {{}} is better", (said,))]
+        return [("No recommendation: neither more nor less {} is better", (said,))]
     if made.loss is not None:
         return _use(case, made.loss)
     row = case.focus
@@ -192,7 +194,8 @@ def _use(case: _Case, name: str) -> list[_Said]:
     assert row is not None
     side = case.result.side(name)
     form = isinstance(side, BaselineResult) and name != RAW
-    opening, named = ("Train nothing", ()) if name == RAW else ("Use {}", (name,))
+    opening = "Train nothing" if name == RAW else "Use {}"
+    named: tuple[str, ...] = () if name == RAW else (name,)
     equal = [other for other in made.members if other != name]
     if equal:
         return _equal(case, name, equal, opening, named, form)
@@ -235,12 +238,18 @@ def _equal(
     """The answer is one of several that are equivalent."""
     does = case.does[0]
     if len(equal) == 1 and case.made.ground == "leads":
-        return [(f"Use either: {{}} and {{}} {does}", (name, equal[0])), ("Use either: {} or {}", (name, equal[0]))]
+        return [
+            (f"Use either: {{}} and {{}} {does}", (name, equal[0])),
+            ("Use either: {} or {}", (name, equal[0])),
+        ]
     others = listing("{}" for _ in equal) if len(equal) <= 2 else f"{len(equal)} others"
     shown = tuple(equal) if len(equal) <= 2 else ()
     which = "raw inputs" if name == RAW else "it"
     if case.made.ground == "leads":
-        return [(f"{opening}, or any of {others}: they {does}", (*named, *shown)), (f"{opening}, or any of {others}", (*named, *shown))]
+        return [
+            (f"{opening}, or any of {others}: they {does}", (*named, *shown)),
+            (f"{opening}, or any of {others}", (*named, *shown)),
+        ]
     free = ", training nothing" if form else ""
     return [
         (f"{opening}{free}: {which} and {others} {does}", (*named, *shown)),
@@ -258,10 +267,15 @@ def _undecided(case: _Case, row: Comparison) -> list[_Said]:
     if made.open_by == "measures" and made.second_on is not None:
         x, y = made.second_on
         first, second = (shorten(label(own or ""), HEADLINE_LETTERS) for own in (made.measure, made.second))
-        return [(f"Undecided: {{}} favours {{}}, {{}} favours {{}}", (first, y, second, x))]
+        return [("Undecided: {} favours {}, {} favours {}", (first, y, second, x))]
     if made.candidate not in made.members:
         return [
-            ("Undecided: {} lead, untested against each other".replace("{}", listing("{}" for _ in made.members)), made.members),
+            (
+                "Undecided: {} lead, untested against each other".replace(
+                    "{}", listing("{}" for _ in made.members)
+                ),
+                made.members,
+            ),
             (f"Undecided: {count(len(made.members), 'side')} lead, untested against each other", ()),
         ]
     if made.open_by == "saturated":
@@ -278,7 +292,9 @@ def _open(case: _Case, row: Comparison) -> list[_Said]:
         return [("No answer: runs of {} or {} have no value", (row.a, row.b))]
     if row.verdict == "not_comparable":
         if row.scope == "these_folds":
-            return [("No verdict over folds: {} leads, described and not tested", (case.leader((row.a, row.b)),))]
+            return [
+                ("No verdict over folds: {} leads, described and not tested", (case.leader((row.a, row.b)),))
+            ]
         return [("No answer: {} and {} cannot be compared", (row.a, row.b))]
     if case.made.ground == "single" and row.better == "a":
         return [(f"Do not use {{}}: {{}} {case.better(row.a)}", (row.b, row.a))]

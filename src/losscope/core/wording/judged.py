@@ -29,8 +29,7 @@ def on_each(data: Sequence[DataVerdicts]) -> tuple[str, ...]:
 
 
 def _state(row: Comparison) -> str:
-    said = verdict_word(row)
-    return f"{said} ({'better' if row.better == 'a' else 'worse'})" if row.better else said
+    return verdict_word(row)
 
 
 def _told(state: str, names: Sequence[str], total: int) -> str:

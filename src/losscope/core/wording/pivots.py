@@ -6,15 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from losscope.core.results import Comparison, Result
-from losscope.core.wording.comparisons import turned
-
-WORDS = {
-    "equivalent": "equivalent",
-    "unresolved": "open",
-    "too_few_seeds": "too few seeds",
-    "failed": "failed",
-    "not_comparable": "not comparable",
-}
+from losscope.core.wording.comparisons import turned, verdict_word
 
 
 @dataclass(frozen=True)
@@ -42,13 +34,4 @@ def beside(result: Result) -> Beside:
         for row in rows
         if pivot in (row.a, row.b)
     }
-    return Beside(pivot, {name: word(row) for name, row in own.items()}, own)
-
-
-def word(row: Comparison) -> str:
-    """What was shown of the first side of a test: ``better``, ``worse``, ``equivalent``, ``open``, …"""
-    if row.verdict in ("higher", "lower"):
-        return {"a": "better", "b": "worse", None: row.verdict}[row.better]
-    if row.scope == "these_folds":
-        return "described"
-    return WORDS.get(row.verdict or "", "described")
+    return Beside(pivot, {name: verdict_word(row) for name, row in own.items()}, own)

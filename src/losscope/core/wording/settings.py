@@ -149,7 +149,7 @@ def calls(settings: Sequence[Settings]) -> Callable[[str], str]:
 
 
 def exact_calls(settings: Sequence[Settings]) -> Callable[[str], str]:
-    """How a headline calls a side: by its name, or as the loss is written with its numbers, which is one word.
+    """How a headline calls a side: by its name, or as the loss is written with its numbers, as one word.
 
     The numbers are said of the losses of which ``calls`` says them.
 

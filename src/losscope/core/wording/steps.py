@@ -67,7 +67,9 @@ def next_step(result: Result, focus: Comparison | None, left: Sequence[str]) -> 
 def _use(result: Result, name: str) -> Step:
     side = result.side(name)
     if name == RAW:
-        return Step("Use the inputs at unit length", "x / numpy.linalg.norm(x, axis=1, keepdims=True)", python=True)
+        return Step(
+            "Use the inputs at unit length", "x / numpy.linalg.norm(x, axis=1, keepdims=True)", python=True
+        )
     if isinstance(side, BaselineResult):
         if result.store and side.runs:
             file = f"{result.store}/runs/{side.runs[0]}/model.safetensors"

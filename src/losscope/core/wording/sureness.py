@@ -1,4 +1,4 @@
-"""How sure an answer is, in one sentence: two numbers, their difference with its interval, and what matters."""
+"""How sure an answer is: two numbers, their difference with its interval, and whether it matters."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def _numbers(row: Comparison) -> tuple[str, str, str, str]:
 def _agreeing(row: Comparison, decimals: int) -> Digits:
     """The decimals that fit, or one more where the means then differ by the difference that is shown."""
     for more in range(2):
-        a, b, size = (round(value or 0.0, decimals + more) for value in (row.mean_a, row.mean_b, row.difference))
+        a, b, size = (
+            round(value or 0.0, decimals + more) for value in (row.mean_a, row.mean_b, row.difference)
+        )
         if math.isclose(a - b, size, abs_tol=10.0 ** -(decimals + more + 3)):
             return Digits(decimals + more)
     return Digits(decimals)

@@ -36,5 +36,5 @@ def _row(row: Comparison) -> list[str | Cell]:
         size.interval,
         size.interval_data,
         str(row.n or ""),
-        wording.shown(row) if row.verdict else "described",
+        wording.verdict_word(row),
     ]

@@ -16,7 +16,8 @@ from losscope.reporting.columns import tested
 from losscope.reporting.figure import Look, Ruler
 from losscope.reporting.parts import Context, Section, fragment, prose
 
-BETTER = {"a": "and better", "b": "and worse", None: ""}
+MANY = 3
+"""With more losses the sentences are folded: the table says the same."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,6 @@ class Row:
     p: str
     verdict: str
     code: str
-    better: str
     needed: str
 
 
@@ -101,6 +101,8 @@ def group(context: Context, measure: str, rows: Sequence[Comparison]) -> Group:
     ruler = Ruler.around([*ends, 0.0, delta, -delta])
     baselines = {side.name for side in context.result.baselines}
 
+    many = len(context.result.losses) > MANY
+
     def sentences(against_baselines: bool) -> list[Markup]:
         return [
             prose(wording.sentence_parts(row, context.result.settings))
@@ -112,8 +114,8 @@ def group(context: Context, measure: str, rows: Sequence[Comparison]) -> Group:
     return Group(
         wording.title(measure),
         [_row(context, row, ruler) for row in rows],
-        sentences(False),
-        sentences(True),
+        [] if many else sentences(False),
+        [*sentences(False), *sentences(True)] if many else sentences(True),
         ratio,
         ruler.at(0.0),
         (ruler.at(-delta), ruler.at(delta)),
@@ -143,7 +145,6 @@ def _row(context: Context, row: Comparison, ruler: Ruler) -> Row:
         parts.corrected_p(row),
         wording.verdict_word(row),
         row.verdict or "none",
-        BETTER[row.better],
         _needed(row),
     )
 

@@ -86,7 +86,7 @@ def provenance(context: Context) -> Section:
 
 
 def _to_runs(document: Page) -> str:
-    """The way from the page to the folder of runs, with its stroke; empty where the page is not in a store."""
+    """The way from the page to the folder of runs; empty where the page is not in a store."""
     if not isinstance(document, Result) or not document.store or not document.report_file:
         return ""
     page, runs = Path(document.report_file), Path(document.store) / "runs"

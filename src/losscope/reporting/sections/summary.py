@@ -73,6 +73,6 @@ def summary(context: Context) -> Section | None:
         "seeds. ▲ higher is better, ▼ lower is better. Each mark lies on its column's own scale. What is "
         "measured on train is the mean over all epochs; the rest is measured at the end."
     )
-    caption = "Each loss and baseline: mean and 95 % interval over seeds, of each measure over the split that its head names"
+    caption = "Each loss and baseline: mean and 95 % interval over seeds, on the split that the head names"
     html = fragment("summary", caption, [context.head(name) for name in names], rows)
     return Section("At a glance", note, html, wide=True)
