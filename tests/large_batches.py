@@ -68,7 +68,7 @@ def alone(step: Callable[..., Step], *given: Any) -> Step:
 
 
 def convolutional(rows: int | None) -> Step:
-    """One step of InfoNCE on images 28 × 28 through two convolutions: whole, or in micro-batches of so many."""
+    """A step of InfoNCE on images 28 × 28 through two convolutions, whole or in micro-batches of ``rows``."""
     return alone(_convolutional, rows)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +41,13 @@ FAMILIES = (
 def network(dropout: float = 0.2, seed: int = 3, dtype: torch.dtype = torch.float32) -> nn.Sequential:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        layers = (nn.Linear(INPUTS, 24), nn.GELU(), nn.Dropout(dropout), nn.Linear(24, SIZE), nn.Dropout(dropout))
+        layers = (
+            nn.Linear(INPUTS, 24),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(24, SIZE),
+            nn.Dropout(dropout),
+        )
         return nn.Sequential(*layers).to(dtype)
 
 
@@ -207,14 +213,19 @@ class TestTowers:
         assert apart(slopes(nets[1]), slopes(nets[0])) <= 1e-5
         teacher = network(dropout=0, seed=5)
         losscope.cached(
-            [nets[1], teacher], lambda a, b: loss(a, labels, None, b.detach(), labels), [inputs] * 2, rows=ROWS
+            [nets[1], teacher],
+            lambda a, b: loss(a, labels, None, b.detach(), labels),
+            [inputs] * 2,
+            rows=ROWS,
         )
         assert apart(slopes(nets[1]), [2 * gradient for gradient in slopes(nets[0])]) <= 1e-5
         assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
 class TestPrecision:
-    @pytest.mark.parametrize("name", ["triplet(margin=0.2)", "info_nce(temperature=0.2)", "arcface(scale=16)"])
+    @pytest.mark.parametrize(
+        "name", ["triplet(margin=0.2)", "info_nce(temperature=0.2)", "arcface(scale=16)"]
+    )
     def test_autocast(self, name: str) -> None:
         """No further from float32 than twice what the whole batch under autocast is."""
         inputs, labels = batch(96)
@@ -314,7 +325,13 @@ class TestOthersLosses:
             records.append(probe.record())
         names = {row.name for row in records[0].rows}
         assert names == {row.name for row in records[1].rows} and len(names) > 8
-        for name in ("loss", "active_samples", "embedding_gradient_norm", "parameter_gradient_norm", "update_norm"):
+        for name in (
+            "loss",
+            "active_samples",
+            "embedding_gradient_norm",
+            "parameter_gradient_norm",
+            "update_norm",
+        ):
             assert records[1].curve(name)[1] == pytest.approx(records[0].curve(name)[1], rel=1e-4)
 
 
@@ -380,8 +397,14 @@ class TestInputs:
             ({"loss": "triplet"}, "loss is 'triplet', which cannot be called"),
             ({"network": "resnet"}, "network is 'resnet'"),
             ({"network": []}, "network is []"),
-            ({"network": [torch.relu] * 3}, "3 networks were given, and inputs that are a tensor of shape (64, 12)"),
-            ({"network": lambda x: {"embedding": x}}, "the network returned dict with the keys ['embedding']"),
+            (
+                {"network": [torch.relu] * 3},
+                "3 networks were given, and inputs that are a tensor of shape (64, 12)",
+            ),
+            (
+                {"network": lambda x: {"embedding": x}},
+                "the network returned dict with the keys ['embedding']",
+            ),
             ({"network": lambda x: x.long()}, "the network returned a tensor of shape (32, 12) of int64"),
             ({"network": lambda x: x[:5]}, "of shape (5, 12) for 32 rows; one row for each is wanted"),
             ({"network": lambda x: x[:, : 5 + (x[0, 0] > 0)]}, "rows of shapes (5,) and (6,)"),
@@ -465,9 +488,20 @@ class TestRandomState:
                 rows=ROWS,
             )
         assert all(parameter.grad is None for parameter in net.parameters())
-        net[0] = nn.utils.parametrizations.spectral_norm(net[0])
-        with pytest.raises(LosscopeError, match="spectral norm"):
-            losscope.cached(net, made("n_pair"), inputs, labels, rows=8)
+
+    @pytest.mark.parametrize("hidden", [False, True], ids=["module", "function"])
+    def test_a_power_iteration_goes_on_from_the_same_vector(self, hidden: bool) -> None:
+        inputs, labels = batch(96)
+        nets = [network(dropout=0) for _ in range(2)]
+        for net in nets:
+            with torch.random.fork_rng():
+                torch.manual_seed(4)
+                nn.utils.parametrizations.spectral_norm(net[0])
+        made("n_pair")(joined(nets[0], inputs), labels).backward()
+        embed = (lambda part: nets[1](part)) if hidden else nets[1]
+        losscope.cached(embed, made("n_pair"), inputs, labels, rows=ROWS)
+        assert apart(slopes(nets[1]), slopes(nets[0])) <= 1e-5
+        assert apart(list(nets[1].buffers()), list(nets[0].buffers())) <= 1e-6
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="wants a CUDA device")
     @pytest.mark.parametrize("name", FREE + PROXY)
@@ -552,20 +586,28 @@ class TestMemory:
     """The machine's own count of a process's memory; the figures of docs/large-batches.md, coarsely."""
 
     @pytest.fixture(autouse=True)
-    def a_machine_that_tells(self) -> Iterator[None]:
+    def a_machine_that_tells(self) -> None:
         if not large_batches.TELLS:
             pytest.skip("this system does not say the most memory that a process held")
-        yield
 
     def test_the_batch_of_8192_at_the_memory_of_its_micro_batch(self) -> None:
         whole = large_batches.convolutional(None)
         cached = large_batches.convolutional(256)
-        bound = 2**30
-        assert cached.bytes < bound < whole.bytes / 2.5
+        assert cached.bytes < 720 * 2**20 < whole.bytes / 3.5
         assert cached.value == pytest.approx(whole.value, rel=1e-5)
         assert np.linalg.norm(cached.gradient - whole.gradient) <= 1e-5 * np.linalg.norm(whole.gradient)
 
     @pytest.mark.parametrize("name", LOSSES)
     def test_a_loss_of_8192_rows_is_bounded(self, name: str) -> None:
-        """Of the size of some (B, B) matrices, never more."""
-        assert large_batches.loss(name).bytes < 6 * 4 * 8192**2
+        """By one matrix (B, B) of float32 and two masks, or little more; the faulty form takes eight matrices."""
+        matrices = 10 if name == "contrastive_label_blind" else 4 if name == "n_pair" else 2.2
+        assert large_batches.loss(name).bytes < matrices * 4 * 8192**2
+
+
+def test_the_page_is_run_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "large-batches.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    with torch.random.fork_rng():
+        for block in re.findall(r"^```python\n(.*?)^```$", page, flags=re.S | re.M):
+            exec(compile(block, "large-batches.md", "exec"), names)
+    assert capsys.readouterr().out.splitlines() == ["True"] * 4 + ["torch.float32"]

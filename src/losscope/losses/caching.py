@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from losscope.core.errors import LosscopeError, require, shown
+from losscope.core.errors import require, shown
 from losscope.losses.cutting import cut, rows_of
 
 Network = Callable[[Any], Tensor]
@@ -20,6 +20,8 @@ Network = Callable[[Any], Tensor]
 ALIKE = 0.05
 """How far a replayed embedding may be from the first one, of the largest entry. Other kernels with a graph
 than without round otherwise, in half precision by some hundredths; another dropout mask is far beyond."""
+LARGE = 2**22
+"""Numbers of a buffer that is a table or holds weights, and is not changed by a pass."""
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -35,28 +37,30 @@ def cached(
 ) -> Tensor:
     """The loss of a whole batch and its gradients, with the graph of one micro-batch at a time in memory.
 
-    It takes the place of ``loss(network(inputs), labels)`` and of ``backward``. The micro-batches are embedded
-    without a graph; the loss and its gradient by all embeddings are computed once; then each micro-batch is
-    embedded again, with a graph, and its part of that gradient goes backward into the parameters. Loss and
-    gradients are those of the whole batch, up to rounding, for twice the forward work.
+    It takes the place of ``loss(network(inputs), labels)`` and of ``backward``. The micro-batches are
+    embedded without a graph; the loss and its gradient by all embeddings are computed once; then each
+    micro-batch is embedded again, with a graph, and its part of that gradient goes backward into the
+    parameters. Loss and gradients are those of the whole batch, up to rounding, for twice the forward work.
 
-    What the network draws (dropout) is drawn again as it was: the random state of torch (CPU, CUDA, MPS),
-    NumPy and Python is put back for each micro-batch, and is afterwards what one pass leaves. Under autocast
-    call it inside the context; the backward passes step out of it. Under ``torch.no_grad()`` it only gives the
-    value. A network under ``DistributedDataParallel`` averages its gradients once, after the last micro-batch.
+    What the network draws (dropout) is drawn again as it was: the random state of torch (CPU, CUDA, MPS), of
+    NumPy and of Python, and the buffers of the layers are put back before the second pass, and are afterwards
+    what one pass leaves. Under autocast call it inside the context; the backward passes step out of it. Under
+    ``torch.no_grad()`` it only gives the value. A network under ``DistributedDataParallel`` averages its
+    gradients once, after the last micro-batch.
 
-    It cannot give the whole batch's loss where the embedding of a row depends on the other rows, as with batch
-    norm in training mode, whose statistics become those of a micro-batch. That is refused unless ``batch_norm``.
+    It cannot give the whole batch's loss where the embedding of a row depends on the other rows, as with
+    batch norm in training mode, whose statistics become those of a micro-batch. That is refused without
+    ``batch_norm=True``.
 
     Args:
-        network: a module or a function, called with a micro-batch of ``inputs`` as they are nested; it returns a
-            tensor (rows, ...). For several towers a list of networks, in which one may stand twice.
+        network: a module or a function, called with a micro-batch of ``inputs`` as they are nested; it
+            returns a tensor (rows, ...). For several towers a list of networks, in which one may stand twice.
         loss: called once, with the embeddings of each tower and the labels: ``loss(embeddings, labels)``, or
-            ``loss(queries, documents)`` where there are none. It returns a scalar. Its own parameters, such as
-            class vectors, get their gradients too.
-        inputs: tensors or arrays (B, ...), or tuples and mappings of them, which are cut entry by entry; a list
-            is cut as rows, such as texts. Numbers, booleans, texts and None are passed on as they are. For
-            several towers a list or tuple with the inputs of each.
+            ``loss(queries, documents)`` where there are none. It returns a scalar. Its own parameters, such
+            as class vectors, get their gradients too.
+        inputs: tensors or arrays (B, ...), or tuples and mappings of them, which are cut entry by entry; a
+            list is cut as rows, such as texts. Numbers, booleans, texts and None are passed on as they are.
+            For several towers a list or tuple with the inputs of each.
         labels: passed to the loss whole; None is not passed.
         rows: of a micro-batch; the last one may have fewer.
         scale: what is done to the loss before it goes backward, such as ``scaler.scale`` of a
@@ -85,11 +89,13 @@ def cached(
         f"rows is {shown(rows)}; the rows of a micro-batch are wanted, a whole number above 0",
     )
     for word, given in (("loss", loss), *([] if scale is None else [("scale", scale)])):
-        require(callable(given), f"{word} is {shown(given)}, which cannot be called; {CALLED[word]} is wanted")
+        require(
+            callable(given), f"{word} is {shown(given)}, which cannot be called; {CALLED[word]} is wanted"
+        )
     towers = _towers(network, inputs, rows)
-    for tower in towers:
-        tower.embed(batch_norm)
     with_gradient = torch.is_grad_enabled()
+    for tower in towers:
+        tower.embed(with_gradient, batch_norm)
     leaves = [tower.joined().requires_grad_(with_gradient) for tower in towers]
     value = loss(*leaves, *(() if labels is None else (labels,)))
     _check(value, with_gradient)
@@ -151,9 +157,9 @@ class _Tower:
         self.embeddings: list[Tensor] = []
         self.drawn: list[Drawn] = []
 
-    def embed(self, batch_norm: bool) -> None:
+    def embed(self, replayed: bool, batch_norm: bool) -> None:
         """Every micro-batch, without graph."""
-        with torch.no_grad(), _watched(self.network, batch_norm or len(self.parts) == 1):
+        with torch.no_grad(), _watched(self.network, replayed, batch_norm or len(self.parts) == 1):
             for part in self.parts:
                 self.drawn.append(Drawn.now())
                 self.embeddings.append(self.call(part).detach())
@@ -170,8 +176,8 @@ class _Tower:
         found = self.network(cut(self.inputs, part))
         require(
             isinstance(found, Tensor) and found.is_floating_point(),
-            f"the network returned {_kind(found)}; a tensor of embeddings (rows, D) is wanted, which a function "
-            "around the network can take out of it, such as lambda part: network(part)['embedding']",
+            f"the network returned {_kind(found)}; a tensor of embeddings (rows, D) is wanted, which a "
+            "function around the network can take out, such as lambda part: network(part)['embedding']",
         )
         wanted = part.stop - part.start
         require(
@@ -193,9 +199,9 @@ class _Tower:
         away = (again.detach().nan_to_num() - first).abs().max() if first.numel() else first.new_zeros(())
         require(
             bool(away <= ALIKE * first.abs().max()) if first.numel() else True,
-            "the network embedded the same rows otherwise the second time, so that its gradient is not that of "
-            "the loss; it draws from a generator of its own or changes with each call (spectral norm), and "
-            "must do neither here",
+            "the network embedded the same rows otherwise the second time, so that its gradient is not that "
+            "of the loss; it draws from a generator of its own or changes with each call, and must do "
+            "neither here",
         )
 
 
@@ -204,14 +210,16 @@ def _towers(network: Network | Sequence[Network], inputs: Any, rows: int) -> lis
         networks, each = [network], [inputs]
     else:
         require(
-            isinstance(network, Sequence | nn.ModuleList) and len(network) > 0 and all(map(callable, network)),
+            isinstance(network, Sequence | nn.ModuleList)
+            and len(network) > 0
+            and all(map(callable, network)),
             f"network is {shown(network)}; a module, a function, or a list of them is wanted",
         )
         networks = list(network)
         require(
             isinstance(inputs, list | tuple) and len(inputs) == len(networks),
-            f"{len(networks)} networks were given, and inputs that are {_kind(inputs)}; a list with the inputs of "
-            "each network is wanted",
+            f"{len(networks)} networks were given, and inputs that are {_kind(inputs)}; a list with the "
+            "inputs of each network is wanted",
         )
         each = list(inputs)
     counts = [rows_of(own) for own in each]
@@ -253,24 +261,26 @@ def _check(value: Any, with_gradient: bool) -> None:
 
 
 @contextmanager
-def _watched(network: Network, allowed: bool) -> Iterator[None]:
-    """Refuse batch norm in training mode or, where it is allowed, undo its counting of these passes.
+def _watched(network: Network, replayed: bool, batch_norm: bool) -> Iterator[None]:
+    """Refuse batch norm in training mode; and put buffers back, where these passes are to be replayed.
 
-    Of a module all layers are looked at; of a function those that it calls.
+    So a running mean counts each micro-batch once, and a power iteration goes on from the same vector. Of a
+    module all layers are looked at; of a function those that it calls.
     """
-    found: dict[int, list[tuple[Tensor, Tensor]]] = {}
+    found: dict[int, tuple[nn.Module, dict[str, Tensor]]] = {}
 
     def look(layer: nn.Module, _: object = None) -> None:
-        if isinstance(layer, BATCH_NORMS) and id(layer) not in found:
-            if not layer.training and layer.running_mean is not None:
-                return
-            require(
-                allowed,
-                f"the network has {type(layer).__name__} in training mode, whose statistics would be those of a "
-                "micro-batch and not of the whole batch; call .eval() of these layers, use another norm, or say "
-                "batch_norm=True to accept that",
-            )
-            found[id(layer)] = [(buffer, buffer.clone()) for buffer in layer.buffers(recurse=False)]
+        if id(layer) in found:
+            return
+        by_batch = isinstance(layer, BATCH_NORMS) and (layer.training or layer.running_mean is None)
+        require(
+            batch_norm or not by_batch,
+            f"the network has {type(layer).__name__} in training mode, whose statistics would be those of a "
+            "micro-batch and not of the whole batch; call .eval() of these layers, use another norm, or say "
+            "batch_norm=True to accept that",
+        )
+        buffers = layer.named_buffers(recurse=False) if replayed else ()
+        found[id(layer)] = layer, {name: own.clone() for name, own in buffers if own.numel() <= LARGE}
 
     with ExitStack() as stack:
         if isinstance(network, nn.Module):
@@ -279,11 +289,9 @@ def _watched(network: Network, allowed: bool) -> Iterator[None]:
         else:
             stack.callback(nn.modules.module.register_module_forward_pre_hook(look).remove)
         yield
-        if torch.is_inference_mode_enabled():
-            return
-        for buffers in found.values():
-            for buffer, kept in buffers:
-                buffer.copy_(kept)
+    for layer, buffers in found.values():
+        for name, before in buffers.items():
+            getattr(layer, name).copy_(before)
 
 
 @contextmanager

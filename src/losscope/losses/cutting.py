@@ -13,6 +13,9 @@ from losscope.core.errors import LosscopeError, shown
 PLAIN = (str, bytes, bool, int, float, type(None))
 """What belongs to no row and is passed on as it is."""
 
+SHOWN = 8
+"""Entries that an error lists."""
+
 
 def cut(inputs: Any, part: slice) -> Any:
     """Some rows of inputs, nested as these are; a mapping becomes a dictionary.
@@ -39,10 +42,10 @@ def rows_of(inputs: Any) -> int:
     """
     counts = dict(_counts(inputs, "inputs"))
     if len(set(counts.values())) > 1:
-        listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
+        listed = ", ".join(f"{name} has {count}" for name, count in [*counts.items()][:SHOWN])
         raise LosscopeError(
-            f"the entries of the inputs have different numbers of rows: {shown(listed)[1:-1]}; one number is wanted "
-            "(a list is cut as rows; a tuple or a mapping is cut entry by entry)"
+            f"the entries of the inputs have different numbers of rows: {listed}; one number is "
+            "wanted (a list is cut as rows; a tuple or a mapping is cut entry by entry)"
         )
     count = next(iter(counts.values()), 0)
     if not count:
@@ -54,7 +57,7 @@ def _counts(inputs: Any, name: str) -> Iterator[tuple[str, int]]:
     """The name and the number of rows of each entry that has rows."""
     if isinstance(inputs, Mapping):
         for key, value in inputs.items():
-            yield from _counts(value, f"{name}[{key!r}]")
+            yield from _counts(value, f"{name}[{shown(key)}]")
     elif isinstance(inputs, tuple):
         for place, value in enumerate(inputs):
             yield from _counts(value, f"{name}[{place}]")
@@ -67,8 +70,8 @@ def _counts(inputs: Any, name: str) -> Iterator[tuple[str, int]]:
         yield name, len(inputs)
     elif not isinstance(inputs, PLAIN) and not (isinstance(inputs, Tensor | np.ndarray) and not inputs.ndim):
         raise LosscopeError(
-            f"{name} is a {type(inputs).__name__}, which cannot be cut into rows; tensors, arrays, lists, or tuples "
-            "and mappings of them are wanted"
+            f"{name} is a {type(inputs).__name__}, which cannot be cut into rows; tensors, arrays, lists, or "
+            "tuples and mappings of them are wanted"
         )
 
 
