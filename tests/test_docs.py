@@ -94,6 +94,7 @@ def test_every_command_in_readme_parses(line):
         "README.md",
         "docs/architecture.md",
         "docs/judge.md",
+        "docs/large-batches.md",
         "docs/loops.md",
         "docs/where-you-train.md",
         "CONTRIBUTING.md",

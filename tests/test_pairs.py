@@ -28,6 +28,7 @@ from losscope.pairs import (
 )
 from losscope.pairs.distances import pull
 from losscope.pairs.products import matmul, product
+from losscope.pairs.relation import counted
 from losscope.pairs.sampling import Kind
 
 
@@ -445,3 +446,12 @@ class TestPartners:
         assert valid.tolist() == [True, False] and same.tolist() == [True, False]
         assert ((partner >= 0) & (partner < 4)).all()
         assert not partners.draw_triplets(np.array([0, 3]), uniforms)[2].any()
+
+
+@pytest.mark.parametrize("shape", [(3000, 3000), (2, 3, 2001, 1001), (1, 2**22 + 1), (5, 0), (2**22 + 1, 1)])
+def test_true_entries_are_counted_in_blocks(shape):
+    """Above and below what is counted at once, with a last block that is not full."""
+    mask = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.3
+    found = counted(mask)
+    assert found.dtype == torch.int64
+    assert torch.equal(found, mask.sum(-1))

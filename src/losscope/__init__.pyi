@@ -16,6 +16,7 @@ from losscope.data.reading import read as read
 from losscope.features.embedding import embed as embed
 from losscope.inspecting import inspect as inspect
 from losscope.losses import loss as loss
+from losscope.losses.caching import cached as cached
 from losscope.measures import classification as classification
 from losscope.measures import cross_modal as cross_modal
 from losscope.measures import geometry as geometry
@@ -48,6 +49,7 @@ __all__ = [
     "__version__",
     "audit",
     "bench",
+    "cached",
     "classification",
     "compare",
     "cross_modal",

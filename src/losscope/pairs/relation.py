@@ -14,6 +14,9 @@ from torch import Tensor
 
 from losscope.core.errors import LosscopeError, require
 
+COUNTED_AT_ONCE = 2**22
+"""Entries of a mask that are counted in one call."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Relation(ABC):
@@ -165,7 +168,7 @@ class Relation(ABC):
 
     def counts(self, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
         """The numbers of positives and of negatives of each row, (..., B) int64, given the masks."""
-        return positive.sum(-1), negative.sum(-1)
+        return counted(positive), counted(negative)
 
     def check(self, embeddings: Tensor) -> None:
         """Check that embeddings (..., B, D) have this relation's rows and leading dimensions.
@@ -217,10 +220,10 @@ class Labels(Relation):
         return positive, negative
 
     def counts(self, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-        positives = positive.sum(-1)
+        positives = counted(positive)
         if self.symmetric and self.modality is None:
             return positives, self.rows - 1 - positives
-        return positives, negative.sum(-1)
+        return positives, counted(negative)
 
     def check(self, embeddings: Tensor) -> None:
         super().check(embeddings)
@@ -369,6 +372,18 @@ class Triplets(Tuples):
 
 KINDS: Mapping[str, type[Pairs] | type[Triplets]] = MappingProxyType({"pairs": Pairs, "triplets": Triplets})
 """The explicit relations by the names under which losses declare what they take."""
+
+
+def counted(mask: Tensor) -> Tensor:
+    """How many entries of each row (..., B) of a mask are true, (...) int64.
+
+    In blocks of rows: on a CPU torch makes int64 of a whole mask before it counts, eight times its size.
+    """
+    if mask.numel() <= COUNTED_AT_ONCE:
+        return mask.sum(-1)
+    rows = mask.flatten(0, -2)
+    blocks = rows.split(max(1, COUNTED_AT_ONCE // mask.shape[-1]))
+    return torch.cat([block.sum(-1) for block in blocks]).view(mask.shape[:-1])
 
 
 def _own(part: Tensor, member: int) -> Tensor:

@@ -16,7 +16,7 @@ from losscope.pairs.distances import pull, squared_and_close
 from losscope.pairs.kernels.aligned import QUIET, per_member
 from losscope.pairs.kernels.backend import Backend, backend_of
 from losscope.pairs.products import product
-from losscope.pairs.relation import Labels, Pairs, Relation, Triplets, Tuples
+from losscope.pairs.relation import Labels, Pairs, Relation, Triplets, Tuples, counted
 from losscope.pairs.terms import Kernel, Terms
 
 
@@ -120,7 +120,7 @@ def log_ratio(z: Tensor, relation: Relation, scale: float | Tensor, in_batch: bo
     value = _softmax_rows(backend_of(matrix).positive_against_negatives, matrix, positive, negative)
     # Labels know their counts without the second mask, and a sum over a mask is quicker than any().
     labels = isinstance(relation, Labels)
-    counts = relation.counts(positive, negative) if labels else (positive.sum(-1), negative.sum(-1))
+    counts = relation.counts(positive, negative) if labels else (counted(positive), counted(negative))
     return _similarity_terms(z, matrix, value, counts[0] * (counts[1] > 0), scale)
 
 
