@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -36,40 +37,46 @@ def markdown(result: Result) -> str:
     """The summary, the verdicts and their sentences as GitHub Markdown; names are escaped."""
     lines = []
     if result.recommendation.sentences:
-        lines += [" ".join(map(_md, result.recommendation.sentences)), ""]
+        lines += [" ".join(map(escaped, result.recommendation.sentences)), ""]
     lines += [markdown_sheet(sheets.sides(result))]
     if rows := tested(result):
         lines += [markdown_sheet(sheets.pairs(result))]
-        lines += [*(f"- {_md(row.sentence)}" for row in rows if row.sentence)]
+        lines += [*(f"- {escaped(row.sentence)}" for row in rows if row.sentence)]
     for own in result.by_data:
-        lines += ["", f"On {_md(own.name)}:", "", *(f"- {_md(row.sentence)}" for row in own.rows)]
+        lines += ["", f"On {escaped(own.name)}:", "", *(f"- {escaped(row.sentence)}" for row in own.rows)]
     if said := more_said(result):
-        lines += ["", *(f"- {_md(sentence)}" for sentence in said)]
+        lines += ["", *(f"- {escaped(sentence)}" for sentence in said)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def markdown_sheet(sheet: sheets.Sheet) -> str:
     """A table as GitHub Markdown, its caption below; the best in bold, those tied with it with a dagger."""
     sides = ["--:" if side == "r" else ":--" for side in sheet.sides]
-    lines = [_md_row(map(_md, sheet.heads)), f"|{'|'.join(sides)}|"]
+    lines = [_md_row(map(escaped, sheet.heads)), f"|{'|'.join(sides)}|"]
     lines += [_md_row(map(_md_entry, cells)) for _, cells in sheet.rows]
-    return "\n".join([*lines, "", _md(sheet.caption), ""])
+    return "\n".join([*lines, "", escaped(sheet.caption), ""])
 
 
 def _md_entry(cell: sheets.Entry) -> str:
-    text = f"**{_md(cell.text)}**" if cell.mark == "best" else _md(cell.text)
+    text = f"**{escaped(cell.text)}**" if cell.mark == "best" else escaped(cell.text)
     text = f"{text}†" if cell.mark == "tie" else text
-    return f"{text} ({_md(cell.small)})" if cell.small else text
+    return f"{text} ({escaped(cell.small)})" if cell.small else text
 
 
 def _md_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _md(text: str) -> str:
+def escaped(text: str) -> str:
+    r"""Text that Markdown shows as it stands, in one line.
+
+    >>> print(escaped("a_b | <i> @c"))
+    a\_b \| &lt;i&gt; \@c
+    """
     text = wording.printable(text)
-    escaped = "".join(f"\\{letter}" if letter in "\\`*_[]|#~$" else letter for letter in text)
-    return " ".join(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
+    marked = "".join(f"\\{letter}" if letter in "\\`*_[]|#~$" else letter for letter in text)
+    marked = re.sub(r"(?<![\w\\])@", r"\\@", marked)  # which would cite, or name somebody
+    return " ".join(marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
 
 
 _TEX = {
@@ -148,14 +155,17 @@ def latex_sheet(sheet: sheets.Sheet) -> str:
         body.append(f"    {' & '.join(map(_tex_entry, cells))} " + r"\\")
     cells = [_tex_head(head, side) for head, side in zip(sheet.heads, sheet.sides, strict=True)]
     heads = f"    {' & '.join(cells)} " + r"\\"
+    shape = "".join(
+        r"p{.45\linewidth}" if place == sheet.wraps else side for place, side in enumerate(sheet.sides)
+    )
     caption = rf"  \caption{{{tex(sheet.caption)}}}"
     label = rf"\label{{tab:{sheet.name}}}"
     if sheet.long:
         rules = [r"    \toprule", heads, r"    \midrule", r"    \endhead", r"    \bottomrule", r"    \endfoot"]
-        start = [r"{\small", rf"\begin{{longtable}}{{{sheet.sides}}}", f"{caption}{label}" + r"\\"]
+        start = [r"{\small", rf"\begin{{longtable}}{{{shape}}}", f"{caption}{label}" + r"\\"]
         return "\n".join([*start, *rules, *body, r"\end{longtable}", "}", ""])
     start = [r"\begin{table}[ht]", r"  \centering\small", f"{caption}{label}"]
-    inner = [rf"  \begin{{tabular}}{{{sheet.sides}}}", r"    \toprule", heads, r"    \midrule", *body]
+    inner = [rf"  \begin{{tabular}}{{{shape}}}", r"    \toprule", heads, r"    \midrule", *body]
     return "\n".join([*start, *inner, r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""])
 
 

@@ -38,6 +38,7 @@ class Sheet:
         words: how many columns at the left are words; the others are numbers.
         last: whether the last column is words too.
         long: whether it may fill several pages.
+        wraps: the column whose text is broken into lines, where one is long.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Sheet:
     words: int = 1
     last: bool = False
     long: bool = False
+    wraps: int | None = None
 
     @property
     def sides(self) -> str:
@@ -135,7 +137,7 @@ def trials(result: Result) -> Sheet:
     score = f"{wording.label(decided[0])} on validation" if decided else "score on validation"
     caption = f"Every trial of tuning on {result.data.name}; seeds of tuning are other seeds than those tested."
     heads = ("loss", "settings", "epochs", "best epoch", score)
-    return Sheet("trials", caption, heads, tuple(rows), words=2, long=True)
+    return Sheet("trials", caption, heads, tuple(rows), words=2, long=True, wraps=1)
 
 
 def _trial(side: LossResult, trial: Trial) -> tuple[Entry, ...]:

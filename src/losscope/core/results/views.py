@@ -105,6 +105,20 @@ class Viewed(Document):
         written: Path = _views().report(self, path)
         return written
 
+    def export(self, folder: str | Path, format: str) -> list[Path]:
+        """Write files for a paper into a folder; gives their paths.
+
+        ``md`` and ``latex`` are the tables (sides, tested pairs, differences, trials, runs), the method and
+        its BibTeX; ``csv`` and ``parquet`` tidy tables; ``json`` the document; ``png``, ``svg`` and ``pdf``
+        the figures at paper size.
+
+        Raises:
+            LosscopeError: another format; a file in the way that losscope did not write; a folder that
+                cannot be written.
+        """
+        written: list[Path] = _views().export(self, folder, format)
+        return written
+
 
 def _views() -> Any:
     return importlib.import_module("losscope.reporting.views")

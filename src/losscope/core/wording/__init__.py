@@ -43,6 +43,7 @@ from losscope.core.wording.inspections import (
     share,
 )
 from losscope.core.wording.judged import best_group, on_each
+from losscope.core.wording.method import Traced, method
 from losscope.core.wording.numbers import (
     MINUS,
     NOTHING,
@@ -107,6 +108,7 @@ __all__ = [
     "Digits",
     "Headline",
     "Step",
+    "Traced",
     "answer",
     "be",
     "beside",
@@ -152,6 +154,7 @@ __all__ = [
     "lower",
     "means",
     "measure",
+    "method",
     "modalities",
     "number",
     "on_each",

@@ -107,7 +107,7 @@ def _training(result: Result) -> Iterator[Traced]:
             f"The final runs had: {'; '.join(numbers)}.",
             (
                 *("losses.spec.hyperparameters", "losses.spec.reduction", "losses.spec.learning_rate"),
-                *("losses.spec.weight_decay", "losses.spec.class_rate", "losses.spec.checkpoint"),
+                *("losses.spec.weight_decay", "losses.spec.class_rate", "losses.tuned.checkpoint"),
                 *("losses.tuned.start", "losses.tuned.transform", "protocol.learning_rate", "losses.name"),
             ),
         )
