@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import report_fixture as fixture
 from pydantic import BaseModel
 
+import report_fixture as fixture
 from losscope.cli import app
 from losscope.comparing import exporting
 from losscope.comparing.judging import judge
@@ -147,7 +147,9 @@ def test_the_group_of_the_best_tells_ties_where_no_pair_was_tested(hostile):
     other = hostile.model_copy(
         update={"group": BestGroup(**{**hostile.group.model_dump(), "members": HOSTILE, "out": ()})}
     )
-    pairs = {row.a if row.b == found.best else row.b for row in hostile.verdicts() if found.best in (row.a, row.b)}
+    pairs = {
+        row.a if row.b == found.best else row.b for row in hostile.verdicts() if found.best in (row.a, row.b)
+    }
     assert set(marks.marks(other)[0].worse) == set(found.worse) & pairs  # a tested verdict comes first
 
 
@@ -217,9 +219,15 @@ def leaves(value: Any, path: str) -> list[Any]:
     if isinstance(value, tuple | list):
         return [len(value), *(leaf for inner in value for leaf in leaves(inner, path))]
     if not path:
-        return [*value, *value.values()] if isinstance(value, dict) else [] if isinstance(value, BaseModel) else [value]
+        return (
+            [*value, *value.values()]
+            if isinstance(value, dict)
+            else []
+            if isinstance(value, BaseModel)
+            else [value]
+        )
     name, _, rest = path.partition(".")
-    assert value is None or isinstance(value, BaseModel) and name in type(value).model_fields, path
+    assert value is None or (isinstance(value, BaseModel) and name in type(value).model_fields), path
     return [] if value is None else leaves(getattr(value, name), rest)
 
 
@@ -240,7 +248,9 @@ def test_every_number_of_the_method_stands_in_the_fields_that_it_names(which, re
     assert len(told) > 5
     always = {"95", "1", "5", "10"}  # the level of intervals, and the k of Recall@k
     for sentence in told:
-        known = {form for path in sentence.fields for leaf in leaves(result, path) for form in written_as(leaf)}
+        known = {
+            form for path in sentence.fields for leaf in leaves(result, path) for form in written_as(leaf)
+        }
         numbers = set(re.findall(r"\d[\d,.]*\d|\d", sentence.text))
         assert numbers <= known | always, (sentence.text, numbers - known)
 
@@ -258,7 +268,9 @@ def test_the_method_says_data_protocol_seeds_tuning_tests_and_versions(planted):
 
 def test_everything_that_has_a_source_has_an_entry_or_says_none():
     items = {f"{kind}/{name}" for kind in ("loss", "closed_form") for name in registry.entries(kind)}
-    items |= {f"quantity/{name}" for entry in registry.entries("measure").values() for name in entry.facts.gives}
+    items |= {
+        f"quantity/{name}" for entry in registry.entries("measure").values() for name in entry.facts.gives
+    }
     known = references.references()
     named = [name for found in known.values() for name in found.of]
     assert items == set(named) | set(references.WITHOUT)
@@ -394,6 +406,6 @@ def test_what_is_no_document_is_refused(tmp_path):
 def test_an_unknown_format_is_one_sentence(planted):
     with pytest.raises(LosscopeError, match="unknown format 'pptx'"):
         planted.export("nowhere", "pptx")
-    assert exporting.PRINTED == files.TABLES[:-1]
+    assert files.TABLES[:-1] == exporting.PRINTED
     assert json.loads(files.files(planted, "json")[0].content) == json.loads(planted.json())
     assert set(frames.KINDS) == {"values", "means", "verdicts", "trials", "runs"}

@@ -195,7 +195,8 @@ def report_page(folder: Path, study: str | None, out: Path | None, json: bool, v
     found = document(folder, study)
     require(
         isinstance(found, Result | Reproduction),
-        f"{str(folder)!r} holds an {found.kind}, whose page losscope {found.kind.split()[0][:7]} --report writes",
+        f"{str(folder)!r} holds an {found.kind}, which has a page only where its command writes one; give "
+        "--format",
     )
     assert isinstance(found, Result | Reproduction)
     written = str(found.report(out or folder.with_suffix(".html")))

@@ -1,4 +1,4 @@
-"""Files for papers from what a folder or a JSON file holds: a study, a reproduction, an inspection, probes."""
+"""Files for papers from what a folder or a JSON file holds: a study, a reproduction, an inspection."""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ def write(made: Sequence[File], folder: str | Path) -> list[Path]:
         foreign = [file.name for file in made if _foreign(folder / file.name, file, known)]
         require(
             not foreign,
-            f"{str(folder)!r} holds {wording.listing(foreign[:3])}{' and more' if len(foreign) > 3 else ''} that "
-            "losscope did not write, or that was changed since; give another folder with --out, or move "
+            f"{str(folder)!r} holds {wording.listing([*foreign[:3], *(['more'] if foreign[3:] else [])])} "
+            "that losscope did not write, or that was changed since; give another folder with --out, or move "
             f"{'it' if len(foreign) == 1 else 'them'} away",
         )
         for file in made:
@@ -150,9 +150,7 @@ def _ledger(document: Reproduction) -> list[File]:
     return [_text("ledger.md", claim_tables.markdown(document))]
 
 
-def _frames(
-    document: Result | Reproduction, maker: Callable[[str, pd.DataFrame], File]
-) -> list[File]:
+def _frames(document: Result | Reproduction, maker: Callable[[str, pd.DataFrame], File]) -> list[File]:
     tables = frames.tidy(document) if isinstance(document, Result) else _claims(document)
     return [maker(name, table) for name, table in tables.items()]
 
@@ -185,7 +183,9 @@ def _claims(document: Reproduction) -> dict[str, pd.DataFrame]:
 
     kinds = {"claims": document.claims, "controls": document.controls}
     return {
-        name: pd.DataFrame([row.model_dump(mode="json") for row in rows]) for name, rows in kinds.items() if rows
+        name: pd.DataFrame([row.model_dump(mode="json") for row in rows])
+        for name, rows in kinds.items()
+        if rows
     }
 
 
@@ -248,7 +248,12 @@ def method_markdown(result: Result) -> str:
         f"| {formats.escaped(sentence.text)} | {', '.join(f'`{name}`' for name in sentence.fields) or '—'} |"
         for sentence in told
     ]
-    head = ["Where each number stands in the result (`result.json`):", "", "| sentence | fields |", "|:--|:--|"]
+    head = [
+        "Where each number stands in the result (`result.json`):",
+        "",
+        "| sentence | fields |",
+        "|:--|:--|",
+    ]
     return "\n".join([" ".join(sentences), "", *head, *traced, ""])
 
 

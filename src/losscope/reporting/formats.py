@@ -127,7 +127,8 @@ def tex(text: str) -> str:
     pairs = zip(text, text[1:] + " ")
     # two hyphens or two quotes would print as one sign
     return "".join(
-        _TEX.get(letter, letter) + ("{}" if letter == after and letter in "-'" else "") for letter, after in pairs
+        _TEX.get(letter, letter) + ("{}" if letter == after and letter in "-'" else "")
+        for letter, after in pairs
     )
 
 
@@ -161,7 +162,14 @@ def latex_sheet(sheet: sheets.Sheet) -> str:
     caption = rf"  \caption{{{tex(sheet.caption)}}}"
     label = rf"\label{{tab:{sheet.name}}}"
     if sheet.long:
-        rules = [r"    \toprule", heads, r"    \midrule", r"    \endhead", r"    \bottomrule", r"    \endfoot"]
+        rules = [
+            r"    \toprule",
+            heads,
+            r"    \midrule",
+            r"    \endhead",
+            r"    \bottomrule",
+            r"    \endfoot",
+        ]
         start = [r"{\small", rf"\begin{{longtable}}{{{shape}}}", f"{caption}{label}" + r"\\"]
         return "\n".join([*start, *rules, *body, r"\end{longtable}", "}", ""])
     start = [r"\begin{table}[ht]", r"  \centering\small", f"{caption}{label}"]

@@ -35,9 +35,9 @@ def frame(result: Result, of: str = "values") -> pd.DataFrame:
 
 
 def tidy(result: Result) -> dict[str, pd.DataFrame]:
-    """All frames by their names, as files hold them: ``unit`` is called by what pairs the runs, seed as a rule.
+    """All frames that have rows, by their names, as files hold them.
 
-    Frames without rows are left out.
+    ``unit`` is called by what pairs the runs, seed as a rule.
     """
     noun = re.sub(r"\W+", "_", result.paired_by).strip("_") or "unit"
     made = {kind: frame(result, kind) for kind in KINDS}
@@ -134,7 +134,9 @@ def _reason(side: SideResult, unit: int | str | None) -> str | None:
     return next((failure.reason for failure in side.failures if failure.seed == unit), None)
 
 
-def _table(rows: Sequence[Sequence[Any]], columns: Sequence[str], numbers: Sequence[str] = ()) -> pd.DataFrame:
+def _table(
+    rows: Sequence[Sequence[Any]], columns: Sequence[str], numbers: Sequence[str] = ()
+) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(rows, columns=[*columns]).astype(dict.fromkeys(numbers, "float64"))

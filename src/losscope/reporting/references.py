@@ -20,10 +20,12 @@ _ACROSS = (
 )
 WITHOUT: dict[str, str] = {
     **dict.fromkeys(
-        (f"quantity/{name}" for name in (*_MEDIANS, *_ACROSS)), "Recall@k and ranks as usual across modalities"
+        (f"quantity/{name}" for name in (*_MEDIANS, *_ACROSS)),
+        "Recall@k and ranks as usual across modalities",
     ),
     **dict.fromkeys(
-        ("quantity/knn_accuracy", "quantity/linear_accuracy", "quantity/nmi"), "textbook classification and clustering"
+        ("quantity/knn_accuracy", "quantity/linear_accuracy", "quantity/nmi"),
+        "textbook classification and clustering",
     ),
     **dict.fromkeys(
         ("quantity/eer", "quantity/tar_at_far_1e2", "quantity/tar_at_far_1e3"), "textbook verification"

@@ -79,7 +79,7 @@ def sides(result: Result, limit: int = 9) -> Sheet:
     noun = wording.plural(result.paired_by)
     counted = wording.count(seeds, result.paired_by) if seeds else f"the {noun}"
     said = [
-        f"Losses on {result.data.name}: means over {counted}, beside them the 95 % interval over {noun}.",
+        f"Losses on {result.data.name}: means over {counted}, with the 95 % interval over {noun}.",
         *(found.caption for found in marked if found.measure in names),
         *(["Other columns are described and not tested."] if marked and len(names) > len(marked) else []),
     ]
@@ -124,8 +124,8 @@ def differences(result: Result) -> Sheet:
         word = wording.verdict(row.verdict) if row.verdict else "described"
         rows.append(("", tuple(map(Entry, (*cells, size.interval_data, str(row.n or ""), word)))))
     caption = (
-        f"Every difference on {result.data.name}. Only tested pairs have a verdict; the intervals of the others "
-        "are described and not corrected."
+        f"Every difference on {result.data.name}. Only tested pairs have a verdict; the intervals of the "
+        "others are described and not corrected."
     )
     return Sheet("differences", caption, DIFFERENCES, tuple(rows), words=2, last=True, long=True)
 
@@ -135,7 +135,7 @@ def trials(result: Result) -> Sheet:
     rows = [(side.name, _trial(side, trial)) for side in result.losses for trial in side.trials]
     decided = [side.tuned.measure for side in result.losses if side.tuned is not None]
     score = f"{wording.label(decided[0])} on validation" if decided else "score on validation"
-    caption = f"Every trial of tuning on {result.data.name}; seeds of tuning are other seeds than those tested."
+    caption = f"Every trial of tuning on {result.data.name}; its seeds are other seeds than those tested."
     heads = ("loss", "settings", "epochs", "best epoch", score)
     return Sheet("trials", caption, heads, tuple(rows), words=2, long=True, wraps=1)
 

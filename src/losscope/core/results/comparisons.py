@@ -349,9 +349,7 @@ class Result(Viewed):
         text: str = importlib.import_module("losscope.reporting.views").method(self, format)
         return text
 
-    def frame(
-        self, of: Literal["values", "means", "verdicts", "trials", "runs"] = "values"
-    ) -> pd.DataFrame:
+    def frame(self, of: Literal["values", "means", "verdicts", "trials", "runs"] = "values") -> pd.DataFrame:
         """One tidy pandas table: ``values``, a row for each side, measure and seed; or another.
 
         ``values`` has the columns on, loss, kind, measure, split, unit (the seed, or what else pairs the

@@ -91,6 +91,10 @@ class Viewed(Document):
         """
         return _views().table(self, format)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the answer, a figure and the table; without a script, everything escaped."""
+        return in_notebook(self)
+
     def page(self) -> str:
         """The page as the text of one HTML file."""
         text: str = _views().page(self)
@@ -118,6 +122,12 @@ class Viewed(Document):
         """
         written: list[Path] = _views().export(self, folder, format)
         return written
+
+
+def in_notebook(document: Document) -> str:
+    """A document as Jupyter and marimo show it."""
+    shown: str = importlib.import_module("losscope.reporting.notebook").shown(document)
+    return shown
 
 
 def _views() -> Any:

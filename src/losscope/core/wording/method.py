@@ -56,7 +56,9 @@ def _what(result: Result) -> Iterator[Traced]:
     )
     if result.seeds:
         where = "" if result.unpaired else f", so that runs are paired by {result.paired_by}"
-        same = "every side ran with the same ones" if not result.unpaired else "which differ between the losses"
+        same = (
+            "every side ran with the same ones" if not result.unpaired else "which differ between the losses"
+        )
         span = _span(result.seeds) if result.paired_by == "seed" else ""
         yield Traced(
             f"There are {count(len(result.seeds), result.paired_by)}{span}; {same}{where}.",
@@ -176,7 +178,9 @@ def _measures(result: Result) -> Iterator[Traced]:
     names = tuple(dict.fromkeys(row.measure for row in rows))
     if not names:
         return
-    told = [f"{label(name)} ({lower(measure(name).definition)}; better: {measure(name).better})" for name in names]
+    told = [
+        f"{label(name)} ({lower(measure(name).definition)}; better: {measure(name).better})" for name in names
+    ]
     yield Traced(
         f"For the goal {result.goal} what decides is {listing(told)}.",
         ("goal", "paired.measure"),
@@ -206,7 +210,14 @@ def _tests(result: Result) -> Iterator[Traced]:
     yield Traced(
         f"Differences were tested by {how} at level {brief(first.alpha)} (look {first.look} at these data), "
         f"corrected by Holm over {count(tests, 'test')}.",
-        ("paired.unit", "paired.paired_by", "paired.alpha", "paired.look", "paired.tests_in_family", "paired"),
+        (
+            "paired.unit",
+            "paired.paired_by",
+            "paired.alpha",
+            "paired.look",
+            "paired.tests_in_family",
+            "paired",
+        ),
         ("holm1979",),
     )
     bands = dict.fromkeys(f"{_band(row)} in {label(row.measure)}" for row in rows)
