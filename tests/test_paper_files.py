@@ -21,7 +21,7 @@ from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.results import BestGroup, Result
 from losscope.core.wording import method
-from losscope.reporting import files, frames, marks, references, sheets
+from losscope.reporting import files, frames, references, sheets, ties
 
 HOSTILE = (
     r"a_b%c&d#e{f}g\h~i^j$k$",
@@ -123,7 +123,7 @@ def test_letters_of_any_script_stay_and_hyphens_stay_apart(hostile):
 
 
 def test_ties_are_told_by_tests_and_not_by_eye(planted):
-    (found,) = marks.marks(planted)
+    (found,) = ties.marks(planted)
     tested = [row for row in planted.verdicts() if found.best in (row.a, row.b)]
     assert tested
     for row in tested:
@@ -140,7 +140,7 @@ def test_ties_are_told_by_tests_and_not_by_eye(planted):
 
 def test_the_group_of_the_best_tells_ties_where_no_pair_was_tested(hostile):
     assert hostile.group is not None
-    (found,) = marks.marks(hostile)
+    (found,) = ties.marks(hostile)
     assert found.best == hostile.group.best
     assert set(found.ties) | {found.best} == set(hostile.group.members)
     assert set(found.worse) == set(hostile.group.out)
@@ -150,14 +150,14 @@ def test_the_group_of_the_best_tells_ties_where_no_pair_was_tested(hostile):
     pairs = {
         row.a if row.b == found.best else row.b for row in hostile.verdicts() if found.best in (row.a, row.b)
     }
-    assert set(marks.marks(other)[0].worse) == set(found.worse) & pairs  # a tested verdict comes first
+    assert set(ties.marks(other)[0].worse) == set(found.worse) & pairs  # a tested verdict comes first
 
 
 def test_a_measure_without_a_direction_and_one_untested_have_no_marks(planted):
     rows = [
         row.model_copy(update={"measure": "intra_variance"}) if row.primary else row for row in planted.paired
     ]
-    assert marks.marks(fixture.changed(planted, paired=tuple(rows))) == ()
+    assert ties.marks(fixture.changed(planted, paired=tuple(rows))) == ()
     sheet = sheets.sides(planted)
     place = sheet.heads.index("Recall@1")
     marked = [[bool(cell.mark) for cell in cells] for _, cells in sheet.rows]

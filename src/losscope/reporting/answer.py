@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from losscope.core import wording
 from losscope.core.results import BaselineResult, InspectedPair, Inspection, Result
 from losscope.reporting.columns import goal_measure
-from losscope.reporting.figure import COLOURS, Palette
+from losscope.reporting.figure import Look, Palette
 
 
 @dataclass(frozen=True)
-class Dot:
-    """A value with its interval and the colour of its side.
+class Row:
+    """A value with its interval and the look of its side.
 
     ``end`` is a second value, such as that of another file.
     """
@@ -23,12 +23,12 @@ class Dot:
     low: float | None = None
     high: float | None = None
     end: float | None = None
-    colour: str = COLOURS[0]
+    look: Look = field(default_factory=lambda: Palette([""]).look(""))
     chosen: bool = False
 
 
 @dataclass(frozen=True)
-class Dots:
+class Rows:
     """Values on one axis, in rows.
 
     Attributes:
@@ -39,12 +39,12 @@ class Dots:
     """
 
     label: str
-    rows: tuple[Dot, ...]
+    rows: tuple[Row, ...]
     band: tuple[float, float] | None = None
     note: str = ""
 
 
-def answer(result: Result) -> Dots | None:
+def answer(result: Result) -> Rows | None:
     """All sides by the measure that decides, the best first; None where no side has it.
 
     The band is what does not matter around the answer, or around the best mean where there is no answer.
@@ -56,11 +56,11 @@ def answer(result: Result) -> Dots | None:
     chosen = result.recommendation.loss
     palette = Palette([side.name for side in result.losses], [side.name for side in result.baselines])
     rows = [
-        Dot(
+        Row(
             side.name,
             mean,
             *side.interval(measure),
-            colour=palette.look(side.name).colour,
+            look=palette.look(side.name),
             chosen=side.name == chosen,
         )
         for side in result.sides
@@ -79,7 +79,7 @@ def answer(result: Result) -> Dots | None:
     band = _band(result, measure, middle)
     if band is not None:
         note += f"; shaded: what does not matter around {what}"
-    return Dots(f"{wording.title(measure)}{where}{arrow}", tuple(rows), band, f"{note}.")
+    return Rows(f"{wording.title(measure)}{where}{arrow}", tuple(rows), band, f"{note}.")
 
 
 def _band(result: Result, measure: str, middle: float) -> tuple[float, float] | None:
@@ -94,20 +94,20 @@ def _band(result: Result, measure: str, middle: float) -> tuple[float, float] | 
     return 1 - (1 - middle) * factor, 1 - (1 - middle) / factor
 
 
-def inspected(found: Inspection | InspectedPair) -> Dots | None:
+def inspected(found: Inspection | InspectedPair) -> Rows | None:
     """The measures of files that are shares; of two files a row runs from the first to the second."""
     if isinstance(found, Inspection):
         rows = [
-            Dot(wording.label(row.measure), row.value, row.low, row.high)
+            Row(wording.label(row.measure), row.value, row.low, row.high)
             for row in found.measures
             if row.value is not None and wording.measure(row.measure).unit == "share"
         ]
         note = "Intervals of 95 %, where a measure has one."
     else:
         rows = [
-            Dot(wording.label(row.measure), row.a, end=row.b)
+            Row(wording.label(row.measure), row.a, end=row.b)
             for row in found.changes
             if row.a is not None and row.b is not None and wording.measure(row.measure).unit == "share"
         ]
         note = f"From {found.a.name} (ring) to {found.b.name} (dot)."
-    return Dots("share", tuple(rows), note=note) if rows else None
+    return Rows("share", tuple(rows), note=note) if rows else None

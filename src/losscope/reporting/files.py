@@ -156,9 +156,9 @@ def _frames(document: Result | Reproduction, maker: Callable[[str, pd.DataFrame]
 
 
 def _figures(document: Result | Reproduction, kind: str) -> Iterator[File]:
-    from losscope.reporting import paper
+    from losscope.reporting import printed
 
-    yield from (File(f"{name}.{kind}", content) for name, content in paper.drawn(document, kind))
+    yield from (File(f"{name}.{kind}", content) for name, content in printed.drawn(document, kind))
 
 
 def _markdown(result: Result) -> Iterator[File]:

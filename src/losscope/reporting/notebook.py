@@ -14,8 +14,8 @@ from losscope.core import wording
 from losscope.core.results import InspectedPair, Inspection, Reproduction, Result
 from losscope.core.wording import parts
 from losscope.reporting import claim_tables, sheets
-from losscope.reporting.answer import Dots, answer, inspected
-from losscope.reporting.figure import Ruler
+from losscope.reporting.answer import Rows, answer, inspected
+from losscope.reporting.figure import COLOURS, DARK_COLOURS, DARK_GREYS, GREYS, Ruler
 
 MEASURES = 6
 """Measures of a table: more are on the page."""
@@ -35,11 +35,24 @@ _STYLE = """
   background: none; }
 .losscope-shown tr, .losscope-shown tr:hover { background: none; }
 .losscope-shown th, .losscope-shown td { border: 0; border-top: 1px solid var(--rule);
-  padding: 3px 10px 3px 0; text-align: right; font-weight: normal; vertical-align: top; color: var(--ink); background: none; }
+  padding: 3px 10px 3px 0; text-align: right; font-weight: normal; vertical-align: top; color: var(--ink);
+  background: none; }
 .losscope-shown th:first-child { text-align: left; }
 .losscope-shown thead th { color: var(--soft); border-top: 0; vertical-align: bottom; }
 .losscope-shown svg { display: block; max-width: 100%; height: auto; }
 """
+
+
+def _hues(colours: Sequence[str], greys: Sequence[str]) -> str:
+    """The variables of the looks of losses and baselines."""
+    hues = [f"--hue-{place}: {colour};" for place, colour in enumerate(colours)]
+    return " ".join([*hues, *(f"--grey-{place}: {colour};" for place, colour in enumerate(greys))])
+
+
+_COLOURS = (
+    f".losscope-shown {{ {_hues(COLOURS, GREYS)} }}\n@media (prefers-color-scheme: dark) {{ "
+    f".losscope-shown {{ {_hues(DARK_COLOURS, DARK_GREYS)} }} }}\n"
+)
 _FRAME = Markup('<div class="losscope-shown"><style>{}</style>{}</div>')
 _BOLD = Markup("<p><strong>{}</strong></p>")
 _PLAIN = Markup('<p class="small">{}</p>')
@@ -55,7 +68,7 @@ def shown(document: Result | Reproduction | Inspection | InspectedPair) -> str:
 
 
 def _framed(pieces: Iterable[Markup]) -> str:
-    return str(_FRAME.format(Markup(_STYLE), Markup("").join(pieces)))
+    return str(_FRAME.format(Markup(_STYLE + _COLOURS), Markup("").join(pieces)))
 
 
 def _comparison(result: Result) -> Iterable[Markup]:
@@ -141,7 +154,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[Markup]]) -> Markup:
 _WIDTH, _ROW, _LEFT, _RIGHT = 640, 22, 190, 70
 
 
-def svg(dots: Dots) -> Markup:
+def svg(dots: Rows) -> Markup:
     """Values with their intervals on one axis, as an SVG that takes the colours of the page around it."""
     rows = dots.rows[:ROWS]
     ends = [end for row in rows for end in (row.value, row.low, row.high, row.end)]
@@ -162,7 +175,7 @@ def svg(dots: Dots) -> Markup:
         pieces.append(_label(place, bottom + 14, text, "middle", "var(--soft)"))
     for place, row in enumerate(rows):
         y = 4 + _ROW * (place + 0.5)
-        ink = row.colour
+        ink = row.look.colour
         weight = "bold" if row.chosen else "normal"
         pieces.append(_label(_LEFT - 10, y + 4, wording.shorten(row.name, 26), "end", "var(--ink)", weight))
         if row.low is not None and row.high is not None:

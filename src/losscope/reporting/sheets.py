@@ -10,7 +10,7 @@ from losscope.core import wording
 from losscope.core.results import Comparison, LossResult, Result, SideResult, Trial
 from losscope.core.wording import parts
 from losscope.reporting.columns import columns, digits_of, kind_of, tested
-from losscope.reporting.marks import Marks, marks
+from losscope.reporting.ties import Marks, marks
 
 Mark = Literal["", "best", "tie"]
 VERDICTS = ("compared", "measure", "size", "interval", "p (Holm)", "verdict")
