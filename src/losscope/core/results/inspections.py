@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from losscope.core.facts import Scale
 from losscope.core.results.base import Document, Frozen, Number
@@ -182,6 +182,10 @@ class Inspection(Document):
         """What a notebook shows: the headline, what to look at first, a figure and the measures."""
         return in_notebook(self)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython prints: the headline, not every field."""
+        printer.text(self.headline)
+
     def value(self, measure: str) -> float | None:
         """The value of a measure, None where it has none."""
         return next((found.value for found in self.measures if found.measure == measure), None)
@@ -280,6 +284,10 @@ class InspectedPair(Document):
     def _repr_html_(self) -> str:
         """What a notebook shows: the headline, what else differs, a figure and the measures."""
         return in_notebook(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython prints: the headline, not every field."""
+        printer.text(self.headline)
 
     def change(self, measure: str) -> Changed | None:
         """The row of a measure, None where it was not compared."""

@@ -95,6 +95,10 @@ class Viewed(Document):
         """What a notebook shows: the answer, a figure and the table; without a script, everything escaped."""
         return in_notebook(self)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython prints: the answer, not every field."""
+        printer.text(str(self))
+
     def page(self) -> str:
         """The page as the text of one HTML file."""
         text: str = _views().page(self)
