@@ -174,11 +174,50 @@ def report(
 
     load_plugins(plugin)
     if folder.is_dir() and holds_probe(folder):
-        report_probe(folder, study, plain=format == "html" and not json and out is None)
+        refuse_page_options(folder, format, out, json)
+        if format == "html":
+            report_probe(folder, study)
+        else:
+            export_files(folder, format, out, study)
     elif format == "html":
         report_page(folder, study, out, json, verbose)
     else:
         export_files(folder, format, out, study)
+
+
+def report_probe(folder: Path, name: str | None) -> None:
+    """Write the page of a probe, or of all that a folder holds, and print what the doctor says."""
+    from losscope.probe.comparison import said, write_comparison
+    from losscope.probe.page import summary, verdict, write_page
+    from losscope.probe.record import load_probes
+
+    records = load_probes(folder) if name is None else []
+    if len(records) > 1:
+        for text in said(records):
+            put(text)
+        put(f"Page: {write_comparison(records)}")
+        return
+    file, record = write_page(folder, name)
+    put(f"{record.mark.name}: {verdict(record)}")
+    put(summary(record))
+    for finding in record.findings():
+        put(f"{finding.severity}: {finding.sentence}")
+    put(f"Page: {file}")
+
+
+def refuse_page_options(folder: Path, format: str, out: Path | None, json: bool) -> None:
+    """Refuse what the page of a probe does not have.
+
+    Raises:
+        LosscopeError: JSON, or another place for the page, which is in the probe's folder.
+    """
+    from losscope.core.errors import require
+
+    require(
+        not json and (format != "html" or out is None),
+        f"{str(folder)!r} is the record of a probe: its page is written in its folder; --format csv prints "
+        "its numbers, and --format parquet --out FOLDER writes them",
+    )
 
 
 def report_page(folder: Path, study: str | None, out: Path | None, json: bool, verbose: bool) -> None:

@@ -10,6 +10,7 @@ from losscope.comparing.reading import load
 from losscope.core.errors import LosscopeError, require
 from losscope.core.results import AuditResult, InspectedPair, Inspection, Reproduction, Result
 from losscope.core.results.base import Document
+from losscope.probe.record import holds_probe, load_probe, load_probes
 from losscope.reporting import files, views
 
 PRINTED = ("md", "latex", "csv", "json")
@@ -82,11 +83,31 @@ def export(
         LosscopeError: as ``document`` does; a format that the document does not have; a file of someone
             else in the way.
     """
+    if Path(path).is_dir() and holds_probe(path):
+        return _probes(Path(path), format, out, study)
     found = document(path, study)
     files.require_format(found, format)
     if out is None and format in PRINTED:
         return Exported(text=_text(found, format))
     return Exported(files=views.export(found, _beside(found, Path(path)) if out is None else out, format))
+
+
+def _probes(path: Path, format: str, out: str | Path | None, name: str | None) -> Exported:
+    """The numbers of a folder's probes as one tidy table, or of one probe."""
+    import pandas as pd
+
+    require(
+        format in ("csv", "parquet"),
+        f"{str(path)!r} is the record of a probe, which has a page, csv and parquet; wanted: one of these",
+    )
+    records = load_probes(path) if name is None else [load_probe(path, name)]
+    frames = [record.frame() for record in records]
+    for frame, record in zip(frames, records, strict=True):
+        frame.insert(0, "probe", record.mark.name)
+    made = files.table_file("probes", pd.concat(frames, ignore_index=True), format)
+    if out is None and format == "csv":
+        return Exported(text=made.content.decode("utf-8").rstrip("\n"))
+    return Exported(files=files.write([made], path / PAPER if out is None else out))
 
 
 def _text(found: Document, format: str) -> str:

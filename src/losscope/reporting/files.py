@@ -219,6 +219,11 @@ def _tex(sheet: sheets.Sheet) -> File:
     return _text(f"{sheet.name}.tex", f"{formats.NEEDS}\n{formats.latex_sheet(sheet)}")
 
 
+def table_file(name: str, table: pd.DataFrame, format: str) -> File:
+    """A frame as a file, csv or parquet."""
+    return _csv(name, table) if format == "csv" else _parquet(name, table)
+
+
 def _csv(name: str, table: pd.DataFrame) -> File:
     return _text(f"{name}.csv", frames.cells(table).to_csv(index=False, lineterminator="\n"))
 

@@ -154,8 +154,8 @@ def latex_sheet(sheet: sheets.Sheet) -> str:
             body.append(r"    \addlinespace")
             before = kind
         body.append(f"    {' & '.join(map(_tex_entry, cells))} " + r"\\")
-    cells = [_tex_head(head, side) for head, side in zip(sheet.heads, sheet.sides, strict=True)]
-    heads = f"    {' & '.join(cells)} " + r"\\"
+    columns = zip(sheet.heads, sheet.sides, strict=True)
+    heads = f"    {' & '.join(_tex_head(head, side) for head, side in columns)} " + r"\\"
     shape = "".join(
         r"p{.45\linewidth}" if place == sheet.wraps else side for place, side in enumerate(sheet.sides)
     )

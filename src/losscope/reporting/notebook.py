@@ -114,7 +114,7 @@ def _inspection(found: Inspection | InspectedPair) -> Iterable[Markup]:
         yield svg(dots)
     if isinstance(found, Inspection):
         heads: tuple[str, ...] = ("", "value", "95 % from", "to")
-        numbers = [
+        numbers: list[tuple[str, *tuple[float | None, ...]]] = [
             (row.measure, row.value, row.low, row.high) for row in found.measures if row.value is not None
         ]
     else:

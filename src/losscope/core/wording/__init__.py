@@ -43,7 +43,7 @@ from losscope.core.wording.inspections import (
     share,
 )
 from losscope.core.wording.judged import best_group, on_each
-from losscope.core.wording.method import Traced, method
+from losscope.core.wording.methods import Traced, method
 from losscope.core.wording.numbers import (
     MINUS,
     NOTHING,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from losscope.reporting.figure import Axis, Figure, Line, Palette, Points
 from losscope.reporting.parts import Section
@@ -71,7 +71,7 @@ def _key(made: Drawing, figure: Figure, palette: Palette, names: list[str], colu
     for name in names:
         look = palette.look(name)
         marker = MARKERS[look.symbol] if name in dotted or name not in lined else "none"
-        stroke = STROKES[look.dash] if name in lined else "none"
+        stroke: Any = STROKES[look.dash] if name in lined else "none"
         handles.append(Line2D([], [], color=look.hex, marker=marker, markersize=4, linestyle=stroke))
     made.legend(
         handles,

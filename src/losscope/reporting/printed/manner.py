@@ -42,7 +42,7 @@ def style() -> Iterator[None]:
     from matplotlib import font_manager
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
-    manner = {
+    manner: dict[Any, Any] = {
         "font.family": [name for name in FONTS if name in installed] or ["sans-serif"],
         "font.size": POINTS,
         "axes.titlesize": POINTS,
