@@ -133,6 +133,15 @@ def test_one_seed_and_no_value_have_no_figure_that_fails():
     assert files.files(bare, "svg") == ()
 
 
+def test_many_losses_fit_the_page():
+    many = fixture.result(14)
+    made = {file.name: file.content for file in files.files(many, "png")}
+    assert {"answer.png", "tested-pairs.png", "tested-pairs-2.png"} <= set(made)
+    for content in made.values():
+        width, height = (int.from_bytes(content[place : place + 4], "big") / manner.DPI for place in (16, 20))
+        assert width < 6.95 and height <= 9.05
+
+
 def test_every_kind_of_mark_is_drawn():
     numbers = (1.0, None, 3.0)
     made = {

@@ -39,7 +39,7 @@ _STYLE = """
   background: none; }
 .losscope-shown th:first-child { text-align: left; }
 .losscope-shown thead th { color: var(--soft); border-top: 0; vertical-align: bottom; }
-.losscope-shown svg { display: block; max-width: 100%; height: auto; }
+.losscope-shown svg { display: block; width: 100%; min-width: 30rem; max-width: 40rem; height: auto; }
 """
 
 
@@ -123,7 +123,8 @@ def _inspection(found: Inspection | InspectedPair) -> Iterable[Markup]:
             (row.measure, row.a, row.b, row.difference) for row in found.changes if row.difference is not None
         ]
     rows = [
-        [name, *("" if value is None else f"{value:.4g}" for value in values)] for name, *values in numbers
+        [wording.label(name), *("" if value is None else f"{value:.4g}" for value in values)]
+        for name, *values in numbers
     ]
     yield _table(heads, [[_text(Markup("{}"), cell) for cell in row] for row in rows])
 

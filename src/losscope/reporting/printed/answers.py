@@ -17,10 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 
+PAIRS = 34
+"""Tested pairs of one figure; more are several."""
+TALL = 9.0
+"""Inches of a page."""
+
+
 def answer_drawing(found: Rows) -> Drawing:
     """Every side on the goal's axis, the best at the top, the band shaded."""
     rows = found.rows
-    drawing, axes = blank(0.55 + 0.19 * len(rows))
+    drawing, axes = blank(min(0.55 + 0.19 * len(rows), TALL))
     if found.band is not None:
         axes.axvspan(*found.band, color=BAND, linewidth=0)
     for place, row in enumerate(rows):
@@ -40,9 +46,9 @@ def forests(result: Result) -> Iterator[tuple[str, Drawing]]:
     measures = list(dict.fromkeys(row.measure for row in rows))
     for measure in measures:
         own = [row for row in rows if row.measure == measure and row.difference is not None]
-        if own:
-            name = "tested-pairs" if len(measures) == 1 else f"tested-pairs-{slug(measure)}"
-            yield name, _forest(measure, own)
+        name = "tested-pairs" if len(measures) == 1 else f"tested-pairs-{slug(measure)}"
+        for first in range(0, len(own), PAIRS):
+            yield name, _forest(measure, own[first : first + PAIRS])
 
 
 def _forest(measure: str, rows: Sequence[Comparison]) -> Drawing:

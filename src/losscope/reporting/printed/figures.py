@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from losscope.reporting.figure import Axis, Figure, Line, Palette, Points
@@ -36,7 +37,8 @@ def drawing(figure: Figure, palette: Palette, section: Section) -> Drawing:
     if figure.square:
         axes.set_aspect("equal")
     unit = f" ({figure.unit})" if figure.unit else ""
-    axes.set_title(name_of(f"{figure.title}{unit}", 58 if width == COLUMN else 110), loc="left")
+    letters = 46 if width == COLUMN else 104
+    axes.set_title(textwrap.fill(name_of(f"{figure.title}{unit}", 2 * letters), letters), loc="left")
     if keyed:
         _key(made, figure, palette, keyed, 2 if width == COLUMN else 4)
     return made
