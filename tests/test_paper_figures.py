@@ -15,6 +15,7 @@ import pytest
 import losscope
 import report_fixture as fixture
 from losscope.comparing.judging import judge
+from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.results import Evidence, Result
 from losscope.reporting import answer, figure, files
@@ -184,7 +185,7 @@ def test_the_answer_has_the_best_at_the_top_and_a_band_around_it(planted):
     assert values == sorted(values, reverse=True)
     chosen = [row for row in found.rows if row.chosen]
     assert [row.name for row in chosen] == [planted.recommendation.loss]
-    assert found.band == pytest.approx((chosen[0].value - 0.01, chosen[0].value + 0.01))
+    assert found.band == pytest.approx((values[0] - 0.01, values[0] + 0.01))
     assert {row.name for row in found.rows} == {
         side.name
         for side in planted.sides
@@ -198,7 +199,7 @@ def test_the_band_of_a_ratio_is_a_ratio(planted, scale, wanted):
     rows = [row.model_copy(update={"scale": scale, "delta": delta}) for row in planted.paired]
     found = answer.answer(fixture.changed(planted, paired=tuple(rows)))
     assert found is not None and found.band is not None
-    middle = next(row.value for row in found.rows if row.chosen)
+    middle = found.rows[0].value
     if wanted:
         assert found.band == pytest.approx([middle * factor for factor in wanted])
     else:
@@ -258,8 +259,8 @@ def test_what_notebooks_show_is_whole_and_loads_nothing(planted, hostile):
         assert len(text) < 40_000
     first = Read(planted._repr_html_())
     assert "svg" in first.tags and "triplet" in first.words
-    head = planted.recommendation.sentences[0].split(": ")[0].rstrip(".")
-    assert head in first.words
+    told = wording.headline(planted)
+    assert told.text in first.words and told.sure in first.words
     for document in inspection():
         assert document.headline in Read(document._repr_html_()).words.replace("\\x1b", "\x1b")
         assert "svg" in Read(document._repr_html_()).tags

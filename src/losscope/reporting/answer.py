@@ -47,9 +47,9 @@ class Rows:
 def answer(result: Result) -> Rows | None:
     """All sides by the measure that decides, the best first; None where no side has it.
 
-    The band is what does not matter around the answer, or around the best mean where there is no answer.
+    The band is what does not matter around the best mean.
     """
-    measure = goal_measure(result)
+    measure = result.recommendation.measure or goal_measure(result)
     if measure is None:
         return None
     better = wording.measure(measure).better
@@ -70,15 +70,13 @@ def answer(result: Result) -> Rows | None:
     if not rows:
         return None
     rows.sort(key=lambda row: row.value, reverse=better != "lower")
-    middle = next((row.value for row in rows if row.chosen), rows[0].value)
     split = {side.measures[measure].split for side in result.sides if measure in side.measures} - {None}
     where = f" ({split.pop()})" if len(split) == 1 else ""
     arrow = {"higher": ", higher is better", "lower": ", lower is better"}.get(better, "")
-    what = "the answer" if any(row.chosen for row in rows) else "the best mean"
     note = f"Means and 95 % intervals over {wording.plural(result.paired_by)}"
-    band = _band(result, measure, middle)
+    band = _band(result, measure, rows[0].value)
     if band is not None:
-        note += f"; shaded: what does not matter around {what}"
+        note += "; shaded: too near to the best mean to matter"
     return Rows(f"{wording.title(measure)}{where}{arrow}", tuple(rows), band, f"{note}.")
 
 

@@ -72,11 +72,10 @@ def _framed(pieces: Iterable[Markup]) -> str:
 
 
 def _comparison(result: Result) -> Iterable[Markup]:
-    said = result.recommendation.sentences
-    head, *rest = said[0].split(": ", 1) if said else ["Nothing was recommended"]
-    yield _text(_BOLD, head.rstrip("."))
-    if rest:
-        yield _text(_PLAIN, rest[0][:1].upper() + rest[0][1:])
+    told = wording.headline(result)
+    yield _text(_BOLD, told.text)
+    said = (told.sure, told.caveat.text if told.caveat else "", told.step.text if told.step else "")
+    yield from (_text(_PLAIN, sentence) for sentence in said if sentence)
     if (found := answer(result)) is not None:
         yield svg(found)
     sheet = sheets.sides(result, MEASURES)
