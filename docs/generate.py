@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -91,6 +92,7 @@ def write(folder: Path) -> None:
         "registry": others(),
         "ledger": ledger.page(),
         **{name: (root / file).read_text(encoding="utf-8") for file, name in BESIDE.items()},
+        **{f"notebook-{path.stem}": notebook(path) for path in (root / "docs/notebooks").glob("*.ipynb")},
     }
     for name, text in pages.items():
         keep(folder / f"{name}.md", text)
@@ -100,6 +102,28 @@ def keep(path: Path, text: str) -> None:
     """Write a page, unless it is as it was."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
+
+
+def notebook(path: Path) -> str:
+    """A notebook as a page, with the outputs that it was stored with."""
+    parts = []
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            continue
+        parts.append(f"````python\n{source}\n````")
+        parts += [printed(output) for output in cell["outputs"]]
+    title, *rest = parts
+    return page([title, f"[The notebook](../notebooks/{path.name}), to run it yourself.", *rest])
+
+
+def printed(output: dict[str, Any]) -> str:
+    """What a cell printed or showed: its HTML where it has some, else its text."""
+    kinds = {"text/plain": output.get("text", ""), **output.get("data", {})}
+    if html := "".join(kinds.get("text/html", "")):
+        return f"````{{raw}} html\n{html}\n````"
+    return f"````text\n{''.join(kinds['text/plain']).rstrip()}\n````"
 
 
 def inside(text: str) -> str:

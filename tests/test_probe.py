@@ -12,6 +12,7 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -465,8 +466,15 @@ def test_the_page_shows_the_curves_and_what_the_doctor_says(tmp_path, capsys):
     for heading in ("What the doctor says", "The loss", "Where the gradient goes", "How the batches lie"):
         assert f">{heading}</h2>" in page
     assert "before the loss sees them" in page
-    with pytest.raises(LosscopeError, match="has a page only"):
-        app(["report", str(tmp_path), "--format", "csv"], result_action="return_value", exit_on_error=False)
+    with pytest.raises(LosscopeError, match="has a page, csv and parquet"):
+        app(["report", str(tmp_path), "--format", "latex"], result_action="return_value", exit_on_error=False)
+    app(["report", str(tmp_path), "--format", "csv"], result_action="return_value", exit_on_error=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "probe,step,epoch,name,value" and lines[1].startswith("a <b> loss,1,,")
+    command = ["report", str(tmp_path), "--format", "parquet", "--out", str(tmp_path / "out")]
+    app(command, result_action="return_value", exit_on_error=False)
+    kept = pd.read_parquet(tmp_path / "out" / "probes.parquet")
+    assert len(kept) == len(lines) - 1
 
 
 def test_a_store_with_a_study_and_a_probe_reports_the_study(tmp_path):

@@ -140,21 +140,40 @@ def report(
     folder: Path,
     *,
     study: Annotated[str | None, Parameter(group=OUTPUT)] = None,
-    format: Annotated[Literal["html", "md", "latex", "csv"], Parameter(group=OUTPUT)] = "html",
+    format: Annotated[
+        Literal["html", "md", "latex", "csv", "json", "parquet", "png", "svg", "pdf"], Parameter(group=OUTPUT)
+    ] = "html",
+    out: Annotated[Path | None, Parameter(name="--out", group=OUTPUT)] = None,
     plugin: Plugin = None,
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    """Write the page of a stored study again, or its table in another format; or the page of probes.
+    """Write the page of a stored study again, its tables or its figures for a paper; or the page of probes.
+
+    Examples:
+
+    `losscope report losscope-runs` - the page
+
+    `losscope report losscope-runs --format latex --out tables` - tables, method and BibTeX
+
+    `losscope report losscope-runs --format pdf --out figures` - each figure at paper size
+
+    `losscope report verdict.json --format latex` - of what `losscope judge ... --json` printed
 
     Parameters
     ----------
     folder
-        The folder given to `compare --out`, or one study's folder in it; the folder of a `losscope.Probe`.
+        The folder given to `compare --out`, or one study's folder in it; the folder of a `losscope.Probe`; a
+        file that `--json` of compare, judge, inspect or reproduce printed.
     study
         Which study, or probe, where there are several; the newest study, or all probes together, otherwise.
     format
-        html writes the page; md, latex and csv print the table.
+        html writes the page. md, latex, csv and json print the tables, or with --out write all of them, and
+        md and latex the method and its BibTeX too; parquet writes tidy tables; png, svg and pdf the figures
+        at paper size.
+    out
+        The folder to write to (of html: the file). Files there that losscope did not write stay; parquet and
+        figures go to the folder paper beside the page otherwise.
     plugin
         A Python file that registers measures or sections of your own.
     verbose
@@ -162,34 +181,27 @@ def report(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope import comparing
     from losscope.probe.record import holds_probe
 
     load_plugins(plugin)
-    if holds_probe(folder):
-        report_probe(folder, study, plain=format == "html" and not json)
+    if folder.is_dir() and holds_probe(folder):
+        refuse_page_options(folder, format, out, json)
+        if format == "html":
+            report_probe(folder, study)
+        else:
+            export_files(folder, format, out, study)
     elif format == "html":
-        print_result(comparing.report(folder, study), json, verbose=verbose)
-    else:  # nothing is written, so that a store that can only be read will do
-        put(comparing.load(folder, study).table(format))
+        report_page(folder, study, out, json, verbose)
+    else:
+        export_files(folder, format, out, study)
 
 
-def report_probe(folder: Path, name: str | None, *, plain: bool) -> None:
-    """Write the page of a probe, or of all that a folder holds, and print what the doctor says.
-
-    Raises:
-        LosscopeError: ``plain`` is false: a probe has a page, and a frame in Python, and no other format.
-    """
-    from losscope.core.errors import require
+def report_probe(folder: Path, name: str | None) -> None:
+    """Write the page of a probe, or of all that a folder holds, and print what the doctor says."""
     from losscope.probe.comparison import said, write_comparison
     from losscope.probe.page import summary, verdict, write_page
     from losscope.probe.record import load_probes
 
-    require(
-        plain,
-        f"{str(folder)!r} is the record of a probe, which has a page only; "
-        "in Python losscope.load_probe(...).frame() gives its numbers",
-    )
     records = load_probes(folder) if name is None else []
     if len(records) > 1:
         for text in said(records):
@@ -202,6 +214,59 @@ def report_probe(folder: Path, name: str | None, *, plain: bool) -> None:
     for finding in record.findings():
         put(f"{finding.severity}: {finding.sentence}")
     put(f"Page: {file}")
+
+
+def refuse_page_options(folder: Path, format: str, out: Path | None, json: bool) -> None:
+    """Refuse what the page of a probe does not have.
+
+    Raises:
+        LosscopeError: JSON, or another place for the page, which is in the probe's folder.
+    """
+    from losscope.core.errors import require
+
+    require(
+        not json and (format != "html" or out is None),
+        f"{str(folder)!r} is the record of a probe: its page is written in its folder; --format csv prints "
+        "its numbers, and --format parquet --out FOLDER writes them",
+    )
+
+
+def report_page(folder: Path, study: str | None, out: Path | None, json: bool, verbose: bool) -> None:
+    """Write a page and print what it is of; of a JSON file the page is beside it where no file is given."""
+    from losscope import comparing
+    from losscope.comparing.exporting import document
+    from losscope.core.errors import require
+    from losscope.core.results import Reproduction, Result
+
+    if out is None and not folder.is_file():
+        print_result(comparing.report(folder, study), json, verbose=verbose)
+        return
+    refuse_unwritable(out)
+    found = document(folder, study)
+    require(
+        isinstance(found, Result | Reproduction),
+        f"{str(folder)!r} holds an {found.kind}, which has a page only where its command writes one; give "
+        "--format",
+    )
+    assert isinstance(found, Result | Reproduction)
+    written = str(found.report(out or folder.with_suffix(".html")))
+    if isinstance(found, Result):
+        print_result(found.model_copy(update={"report_file": written}), json, verbose=verbose)
+    else:
+        put(found.json_text() if json else f"{found}\nPage: {written}")
+
+
+def export_files(folder: Path, format: str, out: Path | None, study: str | None) -> None:
+    """Print the tables of a study, or write files for a paper and name them."""
+    from losscope.comparing.exporting import export
+
+    made = export(folder, format, out, study)
+    if format == "json" and made.text:
+        print(made.text)
+    elif made.text:
+        put(made.text)
+    for file in made.files:
+        put(file)
 
 
 @app.command

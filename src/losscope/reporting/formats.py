@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from losscope.core import wording
 from losscope.core.results import Result
 from losscope.core.wording import parts
-from losscope.reporting.columns import columns, digits_of, kind_of, more_said, present, tested
+from losscope.reporting import sheets
+from losscope.reporting.columns import more_said, present, tested
 
+NEEDS = r"% needs \usepackage{booktabs,longtable}"
 PUBLISHED = ("loss", "measure", "published", "ours (one further run)", "held out", "")
-VERDICTS = ("compared", "measure", "size", "interval", "p (Holm)", "verdict")
 
 
 def published_rows(result: Result) -> list[list[str]]:
@@ -31,67 +33,50 @@ def published_rows(result: Result) -> list[list[str]]:
     ]
 
 
-def verdict_rows(result: Result) -> list[list[str]]:
-    """Every tested comparison as text, in the columns ``VERDICTS``."""
-    rows = []
-    for row in tested(result):
-        size = parts.size(row)
-        rows.append(
-            [
-                " ".join(parts.pair(row)),
-                wording.label(row.measure),
-                size.middle,
-                size.interval,
-                parts.corrected_p(row),
-                wording.verdict_word(row),
-            ]
-        )
-    return rows
-
-
-def _body(result: Result) -> tuple[list[str], list[list[tuple[str, str]]]]:
-    """Measure names and (mean, interval) cells of the summary, a row for each side."""
-    names = columns(result)
-    digits = {name: digits_of(result.sides, name) for name in names}
-    return names, [[parts.value(side, name, digits[name]) for name in names] for side in result.sides]
-
-
 def markdown(result: Result) -> str:
     """The summary, the verdicts and their sentences as GitHub Markdown; names are escaped."""
-    names, body = _body(result)
-    seeds = len(result.seeds)
     lines = []
     if result.recommendation.sentences:
-        lines += [" ".join(map(_md, result.recommendation.sentences)), ""]
-    lines.append(_md_row(["", *(_md(wording.label(name)) for name in names), "lost"]))
-    lines.append("|" + "|".join([":--", *["--:"] * len(names), "--:"]) + "|")
-    for side, cells in zip(result.sides, body, strict=True):
-        shown = [f"{mean} ({spread})" if spread else mean for mean, spread in cells]
-        name = ", ".join(filter(None, (side.name, parts.stopped(side))))
-        lines.append(_md_row([_md(name), *shown, parts.failed(side, seeds) or "0"]))
-    noun = wording.plural(result.paired_by)
-    counted = wording.count(seeds, result.paired_by)
-    lines += ["", f"Means over {counted}, in brackets the 95 % interval over {noun}."]
-    rows = verdict_rows(result)
-    if rows:
-        lines += ["", _md_row(VERDICTS), "|:--|:--|--:|--:|--:|:--|"]
-        lines += [_md_row(map(_md, row)) for row in rows]
-        lines += ["", *(f"- {_md(row.sentence)}" for row in tested(result) if row.sentence)]
+        lines += [" ".join(map(escaped, result.recommendation.sentences)), ""]
+    lines += [markdown_sheet(sheets.sides(result))]
+    if rows := tested(result):
+        lines += [markdown_sheet(sheets.pairs(result))]
+        lines += [*(f"- {escaped(row.sentence)}" for row in rows if row.sentence)]
     for own in result.by_data:
-        lines += ["", f"On {_md(own.name)}:", "", *(f"- {_md(row.sentence)}" for row in own.rows)]
+        lines += ["", f"On {escaped(own.name)}:", "", *(f"- {escaped(row.sentence)}" for row in own.rows)]
     if said := more_said(result):
-        lines += ["", *(f"- {_md(sentence)}" for sentence in said)]
-    return "\n".join(lines) + "\n"
+        lines += ["", *(f"- {escaped(sentence)}" for sentence in said)]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def markdown_sheet(sheet: sheets.Sheet) -> str:
+    """A table as GitHub Markdown, its caption below; the best in bold, those tied with it with a dagger."""
+    sides = ["--:" if side == "r" else ":--" for side in sheet.sides]
+    lines = [_md_row(map(escaped, sheet.heads)), f"|{'|'.join(sides)}|"]
+    lines += [_md_row(map(_md_entry, cells)) for _, cells in sheet.rows]
+    return "\n".join([*lines, "", escaped(sheet.caption), ""])
+
+
+def _md_entry(cell: sheets.Entry) -> str:
+    text = f"**{escaped(cell.text)}**" if cell.mark == "best" else escaped(cell.text)
+    text = f"{text}†" if cell.mark == "tie" else text
+    return f"{text} ({escaped(cell.small)})" if cell.small else text
 
 
 def _md_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _md(text: str) -> str:
+def escaped(text: str) -> str:
+    r"""Text that Markdown shows as it stands, in one line.
+
+    >>> print(escaped("a_b | <i> @c"))
+    a\_b \| &lt;i&gt; \@c
+    """
     text = wording.printable(text)
-    escaped = "".join(f"\\{letter}" if letter in "\\`*_[]|#~$" else letter for letter in text)
-    return " ".join(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
+    marked = "".join(f"\\{letter}" if letter in "\\`*_[]|#~$" else letter for letter in text)
+    marked = re.sub(r"(?<![\w\\])@", r"\\@", marked)  # which would cite, or name somebody
+    return " ".join(marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
 
 
 _TEX = {
@@ -109,7 +94,12 @@ _TEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': "''",
+    "[": "{[}",  # a row that began with it would be taken for the height of the line before
+    "]": "{]}",
+    "*": "{*}",
+    "`": r"\textasciigrave{}",
     "\n": " ",
+    "\t": " ",
     "−": "$-$",
     "×": r"$\times$",
     "–": "--",
@@ -120,6 +110,7 @@ _TEX = {
     "±": r"$\pm$",
     "·": r"$\cdot$",
     "’": "'",
+    "†": r"\textdagger{}",
 }
 _TEX |= {
     sup: rf"\textsuperscript{{{plain}}}" for sup, plain in zip("⁻⁰¹³⁴⁵⁶⁷⁸⁹", ("-", *"013456789"), strict=True)
@@ -132,52 +123,73 @@ def tex(text: str) -> str:
     >>> print(tex("a_b & 50 % <x>"))
     a\_b \& 50 \% \textless{}x\textgreater{}
     """
-    return "".join(_TEX.get(letter, letter) for letter in wording.printable(text))
+    text = wording.printable(text)
+    pairs = zip(text, text[1:] + " ")
+    # two hyphens or two quotes would print as one sign
+    return "".join(
+        _TEX.get(letter, letter) + ("{}" if letter == after and letter in "-'" else "")
+        for letter, after in pairs
+    )
+
+
+LATEX_MEASURES = 6
+"""So many measures stand beside the names on a page of paper."""
 
 
 def latex(result: Result) -> str:
     """The summary and the verdicts as two LaTeX tables (booktabs); every name is escaped."""
-    names, body = _body(result)
-    noun = wording.plural(result.paired_by)
-    seeds = wording.count(len(result.seeds), result.paired_by)
-    rows = []
-    for side, cells in zip(result.sides, body, strict=True):
-        told = ", ".join(filter(None, (parts.stopped(side), parts.failed(side, len(result.seeds)))))
-        told = f" ({told})" if told else ""
-        shown = [
-            rf"{tex(mean)} {{\scriptsize [{tex(spread)}]}}" if spread else tex(mean) for mean, spread in cells
-        ]
-        rows.append((kind_of(side), [tex(side.name + told), *shown]))
-    heads = ["", *(tex(wording.label(name)) for name in names)]
-    data = result.data.name
-    caption = f"Losses on {data}: means over {seeds}, in brackets the 95 % interval over {noun}."
-    tables = [_tabular("l" + "r" * len(names), heads, rows, caption)]
-    tested_rows = [("", [tex(cell) for cell in row]) for row in verdict_rows(result)]
-    if tested_rows:
-        caption = f"Paired comparisons on {data}, Holm-corrected sign-flip tests over {seeds}."
-        tables.append(_tabular("llrrrl", [tex(head) for head in VERDICTS], tested_rows, caption))
-    return "% needs \\usepackage{booktabs}\n" + "\n".join(tables)
+    made = [sheets.sides(result, LATEX_MEASURES), *([sheets.pairs(result)] if tested(result) else [])]
+    return f"{NEEDS}\n" + "\n".join(map(latex_sheet, made))
 
 
-def _tabular(
-    shape: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], caption: str
-) -> str:
-    lines = [
-        r"\begin{table}[ht]",
-        r"  \centering\small",
-        rf"  \caption{{{tex(caption)}}}",
-        rf"  \begin{{tabular}}{{{shape}}}",
-        r"    \toprule",
-        f"    {' & '.join(heads)} " + r"\\",
-        r"    \midrule",
-    ]
-    before = rows[0][0] if rows else ""
-    for kind, cells in rows:
+def latex_sheet(sheet: sheets.Sheet) -> str:
+    """A table in booktabs; a long one over several pages.
+
+    The best is bold, and what was not told from it has a dagger.
+    """
+    body = []
+    before = sheet.rows[0][0] if sheet.rows else ""
+    for kind, cells in sheet.rows:
         if kind != before:
-            lines.append(r"    \addlinespace")
+            body.append(r"    \addlinespace")
             before = kind
-        lines.append(f"    {' & '.join(cells)} " + r"\\")
-    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""])
+        body.append(f"    {' & '.join(map(_tex_entry, cells))} " + r"\\")
+    columns = zip(sheet.heads, sheet.sides, strict=True)
+    heads = f"    {' & '.join(_tex_head(head, side) for head, side in columns)} " + r"\\"
+    shape = "".join(
+        r"p{.45\linewidth}" if place == sheet.wraps else side for place, side in enumerate(sheet.sides)
+    )
+    caption = rf"  \caption{{{tex(sheet.caption)}}}"
+    label = rf"\label{{tab:{sheet.name}}}"
+    if sheet.long:
+        rules = [
+            r"    \toprule",
+            heads,
+            r"    \midrule",
+            r"    \endhead",
+            r"    \bottomrule",
+            r"    \endfoot",
+        ]
+        start = [r"{\small", rf"\begin{{longtable}}{{{shape}}}", f"{caption}{label}" + r"\\"]
+        return "\n".join([*start, *rules, *body, r"\end{longtable}", "}", ""])
+    start = [r"\begin{table}[ht]", r"  \centering\small", f"{caption}{label}"]
+    inner = [rf"  \begin{{tabular}}{{{shape}}}", r"    \toprule", heads, r"    \midrule", *body]
+    return "\n".join([*start, *inner, r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""])
+
+
+def _tex_entry(cell: sheets.Entry) -> str:
+    text = rf"\textbf{{{tex(cell.text)}}}" if cell.mark == "best" else tex(cell.text)
+    text = rf"{text}\textsuperscript{{\textdagger}}" if cell.mark == "tie" else text
+    return rf"\shortstack[r]{{{text}\\{{\scriptsize {tex(cell.small)}}}}}" if cell.small else text
+
+
+def _tex_head(head: str, side: str) -> str:
+    """A head; one of numbers in two lines, broken at the blank nearest its middle."""
+    blanks = [place for place, letter in enumerate(head) if letter == " "]
+    if side != "r" or len(head) < 12 or not blanks:
+        return tex(head)
+    middle = min(blanks, key=lambda place: abs(place - len(head) / 2))
+    return rf"\shortstack[r]{{{tex(head[:middle])}\\{tex(head[middle + 1 :])}}}"
 
 
 class LongRow(NamedTuple):

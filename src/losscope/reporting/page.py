@@ -76,7 +76,7 @@ def render(
         LosscopeError: traces without a needed column.
     """
     context = Context(document, evidence or Evidence())
-    found = _collected(context, extra_sections)
+    found = collected(context, extra_sections)
     names = [*context.losses[:NAMED], *(["…"] if len(context.losses) > NAMED else [])]
     about = context.data.name
     return whole(
@@ -139,7 +139,7 @@ def _joined(folder: str, kind: str) -> Markup:
     return Markup("\n".join(file.read_text(encoding="utf-8") for file in files))
 
 
-def _collected(context: Context, extra: Iterable[SectionFunction | Section]) -> list[tuple[str, Section]]:
+def collected(context: Context, extra: Iterable[SectionFunction | Section] = ()) -> list[tuple[str, Section]]:
     """(name, section) of all sections that apply, by order and name. A plugin's that fails says so."""
     kind = "comparison" if isinstance(context.document, Result) else "reproduction"
     found: list[tuple[float, str, Section]] = []

@@ -12,11 +12,13 @@ from rich.console import RenderableType
 from losscope.core import wording
 from losscope.core.errors import LosscopeError, unknown
 from losscope.core.results import Evidence, Result
-from losscope.reporting import claim_tables, tables
+from losscope.core.results.base import Document
+from losscope.reporting import claim_tables, files, tables
 from losscope.reporting import page as pages
 from losscope.reporting.parts import Page
 
 LEDGER_FORMATS = ("rich", "md")
+METHODS = ("text", "md", "latex")
 
 
 def table(document: Page, format: str = "rich") -> RenderableType:
@@ -42,6 +44,30 @@ def page(document: Page, evidence: Evidence | None = None) -> str:
     """The page as the text of one HTML file, drawn with the evidence given, or with the document's own."""
     with wording.modalities(document.data.modalities if isinstance(document, Result) else ()):
         return pages.render(document, evidence or document.evidence)
+
+
+def method(document: Result, format: str = "text") -> str:
+    """How a comparison was made, as a paragraph of a paper: ``text``, or ``md`` or ``latex`` with citations.
+
+    Raises:
+        LosscopeError: another format.
+    """
+    if format not in METHODS:
+        raise unknown("format", format, METHODS)
+    with wording.modalities(document.data.modalities):
+        if format == "text":
+            return " ".join(wording.printable(sentence.text) for sentence in wording.method(document))
+        return files.method_markdown(document) if format == "md" else files.method_latex(document)
+
+
+def export(document: Document, folder: str | Path, format: str) -> list[Path]:
+    """Write the tables and the method, or the figures, of a document into a folder; gives the files' paths.
+
+    Raises:
+        LosscopeError: a format that there is none of; a file of someone else in the way; a folder that
+            cannot be written.
+    """
+    return files.write(files.files(document, format), folder)
 
 
 def report(document: Page, path: str | Path, evidence: Evidence | None = None) -> Path:

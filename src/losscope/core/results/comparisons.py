@@ -340,12 +340,23 @@ class Result(Viewed):
         """The tested pairs: the family of the goal's primary measure."""
         return tuple(row for row in self.paired if row.primary)
 
-    def frame(self, of: Literal["values", "verdicts"] = "values") -> pd.DataFrame:
-        """One tidy pandas table: ``values``, a row for each side, measure and seed; or ``verdicts``.
+    def method(self, format: Literal["text", "md", "latex"] = "text") -> str:
+        """How the comparison was made, as a paragraph of a paper; ``md`` and ``latex`` have citations.
+
+        Raises:
+            LosscopeError: another format.
+        """
+        text: str = importlib.import_module("losscope.reporting.views").method(self, format)
+        return text
+
+    def frame(self, of: Literal["values", "means", "verdicts", "trials", "runs"] = "values") -> pd.DataFrame:
+        """One tidy pandas table: ``values``, a row for each side, measure and seed; or another.
 
         ``values`` has the columns on, loss, kind, measure, split, unit (the seed, or what else pairs the
-        runs) and value, NaN where a run has none. ``verdicts`` has a row for each comparison, tested or
-        described, and for each of every single data set, with the fields of ``Comparison``.
+        runs) and value, NaN where a run has none. ``means`` has a row for each side and measure, with its
+        95 % interval. ``verdicts`` has a row for each comparison, tested or
+        described, and for each of every single data set, with the fields of ``Comparison``. ``trials`` has a
+        row for each trial of tuning, ``runs`` for each run.
 
         Raises:
             LosscopeError: another kind.

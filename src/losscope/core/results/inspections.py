@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from losscope.core.facts import Scale
 from losscope.core.results.base import Document, Frozen, Number
-
-
-def _in_notebook(
-    headline: str,
-    findings: tuple[str, ...],
-    heads: tuple[str, ...],
-    rows: Sequence[tuple[str | Number | None, ...]],
-) -> str:
-    """A piece of HTML, everything in it escaped."""
-    said = "".join(f"<li>{html.escape(text)}</li>" for text in findings)
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
-    body = "".join(
-        f"<tr><th>{html.escape(str(name))}</th>"
-        + "".join(f"<td>{value:.4g}</td>" if isinstance(value, float) else "<td></td>" for value in values)
-        + "</tr>"
-        for name, *values in rows
-    )
-    return (
-        f"<p><strong>{html.escape(headline)}</strong></p><ul>{said}</ul>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    )
+from losscope.core.results.views import in_notebook
 
 
 class Inspected(Frozen):
@@ -201,13 +179,12 @@ class Inspection(Document):
     page: str | None = None
 
     def _repr_html_(self) -> str:
-        """The headline, what to look at first and the measures, for a notebook."""
-        rows = [
-            (row.measure, row.value, *((row.low, row.high) if row.high is not None else ()))
-            for row in self.measures
-            if row.value is not None
-        ]
-        return _in_notebook(self.headline, self.findings, ("", "value", "95 % from", "to"), rows)
+        """What a notebook shows: the headline, what to look at first, a figure and the measures."""
+        return in_notebook(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython prints: the headline, not every field."""
+        printer.text(self.headline)
 
     def value(self, measure: str) -> float | None:
         """The value of a measure, None where it has none."""
@@ -305,9 +282,12 @@ class InspectedPair(Document):
     page: str | None = None
 
     def _repr_html_(self) -> str:
-        """The headline, what else differs and the measures, for a notebook."""
-        rows = [(row.measure, row.a, row.b) for row in self.changes if row.difference is not None]
-        return _in_notebook(self.headline, self.findings, ("", "a", "b"), rows)
+        """What a notebook shows: the headline, what else differs, a figure and the measures."""
+        return in_notebook(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython prints: the headline, not every field."""
+        printer.text(self.headline)
 
     def change(self, measure: str) -> Changed | None:
         """The row of a measure, None where it was not compared."""

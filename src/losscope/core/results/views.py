@@ -94,6 +94,14 @@ class Viewed(Document):
         """
         return _views().table(self, format)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the answer, a figure and the table; without a script, everything escaped."""
+        return in_notebook(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython prints: the answer, not every field."""
+        printer.text(str(self))
+
     def page(self) -> str:
         """The page as the text of one HTML file."""
         text: str = _views().page(self)
@@ -107,6 +115,26 @@ class Viewed(Document):
         """
         written: Path = _views().report(self, path)
         return written
+
+    def export(self, folder: str | Path, format: str) -> list[Path]:
+        """Write files for a paper into a folder; gives their paths.
+
+        ``md`` and ``latex`` are the tables (sides, tested pairs, differences, trials, runs), the method and
+        its BibTeX; ``csv`` and ``parquet`` tidy tables; ``json`` the document; ``png``, ``svg`` and ``pdf``
+        the figures at paper size.
+
+        Raises:
+            LosscopeError: another format; a file in the way that losscope did not write; a folder that
+                cannot be written.
+        """
+        written: list[Path] = _views().export(self, folder, format)
+        return written
+
+
+def in_notebook(document: Document) -> str:
+    """A document as Jupyter and marimo show it."""
+    shown: str = importlib.import_module("losscope.reporting.notebook").shown(document)
+    return shown
 
 
 def _views() -> Any:

@@ -41,6 +41,7 @@ from losscope.core.wording.inspections import (
     share,
 )
 from losscope.core.wording.judged import best_group, on_each
+from losscope.core.wording.methods import Traced, method
 from losscope.core.wording.numbers import (
     MINUS,
     NOTHING,
@@ -106,6 +107,7 @@ __all__ = [
     "Digits",
     "Headline",
     "Step",
+    "Traced",
     "answer",
     "be",
     "beside",
@@ -151,6 +153,7 @@ __all__ = [
     "lower",
     "means",
     "measure",
+    "method",
     "modalities",
     "number",
     "on_each",

@@ -1,0 +1,190 @@
+"""Each kind of mark of a figure, drawn for print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import singledispatch
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from losscope.reporting.figure import (
+    Bars,
+    Dash,
+    Dots,
+    Joined,
+    Level,
+    Line,
+    Mark,
+    Numbers,
+    Palette,
+    Points,
+    Region,
+    Ring,
+    Symbol,
+    Texts,
+)
+from losscope.reporting.printed.manner import BAND, INK, RULE, SOFT, name_of
+
+STROKES: dict[Dash, str] = {"solid": "-", "dash": "--", "dot": ":"}
+MARKERS: dict[Symbol, str] = {
+    "circle": "o",
+    "square": "s",
+    "diamond": "D",
+    "triangle": "^",
+    "cross": "X",
+    "bar": "|",
+}
+CLASSES = (
+    *("#3a6ea5", "#d1495b", "#1e8040", "#917400", "#0e8fb3"),
+    *("#a0307c", "#c26100", "#6e5bc0", "#4a4a4a", "#d4569b"),
+)
+"""Of the classes of a map that have a colour, as on the page."""
+MANY_POINTS = 5000
+"""Of more points of a map so many are drawn, the same each time."""
+PIXEL = 0.6
+"""Points of print for a pixel of the page."""
+
+
+@singledispatch
+def put(mark: Mark, axes: Axes, palette: Palette) -> None:
+    """Draw a mark on axes.
+
+    Raises:
+        TypeError: a kind of mark that there is not.
+    """
+    raise TypeError(f"a figure has no mark of the kind {type(mark).__name__}")
+
+
+def _array(values: Numbers) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+
+@put.register
+def _line(mark: Line, axes: Axes, palette: Palette) -> None:
+    look = palette.look(mark.series)
+    x, y = _array(mark.x), _array(mark.y)
+    if len(mark.low):
+        low, high = _array(mark.low), _array(mark.high)
+        axes.fill_between(x, low, high, color=look.hex, alpha=0.16, linewidth=0)
+    alone = np.isfinite(y).sum() == 1
+    stroke = STROKES[mark.dash or look.dash]
+    width = mark.width * PIXEL
+    axes.plot(
+        x, y, color=look.hex, linestyle=stroke, linewidth=width, marker="o" if alone else "", markersize=4
+    )
+
+
+@put.register
+def _points(mark: Points, axes: Axes, palette: Palette) -> None:
+    look = palette.look(mark.series)
+    x, y = _array(mark.x), _array(mark.y)
+    _whiskers(axes, x, mark.low, mark.high, look.hex)
+    filled = np.array([*mark.filled] or [True] * len(x), dtype=bool)
+    for inside, chosen in ((look.hex, filled), ("white", ~filled)):
+        if chosen.any():
+            axes.plot(
+                x[chosen],
+                y[chosen],
+                linestyle="none",
+                marker=MARKERS[look.symbol],
+                markersize=mark.size * PIXEL,
+                color=look.hex,
+                markerfacecolor=inside,
+                markeredgewidth=0.8,
+            )
+
+
+@put.register
+def _bars(mark: Bars, axes: Axes, palette: Palette) -> None:
+    x = _array(mark.x)
+    axes.bar(x, _array(mark.y), mark.width, color=palette.look(mark.series).hex, linewidth=0)
+    _whiskers(axes, x, mark.low, mark.high, INK)
+
+
+def _whiskers(axes: Axes, x: np.ndarray, low: Numbers, high: Numbers, colour: str) -> None:
+    if len(low):
+        axes.vlines(x, _array(low), _array(high), color=colour, linewidth=0.8)
+
+
+@put.register
+def _joined(mark: Joined, axes: Axes, palette: Palette) -> None:
+    for ends in mark.ends:
+        axes.plot(mark.x, ends, color=SOFT, linewidth=0.5, alpha=0.45)
+
+
+@put.register
+def _ring(mark: Ring, axes: Axes, palette: Palette) -> None:
+    axes.plot(
+        [mark.x],
+        [mark.y],
+        marker="o",
+        markersize=9,
+        markerfacecolor="none",
+        markeredgecolor=INK,
+        markeredgewidth=0.9,
+        linestyle="none",
+    )
+
+
+@put.register
+def _level(mark: Level, axes: Axes, palette: Palette) -> None:
+    axes.axhline(mark.value, color=SOFT, linewidth=0.8, linestyle=":")
+    if mark.name:
+        place = (0.99, mark.value)
+        axes.annotate(
+            name_of(mark.name, 40),
+            place,
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom",
+            color=SOFT,
+        )
+
+
+@put.register
+def _region(mark: Region, axes: Axes, palette: Palette) -> None:
+    axes.axvspan(mark.low, mark.high, color=BAND, linewidth=0, zorder=0)
+    if mark.name:
+        middle = (np.sqrt(mark.low * mark.high)) if mark.low > 0 else (mark.low + mark.high) / 2
+        axes.annotate(
+            name_of(mark.name, 40),
+            (middle, 0.99),
+            xycoords=("data", "axes fraction"),
+            ha="center",
+            va="top",
+            color=SOFT,
+        )
+
+
+@put.register
+def _texts(mark: Texts, axes: Axes, palette: Palette) -> None:
+    colour = palette.look(mark.series).hex if mark.series else INK
+    for x, y, text in zip(mark.x, mark.y, mark.texts, strict=True):
+        if x is not None and y is not None:
+            axes.annotate(
+                name_of(text), (x, y), xytext=(4, 2), textcoords="offset points", color=colour, clip_on=True
+            )
+
+
+@put.register
+def _dots(mark: Dots, axes: Axes, palette: Palette) -> None:
+    axes.axhline(0, color=RULE, linewidth=0.5, zorder=0)
+    axes.axvline(0, color=RULE, linewidth=0.5, zorder=0)
+    keep = np.flatnonzero(np.isfinite(mark.xy).all(axis=1))
+    if len(keep) > MANY_POINTS:
+        keep = np.sort(np.random.default_rng(0).choice(keep, MANY_POINTS, replace=False))
+    own = mark.xy[keep]
+    colours = _class_colours(mark, mark.labels[keep])
+    size = 3.0 if len(keep) <= 1000 else 1.2
+    axes.scatter(own[:, 0], own[:, 1], s=size, c=colours, linewidths=0, rasterized=len(keep) > 2000)
+    for label in mark.chosen:
+        those = own[mark.labels[keep] == label]
+        if len(those):
+            x, y = those.mean(axis=0)
+            axes.annotate(name_of(mark.names.get(label, str(label)), 12), (x, y), ha="center", va="center")
+
+
+def _class_colours(mark: Dots, labels: np.ndarray) -> Sequence[str]:
+    hues = {label: CLASSES[place % len(CLASSES)] for place, label in enumerate(mark.chosen)}
+    return [hues.get(int(label), "#B9B4AA") for label in labels]
