@@ -24,18 +24,25 @@ def execute(path: Path, out: Path) -> None:
 
     book = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(book, timeout=SECONDS, resources={"metadata": {"path": folder}}).execute()
+        NotebookClient(
+            book, timeout=SECONDS, startup_timeout=5 * SECONDS, resources={"metadata": {"path": folder}}
+        ).execute()
         for cell in book.cells:
             cell.metadata.pop("execution", None)  # the time of day
             if cell.cell_type == "code":
-                cell.outputs = [kept(output, folder) for output in cell.outputs if output.get("name") != "stderr"]
+                cell.outputs = [
+                    kept(output, folder) for output in cell.outputs if output.get("name") != "stderr"
+                ]
     book.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(book, out / path.name)
 
 
 def kept(output: dict, folder: str) -> dict:
     """An output without the name of the folder that it ran in."""
-    for holder, key in [(output, "text"), *((output.get("data", {}), kind) for kind in output.get("data", {}))]:
+    for holder, key in [
+        (output, "text"),
+        *((output.get("data", {}), kind) for kind in output.get("data", {})),
+    ]:
         if isinstance(holder.get(key), str):
             holder[key] = holder[key].replace(f"{os.path.realpath(folder)}/", "").replace(f"{folder}/", "")
     return output

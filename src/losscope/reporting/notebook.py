@@ -74,7 +74,7 @@ def _framed(pieces: Iterable[Markup]) -> str:
 def _comparison(result: Result) -> Iterable[Markup]:
     told = wording.headline(result)
     yield _text(_BOLD, told.text)
-    said = (told.sure, told.caveat.text if told.caveat else "", told.step.text if told.step else "")
+    said = (told.sure, told.caveat.text if told.caveat else "", str(told.step) if told.step else "")
     yield from (_text(_PLAIN, sentence) for sentence in said if sentence)
     if (found := answer(result)) is not None:
         yield svg(found)

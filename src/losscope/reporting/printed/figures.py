@@ -30,10 +30,10 @@ def drawing(figure: Figure, palette: Palette, section: Section) -> Drawing:
     # a high figure of the page is as high on paper; a wide one keeps its shape
     height = width if figure.square else max(1.9, min(figure.height / PER_INCH, 0.75 * width))
     made, axes = blank(height + 0.22 + 0.16 * lines, width)
+    _along(axes, figure.x, across=True)  # before the marks, some of which look where they would lie
+    _along(axes, figure.y, across=False)
     for mark in figure.marks:
         put(mark, axes, palette)
-    _along(axes, figure.x, across=True)
-    _along(axes, figure.y, across=False)
     if figure.square:
         axes.set_aspect("equal")
     unit = f" ({figure.unit})" if figure.unit else ""

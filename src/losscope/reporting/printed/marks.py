@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import singledispatch
+from typing import Literal, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +17,7 @@ from losscope.reporting.figure import (
     Level,
     Line,
     Mark,
+    Names,
     Numbers,
     Palette,
     Points,
@@ -26,6 +28,9 @@ from losscope.reporting.figure import (
 )
 from losscope.reporting.printed.manner import BAND, INK, RULE, SOFT, name_of
 
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, low, right and high, in pixels."""
+Side: TypeAlias = Literal["left", "right", "center"]
 STROKES: dict[Dash, str] = {"solid": "-", "dash": "--", "dot": ":"}
 MARKERS: dict[Symbol, str] = {
     "circle": "o",
@@ -165,6 +170,52 @@ def _texts(mark: Texts, axes: Axes, palette: Palette) -> None:
             axes.annotate(
                 name_of(text), (x, y), xytext=(4, 2), textcoords="offset points", color=colour, clip_on=True
             )
+
+
+LETTER, LINE = 6.0, 11.0
+"""How wide a letter and how high a line of text is, in the pixels in which a figure is laid out."""
+
+
+@put.register
+def _names(mark: Names, axes: Axes, palette: Palette) -> None:
+    spots = axes.transData.transform(np.column_stack([_array(mark.x), _array(mark.y)]))
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in spots if np.isfinite(x + y)]
+    for name, at, x, y in zip(mark.series, spots, mark.x, mark.y, strict=True):
+        text = name_of(name, 20)
+        place = _room(axes, at, LETTER * len(text), taken)
+        if place is not None and x is not None and y is not None:
+            across, down, side = place
+            axes.annotate(
+                text,
+                (x, y),
+                xytext=(0.72 * across, 0.72 * down),  # points: a figure is laid out at 100 pixels to the inch
+                textcoords="offset points",
+                ha=side,
+                color=palette.look(name).hex,
+            )
+
+
+def _room(axes: Axes, at: np.ndarray, width: float, taken: list[Box]) -> tuple[float, float, Side] | None:
+    """Where a text of a width hides nothing beside a point, in pixels from it; the place is then taken."""
+    places: tuple[tuple[float, float, Side, float], ...] = (
+        (6.0, -4.0, "left", 0.0),
+        (-6.0, -4.0, "right", width),
+        (0.0, 7.0, "center", width / 2),
+        (0.0, -17.0, "center", width / 2),
+    )
+    for across, down, side, before in places:
+        left, low = at[0] + across - before, at[1] + down
+        own = (left, low, left + width, low + LINE)
+        inside = axes.bbox.x0 <= own[0] and own[2] <= axes.bbox.x1
+        if inside and not any(_meet(own, other) for other in taken):
+            taken.append(own)
+            return across, down, side
+    return None
+
+
+def _meet(a: Box, b: Box) -> bool:
+    """Whether two boxes (left, low, right, high) overlap."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 @put.register
