@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 
 import losscope
-from losscope.core import registry
+from losscope.core import registry, wording
 from losscope.core.quantities import QUANTITIES
 
 ROOT = Path(__file__).parents[1]
@@ -320,8 +320,9 @@ def test_the_tutorial_shows_what_the_command_prints(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     result = losscope.compare("digits", losses="contrastive,triplet", seeds=10)
     text = (DOCS / "tutorial.md").read_text(encoding="utf-8")
-    shown = next(
-        block for block in re.findall(r"^```text\n(.*?)^```$", text, re.S | re.M) if block.startswith("Use ")
-    )
+    blocks = [" ".join(block.split()) for block in re.findall(r"^```text\n(.*?)^```$", text, re.S | re.M)]
     seconds = re.compile(r"[\d.]+ s to train")
-    assert seconds.sub("", " ".join(shown.split())) == seconds.sub("", " ".join(str(result).split()))
+    assert seconds.sub("", " ".join(str(result).split())) in [seconds.sub("", block) for block in blocks]
+    short = wording.headline(result)
+    assert any(block.startswith(f"{short.text} {short.sure}") for block in blocks)
+    assert short.caveat is not None and f"Beware: {short.caveat.text}" in blocks
