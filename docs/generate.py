@@ -91,11 +91,16 @@ def write(folder: Path) -> None:
         "measures": measures(),
         "registry": others(),
         "ledger": ledger.page(),
-        **{name: (root / file).read_text(encoding="utf-8") for file, name in BESIDE.items()},
+        **{name: beside(root / file) for file, name in BESIDE.items()},
         **{f"notebook-{path.stem}": notebook(path) for path in (root / "docs/notebooks").glob("*.ipynb")},
     }
     for name, text in pages.items():
         keep(folder / f"{name}.md", text)
+
+
+def beside(path: Path) -> str:
+    """A file beside ``docs``, with its links into ``docs`` as a page of the site has them."""
+    return path.read_text(encoding="utf-8").replace("](docs/", "](../")
 
 
 def keep(path: Path, text: str) -> None:
