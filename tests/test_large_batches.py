@@ -599,7 +599,7 @@ class TestMemory:
 
     @pytest.mark.parametrize("name", LOSSES)
     def test_a_loss_of_8192_rows_is_bounded(self, name: str) -> None:
-        """By one matrix (B, B) of float32 and two masks, or little more; the faulty form takes eight matrices."""
+        """By a matrix (B, B) of float32 and two masks, or little more; the faulty form takes eight."""
         matrices = 10 if name == "contrastive_label_blind" else 4 if name == "n_pair" else 2.2
         assert large_batches.loss(name).bytes < matrices * 4 * 8192**2
 
