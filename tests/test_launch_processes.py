@@ -106,6 +106,21 @@ def test_a_dask_cluster_gives_the_numbers_of_one_process(tmp_path):
     assert apart.paired == here.paired
 
 
+@pytest.mark.slow
+def test_on_dask_a_group_that_ends_three_workers_is_failed_and_the_others_go_on(tmp_path):
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    file = tmp_path / "fatal.py"
+    file.write_text(FATAL)
+    made = planned(tmp_path / "a", losses=["fatal", "contrastive", "triplet"], plugins=[str(file)])
+    launch.execute(made.groups, "dask")
+    store = Store(tmp_path / "a")
+    runs = store.many(made.ids)
+    dead = [run for run in runs if run.run.loss.name == "fatal"]
+    assert [run.failed for run in dead] == ["it ended 3 processes"] * 2
+    assert [store.has(run.id) for run in dead] == [False] * 2, "they are tried again"
+    assert all(run.failed is None for run in runs if run not in dead)
+
+
 def test_a_program_needs_no_guard(tmp_path):
     (tmp_path / "program.py").write_text(
         "import losscope\n"

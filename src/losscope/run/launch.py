@@ -28,6 +28,7 @@ from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run
 from losscope.losses.foreign.sources import trust
+from losscope.run import on_dask
 from losscope.run.agreed import check_code, check_data, load_plugins
 from losscope.run.arithmetic import THREADS, fixed_arithmetic
 from losscope.run.code import code_digest
@@ -408,34 +409,11 @@ def _fail(group: Group, reason: str) -> None:
 
 
 def _on_dask(groups: Sequence[Group], activity: ACTIVITY | None) -> None:
-    """A Dask cluster: the address in ``DASK_SCHEDULER_ADDRESS``, or a local one with a worker a core."""
-    try:
-        from distributed import Client, LocalCluster, as_completed
-    except ImportError:
-        raise LosscopeError(
-            "--engine dask needs the package distributed; pip install 'losscope[dask]'"
-        ) from None
-    address = os.environ.get("DASK_SCHEDULER_ADDRESS")
-    cluster = (
-        None
-        if address
-        else LocalCluster(n_workers=os.cpu_count(), threads_per_worker=1, dashboard_address=None)
-    )
-    try:
-        with Client(address or cluster) as client:
-            futures = {client.submit(run_group, group, key=group.name, retries=1): group for group in groups}
-            for future in as_completed(list(futures)):
-                group = futures[future]
-                if future.status == "error":
-                    error = future.exception()
-                    if isinstance(error, LosscopeError):
-                        raise error
-                    _fail(group, f"{type(error).__name__}: {error}")
-                if activity:
-                    activity(group, group.runs[0].protocol.epochs, group.runs[0].protocol.epochs)
-    finally:
-        if cluster is not None:
-            cluster.close()
+    def done(group: Group) -> None:
+        if activity:
+            activity(group, group.runs[0].protocol.epochs, group.runs[0].protocol.epochs)
+
+    on_dask.share_out({group.name: group for group in groups}, run_group, done, _fail, MOST_DEATHS)
 
 
 def work_left(groups: Sequence[Group]) -> tuple[int, int]:
