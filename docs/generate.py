@@ -23,8 +23,9 @@ API = {
         "Each does what the command of its name does, and returns what the command prints with `--json`.",
     ),
     "In your own loop": (
-        ["loss", "Probe", "probing", "load_probe"],
-        "A loss as a module, and a record of what any loss does in a training of your own.",
+        ["loss", "Distributed", "Probe", "probing", "load_probe"],
+        "A loss as a module, on one device or over the rows of many, and a record of what any loss does in a "
+        "training of your own.",
     ),
     "Data and measures": (
         ["read", "retrieval", "geometry", "classification", "verification", "cross_modal"],
