@@ -20,7 +20,7 @@ TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class Distributed(nn.Module):
-    """A loss whose pairs and triplets span the rows of all processes: ``Distributed(losscope.loss("triplet"))``.
+    """A loss whose pairs and triplets span the rows of all processes of a training.
 
     Each process calls it with its own rows, as many as it has; none is allowed. Embeddings and labels of all
     processes are gathered, and each process has the loss of the whole batch. Where no process group was
