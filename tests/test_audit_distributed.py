@@ -36,7 +36,8 @@ def asked() -> dict[str, Any]:
     pytest.importorskip("pytorch_metric_learning")
     pytest.importorskip("sentence_transformers")
     ours = {name: name for name, entry in registry.entries("loss").items() if not entry.facts.faulty}
-    return {loss.__name__: loss for loss in PLANTED} | PEERS | ours
+    inside = losscope.Distributed(losscope.loss("arcface", num_classes=6, embedding_size=32))
+    return {loss.__name__: loss for loss in PLANTED} | PEERS | ours | {"inside": inside}
 
 
 def each(rank: int, world: int, folder: str, losses: dict[str, Any]) -> None:
@@ -127,6 +128,12 @@ def test_our_losses_see_their_own_rows_and_all_rows_inside_distributed(found) ->
         assert max(split.error for split in gathered) < 1e-10
         assert max(split.parameters_error or 0.0 for split in gathered) < 1e-10
         assert lines["2 processes"].severity in ("none", "caution")
+
+
+def test_class_vectors_inside_distributed(found) -> None:
+    lines, splits = found["inside"]
+    assert {line.severity for line in lines.values()} == {"none"}, lines
+    assert lines["2 processes, own parameters"].passed and splits[0].parameters_error < 1e-6
 
 
 def test_what_it_says_of_the_wrappers_of_others(found) -> None:

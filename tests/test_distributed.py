@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -251,3 +253,14 @@ def test_on_one_process_it_is_the_loss_itself() -> None:
 def test_mistakes_are_one_sentence(call, said) -> None:
     with pytest.raises(LosscopeError, match=said):
         call(torch.ones(8, 4), torch.arange(8) % 2)
+
+
+def test_the_page_is_run_as_it_stands(capsys) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "distributed.md").read_text(encoding="utf-8")
+    found = re.findall(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", page, flags=re.S | re.M)
+    assert len(found) == page.count("```python") == 2
+    names: dict[str, Any] = {}
+    with torch.random.fork_rng():
+        for code, said in found:
+            exec(compile(code, "distributed.md", "exec"), names)
+            assert capsys.readouterr().out == said

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -194,7 +193,7 @@ def _work(asked: Asked, rank: int) -> None:
     warnings.simplefilter("ignore")
     folder = Path(asked.folder)
     with (folder / f"{rank}.err").open("wb") as file:
-        os.dup2(file.fileno(), sys.stderr.fileno())
+        os.dup2(file.fileno(), 2)
     try:
         for plugin in asked.plugins:
             registry.load_plugin(plugin)
@@ -227,7 +226,8 @@ def look(own: Subject, rank: int, world: int, folder: Path, *, uneven: bool = Tr
         keep(folder, _name(batch, False), rank, vars(found))
         # A process that skipped a collective here would meet the others' in the next batch.
         _meet(folder, _name(batch, False), world)
-        if batch.kind == "shared" and not _any((found.moved[:, 0] != found.moved[:, 1]).sum() > 1):
+        elsewhere = torch.arange(world) != rank
+        if batch.kind == "shared" and not _any((found.moved[:, 0] != found.moved[:, 1])[elsewhere].any()):
             for again in (*plain.values(), last):
                 keep(folder, _name(again, True), rank, vars(_looked(_gathered(own), again, rank)))
     if uneven:

@@ -24,7 +24,7 @@ By = Literal["processes", "micro-batches"]
 
 @dataclass(frozen=True)
 class Batch:
-    """A whole batch (B, D) with labels (B,), the rows of each part, and a direction in which they are moved."""
+    """A whole batch (B, D) with labels (B,), the rows of each part, and a way (B, D) to move them."""
 
     kind: Kind
     rows: Tensor
@@ -59,9 +59,9 @@ class Seen:
 def batches(subject: Subject, parts: int) -> Iterator[Batch]:
     """The batches that are split.
 
-    ``shared``: each part has two rows of each of four classes, in an order of its own. ``apart``: each class is in one part only.
-    ``lone``: the first part has no two rows of a class. ``uneven``: the last part has a row in place of
-    eight.
+    ``shared``: each part has two rows of each of four classes, in an order of its own. ``apart``: each
+    class is in one part only. ``lone``: the first part has no two rows of a class. ``uneven``: the last part
+    has a row in place of eight.
     """
     classes = min(4, subject.most)
     z, _ = cloud(subject, classes, 2 * parts)

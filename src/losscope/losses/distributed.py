@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -13,7 +13,8 @@ from losscope.losses.calls import class_numbers
 from losscope.losses.drop_in import LossModule
 from losscope.pairs import widened
 
-Group = distributed.ProcessGroup if distributed.is_available() else Any
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Types that embeddings may have, in the order of the numbers by which processes tell each other theirs."""
@@ -58,7 +59,7 @@ class Distributed(nn.Module):
     0.381
     """
 
-    def __init__(self, loss: Callable[..., Tensor], group: Group | None = None) -> None:
+    def __init__(self, loss: Callable[..., Tensor], group: ProcessGroup | None = None) -> None:
         super().__init__()
         require(
             callable(loss),
@@ -110,7 +111,7 @@ class Distributed(nn.Module):
 
 @torch.compiler.disable
 def gather(
-    embeddings: Tensor, labels: Any, group: Group | None = None, *, numbered: str | None = None
+    embeddings: Tensor, labels: Any, group: ProcessGroup | None = None, *, numbered: str | None = None
 ) -> tuple[Tensor, Tensor]:
     """The rows and labels of all processes, in the order of the processes: (B, D) in float32 or wider, (B,).
 
@@ -158,7 +159,9 @@ def _numbers(embeddings: Tensor, labels: Any, numbered: str | None) -> Tensor:
     return class_numbers(embeddings, labels, numbered)
 
 
-def _agreed(embeddings: Tensor, mistake: LosscopeError | None, world: int, group: Group | None) -> list[int]:
+def _agreed(
+    embeddings: Tensor, mistake: LosscopeError | None, world: int, group: ProcessGroup | None
+) -> list[int]:
     """How many rows each process has, when all have rows of one length and type and none has a mistake."""
     mine = [0, 0, 0, 1]
     if mistake is None:
@@ -182,7 +185,7 @@ def _agreed(embeddings: Tensor, mistake: LosscopeError | None, world: int, group
     return [rows for rows, *_ in every]
 
 
-def _collected(mine: Tensor, sizes: Sequence[int], group: Group | None) -> list[Tensor]:
+def _collected(mine: Tensor, sizes: Sequence[int], group: ProcessGroup | None) -> list[Tensor]:
     """The rows of each process. Collectives move equal shapes: shorter ones are filled up, and cut again."""
     most = max(sizes)
     padded = mine.new_zeros((most, *mine.shape[1:]))
@@ -196,7 +199,9 @@ class _Gathered(torch.autograd.Function):
     """The rows of all processes; to its own rows each gives W times their gradient, see ``Distributed``."""
 
     @staticmethod
-    def forward(ctx: Any, mine: Tensor, sizes: Sequence[int], rank: int, group: Group | None) -> Tensor:
+    def forward(
+        ctx: Any, mine: Tensor, sizes: Sequence[int], rank: int, group: ProcessGroup | None
+    ) -> Tensor:
         ctx.first, ctx.rows, ctx.world, ctx.type = sum(sizes[:rank]), len(mine), len(sizes), mine.dtype
         # Sent in the type that they have, and widened here, so that the gradient is rounded once, at the end.
         return widened(torch.cat(_collected(mine.detach(), sizes, group)))

@@ -116,8 +116,15 @@ def _parameters(split: SplitBatch) -> list[AuditLine]:
 def _value(split: SplitBatch) -> list[AuditLine]:
     if split.cause != "none" or split.value is None or abs(split.value - 1) <= OFF:
         return []
-    said = f"the gradient is right, and the value that is reported {_times(split.value, split.parts)} its own"
-    return [_made("none", f"{split_name(split)}, value", said, "curves of the loss are not to be compared")]
+    said = f"the value that is reported is {_times(split.value, split.parts)} that of one process"
+    return [
+        _made(
+            "none",
+            f"{split_name(split)}, value",
+            said,
+            "the gradient is right; curves of the loss change with the number of devices",
+        )
+    ]
 
 
 def _gathered(splits: Sequence[SplitBatch]) -> list[AuditLine]:
@@ -174,4 +181,4 @@ def _why(split: SplitBatch) -> str:
     if abs(split.value - 1) <= OFF and split.factor < 1:
         divided = f"the mean over processes divides by {split.parts}"
         return f": the gather lets none back from other processes, and {divided}"
-    return f"; the value is {_times(split.value, split.parts)} its own"
+    return f"; the value is {_times(split.value, split.parts)} that of one process"
