@@ -7,10 +7,11 @@ import pickle
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from losscope.core.errors import LosscopeError, require
 from losscope.core.spec import LossSpec
 from losscope.losses.distributed import gather
 
-PATIENCE = 300.0
-"""Seconds that the processes may take in all, their start included."""
-WAIT = 40.0
-"""Seconds that one process waits for another before it is taken that they wait for each other."""
+PATIENCE = 600.0
+"""Seconds that the processes may take in all, their start included, which is long on a busy machine."""
+WAIT = 60.0
+"""Seconds without anything new after which it is taken that the processes wait for each other."""
+ECHOED = 15.0
+"""Seconds that are left to the others when a process has ended."""
 START = "start"
 """What a process leaves when it has made the loss."""
 ECHO = (
@@ -109,14 +112,28 @@ def on_processes(
         try:
             for worker in workers:
                 begin(worker)
-            until = time.monotonic() + PATIENCE
-            for worker in workers:
-                worker.join(max(0.0, until - time.monotonic()))
+            _watch(workers, Path(folder))
         finally:
             for worker in workers:
                 if worker.is_alive():
                     worker.kill()
         return collected(audited, world, Path(folder))
+
+
+def _watch(workers: Sequence[BaseProcess], folder: Path) -> None:
+    """Wait until all have ended, or for as long as something new comes from those that have begun."""
+    began = changed = time.monotonic()
+    kept = 0
+    while any(worker.is_alive() for worker in workers):
+        now, found = time.monotonic(), len(list(folder.glob("*.pt")))
+        if found != kept:
+            kept, changed = found, now
+        # The first files come when the loss was imported and made, which may take its time.
+        wait = ECHOED if not all(worker.is_alive() for worker in workers) else WAIT
+        started = kept >= len(workers) or wait == ECHOED
+        if now - began > PATIENCE or (started and now - changed > wait):
+            return
+        time.sleep(0.02)
 
 
 def _packed(loss: Any) -> bytes:
@@ -166,7 +183,7 @@ def _read(folder: Path, name: str, world: int) -> list[dict[str, Any]] | str:
         return next(text for text in (*own, *ended) if text)
     if said:
         return f"the processes wait for each other: {said[0]}"
-    return "the processes ended, or did not come back, without a word"
+    return f"the processes wait for each other in a collective: nothing came for {WAIT:.0f} s"
 
 
 def _last_words(path: Path) -> str:
@@ -198,11 +215,8 @@ def _work(asked: Asked, rank: int) -> None:
         for plugin in asked.plugins:
             registry.load_plugin(plugin)
         meeting = distributed.FileStore(str(folder / "meeting"), asked.world)
-        # Until all have come; from here on none should let another wait for long.
-        meeting.set(f"here {rank}", "")
-        meeting.wait([f"here {each}" for each in range(asked.world)], timedelta(seconds=PATIENCE))
         distributed.init_process_group(
-            "gloo", store=meeting, rank=rank, world_size=asked.world, timeout=timedelta(seconds=WAIT)
+            "gloo", store=meeting, rank=rank, world_size=asked.world, timeout=timedelta(seconds=PATIENCE)
         )
         own = subject(pickle.loads(asked.loss), protocol=asked.protocol, trust=asked.trust)
         keep(folder, START, rank, {})
