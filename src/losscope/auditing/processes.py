@@ -85,11 +85,16 @@ def alone() -> Iterator[None]:
         )
         yield
         return
-    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    distributed.init_process_group("gloo", store=_store("HashStore"), rank=0, world_size=1)
     try:
         yield
     finally:
         distributed.destroy_process_group()
+
+
+def _store(kind: str, *given: Any) -> Any:
+    """A store of torch's, whose stubs do not name them."""
+    return getattr(distributed, kind)(*given)
 
 
 def on_processes(
@@ -210,11 +215,12 @@ def _work(asked: Asked, rank: int) -> None:
     warnings.simplefilter("ignore")
     folder = Path(asked.folder)
     with (folder / f"{rank}.err").open("wb") as file:
-        os.dup2(file.fileno(), 2)
+        for stream in (1, 2):  # what a loss prints is no part of the answer
+            os.dup2(file.fileno(), stream)
     try:
         for plugin in asked.plugins:
             registry.load_plugin(plugin)
-        meeting = distributed.FileStore(str(folder / "meeting"), asked.world)
+        meeting = _store("FileStore", str(folder / "meeting"), asked.world)
         distributed.init_process_group(
             "gloo", store=meeting, rank=rank, world_size=asked.world, timeout=timedelta(seconds=PATIENCE)
         )
@@ -280,7 +286,8 @@ def _gathered(own: Subject) -> Subject:
     """A loss as it is inside ``losscope.Distributed``."""
 
     def function(z: Tensor, labels: Tensor, parameters: Parameters) -> Tensor:
-        return own.function(*gather(z, labels), parameters)
+        rows, known = gather(z, labels)
+        return own.function(rows, known, parameters)
 
     return replace(own, function=function)
 

@@ -160,7 +160,7 @@ def _cause(
     slopes = _Slopes(subject, batch, float(values.mean()), moved)
     if slopes.are_of(batch.labels):
         return "gradient"
-    named = next((cause for cause, labels in _mistaken(batch) if slopes.are_of(labels)), "other")
+    named = _named(slopes, batch)
     others = ~torch.eye(len(found), dtype=torch.bool)
     if (renamed != values[:, None])[others].any() or not _labels_count(subject, batch, whole):
         return named
@@ -174,6 +174,14 @@ def _sees_others(found: Sequence[Seen]) -> bool:
     if not moved.numel():
         return False
     return bool((moved[..., 0] != moved[..., 1])[~torch.eye(len(found), dtype=torch.bool)].any())
+
+
+def _named(slopes: _Slopes, batch: Batch) -> SplitCause:
+    """The fault with whose labels one process would have these values and slopes."""
+    for cause, labels in _mistaken(batch):
+        if slopes.are_of(labels):
+            return cause
+    return "other"
 
 
 class _Slopes:

@@ -42,12 +42,15 @@ def over_processes(
 
 def told(audited: Subject, done: Sequence[Split]) -> tuple[list[AuditLine], list[SplitBatch]]:
     """The lines on what the processes saw, and what was split."""
-    splits, stopped = [], []
+    splits: list[SplitBatch] = []
+    stopped: list[AuditLine] = []
     for split in done:
         broken = split.failed or _broken(split.found)
-        if broken:
+        # A row alone is a check of its own; here it is asked of losses that share rows.
+        alone = split.batch.kind == "uneven" and any(each.cause == "own rows" for each in splits)
+        if broken and not alone:
             stopped.append(_stopped(split, broken))
-        else:
+        elif not broken:
             splits.append(judged(audited, split.batch, split.found, "processes", split.gathered))
     return [*split_lines(splits), *stopped], splits
 

@@ -105,11 +105,11 @@ class Distributed(nn.Module):
 
     def _numbered(self) -> str | None:
         """The loss's name, if its classes are numbered 0, 1, … by its own vectors."""
-        found = isinstance(self.loss, LossModule) and self.loss.class_vectors is not None
-        return self.loss.spec.name if found else None  # type: ignore[union-attr]
+        loss = self.loss
+        return loss.spec.name if isinstance(loss, LossModule) and loss.class_vectors is not None else None
 
 
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def gather(
     embeddings: Tensor, labels: Any, group: ProcessGroup | None = None, *, numbered: str | None = None
 ) -> tuple[Tensor, Tensor]:
