@@ -33,8 +33,9 @@ API = {
         "Each does what the command of its name does, and returns what the command prints with `--json`.",
     ),
     "In your own loop": (
-        ["loss", "cached", "Probe", "probing", "load_probe"],
-        "A loss as a module, a loss of a batch too large for memory, and a record of what any loss does in a "
+        ["loss", "cached", "Distributed", "Probe", "probing", "load_probe"],
+        "A loss as a module, on one device or over the rows of many, a loss of a batch too large for memory, and a "
+        "record of what any loss does in a "
         "training of your own.",
     ),
     "Data and measures": (

@@ -22,6 +22,7 @@ __version__ = "0.1.0"
 
 # Beside __init__.pyi, which says the same to editors and type checkers.
 _PUBLIC = {
+    "Distributed": "losscope.losses.distributed",
     "Labels": "losscope.pairs",
     "LossSpec": "losscope.core.spec",
     "LosscopeError": "losscope.core.errors",

@@ -17,6 +17,7 @@ from losscope.features.embedding import embed as embed
 from losscope.inspecting import inspect as inspect
 from losscope.losses import loss as loss
 from losscope.losses.caching import cached as cached
+from losscope.losses.distributed import Distributed as Distributed
 from losscope.measures import classification as classification
 from losscope.measures import cross_modal as cross_modal
 from losscope.measures import geometry as geometry
@@ -35,6 +36,7 @@ from losscope.probe.wrap import Probe as Probe
 __version__: str
 
 __all__ = [
+    "Distributed",
     "Labels",
     "LossSpec",
     "LosscopeError",

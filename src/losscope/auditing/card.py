@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from collections.abc import Callable
@@ -13,9 +14,11 @@ from losscope.auditing.force import force_profile, profile_figure
 from losscope.auditing.growth import growth
 from losscope.auditing.lines import Check, fill
 from losscope.auditing.measured import margin_unit, reduction
-from losscope.auditing.subjects import subject
+from losscope.auditing.processes import alone
+from losscope.auditing.splitting import check_parts, over_micro_batches, over_processes
+from losscope.auditing.subjects import Subject, subject
 from losscope.core.errors import require
-from losscope.core.results import AuditLine, AuditResult
+from losscope.core.results import AuditLine, AuditResult, SplitBatch
 from losscope.core.spec import LossSpec
 from losscope.core.wording.audits import audit_verdict, worst_first
 from losscope.reporting.pictures import Picture, save, suffix
@@ -64,6 +67,8 @@ def audit(
     protocol: str = "matched",
     plot: str | Path | None = None,
     trust: bool = False,
+    distributed: int | None = None,
+    accumulate: int | None = None,
 ) -> Card:
     """Check any loss on small batches of its own; nothing is trained. Takes a few seconds.
 
@@ -73,6 +78,9 @@ def audit(
         protocol: whose defaults fill what is not given of our own losses.
         plot: a file ending in .html, .png, .svg or .pdf, to which the force profile is drawn.
         trust: whether the code of a loss that is neither ours nor a known library's may run.
+        distributed: start so many processes, and see whether their gradient, averaged as
+            DistributedDataParallel does, is that of one process with the whole batch.
+        accumulate: see whether the mean gradient of so many micro-batches is that of the whole batch.
 
     Returns:
         A Card: ``verdict``, which says first what matters most; one line per check with its severity, a
@@ -80,7 +88,7 @@ def audit(
 
     Raises:
         LosscopeError: an unknown loss, one that cannot be called on an ordinary batch, or a plot that cannot
-            be drawn or written.
+            be drawn or written; with ``distributed`` a Python object that other processes cannot load.
 
     >>> def label_blind(embeddings, labels):
     ...     return (embeddings - embeddings.roll(1, 0)).square().sum(1).mean()
@@ -89,19 +97,19 @@ def audit(
     """
     if plot is not None:
         suffix(plot)
+    check_parts(distributed, accumulate)
     start = time.perf_counter()
-    audited = subject(loss, protocol=protocol, trust=trust)
-    force, cost = _Kept(force_profile), _Kept(growth)
-    checks: dict[str, Check] = {
-        **CHECKS,
-        "reduction": reduction,
-        "margin": margin_unit,
-        "force profile": force,
-        "time growth": cost,
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        lines = fill(audited, checks, ESSENTIAL)
+    with contextlib.nullcontext() if distributed is None else alone():
+        audited = subject(loss, protocol=protocol, trust=trust)
+        force, cost = _Kept(force_profile), _Kept(growth)
+        lines = _lines(audited, force, cost)
+        splits: list[SplitBatch] = []
+        if distributed is not None:
+            more, splits = over_processes(loss, audited, distributed, protocol=protocol, trust=trust)
+            lines += more
+        if accumulate is not None:
+            more, others = over_micro_batches(audited, accumulate)
+            lines, splits = lines + more, splits + others
     worst = worst_first(lines)
     card = Card(
         loss=audited.name,
@@ -113,10 +121,24 @@ def audit(
         growth=cost.kept,
         versions=_versions(audited.name),
         seconds=round(time.perf_counter() - start, 2),
+        splits=tuple(splits),
     )
     if plot is not None:
         save(card.figure(), plot)
     return card
+
+
+def _lines(audited: Subject, force: _Kept, cost: _Kept) -> list[AuditLine]:
+    checks: dict[str, Check] = {
+        **CHECKS,
+        "reduction": reduction,
+        "margin": margin_unit,
+        "force profile": force,
+        "time growth": cost,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fill(audited, checks, ESSENTIAL)
 
 
 class _Kept:

@@ -274,6 +274,8 @@ def audit(
     loss: str,
     *,
     protocol: Annotated[str, Parameter(group=TRAIN)] = "matched",
+    distributed: Annotated[int | None, Parameter(group=TRAIN)] = None,
+    accumulate: Annotated[int | None, Parameter(group=TRAIN)] = None,
     plugin: Plugin = None,
     trust: Trust = False,
     plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
@@ -290,6 +292,8 @@ def audit(
 
     `losscope audit path/file.py:function --trust --strict` - a function of (embeddings, labels)
 
+    `losscope audit "pml:DistributedLossWrapper(loss='TripletMarginLoss()')" --distributed 2`
+
     Parameters
     ----------
     loss
@@ -297,6 +301,11 @@ def audit(
         path/file.py:name.
     protocol
         The protocol whose defaults stand for hyperparameters that are not given (`losscope list protocols`).
+    distributed
+        Also start so many processes, each with rows of its own, and compare their gradient, averaged as
+        DistributedDataParallel does, with that of one process with the whole batch.
+    accumulate
+        Also compare the mean gradient of so many micro-batches with that of the whole batch.
     plugin
         A Python file that registers a loss or a protocol of your own.
     trust
@@ -312,7 +321,9 @@ def audit(
 
     refuse_unwritable(plot)
     load_plugins(plugin)
-    card = run_audit(loss, protocol=protocol, plot=plot, trust=trust)
+    card = run_audit(
+        loss, protocol=protocol, plot=plot, trust=trust, distributed=distributed, accumulate=accumulate
+    )
     if json:
         print(card.json_text())
     else:

@@ -400,6 +400,11 @@ def load_plugin(path: str | Path) -> ModuleType:
     return module
 
 
+def plugin_files() -> tuple[Path, ...]:
+    """The plugin files that were run in this process, for a worker that has to run them too."""
+    return tuple(_plugin_sources)
+
+
 def plugin_digest(path: str | Path) -> str:
     """The checksum of the text of a plugin as it ran in this process."""
     return hashlib.sha256(_plugin_sources[Path(path).resolve()][0].encode()).hexdigest()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         Exponents,
         ForceProfile,
         Growth,
+        SplitBatch,
+        SplitCause,
         StepCost,
     )
     from losscope.core.results.base import SCHEMA, Document, Frozen, Number
@@ -163,6 +165,8 @@ __all__ = [
     "Scope",
     "Settings",
     "SideResult",
+    "SplitBatch",
+    "SplitCause",
     "StepCost",
     "StoreCheck",
     "StoreProblem",

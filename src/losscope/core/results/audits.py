@@ -11,9 +11,9 @@ from losscope.core.results.base import Document, Frozen, Number
 AuditSeverity = Literal["wrong", "unsafe", "caution", "slow", "none"]
 """How much a line matters, the worst first.
 
-``wrong``: it trains something else than the labels say, or nothing. ``unsafe``: a batch that occurs stops
-the training or makes its weights NaN. ``caution``: sound, but a setting of the training has to fit.
-``slow``: sound, but large batches are dear. ``none``: no flaw.
+``wrong``: it trains something else than the labels say, or nothing, or on several processes something else
+than on one. ``unsafe``: a batch that occurs stops the training or makes its weights NaN. ``caution``: sound,
+but a setting of the training has to fit. ``slow``: sound, but large batches are dear. ``none``: no flaw.
 """
 ALARMS: tuple[AuditSeverity, ...] = ("wrong", "unsafe")
 """What makes a line, and so a card, fail."""
@@ -68,10 +68,67 @@ class Growth(Frozen):
     exponents: Exponents
 
 
+SplitCause = Literal[
+    "none",
+    "own rows",
+    "labels unseen",
+    "classes by process",
+    "labels collide",
+    "factor",
+    "gradient",
+    "other",
+]
+"""Why a split batch does not give the gradient of the whole one; ``none`` where it does.
+
+``own rows``: each part's value depends on its own rows only. ``labels unseen``: on the rows of other
+processes, and not on their labels. ``classes by process``: rows of one class on different processes are
+negatives. ``labels collide``: classes are numbered from 0 on each process. ``factor``: the gradient is a
+multiple of what it should be. ``gradient``: the value is right, and rows of other processes get less than
+their gradient. ``other``: another loss.
+"""
+
+
+class SplitBatch(Frozen):
+    """A batch on several processes, or in several micro-batches, beside the same batch whole.
+
+    Attributes:
+        by: what it is split over; gradients are averaged over it, as DistributedDataParallel does.
+        parts: how many there are.
+        batch: which of the audit's batches; ``shared`` has every class in every part.
+        rows: of each part.
+        gathered: whether the loss was called inside ``losscope.Distributed``.
+        cause: why the gradient is another, if it is.
+        others: whether the value of a part depends on the rows of another part.
+        error: ‖g − G‖ / ‖G‖, g the gradient of the parts by the embeddings, G that of the whole batch.
+        factor: g along G, over ‖G‖.
+        degrees: the angle between them; None where g is 0.
+        length: ‖g‖ / ‖G‖.
+        value: the mean of the parts' values over the whole batch's; None where that is 0.
+        parameters: as ``factor``, of the loss's own parameters; None without any.
+        parameters_error: as ``error``, of them.
+    """
+
+    by: Literal["processes", "micro-batches"]
+    parts: int
+    batch: Literal["shared", "apart", "lone", "uneven"]
+    rows: tuple[int, ...]
+    gathered: bool = False
+    cause: SplitCause
+    others: bool
+    error: Number
+    factor: Number
+    degrees: Number | None
+    length: Number
+    value: Number | None
+    parameters: Number | None = None
+    parameters_error: Number | None = None
+
+
 class AuditResult(Document):
     """The correctness card of a loss. What ``losscope audit --json`` prints.
 
-    ``severity`` is that of the worst line, and ``verdict`` says that line first.
+    ``severity`` is that of the worst line, and ``verdict`` says that line first. ``splits``: batches on
+    several processes or in micro-batches, where these were asked for.
     """
 
     kind: ClassVar[str] = "audit"
@@ -84,6 +141,7 @@ class AuditResult(Document):
     seconds: Number = 0.0
     severity: AuditSeverity = "none"
     verdict: str = ""
+    splits: tuple[SplitBatch, ...] = ()
 
     @property
     def failed(self) -> tuple[AuditLine, ...]:

@@ -56,6 +56,9 @@ COLUMNS = {
 }
 """What sentence-transformers' losses are given of a labelled batch: see ``_columns``."""
 
+WRAPPERS = {"DistributedLossWrapper": "utils.distributed"}
+"""A loss of pytorch-metric-learning that lies apart from the others, around the loss given as ``loss``."""
+
 MANY = 30
 """Names of a module listed whole in an error; of more, the nearest only."""
 
@@ -163,7 +166,7 @@ def _pml(foreign: Foreign, fill: Fill) -> Built:
 def _pick(foreign: Foreign, module: str, name: str, what: str) -> Any:
     """A class of one of pytorch-metric-learning's modules, or the nearest names."""
     try:
-        room = importlib.import_module(f"{foreign.where}.{module}")
+        room = importlib.import_module(f"{foreign.where}.{WRAPPERS.get(name, module)}")
     except ImportError as error:
         raise missing(foreign.where, foreign.text) from error
     classes = {
@@ -284,7 +287,8 @@ def _load_module(foreign: Foreign) -> ModuleType:
 
 
 def _construct(kind: Any, call: Call, foreign: Foreign, fill: Fill) -> tuple[Any, dict[str, Any]]:
-    """An object of a class, its sizes filled from the data and its parts looked up by name; its arguments."""
+    """An object of a class, its sizes filled from the data and its parts looked up by name; its arguments,
+    with the sizes of a loss that it wraps."""
     words = dict(call.words)
     signature = parameters_of(kind)
     given = list(signature)[: len(call.arguments)]
@@ -295,11 +299,13 @@ def _construct(kind: Any, call: Call, foreign: Foreign, fill: Fill) -> tuple[Any
             continue
         if fill[of] is not None:
             words[name] = fill[of]
+    sizes: dict[str, Any] = {}
     for name, module in PARTS.items():
         if foreign.kind == "pml" and isinstance(words.get(name), str):
             inner = nested(words[name])
             part = _pick(foreign, module, inner.name, name.replace("_", " "))
-            words[name] = _construct(part, inner, foreign, fill)[0]
+            words[name], within = _construct(part, inner, foreign, fill)
+            sizes |= {key: value for key, value in within.items() if key in FILLED and name == "loss"}
     try:
         made = kind(*call.arguments, **words)
     except Exception as error:
@@ -309,7 +315,7 @@ def _construct(kind: Any, call: Call, foreign: Foreign, fill: Fill) -> tuple[Any
             f"{call.name} takes ({shape or 'no arguments'})"
         ) from error
     require(callable(made), f"{foreign.text!r} makes a {type(made).__name__} that cannot be called")
-    return made, {**defaults(made), **dict(zip(signature, call.arguments)), **words}
+    return made, {**sizes, **defaults(made), **dict(zip(signature, call.arguments)), **words}
 
 
 def defaults(item: Any) -> dict[str, Any]:
