@@ -134,12 +134,12 @@ def test_three_steps_of_adam(name: str) -> None:
     assert apart(changes[1], changes[0]) <= 1e-9
 
 
-@pytest.mark.parametrize("rows", [1, 7, 95, 96, 1000])
+@pytest.mark.parametrize("rows", [1, np.int64(7), 95, 96, 1000])
 def test_any_number_of_rows(rows: int) -> None:
     inputs, labels = batch(96)
     nets = [network() for _ in range(2)]
     torch.manual_seed(0)
-    made("triplet")(joined(nets[0], inputs, rows), labels).backward()
+    made("triplet")(joined(nets[0], inputs, int(rows)), labels).backward()
     torch.manual_seed(0)
     losscope.cached(nets[1], made("triplet"), inputs, labels, rows=rows)
     assert apart(slopes(nets[1]), slopes(nets[0])) <= 1e-5

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -85,14 +86,14 @@ def cached(
     (torch.Size([]), torch.Size([3, 4]))
     """
     require(
-        isinstance(rows, int) and not isinstance(rows, bool) and rows > 0,
+        isinstance(rows, Integral) and not isinstance(rows, bool) and rows > 0,
         f"rows is {shown(rows)}; the rows of a micro-batch are wanted, a whole number above 0",
     )
     for word, given in (("loss", loss), *([] if scale is None else [("scale", scale)])):
         require(
             callable(given), f"{word} is {shown(given)}, which cannot be called; {CALLED[word]} is wanted"
         )
-    towers = _towers(network, inputs, rows)
+    towers = _towers(network, inputs, int(rows))
     with_gradient = torch.is_grad_enabled()
     for tower in towers:
         tower.embed(with_gradient, batch_norm)
