@@ -34,9 +34,8 @@ API = {
     ),
     "In your own loop": (
         ["loss", "cached", "Distributed", "Probe", "probing", "load_probe"],
-        "A loss as a module, on one device or over the rows of many, a loss of a batch too large for memory, and a "
-        "record of what any loss does in a "
-        "training of your own.",
+        "A loss as a module, on one device or over the rows of many, a loss of a batch too large for "
+        "memory, and a record of what any loss does in a training of your own.",
     ),
     "Data and measures": (
         ["read", "retrieval", "geometry", "classification", "verification", "cross_modal"],

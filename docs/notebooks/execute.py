@@ -1,7 +1,8 @@
-"""Run notebooks as they stand and keep their outputs: ``python docs/notebooks/execute.py [--out FOLDER] NAME...``.
+"""Run notebooks as they stand and keep their outputs.
 
-Each runs in an empty folder of its own, so that it finds nothing of another and leaves nothing behind. What it
-prints to standard error is not kept. Without names all notebooks of this folder run.
+``python docs/notebooks/execute.py [--out FOLDER] NAME...``. Each runs in an empty folder of its own, so that
+it finds nothing of another and leaves nothing behind. What it prints to standard error is not kept. Without
+names all notebooks of this folder run.
 """
 
 from __future__ import annotations

@@ -218,10 +218,10 @@ class Unmoved(Rule):
             return None
         return self.say(
             step,
-            f"the embeddings had a gradient in the last {UNMOVED} steps, and the weights of the model moved in "
-            "none of them",
-            "look for an optimiser that is never stepped, that holds the parameters of another model, or that "
-            "has a learning rate of 0",
+            f"the embeddings had a gradient in the last {UNMOVED} steps, and the weights of the model moved "
+            "in none of them",
+            "look for an optimiser that is never stepped, that holds the parameters of another model, or "
+            "that has a learning rate of 0",
         )
 
 
