@@ -54,9 +54,9 @@ def every_pair(context: Context) -> Section | None:
         [
             *group_said(result),
             f"Each row against each column in {wording.label(measure)}: better or worse where the interval",
-            "holds one direction, equal where it lies inside what does not matter, else open. Tested pairs are",
-            "bold and stand by their corrected verdict; the others are described, and their intervals are not",
-            "corrected.",
+            "holds one direction, equal where it lies inside what does not matter, else open. Tested pairs",
+            "are bold and stand by their corrected verdict; the others are described, and their intervals",
+            "are not corrected.",
         ]
     )
     grid = Grid(
