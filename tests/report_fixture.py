@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+import items_fixture
 from losscope.core import wording
 from losscope.core.results import (
     BaselineResult,
@@ -381,11 +382,13 @@ def maps(result: Result, classes: int = 10, points: int = 540) -> dict[str, Embe
 
 
 def evidence(result: Result, epochs: int = 60, classes: int = 10, points: int = 540) -> Evidence:
-    """Traces, per-class detail, maps and forces of every loss."""
+    """Traces, per-class detail, maps and forces of every loss, test items and scores of every class."""
     return Evidence(
         traces(result, epochs),
         detail(result, classes),
         maps(result, points=points) if points else {},
+        items_fixture.examples(result, classes),
+        items_fixture.scores(result, classes),
         forces=forces(result),
     )
 

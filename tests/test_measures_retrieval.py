@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import skew
 
+from losscope.core.queries import Roles
 from losscope.measures import evaluate, neighbours
 from losscope.measures.ranking import quality_fast
 from tie_oracles import AveragePrecision, Precision, Recall, expected, tied_groups
@@ -226,3 +227,14 @@ def test_benchmark_beside_pytorch_metric_learning(capsys):
     for name, peer in PEER.items():
         assert float(ours[name]) == pytest.approx(theirs[peer], abs=1e-4), name
     assert seconds < peer_seconds
+
+
+def test_the_label_of_the_nearest_item_is_told_and_no_tie_is_decided():
+    points = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [0.1, 0.9]])
+    points = torch.nn.functional.normalize(points, dim=1)
+    labels = torch.tensor([0, 1, 2, 2, 3])
+    _, detail = evaluate(points, labels, names=["recall_at_1"])
+    assert detail["per_query/nearest_label"].tolist() == [1, 0, -1, 3, 2]
+    roles = Roles(np.array([1, 1, 0, 0, 0], bool), np.array([0, 0, 1, 1, 0], bool))
+    _, detail = evaluate(points, labels, names=["recall_at_1"], roles=roles)
+    assert detail["per_query/nearest_label"].tolist() == [2, 2, -1, -1, -1]

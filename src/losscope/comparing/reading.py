@@ -11,17 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from losscope import stats
-from losscope.comparing import forces, published, standing, watching
+from losscope.comparing import forces, published, shown, standing, watching
+from losscope.comparing.evidence import Runs, evidence_of
 from losscope.comparing.stored import Choice, StoredStudy
 from losscope.core import commands, registry, wording
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.loss_spec import CLOSED_FORM, form_spec
 from losscope.core.results import (
     BaselineResult,
-    EmbeddingMap,
     Evidence,
     Failure,
     LossResult,
@@ -212,8 +210,27 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         ),
         unfinished=store.unfinished([*kept.trials, *kept.runs]),
     )
-    evidence = evidence_of({label: runs_of.get(label, []) for label in chosen})
+    evidence = _evidence(store, kept, measured)
     return result.with_evidence(replace(evidence, forces=forces.read(store, name)))
+
+
+def _evidence(store: Store, kept: StoredStudy, measured: Sequence[tuple[Stored, stats.Measured]]) -> Evidence:
+    """What the page draws of a study's runs, whose arrays the measured runs hold."""
+    by_seed = sorted(measured, key=lambda pair: pair[1].seed)
+
+    def runs_of(label: str) -> Runs:
+        return [(run, own.detail) for run, own in by_seed if own.loss == label]
+
+    losses = [choice.label for choice in kept.losses]
+    # A form of another form is in the tables; to draw both is to draw one twice.
+    forms = [name for name, entry in registry.entries("closed_form").items() if not entry.facts.of]
+    beside = [name for name in (*BASELINES, *forms) if name not in losses]
+    return evidence_of(
+        {label: runs_of(label) for label in losses},
+        {name: runs_of(name) for name in beside},
+        by_item=kept.data.by_item,
+        items=shown.read(store, kept.name),
+    )
 
 
 def settings_of(kept: StoredStudy, known: Sequence[stats.Standing]) -> tuple[Settings, ...]:
@@ -241,9 +258,9 @@ def _measured(
     stored: Sequence[Stored], labels: Mapping[str, list[str]], choices: Iterable[Choice]
 ) -> list[tuple[Stored, stats.Measured]]:
     """Each run under each of its names; a tuned loss at its usual numbers is shown and never tested."""
-    shown = {choice.default_label for choice in choices if choice.default is not None}
+    untuned = {choice.default_label for choice in choices if choice.default is not None}
     return [
-        (run, measured_of(run, label, described=label in shown))
+        (run, measured_of(run, label, described=label in untuned))
         for run in stored
         for label in labels[run.run.loss.canonical()]
     ]
@@ -352,57 +369,3 @@ def provenance_of(stored: Sequence[Stored], words: Sequence[str]) -> Provenance:
         seconds=seconds,
         **merged,
     )
-
-
-def evidence_of(losses: Mapping[str, Sequence[Stored]]) -> Evidence:
-    """What the page draws besides the numbers: curves, per-class arrays and maps of each loss's runs."""
-    there = {loss: own for loss, own in losses.items() if own}
-    return Evidence(_traces(there), _detail(there), _maps(there))
-
-
-def _traces(losses: Mapping[str, Sequence[Stored]]) -> Any:
-    """All epoch traces as one frame: loss, seed, split, epoch, name, value."""
-    import pandas as pd
-
-    frames = [
-        run.trace().assign(loss=loss, seed=run.run.seed)
-        for loss, own in losses.items()
-        for run in own
-        if run.has_trace
-    ]
-    columns = ["loss", "seed", "split", "epoch", "name", "value"]
-    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
-
-
-def _detail(losses: Mapping[str, Sequence[Stored]]) -> dict[str, dict[str, np.ndarray]]:
-    """Per-class arrays over seeds, (S, C); labels once, (C,). Of the training set where geometry is."""
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for loss, own in losses.items():
-        arrays = [run.arrays() for run in own if run.failed is None]
-        if not arrays:
-            continue
-        prefix = "train/" if "train/per_class/label" in arrays[0] else ""
-        labels = arrays[0].get(f"{prefix}per_class/label")
-        kept: dict[str, np.ndarray] = {}
-        for name in arrays[0]:
-            if name.startswith(f"{prefix}per_class/") and not name.endswith("/label"):
-                rows = [table[name] for table in arrays if table[name].shape == arrays[0][name].shape]
-                kept[name.removeprefix(prefix)] = np.stack(rows)
-        if labels is not None:
-            kept["per_class/label"] = labels
-        found[loss] = kept
-    return found
-
-
-def _maps(losses: Mapping[str, Sequence[Stored]]) -> dict[str, EmbeddingMap]:
-    """A map of each loss's kept test embeddings, of the first seed that has them."""
-    from losscope.reporting.maps import pca_map
-
-    maps = {}
-    for loss, own in losses.items():
-        kept = next((found for run in own if (found := run.embeddings())), None)
-        if kept is not None:
-            labels = kept["labels"]
-            # Of rows with several labels a map shows the first.
-            maps[loss] = pca_map(kept["embeddings"], labels if labels.ndim == 1 else labels.argmax(1))
-    return maps

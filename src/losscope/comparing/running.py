@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from losscope.comparing import forces, given, looking
+from losscope.comparing import forces, given, looking, shown
 from losscope.comparing.foreseeing import ready
+from losscope.comparing.picturing import items_of
 from losscope.comparing.planning import Plan, Say
 from losscope.comparing.reading import read
 from losscope.comparing.stored import StoredStudy
@@ -114,6 +116,19 @@ def conclude(made: Plan, look: int | None = None) -> Result:
     with made.store.study_lock(made.name):
         kept.write(made.store)
         result = forces.kept(made.store, made.name, read(made.store, made.name))
+        result = _with_items(made, result)
         made.store.write_text(f"studies/{made.name}/report.html", result.page())
         made.store.write_json(f"studies/{made.name}/result.json", result.model_dump(mode="json"))
     return result
+
+
+def _with_items(made: Plan, result: Result) -> Result:
+    """The result with what stands for the test items of its page, kept beside it: the data may go."""
+    evidence = result.evidence
+    if evidence is None or evidence.examples is None:
+        return result
+    found = items_of(made.source, evidence.examples)
+    if not found:
+        return result
+    shown.write(made.store, made.name, found)
+    return result.with_evidence(replace(evidence, examples=replace(evidence.examples, items=found)))

@@ -118,18 +118,19 @@ class About:
     ``classes`` counts the classes that are not background; ``rows`` all rows (of one draw, where generated);
     ``shape`` is one input's, ``second_shape`` one second-modality input's. ``mean`` and ``std`` are per
     channel of the training rows of uint8 images, on the scale pixel / 255, ``second_mean`` and ``second_std``
-    those of the second modality; empty for all else, where nothing is to be normalised. ``split`` says in
-    words how the parts are made. ``pending``: the inputs are features that are not computed yet, so that only
-    their shape is known. ``tuples``: explicit pairs or triplets came with the data. ``by_item``: there are no
-    classes, ``labels`` number items that belong to their partners in the other modality alone; ``of_pairs``:
-    nor here, ``labels`` number rows of one modality that belong together; ``implied``: nor here, ``labels``
-    number rows that explicit positive pairs join. ``joint``: both modalities are embeddings of one space, as
-    the user says. ``several``: a row may have several labels. ``folds``: their number, where the test part of
-    a seed is one of them; 0 where it is fixed. ``left_out`` counts all that lay in the source and was not
-    taken, ``background`` the rows of labels that are no class. ``searched`` counts the test part's queries
-    and gallery, where it has them. ``health``: what is wrong with the rows, None where they were not looked
-    at. ``notes`` are sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed bytes of
-    all arrays.
+    those of the second modality; empty for all else, where nothing is to be normalised. ``picture``: height
+    and width of the grey picture that an input's numbers are, or empty. ``split`` says in words how the parts
+    are made. ``pending``: the inputs are features that are not computed yet, so that only their shape is
+    known. ``tuples``: explicit pairs or triplets came with the data. ``by_item``: there are no classes,
+    ``labels`` number items that belong to their partners in the other modality alone; ``of_pairs``: nor here,
+    ``labels`` number rows of one modality that belong together; ``implied``: nor here, ``labels`` number rows
+    that explicit positive pairs join. ``joint``: both modalities are embeddings of one space, as the user
+    says. ``several``: a row may have several labels. ``folds``: their number, where the test part of a seed
+    is one of them; 0 where it is fixed. ``left_out`` counts all that lay in the source and was not taken,
+    ``background`` the rows of labels that are no class. ``searched`` counts the test part's queries and
+    gallery, where it has them. ``health``: what is wrong with the rows, None where they were not looked at.
+    ``notes`` are sentences a user must be told. ``checksum`` is the SHA-256 of the uncompressed bytes of all
+    arrays.
     """
 
     name: str
@@ -162,6 +163,7 @@ class About:
     std: tuple[float, ...] = ()
     second_mean: tuple[float, ...] = ()
     second_std: tuple[float, ...] = ()
+    picture: tuple[int, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     background: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
@@ -305,6 +307,7 @@ class Table(Source):
     The test rows never move, unless there are ``folds``: then a seed has the test rows of its fold.
     ``whole`` (N,): what validation holds out whole (groups, or classes where the test classes are unseen
     too); None: a fifth of each class. ``classwise``: it is classes, of which one alone decides nothing.
+    ``before`` (N,): what a backbone made the features of: a ``Picture`` or a text for each row.
     """
 
     pool: Part
@@ -315,6 +318,7 @@ class Table(Source):
     whole: np.ndarray | None = None
     classwise: bool = False
     folds: Folds | None = None
+    before: np.ndarray | None = None
     _test: dict[int, Part] = field(default_factory=dict)
 
     def rows(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -419,6 +423,7 @@ class Draft:
     class_names: tuple[str, ...] = ()
     fine_names: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
+    picture: tuple[int, ...] = ()
     no_labels: str = ""
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

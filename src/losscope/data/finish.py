@@ -371,6 +371,7 @@ def _facts(
         std=std,
         second_mean=second_mean,
         second_std=second_std,
+        picture=draft.picture,
         left_out=tuple(draft.left_out),
         background=names.background,
         notes=tuple(notes),

@@ -112,6 +112,8 @@ def _embed_files(
     table = _numbered(draft, shared)
     chosen = table.pool.inputs[:, 0].astype(np.int64)
     rows = Rows(draft.name, inputs if len(chosen) == len(inputs) else inputs[chosen])
+    if rows.filed:  # images in memory are not kept twice
+        table = dataclasses.replace(table, before=rows.inputs)
     found = find(backbone, rows.takes, settings)
     memory = cache_folder() / "digests"
     key = _key(rows, found, memory, work.say, work.compute)
@@ -212,6 +214,7 @@ def _readable(
         whole=whole,
         classwise=table.classwise or table.whole is None,
         folds=folds,
+        before=None if table.before is None else table.before[good],
     )
     return examined(described(kept, features[good], backbone, key, []))
 

@@ -72,6 +72,8 @@ def embed_texts(name: str, backbone: Backbone, work: Pass, options: Mapping[str,
     prompts = {side: backbone.prompt_of(side) for side in dict.fromkeys(found.sides)}
     used, places = np.unique(table.pool.inputs[:, 0].astype(np.int64), return_inverse=True)
     texts = [(found.texts[row], prompts[found.sides[row]]) for row in used.tolist()]
+    own = table.pool.inputs[:, 0].astype(np.int64).tolist()
+    table = dataclasses.replace(table, before=np.array([found.texts[row] for row in own], dtype=object))
     key = _key(texts, backbone, work)
     shards = Shards(cache_folder() / "features" / key[:40], len(texts))
     cached = shards.finished()

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from losscope.core.errors import LosscopeError
+from losscope.core.queries import BACKGROUND
 from losscope.core.registry import register
 from losscope.measures import ties
-from losscope.measures.neighbours import Gallery, ranked
+from losscope.measures.neighbours import Gallery, nearest_labels, ranked
 from losscope.measures.overlapping import shares
 from losscope.measures.ranking import group_means, in_input_order, mean_of_queries
 from losscope.measures.space import NULL, Measurement, Space, measured
@@ -161,11 +162,11 @@ def cross_modal(space: Space, *, modality: np.ndarray, tags: np.ndarray | None =
     tags = None if tags is None else tags[space.order]
     values: dict[str, float] = {}
     detail: dict[str, np.ndarray] = {}
-    across = np.full(len(space), NULL)
+    across, first = np.full(len(space), NULL), np.full(len(space), BACKGROUND, np.int64)
     tied, edges = np.zeros(1, np.int64), np.zeros(1, np.int64)
     for way, (asking, asked) in WAYS.items():
         found, own_tied, own_edges = _one_way(
-            space, np.flatnonzero(side == asking), np.flatnonzero(side == asked), tags
+            space, np.flatnonzero(side == asking), np.flatnonzero(side == asked), first, tags
         )
         tied += own_tied
         edges += own_edges
@@ -179,6 +180,7 @@ def cross_modal(space: Space, *, modality: np.ndarray, tags: np.ndarray | None =
     values["recall_at_1_across"] = sum(values[f"recall_at_1_{way}"] for way in WAYS) / 2
     detail["per_query/recall_at_1_across"] = space.per_query(across)
     if tags is None:
+        detail["per_query/nearest_label_across"] = space.per_query(first)
         detail["per_query/label"] = space.labels[in_input_order(space, space.codes)].astype(np.int64)
     detail["count/tied_cross_queries"], detail["count/edge_cross_distances"] = tied, edges
     return values, detail
@@ -192,9 +194,12 @@ def _sides(space: Space, modality: np.ndarray) -> np.ndarray:
 
 
 def _one_way(
-    space: Space, asking: np.ndarray, asked: np.ndarray, tags: np.ndarray | None = None
+    space: Space, asking: np.ndarray, asked: np.ndarray, first: np.ndarray, tags: np.ndarray | None = None
 ) -> tuple[dict[str, np.ndarray], int, int]:
-    """The values per query, how many queries have ties that matter, and the distances at edges of buckets."""
+    """The values per query, how many queries have ties that matter, and the distances at edges of buckets.
+
+    The label of each query's nearest item is written into ``first``.
+    """
     codes = space.codes[asked]
     names = ("map", *(f"recall_at_{k}" for k in RECALLS), "rank", "mrr")
     found = {name: np.full(len(space), NULL) for name in names}
@@ -203,6 +208,7 @@ def _one_way(
     for part, squared in Gallery.of(space.rows[asked]).tables(space.rows[asking]):
         queries = asking[part]
         nearest = ranked(squared, len(asked))
+        first[queries] = nearest_labels(nearest, space.labels[codes])
         if tags is None:
             hits = codes[nearest.columns] == space.codes[queries, None]
         else:

@@ -26,6 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from losscope.core.queries import BACKGROUND
+
 DUPLICATE = 1e-13
 """Squared distances up to this are 0."""
 
@@ -193,6 +195,14 @@ def ranked(squared: Tensor | Near, count: int, own: Tensor | None = None) -> Ran
     # The first and the last step of a bucket are next to its edges.
     edges = int(np.count_nonzero((table + (1 << shift)) & ((1 << BUCKET) - 1) < 2 << shift))
     return Ranked(table & ((1 << shift) - 1), tied, edges)
+
+
+def nearest_labels(nearest: Ranked, labels: np.ndarray) -> np.ndarray:
+    """(Q,) the label of each query's nearest item, of labels (G,); -1 where several items are equally near.
+
+    The order of the rows never matters, so it does not choose among these.
+    """
+    return np.where(nearest.tied[:, 0], BACKGROUND, labels[nearest.columns[:, 0]]).astype(np.int64)
 
 
 def tied_with(squared: Tensor, columns: np.ndarray, own: Tensor | None = None) -> np.ndarray:

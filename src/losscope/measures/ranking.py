@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from losscope.core.queries import BACKGROUND
 from losscope.core.registry import register
 from losscope.measures import ties
-from losscope.measures.neighbours import Gallery, Near, Ranked, ranked, tied_with, unit
+from losscope.measures.neighbours import Gallery, Near, Ranked, nearest_labels, ranked, tied_with, unit
 from losscope.measures.searching import Search, occurrences
 from losscope.measures.space import NULL, Measurement, Space, Stream, measured
 from losscope.measures.ties import Ranking
@@ -138,6 +139,7 @@ def leave_one_out(space: Space, fine_labels: np.ndarray | None, deep: bool) -> S
     depth = min(count - 1, max(int(relevant.max()) if deep else 0, OCCURRENCE))
     fine = None if fine_labels is None else fine_classes(classes, fine_labels)[space.order]
     found = _without_values(count, deep, fine is not None)
+    first = np.full(count, BACKGROUND, np.int64)
     occurrences, tied, edges = np.zeros(count), 0, 0
     while (chunk := (yield)) is not None:
         rows = slice(chunk.start, chunk.stop)
@@ -146,6 +148,7 @@ def leave_one_out(space: Space, fine_labels: np.ndarray | None, deep: bool) -> S
         squared = chunk.nearest(depth + 2)  # of each row itself, and one item beyond, which may be tied
         own = torch.arange(chunk.start, chunk.stop, device=squared.device)
         nearest = ranked(squared, depth, own)
+        first[rows] = nearest_labels(nearest, space.labels[space.codes])
         ranking = _ranking(nearest, squared, own, space.codes, space.codes[rows])
         places = np.maximum(relevant[rows], RECALLS[-1]) if deep else np.full(len(own), RECALLS[-1])
         tied += len(np.unique(ranking.row[ranking.start < places[ranking.row]]))
@@ -162,6 +165,7 @@ def leave_one_out(space: Space, fine_labels: np.ndarray | None, deep: bool) -> S
     values = {name: mean_of_queries(detail[f"per_query/{name}"]) for name in found}
     values["hubness"] = skewness(occurrences) if depth > 0 else NULL
     detail["per_query/label"] = space.labels[classes].astype(np.int64)
+    detail["per_query/nearest_label"] = space.per_query(first)
     detail["count/lone_queries"] = np.array([(relevant == 0).sum()])
     detail["count/tied_queries"] = np.array([tied])
     detail["count/edge_distances"] = np.array([edges])
@@ -193,9 +197,11 @@ def by_roles(roles: Search, deep: bool) -> Measurement:
     fine = None if roles.fine_labels is None else fine_classes(classes, roles.fine_labels)
     depth = min(len(roles.asked), max(int(relevant.max(initial=0)) if deep else 0, OCCURRENCE))
     found = _without_values(count, deep, fine is not None)
+    first = np.full(count, BACKGROUND, np.int64)
     occurring, tied, edges = np.zeros(len(roles.asked)), 0, 0
     for part, squared in roles.tables():
         nearest = ranked(squared, depth)
+        first[part] = nearest_labels(nearest, classes[roles.asked])
         ranking = roles.ranking(part, squared, nearest, classes)
         places = np.maximum(relevant[part], RECALLS[-1]) if deep else np.full(len(squared), RECALLS[-1])
         tied += len(np.unique(ranking.row[ranking.start < places[ranking.row]]))
@@ -212,6 +218,8 @@ def by_roles(roles: Search, deep: bool) -> Measurement:
         detail[f"per_query/{name}"] = roles.told(per_query)
         values[name] = mean_of_queries(detail[f"per_query/{name}"])
     values["hubness"] = skewness(occurring) if count and depth > 0 else NULL
+    if roles.tags is None:
+        detail["per_query/nearest_label"] = roles.told(first, BACKGROUND)
     detail["count/lone_queries"] = np.array([(relevant == 0).sum()])
     detail["count/tied_queries"] = np.array([tied])
     detail["count/edge_distances"] = np.array([edges])

@@ -125,9 +125,9 @@ class Search:
 
         return Ranking.of(np.take_along_axis(right, nearest.columns, 1) & reached, nearest.tied, beyond)
 
-    def told(self, values: np.ndarray) -> np.ndarray:
-        """Values (Q,) of the queries as (kept,), NaN for other rows."""
-        every = np.full(self.kept, NULL)
+    def told(self, values: np.ndarray, missing: float = NULL) -> np.ndarray:
+        """Values (Q,) of the queries as (kept,), NaN, or what is ``missing``, for other rows."""
+        every = np.full(self.kept, missing, values.dtype)
         every[self.places] = values
         return every
 

@@ -17,6 +17,8 @@ from losscope.measures import overlapping
 from losscope.measures.searching import Search
 from losscope.measures.space import ROWWISE, Measured, Measurement, Space, Values, over_members, run
 
+LABELS = ("label", "nearest_label", "nearest_label_across")
+"""Detail of queries that is of no measure alone."""
 Background = Literal["exclude", "class"]
 BACKGROUND = -1
 
@@ -62,8 +64,9 @@ def evaluate(
         values: float64 (...,) by name; NaN for null.
         detail: ``per_class/label`` (C,) and ``per_class/<value>`` (..., C); ``per_query/label`` (..., Q) and
             ``per_query/<value>`` (..., Q), the queries being the kept rows in their order, with NaN for a
-            query that a measure leaves out; ``count/<what>`` (..., 1). Where members keep different numbers
-            of rows the shorter end in NaN and label -1.
+            query that a measure leaves out; ``per_query/nearest_label`` (..., Q) the label of the nearest
+            item, -1 where there is none or where several are equally near; ``count/<what>`` (..., 1). Where
+            members keep different numbers of rows the shorter end in NaN and label -1.
 
     Raises:
         LosscopeError: an unknown name, a named measure whose needs are not given, shapes that do not agree,
@@ -127,7 +130,7 @@ def evaluate(
 
 def _belongs(name: str, wanted: set[str]) -> bool:
     kind, what = name.split("/", 1)
-    return kind == "count" or what == "label" or what in wanted
+    return kind == "count" or what in LABELS or what in wanted
 
 
 def _choose(

@@ -83,6 +83,7 @@ def _row(
         reason=_reason(stated, evidence, verdict),
         beyond=evidence.data not in claim.data,
         says=wording.says(stated.a, stated.direction, stated.b, stated.rises),
+        direction=found.direction,
         measure=row.measure if row is not None else claim.measure or None,
         scale="ratio" if ratio else "difference",
         a=stated.a,

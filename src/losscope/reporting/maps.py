@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from losscope.core.planes import Plane
 from losscope.core.results import EmbeddingMap
 from losscope.reporting.figure import Axis, Dots, Figure, Palette, class_name
 
@@ -28,18 +29,12 @@ def pca_map(embeddings: Any, labels: Any, seed: int = 0, most: int = MAX_POINTS)
     """
     points = np.asarray(embeddings, dtype=np.float64)
     points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-    points = points - points.mean(axis=0)
-    _, strengths, axes = np.linalg.svd(points.T @ points)
-    axes = axes[:2] * np.sign(axes[np.arange(min(2, len(axes))), np.abs(axes[:2]).argmax(axis=1)])[:, None]
-    xy = np.zeros((len(points), 2))
-    xy[:, : len(axes)] = points @ axes.T
-    explained = np.zeros(2)
-    if strengths.sum() > 0:
-        explained[: len(axes)] = strengths[:2] / strengths.sum()
+    plane = Plane.of(points)
+    xy = plane.place(points)
     keep = np.arange(len(points))
     if len(points) > most:
         keep = np.sort(np.random.default_rng(seed).choice(len(points), most, replace=False))
-    return EmbeddingMap(xy[keep], np.asarray(labels, dtype=np.int64)[keep], explained)
+    return EmbeddingMap(xy[keep], np.asarray(labels, dtype=np.int64)[keep], plane.explained)
 
 
 def maps(

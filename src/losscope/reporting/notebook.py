@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from losscope.core import wording
 from losscope.core.results import InspectedPair, Inspection, Reproduction, Result
-from losscope.core.wording import parts
+from losscope.core.wording import reproductions
 from losscope.reporting import claim_tables, sheets
 from losscope.reporting.answer import Rows, answer, inspected
 from losscope.reporting.figure import COLOURS, DARK_COLOURS, DARK_GREYS, GREYS, Ruler
@@ -87,7 +87,7 @@ def _comparison(result: Result) -> Iterable[Markup]:
 
 
 def _reproduction(document: Reproduction) -> Iterable[Markup]:
-    yield _text(_BOLD, parts.tally(document.claims).rstrip(".") if document.claims else document.data.title)
+    yield _text(_BOLD, reproductions.judged(document.claims) if document.claims else document.data.title)
     yield from (_text(_PLAIN, sentence) for sentence in document.summary[:3])
     rows = [
         (

@@ -23,7 +23,8 @@ class Record:
     ``failed``, where the machine or the code stopped it. ``measures``: split -> name -> number, NaN where a
     value does not exist. ``trace``: rows (split, epoch, name, value). ``arrays``: name -> array, one entry
     per class, query or epoch.
-    ``weights``: the trained parameters, ``epochs`` those after every epoch, (E, *shape).
+    ``weights``: the trained parameters, ``epochs`` those after every epoch, (E, *shape). ``course``: where
+    some test embeddings were at some epochs (``losscope.train.course``).
     """
 
     run: Run
@@ -35,6 +36,7 @@ class Record:
     weights: dict[str, np.ndarray] | None = None
     epochs: dict[str, np.ndarray] | None = None
     embeddings: dict[str, np.ndarray] | None = None
+    course: dict[str, np.ndarray] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
@@ -54,10 +56,11 @@ def contents(record: Record) -> Iterator[tuple[str, bytes]]:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **record.arrays)  # type: ignore[arg-type]
         yield "arrays.npz", buffer.getvalue()
-    if record.embeddings is not None:
-        buffer = io.BytesIO()
-        np.savez(buffer, **record.embeddings)  # type: ignore[arg-type]
-        yield "test.npz", buffer.getvalue()
+    for name, arrays in (("test", record.embeddings), ("course", record.course)):
+        if arrays is not None:
+            buffer = io.BytesIO()
+            np.savez(buffer, **arrays)  # type: ignore[arg-type]
+            yield f"{name}.npz", buffer.getvalue()
     for name, tensors in (("model", record.weights), ("epochs", record.epochs)):
         if tensors is not None:
             from safetensors.numpy import save

@@ -101,15 +101,19 @@ class Stored:
     @property
     def has_trace(self) -> bool:
         """Whether the run has an epoch trace; baselines have none."""
-        return self._has("trace.parquet")
+        return self.keeps("trace.parquet")
+
+    def keeps(self, name: str) -> bool:
+        """Whether the run has that file."""
+        return name in self._files or (not self.sealed and (self.path / name).exists())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Per-class and per-query arrays."""
-        return self._npz("arrays.npz")
+        return self.npz("arrays.npz")
 
     def embeddings(self) -> dict[str, np.ndarray]:
         """The kept test embeddings and labels; empty if they were not kept."""
-        return self._npz("test.npz")
+        return self.npz("test.npz")
 
     def trace(self) -> Any:
         """The epoch trace as a pandas frame with columns split, epoch, name, value."""
@@ -150,17 +154,14 @@ class Stored:
         """The run's files with their sizes and checksums; a run of schema 1 has none."""
         return self.head.get("files", {})
 
-    def _has(self, name: str) -> bool:
-        return name in self._files or (not self.sealed and (self.path / name).exists())
-
-    def _npz(self, name: str) -> dict[str, np.ndarray]:
-        if not self._has(name):
+    def npz(self, name: str) -> dict[str, np.ndarray]:
+        """The arrays of one of the run's files; empty if it has none of that name."""
+        if not self.keeps(name):
             return {}
+        content = self.content(name)
         try:
-            with np.load(io.BytesIO(self.content(name)), allow_pickle=False) as file:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 return {key: file[key] for key in file.files}
-        except Damaged:
-            raise
         except Exception as error:  # a damaged file of schema 1, which has no checksum
             raise Damaged(f"{str(self.path / name)!r} is damaged: {error}; {AGAIN}") from None
 
@@ -355,8 +356,7 @@ class Store:
 
     def runs(self) -> Iterator[Stored]:
         """Every stored run, in the order of its id."""
-        for path in sorted((self.root / "runs").glob("[!.]*/run.json")):
-            yield self.get(path.parent.name)
+        yield from map(self.get, sorted(path.parent.name for path in self.root.glob("runs/[!.]*/run.json")))
 
     def many(self, run_ids: Iterable[str]) -> list[Stored]:
         """The stored runs among these ids, in their order, those that failed too.
@@ -391,11 +391,11 @@ class Store:
         path = self.root / name
         return unsealed(read_bytes(path), repr(str(path))) if path.is_file() else None
 
-    def write_text(self, name: str, text: str) -> Path:
-        """Write a text file of the store atomically."""
+    def write_text(self, name: str, text: str | bytes) -> Path:
+        """Write a file of the store that is no JSON atomically."""
         path = self.root / name
         with disk_errors(self.root):
-            replace_file(path, text.encode())
+            replace_file(path, text if isinstance(text, bytes) else text.encode())
         return path
 
     def checkpoint(self, name: str) -> Path:

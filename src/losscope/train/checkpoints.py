@@ -191,6 +191,11 @@ def check(own: dict[str, Any], state: Any, epochs: int) -> None:
     )
     for row in state["history"]:
         _alike(own["flat"], row, "history")
+    _require(state["course"].keys() == own["course"].keys(), "the members that are followed")
+    kept = [(epoch, flat) for rows in state["course"].values() for epoch, flat in rows.items()]
+    for epoch, flat in kept:
+        _require(type(epoch) is int and 0 <= epoch <= epochs, "an epoch that was kept")
+        _alike(own["flat"][0], flat, "course")
     for member, flat in state["chosen"].items():
         _require(type(member) is int and 0 <= member < members, "a chosen member")
         _alike(own["flat"][0], flat, "chosen")

@@ -165,6 +165,13 @@ def _shown(items: np.ndarray) -> np.ndarray:
     return np.concatenate([first, len(items) + second])
 
 
+def rows_shown(part: Part) -> np.ndarray:
+    """Which row of a part each of its embeddings is of, those of the second modality counting on."""
+    if part.second is None:
+        return np.arange(len(part))
+    return np.arange(2 * len(part)) if part.items is None else _shown(part.items)
+
+
 def _of_rows(part: Part, labels: Any) -> Any:
     """Labels (N,) of a part as those of the rows of its embeddings; None stays None."""
     if labels is None or part.second is None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from losscope.pairs import Relation, normalise
 from losscope.run.store import Record
 from losscope.train import checkpoints
 from losscope.train.batches import Batches
+from losscope.train.course import course_of, followed, moments
 from losscope.train.curves import Curves
 from losscope.train.fast import keep_freed_memory
 from losscope.train.instruments import Instruments, Reading, View
@@ -80,6 +82,12 @@ class Population:
         self.reasons: list[str | None] = [None] * self.members
         self.chosen: dict[int, Tensor] = {}
         self.history: list[Tensor] = []
+        self.moments = {
+            member: moments(self.protocol.epochs, run.loss.checkpoint)
+            for member, run in enumerate(self.runs)
+            if followed(run, self.keep)
+        }
+        self.course: dict[int, dict[int, Tensor]] = {member: {} for member in self.moments}
         self.seconds = 0.0
         self._said: list[str] = []
 
@@ -140,10 +148,12 @@ class Population:
         self.seconds += time.perf_counter() - start
 
     def _choose(self) -> None:
-        """Keep the weights of members whose chosen epoch this is; 0 is the start."""
+        """Keep the weights of members whose chosen epoch this is, or that are followed; 0 is the start."""
         for member, run in enumerate(self.runs):
             if run.loss.checkpoint == self.epoch:
                 self.chosen[member] = self.stack.flat[member].clone()
+            if self.epoch in self.moments.get(member, ()):
+                self.course[member][self.epoch] = self.stack.flat[member].clone()
 
     def close_epoch(self, epoch: int) -> None:
         """The readings of an epoch's end, made into curve points."""
@@ -170,6 +180,7 @@ class Population:
             "reasons": self.reasons,
             "chosen": self.chosen,
             "history": self.history,
+            "course": self.course,
             "seconds": self.seconds,
             "objective": self.objective.state(),
         }
@@ -189,6 +200,7 @@ class Population:
         self.reasons = state["reasons"]
         self.chosen = state["chosen"]
         self.history = state["history"]
+        self.course = state["course"]
         self.seconds = state["seconds"]
         self.objective.load(state["objective"])
 
@@ -320,6 +332,8 @@ def _finish(population: Population, keep: str) -> list[Record]:
             record.weights = {
                 name: value[0].detach().cpu().numpy().copy() for name, value in parameters.items()
             }
+        if population.course.get(member):
+            record.course = _course(population, member, record)
         if population.history:
             epochs = torch.stack([flat[member] for flat in population.history])
             record.epochs = {
@@ -329,3 +343,23 @@ def _finish(population: Population, keep: str) -> list[Record]:
             }
         records.append(record)
     return records
+
+
+def _course(population: Population, member: int, record: Record) -> dict[str, np.ndarray]:
+    """Where a member's test embeddings were at the epochs whose weights it kept."""
+    assert record.embeddings is not None
+    weights = {
+        epoch: {
+            name: value
+            for name, value in population.stack.views(flat[None]).items()
+            if name in population.stack.network
+        }
+        for epoch, flat in population.course[member].items()
+    }
+    return course_of(
+        weights,
+        lambda inputs, parameters: population.architecture.forward(dict(parameters), inputs),
+        population.splits[member],
+        record.embeddings["embeddings"],
+        population.device,
+    )

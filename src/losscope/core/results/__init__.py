@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     )
     from losscope.core.results.documents import schemas
     from losscope.core.results.embeddings import Embedding
+    from losscope.core.results.examples import ClassScores, Confusion, Examples, Neighbours, ShownItem
     from losscope.core.results.forces import Force
     from losscope.core.results.inspections import (
         Changed,
@@ -115,9 +116,11 @@ __all__ = [
     "ClaimWord",
     "ClassChanged",
     "ClassFound",
+    "ClassScores",
     "Collapse",
     "Comparison",
     "Confused",
+    "Confusion",
     "Control",
     "ControlDescription",
     "DataDescription",
@@ -129,6 +132,7 @@ __all__ = [
     "Embedding",
     "EmbeddingMap",
     "Evidence",
+    "Examples",
     "Exponents",
     "Failure",
     "Fault",
@@ -145,6 +149,7 @@ __all__ = [
     "LossResult",
     "MeasureValue",
     "Moved",
+    "Neighbours",
     "NewlyConfused",
     "Norms",
     "NotComparable",
@@ -164,6 +169,7 @@ __all__ = [
     "Scale",
     "Scope",
     "Settings",
+    "ShownItem",
     "SideResult",
     "SplitBatch",
     "SplitCause",
@@ -191,6 +197,7 @@ _FILES = (
     "origins",
     "stores",
     "comparisons",
+    "examples",
     "views",
     "plans",
     "embeddings",

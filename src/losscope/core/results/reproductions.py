@@ -62,7 +62,8 @@ class ClaimVerdict(Frozen):
 
     ``expected`` and ``measured``, ``low``, ``high`` are differences, or ratios where ``scale`` is ``ratio``.
     ``beyond``: the paper makes the claim on other data. ``cells``: the paper's data sets, ``run`` those that
-    were run and ``verdict_run`` the verdict on these, for a row that sums up.
+    were run and ``verdict_run`` the verdict on these, for a row that sums up. ``direction``: on which side of
+    no difference the claim lies, None where nothing was stated.
     """
 
     id: str
@@ -80,6 +81,7 @@ class ClaimVerdict(Frozen):
     beyond: bool = False
     together: bool = False
     says: str = ""
+    direction: Literal["higher", "lower"] | None = None
     measure: str | None = None
     scale: Literal["ratio", "difference"] | None = None
     a: str | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import PrivateAttr
 
 from losscope.core.results.base import Document
+from losscope.core.results.examples import ClassScores, Examples
 from losscope.core.results.forces import Force
 
 if TYPE_CHECKING:
@@ -48,13 +49,17 @@ class Evidence:
         traces: one row per loss, seed, split, epoch and name with its value, in columns of these names.
         detail: arrays of each loss by name, such as ``per_class/intra_variance`` (seeds, classes) with
             ``per_class/label`` (classes,).
-        maps: a map of each loss's test embeddings.
+        maps: a map of the test embeddings of each loss, and of each side without training, of one seed.
+        examples: queries with their nearest neighbours under each side.
+        classes: how each side does on every class.
         forces: how each loss pulls and pushes by distance, where the study kept it.
     """
 
     traces: pd.DataFrame | None = None
     detail: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     maps: Mapping[str, EmbeddingMap] = field(default_factory=dict)
+    examples: Examples | None = None
+    classes: Mapping[str, ClassScores] = field(default_factory=dict)
     forces: Mapping[str, Force] = field(default_factory=dict)
 
 

@@ -18,16 +18,13 @@ from losscope.core.results import (
 )
 from losscope.core.wording.numbers import (
     Digits,
-    count,
     decimals_for,
     effect,
     interval,
-    listing,
     measure,
     number,
     p_value,
     shorten,
-    verdict,
 )
 from losscope.core.wording.settings import at_start
 
@@ -148,24 +145,6 @@ def fact(found: Value) -> str:
     if isinstance(found, bool):
         return "yes" if found else "no"
     return f"{found:g}" if isinstance(found, float) else str(found)
-
-
-def tally(claims: Sequence[ClaimVerdict]) -> str:
-    """How many verdicts of each kind there are, as a sentence.
-
-    Where some rows sum up the others over the paper's data, those are the verdicts.
-    """
-    counted = [row for row in claims if row.together] or list(claims)
-    counts: dict[str, int] = {}
-    for row in counted:
-        word = verdict(row.verdict)
-        counts[word] = counts.get(word, 0) + 1
-    order = sorted(counts, key=lambda word: -counts[word])
-    told = [
-        f"{counts[word]} {('is' if counts[word] == 1 else 'are') + ' ' if not place else ''}{word}"
-        for place, word in enumerate(order)
-    ]
-    return f"Of {count(len(counted), 'verdict')} on claims {listing(told)}."
 
 
 def claim_numbers(row: ClaimVerdict) -> str:

@@ -57,6 +57,38 @@ def outcomes(rows: Sequence[ClaimVerdict], protocols: Mapping[str, str]) -> tupl
     return tuple(said)
 
 
+def judged(rows: Sequence[ClaimVerdict]) -> str:
+    """How many of the judged claims came out, as a headline; what could not be tested is counted apart.
+
+    Args:
+        rows: of a reproduction. Those that sum up over the paper's data are counted, by what was run of
+            these; where there are none, all.
+
+    >>> row = {"id": "a", "statement": "", "source": "", "data": "digits", "protocol": "paper"}
+    >>> judged([ClaimVerdict(**row, verdict="reproduced"), ClaimVerdict(**row, verdict="not_testable")])
+    '1 of 1 judged claim reproduced; 1 could not be tested here'
+    """
+    verdicts = [verdict_of(row) for row in counted(rows)]
+    tested = [verdict for verdict in verdicts if verdict != "not_testable"]
+    apart = len(verdicts) - len(tested)
+    left = f"{apart:,} could not be tested here" if apart else ""
+    if not tested:
+        return left[:1].upper() + left[1:] or "No claim was judged"
+    told = [f"{tested.count('reproduced'):,} of {count(len(tested), 'judged claim')} reproduced"]
+    told += [f"{tested.count('contradicted'):,} contradicted"] if "contradicted" in tested else []
+    return "; ".join(part for part in (", ".join(told), left) if part)
+
+
+def counted(rows: Sequence[ClaimVerdict]) -> list[ClaimVerdict]:
+    """The rows that a count of claims is of: those that sum up over the paper's data, else all."""
+    return [row for row in rows if row.together and not row.beyond] or list(rows)
+
+
+def verdict_of(row: ClaimVerdict) -> ClaimWord:
+    """The verdict of a row: of one that sums up, that on what was run of the paper's data."""
+    return (row.verdict_run or "not_testable") if row.together else row.verdict
+
+
 def says(a: str, direction: str, b: str, rises: bool = False) -> str:
     """What a claim says, shortly.
 

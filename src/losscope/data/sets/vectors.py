@@ -40,4 +40,5 @@ def digits(root: Path | None) -> Draft:
         origin="scikit-learn",
         licence="CC BY 4.0",
         class_names=tuple(map(str, range(10))),
+        picture=(8, 8),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from losscope.core import wording
 from losscope.core.registry import register
 from losscope.core.results import ClaimVerdict
-from losscope.core.wording import parts
+from losscope.core.wording import parts, reproductions
 from losscope.reporting.parts import Cell, Context, Grid, Section, fragment
 
 FEW_DATA = 3
@@ -55,7 +55,7 @@ def claims(context: Context) -> Section | None:
     for claim in found:
         if claim.protocol not in protocols.setdefault(claim.data, []):
             protocols[claim.data].append(claim.protocol)
-    note = parts.tally(found)
+    note = f"{reproductions.judged(found)}."
     if any(claim.beyond for claim in found):
         note += " In brackets: beyond what the paper measured."
     judged = {claim.verdict for claim in found} if len(protocols) > FEW_DATA else set()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from losscope.core.registry import register
 from losscope.reporting import maps as drawn
+from losscope.reporting.failing import differing
 from losscope.reporting.parts import Context, Section
 
 
 @register("section", "maps", order=80)
 def maps(context: Context) -> Section | None:
     """Maps of the test embeddings on two principal components, side by side."""
-    figures = drawn.maps(context.maps, context.class_names, context.palette)
+    figures = drawn.maps(context.maps, context.class_names, context.palette, differing(context))
     if not figures:
         return None
     note = (

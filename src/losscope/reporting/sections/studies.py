@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
+from markupsafe import Markup
+
 from losscope.core.registry import register
 from losscope.reporting.parts import Cell, Context, Grid, Section
 
@@ -17,7 +21,7 @@ def studies(context: Context) -> Section | None:
             Cell(f"{study.data}, {study.protocol}"),
             study.settings,
             "; ".join(said for said in (study.reduced, study.edition) if said),
-            study.page,
+            Cell(_link(study.page)) if study.page else "",
         ]
         for study in found
     ]
@@ -27,3 +31,8 @@ def studies(context: Context) -> Section | None:
         table=Grid("The studies", ["study", "settings", "what it is of", "page"], rows, numeric=False),
         fold="1 study" if len(found) == 1 else f"{len(found)} studies",
     )
+
+
+def _link(page: str) -> Markup:
+    """A study's page, by its path from this one."""
+    return Markup('<a href="{}">{}</a>').format(quote(page, safe="/."), page.split("/")[-2:][0])
