@@ -31,7 +31,7 @@ def test_the_force_of_a_contrastive_loss_is_that_of_its_formula():
 @pytest.mark.parametrize("name", OURS)
 def test_every_loss_of_ours_pulls_positives_and_pushes_negatives(name):
     found = forces.measured(LossSpec.parse(name))
-    assert found is not None and len(found.distance) == len(found.pull) == len(found.push) == 20
+    assert found is not None and len(found.distance) == len(found.pull) == len(found.push) == 40
     assert max(found.pull) > 0 and max(found.push) > 0
     assert min(found.pull) > -0.01 * max(found.pull) and min(found.push) > -0.01 * max(found.push)
 

@@ -57,14 +57,14 @@ def force_profile(subject: Subject) -> tuple[AuditLine, ForceProfile | None]:
     return line("force profile", True, finding, "which pairs a step is spent on"), profile
 
 
-STEPS = 20
+STEPS = 40
 """Distances of ``force_by_distance``."""
-OTHERS = (0.5, 1.0, 1.5)
-"""Distances of the other row, over which its forces are means."""
+OTHER = 1.0
+"""Distance of the other row: a mean over several would show a hinge as stairs."""
 
 
 def force_by_distance(subject: Subject) -> Force | None:
-    """The pull of a positive and the push of a negative by its distance, the mean over three of the other's.
+    """The pull of a positive and the push of a negative by its distance, with the other at distance 1.
 
     A coarser profile than ``force_profile``, in a twentieth of a second. None where there is no force, where
     it is not finite, and for several vectors per class.
@@ -79,15 +79,14 @@ def force_by_distance(subject: Subject) -> Force | None:
         return None
     distances = tuple(2 * (step + 0.5) / STEPS for step in range(STEPS))
     for negatives in (1,) if subject.vectors() else (1, 2):  # some losses want two rows of every class
-        pull = [[_force(subject, near, far, negatives)[0] for far in OTHERS] for near in distances]
-        push = [[_force(subject, near, far, negatives)[1] for near in OTHERS] for far in distances]
+        pull = [_force(subject, near, OTHER, negatives)[0] for near in distances]
+        push = [_force(subject, OTHER, far, negatives)[1] for far in distances]
         every = torch.tensor([pull, push], dtype=torch.float64)
         if every.any():
             break
     if not torch.isfinite(every).all() or not every.any():
         return None
-    pulled, pushed = every.mean(2).tolist()
-    return Force(distances, tuple(pulled), tuple(pushed))
+    return Force(distances, tuple(pull), tuple(push))
 
 
 def _wrong_way(every: Tensor, distances: Sequence[float]) -> AuditLine | None:

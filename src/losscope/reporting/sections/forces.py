@@ -16,8 +16,8 @@ def forces(context: Context) -> Section | None:
         return None
     note = (
         "The gradient on an anchor with one positive and one negative of unit length, at the numbers of this "
-        "study; mean over the other’s distance (0.5, 1 and 1.5). Where a curve is flat at 0 a row at that "
-        "distance changes nothing."
+        "study, the other row at distance 1. Where a curve is flat at 0 a row at that distance changes "
+        "nothing."
     )
     if len(context.evidence.forces) < len(context.losses):
         note += " Measured of losscope’s own losses."
