@@ -18,7 +18,7 @@ import pytest
 
 import losscope
 from losscope.cli import app
-from losscope.cli.judgements import list_items
+from losscope.cli.items import list_items
 from losscope.comparing.listing import Listing, items
 from losscope.core import registry
 from losscope.core.errors import LosscopeError

@@ -258,6 +258,21 @@ def test_what_matters_is_said_by_where_the_interval_lies() -> None:
     assert "perhaps nothing, perhaps more than the 0.01" in wording.headline(PLANTED["seeds"]).sure
 
 
+def test_of_so_few_seeds_that_their_spread_is_unknown_nothing_is_said_to_decide() -> None:
+    found = wording.headline(planted(TWO, n=2))
+    assert found.text == "No answer yet: triplet leads, testing takes 6 more seeds"
+    assert re.match(r"Recall@1: triplet [\d.]+, contrastive [\d.]+; difference 0\.0", found.sure), (
+        "the better first"
+    )
+    assert found.caveat is not None and found.caveat.text.endswith("8 in all can be tested.")
+
+
+def test_a_name_stands_on_one_line() -> None:
+    result = renamed(PLANTED["leads"], {"triplet": "a\nb  c", "contrastive": "{0}"})
+    found = wording.headline(result)
+    assert found.text.startswith("Use a b c: it retrieves better than {0} and") and "\n" not in found.sure
+
+
 NAMES = some.text(some.characters(blacklist_categories=("Cs",)), min_size=1, max_size=90)
 
 

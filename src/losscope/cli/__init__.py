@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from losscope.cli import inspections, judgements, stores, studies  # noqa: F401  (they register their commands)
+from losscope.cli import inspections, items, judgements, stores, studies  # noqa: F401  (they register theirs)
 from losscope.cli.options import app
 from losscope.cli.output import say_aside
 

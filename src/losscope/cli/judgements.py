@@ -1,4 +1,4 @@
-"""Commands that look at what is there: judge, report, audit, bench, list."""
+"""Commands that look at what is there: judge, report, audit, bench."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from losscope.cli.options import (
     ANSWER,
     OUTPUT,
     TRAIN,
-    DataRoot,
     Json,
     Plugin,
     Trust,
@@ -403,51 +402,4 @@ def bench(
     else:
         console = terminal()
         for table in made.tables():
-            console.print(table)
-
-
-@app.command(name="list")
-def list_items(
-    what: Literal[
-        "losses",
-        "data",
-        "models",
-        "closed_forms",
-        "measures",
-        "protocols",
-        "claims",
-        "papers",
-        "sections",
-    ]
-    | None = None,
-    *,
-    data_root: DataRoot = None,
-    plugin: Plugin = None,
-    verbose: Verbose = False,
-    json: Json = False,
-) -> None:
-    """List what there is: losses, data sets, models, closed forms, measures, protocols, claims, and more.
-
-    Parameters
-    ----------
-    what
-        losses, data, models, closed_forms, measures, protocols, claims, papers or sections; otherwise all.
-    data_root
-        Folder with data sets, to say which are on this machine.
-    plugin
-        A Python file that registers items of your own.
-    verbose
-        Print all that each item says of itself, such as its parameters, definition, licence and source.
-    json
-        Print one JSON object, and nothing else, on standard output.
-    """
-    from losscope.comparing.listing import brief_listing, items, listing
-
-    load_plugins(plugin)
-    found = items(what, data_root)
-    if json:
-        print(found.json_text())
-    else:
-        console = terminal()
-        for table in listing(found) if verbose else brief_listing(found):
             console.print(table)

@@ -82,7 +82,8 @@ def _seeds(result: Result, focus: Comparison | None) -> Caveat | None:
     if needed is not None:
         seconds = more_seconds(result, needed - focus.n)
         time = f", about {duration(seconds)} more to train" if seconds else ""
-        said += f"; {needed:,} in all would show a difference that matters{time}"
+        shows = "would show a difference that matters" if focus.spread_known else "can be tested"
+        said += f"; {needed:,} in all {shows}{time}"
     return Caveat("seeds", f"{said}.")
 
 

@@ -86,7 +86,12 @@ class _Case:
             return None
         row = self.rows[self.made.rests_on]
         answer = self.made.loss
-        other = row.b == answer if answer in (row.a, row.b) else row.better == "b"
+        if answer in (row.a, row.b):
+            other = row.b == answer
+        elif row.better is not None:
+            other = row.better == "b"
+        else:
+            other = row.mean_a is not None and self.leader((row.a, row.b)) == row.b
         return turned(row) if other else row
 
     def better(self, name: str) -> str:
@@ -111,7 +116,11 @@ def headline(result: Result) -> Headline:
     'No recommendation was asked for; here is what was measured'
     """
     made = result.recommendation
-    call = exact_calls(result.settings)
+    exact = exact_calls(result.settings)
+
+    def call(name: str) -> str:
+        return " ".join(exact(name).split()) or "(blank)"  # a name stands on one line
+
     if made.ground is None:
         if made.loss is None:
             nothing = "No recommendation was asked for; here is what was measured"
@@ -309,7 +318,9 @@ def _leads(case: _Case, row: Comparison, leader: str) -> list[_Said]:
     """Nothing is shown yet: the leader, and what would decide."""
     lead = "lead" if leader == RAW else "leads"
     wanted = seeds_wanted(row)
-    if wanted is not None:
+    if wanted is not None and not row.spread_known:
+        what = f"testing takes {count(wanted - row.n, f'more {row.paired_by}')}"
+    elif wanted is not None:
         what = f"{count(wanted - row.n, f'more {row.paired_by}')} would decide"
     elif case.made.open_by == "data" or row.limit == "data":
         what = "more test data would decide"

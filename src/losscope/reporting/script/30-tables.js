@@ -118,7 +118,7 @@
     const heads = table.tHead ? [...table.tHead.rows[table.tHead.rows.length - 1].cells] : [];
     const at = heads.findIndex(head => /^verdict/.test(head.textContent.trim()));
     const bar = make("div", { class: "filter" });
-    const field = make("input", { type: "search", placeholder: "Filter: a measure or a loss", "aria-label": "Filter the rows by a word" });
+    const field = make("input", { type: "search", placeholder: "Filter the rows by a word", "aria-label": "Filter the rows by a word" });
     bar.append(field);
     let choice = null;
     if (at > 0) {
@@ -147,9 +147,4 @@
     if (choice) choice.addEventListener("change", apply);
     table.closest(".scroll").before(bar);
   });
-
-  // --- what is folded is open on paper ---
-  let folded = [];
-  addEventListener("beforeprint", () => { folded = all("main details:not([open])"); folded.forEach(own => { own.open = true; }); });
-  addEventListener("afterprint", () => { folded.forEach(own => { own.open = false; }); folded = []; });
 })();

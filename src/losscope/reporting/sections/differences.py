@@ -24,7 +24,7 @@ def differences(context: Context) -> Section | None:
     heads = [wording.plural(context.unit) if head == "seeds" else head for head in HEADS]
     grid = Grid("Every difference with both intervals", heads, rows, series=series)
     fold = f"All {wording.count(len(rows), 'difference')}"
-    return Section("Every difference", note, table=grid, fold=fold)
+    return Section("Every difference", note, table=grid, fold=fold, wide=True)
 
 
 def _row(row: Comparison) -> list[str | Cell]:
