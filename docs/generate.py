@@ -41,7 +41,10 @@ API = {
         ["read", "retrieval", "geometry", "classification", "verification", "cross_modal"],
         "Measures take lists, NumPy arrays or tensors.",
     ),
-    "What comes back": (["Result", "load", "LosscopeError"], "A comparison's result, and the one error."),
+    "What comes back": (
+        ["Result", "load", "embedder", "LosscopeError"],
+        "A comparison's result, its best side as a function that embeds new rows, and the one error.",
+    ),
     "A study, typed": (["Study", "LossSpec", "Protocol"], "What a comparison is made of."),
     "To write a loss or a measure": (
         ["register", "Relation", "Labels", "Pairs", "Triplets", "Terms"],

@@ -72,8 +72,7 @@ def _use(result: Result, name: str) -> Step:
         )
     if isinstance(side, BaselineResult):
         if result.store and side.runs:
-            file = f"{result.store}/runs/{side.runs[0]}/model.safetensors"
-            line = f"form = safetensors.numpy.load_file({file!r}); (x - form['mean']) @ form['matrix']"
+            line = f"embed = losscope.embedder({result.store!r}, {name!r})"
             return Step(f"Use {name} as it was fitted", line, python=True)
         return Step(f"Fit {name} to your training rows, and train nothing")
     if isinstance(side, LossResult) and side.spec is not None and result.protocol is not None:

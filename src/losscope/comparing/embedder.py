@@ -1,0 +1,189 @@
+"""A side of a finished study, to embed new rows with: its transform, its closed form or network, unit length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from losscope.comparing.reading import find, read
+from losscope.core import registry
+from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.results import Result
+from losscope.core.loss_spec import RAW
+from losscope.core.spec import Run
+from losscope.run.store import Store, Stored
+
+Forward = Callable[[Any], Any]
+ROWS = 4096
+"""So many rows go through a network at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Embedder:
+    """Rows as the data set had them (N, ...) -> embeddings (N, D) of length 1, float32.
+
+    Attributes:
+        side: the name of the loss, baseline or closed form.
+        run: the identifier of the run that it is of.
+        shape: of one row.
+    """
+
+    side: str
+    run: str
+    shape: tuple[int, ...]
+    _forward: Forward = field(repr=False)
+
+    def __call__(self, rows: Any) -> np.ndarray:
+        """Embed rows.
+
+        Args:
+            rows: (N, *shape), as the data set has them, before any transform.
+
+        Raises:
+            LosscopeError: rows of another shape, or numbers that are not finite.
+        """
+        import torch
+
+        given = np.asarray(rows, dtype=np.float32)
+        require(
+            given.shape[1:] == self.shape,
+            f"rows of shape {given.shape[1:]} were given; wanted: {self.shape}, as {self.side} was fitted to",
+        )
+        require(bool(np.isfinite(given).all()), "the rows have numbers that are not finite")
+        with torch.no_grad():
+            parts = [self._forward(part) for part in torch.from_numpy(given).split(ROWS)]
+        made: np.ndarray = torch.cat(parts).numpy() if parts else np.zeros((0, 0), np.float32)
+        return made
+
+
+def embedder(
+    folder: str | Path,
+    side: str | None = None,
+    *,
+    seed: int | None = None,
+    study: str | None = None,
+    data_root: str | None = None,
+) -> Embedder:
+    """A side of a finished study as a function that embeds rows, as that side's run embedded the test rows.
+
+    Args:
+        folder: the folder given to ``compare`` as ``out``.
+        side: a loss, a baseline or a closed form of the study; the one that it recommends otherwise.
+        seed: whose run; the study's first otherwise.
+        study: which study, where there are several; the newest otherwise.
+        data_root: where the data lie, for a study whose inputs were standardised: the training part is read
+            again to know its means.
+
+    Raises:
+        LosscopeError: no finished study, an unknown side or seed, a run that kept no weights, two modalities.
+
+    >>> embedder("absent")
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: 'absent' holds no losscope runs (there is no store.json); ...
+    """
+    store, name, _ = find(Path(folder), study)
+    result = read(store, name)
+    stored = _stored(store, result, side or result.recommendation.loss, seed)
+    run = stored.run
+    label = side or str(result.recommendation.loss)
+    if label == RAW:
+        kept = stored.embeddings()
+        require("embeddings" in kept, f"the run {stored.id} kept no embeddings")
+        return Embedder(label, stored.id, (kept["embeddings"].shape[1],), _unit)
+    transform = _transform(run, data_root)
+    weights = _weights(stored)
+    require(
+        bool(weights),
+        f"the run {stored.id} of {label} kept no weights; train it again with --keep last",
+    )
+    require(
+        not any(key.split(".")[0] in ("first", "second") for key in weights),
+        f"{label} embeds two modalities; its projections lie in {stored.path / 'model.safetensors'}",
+    )
+    shape, forward = _network(run, weights) if "matrix" not in weights else _projection(weights)
+    return Embedder(label, stored.id, shape, lambda rows: forward(transform(rows)))
+
+
+def _stored(store: Store, result: Result, side: str | None, seed: int | None) -> Stored:
+    """The run of a side and a seed."""
+    names = [own.name for own in result.sides]
+    require(side is not None, f"the study recommends nothing; name a side: {', '.join(names)}")
+    if side not in names:
+        raise unknown("side", str(side), names)
+    seeds = list(result.seeds)
+    wanted = seeds[0] if seed is None else seed
+    require(wanted in seeds, f"the study has no seed {seed}; it has {', '.join(map(str, seeds))}")
+    found = [own for own in store.many(result.side(str(side)).runs) if own.run.seed == wanted]
+    require(bool(found) and found[0].failed is None, f"{side} has no finished run of seed {wanted}")
+    return found[0]
+
+
+def _weights(stored: Stored) -> dict[str, np.ndarray]:
+    """The run's kept parameters by name; empty where it kept none."""
+    if not stored.keeps("model.safetensors"):
+        return {}
+    from safetensors.numpy import load
+
+    found: dict[str, np.ndarray] = load(stored.content("model.safetensors"))
+    return found
+
+
+def _transform(run: Run, data_root: str | None) -> Forward:
+    """What the run did to its inputs; means of a standardisation are those of the training part, read again."""
+    from losscope.train.transforms import Transform
+
+    name = run.protocol.transform
+    if name == "none":
+        return lambda rows: rows
+    if name != "standardise":
+        return Transform.fitted(name, np.zeros((0, 0)))
+    from losscope.features.source import load
+    from losscope.train.transforms import transformed
+
+    try:
+        source = load(run.data.name, root=data_root, **run.data.options)
+    except LosscopeError as error:
+        raise LosscopeError(
+            f"the inputs were standardised by the training part, which cannot be read again: {error}"
+        ) from None
+    (split,) = transformed([source.splits(run.seed)], run.protocol)
+    made: Forward = split.transform
+    return made
+
+
+def _unit(rows: Any) -> Any:
+    from losscope.pairs import normalise
+
+    return normalise(rows)
+
+
+def _projection(weights: Mapping[str, np.ndarray]) -> tuple[tuple[int, ...], Forward]:
+    import torch
+
+    mean, matrix = (weights[name].astype(np.float64) for name in ("mean", "matrix"))
+
+    def forward(rows: Any) -> Any:
+        flat = rows.flatten(1).numpy().astype(np.float64)
+        return _unit(torch.from_numpy((flat - mean) @ matrix)).float()
+
+    return (len(mean),), forward
+
+
+def _network(run: Run, weights: Mapping[str, np.ndarray]) -> tuple[tuple[int, ...], Forward]:
+    import torch
+
+    build = registry.entry("model", run.protocol.model).load()
+    first = next(value for name, value in sorted(weights.items()) if name.endswith("weight"))
+    require(
+        first.ndim == 2,
+        f"the network {run.protocol.model} takes pictures, whose size the run does not keep; "
+        "wanted: a side with a linear layer first",
+    )
+    shape = (first.shape[0],)
+    network = build(shape, run.protocol.hidden, run.protocol.embedding_size)
+    parameters = {name: torch.from_numpy(value.copy())[None] for name, value in weights.items()}
+    return shape, lambda rows: _unit(network.forward(parameters, rows[None]))[0]
