@@ -60,7 +60,7 @@ def over_micro_batches(audited: Subject, parts: int) -> tuple[list[AuditLine], l
     unfit = _unfit(audited)
     if unfit:
         return [line(f"{parts} micro-batches", None, *unfit)], []
-    splits = []
+    splits: list[SplitBatch] = []
     for batch in batches(audited, parts):
         if batch.kind not in ("shared", "uneven"):
             continue
