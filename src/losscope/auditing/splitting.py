@@ -46,7 +46,7 @@ def told(audited: Subject, done: Sequence[Split]) -> tuple[list[AuditLine], list
     stopped: list[AuditLine] = []
     for split in done:
         broken = split.failed or _broken(split.found)
-        # A row alone is a check of its own; here it is asked of losses that share rows.
+        # A small batch is a check of its own; here it is asked of losses that share rows.
         alone = split.batch.kind == "uneven" and any(each.cause == "own rows" for each in splits)
         if broken and not alone:
             stopped.append(_stopped(split, broken))
