@@ -161,6 +161,9 @@ def _cause(
     if slopes.are_of(batch.labels):
         return "gradient"
     named = _named(slopes, batch)
+    if batch.kind == "apart":
+        # Whatever the labels of other processes, their rows are negatives here.
+        return named
     others = ~torch.eye(len(found), dtype=torch.bool)
     if (renamed != values[:, None])[others].any() or not _labels_count(subject, batch, whole):
         return named
