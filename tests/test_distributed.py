@@ -30,7 +30,10 @@ LOSSES = [
 ]
 CLASSES, INPUTS, SIZE, STEPS = 8, 10, 8, 10
 WHOLE = (64, 61)
-CUTS = {64: {2: (32, 32), 3: (22, 21, 21)}, 61: {2: (41, 20), 3: (40, 21, 0)}}
+CUTS = {
+    64: {2: (32, 32), 3: (22, 21, 21), 4: (16, 16, 16, 16)},
+    61: {2: (41, 20), 3: (40, 21, 0), 4: (30, 15, 0, 16)},
+}
 """Rows of each process: equal, nearly, far from it, and none."""
 
 
@@ -96,7 +99,7 @@ def everything(rank: int, world: int) -> dict[str, Any]:
             single = Trained(text, world, torch.float32)
             found[f"{text}/{rows}/float"] = single.slopes(inputs.float(), labels)
             found[f"{text}/{rows}/half"] = single.slopes(inputs.float(), labels, half=True)
-        inputs, labels = own(rank, (8, 24, 0)[:world] if world > 1 else (32,), *next(batches(32, False)))
+        inputs, labels = own(rank, (8, 24, 0, 0)[:world] if world > 1 else (32,), *next(batches(32, False)))
         found[f"{text}/lone"] = Trained(text, world, torch.float64).slopes(inputs, labels)
     return found
 
@@ -106,7 +109,7 @@ def whole() -> dict[str, Any]:
     return everything(0, 1)
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, 3, pytest.param(4, marks=pytest.mark.slow)])
 def apart(request, tmp_path_factory) -> list[dict[str, Any]]:
     return on_processes(request.param, tmp_path_factory.mktemp("gloo"), everything)
 

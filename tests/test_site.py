@@ -30,6 +30,7 @@ RUN_BY = {
     "inspect.md": "test_inspect.py",
     "judge.md": "test_judge_docs.py",
     "large-batches.md": "test_large_batches.py",
+    "distributed.md": "test_distributed.py",
     "loops.md": "test_loops.py",
     "probe.md": "test_probe_docs.py",
     "text.md": "test_embed_texts.py",

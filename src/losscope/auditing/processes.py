@@ -227,6 +227,7 @@ def _work(asked: Asked, rank: int) -> None:
         own = subject(pickle.loads(asked.loss), protocol=asked.protocol, trust=asked.trust)
         keep(folder, START, rank, {})
         look(own, rank, asked.world, folder)
+        distributed.destroy_process_group()
     except Exception as error:
         first = str(error).splitlines()[0] if str(error) else "no message"
         (folder / f"{rank}.txt").write_text(
@@ -252,6 +253,7 @@ def look(own: Subject, rank: int, world: int, folder: Path, *, uneven: bool = Tr
                 keep(folder, _name(again, True), rank, vars(_looked(_gathered(own), again, rank)))
     if uneven:
         keep(folder, _name(last, False), rank, vars(_looked(own, last, rank)))
+        _meet(folder, _name(last, False), world)
 
 
 def _any(mine: Tensor) -> bool:

@@ -61,7 +61,7 @@ def batches(subject: Subject, parts: int) -> Iterator[Batch]:
 
     ``shared``: each part has two rows of each of four classes, in an order of its own. ``apart``: each
     class is in one part only. ``lone``: the first part has no two rows of a class. ``uneven``: the last part
-    has a row in place of eight.
+    has two rows of a class in place of eight.
     """
     classes = min(4, subject.most)
     z, _ = cloud(subject, classes, 2 * parts)
@@ -80,8 +80,8 @@ def batches(subject: Subject, parts: int) -> Iterator[Batch]:
     # sentence-transformers' losses take pairs of a class, and are not called where there is none.
     if not subject.name.startswith("sentence_transformers:"):
         yield _lone(z[order], classes, parts)
-    less = len(labels) - sizes[-1] + 1
-    yield _batch("uneven", z[order][:less], labels[:less], (*sizes[:-1], 1))
+    less = len(labels) - sizes[-1] + 2
+    yield _batch("uneven", z[order][:less], labels[:less], (*sizes[:-1], 2))
 
 
 def _lone(rows: Tensor, classes: int, parts: int) -> Batch:
@@ -161,6 +161,9 @@ def _cause(
     if slopes.are_of(batch.labels):
         return "gradient"
     named = _named(slopes, batch)
+    if batch.kind == "apart":
+        # Whatever the labels of other processes, their rows are negatives here.
+        return named
     others = ~torch.eye(len(found), dtype=torch.bool)
     if (renamed != values[:, None])[others].any() or not _labels_count(subject, batch, whole):
         return named

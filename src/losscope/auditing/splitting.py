@@ -46,7 +46,7 @@ def told(audited: Subject, done: Sequence[Split]) -> tuple[list[AuditLine], list
     stopped: list[AuditLine] = []
     for split in done:
         broken = split.failed or _broken(split.found)
-        # A row alone is a check of its own; here it is asked of losses that share rows.
+        # A small batch is a check of its own; here it is asked of losses that share rows.
         alone = split.batch.kind == "uneven" and any(each.cause == "own rows" for each in splits)
         if broken and not alone:
             stopped.append(_stopped(split, broken))
@@ -60,7 +60,7 @@ def over_micro_batches(audited: Subject, parts: int) -> tuple[list[AuditLine], l
     unfit = _unfit(audited)
     if unfit:
         return [line(f"{parts} micro-batches", None, *unfit)], []
-    splits = []
+    splits: list[SplitBatch] = []
     for batch in batches(audited, parts):
         if batch.kind not in ("shared", "uneven"):
             continue

@@ -42,7 +42,7 @@ class Distributed(nn.Module):
 
     Names of classes are numbered alike on all processes. A miner's row numbers are of one process's rows and
     are refused; ``gather`` gives the rows on which to call a miner. Only ``torch.distributed.all_gather`` is
-    used, which is neither private nor deprecated. Tested with gloo on a CPU, with 2 and 3 processes; NCCL
+    used, which is neither private nor deprecated. Tested with gloo on a CPU, with 2, 3 and 4 processes; NCCL
     goes the same way and was not tested, for want of two GPUs. Under ``torch.compile`` the graph breaks here.
 
     Args:
