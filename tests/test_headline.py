@@ -179,7 +179,7 @@ HEADLINES = {
     "whitened": "Use whitened: it retrieves better than both losses, training nothing",
     "whitened is as good": "Use whitened, training nothing: it and triplet retrieve equally well",
     "seven alike": "Use loss0, or any of 6 others: they retrieve equally well",
-    "few": "No answer yet: triplet leads, 7 more seeds would decide",
+    "few": "No answer yet: triplet leads, 7 more seeds could decide",
     "failed": "No answer: runs of triplet, which led on validation, failed",
     "measures": "Undecided: Recall@1 favours raw inputs, MAP@R favours contrastive",
     "saturated": "Undecided: all are near the best possible Recall@1",

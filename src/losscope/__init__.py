@@ -41,7 +41,7 @@ _PUBLIC = {
     "compare": "losscope.comparing.running",
     "cross_modal": "losscope.measures",
     "embed": "losscope.features.embedding",
-    "embedder": "losscope.comparing.embedder",
+    "embedder": "losscope.comparing.embedders",
     "geometry": "losscope.measures",
     "inspect": "losscope.inspecting",
     "judge": "losscope.comparing.judging",

@@ -321,9 +321,9 @@ def _leads(case: _Case, row: Comparison, leader: str) -> list[_Said]:
     if wanted is not None and not row.spread_known:
         what = f"testing takes {count(wanted - row.n, f'more {row.paired_by}')}"
     elif wanted is not None:
-        what = f"{count(wanted - row.n, f'more {row.paired_by}')} would decide"
+        what = f"{count(wanted - row.n, f'more {row.paired_by}')} could decide"
     elif case.made.open_by == "data" or row.limit == "data":
-        what = "more test data would decide"
+        what = "more test data could decide"
     else:
         what = "and nothing is shown"
     return [(f"No answer yet: {{}} {lead}, {what}", (leader,)), (f"No answer yet: {{}} {lead}", (leader,))]

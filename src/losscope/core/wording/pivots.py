@@ -34,4 +34,12 @@ def beside(result: Result) -> Beside:
         for row in rows
         if pivot in (row.a, row.b)
     }
-    return Beside(pivot, {name: verdict_word(row) for name, row in own.items()}, own)
+    return Beside(pivot, {name: _word(row) for name, row in own.items()}, own)
+
+
+def _word(row: Comparison) -> str:
+    """The verdict, and whether the whole interval lies inside what does not matter: ``slightly worse``."""
+    word = verdict_word(row)
+    ends = (row.low, row.high)
+    small = all(end is not None and abs(end) <= row.delta for end in ends)
+    return f"slightly {word}" if small and word in ("better", "worse") else word

@@ -77,7 +77,11 @@ def _use(result: Result, name: str) -> Step:
         return Step(f"Fit {name} to your training rows, and train nothing")
     if isinstance(side, LossResult) and side.spec is not None and result.protocol is not None:
         text = loss_text(side)
-        return Step("Train with it", f"loss = losscope.loss({text!r})", python=True)
+        made = result.recommendation
+        alone = set(made.members) <= {name}
+        led = ", which led on validation" if name == made.candidate else ""
+        said = "Train with it" if alone else f"Train with {side.spec.name}{led}"
+        return Step(said, f"loss = losscope.loss({text!r})", python=True)
     return Step(f"Keep {name}, as these runs trained it")
 
 
