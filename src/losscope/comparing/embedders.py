@@ -1,4 +1,4 @@
-"""A side of a finished study, to embed new rows with: its transform, its closed form or network, unit length."""
+"""A side of a finished study as a function of new rows: its transform, its projection, rows of length 1."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from losscope.comparing.reading import find, read
 from losscope.core import registry
 from losscope.core.errors import LosscopeError, require, unknown
-from losscope.core.results import Result
 from losscope.core.loss_spec import RAW
+from losscope.core.results import Result
 from losscope.core.spec import Run
 from losscope.run.store import Store, Stored
 
@@ -55,7 +55,7 @@ class Embedder:
         )
         require(bool(np.isfinite(given).all()), "the rows have numbers that are not finite")
         with torch.no_grad():
-            parts = [self._forward(part) for part in torch.from_numpy(given).split(ROWS)]
+            parts = [self._forward(part) for part in torch.split(torch.from_numpy(given), ROWS)]
         made: np.ndarray = torch.cat(parts).numpy() if parts else np.zeros((0, 0), np.float32)
         return made
 
@@ -133,7 +133,7 @@ def _weights(stored: Stored) -> dict[str, np.ndarray]:
 
 
 def _transform(run: Run, data_root: str | None) -> Forward:
-    """What the run did to its inputs; means of a standardisation are those of the training part, read again."""
+    """What the run did to its inputs; means of a standardisation are read again from the training part."""
     from losscope.train.transforms import Transform
 
     name = run.protocol.transform
@@ -151,8 +151,8 @@ def _transform(run: Run, data_root: str | None) -> Forward:
             f"the inputs were standardised by the training part, which cannot be read again: {error}"
         ) from None
     (split,) = transformed([source.splits(run.seed)], run.protocol)
-    made: Forward = split.transform
-    return made
+    assert split.transform is not None
+    return split.transform
 
 
 def _unit(rows: Any) -> Any:

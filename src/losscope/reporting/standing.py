@@ -165,7 +165,9 @@ def _row(
         None if high is None else _inside(ruler.at(high)),
         value,
         spread,
-        "" if side.name == beside.pivot else beside.words.get(side.name, "not tested" if beside.pivot else ""),
+        ""
+        if side.name == beside.pivot
+        else beside.words.get(side.name, "not tested" if beside.pivot else ""),
         is_loss(side),
         side.name == result.recommendation.loss,
         off,
