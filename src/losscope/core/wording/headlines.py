@@ -193,8 +193,23 @@ def _candidates(case: _Case) -> list[_Said]:
     if made.ground == "undecided":
         return _undecided(case, row)
     if made.ground != "single" and row.verdict == "equivalent":
-        return [(f"Use either: {{}} and {{}} {case.does[0]}", (row.a, row.b))]
+        return _any_of(case, row)
     return _open(case, row)
+
+
+def _any_of(case: _Case, row: Comparison) -> list[_Said]:
+    """No side was named before the test, and the best are equivalent to the reference."""
+    reference = case.made.reference
+    told = [own if own.b == reference else turned(own) for own in case.rows.values()]
+    equal = {own.a for own in told if own.b == reference and own.verdict == "equivalent"}
+    better = any(own.better == "a" for own in told)
+    names = [name for name in case.made.ranking if name == reference or name in equal]
+    if len(names) < 3 or better or not {row.a, row.b} <= set(names):
+        return [(f"Use either: {{}} and {{}} {case.does[0]}", (row.a, row.b))]
+    if len(names) <= 4:
+        listed = listing("{}" for _ in names)
+        return [(f"Use any of {listed}: they {case.does[0]}", tuple(names)), (f"Use any of {listed}", tuple(names))]
+    return [(f"Use any of {len(names)}: {{}} and its equals {case.does[0]}", (reference or names[0],))]
 
 
 def _use(case: _Case, name: str) -> list[_Said]:
@@ -298,6 +313,12 @@ def _open(case: _Case, row: Comparison) -> list[_Said]:
         names = [name for name, lost in zip((row.a, row.b), row.failed, strict=True) if lost]
         if names:
             return [(f"No answer: runs of {listing('{}' for _ in names)} failed", tuple(names))]
+        side = {name: case.result.side(name).measures.get(row.measure) for name in (row.a, row.b)}
+        lacking = [name for name, own in side.items() if own is None or None in own.values]
+        if lacking:
+            return [
+                (f"No answer: runs of {listing('{}' for _ in lacking)} have no value", tuple(lacking)),
+            ]
         return [("No answer: runs of {} or {} have no value", (row.a, row.b))]
     if row.verdict == "not_comparable":
         if row.scope == "these_folds":
