@@ -224,6 +224,56 @@ def test_every_answer_has_a_short_headline_its_numbers_and_a_step(name: str) -> 
         assert sorted((a, b)) == pytest.approx(sorted((row.mean_a or 0, row.mean_b or 0)), abs=6e-4)
 
 
+ALIKE = {"contrastive": (0.9, 0.001), "triplet": (0.9005, 0.001)}
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (planted({**ALIKE, "circle": (0.9002, 0.001)}), "Use any of"),
+        (
+            planted({**ALIKE, "untrained": (0.95, 0.001)}),
+            "No gain: untrained retrieves better than both losses",
+        ),
+        (planted({**ALIKE, "untrained": (0.95, 0.001)}, n=2), "No answer yet: untrained leads"),
+        (planted({"triplet": (0.9, 0.001), "untrained": (0.95, 0.001)}), "Do not use triplet: untrained"),
+    ],
+    ids=["three alike", "untrained better", "untrained leads", "one loss"],
+)
+def test_without_validation_the_headline_names_every_equal_and_the_side_that_is_better(
+    result: Result, text: str
+) -> None:
+    found = wording.headline(result)
+    assert found.text.startswith(text) and found.words <= wording.HEADLINE_WORDS
+    if "untrained" in found.text:
+        assert "untrained 0.95" in found.sure
+    if "better" in found.text:
+        assert str(found.step) == "Train nothing, or try another loss."
+
+
+def test_an_untrained_network_of_a_better_mean_is_the_caveat_of_a_loss_that_leads() -> None:
+    sides = {**TWO, "untrained": (0.95, 0.004)}
+    found = wording.headline(planted(sides, LED))
+    assert found.caveat is not None and found.caveat.kind == "harm"
+    assert found.caveat.text.endswith("Recall@1 0.950, triplet 0.930; described, not tested.")
+    level = wording.headline(planted({**TWO, "untrained": (0.931, 0.004)}, LED)).caveat
+    assert level is None or level.kind != "harm"
+
+
+def test_the_headline_names_the_side_without_a_value_and_verdicts_stand_beside_the_answer() -> None:
+    sides = {"contrastive": (0.9, 0.004), "triplet": (0.93, 0.004)}
+    made = [
+        Measured(name, seed, {"recall_at_1": None if (name, seed) == ("triplet", 3) else value}, {})
+        for name, own in sides.items()
+        for seed, value in enumerate(values(*own, name))
+    ]
+    found = analyse(made, measure="recall_at_1", settings=[])
+    text = wording.headline(result_of(found, [], tuple(range(10)))).text
+    assert text == "No answer: runs of triplet have no value"
+    nothing = wording.beside(PLANTED["train nothing"])
+    assert nothing.pivot == "raw" and set(nothing.words.values()) == {"worse"}
+
+
 def test_the_planted_results_reach_every_ground_and_everything_that_keeps_one_open() -> None:
     made = [result.recommendation for result in PLANTED.values()]
     assert {own.ground for own in made} == set(get_args(Ground))

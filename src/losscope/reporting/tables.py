@@ -73,7 +73,9 @@ def summary(result: Result, width: int = WIDTH) -> Table:
         table.add_row(label, *row, end_section=True)
     noun = wording.plural(result.paired_by)
     count = wording.count(seeds, result.paired_by) if seeds else noun
-    said = f"mean over {count}, below it the 95 % interval over {noun}"
+    said = f"mean over {count}"
+    if any(spread for cells in body for _, spread in cells):
+        said += f", below it the 95 % interval over {noun}"
     if beside.words:
         said += f"; {_VERDICT}: beside {beside.pivot} (·)"
     if len(heads) < len(names):

@@ -7,10 +7,21 @@ from dataclasses import dataclass
 
 from losscope.core import commands
 from losscope.core.errors import LosscopeError
+from losscope.core.loss_spec import UNTRAINED
 from losscope.core.results import Comparison, Edge, LossResult, Result
 from losscope.core.spec import LossSpec
 from losscope.core.wording.contest import fault
-from losscope.core.wording.numbers import be, change_interval, count, listing, p_value, percent
+from losscope.core.wording.numbers import (
+    be,
+    change_interval,
+    count,
+    label,
+    listing,
+    measure,
+    number,
+    p_value,
+    percent,
+)
 from losscope.core.wording.settings import edge
 from losscope.core.wording.steps import more_seconds, seeds_wanted
 from losscope.core.wording.work import duration
@@ -21,7 +32,7 @@ class Caveat:
     """What to beware of.
 
     Attributes:
-        kind: ``failed``, ``fault``, ``seeds``, ``edge``, ``unsettled``, ``untuned`` or ``scope``.
+        kind: ``failed``, ``fault``, ``harm``, ``seeds``, ``edge``, ``unsettled``, ``untuned`` or ``scope``.
         text: one sentence.
         line: a command that would do away with it; empty where there is none.
     """
@@ -34,13 +45,14 @@ class Caveat:
 def caveat(result: Result, focus: Comparison | None) -> Caveat | None:
     """The caveat that matters most, in a fixed order; None where there is nothing to say.
 
-    Failed runs, losses that learned nothing, too few seeds with the price of an answer, a choice on the edge
-    of the search, a choice that other validation data would change, losses that were not tuned, and other
-    data, on which the difference may be another one.
+    Failed runs, losses that learned nothing, an untrained network of a better mean, too few seeds with the
+    price of an answer, a choice on the edge of the search, a choice that other validation data would change,
+    losses that were not tuned, and other data, on which the difference may be another one.
     """
     writers: tuple[Callable[[], Caveat | None], ...] = (
         lambda: _failed(result),
         lambda: _fault(result),
+        lambda: _harm(result),
         lambda: _seeds(result, focus),
         lambda: _edge(result),
         lambda: _unsettled(result),
@@ -65,6 +77,23 @@ def _failed(result: Result) -> Caveat | None:
 def _fault(result: Result) -> Caveat | None:
     found = [own for side in result.sides for own in side.faults]
     return Caveat("fault", f"{fault(found[0])}.") if found else None
+
+
+def _harm(result: Result) -> Caveat | None:
+    """An untrained network that is better than the loss to use by what matters, where no test holds them."""
+    name, by = result.recommendation.loss, result.recommendation.measure
+    sides = {side.name: side for side in result.sides}
+    if by is None or name not in [side.name for side in result.losses] or UNTRAINED not in sides:
+        return None
+    ours, other, known = sides[name].mean(by), sides[UNTRAINED].mean(by), measure(by)
+    tested = any({row.a, row.b} == {name, UNTRAINED} and row.measure == by for row in result.verdicts())
+    if ours is None or other is None or tested or known.better == "neither":
+        return None
+    more = ours - other if known.better == "lower" else other - ours
+    if more <= 0 or (known.scale == "difference" and more <= known.delta):
+        return None
+    told = f"{label(by)} {number(other)}, {name} {number(ours)}"
+    return Caveat("harm", f"The untrained network is better: {told}; described, not tested.")
 
 
 def _seeds(result: Result, focus: Comparison | None) -> Caveat | None:

@@ -34,7 +34,7 @@ KINDS: Mapping[str, _Kind] = {
     "eer": _Kind("lower EER", low=True, group="verification"),
     "fine_recall_at_1": _Kind("fine Recall@1", group="detail"),
     "epochs_to_90_quality": _Kind("faster to 90 % of its quality", low=True, group="speed"),
-    "active_ratio": _Kind("more pairs at work", group="active"),
+    "active_ratio": _Kind("more of its terms at work", group="active"),
 }
 """What is told of a side, by the measure. Of one group the largest difference alone is told."""
 SECONDS = "seconds"

@@ -84,7 +84,7 @@ class _Case:
         """The pair that the answer rests on, told from the side of the answer, or of the better side."""
         if self.made.rests_on is None:
             return None
-        row = self.rows[self.made.rests_on]
+        row = self._foremost(self.rows[self.made.rests_on])
         answer = self.made.loss
         if answer in (row.a, row.b):
             other = row.b == answer
@@ -93,6 +93,30 @@ class _Case:
         else:
             other = row.mean_a is not None and self.leader((row.a, row.b)) == row.b
         return turned(row) if other else row
+
+    def _foremost(self, row: Comparison) -> Comparison:
+        """Of an open answer the pair of the best loss and the side that leads, where that is no loss."""
+        undecided = ("too_few_seeds", "unresolved")
+        if self.made.ground not in ("open", "single") or row.verdict not in (*undecided, "equivalent"):
+            return row
+        leader = self.leader([*dict.fromkeys(name for pair in self.rows for name in pair)])
+        losses = [name for name in self.made.ranking if not self.result.side(name).failed]
+        loss = self.leader(losses or (row.a,))
+        found = self.rows.get((loss, leader)) or self.rows.get((leader, loss))
+        if found is None:
+            return row
+        if row.verdict == "equivalent":
+            return found if set(self.beaten(found)) == set(self.made.ranking) else row
+        return found if found.verdict in undecided or self.beaten(found) else row
+
+    def beaten(self, row: Comparison) -> tuple[str, ...]:
+        """The losses that are shown worse than a side that is no loss, where the pair shows one to be."""
+        better = {"a": row.a, "b": row.b}.get(row.better or "", "")
+        losses = [side.name for side in self.result.losses]
+        if self.made.loss is not None or not better or better in losses:
+            return ()
+        told = (own if own.a == better else turned(own) for own in self.rows.values())
+        return tuple(own.b for own in told if own.a == better and own.better == "a" and own.b in losses)
 
     def better(self, name: str) -> str:
         """``retrieves better``; of the raw inputs, which are several, ``retrieve better``."""
@@ -135,10 +159,17 @@ def headline(result: Result) -> Headline:
         text,
         names,
         "" if focus is None else sureness(focus, call),
-        next_step(result, focus, _left(case)),
+        _step(case),
         caveat(result, focus),
         contrasts(result),
     )
+
+
+def _step(case: _Case) -> Step:
+    """What to do next; where training is shown to harm, that no seed more is needed."""
+    if case.focus is not None and case.made.ground != "undirected" and case.beaten(case.focus):
+        return Step("Train nothing, or try another loss")
+    return next_step(case.result, case.focus, _left(case))
 
 
 def _left(case: _Case) -> tuple[str, ...]:
@@ -193,8 +224,26 @@ def _candidates(case: _Case) -> list[_Said]:
     if made.ground == "undecided":
         return _undecided(case, row)
     if made.ground != "single" and row.verdict == "equivalent":
-        return [(f"Use either: {{}} and {{}} {case.does[0]}", (row.a, row.b))]
+        return _any_of(case, row)
     return _open(case, row)
+
+
+def _any_of(case: _Case, row: Comparison) -> list[_Said]:
+    """No side was named before the test, and the best are equivalent to the reference."""
+    reference = case.made.reference
+    told = [own if own.b == reference else turned(own) for own in case.rows.values()]
+    equal = {own.a for own in told if own.b == reference and own.verdict == "equivalent"}
+    better = any(own.better == "a" for own in told)
+    names = [name for name in case.made.ranking if name == reference or name in equal]
+    if len(names) < 3 or better or not {row.a, row.b} <= set(names):
+        return [(f"Use either: {{}} and {{}} {case.does[0]}", (row.a, row.b))]
+    if len(names) <= 4:
+        listed = listing("{}" for _ in names)
+        return [
+            (f"Use any of {listed}: they {case.does[0]}", tuple(names)),
+            (f"Use any of {listed}", tuple(names)),
+        ]
+    return [(f"Use any of {len(names)}: {{}} and its equals {case.does[0]}", (reference or names[0],))]
 
 
 def _use(case: _Case, name: str) -> list[_Said]:
@@ -251,17 +300,18 @@ def _equal(
             (f"Use either: {{}} and {{}} {does}", (name, equal[0])),
             ("Use either: {} or {}", (name, equal[0])),
         ]
-    others = listing("{}" for _ in equal) if len(equal) <= 2 else f"{len(equal)} others"
+    others = ["{}" for _ in equal] if len(equal) <= 2 else [f"{len(equal)} others"]
     shown = tuple(equal) if len(equal) <= 2 else ()
     which = "raw inputs" if name == RAW else "it"
     if case.made.ground == "leads":
+        either = f"{'either' if len(equal) == 2 else 'any'} of {listing(others)}"
         return [
-            (f"{opening}, or any of {others}: they {does}", (*named, *shown)),
-            (f"{opening}, or any of {others}", (*named, *shown)),
+            (f"{opening}, or {either}: they {does}", (*named, *shown)),
+            (f"{opening}, or {either}", (*named, *shown)),
         ]
     free = ", training nothing" if form else ""
     return [
-        (f"{opening}{free}: {which} and {others} {does}", (*named, *shown)),
+        (f"{opening}{free}: {listing([which, *others])} {does}", (*named, *shown)),
         (f"{opening}{free}: nothing is shown better", named),
     ]
 
@@ -298,6 +348,12 @@ def _open(case: _Case, row: Comparison) -> list[_Said]:
         names = [name for name, lost in zip((row.a, row.b), row.failed, strict=True) if lost]
         if names:
             return [(f"No answer: runs of {listing('{}' for _ in names)} failed", tuple(names))]
+        side = {name: case.result.side(name).measures.get(row.measure) for name in (row.a, row.b)}
+        lacking = [name for name, own in side.items() if own is None or None in own.values]
+        if lacking:
+            return [
+                (f"No answer: runs of {listing('{}' for _ in lacking)} have no value", tuple(lacking)),
+            ]
         return [("No answer: runs of {} or {} have no value", (row.a, row.b))]
     if row.verdict == "not_comparable":
         if row.scope == "these_folds":
@@ -305,7 +361,11 @@ def _open(case: _Case, row: Comparison) -> list[_Said]:
                 ("No verdict over folds: {} leads, described and not tested", (case.leader((row.a, row.b)),))
             ]
         return [("No answer: {} and {} cannot be compared", (row.a, row.b))]
-    if case.made.ground == "single" and row.better == "a":
+    worse = case.beaten(row)
+    if len(worse) > 1 and len(worse) == len(case.result.losses):
+        all_of = "both losses" if len(worse) == 2 else f"all {len(worse)} losses"
+        return [(f"No gain: {{}} {case.better(row.a)} than {all_of}", (row.a,))]
+    if (case.made.ground == "single" or worse) and row.better == "a":
         return [(f"Do not use {{}}: {{}} {case.better(row.a)}", (row.b, row.a))]
     if row.verdict == "equivalent":
         return [(f"No gain: {{}} and {{}} {case.does[0]}", (row.a, row.b))]

@@ -23,11 +23,17 @@ class Beside:
 
 
 def beside(result: Result) -> Beside:
-    """How the sides stand beside the candidate, or else beside the answer, or the reference."""
+    """How the sides stand beside the candidate, or else beside the answer, or the reference.
+
+    Beside the answer only where every other side was tested against it.
+    """
     made = result.recommendation
     rows = [row for row in result.verdicts() if row.measure == made.measure] or list(result.verdicts())
-    asked = (made.candidate, made.reference, *(name for row in rows[:1] for name in (row.b, row.a)))
     tested = {name for row in rows for name in (row.a, row.b)}
+    held = {name for row in rows if made.loss in (row.a, row.b) for name in (row.a, row.b)}
+    answer = made.loss if held == tested else None
+    firsts = (name for row in rows[:1] for name in (row.b, row.a))
+    asked = (made.candidate, answer, made.reference, *firsts)
     pivot = next((name for name in asked if name in tested), "")
     own = {
         (row.b if row.a == pivot else row.a): turned(row) if row.a == pivot else row

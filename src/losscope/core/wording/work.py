@@ -12,9 +12,11 @@ from losscope.core.wording.numbers import brief, count, shorten
 def duration(seconds: float) -> str:
     """Seconds as people say them.
 
-    >>> duration(12), duration(200), duration(9000)
-    ('12 s', '3 min', '2.5 h')
+    >>> duration(0.2), duration(12), duration(200), duration(9000)
+    ('1 s', '12 s', '3 min', '2.5 h')
     """
+    if 0 < seconds < 1:
+        return "1 s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -21,6 +21,8 @@ PAIRS = 34
 """Tested pairs of one figure; more are several."""
 TALL = 9.0
 """Inches of a page."""
+LONG = 16
+"""Letters of a name that leaves little room for the axis."""
 
 
 def answer_drawing(found: Rows) -> Drawing:
@@ -35,8 +37,10 @@ def answer_drawing(found: Rows) -> Drawing:
                 [row.low, row.high], [place, place], color=row.look.hex, linewidth=2, solid_capstyle="butt"
             )
         axes.plot([row.value], [place], marker="o", markersize=4.5, color=row.look.hex, linestyle="none")
-    _rows(axes, [name_of(row.name) for row in rows], [row.chosen for row in rows])
-    axes.set_xlabel(name_of(found.label, 60))
+    names = [name_of(row.name) for row in rows]
+    _rows(axes, names, [row.chosen for row in rows])
+    long = max(map(len, names)) > LONG  # beside long names the axis is short, and its label wider
+    axes.set_xlabel(name_of(found.label, 60), loc="right" if long else "center")
     return drawing
 
 

@@ -68,11 +68,14 @@ def summary(context: Context) -> Section | None:
         )
         for side in context.sides
     ]
+    spread = any(side.interval(name)[0] is not None for side in context.sides for name in names)
+    interval = " and its 95 % interval" if spread else ""
     note = (
-        f"Mean over {context.counted_seeds} and its 95 % interval. Press a head to sort, a number for its "
-        "seeds. ▲ higher is better, ▼ lower is better. Each mark lies on its column's own scale. What is "
-        "measured on train is the mean over all epochs; the rest is measured at the end."
+        f"Mean over {context.counted_seeds}{interval}. Press a head to sort, a number for its "
+        "seeds. ▲ higher is better, ▼ lower is better. Each mark lies on its column's own scale."
     )
+    if any(context.head(name).small == "train" for name in names):
+        note += " What is measured on train is the mean over all epochs; the rest is measured at the end."
     caption = "Each loss and baseline: mean and 95 % interval over seeds, on the split that the head names"
     html = fragment("summary", caption, [context.head(name) for name in names], rows)
     return Section("At a glance", note, html, wide=True)
