@@ -133,3 +133,22 @@ def test_a_program_needs_no_guard(tmp_path):
         [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True
     )
     assert done.stdout.split("\n") == ["begun", "2 losses", ""]
+
+
+def test_the_driver_of_a_comparison_in_processes_does_without_torch(tmp_path):
+    """Workers have torch; the driver plans, tests and draws without a second spent on importing it."""
+    script = tmp_path / "drive.py"
+    words = ["compare", "digits", "--seeds", "2", "--epochs", "2", "--no-tune"]
+    words += ["--losses", "contrastive,info_nce", "--engine", "processes", "--out", str(tmp_path / "out")]
+    script.write_text(
+        "import sys\n"
+        "from losscope.cli import main\n"
+        "if __name__ == '__main__':\n"
+        f"    sys.argv = ['losscope', *{words!r}]\n"
+        "    try:\n        main()\n"
+        "    except SystemExit as ended:\n        assert not ended.code, ended.code\n"
+        "    assert 'torch' not in sys.modules\n"
+    )
+    ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert list(tmp_path.glob("out/studies/*/forces.json"))

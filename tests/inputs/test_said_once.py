@@ -81,7 +81,7 @@ def test_a_note_that_was_said_does_not_stand_with_the_result_again(home, capsys)
     say("before")
     result = judge("runs/{loss}/{seed}.npz").model_copy(update={"notes": ("before", "after", "after")})
     print_result(result, False, say)
-    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    lines = [line.strip().removeprefix("Note: ") for line in capsys.readouterr().out.splitlines()]
     assert "before" not in lines and lines.count("after") == 1
 
 

@@ -54,7 +54,10 @@ def print_result(result: Result, json: bool, said: Once | None = None, verbose: 
         if verbose:
             _print_more(console, result, notes)
         else:
-            _offer_more(console, result, notes)
+            # How data were read is said whether or not it is asked for.
+            for note in notes:
+                console.print(f"Note: {note}", markup=False, highlight=False)
+            _offer_more(console, result)
     if result.report_file:
         console.print(f"Page: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
 
@@ -75,13 +78,11 @@ def _print_more(console: Any, result: Result, notes: list[str]) -> None:
     console.print()
 
 
-def _offer_more(console: Any, result: Result, notes: list[str]) -> None:
+def _offer_more(console: Any, result: Result) -> None:
     """One line on what was left out, and how to see it."""
     from losscope.core import wording
 
     left = ["each test", "what would change the answer"]
-    if notes:
-        left.append(wording.count(len(notes), "note"))
     where = "with --verbose" + (", or on the page" if result.report_file else "")
     console.print(f"More: {wording.listing(left)} {where}.", markup=False, highlight=False)
 

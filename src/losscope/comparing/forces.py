@@ -7,26 +7,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
+from losscope.core import registry
 from losscope.core.errors import LosscopeError
-from losscope.core.results import Evidence, Force, Result
+from losscope.core.results import Force
 from losscope.core.spec import LossSpec
+from losscope.run import launch
 from losscope.run.store import Store
 
 
-def kept(store: Store, study: str, result: Result) -> Result:
-    """The result with the forces of its losses, which are written into the study's folder.
+def of(specs: Mapping[str, LossSpec]) -> dict[str, Force] | None:
+    """The forces of losses by name, measured where torch is; None where it is not.
 
-    Losses of ours alone are measured, at the numbers they were trained with: another's code may do anything
-    when it is called.
+    Losses of losscope's own alone, at the numbers they were trained with: another's code may do anything when
+    it is called.
     """
-    specs = {
-        side.name: side.spec for side in result.losses if side.spec is not None and not side.spec.foreign
-    }
-    found = {name: force for name, spec in specs.items() if (force := measured(spec)) is not None}
-    store.write_json(_place(study), {name: asdict(force) for name, force in found.items()})
-    return result.with_evidence(replace(result.evidence or Evidence(), forces=found))
+    own = {name: spec for name, spec in specs.items() if not spec.foreign and _own(spec)}
+    found: dict[str, Force] | None = launch.ask(_measured, own)
+    return found
+
+
+def keep(store: Store, study: str, found: Mapping[str, Force] | None) -> None:
+    """Write forces into the study's folder; what lies there stays where none were measured."""
+    if found is not None:
+        store.write_json(_place(study), {name: asdict(force) for name, force in found.items()})
+
+
+def _own(spec: LossSpec) -> bool:
+    return bool(registry.entry("loss", spec.name).own)
+
+
+def _measured(specs: Mapping[str, LossSpec]) -> dict[str, Force]:
+    return {name: force for name, spec in specs.items() if (force := measured(spec)) is not None}
 
 
 def measured(spec: LossSpec) -> Force | None:

@@ -15,7 +15,7 @@ from losscope.core.results import Examples, ShownItem
 from losscope.data.base import Part, Source, Table
 from losscope.data.readers.pictures import Picture
 from losscope.data.readers.sounds import FRAMES, MELS, SOUNDS, log_mel, read_sound
-from losscope.train.measuring import rows_shown
+from losscope.data.rows import rows_shown
 
 SIDE = 48
 """Pixels of the longer side of a picture, at most."""

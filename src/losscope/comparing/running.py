@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from losscope.comparing.planning import Plan, Say
 from losscope.comparing.reading import read
 from losscope.comparing.stored import StoredStudy
 from losscope.core.errors import require
-from losscope.core.results import Result
+from losscope.core.results import Force, Result
 from losscope.core.saying import Once
 from losscope.core.spec import Study
 from losscope.run import launch
@@ -88,11 +88,14 @@ def run(
     with launch.crew():
         made = made.tuned(activity, say)
         launch.execute(made.groups, study.engine, activity, say)
-    return conclude(made)
+        pulls = forces.of({choice.label: choice.spec for choice in made.choices})
+    return conclude(made, pulls=pulls)
 
 
-def conclude(made: Plan, look: int | None = None) -> Result:
+def conclude(made: Plan, look: int | None = None, pulls: Mapping[str, Force] | None = None) -> Result:
     """Count the look, unless it is given, write the study's folder, and read the result from the store.
+
+    ``pulls``: how each loss pulls and pushes, where it was measured.
 
     The result is that of the seeds asked for. The folder goes on naming the runs that commands before asked
     for, such as of more seeds, so that nothing is forgotten: the command with those seeds trains none of them
@@ -115,7 +118,8 @@ def conclude(made: Plan, look: int | None = None) -> Result:
     )
     with made.store.study_lock(made.name):
         kept.write(made.store)
-        result = forces.kept(made.store, made.name, read(made.store, made.name))
+        forces.keep(made.store, made.name, pulls)
+        result = read(made.store, made.name)
         result = _with_items(made, result)
         made.store.write_text(f"studies/{made.name}/report.html", result.page())
         made.store.write_json(f"studies/{made.name}/result.json", result.model_dump(mode="json"))

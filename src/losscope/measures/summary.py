@@ -17,8 +17,12 @@ from losscope.measures import overlapping
 from losscope.measures.searching import Search
 from losscope.measures.space import ROWWISE, Measured, Measurement, Space, Values, over_members, run
 
-LABELS = ("label", "nearest_label", "nearest_label_across")
-"""Detail of queries that is of no measure alone."""
+LABELS = {
+    "label": None,
+    "nearest_label": "recall_at_1",
+    "nearest_label_across": "recall_at_1_across",
+}
+"""Labels in the detail of queries, and the measure that each is of; None of no measure alone."""
 Background = Literal["exclude", "class"]
 BACKGROUND = -1
 
@@ -130,7 +134,7 @@ def evaluate(
 
 def _belongs(name: str, wanted: set[str]) -> bool:
     kind, what = name.split("/", 1)
-    return kind == "count" or what in LABELS or what in wanted
+    return kind == "count" or what == "label" or LABELS.get(what, what) in wanted
 
 
 def _choose(

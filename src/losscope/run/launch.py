@@ -273,6 +273,10 @@ def _worker(link: Any) -> None:
 
     try:
         while (group := link.recv()) is not None:
+            if not isinstance(group, Group):
+                function, *given = group
+                tell("answer", function(*given))
+                continue
             try:
                 run_group(group, lambda done, total: tell("epoch", (done, total)))
                 tell("done")
@@ -317,6 +321,19 @@ def crew() -> Iterator[None]:
     finally:
         workers, _crew = _crew, None
         _dismiss(workers)
+
+
+def ask(function: Callable[..., Any], *given: Any) -> Any:
+    """What a function returns that needs torch: in a worker of the crew, which has it, or here if this has.
+
+    None where neither has, as where nothing was left to train.
+    """
+    for worker in _crew or ():
+        with contextlib.suppress(OSError, EOFError):
+            worker.link.send((function, *given))
+            kind, content = worker.link.recv()
+            return content if kind == "answer" else None
+    return function(*given) if "torch" in sys.modules else None
 
 
 def _dismiss(workers: Sequence[_Process]) -> None:

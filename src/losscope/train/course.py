@@ -15,8 +15,8 @@ from torch import Tensor
 from losscope.core.planes import Plane
 from losscope.core.spec import Run
 from losscope.data import Splits
+from losscope.data.rows import rows_shown
 from losscope.pairs import normalise
-from losscope.train.measuring import rows_shown
 from losscope.train.pool import inputs_of
 
 EVERY = 10

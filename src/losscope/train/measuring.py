@@ -16,6 +16,7 @@ from losscope.core.loss_spec import RAW
 from losscope.core.queries import arrays_of
 from losscope.core.spec import Run, seed_of
 from losscope.data import Part, Splits
+from losscope.data.rows import items_shown
 from losscope.measures import evaluate
 from losscope.models.closed import Sample
 from losscope.models.networks import Architecture
@@ -137,7 +138,7 @@ def embed_part(
     modality = np.repeat([0, 1], len(part.labels))
     if part.items is None:
         return both, modality
-    shown = _shown(part.items)
+    shown = items_shown(part.items)
     return both[torch.from_numpy(shown).to(both.device)], modality[shown]
 
 
@@ -159,25 +160,12 @@ BY_ITEM = (
 """What is measured where each item is its own class: geometry and scores of classes have no meaning there."""
 
 
-def _shown(items: np.ndarray) -> np.ndarray:
-    """Of pairs' rows, first modality below second, those that show each item (N, 2) for the first time."""
-    first, second = (np.sort(np.unique(side, return_index=True)[1]) for side in items.T)
-    return np.concatenate([first, len(items) + second])
-
-
-def rows_shown(part: Part) -> np.ndarray:
-    """Which row of a part each of its embeddings is of, those of the second modality counting on."""
-    if part.second is None:
-        return np.arange(len(part))
-    return np.arange(2 * len(part)) if part.items is None else _shown(part.items)
-
-
 def _of_rows(part: Part, labels: Any) -> Any:
     """Labels (N,) of a part as those of the rows of its embeddings; None stays None."""
     if labels is None or part.second is None:
         return labels
     both = np.concatenate([labels, labels])
-    return both if part.items is None else both[_shown(part.items)]
+    return both if part.items is None else both[items_shown(part.items)]
 
 
 def _rows_of(part: Part, kept: np.ndarray) -> np.ndarray:
@@ -192,7 +180,7 @@ def _rows_of(part: Part, kept: np.ndarray) -> np.ndarray:
         return both
     first, second = part.items.T
     item = np.concatenate([first, first.max() + 1 + second - second.min()])
-    return np.flatnonzero(np.isin(item[_shown(part.items)], item[both]))
+    return np.flatnonzero(np.isin(item[items_shown(part.items)], item[both]))
 
 
 def measure(

@@ -58,7 +58,7 @@ def next_step(result: Result, focus: Comparison | None, left: Sequence[str]) -> 
         if focus.better is not None or focus.verdict == "equivalent":
             return Step("Train nothing, or try another loss")
     elif focus.verdict == "equivalent":
-        return Step("Take the one that costs less")
+        return Step(f"Take the one that costs {'less' if len(made.members) < 3 else 'least'}")
     elif focus.better is not None:
         return _again(result, "Name the loss to hold the others against", reference=focus.a)
     return _more(result, focus, by == "data")
@@ -71,7 +71,7 @@ def _use(result: Result, name: str) -> Step:
             "Use the inputs at unit length", "x / numpy.linalg.norm(x, axis=1, keepdims=True)", python=True
         )
     if isinstance(side, BaselineResult):
-        if result.store and side.runs:
+        if result.store and side.runs and len(result.data.modalities) < 2:
             line = f"embed = losscope.embedder({result.store!r}, {name!r})"
             return Step(f"Use {name} as it was fitted", line, python=True)
         return Step(f"Fit {name} to your training rows, and train nothing")
