@@ -66,6 +66,11 @@ class Distributed(nn.Module):
             f"{loss!r} was given; a loss is wanted, such as losscope.Distributed(losscope.loss('triplet'))",
         )
         self.loss, self.group = loss, group
+        _leave_uncompiled()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        _leave_uncompiled()
 
     def forward(
         self,
@@ -96,11 +101,12 @@ class Distributed(nn.Module):
         )
         own_rows = ref_emb is None or (ref_emb is embeddings and ref_labels is labels)
         numbered = self._numbered()
-        rows, known = gather(embeddings, labels, self.group, numbered=numbered)
+        together = _uncompiled[0]
+        rows, known = together(embeddings, labels, self.group, numbered=numbered)
         if own_rows:
             return self.loss(rows, known)
         assert ref_emb is not None
-        others, names = gather(ref_emb, ref_labels, self.group, numbered=numbered)
+        others, names = together(ref_emb, ref_labels, self.group, numbered=numbered)
         return self.loss(rows, known, ref_emb=others, ref_labels=names)
 
     def _numbered(self) -> str | None:
@@ -109,7 +115,6 @@ class Distributed(nn.Module):
         return loss.spec.name if isinstance(loss, LossModule) and loss.class_vectors is not None else None
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def gather(
     embeddings: Tensor, labels: Any, group: ProcessGroup | None = None, *, numbered: str | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -146,6 +151,16 @@ def gather(
     rank = distributed.get_rank(group)
     rows: Tensor = _Gathered.apply(embeddings, sizes, rank, group)
     return rows, torch.cat(_collected(known, sizes, group))
+
+
+_uncompiled: list[Callable[..., tuple[Tensor, Tensor]]] = [gather]
+"""``gather`` as a compiler leaves it alone, once there is a ``Distributed``: torch's compiler is a second of
+imports."""
+
+
+def _leave_uncompiled() -> None:
+    if _uncompiled[0] is gather:
+        _uncompiled[0] = torch.compiler.disable(gather)
 
 
 def _numbers(embeddings: Tensor, labels: Any, numbered: str | None) -> Tensor:
