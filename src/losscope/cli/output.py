@@ -54,9 +54,9 @@ def print_result(result: Result, json: bool, said: Once | None = None, verbose: 
         if verbose:
             _print_more(console, result, notes)
         else:
-            # How data were read is said whether or not it is asked for.
+            # How data were read is said unasked, unwrapped: notes hold commands to copy.
             for note in notes:
-                console.print(f"Note: {note}", markup=False, highlight=False)
+                console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
             _offer_more(console, result)
     if result.report_file:
         console.print(f"Page: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
