@@ -56,7 +56,7 @@ def print_result(result: Result, json: bool, said: Once | None = None, verbose: 
         else:
             # How data were read is said unasked, unwrapped: notes hold commands to copy.
             for note in notes:
-                console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
+                console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
             _offer_more(console, result)
     if result.report_file:
         console.print(f"Page: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
