@@ -54,9 +54,11 @@ def print_result(result: Result, json: bool, said: Once | None = None, verbose: 
         if verbose:
             _print_more(console, result, notes)
         else:
-            # How data were read is said unasked, unwrapped: notes hold commands to copy.
+            # How data were read is said unasked, and in a pipe unbroken: notes hold commands to copy.
             for note in notes:
-                console.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
+                console.print(
+                    f"Note: {note}", markup=False, highlight=False, soft_wrap=not console.is_terminal
+                )
             _offer_more(console, result)
     if result.report_file:
         console.print(f"Page: {result.report_file}", markup=False, highlight=False, soft_wrap=True)
