@@ -73,7 +73,7 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) -e '.[test,hf,audio,hdf5,dask,peers,lightning,tensorboard,mlflow,wandb,labels]'
+	$(PIP) -e '.[test,docs,hf,audio,hdf5,dask,peers,lightning,tensorboard,mlflow,wandb,labels]'
 	touch $@ $(VENV)/.core
 
 $(VENV)/.docs: $(VENV)/.core
