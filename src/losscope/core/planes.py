@@ -54,7 +54,7 @@ class Plane:
 def _leading(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The two largest eigenvalues of XᵀX for centred rows X (N, D), and their directions (2, D).
 
-    Of fewer rows than dimensions they are found from the rows themselves: XᵀX would be large and nearly empty.
+    Of fewer rows than dimensions they are found from the rows: XᵀX would be large and of low rank.
     """
     if min(points.shape) > LARGE:
         from scipy.sparse.linalg import LinearOperator, eigsh
