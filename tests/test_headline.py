@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+import losscope
 import report_fixture as fixture
 from losscope.cli.options import app
 from losscope.cli.studies import asked
@@ -270,8 +271,45 @@ def test_the_headline_names_the_side_without_a_value_and_verdicts_stand_beside_t
     found = analyse(made, measure="recall_at_1", settings=[])
     text = wording.headline(result_of(found, [], tuple(range(10)))).text
     assert text == "No answer: runs of triplet have no value"
+    judged = result_of(found, [], tuple(range(10))).model_copy(
+        update={"protocol": None, "provenance": Provenance(arguments=("losscope", "judge", "runs.csv"))}
+    )
+    assert step_of(judged) == "Run those trainings again, and judge again: losscope judge runs.csv"
     nothing = wording.beside(PLANTED["train nothing"])
     assert nothing.pivot == "raw" and set(nothing.words.values()) == {"worse"}
+
+
+@pytest.mark.parametrize(
+    ("more", "step"),
+    [
+        ({}, "Give triplet values of Recall@1, and judge again: losscope judge runs.csv"),
+        (
+            {"map_at_r": 0.5},
+            "Choose another measure, such as MAP@R: losscope judge runs.csv --measure map_at_r",
+        ),
+    ],
+)
+def test_runs_from_elsewhere_without_a_value_are_judged_by_another_measure_if_there_is_one(
+    more: dict[str, float], step: str
+) -> None:
+    made = [
+        Measured(name, seed, {"recall_at_1": None if name == "triplet" else value, **more}, {})
+        for name in TWO
+        for seed, value in enumerate(values(*TWO[name], name))
+    ]
+    result = result_of(analyse(made, measure="recall_at_1", settings=[]), [], tuple(range(10)))
+    words = Provenance(arguments=("losscope", "judge", "runs.csv"))
+    assert step_of(result.model_copy(update={"protocol": None, "provenance": words})) == step
+
+
+def step_of(result: Result) -> str:
+    return str(wording.headline(result).step)
+
+
+def test_braces_in_the_name_of_a_measure_are_letters() -> None:
+    columns = {"loss": ["a"] * 8 + ["b"] * 8, "seed": [*range(8)] * 2, "m{x}": [0.5] * 16}
+    result = losscope.judge(columns, measure="m{x}", declare=["m{x}:higher:difference:0.01"])
+    assert wording.headline(result).text == "Use either: b and a are equal in m{x}"
 
 
 def test_the_planted_results_reach_every_ground_and_everything_that_keeps_one_open() -> None:

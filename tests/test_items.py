@@ -167,6 +167,9 @@ def test_a_plane_is_that_of_the_two_largest_components():
     large, (values, directions) = Plane.of(rows), np.linalg.eigh(np.cov(rows.T))
     np.testing.assert_allclose(np.abs((large.axes * directions.T[[-1, -2]]).sum(1)), 1, atol=1e-5)
     np.testing.assert_allclose(large.explained, values[[-1, -2]] / values.sum())
+    wide, values = Plane.of(rows[:40]), np.linalg.eigvalsh(np.cov(rows[:40].T))[::-1]
+    np.testing.assert_allclose(wide.place(rows[:40]).var(axis=0, ddof=1), values[:2])
+    np.testing.assert_allclose(wide.explained, values[:2] / values.sum())
     assert Plane.of(np.ones((3, 1))).place(np.ones((3, 1))).tolist() == [[0, 0]] * 3
 
 

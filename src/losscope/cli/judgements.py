@@ -234,7 +234,7 @@ def report_page(folder: Path, study: str | None, out: Path | None, json: bool, v
     """Write a page and print what it is of; of a JSON file the page is beside it where no file is given."""
     from losscope import comparing
     from losscope.comparing.exporting import document
-    from losscope.core.errors import require
+    from losscope.core.errors import LosscopeError
     from losscope.core.results import Reproduction, Result
 
     if out is None and not folder.is_file():
@@ -242,12 +242,11 @@ def report_page(folder: Path, study: str | None, out: Path | None, json: bool, v
         return
     refuse_unwritable(out)
     found = document(folder, study)
-    require(
-        isinstance(found, Result | Reproduction),
-        f"{str(folder)!r} holds an {found.kind}, which has a page only where its command writes one; give "
-        "--format",
-    )
-    assert isinstance(found, Result | Reproduction)
+    if not isinstance(found, Result | Reproduction):
+        raise LosscopeError(
+            f"{str(folder)!r} holds an {found.kind}, which has a page only where its command writes one; "
+            "give --format"
+        )
     written = str(found.report(out or folder.with_suffix(".html")))
     if isinstance(found, Result):
         print_result(found.model_copy(update={"report_file": written}), json, verbose=verbose)

@@ -95,20 +95,10 @@ class Data:
 
     def options(self) -> dict[str, Any]:
         """The loader's options that were given."""
+        from losscope.core.commands import OF_DATA
+
         given: dict[str, Any] = dict(key_value(text) for text in self.option or [])
-        for name in (
-            "train_labels",
-            "group",
-            "folds",
-            "fold",
-            "pairs",
-            "triplets",
-            "label_noise",
-            "limit",
-            "skip_bad",
-            "skip_unlabelled",
-            "ignore_label",
-        ):
+        for name in OF_DATA:
             if getattr(self, name) is not None:
                 given[name] = getattr(self, name)
         return given

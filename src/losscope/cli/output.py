@@ -82,11 +82,8 @@ def _print_more(console: Any, result: Result, notes: list[str]) -> None:
 
 def _offer_more(console: Any, result: Result) -> None:
     """One line on what was left out, and how to see it."""
-    from losscope.core import wording
-
-    left = ["each test", "what would change the answer"]
     where = "with --verbose" + (", or on the page" if result.report_file else "")
-    console.print(f"More: {wording.listing(left)} {where}.", markup=False, highlight=False)
+    console.print(f"More: each test and what would change the answer {where}.", markup=False, highlight=False)
 
 
 def exit_if_unfinished(found: Unfinished | None) -> None:

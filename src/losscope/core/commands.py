@@ -46,7 +46,7 @@ OF_DATA = (
 def arguments(study: Study, out: str) -> tuple[str, ...]:
     """The words of ``losscope compare`` for a study whose store is ``out``, without options at their default.
 
-    None where no command says it: the first seed and the note stand in a file alone.
+    Empty where no command says it: the first seed and the note stand in a file alone.
 
     >>> print(said(arguments(Study.of(losses="triplet(margin=0.2),contrastive", seeds=3), "runs")))
     losscope compare digits --losses 'triplet(margin=0.2),contrastive' --seeds 3 --out runs
@@ -112,8 +112,8 @@ def _literal(value: object) -> str:
     return repr(value)
 
 
-def changed(words: Sequence[str], **options: str | None) -> tuple[str, ...]:
-    """The words with some options set; None takes an option and its value out.
+def changed(words: Sequence[str], **options: str) -> tuple[str, ...]:
+    """The words with some options set.
 
     >>> said(changed(("losscope", "compare", "digits", "--seeds", "10"), seeds="16", epochs="9"))
     'losscope compare digits --seeds 16 --epochs 9'
@@ -123,8 +123,8 @@ def changed(words: Sequence[str], **options: str | None) -> tuple[str, ...]:
         option = f"--{name.replace('_', '-')}"
         if option in made:
             place = made.index(option)
-            made[place : place + 2] = [] if value is None else [option, value]
-        elif value is not None:
+            made[place : place + 2] = [option, value]
+        else:
             made += [option, value]
     return tuple(made)
 

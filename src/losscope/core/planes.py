@@ -52,7 +52,10 @@ class Plane:
 
 
 def _leading(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two largest eigenvalues of XᵀX for centred rows X (N, D), and their directions (2, D)."""
+    """The two largest eigenvalues of XᵀX for centred rows X (N, D), and their directions (2, D).
+
+    Of fewer rows than dimensions they are found from the rows: XᵀX would be large and of low rank.
+    """
     if min(points.shape) > LARGE:
         from scipy.sparse.linalg import LinearOperator, eigsh
 
@@ -61,5 +64,8 @@ def _leading(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         # It begins at a fixed direction: the same rows give the same axes.
         values, vectors = eigsh(product, k=2, v0=points[0] + 1 / size, tol=1e-9)
         return values[::-1], vectors.T[::-1]
+    if len(points) < points.shape[1]:
+        _, lengths, directions = np.linalg.svd(points, full_matrices=False)
+        return lengths[:2] ** 2, directions[:2]
     _, values, directions = np.linalg.svd(points.T @ points)
     return values[:2], directions[:2]

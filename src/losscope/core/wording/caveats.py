@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from losscope.core import commands
@@ -71,7 +71,8 @@ def _failed(result: Result) -> Caveat | None:
     if not lost:
         return None
     said = f"{listing(lost)} failed: a loss with a failed run has no verdict."
-    return Caveat("failed", said, commands.said(result.provenance.arguments))
+    again = result.provenance.arguments if result.protocol is not None else ()  # judging again trains nothing
+    return Caveat("failed", said, commands.said(again))
 
 
 def _fault(result: Result) -> Caveat | None:
@@ -186,15 +187,11 @@ def _untuned(result: Result) -> Caveat | None:
     found = [own.loss for own in result.settings if own.tuned is False]
     if not found:
         return None
-    who = "the losses were" if len(found) == len(result.settings) > 1 else f"{listing(found)} {_was(found)}"
+    every = len(found) == len(result.settings) > 1
+    who = "The losses were" if every else f"{listing(found)} {'was' if len(found) == 1 else 'were'}"
     words = result.provenance.arguments
     line = (*(word for word in words if word != "--no-tune"), "--tune") if words and result.protocol else ()
-    said = f"{who} not tuned: tuned numbers could change the order."
-    return Caveat("untuned", said[0].upper() + said[1:] if who[:3] == "the" else said, commands.said(line))
-
-
-def _was(names: Iterable[str]) -> str:
-    return "was" if len(list(names)) == 1 else "were"
+    return Caveat("untuned", f"{who} not tuned: tuned numbers could change the order.", commands.said(line))
 
 
 def _scope(focus: Comparison | None) -> Caveat | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from losscope.core.loss_spec import RAW
 from losscope.core.results import BaselineResult, Comparison, Recommendation, Result
@@ -73,13 +74,13 @@ class _Case:
 
     @property
     def does(self) -> tuple[str, str, str]:
-        """What equal and better sides do."""
+        """What equal and better sides do, for a text with places."""
         name = self.made.measure or ""
-        said = shorten(label(name), HEADLINE_LETTERS)
+        said = shorten(label(name), HEADLINE_LETTERS).replace("{", "{{").replace("}", "}}")
         other = f"are equal in {said}", f"is better in {said}", f"are better in {said}"
         return _DOES.get(name, other)
 
-    @property
+    @cached_property
     def focus(self) -> Comparison | None:
         """The pair that the answer rests on, told from the side of the answer, or of the better side."""
         if self.made.rests_on is None:
@@ -328,13 +329,9 @@ def _undecided(case: _Case, row: Comparison) -> list[_Said]:
         first, second = (shorten(label(own or ""), HEADLINE_LETTERS) for own in (made.measure, made.second))
         return [("Undecided: {} favours {}, {} favours {}", (first, y, second, x))]
     if made.candidate not in made.members:
+        listed = listing("{}" for _ in made.members)
         return [
-            (
-                "Undecided: {} lead, untested against each other".replace(
-                    "{}", listing("{}" for _ in made.members)
-                ),
-                made.members,
-            ),
+            (f"Undecided: {listed} lead, untested against each other", made.members),
             (f"Undecided: {count(len(made.members), 'side')} lead, untested against each other", ()),
         ]
     if made.open_by == "saturated":

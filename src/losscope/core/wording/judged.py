@@ -20,16 +20,12 @@ def on_each(data: Sequence[DataVerdicts]) -> tuple[str, ...]:
         for row in own.rows:
             found = pairs.setdefault((row.a, row.b), {})
             first.setdefault((row.a, row.b), row)
-            found.setdefault(_state(row), []).append(own.name)
+            found.setdefault(verdict_word(row), []).append(own.name)
     return tuple(
         f"{label(first[pair].measure)} of {pair[0]} against {pair[1]} on each data set: "
         f"{'; '.join(_told(state, names, len(data)) for state, names in found.items())}."
         for pair, found in pairs.items()
     )
-
-
-def _state(row: Comparison) -> str:
-    return verdict_word(row)
 
 
 def _told(state: str, names: Sequence[str], total: int) -> str:

@@ -286,6 +286,3 @@ def _software(result: Result) -> Iterator[Traced]:
 def _told(found: Provenance, name: str) -> str:
     value = getattr(found, name)
     return " and ".join(value) if isinstance(value, tuple) else value or ""
-
-
-__all__ = ["Traced", "method"]

@@ -62,9 +62,8 @@ def value(side: SideResult, name: str, digits: Digits) -> tuple[str, str]:
     mean = side.mean(name)
     if mean and measure(name).scale == "log_ratio":
         digits = Digits(max(digits.decimals, min(6, decimals_for(mean, 2))))
-    elif (
-        mean and abs(mean) < 10.0**-digits.decimals
-    ):  # as ``number`` writes it, so that the ends have as many
+    elif mean and abs(mean) < 10.0**-digits.decimals:
+        # as ``number`` writes it, so that the ends have as many
         digits = Digits(decimals_for(mean, 2))
     if mean and abs(mean) < 1e-4:
         return number(mean), interval(*side.interval(name))

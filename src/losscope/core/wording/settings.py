@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from losscope.core.calls import is_foreign
 from losscope.core.results import Comparison, Edge, Settings
@@ -137,14 +137,9 @@ def calls(settings: Sequence[Settings]) -> Callable[[str], str]:
     ('triplet at margin 0.1', 'raw')
     """
     known = {}
-    for each in settings:
-        numbers = [
-            f"{name.replace('_', ' ')} {value:g}"
-            for name, value in each.hyperparameters.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        ]
-        if each.unsettled and numbers:
-            known[each.loss] = f"{each.loss} at {listing(numbers)}"
+    for each, numbers in _unsettled(settings):
+        told = listing(f"{name.replace('_', ' ')} {value:g}" for name, value in numbers)
+        known[each.loss] = f"{each.loss} at {told}"
     return lambda name: known.get(name, name)
 
 
@@ -158,12 +153,20 @@ def exact_calls(settings: Sequence[Settings]) -> Callable[[str], str]:
     ('triplet(margin=0.1)', 'raw')
     """
     known = {}
+    for each, numbers in _unsettled(settings):
+        if not is_foreign(each.name):
+            told = ", ".join(f"{name}={value:g}" for name, value in numbers)
+            known[each.loss] = f"{each.name}({told})"
+    return lambda name: known.get(name, name)
+
+
+def _unsettled(settings: Sequence[Settings]) -> Iterator[tuple[Settings, list[tuple[str, float]]]]:
+    """The losses whose numbers other validation would change, with these numbers by name."""
     for each in settings:
         numbers = [
-            f"{name}={value:g}"
+            (name, value)
             for name, value in each.hyperparameters.items()
             if isinstance(value, int | float) and not isinstance(value, bool)
         ]
-        if each.unsettled and numbers and not is_foreign(each.name):
-            known[each.loss] = f"{each.name}({', '.join(numbers)})"
-    return lambda name: known.get(name, name)
+        if each.unsettled and numbers:
+            yield each, numbers

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from losscope.core import commands
 from losscope.core.loss_spec import RAW
 from losscope.core.results import BaselineResult, Comparison, LossResult, Result
-from losscope.core.wording.numbers import count, label, listing
+from losscope.core.wording.numbers import count, label, listing, measure
 from losscope.core.wording.work import duration
 
 OTHER_GOALS = {"retrieval": "verification"}
@@ -39,17 +39,21 @@ def next_step(result: Result, focus: Comparison | None, left: Sequence[str]) -> 
         return _use(result, made.loss)
     if focus is None or made.ground == "undirected":
         if made.ground == "undirected":
-            return _again(result, "Choose a measure of which more or less is better", goal="retrieval")
+            directed = "Choose a measure of which more or less is better"
+            # A judgement has such a measure only where it was named, and then no goal replaces it.
+            return Step(directed) if result.protocol is None else _again(result, directed, goal="retrieval")
         return _again(result, "Compare it with another loss")
     by = made.open_by or focus.limit
     if focus.verdict == "failed" or by == "failed":
+        if result.protocol is None:
+            return _again(result, "Run those trainings again, and judge again")
         return _again(result, "Run it again, which tries the failed runs again")
     if by == "measures" and made.second is not None:
         return _second(result, made.second)
     if focus.scope == "these_folds" or by == "folds":
         return Step("Hold out one test part instead of folds, over which nothing can be tested")
     if focus.verdict == "not_comparable":
-        return _again(result, "Choose another goal", goal=OTHER_GOALS.get(result.goal, "retrieval"))
+        return _comparable(result, focus)
     if made.ground == "undecided" and made.candidate not in made.members:
         return _alone(result, left)
     if by == "saturated":
@@ -94,7 +98,7 @@ def loss_text(side: LossResult) -> str:
     return side.spec.model_copy(update=usual).label
 
 
-def _again(result: Result, text: str, **options: str | None) -> Step:
+def _again(result: Result, text: str, **options: str) -> Step:
     words = result.provenance.arguments
     return Step(text, commands.said(commands.changed(words, **options))) if words else Step(text)
 
@@ -106,6 +110,24 @@ def _second(result: Result, second: str) -> Step:
     if result.protocol is not None and result.store:
         return Step(text, commands.said(("losscope", "judge", result.store, "--measure", second)))
     return Step(text, commands.said(commands.changed(words, measure=second))) if words else Step(text)
+
+
+def _comparable(result: Result, row: Comparison) -> Step:
+    """Another goal; of runs from elsewhere another measure that both sides have, or the values that lack."""
+    if result.protocol is not None:
+        return _again(result, "Choose another goal", goal=OTHER_GOALS.get(result.goal, "retrieval"))
+    sides = result.side(row.a), result.side(row.b)
+    for name in sides[0].measures:
+        shared = all(side.mean(name) is not None for side in sides)
+        if shared and name != row.measure and measure(name).better != "neither":
+            return _again(result, f"Choose another measure, such as {label(name)}", measure=name)
+    lacking = [side.name for side in sides if side.mean(row.measure) is None]
+    what = (
+        f"{listing(lacking)} values of {label(row.measure)}"
+        if lacking
+        else "both values that can be compared"
+    )
+    return _again(result, f"Give {what}, and judge again")
 
 
 def _alone(result: Result, left: Sequence[str]) -> Step:
