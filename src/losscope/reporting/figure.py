@@ -223,16 +223,6 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Texts:
-    """Words at points; ``series`` empty where they belong to no loss."""
-
-    x: Numbers
-    y: Numbers
-    texts: Sequence[str]
-    series: str = ""
-
-
-@dataclass(frozen=True)
 class Names:
     """The names of series beside their points, each where it hides no other; one without room is left out."""
 
@@ -268,7 +258,7 @@ class Dots:
     own: float = 1.0
 
 
-Mark: TypeAlias = Line | Points | Bars | Joined | Ring | Level | Region | Texts | Names | Dots
+Mark: TypeAlias = Line | Points | Bars | Joined | Ring | Level | Region | Names | Dots
 
 
 @dataclass(frozen=True, eq=False)

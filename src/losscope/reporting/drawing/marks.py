@@ -27,7 +27,6 @@ from losscope.reporting.figure import (
     Region,
     Ring,
     Symbol,
-    Texts,
 )
 
 SHAPES: dict[Symbol, str] = {
@@ -194,17 +193,6 @@ def _region(mark: Region, frame: Frame, palette: Palette) -> Drawn:
         if mark.name
         else "",
     )
-
-
-@drawn.register
-def _texts(mark: Texts, frame: Frame, palette: Palette) -> Drawn:
-    made = []
-    for spot, text in zip(_spots(mark.x, mark.y, frame), mark.texts, strict=True):
-        if spot is not None:
-            made.append(
-                f'<text class="label middle" x="{spot[0] / 10:g}%" y="{spot[1]:g}">{_text(text)}</text>'
-            )
-    return "", _group(mark.series, palette.look(mark.series), "".join(made))
 
 
 NAMED_AT = 300

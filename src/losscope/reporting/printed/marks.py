@@ -24,7 +24,6 @@ from losscope.reporting.figure import (
     Region,
     Ring,
     Symbol,
-    Texts,
 )
 from losscope.reporting.printed.manner import BAND, INK, RULE, SOFT, name_of
 
@@ -160,16 +159,6 @@ def _region(mark: Region, axes: Axes, palette: Palette) -> None:
             va="top",
             color=SOFT,
         )
-
-
-@put.register
-def _texts(mark: Texts, axes: Axes, palette: Palette) -> None:
-    colour = palette.look(mark.series).hex if mark.series else INK
-    for x, y, text in zip(mark.x, mark.y, mark.texts, strict=True):
-        if x is not None and y is not None:
-            axes.annotate(
-                name_of(text), (x, y), xytext=(4, 2), textcoords="offset points", color=colour, clip_on=True
-            )
 
 
 LETTER, LINE = 6.0, 11.0
