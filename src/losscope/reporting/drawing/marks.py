@@ -28,6 +28,7 @@ from losscope.reporting.figure import (
     Ring,
     Symbol,
 )
+from losscope.reporting.ruler import overlap
 
 SHAPES: dict[Symbol, str] = {
     "square": "M-4-4H4V4H-4z",
@@ -222,7 +223,7 @@ def _names(mark: Names, frame: Frame, palette: Palette) -> Drawn:
         ):
             own = (left, y + down - 10, left + width, y + down + 3)
             inside = own[0] >= -6 and own[2] <= NAMED_AT + 10 and own[1] >= -8 and own[3] <= frame.height
-            if inside and not any(_meet(own, other) for other in taken):
+            if inside and not any(overlap(own, other) for other in taken):
                 taken.append(own)
                 words = (
                     f'<text class="num {anchor}" x="{spot[0] / 10:g}%" dx="{across}" y="{y + down:g}">'
@@ -232,14 +233,6 @@ def _names(mark: Names, frame: Frame, palette: Palette) -> Drawn:
                 made.append(_group(name, look, words))
                 break
     return "", "".join(made)
-
-
-Box = tuple[float, float, float, float]
-
-
-def _meet(a: Box, b: Box) -> bool:
-    """Whether two boxes (left, top, right, bottom) overlap."""
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 # --- pieces ----------------------------------------------------------------------------------------
