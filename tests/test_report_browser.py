@@ -102,6 +102,7 @@ def test_a_hidden_loss_is_hidden_everywhere(shown):
     left = shown.locator('main [data-series~="loss-1"]:visible')
     assert {element.evaluate("e => e.tagName") for element in left.all()} == {"BUTTON"}
     assert {each.get_attribute("aria-pressed") for each in left.all()} == {"false"}
+    assert shown.locator("table.summary tbody tr:visible").count() >= 2
     over(shown, "#decay .axes", 0.5)
     assert shown.locator(".hover p").count() == 2
     shown.locator('#greediness .key button[data-series="loss-1"]').click()
@@ -115,6 +116,14 @@ def test_a_logarithmic_axis_is_switched_on_and_off(shown):
     assert figure.locator(".logged").is_visible() and not figure.locator(".linear").is_visible()
     figure.locator(".scale").click()
     assert figure.locator(".linear").is_visible()
+
+
+def test_lines_are_as_wide_as_the_figure_says(shown):
+    widths = shown.locator(".plot path.line").evaluate_all(
+        "all => all.map(one => [one.getAttribute('stroke-width') || '2', getComputedStyle(one).strokeWidth])"
+    )
+    assert {asked for asked, _ in widths} >= {"1.5", "2"}
+    assert all(drawn == f"{asked}px" for asked, drawn in widths)
 
 
 def test_a_saved_figure_stands_alone(shown, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import typing
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -18,7 +19,7 @@ from losscope.core.results import EmbeddingMap, Force, Price, Trial, Tuned
 from losscope.reporting import axes, curves, figure, forces, maps, plots, ruler, tradeoffs, trials
 from losscope.reporting.drawing import draw
 from losscope.reporting.drawing.frame import wide
-from losscope.reporting.parts import HOME, Context
+from losscope.reporting.parts import HOME, Context, fragment
 from losscope.reporting.sections import forest, tuning
 
 
@@ -146,6 +147,12 @@ def test_each_loss_has_one_look_and_no_two_share_it():
     assert len({(look.colour, look.dash, look.symbol) for look in looks}) == 14
     assert len({look.slug for look in looks}) == 14
     assert len({(look.hex, look.dash, look.symbol) for look in looks}) == 14
+
+
+def test_the_key_has_a_shape_of_its_own_for_every_symbol():
+    symbols = typing.get_args(figure.Symbol)
+    shapes = [fragment("shape", figure.Look("#000", "black", "solid", symbol, "x")) for symbol in symbols]
+    assert len(set(map(str, shapes))) == len(symbols) == 6
 
 
 def luminance(colour: str) -> float:
