@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -14,8 +12,6 @@ from losscope.core.results import EmbeddingMap, Evidence
 from losscope.reporting import page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium")
 EPOCHS = np.array([0, 10, 60])
 
 
@@ -30,14 +26,6 @@ def moving(sides: list[str], points: int = 90) -> dict[str, EmbeddingMap]:
         frames = np.stack([(centres[labels] * epoch / 60 + noise) / (place + 1) for epoch in EPOCHS])
         made[side] = EmbeddingMap(frames[-1], labels, None, np.arange(points), EPOCHS, frames)
     return made
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as found:
-        made = found.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -239,12 +227,3 @@ TOUCHING = """() => [...document.querySelectorAll(".plot:not(.square)")].flatMap
   return boxes.flatMap(([text, a], place) => boxes.slice(place + 1).filter(([, b]) => meet(a, b))
     .map(([other]) => `${plot.dataset.name}: ${text} / ${other}`));
 })"""
-
-
-def test_folded_tables_are_open_in_print(shown):
-    folded = shown.locator("details:not([open])").count()
-    assert folded > 3
-    shown.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert shown.locator("details:not([open])").count() == 0
-    shown.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert shown.locator("details:not([open])").count() == folded
