@@ -266,16 +266,6 @@ def test_what_notebooks_show_is_whole_and_loads_nothing(planted, hostile):
         assert "svg" in Read(document._repr_html_()).tags
 
 
-def contrast(one: str, two: str) -> float:
-    def luminance(colour: str) -> float:
-        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-        parts = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return float(np.dot(parts, (0.2126, 0.7152, 0.0722)))
-
-    low, high = sorted((luminance(one), luminance(two)))
-    return (high + 0.05) / (low + 0.05)
-
-
 def test_both_schemes_of_a_notebook_are_legible(planted):
     text = planted._repr_html_()
     light, dark = {}, {}
@@ -287,7 +277,7 @@ def test_both_schemes_of_a_notebook_are_legible(planted):
             for behind in ("--paper", "--band"):
                 least = 4.5 if name in ("--ink", "--soft") else 3.0
                 if name not in ("--paper", "--band", "--rule"):
-                    assert contrast(colour, scheme[behind]) >= least - 0.55 * (behind == "--band"), (
+                    assert fixture.contrast(colour, scheme[behind]) >= least - 0.55 * (behind == "--band"), (
                         name,
                         behind,
                     )
