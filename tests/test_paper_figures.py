@@ -19,7 +19,7 @@ from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.results import Evidence, Result
 from losscope.reporting import answer, figure, files
-from losscope.reporting.parts import Section
+from losscope.reporting.parts import HOME, Section
 from losscope.reporting.printed import figures, manner, marks
 
 HOSTILE = (
@@ -168,6 +168,11 @@ def test_every_kind_of_mark_is_drawn():
             assert len(manner.saved(drawn, "svg")) > 1000
     with pytest.raises(TypeError, match="no mark of the kind int"):
         marks.put(3, None, None)
+
+
+def test_classes_of_a_map_have_the_colours_of_the_page():
+    style = (HOME / "look" / "55-drawn.css").read_text()
+    assert re.findall(r"--class-\d: light-dark\((#\w{6}),", style) == list(marks.CLASSES)
 
 
 def test_a_reproduction_has_the_figures_of_its_page(tmp_path):

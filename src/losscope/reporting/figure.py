@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from losscope.core import wording
-from losscope.reporting.ruler import Ruler as Ruler
 
 COLOURS = ("#0072B2", "#C75300", "#00845F", "#B5548A", "#A87400", "#2F8FC4")
 """On white and on the page's paper."""
