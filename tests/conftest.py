@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 torch.set_num_threads(1)
 settings.register_profile("losscope", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("losscope")
@@ -21,6 +25,20 @@ def data_root() -> Path:
     if not root or not Path(root).is_dir():
         pytest.skip("LOSSCOPE_DATA does not name a folder with the real data sets")
     return Path(root)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium, which CHROMIUM may name; tests of pages skip without it."""
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("there is no Chromium on this machine")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=found, args=flags)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

@@ -556,3 +556,15 @@ def reproduction() -> Reproduction:
         studies=(StudyLink(data="synthetic", protocol="paper", study="a", settings="untuned"),),
         provenance=Provenance(command="losscope reproduce made2026"),
     )
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a: str, b: str) -> float:
+    """How much two colours stand out from each other, from 1 to 21, as WCAG 2 counts it."""
+    high, low = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from losscope.core import wording
 from losscope.core.results import PairSize, Result
 from losscope.reporting import page, tables
 
-CHROMIUM = Path("/usr/bin/chromium")
 WIDTHS = (1280, 820, 390)
 
 
@@ -108,17 +106,6 @@ def test_pairs_of_many_losses_are_a_grid() -> None:
 
 
 # --- in a browser -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with sync.sync_playwright() as started:
-        made = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.results import Evidence, Result
 from losscope.reporting import answer, figure, files
-from losscope.reporting.parts import Section
+from losscope.reporting.parts import HOME, Section
 from losscope.reporting.printed import figures, manner, marks
 
 HOSTILE = (
@@ -153,7 +153,6 @@ def test_every_kind_of_mark_is_drawn():
         figure.Ring: figure.Ring("a", 1.0, 1.0),
         figure.Level: figure.Level(1.0, "here"),
         figure.Region: figure.Region(0.5, 2.0, "flat"),
-        figure.Texts: figure.Texts(numbers, numbers, ("x", "y", "$z$")),
         figure.Names: figure.Names(("a", "b", "a"), numbers, numbers),
         figure.Dots: figure.Dots("a", np.ones((6001, 2)), np.arange(6001) % 3 - 1, {0: "zero"}, (0, 1)),
     }
@@ -169,6 +168,11 @@ def test_every_kind_of_mark_is_drawn():
             assert len(manner.saved(drawn, "svg")) > 1000
     with pytest.raises(TypeError, match="no mark of the kind int"):
         marks.put(3, None, None)
+
+
+def test_classes_of_a_map_have_the_colours_of_the_page():
+    style = (HOME / "look" / "55-drawn.css").read_text()
+    assert re.findall(r"--class-\d: light-dark\((#\w{6}),", style) == list(marks.CLASSES)
 
 
 def test_a_reproduction_has_the_figures_of_its_page(tmp_path):
@@ -267,16 +271,6 @@ def test_what_notebooks_show_is_whole_and_loads_nothing(planted, hostile):
         assert "svg" in Read(document._repr_html_()).tags
 
 
-def contrast(one: str, two: str) -> float:
-    def luminance(colour: str) -> float:
-        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-        parts = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return float(np.dot(parts, (0.2126, 0.7152, 0.0722)))
-
-    low, high = sorted((luminance(one), luminance(two)))
-    return (high + 0.05) / (low + 0.05)
-
-
 def test_both_schemes_of_a_notebook_are_legible(planted):
     text = planted._repr_html_()
     light, dark = {}, {}
@@ -288,7 +282,7 @@ def test_both_schemes_of_a_notebook_are_legible(planted):
             for behind in ("--paper", "--band"):
                 least = 4.5 if name in ("--ink", "--soft") else 3.0
                 if name not in ("--paper", "--band", "--rule"):
-                    assert contrast(colour, scheme[behind]) >= least - 0.55 * (behind == "--band"), (
+                    assert fixture.contrast(colour, scheme[behind]) >= least - 0.55 * (behind == "--band"), (
                         name,
                         behind,
                     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import typing
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -18,7 +19,7 @@ from losscope.core.results import EmbeddingMap, Force, Price, Trial, Tuned
 from losscope.reporting import axes, curves, figure, forces, maps, plots, ruler, tradeoffs, trials
 from losscope.reporting.drawing import draw
 from losscope.reporting.drawing.frame import wide
-from losscope.reporting.parts import HOME, Context
+from losscope.reporting.parts import HOME, Context, fragment
 from losscope.reporting.sections import forest, tuning
 
 
@@ -148,15 +149,10 @@ def test_each_loss_has_one_look_and_no_two_share_it():
     assert len({(look.hex, look.dash, look.symbol) for look in looks}) == 14
 
 
-def luminance(colour: str) -> float:
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(a: str, b: str) -> float:
-    high, low = sorted((luminance(a), luminance(b)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
+def test_the_key_has_a_shape_of_its_own_for_every_symbol():
+    symbols = typing.get_args(figure.Symbol)
+    shapes = [fragment("shape", figure.Look("#000", "black", "solid", symbol, "x")) for symbol in symbols]
+    assert len(set(map(str, shapes))) == len(symbols) == 6
 
 
 def test_every_colour_of_the_page_stands_out_from_its_paper():
@@ -165,7 +161,7 @@ def test_every_colour_of_the_page_stands_out_from_its_paper():
     pairs = re.findall(r"--((?:hue|grey|class)-\d): light-dark\((#\w{6}), (#\w{6})\)", style)
     assert len(pairs) == len(figure.COLOURS) + len(figure.GREYS) + maps.MANY_CLASSES
     for name, on_light, on_dark in pairs:
-        assert contrast(on_light, light) >= 3 and contrast(on_dark, dark) >= 3, name
+        assert fixture.contrast(on_light, light) >= 3 and fixture.contrast(on_dark, dark) >= 3, name
         assert f"--{name}: {on_light};" in style, "a browser without light-dark() has the light one"
     colours = {name: (on_light.upper(), on_dark.upper()) for name, on_light, on_dark in pairs}
     for kind, lights, darks in (

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 
 from losscope.core import wording
-from losscope.core.results import BaselineResult, InspectedPair, Inspection, Result
-from losscope.reporting.columns import goal_measure
+from losscope.core.results import InspectedPair, Inspection, PairScale, Result
+from losscope.reporting.columns import deciding_measure, is_described, ranked
 from losscope.reporting.figure import Look, Palette
 
 
@@ -49,7 +49,7 @@ def answer(result: Result) -> Rows | None:
 
     The band is what does not matter around the best mean.
     """
-    measure = result.recommendation.measure or goal_measure(result)
+    measure = deciding_measure(result)
     if measure is None:
         return None
     better = wording.measure(measure).better
@@ -63,33 +63,33 @@ def answer(result: Result) -> Rows | None:
             look=palette.look(side.name),
             chosen=side.name == chosen,
         )
-        for side in result.sides
-        if (mean := side.mean(measure)) is not None
-        and not (isinstance(side, BaselineResult) and side.described)
+        for side in ranked(result, measure)
+        if (mean := side.mean(measure)) is not None and not is_described(side)
     ]
     if not rows:
         return None
-    rows.sort(key=lambda row: row.value, reverse=better != "lower")
     split = {side.measures[measure].split for side in result.sides if measure in side.measures} - {None}
     where = f" ({split.pop()})" if len(split) == 1 else ""
     arrow = {"higher": ", higher is better", "lower": ", lower is better"}.get(better, "")
     note = f"Means and 95 % intervals over {wording.plural(result.paired_by)}"
-    band = _band(result, measure, rows[0].value)
+    tested = next((row for row in result.verdicts() if row.measure == measure), None)
+    band = None if tested is None else band_around(rows[0].value, tested.delta, tested.scale)
     if band is not None:
         note += "; shaded: too near to the best mean to matter"
     return Rows(f"{wording.title(measure)}{where}{arrow}", tuple(rows), band, f"{note}.")
 
 
-def _band(result: Result, measure: str, middle: float) -> tuple[float, float] | None:
-    row = next((row for row in result.verdicts() if row.measure == measure), None)
-    if row is None:
-        return None
-    if row.scale == "difference":
-        return middle - row.delta, middle + row.delta
-    factor = math.exp(row.delta)
-    if row.scale == "log_ratio":
-        return middle / factor, middle * factor
-    return 1 - (1 - middle) * factor, 1 - (1 - middle) / factor
+def band_around(best: float, delta: float, scale: PairScale) -> tuple[float, float]:
+    """From where to where a value differs from the best one by less than matters, in the measure's own units.
+
+    >>> band_around(0.5, 0.25, "difference")
+    (0.25, 0.75)
+    """
+    if scale == "log_ratio" and best > 0:
+        return best * math.exp(-delta), best * math.exp(delta)
+    if scale == "log_error_ratio":
+        return 1 - (1 - best) * math.exp(delta), 1 - (1 - best) * math.exp(-delta)
+    return best - delta, best + delta
 
 
 def inspected(found: Inspection | InspectedPair) -> Rows | None:

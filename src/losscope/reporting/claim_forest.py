@@ -51,7 +51,6 @@ class Forest:
     id: str
     statement: str
     source: str
-    says: str
     measure: str
     claimed: str
     ticks: list[tuple[float, str]]
@@ -83,7 +82,6 @@ def _forest(rows: Sequence[ClaimVerdict], pages: Mapping[str, str]) -> Forest:
         id=first.id,
         statement=first.statement,
         source=first.source,
-        says=first.says,
         measure=wording.label(shown[0]) if shown else "",
         claimed=next((row.direction for row in rows if row.direction), ""),
         ticks=_sparse(ruler.ticks(ratio=ratio, most=4), ruler.at(0.0) or 0.0),

@@ -47,6 +47,23 @@ def goal_measure(result: Result) -> str | None:
     return next((name for name in GOALS.get(result.goal, ()) if name in present(result)), None)
 
 
+def deciding_measure(result: Result) -> str | None:
+    """The measure of the recommendation, or the goal's where none was recommended."""
+    return result.recommendation.measure or goal_measure(result)
+
+
+def is_described(side: SideResult) -> bool:
+    """Whether a baseline is only described: it is in the tables, and in no figure of the answer."""
+    return isinstance(side, BaselineResult) and side.described
+
+
+def ranked(result: Result, measure: str) -> list[SideResult]:
+    """The sides that have a measure, the best first, equal ones by name."""
+    sign = 1 if wording.measure(measure).better == "lower" else -1
+    means = [(sign * mean, side) for side in result.sides if (mean := side.mean(measure)) is not None]
+    return [side for _, side in sorted(means, key=lambda pair: (pair[0], pair[1].name))]
+
+
 def present(result: Result) -> list[str]:
     """Every measure with at least one value, in the order in which the quantities are declared."""
     have = {name for side in result.sides for name in side.measures if side.mean(name) is not None}

@@ -125,7 +125,7 @@ class ByClass:
             row: list[str | Cell] = [self.name(place), f"{self.queries[place]:,.0f}"]
             row += [self._cell(self.spread[name], place) for name in self.scores]
             rows.append([*row, self._between(place)] if several else row)
-        return Grid(caption, heads, rows)
+        return Grid(caption, heads, rows, words=1)
 
     def _cell(self, spread: Spread, place: int) -> Cell:
         mean, half = spread.mean[place], spread.half[place]

@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from losscope.core import wording
-from losscope.reporting.ruler import Ruler as Ruler
 
 COLOURS = ("#0072B2", "#C75300", "#00845F", "#B5548A", "#A87400", "#2F8FC4")
 """On white and on the page's paper."""
@@ -223,16 +222,6 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Texts:
-    """Words at points; ``series`` empty where they belong to no loss."""
-
-    x: Numbers
-    y: Numbers
-    texts: Sequence[str]
-    series: str = ""
-
-
-@dataclass(frozen=True)
 class Names:
     """The names of series beside their points, each where it hides no other; one without room is left out."""
 
@@ -268,7 +257,7 @@ class Dots:
     own: float = 1.0
 
 
-Mark: TypeAlias = Line | Points | Bars | Joined | Ring | Level | Region | Texts | Names | Dots
+Mark: TypeAlias = Line | Points | Bars | Joined | Ring | Level | Region | Names | Dots
 
 
 @dataclass(frozen=True, eq=False)

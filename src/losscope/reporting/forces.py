@@ -9,9 +9,8 @@ from losscope.core.results import Force
 from losscope.reporting import axes
 from losscope.reporting.figure import Axis, Figure, Level, Line, Mark, Palette, Tick
 
-DISTANCES = Axis(
-    0.0, 2.0, tuple(Tick(at, f"{at:g}") for at in (0.0, 0.5, 1.0, 1.5, 2.0)), "distance", grid=False
-)
+DISTANCES = tuple(Tick(at, f"{at:g}") for at in (0.0, 0.5, 1.0, 1.5, 2.0))
+"""Along the horizontal axis: between points of the unit sphere."""
 
 
 def force_figures(found: Mapping[str, Force], palette: Palette) -> list[Figure]:
@@ -58,7 +57,7 @@ def _figure(
         if max(values) > 0
     )
     return Figure(
-        Axis(DISTANCES.low, DISTANCES.high, DISTANCES.ticks, f"distance of the {row}", grid=False),
+        Axis(0.0, 2.0, DISTANCES, f"distance of the {row}", grid=False),
         axes.linear([*ends, 1.0], zero=True),
         marks,
         title,

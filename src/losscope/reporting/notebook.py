@@ -15,7 +15,8 @@ from losscope.core.results import InspectedPair, Inspection, Reproduction, Resul
 from losscope.core.wording import reproductions
 from losscope.reporting import claim_tables, sheets
 from losscope.reporting.answer import Rows, answer, inspected
-from losscope.reporting.figure import COLOURS, DARK_COLOURS, DARK_GREYS, GREYS, Ruler
+from losscope.reporting.figure import COLOURS, DARK_COLOURS, DARK_GREYS, GREYS
+from losscope.reporting.ruler import Ruler
 
 MEASURES = 6
 """Measures of a table: more are on the page."""

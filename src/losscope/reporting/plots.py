@@ -9,7 +9,6 @@ import numpy as np
 from losscope.core import wording
 from losscope.reporting import axes
 from losscope.reporting.figure import (
-    Axis,
     Bars,
     Figure,
     Joined,
@@ -17,7 +16,6 @@ from losscope.reporting.figure import (
     Mark,
     Palette,
     Points,
-    Tick,
     class_name,
     numbers,
     shown_unit,
@@ -89,12 +87,8 @@ def class_bars(
         for place, loss in enumerate(found)
     ]
     labels = next(iter(found.values()))[1]
-    ticks = tuple(
-        Tick(float(place), wording.shorten(class_name(label, names), 12))
-        for place, label in enumerate(labels)
-    )
     return Figure(
-        Axis(-0.5, len(labels) - 0.5, ticks, "class", grid=False),
+        axes.named([wording.shorten(class_name(label, names), 12) for label in labels], "class"),
         axes.linear([float(np.nanmax(grid)) for grid, _ in found.values()], zero=True),
         marks,
         "Intra-class variance of each class",

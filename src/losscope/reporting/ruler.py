@@ -1,12 +1,16 @@
-"""A horizontal scale in percent of a width, and round steps."""
+"""A horizontal scale in percent of a width, round steps, and boxes that must not meet."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from losscope.core import wording
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, lower, right and upper end; upper and lower the other way round where places count downwards."""
 
 
 def nice_step(rough: float) -> tuple[float, int]:
@@ -19,6 +23,11 @@ def nice_step(rough: float) -> tuple[float, int]:
     factor = next(factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * (1 - 1e-9))
     step = power * factor
     return step, max(0, -math.floor(math.log10(step) + 1e-9) + (factor == 2.5))
+
+
+def overlap(a: Box, b: Box) -> bool:
+    """Whether two boxes meet, as those of words that would hide each other."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from losscope.core import wording
-from losscope.core.results import BaselineResult, Result, SideResult
+from losscope.core.results import PairScale, Result, SideResult
 from losscope.core.wording import parts
-from losscope.reporting.columns import digits_of, goal_measure, is_loss
+from losscope.reporting.answer import band_around
+from losscope.reporting.columns import deciding_measure, digits_of, is_described, is_loss, ranked
 from losscope.reporting.figure import Look, Palette
 from losscope.reporting.ruler import Ruler, nice_step
 
@@ -28,7 +29,7 @@ class Stand:
 
     name: str
     look: Look
-    at: float | None
+    at: float
     low: float | None
     high: float | None
     value: str
@@ -62,19 +63,18 @@ class Standing:
 
 def standing(result: Result, palette: Palette, counted: str) -> Standing | None:
     """The figure of a result; None where no side has a value of the measure that decides."""
-    measure = result.recommendation.measure or goal_measure(result)
+    measure = deciding_measure(result)
     if measure is None:
         return None
     known = wording.measure(measure)
-    sign = 1 if known.better == "lower" else -1
     beside = wording.beside(result)
-    sides = [side for side in result.sides if side.mean(measure) is not None]
-    sides.sort(key=lambda side: (sign * (side.mean(measure) or 0.0), side.name))
+    sides = ranked(result, measure)
     shown = _shown(sides, {beside.pivot, *beside.words, result.recommendation.loss or ""})
     if not shown:
         return None
-    band = _band(shown[0].mean(measure) or 0.0, measure, result)
-    ruler = _ruler(shown, measure, band, sign)
+    delta, scale = _delta(measure, result)
+    band = band_around(shown[0].mean(measure) or 0.0, delta, scale) if delta else None
+    ruler = _ruler(shown, measure, band)
     digits = digits_of(sides, measure)
     rows = [_row(side, measure, ruler, digits, palette, beside, result) for side in shown]
     splits = {side.measures[measure].split for side in shown if side.measures[measure].split}
@@ -86,7 +86,7 @@ def standing(result: Result, palette: Palette, counted: str) -> Standing | None:
         rows,
         _ticks(ruler),
         None if band is None else (_inside(ruler.at(band[0])), _inside(ruler.at(band[1]))),
-        "" if band is None else _width(measure, result),
+        "" if band is None else _width(delta, scale),
         beside.pivot,
         len(sides) - len(shown),
         any(row.low is not None for row in rows),
@@ -95,7 +95,7 @@ def standing(result: Result, palette: Palette, counted: str) -> Standing | None:
 
 def _shown(sides: Sequence[SideResult], needed: set[str]) -> list[SideResult]:
     """The sides of the figure: without what is only described, and not too many."""
-    usual = [side for side in sides if not (isinstance(side, BaselineResult) and side.described)]
+    usual = [side for side in sides if not is_described(side)]
     if len(usual) <= MOST:
         return usual
     kept = [side for side in usual if side.name in needed]
@@ -103,7 +103,8 @@ def _shown(sides: Sequence[SideResult], needed: set[str]) -> list[SideResult]:
     return [side for side in usual if side in kept or side in more]
 
 
-def _delta(measure: str, result: Result) -> tuple[float, str]:
+def _delta(measure: str, result: Result) -> tuple[float, PairScale]:
+    """What does not matter: as tested, or as declared; 0 where the measure has no such width."""
     row = next((row for row in result.verdicts() if row.measure == measure), None)
     if row is not None:
         return row.delta, row.scale
@@ -111,25 +112,12 @@ def _delta(measure: str, result: Result) -> tuple[float, str]:
     return known.delta or 0.0, known.scale
 
 
-def _band(best: float, measure: str, result: Result) -> tuple[float, float] | None:
-    """What lies within the indifference around the best; None where the measure has none."""
-    delta, scale = _delta(measure, result)
-    if not delta:
-        return None
-    if scale == "log_ratio" and best > 0:
-        return best * math.exp(-delta), best * math.exp(delta)
-    if scale == "log_error_ratio":
-        return 1 - (1 - best) * math.exp(delta), 1 - (1 - best) * math.exp(-delta)
-    return best - delta, best + delta
-
-
-def _width(measure: str, result: Result) -> str:
-    delta, scale = _delta(measure, result)
-    said = wording.indifference(delta, scale)  # type: ignore[arg-type]
+def _width(delta: float, scale: PairScale) -> str:
+    said = wording.indifference(delta, scale)
     return f"within {'±' * (scale == 'difference')}{said} of the best: no difference that matters"
 
 
-def _ruler(sides: Sequence[SideResult], measure: str, band: tuple[float, float] | None, sign: int) -> Ruler:
+def _ruler(sides: Sequence[SideResult], measure: str, band: tuple[float, float] | None) -> Ruler:
     """The scale that holds every side, or the upper half where the others lie far away."""
 
     def around(some: Sequence[SideResult]) -> Ruler:
@@ -141,7 +129,9 @@ def _ruler(sides: Sequence[SideResult], measure: str, band: tuple[float, float] 
     if near >= FAR:
         return whole
     room = (upper.high - upper.low) * 0.5
-    return Ruler(upper.low, upper.high + room) if sign > 0 else Ruler(upper.low - room, upper.high)
+    if wording.measure(measure).better == "lower":
+        return Ruler(upper.low, upper.high + room)
+    return Ruler(upper.low - room, upper.high)
 
 
 def _row(

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from losscope.core import wording
-from losscope.core.results import BaselineResult, Result, SideResult
+from losscope.core.results import Result
+from losscope.reporting.columns import is_described
 
 TOLD = ("higher", "lower")
 OPEN = ("equivalent", "unresolved", "too_few_seeds")
@@ -56,7 +57,7 @@ def _of(result: Result, measure: str) -> Marks | None:
     better = wording.measure(measure).better
     rows = [row for row in result.verdicts() if row.measure == measure]
     named = {name for row in rows for name in (row.a, row.b)}
-    sides = [side for side in result.sides if side.name in named and not _described(side)]
+    sides = [side for side in result.sides if side.name in named and not is_described(side)]
     means = {side.name: mean for side in sides if (mean := side.mean(measure)) is not None}
     if better == "neither" or not means:
         return None
@@ -83,7 +84,3 @@ def _grouped(result: Result, measure: str, best: str) -> Iterator[tuple[str, boo
     if group is not None and group.measure == measure and group.best == best:
         yield from ((name, False) for name in group.members)
         yield from ((name, True) for name in group.out)
-
-
-def _described(side: SideResult) -> bool:
-    return isinstance(side, BaselineResult) and side.described

@@ -24,10 +24,8 @@ def tradeoffs(result: Result) -> list[Figure]:
     goal = columns.goal_measure(result)
     if goal is None:
         return []
-    figures = []
-    seconds = {side.name: side.price.seconds for side in result.sides if side.price is not None}
-    found = _figure(result, goal, SECONDS, {name: value or None for name, value in seconds.items()})
-    figures.append(found)
+    seconds = {side.name: side.price.seconds or None for side in result.sides if side.price is not None}
+    figures = [_figure(result, goal, SECONDS, seconds)]
     ratio = "intra_inter_ratio" in columns.present(result)
     wanted = [name for name in AGAINST if name != goal and not (ratio and name == "intra_variance")]
     for measure in wanted:
@@ -71,8 +69,7 @@ def _across(values: Sequence[float | None], title: str) -> Axis:
     logged = axes.logarithmic(known, title)
     if logged is not None and min(known) > 0 and max(known) > 8 * min(known):
         return logged
-    plain = axes.linear(known, title)
-    return Axis(plain.low, plain.high, plain.ticks, title, grid=False)
+    return axes.over(known, title)
 
 
 def _point(side: SideResult, goal: str, over: str, value: float | None) -> Mark:

@@ -67,10 +67,13 @@ def left_of(figure: Figure) -> int:
 def bottom_of(figure: Figure) -> int:
     """Pixels that the labels and the title of the horizontal axis need."""
     axis = figure.x
-    labels = 20.0 if any(tick.text for tick in axis.ticks) else 4.0
-    if turned(axis):
-        labels = 14 + 0.77 * max(wide(tick.text) for tick in axis.ticks)
-    return round(labels) + (18 if axis.title else 0)
+    labels = _labels(axis) if turned(axis) or any(tick.text for tick in axis.ticks) else 4
+    return labels + (18 if axis.title else 0)
+
+
+def _labels(axis: Axis) -> int:
+    """How high the labels of a horizontal axis are, in pixels; turned ones by the longest."""
+    return round(14 + 0.77 * max(wide(tick.text) for tick in axis.ticks)) if turned(axis) else 20
 
 
 def ticks(axis: Axis, height: int) -> str:
@@ -98,17 +101,11 @@ def ticks(axis: Axis, height: int) -> str:
         elif text:
             made.append(f'<text class="num middle" {where} y="{height + 17}">{text}</text>')
     if axis.title:
-        down = height + bottom_of_title(axis)
+        down = height + _labels(axis) + 14
         made.append(
             f'<text class="num middle" x="50%" y="{down}">{escape(wording.printable(axis.title))}</text>'
         )
     return "".join(made)
-
-
-def bottom_of_title(axis: Axis) -> int:
-    """How far below the axis its title stands, in pixels."""
-    labels = 14 + 0.77 * max(wide(tick.text) for tick in axis.ticks) if turned(axis) else 20.0
-    return round(labels) + 14
 
 
 def _apart(axis: Axis) -> list[Tick]:

@@ -27,8 +27,8 @@ from losscope.reporting.figure import (
     Region,
     Ring,
     Symbol,
-    Texts,
 )
+from losscope.reporting.ruler import overlap
 
 SHAPES: dict[Symbol, str] = {
     "square": "M-4-4H4V4H-4z",
@@ -196,17 +196,6 @@ def _region(mark: Region, frame: Frame, palette: Palette) -> Drawn:
     )
 
 
-@drawn.register
-def _texts(mark: Texts, frame: Frame, palette: Palette) -> Drawn:
-    made = []
-    for spot, text in zip(_spots(mark.x, mark.y, frame), mark.texts, strict=True):
-        if spot is not None:
-            made.append(
-                f'<text class="label middle" x="{spot[0] / 10:g}%" y="{spot[1]:g}">{_text(text)}</text>'
-            )
-    return "", _group(mark.series, palette.look(mark.series), "".join(made))
-
-
 NAMED_AT = 300
 """The width in pixels at which names are placed; at a wider one they are only further apart."""
 
@@ -234,7 +223,7 @@ def _names(mark: Names, frame: Frame, palette: Palette) -> Drawn:
         ):
             own = (left, y + down - 10, left + width, y + down + 3)
             inside = own[0] >= -6 and own[2] <= NAMED_AT + 10 and own[1] >= -8 and own[3] <= frame.height
-            if inside and not any(_meet(own, other) for other in taken):
+            if inside and not any(overlap(own, other) for other in taken):
                 taken.append(own)
                 words = (
                     f'<text class="num {anchor}" x="{spot[0] / 10:g}%" dx="{across}" y="{y + down:g}">'
@@ -244,14 +233,6 @@ def _names(mark: Names, frame: Frame, palette: Palette) -> Drawn:
                 made.append(_group(name, look, words))
                 break
     return "", "".join(made)
-
-
-Box = tuple[float, float, float, float]
-
-
-def _meet(a: Box, b: Box) -> bool:
-    """Whether two boxes (left, top, right, bottom) overlap."""
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 # --- pieces ----------------------------------------------------------------------------------------

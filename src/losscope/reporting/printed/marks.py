@@ -24,13 +24,12 @@ from losscope.reporting.figure import (
     Region,
     Ring,
     Symbol,
-    Texts,
 )
 from losscope.reporting.printed.manner import BAND, INK, RULE, SOFT, name_of
+from losscope.reporting.ruler import Box, overlap
 
-Box: TypeAlias = tuple[float, float, float, float]
-"""Left, low, right and high, in pixels."""
 Side: TypeAlias = Literal["left", "right", "center"]
+Height: TypeAlias = Literal["top", "bottom"]
 STROKES: dict[Dash, str] = {"solid": "-", "dash": "--", "dot": ":"}
 MARKERS: dict[Symbol, str] = {
     "circle": "o",
@@ -136,15 +135,7 @@ def _ring(mark: Ring, axes: Axes, palette: Palette) -> None:
 def _level(mark: Level, axes: Axes, palette: Palette) -> None:
     axes.axhline(mark.value, color=SOFT, linewidth=0.8, linestyle=":")
     if mark.name:
-        place = (0.99, mark.value)
-        axes.annotate(
-            name_of(mark.name, 40),
-            place,
-            xycoords=("axes fraction", "data"),
-            ha="right",
-            va="bottom",
-            color=SOFT,
-        )
+        _name(axes, mark.name, (0.99, mark.value), ("axes fraction", "data"), "right", "bottom")
 
 
 @put.register
@@ -152,24 +143,14 @@ def _region(mark: Region, axes: Axes, palette: Palette) -> None:
     axes.axvspan(mark.low, mark.high, color=BAND, linewidth=0, zorder=0)
     if mark.name:
         middle = (np.sqrt(mark.low * mark.high)) if mark.low > 0 else (mark.low + mark.high) / 2
-        axes.annotate(
-            name_of(mark.name, 40),
-            (middle, 0.99),
-            xycoords=("data", "axes fraction"),
-            ha="center",
-            va="top",
-            color=SOFT,
-        )
+        _name(axes, mark.name, (middle, 0.99), ("data", "axes fraction"), "center", "top")
 
 
-@put.register
-def _texts(mark: Texts, axes: Axes, palette: Palette) -> None:
-    colour = palette.look(mark.series).hex if mark.series else INK
-    for x, y, text in zip(mark.x, mark.y, mark.texts, strict=True):
-        if x is not None and y is not None:
-            axes.annotate(
-                name_of(text), (x, y), xytext=(4, 2), textcoords="offset points", color=colour, clip_on=True
-            )
+def _name(
+    axes: Axes, name: str, place: tuple[float, float], units: tuple[str, str], across: Side, down: Height
+) -> None:
+    """What a part of the axes is called, at its edge."""
+    axes.annotate(name_of(name, 40), place, xycoords=units, ha=across, va=down, color=SOFT)
 
 
 LETTER, LINE = 6.0, 11.0
@@ -207,15 +188,10 @@ def _room(axes: Axes, at: np.ndarray, width: float, taken: list[Box]) -> tuple[f
         left, low = at[0] + across - before, at[1] + down
         own = (left, low, left + width, low + LINE)
         inside = axes.bbox.x0 <= own[0] and own[2] <= axes.bbox.x1
-        if inside and not any(_meet(own, other) for other in taken):
+        if inside and not any(overlap(own, other) for other in taken):
             taken.append(own)
             return across, down, side
     return None
-
-
-def _meet(a: Box, b: Box) -> bool:
-    """Whether two boxes (left, low, right, high) overlap."""
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 @put.register

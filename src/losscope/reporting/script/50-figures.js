@@ -199,5 +199,5 @@ const figures = (() => {
   });
   addEventListener("afterprint", () => opened.forEach(one => { one.open = false; }));
 
-  return { all, make, write, place, clear, cursor, standalone, hidden };
+  return { all, make, write, place, clear, cursor };
 })();

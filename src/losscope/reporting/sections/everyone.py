@@ -8,7 +8,7 @@ from losscope.core import wording
 from losscope.core.registry import register
 from losscope.core.results import Comparison, DataVerdicts, PairSize
 from losscope.core.wording import parts
-from losscope.reporting.columns import goal_measure, group_said
+from losscope.reporting.columns import deciding_measure, group_said
 from losscope.reporting.parts import Cell, Context, Grid, Section
 
 
@@ -40,7 +40,7 @@ def every_pair(context: Context) -> Section | None:
     result = context.result
     if len(result.losses) < 3 or not result.matrix:
         return None
-    measure = result.recommendation.measure or goal_measure(result) or ""
+    measure = deciding_measure(result) or ""
     tested = {(row.a, row.b): row for row in result.verdicts() if row.measure == measure}
     cells = {}
     for pair in result.matrix:

@@ -13,8 +13,9 @@ from losscope.core.registry import register
 from losscope.core.results import Comparison
 from losscope.core.wording import parts
 from losscope.reporting.columns import tested
-from losscope.reporting.figure import Look, Ruler
+from losscope.reporting.figure import Look
 from losscope.reporting.parts import Context, Section, fragment, prose
+from losscope.reporting.ruler import Ruler
 
 MANY = 3
 """With more losses the sentences are folded: the table says the same."""

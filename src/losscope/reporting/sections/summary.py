@@ -8,8 +8,9 @@ from losscope.core.registry import register
 from losscope.core.results import SideResult
 from losscope.core.wording import parts
 from losscope.reporting.columns import columns, digits_of, kind_of
-from losscope.reporting.figure import Look, Ruler
+from losscope.reporting.figure import Look
 from losscope.reporting.parts import Cell, Context, Section, fragment
+from losscope.reporting.ruler import Ruler
 
 MOST = 8
 
