@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError
 from losscope.core.results import ShownItem
 from losscope.run.files import read_bytes
 from losscope.run.store import Store
@@ -43,16 +40,17 @@ def read(store: Store, study: str) -> dict[int, ShownItem]:
         if not path.is_file() or path.stat().st_size > LARGEST:
             return {}
         with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as file:
-            rows, texts, ends = (file[name].tolist() for name in ("rows", "texts", "ends"))
-            content = file["pictures"].tobytes()
-        starts = [0, *ends[:-1]]
+            kept = {name: file[name] for name in ("rows", "texts", "ends", "pictures")}
+    except Exception:  # NumPy and zipfile have a dozen classes for damaged bytes, tokenize's among them
+        return {}
+    rows, texts, ends = (kept[name].tolist() for name in ("rows", "texts", "ends"))
+    content = kept["pictures"].tobytes()
+    try:
         return {
             int(row): ShownItem(str(text), content[start:end])
-            for row, text, start, end in zip(rows, texts, starts, ends, strict=True)
+            for row, text, start, end in zip(rows, texts, [0, *ends[:-1]], ends, strict=True)
         }
-    except (LosscopeError, OSError, ValueError, KeyError, TypeError, EOFError):
-        return {}
-    except (zipfile.BadZipFile, zlib.error):  # a damaged archive
+    except (ValueError, TypeError):  # arrays that losscope did not write
         return {}
 
 
