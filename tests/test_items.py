@@ -194,8 +194,13 @@ def test_items_come_back_as_they_were_kept(tmp_path):
     shown.write(store, "a", items)
     assert shown.read(store, "a") == items
     assert shown.read(store, "b") == {}
-    (tmp_path / "studies/a/items.npz").write_bytes(b"PK\x03\x04 no archive")
-    assert shown.read(store, "a") == {}
+    path = tmp_path / "studies/a/items.npz"
+    whole = path.read_bytes()
+    entry = whole.index(b"PK\x01\x02")
+    unknown_method = whole[: entry + 10] + b"\x63" + whole[entry + 11 :]
+    for damaged in (b"PK\x03\x04 no archive", b"", whole[:-30], unknown_method):
+        path.write_bytes(damaged)
+        assert shown.read(store, "a") == {}
 
 
 def test_only_pictures_become_pictures():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import subprocess
 import sys
 
@@ -84,6 +86,19 @@ def test_a_crew_keeps_its_processes_between_calls_and_dismisses_them(tmp_path):
     assert all(one.failed is None for one in Store(tmp_path / "a").many(made.ids))
     launch.execute(planned(tmp_path / "b").groups, "processes")
     assert launch._crew is None
+
+
+def test_what_ends_the_worker_that_is_asked_has_no_answer_and_ends_nothing_else(tmp_path):
+    made = planned(tmp_path / "a", losses=["contrastive", "triplet"])
+    with launch.crew():
+        launch.execute(made.groups, "processes")
+        assert launch.ask(math.hypot, 3.0, 4.0) == 5.0
+        crew = list(launch._crew)
+        assert launch.ask(os._exit, 9) is None
+        assert launch.ask(math.hypot, 3.0, 4.0) == (5.0 if len(crew) > 1 else None)
+        for _ in crew:
+            assert launch.ask(os._exit, 9) is None
+    assert [worker.process.exitcode for worker in crew] == [9] * len(crew)
 
 
 def test_a_mistake_of_the_users_stops_all_and_is_said(tmp_path):

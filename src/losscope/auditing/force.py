@@ -66,7 +66,7 @@ OTHER = 1.0
 def force_by_distance(subject: Subject) -> Force | None:
     """The pull of a positive and the push of a negative by its distance, with the other at distance 1.
 
-    A coarser profile than ``force_profile``, in a twentieth of a second. None where there is no force, where
+    A coarser profile than ``force_profile``, and quicker. None where there is no force, where
     it is not finite, and for several vectors per class.
 
     >>> from losscope.auditing.subjects import subject

@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from losscope.core.planes import unit_rows
 from losscope.core.queries import BACKGROUND, Roles, same_camera_rule
 from losscope.run.store import Stored
 
@@ -45,13 +46,11 @@ class Kept:
         if not found:
             return None
         given = np.nan_to_num(np.asarray(found["embeddings"], dtype=np.float32))
-        norm = np.linalg.norm(given, axis=1, keepdims=True)
-        rows = given / np.where(norm > 0, norm, 1)
         roles = None
         if "is_query" in found:
             rule = same_camera_rule(str(found["same_camera"])) if "same_camera" in found else "keep"
             roles = Roles(found["is_query"], found["is_gallery"], found.get("camera"), rule)
-        return cls(rows, found["labels"], found.get("modality"), roles)
+        return cls(unit_rows(given), found["labels"], found.get("modality"), roles)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError
 from losscope.core.results import ShownItem
 from losscope.run.files import read_bytes
 from losscope.run.store import Store
@@ -41,19 +40,18 @@ def read(store: Store, study: str) -> dict[int, ShownItem]:
         if not path.is_file() or path.stat().st_size > LARGEST:
             return {}
         with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as file:
-            rows, texts, ends = (file[name].tolist() for name in ("rows", "texts", "ends"))
-            content = file["pictures"].tobytes()
-        starts = [0, *ends[:-1]]
+            kept = {name: file[name] for name in ("rows", "texts", "ends", "pictures")}
+    except Exception:  # NumPy and zipfile have a dozen classes for damaged bytes, tokenize's among them
+        return {}
+    rows, texts, ends = (kept[name].tolist() for name in ("rows", "texts", "ends"))
+    content = kept["pictures"].tobytes()
+    try:
         return {
             int(row): ShownItem(str(text), content[start:end])
-            for row, text, start, end in zip(rows, texts, starts, ends, strict=True)
+            for row, text, start, end in zip(rows, texts, [0, *ends[:-1]], ends, strict=True)
         }
-    except (LosscopeError, OSError, ValueError, KeyError, TypeError, EOFError):
+    except (ValueError, TypeError):  # arrays that losscope did not write
         return {}
-    except Exception as error:  # a damaged archive: its checksums say so in a class of zipfile's own
-        if type(error).__name__ in ("BadZipFile", "error"):
-            return {}
-        raise
 
 
 def _place(study: str) -> str:

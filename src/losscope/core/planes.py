@@ -51,6 +51,17 @@ class Plane:
         return placed
 
 
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """Rows (N, D) at length 1, in the type that they have; a row of zeros stays one.
+
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    made: np.ndarray = rows / np.where(lengths > 0, lengths, 1)
+    return made
+
+
 def _leading(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The two largest eigenvalues of XᵀX for centred rows X (N, D), and their directions (2, D).
 

@@ -154,8 +154,8 @@ def gather(
 
 
 _uncompiled: list[Callable[..., tuple[Tensor, Tensor]]] = [gather]
-"""``gather`` as a compiler leaves it alone, once there is a ``Distributed``: torch's compiler is a second of
-imports."""
+"""``gather`` as a compiler leaves it alone, once there is a ``Distributed``: torch's compiler is slow
+to import."""
 
 
 def _leave_uncompiled() -> None:

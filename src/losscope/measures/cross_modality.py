@@ -201,6 +201,7 @@ def _one_way(
     The label of each query's nearest item is written into ``first``.
     """
     codes = space.codes[asked]
+    labels = space.labels[codes]
     names = ("map", *(f"recall_at_{k}" for k in RECALLS), "rank", "mrr")
     found = {name: np.full(len(space), NULL) for name in names}
     relevant = np.zeros(len(asking), np.int64)
@@ -208,7 +209,7 @@ def _one_way(
     for part, squared in Gallery.of(space.rows[asked]).tables(space.rows[asking]):
         queries = asking[part]
         nearest = ranked(squared, len(asked))
-        first[queries] = nearest_labels(nearest, space.labels[codes])
+        first[queries] = nearest_labels(nearest, labels)
         if tags is None:
             hits = codes[nearest.columns] == space.codes[queries, None]
         else:

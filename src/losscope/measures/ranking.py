@@ -139,7 +139,7 @@ def leave_one_out(space: Space, fine_labels: np.ndarray | None, deep: bool) -> S
     depth = min(count - 1, max(int(relevant.max()) if deep else 0, OCCURRENCE))
     fine = None if fine_labels is None else fine_classes(classes, fine_labels)[space.order]
     found = _without_values(count, deep, fine is not None)
-    first = np.full(count, BACKGROUND, np.int64)
+    labels, first = space.labels[space.codes], np.full(count, BACKGROUND, np.int64)
     occurrences, tied, edges = np.zeros(count), 0, 0
     while (chunk := (yield)) is not None:
         rows = slice(chunk.start, chunk.stop)
@@ -148,7 +148,7 @@ def leave_one_out(space: Space, fine_labels: np.ndarray | None, deep: bool) -> S
         squared = chunk.nearest(depth + 2)  # of each row itself, and one item beyond, which may be tied
         own = torch.arange(chunk.start, chunk.stop, device=squared.device)
         nearest = ranked(squared, depth, own)
-        first[rows] = nearest_labels(nearest, space.labels[space.codes])
+        first[rows] = nearest_labels(nearest, labels)
         ranking = _ranking(nearest, squared, own, space.codes, space.codes[rows])
         places = np.maximum(relevant[rows], RECALLS[-1]) if deep else np.full(len(own), RECALLS[-1])
         tied += len(np.unique(ranking.row[ranking.start < places[ranking.row]]))
@@ -197,11 +197,11 @@ def by_roles(roles: Search, deep: bool) -> Measurement:
     fine = None if roles.fine_labels is None else fine_classes(classes, roles.fine_labels)
     depth = min(len(roles.asked), max(int(relevant.max(initial=0)) if deep else 0, OCCURRENCE))
     found = _without_values(count, deep, fine is not None)
-    first = np.full(count, BACKGROUND, np.int64)
+    asked, first = classes[roles.asked], np.full(count, BACKGROUND, np.int64)
     occurring, tied, edges = np.zeros(len(roles.asked)), 0, 0
     for part, squared in roles.tables():
         nearest = ranked(squared, depth)
-        first[part] = nearest_labels(nearest, classes[roles.asked])
+        first[part] = nearest_labels(nearest, asked)
         ranking = roles.ranking(part, squared, nearest, classes)
         places = np.maximum(relevant[part], RECALLS[-1]) if deep else np.full(len(squared), RECALLS[-1])
         tied += len(np.unique(ranking.row[ranking.start < places[ranking.row]]))

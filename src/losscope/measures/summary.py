@@ -11,7 +11,7 @@ from torch import Tensor
 
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.facts import MeasureFacts
-from losscope.core.queries import Roles
+from losscope.core.queries import BACKGROUND, Roles
 from losscope.core.registry import Entry, entries
 from losscope.measures import overlapping
 from losscope.measures.searching import Search
@@ -24,7 +24,6 @@ LABELS = {
 }
 """Labels in the detail of queries, and the measure that each is of; None of no measure alone."""
 Background = Literal["exclude", "class"]
-BACKGROUND = -1
 
 
 def evaluate(

@@ -326,21 +326,26 @@ def crew() -> Iterator[None]:
 def ask(function: Callable[..., Any], *given: Any) -> Any:
     """What a function returns that needs torch: in a worker of the crew, which has it, or here if this has.
 
-    None where neither has, as where nothing was left to train.
+    None where neither has, as where nothing was left to train, and where the worker died of it: what ended
+    one process is asked of no other, this one least of all.
     """
-    for worker in _crew or ():
-        with contextlib.suppress(OSError, EOFError):
-            worker.link.send((function, *given))
-            kind, content = worker.link.recv()
-            return content if kind == "answer" else None
-    return function(*given) if "torch" in sys.modules else None
+    if not _crew:
+        return function(*given) if "torch" in sys.modules else None
+    worker = next((worker for worker in _crew if worker.process.is_alive()), _crew[0])
+    try:
+        worker.link.send((function, *given))
+        return worker.link.recv()[1]
+    except (OSError, EOFError):
+        worker.process.join()
+        return None
 
 
 def _dismiss(workers: Sequence[_Process]) -> None:
-    for worker in workers:
+    for worker in workers:  # all are told before one is waited for: an end takes its time, with torch
         worker.link.close()
         if worker.group:
             worker.process.terminate()
+    for worker in workers:
         worker.process.join()
 
 

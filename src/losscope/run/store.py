@@ -116,7 +116,11 @@ class Stored:
         return self.npz("test.npz")
 
     def trace(self) -> Any:
-        """The epoch trace as a pandas frame with columns split, epoch, name, value."""
+        """The epoch trace, a pandas frame (split, epoch, name, value): read once, and not to be changed."""
+        return self._trace
+
+    @cached_property
+    def _trace(self) -> Any:
         import pandas as pd
 
         return pd.read_parquet(io.BytesIO(self.content("trace.parquet")))
@@ -349,10 +353,6 @@ class Store:
         deep = (path for name in ("studies", "reproductions") for path in (self.root / name).glob("*"))
         folders = [folder for folder in (*flat, *deep) if folder.is_dir()]
         return [path for folder in folders for path in sorted(folder.iterdir()) if is_litter(path)]
-
-    def discard(self, run_id: str) -> None:
-        """Forget a run, so that it is run again."""
-        shutil.rmtree(self.root / "runs" / run_id, ignore_errors=True)
 
     def runs(self) -> Iterator[Stored]:
         """Every stored run, in the order of its id."""

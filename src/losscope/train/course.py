@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.core.planes import Plane
+from losscope.core.planes import Plane, unit_rows
 from losscope.core.spec import Run
 from losscope.data import Splits
 from losscope.data.rows import rows_shown
@@ -78,14 +78,14 @@ def course_of(
         np.searchsorted(needed, places[rows] % len(splits.test))
         + len(needed) * (places[rows] // len(splits.test))
     )
-    plane = Plane.of(_unit(final))
+    plane = Plane.of(unit_rows(final))
     placed = []
     for _, parameters in sorted(weights.items()):
         with torch.no_grad():
             found = normalise(embed(inputs[None], parameters))[0]
         if part.second is not None:
             found = torch.cat(found.chunk(2))
-        placed.append(plane.place(_unit(found[at.to(found.device)].cpu().numpy())))
+        placed.append(plane.place(unit_rows(found[at.to(found.device)].cpu().numpy())))
     return {
         "rows": rows.astype(np.int32),
         "epochs": np.array(sorted(weights), dtype=np.int32),
@@ -94,8 +94,3 @@ def course_of(
         "axes": plane.axes.astype(np.float32),
         "explained": plane.explained.astype(np.float32),
     }
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norm > 0, norm, 1)
