@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 import items_fixture
+from losscope.comparing.judging import judge
 from losscope.core import wording
 from losscope.core.results import (
     BaselineResult,
@@ -43,6 +44,7 @@ from losscope.core.results import (
     Tuned,
 )
 from losscope.core.spec import LossSpec, Protocol
+from losscope.stats import Analysis
 
 NAMES = (
     "triplet",
@@ -568,3 +570,30 @@ def contrast(a: str, b: str) -> float:
     """How much two colours stand out from each other, from 1 to 21, as WCAG 2 counts it."""
     high, low = sorted((_luminance(a), _luminance(b)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def scored(names: Sequence[str]) -> Result:
+    """A verdict on nine seeds of each name, whose values lie apart and vary a little."""
+    rows = [
+        (name, seed, "recall_at_1", 0.5 + place / 20 + (seed * (place + 3) % 7) / 1000)
+        for place, name in enumerate(names)
+        for seed in range(9)
+    ]
+    return judge(pd.DataFrame(rows, columns=["loss", "seed", "measure", "value"]))
+
+
+def of_analysis(
+    found: Analysis, settings: Sequence[Settings], seeds: Sequence[int] = range(10), **more: object
+) -> Result:
+    """The result of an analysis of planted values."""
+    return Result(
+        data=DataDescription(name="planted", title="planted", kind="runs", described=""),
+        seeds=tuple(seeds),
+        goal=found.recommendation.goal or "retrieval",
+        losses=found.losses,
+        baselines=found.baselines,
+        settings=tuple(settings),
+        paired=found.paired,
+        recommendation=found.recommendation,
+        **more,
+    )

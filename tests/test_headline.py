@@ -18,7 +18,6 @@ from losscope.cli.options import app
 from losscope.cli.studies import asked
 from losscope.core import commands, wording
 from losscope.core.results import (
-    DataDescription,
     Edge,
     Fault,
     Ground,
@@ -99,16 +98,11 @@ def planted(
 
 
 def result_of(found: Analysis, settings: list[Settings], seeds: tuple[int, ...]) -> Result:
-    return Result(
-        data=DataDescription(name="planted", title="planted", kind="runs", described=""),
+    return fixture.of_analysis(
+        found,
+        settings,
+        seeds,
         protocol=fixture.protocol(),
-        seeds=seeds,
-        goal=found.recommendation.goal or "retrieval",
-        losses=found.losses,
-        baselines=found.baselines,
-        settings=tuple(settings),
-        paired=found.paired,
-        recommendation=found.recommendation,
         store="runs",
         provenance=Provenance(arguments=WORDS),
     )

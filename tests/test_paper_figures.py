@@ -9,12 +9,10 @@ import zlib
 
 import matplotlib
 import numpy as np
-import pandas as pd
 import pytest
 
 import losscope
 import report_fixture as fixture
-from losscope.comparing.judging import judge
 from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.results import Evidence, Result
@@ -40,12 +38,7 @@ def planted() -> Result:
 
 @pytest.fixture(scope="module")
 def hostile() -> Result:
-    rows = [
-        (name, seed, "recall_at_1", 0.5 + place / 20 + (seed * (place + 3) % 7) / 1000)
-        for place, name in enumerate(HOSTILE)
-        for seed in range(9)
-    ]
-    return judge(pd.DataFrame(rows, columns=["loss", "seed", "measure", "value"]))
+    return fixture.scored(HOSTILE)
 
 
 @pytest.fixture(scope="module")

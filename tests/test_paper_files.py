@@ -37,12 +37,7 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def hostile() -> Result:
-    rows = [
-        (name, seed, "recall_at_1", 0.5 + place / 20 + (seed * (place + 3) % 7) / 1000)
-        for place, name in enumerate(HOSTILE)
-        for seed in range(9)
-    ]
-    return judge(pd.DataFrame(rows, columns=["loss", "seed", "measure", "value"]))
+    return fixture.scored(HOSTILE)
 
 
 @pytest.fixture(scope="module")

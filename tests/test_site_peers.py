@@ -99,3 +99,26 @@ def test_every_loss_has_a_peer_and_every_read_version_is_named():
     sound = {name for name in registry.entries("loss") if not registry.entry("loss", name).facts.faulty}
     assert {peer.loss for peer in peers.PEERS} == sound
     assert {peer.package for peer in peers.PEERS if peer.kind == "read"} == set(peers.READ)
+
+
+@pytest.mark.parametrize(
+    ("place", "package", "module"),
+    [
+        (3, peers.PML, "pytorch_metric_learning.losses"),
+        (4, peers.ST, "sentence_transformers.sentence_transformer.losses"),
+    ],
+)
+def test_readme_counts_the_losses_of_the_peers_and_ours(place, package, module):
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    cells = [
+        cell.strip()
+        for line in readme.splitlines()
+        if line.startswith("| losses |")
+        for cell in line.split("|")
+    ]
+    ours = [name for name in registry.entries("loss") if not registry.entry("loss", name).facts.faulty]
+    assert cells[2].startswith(f"{len(ours)}, ")
+    losses = pytest.importorskip(module, reason="losscope[peers]")
+    if f"{package} {peers.installed(package)}" not in readme:
+        pytest.skip(f"README is about another version of {package}")
+    assert int(cells[place]) == sum(name.endswith("Loss") for name in dir(losses))

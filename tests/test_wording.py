@@ -17,16 +17,15 @@ from losscope.core import wording
 from losscope.core.results import (
     ClaimReason,
     Comparison,
-    DataDescription,
     DesignPlan,
     Edge,
     Ground,
     NotComparable,
     Recommendation,
-    Result,
     Settings,
 )
 from losscope.stats import Measured, Standing, analyse
+from report_fixture import of_analysis
 
 SOURCE = Path(losscope.__file__).parent
 SHIFTS = (0.3, -0.8, 0.5, 1.2, -0.4, 0.9, -1.1, -0.2, 0.1, -0.5)
@@ -164,20 +163,6 @@ def test_no_field_is_missing_in_a_sentence(name):
         )
 
 
-def result_of(found, settings) -> Result:
-    return Result(
-        data=DataDescription(name="planted", title="planted", kind="runs", described=""),
-        protocol=None,
-        seeds=tuple(range(10)),
-        goal=found.recommendation.goal or "retrieval",
-        losses=found.losses,
-        baselines=found.baselines,
-        settings=tuple(settings),
-        paired=found.paired,
-        recommendation=found.recommendation,
-    )
-
-
 @pytest.mark.parametrize("name", PLANTED)
 def test_the_parts_of_a_sentence_are_the_sentence_and_hold_what_they_say(name):
     found, settings = PLANTED[name]
@@ -186,14 +171,14 @@ def test_the_parts_of_a_sentence_are_the_sentence_and_hold_what_they_say(name):
         assert str(parts) == row.sentence == parts.before_evidence + parts.bracket + parts.rest
         assert "interval" not in parts.before_evidence and "p = " not in parts.before_evidence
         assert wording.evidence(row) in parts.evidence or row.verdict in ("failed", "not_comparable")
-    claim, rest = wording.answer(result_of(found, settings))
+    claim, rest = wording.answer(of_analysis(found, settings, protocol=None))
     assert claim + rest == found.recommendation.sentences[0]
     assert 10 < len(claim) < 120 and "(0." not in claim and "p = " not in claim
 
 
 def test_no_recommendation_has_no_answer():
     found, settings = PLANTED["higher"]
-    result = result_of(found, settings)
+    result = of_analysis(found, settings, protocol=None)
     nothing = result.model_copy(update={"recommendation": Recommendation(goal=None, loss=None)})
     assert wording.answer(nothing) == ("", "")
 

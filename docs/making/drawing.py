@@ -17,6 +17,8 @@ WIDTH, HEIGHT, GAP = 200.0, 150.0, 30.0
 """A panel's size in units of the picture, and the room between two."""
 TOP, BELOW = 22.0, 22.0
 """The room of a panel's title, and of the line below it."""
+DASHES = ("", "7 4", "2 3")
+"""The dashes of the colours 1, 2 and 3, where lines are to be told apart without colour."""
 
 
 def text(x: float, y: float, said: str, kind: str = "", anchor: str = "middle") -> str:
@@ -94,22 +96,10 @@ class Panel:
             f'class="fill-{colour}"/>'
         )
 
-    def band(self, low: float, high: float) -> None:
-        """A shaded band over the whole height, between two places of the horizontal axis."""
-        (left, top), (right, bottom) = self.at(low, self.y[1]), self.at(high, self.y[0])
-        self.parts.append(
-            f'<rect x="{left:.1f}" y="{top:.1f}" '
-            f'width="{right - left:.1f}" height="{bottom - top:.1f}" class="band"/>'
-        )
-
     def circle(self, x: float = 0.0, y: float = 0.0, radius: float = 1.0) -> None:
         """A thin circle, such as the unit circle that embeddings lie on."""
         (cx, cy), (edge, _) = self.at(x, y), self.at(x + radius, y)
         self.parts.append(f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="{edge - cx:.1f}" class="thin"/>')
-
-    def label(self, x: float, y: float, said: str, kind: str = "", anchor: str = "middle") -> None:
-        """A word at a place of the data."""
-        self.parts.append(text(*self.at(x, y), said, kind, anchor))
 
     def drawn(self, left: float) -> str:
         """The panel at its place in the figure."""

@@ -6,11 +6,10 @@ from losscope.auditing.force import force_profile
 from losscope.auditing.subjects import subject
 from losscope.core.results import ForceProfile
 
-from .drawing import Panel, figure
+from .drawing import DASHES, Panel, figure
 
 SHOWN = (4, 10, 16)
 """Places of the audit's distances that have a line: about 0.4, 1.0 and 1.6."""
-DASHES = {1: "", 2: "7 4", 3: "2 3"}
 
 
 def profile(name: str) -> ForceProfile | None:
@@ -56,7 +55,7 @@ def drawn(name: str) -> str:
                     for x, value in zip(distance, curve, strict=True)
                 ],
                 colour,
-                DASHES[colour],
+                DASHES[colour - 1],
             )
         panels.append(panel)
     return figure(
@@ -67,5 +66,5 @@ def drawn(name: str) -> str:
         "share of its largest force. Where lines of several colours lie on one another, the other's distance "
         "does not matter.",
         [f"the other at {distance[place]:.1f}" for place in SHOWN],
-        [DASHES[colour] for colour in (1, 2, 3)],
+        DASHES,
     )

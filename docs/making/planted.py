@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ EACH = 12
 """Points of a class."""
 MANY = 190
 """The same where pairs of different classes have to be 100,000; every fifth is drawn."""
+LOW = partial(Panel, width=150, height=100)
+"""A panel of bars or of curves."""
 
 
 @dataclass(frozen=True)
@@ -250,14 +252,12 @@ def effort() -> tuple[Shot, ...]:
     }
     shots = []
     for title, norms in cases.items():
-        panel = Panel(
+        panel = LOW(
             title,
             x=(0.3, 10.7),
             y=(0, 1.1),
             ticks=((1, 10), ()),
             xlabel="row of the batch",
-            width=150,
-            height=100,
         )
         for place, norm in enumerate(norms, 1):
             panel.bar(place, 0, norm, 1)
@@ -277,14 +277,13 @@ def force() -> tuple[Shot, ...]:
     }
     shots = []
     for title, (pull, push) in cases.items():
-        panel = Panel(
+        panel = LOW(
             title,
             x=(0, 1.7),
             y=(0, 1.1),
             ticks=((0, 0.5, 1, 1.5), ()),
             xlabel="distance to the anchor",
             width=165,
-            height=100,
         )
         weights, distances = torch.zeros(9, 9), torch.zeros(9, 9)
         kinds = torch.zeros(2, 9, 9, dtype=torch.bool)
@@ -317,14 +316,12 @@ def decays() -> tuple[Shot, ...]:
     shots = []
     for title, curve in cases.items():
         curve = curve / curve[0]
-        panel = Panel(
+        panel = LOW(
             title,
             x=(1, 30),
             y=(0, 1.05),
             ticks=((1, 10, 20, 30), (0, 0.5, 1)),
             xlabel="epoch",
-            width=150,
-            height=100,
         )
         panel.line(list(zip(epochs.tolist(), curve.tolist(), strict=True)), 1)
         panel.line([(1, 0.1), (30, 0.1)], 0, "2 3", 1)
@@ -344,14 +341,12 @@ def gains() -> tuple[Shot, ...]:
     }
     shots = []
     for title, curve in cases.items():
-        panel = Panel(
+        panel = LOW(
             title,
             x=(0, 30),
             y=(0.35, 0.75),
             ticks=((0, 10, 20, 30), (0.4, 0.7)),
             xlabel="epoch",
-            width=150,
-            height=100,
         )
         panel.line(list(zip(epochs.tolist(), curve.tolist(), strict=True)), 1)
         shots.append(Shot(panel, {"epochs_to_90_quality": greediness.epochs_to_90_quality(curve.tolist())}))
@@ -389,9 +384,7 @@ def _training(title: str, factor: float) -> Shot:
         adam.zero_grad()
         rows.append((norm, own, float((weight.detach() - before).norm()), active))
     norms, owns, moved, active = np.array(rows).T
-    panel = Panel(
-        title, x=(1, STEPS), y=(0, 1.05), ticks=((1, 20, 40), (0, 1)), xlabel="step", width=150, height=100
-    )
+    panel = LOW(title, x=(1, STEPS), y=(0, 1.05), ticks=((1, 20, 40), (0, 1)), xlabel="step")
     for colour, curve in ((1, norms / norms.max()), (2, moved / moved.max())):
         panel.line(list(zip(range(1, STEPS + 1), curve.tolist(), strict=True)), colour)
     epoch = norms.reshape(4, -1).mean(1)  # four epochs of ten steps

@@ -12,7 +12,7 @@ from losscope.auditing.force import force_profile
 from losscope.auditing.subjects import subject
 
 from . import planted
-from .drawing import Panel, figure
+from .drawing import DASHES, Panel, figure
 
 
 def seeds() -> str:
@@ -102,7 +102,6 @@ def margins() -> str:
 
 
 MARGINS = (0.2, 0.5, 1.0)
-DASHES = ("", "7 4", "2 3")
 POSITIVE = 5
 """The place of a positive at 0.52 among the audit's distances."""
 

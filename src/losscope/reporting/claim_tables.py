@@ -12,6 +12,7 @@ from rich.text import Text
 
 from losscope.core import wording
 from losscope.core.results import ClaimVerdict, Control, Reproduction, ReproductionPlan
+from losscope.reporting.formats import escaped
 
 WHOLE = 3
 """Up to so many data sets the terminal shows every number; beyond, one mark per data set."""
@@ -165,7 +166,7 @@ def foreseen(plan: ReproductionPlan) -> RenderableType:
 def markdown(result: Reproduction) -> str:
     """The whole ledger: sentences, what holds, every number with its reason, and the controls."""
     lines = [f"# {result.data.title}", "", result.data.described, ""]
-    lines += [f"- {_md(said)}" for said in (*result.summary, *result.notes)]
+    lines += [f"- {escaped(said)}" for said in (*result.summary, *result.notes)]
     data = list(dict.fromkeys(row.data for row in cells(result)))
     for protocol in dict.fromkeys(row.protocol for row in cells(result)):
         lines += ["", f"## Under the {protocol} protocol", ""]
@@ -180,7 +181,7 @@ def markdown(result: Reproduction) -> str:
         for name in data:
             own_rows = _own(result, name, protocol)
             if own_rows:
-                lines += ["", f"### {name}, {protocol}", "", f"{_md(_about(own_rows))}.", ""]
+                lines += ["", f"### {name}, {protocol}", "", f"{escaped(_about(own_rows))}.", ""]
                 heads = ["claim", "says", "expected", "measured", "interval", "verdict", "reason"]
                 lines += _grid(heads, [_detail(row) for row in own_rows])
     lines += _controls(result)
@@ -234,7 +235,7 @@ def _controls(result: Reproduction) -> list[str]:
             continue
         heads = ["data", "protocol", "quantity", "of", "foreseen", "measured", "interval", "note"]
         keep = [place for place in range(len(heads)) if any(row[place] for row in rows)]
-        lines += [f"### {shown.title}", "", _md(shown.note), ""]
+        lines += [f"### {shown.title}", "", escaped(shown.note), ""]
         lines += _grid([heads[place] for place in keep], [[row[place] for place in keep] for row in rows])
         lines += [""]
     return lines
@@ -242,10 +243,4 @@ def _controls(result: Reproduction) -> list[str]:
 
 def _grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    return [*lines, *(f"| {' | '.join(_md(cell) for cell in row)} |" for row in rows)]
-
-
-def _md(text: str) -> str:
-    text = wording.printable(text)
-    escaped = "".join(f"\\{letter}" if letter in "\\`*_[]|#~$" else letter for letter in text)
-    return " ".join(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
+    return [*lines, *(f"| {' | '.join(escaped(cell) for cell in row)} |" for row in rows)]

@@ -97,6 +97,19 @@ def digits_of(sides: Iterable[SideResult], measure: str) -> wording.Digits:
     return wording.digits_for(pairs, measure)
 
 
+def halved(head: str) -> tuple[str, str]:
+    """A heading in two, broken at the blank nearest its middle; the first part is empty without a blank.
+
+    >>> halved("inter-class distance"), halved("MAP@R")
+    (('inter-class', 'distance'), ('', 'MAP@R'))
+    """
+    blanks = [place for place, letter in enumerate(head) if letter == " "]
+    if not blanks:
+        return "", head
+    middle = min(blanks, key=lambda place: abs(place - len(head) / 2))
+    return head[:middle], head[middle + 1 :]
+
+
 def split_of(sides: Iterable[SideResult], measure: str) -> str:
     """On which split of the data a measure was taken; several are named."""
     measured = [side.measures[measure] for side in sides if measure in side.measures]

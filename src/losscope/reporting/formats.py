@@ -12,7 +12,7 @@ from losscope.core import wording
 from losscope.core.results import Result
 from losscope.core.wording import parts
 from losscope.reporting import sheets
-from losscope.reporting.columns import more_said, present, tested
+from losscope.reporting.columns import halved, more_said, present, tested
 
 NEEDS = r"% needs \usepackage{booktabs,longtable}"
 PUBLISHED = ("loss", "measure", "published", "ours (one further run)", "held out", "")
@@ -184,12 +184,11 @@ def _tex_entry(cell: sheets.Entry) -> str:
 
 
 def _tex_head(head: str, side: str) -> str:
-    """A head; one of numbers in two lines, broken at the blank nearest its middle."""
-    blanks = [place for place, letter in enumerate(head) if letter == " "]
-    if side != "r" or len(head) < 12 or not blanks:
+    """A head; a long one of numbers in two lines."""
+    first, second = halved(head)
+    if side != "r" or len(head) < 12 or not first:
         return tex(head)
-    middle = min(blanks, key=lambda place: abs(place - len(head) / 2))
-    return rf"\shortstack[r]{{{tex(head[:middle])}\\{tex(head[middle + 1 :])}}}"
+    return rf"\shortstack[r]{{{tex(first)}\\{tex(second)}}}"
 
 
 class LongRow(NamedTuple):

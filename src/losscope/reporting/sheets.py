@@ -98,14 +98,14 @@ def pairs(result: Result) -> Sheet:
     """The tested pairs with their sizes, corrected p and verdicts."""
     rows = tested(result)
     level = 100 * (1 - rows[0].alpha) if rows else 95.0
-    how = "Unpaired comparisons" if result.unpaired else "Paired comparisons"
+    how, kind = (
+        ("Unpaired comparisons", "permutation") if result.unpaired else ("Paired comparisons", "sign-flip")
+    )
     over = wording.count(len(result.seeds), result.paired_by) if result.seeds else "these runs"
     caption = (
-        f"{how} on {result.data.name} over {over}: sign-flip tests, p corrected by Holm; intervals of "
+        f"{how} on {result.data.name} over {over}: {kind} tests, p corrected by Holm; intervals of "
         f"{level:.4g} %, not corrected."
     )
-    if result.unpaired:
-        caption = caption.replace("sign-flip tests", "permutation tests")
     return Sheet("pairs", caption, VERDICTS, tuple(("", _verdict(row)) for row in rows), words=2, last=True)
 
 

@@ -14,7 +14,7 @@ from losscope.core import wording
 from losscope.core.errors import unknown
 from losscope.core.results import Comparison, Result, SideResult
 from losscope.core.wording import parts
-from losscope.reporting.columns import columns, digits_of, is_loss, more_said, tested
+from losscope.reporting.columns import columns, digits_of, halved, is_loss, more_said, tested
 from losscope.reporting.formats import PUBLISHED, latex, long_csv, markdown, published_rows
 
 WIDTH = 100
@@ -103,7 +103,7 @@ def _fit(
     for name in names:
         digits = digits_of(sides, name)
         cells = [parts.value(side, name, digits) for side in sides]
-        head = _two_lines(wording.label(name))
+        head = "\n".join(halved(wording.label(name)))
         width = max([len(line) for line in head.split("\n")] + [len(text) for cell in cells for text in cell])
         left -= width + 2 * bool(heads)
         if left < 0:
@@ -112,15 +112,6 @@ def _fit(
         for row, cell in zip(body, cells, strict=True):
             row.append(cell)
     return heads, body
-
-
-def _two_lines(label: str) -> str:
-    """A heading broken at the space nearest its middle, always two lines high."""
-    spaces = [place for place, letter in enumerate(label) if letter == " "]
-    if not spaces:
-        return f"\n{label}"
-    middle = min(spaces, key=lambda place: abs(place - len(label) / 2))
-    return f"{label[:middle]}\n{label[middle + 1 :]}"
 
 
 def verdicts(result: Result, sentences: bool = True) -> RenderableType:
