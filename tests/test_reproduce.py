@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections import Counter
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from losscope import cli
-from losscope.comparing import foreseeing, looking, planning
+from losscope.comparing import exporting, foreseeing, looking, planning
 from losscope.comparing.listing import items
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
@@ -380,7 +381,35 @@ def test_a_whole_paper_is_one_plugin_file(tmp_path, capsys):
         assert found == {"toy-true": "reproduced", "toy-false": "contradicted"}
         assert shown["data"]["title"] == "A toy paper" and "toy-true" in shown["summary"][1]
         assert [claim.paper for claim in items("claims").claims].count("toy") == 2
-    assert (out / "reproductions" / "toy" / "report.html").is_file()
+        page = out / "reproductions" / "toy" / "report.html"
+        assert page.is_file()
+
+        moved = tmp_path / "moved"
+        out.rename(moved)
+        page = moved / page.relative_to(out)
+        page.unlink()
+        for folder, study in ((moved, []), (page.parent, []), (moved, ["--study", "toy"])):
+            again = printed(["report", str(folder), *study, "--json", "--plugin", str(file)], capsys)
+            assert again["claims"] == shown["claims"] and page.is_file()
+            page.unlink()
+        kept = page.with_name("result.json")
+        kept.write_text(kept.read_text().replace("A toy paper", "A top paper"))
+        with pytest.raises(SystemExit):
+            cli.main(["report", str(moved)])
+        assert "result.json' has been altered" in capsys.readouterr().err
+
+
+def test_a_study_made_after_a_reproduction_is_the_newest(tmp_path):
+    """Which of the two ``report`` shows: the one written last."""
+    kept = tmp_path / "reproductions" / "toy" / "result.json"
+    study = tmp_path / "studies" / "digits" / "study.json"
+    for file, time in ((kept, 100), (study, 200)):
+        file.parent.mkdir(parents=True)
+        file.touch()
+        os.utime(file, (time, time))
+    assert exporting._reproduction(tmp_path, None) is None
+    os.utime(kept, (300, 300))
+    assert exporting._reproduction(tmp_path, None) == kept
 
 
 def test_a_paper_as_a_value_needs_a_name(tmp_path):

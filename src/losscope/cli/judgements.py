@@ -162,10 +162,11 @@ def report(
     Parameters
     ----------
     folder
-        The folder given to `compare --out`, or one study's folder in it; the folder of a `losscope.Probe`; a
-        file that `--json` of compare, judge, inspect or reproduce printed.
+        The folder given to `--out` of `compare` or `reproduce`, or one study's folder in it; the folder of a
+        `losscope.Probe`; a file that `--json` of compare, judge, inspect or reproduce printed.
     study
-        Which study, or probe, where there are several; the newest study, or all probes together, otherwise.
+        Which study, reproduction or probe, where there are several; the newest, or all probes together,
+        otherwise.
     format
         html writes the page. md, latex, csv and json print the tables, or with --out write all of them, and
         md and latex the method and its BibTeX too; parquet writes tidy tables; png, svg and pdf the figures
@@ -232,14 +233,10 @@ def refuse_page_options(folder: Path, format: str, out: Path | None, json: bool)
 
 def report_page(folder: Path, study: str | None, out: Path | None, json: bool, verbose: bool) -> None:
     """Write a page and print what it is of; of a JSON file the page is beside it where no file is given."""
-    from losscope import comparing
     from losscope.comparing.exporting import document
     from losscope.core.errors import LosscopeError
     from losscope.core.results import Reproduction, Result
 
-    if out is None and not folder.is_file():
-        print_result(comparing.report(folder, study), json, verbose=verbose)
-        return
     refuse_unwritable(out)
     found = document(folder, study)
     if not isinstance(found, Result | Reproduction):
@@ -247,11 +244,15 @@ def report_page(folder: Path, study: str | None, out: Path | None, json: bool, v
             f"{str(folder)!r} holds an {found.kind}, which has a page only where its command writes one; "
             "give --format"
         )
-    written = str(found.report(out or folder.with_suffix(".html")))
+    page = folder.with_suffix(".html") if folder.is_file() else found.report_file
+    written = str(found.report(out or page or folder / "report.html"))
     if isinstance(found, Result):
         print_result(found.model_copy(update={"report_file": written}), json, verbose=verbose)
+    elif json:
+        print(found.json_text())
     else:
-        put(found.json_text() if json else f"{found}\nPage: {written}")
+        terminal().print(found.table())
+        put(f"\nPage: {written}")
 
 
 def export_files(folder: Path, format: str, out: Path | None, study: str | None) -> None:

@@ -12,6 +12,7 @@ from losscope.core.results import AuditResult, InspectedPair, Inspection, Reprod
 from losscope.core.results.base import Document
 from losscope.probe.record import holds_probe, load_probe, load_probes
 from losscope.reporting import files, views
+from losscope.run.files import read_bytes, unsealed
 
 PRINTED = ("md", "latex", "csv", "json")
 """Formats that standard output can have."""
@@ -38,15 +39,28 @@ class Exported:
 
 
 def document(path: str | Path, study: str | None = None) -> Document:
-    """The study of a folder, or what a JSON file of ``--json`` holds.
+    """The study or reproduction of a folder, or what a JSON file of ``--json`` holds.
+
+    Of a folder that holds several, the one named ``study``, or the newest. The studies that a reproduction
+    made are not newer than it.
 
     Raises:
         LosscopeError: a folder without a finished study, a file that is no document of losscope.
     """
     path = Path(path)
     if not path.is_file():
-        return load(path, study)
+        kept = _reproduction(path, study)
+        if kept is None:
+            return load(path, study)
+        unsealed(read_bytes(kept), repr(str(kept)))  # what losscope wrote has a checksum, and must fit it
+        # A store may have been moved since.
+        return _read(kept).model_copy(update={"report_file": str(kept.with_name("report.html"))})
     require(study is None, f"{str(path)!r} holds one document; leave out --study")
+    return _read(path)
+
+
+def _read(path: Path) -> Document:
+    """What a JSON file holds."""
     try:
         size = path.stat().st_size
         require(
@@ -64,6 +78,22 @@ def document(path: str | Path, study: str | None = None) -> Document:
     kinds = [kind for key, kind in _KINDS.items() if isinstance(keys, dict) and key in keys]
     require(bool(kinds), f"the file {str(path)!r} is no result that --json of losscope printed")
     return kinds[0].from_json(text, f"the file {str(path)!r}")
+
+
+def _reproduction(path: Path, name: str | None) -> Path | None:
+    """The file of the reproduction that a folder, or a name in it, means; None where it means a study."""
+    if name is None and path.parent.name == "reproductions" and (path / "result.json").is_file():
+        return path / "result.json"
+    kept = {file.parent.name: file for file in path.glob("reproductions/*/result.json")}
+    if name is not None or not kept:
+        return kept.get(name or "")
+    newest = max(kept.values(), key=_written)
+    studies = map(_written, path.glob("studies/*/study.json"))
+    return newest if _written(newest) >= max(studies, default=0.0) else None
+
+
+def _written(file: Path) -> float:
+    return file.stat().st_mtime
 
 
 def export(
@@ -123,7 +153,7 @@ def _text(found: Document, format: str) -> str:
 def _beside(found: Document, path: Path) -> Path:
     if path.is_file():
         return path.parent / PAPER
-    page = found.report_file if isinstance(found, Result) else None
+    page = found.report_file if isinstance(found, Result | Reproduction) else None
     return Path(page).parent / PAPER if page else path / PAPER
 
 

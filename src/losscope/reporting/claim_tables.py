@@ -12,6 +12,7 @@ from rich.text import Text
 
 from losscope.core import wording
 from losscope.core.results import ClaimVerdict, Control, Reproduction, ReproductionPlan
+from losscope.core.wording import reproductions
 from losscope.reporting.formats import escaped
 
 WHOLE = 3
@@ -33,10 +34,10 @@ Column = tuple[str, JustifyMethod]
 
 
 def table(result: Reproduction) -> RenderableType:
-    """The ledger for a terminal of 100 columns: one table per protocol, and the sentences."""
+    """The ledger for a terminal of 100 columns: what came out, one table per protocol, and the sentences."""
     data = list(dict.fromkeys(row.data for row in cells(result)))
     protocols = dict.fromkeys(row.protocol for row in cells(result))
-    parts: list[RenderableType] = []
+    parts: list[RenderableType] = [Text(f"{reproductions.judged(result.claims)}.\n", style="bold")]
     for protocol in protocols:
         if len(data) <= WHOLE:
             own = {name: _own(result, name, protocol) for name in data}
