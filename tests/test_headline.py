@@ -18,6 +18,7 @@ from losscope.cli.options import app
 from losscope.cli.studies import asked
 from losscope.core import commands, wording
 from losscope.core.results import (
+    BestGroup,
     Edge,
     Fault,
     Ground,
@@ -417,12 +418,18 @@ def test_the_caveat_that_matters_most_comes_first() -> None:
     kinds.append(caveat_of(result))
     result = with_loss(result, "triplet", tuned=tuned_at(Edge(name="epoch", value=60), unstable=0.3))
     kinds.append(caveat_of(result))
+    used = str(result.recommendation.loss)
+    group = BestGroup(
+        measure="recall_at_1", best=used, members=(used, "b"), out=("c",), tests=2, alpha=0.04, able=True
+    )
+    result = fixture.changed(result, group=group)
+    kinds.append(caveat_of(result))
     fault = Fault(side="triplet", kind="stuck", runs=2, of=10)
     result = with_loss(result, "triplet", faults=(fault,))
     kinds.append(caveat_of(result))
     result = with_loss(result, "contrastive", failed=2)
     kinds.append(caveat_of(result))
-    assert kinds == ["scope", "untuned", "unsettled", "edge", "fault", "failed"]
+    assert kinds == ["scope", "untuned", "unsettled", "edge", "rivals", "fault", "failed"]
     assert wording.headline(PLANTED["leads"]).caveat is None
 
 

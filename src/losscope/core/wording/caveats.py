@@ -32,7 +32,8 @@ class Caveat:
     """What to beware of.
 
     Attributes:
-        kind: ``failed``, ``fault``, ``harm``, ``seeds``, ``edge``, ``unsettled``, ``untuned`` or ``scope``.
+        kind: ``failed``, ``fault``, ``harm``, ``rivals``, ``seeds``, ``edge``, ``unsettled``, ``untuned`` or
+            ``scope``.
         text: one sentence.
         line: a command that would do away with it; empty where there is none.
     """
@@ -45,14 +46,16 @@ class Caveat:
 def caveat(result: Result, focus: Comparison | None) -> Caveat | None:
     """The caveat that matters most, in a fixed order; None where there is nothing to say.
 
-    Failed runs, losses that learned nothing, an untrained network of a better mean, too few seeds with the
-    price of an answer, a choice on the edge of the search, a choice that other validation data would change,
-    losses that were not tuned, and other data, on which the difference may be another one.
+    Failed runs, losses that learned nothing, an untrained network of a better mean, losses that were not told
+    from the one to use, too few seeds with the price of an answer, a choice on the edge of the search, a
+    choice that other validation data would change, losses that were not tuned, and other data, on which the
+    difference may be another one.
     """
     writers: tuple[Callable[[], Caveat | None], ...] = (
         lambda: _failed(result),
         lambda: _fault(result),
         lambda: _harm(result),
+        lambda: _rivals(result),
         lambda: _seeds(result, focus),
         lambda: _edge(result),
         lambda: _unsettled(result),
@@ -95,6 +98,17 @@ def _harm(result: Result) -> Caveat | None:
         return None
     told = f"{label(by)} {number(other)}, {name} {number(ours)}"
     return Caveat("harm", f"The untrained network is better: {told}; described, not tested.")
+
+
+def _rivals(result: Result) -> Caveat | None:
+    """The other losses of the group of the best, where the answer is tested against another side alone."""
+    group, made = result.group, result.recommendation
+    if group is None or not group.able or made.loss not in group.members or len(made.members) > 1:
+        return None
+    others = [name for name in group.members if name != made.loss]
+    if not others:
+        return None
+    return Caveat("rivals", f"Not told from {made.loss} in {label(group.measure)}: {listing(others)}.")
 
 
 def _seeds(result: Result, focus: Comparison | None) -> Caveat | None:

@@ -94,9 +94,11 @@ def chosen(side: LossResult) -> str:
     if tuned.checkpoint == 0:
         told += f"; it {parts.stopped(side)}: training adds nothing"
     if tuned.unstable:
-        told += f"; other seeds of tuning would choose another setting in {tuned.unstable:.0%} of draws"
+        share = wording.percent(round(tuned.unstable, 2))
+        told += f"; other seeds of tuning would choose another setting in {share} of draws"
     if tuned.agreement is not None:
-        told += f"; rank correlation of the first stage with the whole training {tuned.agreement:.2f}"
+        agreement = wording.number(tuned.agreement, wording.Digits(2))
+        told += f"; rank correlation of the first stage with the whole training {agreement}"
     number = drawing.tuned_number(side.trials)
     flat = None if number is None else drawing.flat_region(side.trials, number)
     return f"{side.name}: {parts.settings(tuned)}{told}" + (
