@@ -407,9 +407,9 @@ def test_a_study_made_after_a_reproduction_is_the_newest(tmp_path):
         file.parent.mkdir(parents=True)
         file.touch()
         os.utime(file, (time, time))
-    assert exporting._reproduction(tmp_path, None) is None
+    assert exporting._whole(tmp_path, None) is None
     os.utime(kept, (300, 300))
-    assert exporting._reproduction(tmp_path, None) == kept
+    assert exporting._whole(tmp_path, None) == kept
 
 
 def test_a_paper_as_a_value_needs_a_name(tmp_path):

@@ -38,7 +38,7 @@ _PUBLIC = {
     "bench": "losscope.benching.command",
     "cached": "losscope.losses.caching",
     "classification": "losscope.measures",
-    "compare": "losscope.comparing.running",
+    "compare": "losscope.comparing.calling",
     "cross_modal": "losscope.measures",
     "embed": "losscope.features.embedding",
     "embedder": "losscope.comparing.embedders",

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @app.command
 def compare(
-    data: str = "digits",
+    data: Annotated[list[str] | None, Parameter(negative="")] = None,
     *,
     losses: Losses = None,
     seeds: Annotated[int, Parameter(group=TRAIN)] = 10,
@@ -74,10 +74,13 @@ def compare(
 
     `losscope compare features.npz --losses 'triplet(margin=0.2),contrastive' --goal detail`
 
+    `losscope compare digits mnist birds.npz` - each of them, and one answer over all
+
     Parameters
     ----------
     data
-        A name (see `losscope list data`) or a path: features.npz, table.parquet, a folder of class folders.
+        A name (see `losscope list data`) or a path: features.npz, table.parquet, a folder of class folders;
+        digits otherwise. Of several each is compared, and one answer stands over all; that takes six.
     losses
         Losses with optional hyperparameters, separated by commas: 'triplet(margin=0.2),contrastive'.
     seeds
@@ -102,8 +105,9 @@ def compare(
     json
         Print one JSON object, and nothing else, on standard output.
     """
+    names = data or ["digits"]
     study = asked(
-        data,
+        names[0],
         losses=losses,
         seeds=seeds,
         source=source,
@@ -115,7 +119,10 @@ def compare(
         out=out,
         keep=keep,
     )
-    carry_out(study, json=json, dry_run=dry_run, verbose=verbose)
+    if len(names) == 1:
+        carry_out(study, json=json, dry_run=dry_run, verbose=verbose)
+    else:
+        carry_out_each(study, names, json=json, dry_run=dry_run, verbose=verbose)
 
 
 def asked(
@@ -197,6 +204,26 @@ def run_file(
     if seeds is not None:
         read = Study.of(**{**read.model_dump(), "seeds": seeds, "trust": trust})
     carry_out(read.model_copy(update=changes), json=json, dry_run=dry_run, verbose=verbose)
+
+
+def carry_out_each(
+    study: Study, data: list[str], *, json: bool, dry_run: bool, verbose: bool = False
+) -> None:
+    """Run a study on each of several data sets, or say what they would cost, and print one answer."""
+    from losscope.comparing import several
+
+    studies = several.studies_of(study, data)
+    if dry_run:
+        plans = several.foresee(studies)
+        if json:
+            print(f"[{','.join(plan.json_text() for plan in plans)}]")
+            return
+        for plan in plans:
+            print_plan(plan)
+        return
+    with Activity(quiet=json) as shown:
+        result = several.run(studies, say=shown.say, activity=shown.activity, expect=shown.expect)
+    print_result(result, json, shown.say, verbose)
 
 
 def carry_out(study: Study, *, json: bool, dry_run: bool, verbose: bool = False) -> None:

@@ -12,7 +12,7 @@ _PUBLIC = {
     "DEFAULT_OUT": "losscope.comparing.planning",
     "Plan": "losscope.comparing.planning",
     "Result": "losscope.core.results",
-    "compare": "losscope.comparing.running",
+    "compare": "losscope.comparing.calling",
     "dry_run": "losscope.comparing.foreseeing",
     "foresee": "losscope.comparing.foreseeing",
     "items": "losscope.comparing.listing",

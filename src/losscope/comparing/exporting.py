@@ -20,6 +20,8 @@ JSON_BYTES = 2**26
 """Bytes of a JSON file that is read."""
 PAPER = "paper"
 """The folder beside a page in which files are, where no other is given."""
+OVER_STUDIES = ("reproductions", "across")
+"""Folders of a store with what stands over several of its studies."""
 _KINDS: dict[str, type[Document]] = {
     "recommendation": Result,
     "claims": Reproduction,
@@ -39,7 +41,7 @@ class Exported:
 
 
 def document(path: str | Path, study: str | None = None) -> Document:
-    """The study or reproduction of a folder, or what a JSON file of ``--json`` holds.
+    """What a folder holds, a study, a reproduction or an answer over several data sets, or a JSON file.
 
     Of a folder that holds several, the one named ``study``, or the newest. The studies that a reproduction
     made are not newer than it.
@@ -49,7 +51,7 @@ def document(path: str | Path, study: str | None = None) -> Document:
     """
     path = Path(path)
     if not path.is_file():
-        kept = _reproduction(path, study)
+        kept = _whole(path, study)
         if kept is None:
             return load(path, study)
         unsealed(read_bytes(kept), repr(str(kept)))  # what losscope wrote has a checksum, and must fit it
@@ -80,11 +82,11 @@ def _read(path: Path) -> Document:
     return kinds[0].from_json(text, f"the file {str(path)!r}")
 
 
-def _reproduction(path: Path, name: str | None) -> Path | None:
-    """The file of the reproduction that a folder, or a name in it, means; None where it means a study."""
-    if name is None and path.parent.name == "reproductions" and (path / "result.json").is_file():
+def _whole(path: Path, name: str | None) -> Path | None:
+    """The file of what stands over studies that a folder, or a name in it, means; None where it means one."""
+    if name is None and path.parent.name in OVER_STUDIES and (path / "result.json").is_file():
         return path / "result.json"
-    kept = {file.parent.name: file for file in path.glob("reproductions/*/result.json")}
+    kept = {file.parent.name: file for over in OVER_STUDIES for file in path.glob(f"{over}/*/result.json")}
     if name is not None or not kept:
         return kept.get(name or "")
     newest = max(kept.values(), key=_written)

@@ -5,68 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from losscope.comparing import forces, given, looking, shown
+from losscope.comparing import forces, looking, shown
 from losscope.comparing.foreseeing import ready
 from losscope.comparing.picturing import items_of
 from losscope.comparing.planning import Plan, Say
 from losscope.comparing.reading import read
 from losscope.comparing.stored import StoredStudy
-from losscope.core.errors import require
 from losscope.core.results import Force, Result
 from losscope.core.saying import Once
 from losscope.core.spec import Study
 from losscope.run import launch
-
-
-def compare(
-    data: Any = "digits",
-    labels: Any = None,
-    *,
-    losses: Any = ("contrastive", "triplet"),
-    seeds: int = 10,
-    say: Say | None = None,
-    activity: launch.ACTIVITY | None = None,
-    **options: Any,
-) -> Result:
-    """Train losses side by side over paired seeds, measure them, and say which is better at what.
-
-    Args:
-        data: a registered data set or a path; or arrays (N, D), images, or a data frame, with ``labels``.
-        labels: (N,), of arrays.
-        losses: names with optional hyperparameters, as a list or one comma-separated string; among them may
-            be objects: instances of pytorch-metric-learning's losses, also as (loss, miner), functions of
-            (embeddings, labels) and modules (docs/inputs.md, "In Python").
-        seeds: paired seeds, 0 … seeds − 1.
-        say: called with each sentence for a person before and while runs train (what they show is in the
-            result's ``notes``); activity: called as epochs end.
-        **options: any field of ``Study``: protocol, epochs, batch_size, goal, reference, out, data_root, …
-
-    Returns:
-        A Result; its ``json()`` is what ``losscope compare --json`` prints.
-
-    Raises:
-        LosscopeError: for any mistake in what was given, before anything is trained.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     result = compare("synthetic", protocol="paper", seeds=2, epochs=1, out=folder)
-    >>> len(result.verdicts())
-    2
-    """
-    texts, notes = given.losses_of(losses)
-    if given.objects(texts):
-        engine = options.setdefault("engine", "here")
-        require(
-            engine in ("here", "auto"),
-            f"the engine is {engine}, and a loss that is a Python object is known to this process alone; "
-            "wanted: engine='here', or the loss by its text",
-        )
-        options["engine"] = "here"
-    place = given.data_of(data, labels, options.get("out"))
-    result = run(Study.of(data=place, losses=texts, seeds=seeds, **options), say=say, activity=activity)
-    return result.model_copy(update={"notes": (*result.notes, *notes)}) if notes else result
 
 
 def run(

@@ -156,6 +156,7 @@ def _other_files(store: Store) -> list[tuple[str, str]]:
         "studies/*/budget.json": again,
         "studies/*/forces.json": again,
         "reproductions/*/*.json": "run losscope reproduce again with this folder",
+        "across/*/*.json": "run losscope compare again on its data sets with this folder",
         "looks/[!.]*.json": counted,
     }
     return [

@@ -108,8 +108,8 @@ def judge(
         source = str(runs) if isinstance(runs, str | Path) and labels is None else Given(runs, labels)
         name = source if isinstance(source, str) else source.name
         found = _read(source, asked, wanted, unpaired, reading, say)
-        told = _Told(name, goal, wanted, reference, indifference, unpaired, look, tuned)
-        result = _judged(found, told)
+        told = Told(name, goal, wanted, reference, indifference, unpaired, look, tuned)
+        result = judged(found, told)
         if not isinstance(source, str):
             return result
         words = _words(source, told, asked, reading, declare)
@@ -163,7 +163,7 @@ ONLY_TABLES = "only, unit and family choose rows and columns of a table; give a 
 
 
 @dataclass(frozen=True)
-class _Told:
+class Told:
     """What the user says of the runs and of what is wanted of them; ``name``: what is judged."""
 
     name: str
@@ -177,7 +177,7 @@ class _Told:
 
 
 def _words(
-    source: str, told: _Told, asked: Asked, reading: Reading, declare: Sequence[str]
+    source: str, told: Told, asked: Asked, reading: Reading, declare: Sequence[str]
 ) -> tuple[str, ...]:
     """The command that judges again, options at their defaults left out."""
     words = ["losscope", "judge", source]
@@ -209,7 +209,12 @@ def _words(
     return tuple(words)
 
 
-def _judged(found: Runs, told: _Told) -> Result:
+def judged(found: Runs, told: Told) -> Result:
+    """The verdicts on runs that were read.
+
+    Raises:
+        LosscopeError: fewer than two losses, an unknown reference, seeds that do not pair.
+    """
     measured = found.measured
     names = list(dict.fromkeys(run.loss for run in measured if run.family == "loss"))
     require(
@@ -281,7 +286,7 @@ def _judged(found: Runs, told: _Told) -> Result:
     return result.with_evidence(Evidence(detail=_detail(measured)))
 
 
-def _on_each(result: Result, found: Runs, told: _Told, look: int) -> Result:
+def _on_each(result: Result, found: Runs, told: Told, look: int) -> Result:
     """The result with the verdicts on each data set."""
     made = result.recommendation
     assert made.measure is not None and made.reference is not None

@@ -257,7 +257,7 @@ class DataVerdicts(Frozen):
 
     ``rows``: each loss against the reference, corrected together; each data set is a family of tests of its
     own. ``family``: the family of data sets that it counts in. ``means``: of each loss, on the measure that
-    decides.
+    decides. ``page``: the relative path of the page of its study, where losscope trained one.
     """
 
     name: str
@@ -265,6 +265,7 @@ class DataVerdicts(Frozen):
     seeds: tuple[int, ...]
     rows: tuple[Comparison, ...]
     means: dict[str, Number | None] = Field(default_factory=dict)
+    page: str = ""
 
 
 class PublishedValue(Frozen):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import quote
+
+from markupsafe import Markup
 
 from losscope.core import wording
 from losscope.core.registry import register
@@ -30,8 +33,15 @@ def _rows(own: DataVerdicts) -> list[list[str | Cell]]:
         size = parts.size(row)
         pair = " ".join(parts.pair(row))
         told = (wording.means(row), size.middle, size.interval, parts.corrected_p(row))
-        made.append([own.name, Cell(pair), *told, wording.verdict_word(row)])
+        made.append([_link(own), Cell(pair), *told, wording.verdict_word(row)])
     return made
+
+
+def _link(own: DataVerdicts) -> str:
+    """A data set's name, as a link to its study's page where it has one."""
+    if not own.page:
+        return own.name
+    return Markup('<a href="{}">{}</a>').format(quote(own.page, safe="/."), own.name)
 
 
 @register("section", "every-pair", order=34)
