@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from losscope.core.results import Comparison
 from losscope.core.wording.comparisons import named, units, why_not
@@ -108,3 +108,33 @@ def _lost(row: Comparison) -> str:
     pairs = zip((row.a, row.b), row.failed, row.runs, strict=True)
     said = [f"{lost} of {runs} runs of {name} failed" for name, lost, runs in pairs if lost]
     return " and ".join(said) or f"{row.missing} without a value"
+
+
+def single_runs(
+    first: str,
+    second: str,
+    values: Sequence[tuple[float | None, float | None]],
+    noun: str = "seed",
+    *,
+    lower: bool = False,
+) -> str:
+    """How often one pair of runs alone would have put the loss of the worse mean first; empty without pairs.
+
+    Args:
+        first: a loss; second: the other.
+        values: the pair of each seed, None for a run that failed.
+        noun: what pairs the runs.
+        lower: whether a lower value is better.
+
+    >>> single_runs("a", "b", [(0.9, 0.8), (0.7, 0.8), (0.9, 0.6), (0.5, 0.5)])
+    'One seed alone would have put b first in 1 of 4, and neither in 1.'
+    """
+    sign = -1 if lower else 1
+    known = [sign * (a - b) for a, b in values if a is not None and b is not None]
+    if not known or not (total := sum(known)):
+        return ""
+    other = second if total > 0 else first
+    against = sum(1 for value in known if value * total < 0)
+    ties = known.count(0.0)
+    said = f"One {noun} alone would have put {other} first in {against} of {len(known)}"
+    return f"{said}, and neither in {ties}." if ties else f"{said}."

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from losscope.core import wording
 from losscope.core.registry import register
+from losscope.core.wording import sureness
 from losscope.reporting import plots
-from losscope.reporting.columns import columns
+from losscope.reporting.columns import columns, deciding_measure
 from losscope.reporting.parts import Context, Section
 
 MOST = 6
@@ -33,7 +35,23 @@ def seeds(context: Context) -> Section | None:
         f"One line for each {context.unit}.{shared} Lines that rise or fall together show what clouds of "
         "points would hide."
     )
+    note = " ".join(part for part in (note, _alone(context)) if part)
     unit = context.unit
     return Section(
         f"{unit[:1].upper()}{unit[1:]} by {unit}", note, figures=figures, key=context.losses, columns=3
     )
+
+
+def _alone(context: Context) -> str:
+    """What a study of one seed could have said of the two losses of the best means."""
+    measure = deciding_measure(context.result)
+    trained = [
+        side for side in context.result.losses if measure is not None and side.mean(measure) is not None
+    ]
+    lower = measure is not None and wording.measure(measure).better == "lower"
+    best = sorted(trained, key=lambda side: side.mean(measure or "") or 0.0, reverse=not lower)[:2]
+    if len(best) < 2 or measure is None or wording.measure(measure).better == "neither":
+        return ""
+    a, b = best
+    pairs = list(zip(a.measures[measure].values, b.measures[measure].values, strict=True))
+    return sureness.single_runs(a.name, b.name, pairs, context.unit, lower=lower)
