@@ -11,7 +11,7 @@ from PIL import Image
 
 import losscope
 from losscope.comparing import picturing, shown
-from losscope.comparing.examples import class_scores, examples_of
+from losscope.comparing.examples import class_scores, examples_of, label_scores
 from losscope.comparing.kept import Kept
 from losscope.core.planes import Plane
 from losscope.core.queries import Roles
@@ -250,5 +250,42 @@ def test_a_thousand_classes_are_read_by_their_ends(study):
     assert len(found.table("", worst[:15]).rows) == 15 and found.pairs == []
 
 
-def test_no_class_scores_where_a_row_has_several_labels():
-    assert class_scores({"a": []}) == {}
+def test_no_class_scores_where_no_run_keeps_them():
+    assert class_scores({"a": []}) == {} and label_scores({"a": []}) == {}
+
+
+def test_rows_with_several_labels_count_for_each_of_them():
+    rng = np.random.default_rng(0)
+    runs = []
+    for _ in range(3):
+        tags = rng.random((30, 4)) < 0.3
+        tags[:, 3] = False  # a label that no test row has
+        recall = (rng.random(tags.any(axis=1).sum()) < 0.5).astype(float)
+        recall[0] = np.nan  # asked nothing
+        runs.append((tags, {"per_query/recall_at_1": recall}))
+    found = label_scores({"a": runs})["a"]
+    assert found.several and found.labels.tolist() == [0, 1, 2, 3] and found.confused == ()
+    for seed, (tags, arrays) in enumerate(runs):
+        own = tags[tags.any(axis=1)]
+        for label in range(4):
+            hits = [
+                value
+                for row, value in zip(own, arrays["per_query/recall_at_1"], strict=True)
+                if row[label] and np.isfinite(value)
+            ]
+            assert found.recall[seed, label] == pytest.approx(np.mean(hits) if hits else np.nan, nan_ok=True)
+    assert found.queries[3] == 0 and found.queries[0] > 0
+
+
+def test_a_study_of_several_labels_says_which_labels_fail(tmp_path):
+    rng = np.random.default_rng(1)
+    tags = (rng.random((300, 5)) < 0.3).astype(np.int8)
+    tags[np.arange(300), np.arange(300) % 5] = 1
+    inputs = (tags @ rng.normal(size=(5, 12)) + 0.3 * rng.normal(size=(300, 12))).astype(np.float32)
+    result = losscope.compare(
+        inputs, tags, losses="contrastive,triplet", seeds=2, epochs=2, tune=False, out=tmp_path / "out"
+    )
+    scores = result.evidence.classes["triplet"]
+    assert scores.several and scores.recall.shape == (2, 5) and np.isfinite(scores.recall).all()
+    section = result.page().partition('id="classes"')[2].partition("</section>")[0]
+    assert "counts for each label" in section and "Every label, the worst first" in section

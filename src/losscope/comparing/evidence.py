@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from losscope.comparing.examples import class_scores, examples_of
+from losscope.comparing.examples import class_scores, examples_of, label_scores
 from losscope.comparing.kept import Kept
 from losscope.core.planes import Plane
-from losscope.core.results import EmbeddingMap, Evidence, ShownItem
+from losscope.core.results import ClassScores, EmbeddingMap, Evidence, ShownItem
 from losscope.run.store import Stored
 
 Arrays = Mapping[str, np.ndarray]
@@ -48,16 +48,25 @@ def evidence_of(
     examples = examples_of(trained, untrained, arrays, seed)
     if examples is not None and items:
         examples = replace(examples, items=items)
-    whole = {
-        name: [found for run, found in own if run.failed is None] for name, own in {**there, **others}.items()
-    }
     return Evidence(
         _traces(there),
         _detail(there),
         _maps(kept, {name: _course(own, seed) for name, own in there.items()}),
         examples,
-        {} if by_item else class_scores({name: own for name, own in whole.items() if own}),
+        {} if by_item else _classes({**there, **others}, any(own.several for own in kept.values())),
     )
+
+
+def _classes(sides: Mapping[str, Runs], several: bool) -> dict[str, ClassScores]:
+    """How each side does on every class, or label of rows that have several, by its complete runs."""
+    whole = {name: [pair for pair in own if pair[0].failed is None] for name, own in sides.items()}
+    if not several:
+        return class_scores({name: [found for _, found in own] for name, own in whole.items() if own})
+    tables = {
+        name: [(run.embeddings()["labels"], found) for run, found in own if run.keeps("test.npz")]
+        for name, own in whole.items()
+    }
+    return label_scores(tables)
 
 
 def _first(losses: Mapping[str, Runs], beside: Mapping[str, Runs]) -> tuple[int, dict[str, Kept]]:

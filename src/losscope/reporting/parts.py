@@ -43,10 +43,11 @@ Page = Result | Reproduction
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table: text, a second smaller line, a note, and the runs that it comes from.
+    """One cell of a table: text, a second smaller line, a note, and whose runs it comes from.
 
-    ``number``: what the table sorts by, where the text is rounded. ``better``: of a head, which end of its
-    measure is better, ``higher`` or ``lower``.
+    ``record``: the name in markup of the side whose runs the page lists; the last line of the note then has
+    the values by seed, which lead to the folders of these runs. ``number``: what the table sorts by, where
+    the text is rounded. ``better``: of a head, which end of its measure is better, ``higher`` or ``lower``.
     """
 
     text: str
@@ -207,18 +208,17 @@ class Context:
         return [side for side in self.sides if isinstance(side, LossResult)]
 
     def cell(self, side: SideResult, measure: str, digits: wording.Digits) -> Cell:
-        """A measure of one side: mean, interval, its values by seed as tooltip, and its run ids."""
+        """A measure of one side: mean, interval, its values by seed as tooltip, and whose runs it is of."""
         found = side.measures.get(measure)
         tip = [f"{wording.label(measure)} of {side.name}"]
         if found is not None and found.split:
             tip.append(f"split: {found.split}")
         if found is not None and 0 < len(found.values) <= 20:
             tip.append("by seed: " + ", ".join(wording.number(value, digits) for value in found.values))
-        if side.runs:
-            tip.append("runs: " + ", ".join(run[:12] for run in side.runs))
         mean, spread = parts.value(side, measure, digits)
         missing = "none" if side.mean(measure) is None else ""
-        return Cell(mean, spread, "\n".join(tip), " ".join(side.runs), missing, side.mean(measure))
+        record = self.palette.look(side.name).slug if side.runs else ""
+        return Cell(mean, spread, "\n".join(tip), record, missing, side.mean(measure))
 
     def head(self, measure: str) -> Cell:
         """A measure as a column head: its name, unit and split, its definition as tooltip."""
