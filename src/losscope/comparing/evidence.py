@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from losscope.comparing.examples import class_scores, examples_of, label_scores
 from losscope.comparing.kept import Kept
 from losscope.core.planes import Plane
-from losscope.core.results import ClassScores, EmbeddingMap, Evidence, ShownItem
+from losscope.core.results import ClassScores, Columns, EmbeddingMap, Evidence, ShownItem
 from losscope.run.store import Stored
+from losscope.run.trace import COLUMNS
 
 Arrays = Mapping[str, np.ndarray]
 Runs = Sequence[tuple[Stored, Arrays]]
@@ -83,18 +83,17 @@ def _first(losses: Mapping[str, Runs], beside: Mapping[str, Runs]) -> tuple[int,
     return seeds[0], found
 
 
-def _traces(losses: Mapping[str, Runs]) -> Any:
-    """All epoch traces as one frame: loss, seed, split, epoch, name, value."""
-    import pandas as pd
-
-    frames = [
-        run.trace().assign(loss=loss, seed=run.run.seed)
-        for loss, own in losses.items()
-        for run, _ in own
-        if run.has_trace
-    ]
-    columns = ["loss", "seed", "split", "epoch", "name", "value"]
-    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+def _traces(losses: Mapping[str, Runs]) -> Columns:
+    """All epoch traces in columns: loss, seed, split, epoch, name, value."""
+    runs = [(loss, run) for loss, own in losses.items() for run, _ in own if run.has_trace]
+    lengths = [len(run.columns.value) for _, run in runs]
+    names = np.array([loss for loss, _ in runs], dtype=object)
+    seeds = np.array([run.run.seed for _, run in runs], dtype=np.int64)
+    found = {"loss": names.repeat(lengths), "seed": seeds.repeat(lengths)}
+    for column in COLUMNS:
+        parts = [getattr(run.columns, column) for _, run in runs]
+        found[column] = np.concatenate(parts) if parts else np.empty(0, dtype=object)
+    return found
 
 
 def _detail(losses: Mapping[str, Runs]) -> dict[str, dict[str, np.ndarray]]:

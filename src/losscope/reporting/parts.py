@@ -12,17 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.results import (
     BaselineResult,
+    Columns,
     DataDescription,
     EmbeddingMap,
     Evidence,
@@ -34,6 +34,9 @@ from losscope.core.results import (
 from losscope.core.wording import parts
 from losscope.reporting import columns
 from losscope.reporting.figure import Figure, Palette
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HOME = Path(__file__).parent
 TRACE_COLUMNS = ("loss", "seed", "split", "epoch", "name", "value")
@@ -131,10 +134,22 @@ class Context:
         Raises:
             LosscopeError: a needed column is missing.
         """
+        import pandas as pd
+
+        found = self.traced
+        return found if isinstance(found, pd.DataFrame) else pd.DataFrame(found)
+
+    @cached_property
+    def traced(self) -> Columns:
+        """The same rows in columns, which need no pandas.
+
+        Raises:
+            LosscopeError: a needed column is missing.
+        """
         found = self.evidence.traces
         if found is None:
-            return pd.DataFrame(columns=list(TRACE_COLUMNS))
-        missing = [name for name in TRACE_COLUMNS if name not in found.columns]
+            return {name: np.empty(0, dtype=object) for name in TRACE_COLUMNS}
+        missing = [name for name in TRACE_COLUMNS if name not in found]
         if missing:
             raise LosscopeError(
                 f"the traces have no column {', '.join(missing)}; "
