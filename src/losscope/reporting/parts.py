@@ -290,6 +290,7 @@ def environment() -> jinja2.Environment:
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HOME),
         autoescape=True,
+        optimized=False,  # what it folds is less than what it costs, once in each process
         # Names may hold marks that turn the text around them; markup is our own.
         finalize=lambda value: wording.printable(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
