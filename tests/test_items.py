@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.manifold import trustworthiness
 
 import losscope
-from losscope.comparing import picturing, shown
+from losscope.comparing import picturing, placing, shown
 from losscope.comparing.examples import class_scores, examples_of, label_scores
 from losscope.comparing.kept import Kept
+from losscope.core.errors import LosscopeError
 from losscope.core.planes import Plane
 from losscope.core.queries import Roles
 from losscope.core.results import ShownItem
@@ -289,3 +292,36 @@ def test_a_study_of_several_labels_says_which_labels_fail(tmp_path):
     assert scores.several and scores.recall.shape == (2, 5) and np.isfinite(scores.recall).all()
     section = result.page().partition('id="classes"')[2].partition("</section>")[0]
     assert "counts for each label" in section and "Every label, the worst first" in section
+
+
+def test_a_page_shows_maps_by_neighbours_where_they_were_asked_for(study, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(study, folder)
+    before = losscope.load(folder)
+    result = losscope.report(folder, map="tsne")
+    maps = result.evidence.maps
+    assert set(maps) == set(before.evidence.maps) and {own.by for own in maps.values()} == {"tsne"}
+    own, rows = maps["triplet"], before.evidence.maps["triplet"].items
+    assert np.array_equal(own.items, rows) and own.course is None and own.xy.shape == (len(rows), 2)
+    [stored] = [run for run in Store(folder, create=False).runs() if run.id == result.side("triplet").runs[0]]
+    embeddings = Kept.of(stored).embeddings[rows].astype(float)
+    # Better than the plane at what it is for: the nearest neighbours stay near.
+    assert trustworthiness(embeddings, own.xy) > trustworthiness(
+        embeddings, before.evidence.maps["triplet"].xy
+    )
+    assert "by t-SNE" in result.page() and losscope.load(folder).page() == result.page()
+    [file] = (folder / "studies").glob("*/maps.npz")
+    whole = file.read_bytes()
+    for damaged in (b"", whole[:200], whole[:-40] + bytes(40)):
+        file.write_bytes(damaged)
+        assert {own.by for own in losscope.load(folder).evidence.maps.values()} == {"pca"}
+    file.write_bytes(whole)
+    assert losscope.report(folder, map="pca").page() == before.page()
+    with pytest.raises(LosscopeError, match="the map is 'umap'; wanted: pca or tsne"):
+        losscope.report(folder, map="umap")
+
+
+def test_few_or_equal_points_have_a_map_too():
+    for rows in (np.zeros((3, 4)), np.ones((40, 4)) / 2, np.eye(12)[:, :1], np.eye(40)):
+        placed = placing.tsne(rows)
+        assert placed.shape == (len(rows), 2) and np.isfinite(placed).all()

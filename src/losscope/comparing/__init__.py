@@ -18,6 +18,7 @@ _PUBLIC = {
     "items": "losscope.comparing.listing",
     "judge": "losscope.comparing.judging",
     "load": "losscope.comparing.reading",
+    "map_by": "losscope.comparing.remapping",
     "plan": "losscope.comparing.planning",
     "report": "losscope.comparing.reading",
     "run": "losscope.comparing.running",

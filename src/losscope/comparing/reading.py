@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from losscope import stats
-from losscope.comparing import forces, published, shown, standing, watching
+from losscope.comparing import forces, placing, published, shown, standing, watching
 from losscope.comparing.evidence import Runs, evidence_of
 from losscope.comparing.stored import Choice, StoredStudy
 from losscope.core import commands, registry, wording
@@ -56,13 +56,19 @@ def load(folder: str | Path, study: str | None = None) -> Result:
     return read(store, name, notes)
 
 
-def report(folder: str | Path, study: str | None = None) -> Result:
+def report(folder: str | Path, study: str | None = None, map: str | None = None) -> Result:
     """Read a study again from its folder, as ``load`` does, and write its page.
+
+    ``map``: ``tsne`` or ``pca``, which the maps of the page show from now on; what they did before otherwise.
 
     >>> report("absent")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     losscope.core.errors.LosscopeError: 'absent' holds no losscope runs (there is no store.json); ...
     """
+    if map is not None:
+        from losscope.comparing.remapping import map_by
+
+        map_by(folder, study, map)
     result = load(folder, study)
     assert result.report_file is not None
     result.report(result.report_file)
@@ -211,7 +217,8 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         unfinished=store.unfinished([*kept.trials, *kept.runs]),
     )
     evidence = _evidence(store, kept, measured)
-    return result.with_evidence(replace(evidence, forces=forces.read(store, name)))
+    result = result.with_evidence(replace(evidence, forces=forces.read(store, name)))
+    return placing.applied(store, result)
 
 
 def _evidence(store: Store, kept: StoredStudy, measured: Sequence[tuple[Stored, stats.Measured]]) -> Evidence:

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from pydantic import PrivateAttr
 
@@ -24,7 +24,7 @@ Columns: TypeAlias = "Mapping[str, np.ndarray] | pd.DataFrame"
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingMap:
-    """Embeddings on their two leading principal components.
+    """Embeddings in two dimensions.
 
     Attributes:
         xy: the points, (n, 2).
@@ -34,6 +34,7 @@ class EmbeddingMap:
             maps of all sides.
         epochs: the epochs of ``course``, (e,), 0 the start, where the run kept them.
         course: the same points at these epochs, (e, n, 2), on the axes of the last.
+        by: how they were placed: on their two leading principal components, or by t-SNE.
     """
 
     xy: np.ndarray
@@ -42,6 +43,7 @@ class EmbeddingMap:
     items: np.ndarray | None = None
     epochs: np.ndarray | None = None
     course: np.ndarray | None = None
+    by: Literal["pca", "tsne"] = "pca"
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,15 +78,19 @@ const figures = (() => {
     own.style.display = at < 0 || at > 1 ? "none" : "";
     ["x1", "x2"].forEach(key => own.setAttribute(key, `${100 * at}%`));
   });
-  // What is shown by a key is said as well.
+  // What is shown by a key is said as well, and stays where the page moves under it.
   const aside = values => document.body.appendChild(Object.assign(document.createElement("p"), { className: "unseen", ...values }));
   aside({ id: "figure-keys", textContent: "The arrow keys go from value to value." });
   const said = aside({ role: "status" });
-  const say = () => {
+  let held = null;
+  const hold = show => {
+    show();
+    held = show;
     const parts = row => row.children.length ? [...row.children].map(part => part.textContent).filter(Boolean).join(" ") : row.textContent;
     said.textContent = [...box.children].map(parts).join("; ");
   };
   const clear = () => {
+    held = null;
     box.classList.remove("on");
     all(".cursor, .near").forEach(one => one.remove());
   };
@@ -135,7 +139,7 @@ const figures = (() => {
   const soon = event => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(() => look(event)); };
   document.addEventListener("pointermove", soon);
   document.addEventListener("pointerdown", soon);
-  document.addEventListener("scroll", clear, { passive: true });
+  document.addEventListener("scroll", () => held ? held() : clear(), { passive: true });
   document.addEventListener("keydown", event => { if (event.key === "Escape") clear(); });
 
   // --- a figure as a file of its own ---
@@ -214,5 +218,5 @@ const figures = (() => {
   });
   addEventListener("afterprint", () => opened.forEach(one => { one.open = false; }));
 
-  return { all, make, write, place, clear, cursor, seen, at, on, say };
+  return { all, make, write, place, clear, cursor, seen, at, on, hold };
 })();

@@ -1,7 +1,7 @@
 // Maps: zoom, one class or some, the same item in all maps, one scale or each its own, and a player over epochs.
 (() => {
   "use strict";
-  const { all, make, write, place, clear, cursor } = figures;
+  const { all, make, write, place, clear, cursor, hold } = figures;
   const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   const VALUE = Object.fromEntries([...LETTERS].map((letter, index) => [letter, index]));
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -297,10 +297,11 @@
         else if (step) here += step;
         else here = map.parts[Math.max(0, Math.min(map.parts.length - 1, part + turn))].start;
         here = Math.max(0, Math.min(map.kinds.length - 1, here));
-        const frame = map.svg.getBoundingClientRect();
-        const [left, top] = spot(map, map.xy[2 * here], map.xy[2 * here + 1]);
-        tell(here, frame.left + left * frame.width / 100, frame.top + top * frame.height / 100);
-        figures.say();
+        hold(() => {
+          const frame = map.svg.getBoundingClientRect();
+          const [left, top] = spot(map, map.xy[2 * here], map.xy[2 * here + 1]);
+          tell(here, frame.left + left * frame.width / 100, frame.top + top * frame.height / 100);
+        });
       });
       plot.addEventListener("blur", () => { here = -1; all(".lit").forEach(one => one.remove()); clear(); });
       view(map, own);

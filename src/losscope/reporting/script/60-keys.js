@@ -1,7 +1,7 @@
 // The keyboard reads every figure with axes: it is one stop, and the arrows go from value to value.
 (() => {
   "use strict";
-  const { all, seen, at, on, clear, say } = figures;
+  const { all, seen, at, on, clear, hold } = figures;
   const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
   // A figure's stops, and what shows one of them: a place of the axis that figures share, else a point.
   const read = plot => {
@@ -27,8 +27,7 @@
       const last = stops.length - 1;
       if (!step) place = event.key === "Home" ? 0 : last;
       else place = place < 0 ? (step > 0 ? 0 : last) : Math.max(0, Math.min(last, place + step));
-      show(stops[place]);
-      say();
+      hold(() => show(stops[place]));
     });
     plot.addEventListener("blur", () => { place = -1; clear(); });
   });
