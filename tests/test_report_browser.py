@@ -210,7 +210,7 @@ def test_the_player_moves_all_maps_and_the_epoch_of_the_curves(shown):
     slider.focus()
     slider.press("ArrowLeft")
     slider.press("ArrowLeft")
-    assert shown.locator("#maps output").inner_text() == "epoch 1"
+    assert shown.locator("#maps output").inner_text() == "epoch 0"
     for place, whole in enumerate(last):
         assert abs(spread(place)) < 0.2 * abs(whole)
     assert shown.locator(".pinned").count() > 6

@@ -56,25 +56,6 @@ def load(folder: str | Path, study: str | None = None) -> Result:
     return read(store, name, notes)
 
 
-def report(folder: str | Path, study: str | None = None, map: str | None = None) -> Result:
-    """Read a study again from its folder, as ``load`` does, and write its page.
-
-    ``map``: ``tsne`` or ``pca``, which the maps of the page show from now on; what they did before otherwise.
-
-    >>> report("absent")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    losscope.core.errors.LosscopeError: 'absent' holds no losscope runs (there is no store.json); ...
-    """
-    if map is not None:
-        from losscope.comparing.remapping import map_by
-
-        map_by(folder, study, map)
-    result = load(folder, study)
-    assert result.report_file is not None
-    result.report(result.report_file)
-    return result
-
-
 def find(path: Path, study: str | None) -> tuple[Store, str, list[str]]:
     """The store of a folder, the study that is meant, and a sentence for each that cannot be read."""
     if study is None and (path / "study.json").is_file() and path.parent.name == "studies":

@@ -1,4 +1,4 @@
-"""Which map the page of a stored study shows."""
+"""The page of a stored study made again, and which maps it shows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,29 @@ from pathlib import Path
 
 from losscope.comparing import placing
 from losscope.comparing.kept import Kept
-from losscope.comparing.reading import find, read
+from losscope.comparing.reading import find, load, read
 from losscope.core.errors import require
 from losscope.core.results import Result
 from losscope.run.store import Store
 
 KINDS = ("pca", "tsne")
+
+
+def report(folder: str | Path, study: str | None = None, map: str | None = None) -> Result:
+    """Read a study again from its folder, as ``load`` does, and write its page.
+
+    ``map``: ``tsne`` or ``pca``, which the maps of the page show from now on; what they did before otherwise.
+
+    >>> report("absent")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: 'absent' holds no losscope runs (there is no store.json); ...
+    """
+    if map is not None:
+        map_by(folder, study, map)
+    result = load(folder, study)
+    assert result.report_file is not None
+    result.report(result.report_file)
+    return result
 
 
 def map_by(folder: str | Path, study: str | None, kind: str) -> None:
