@@ -208,15 +208,19 @@ def remap(folder: Path, study: str | None, map: str) -> None:
     """Let the page of a study show other maps from now on.
 
     Raises:
-        LosscopeError: a file or a probe, which have none to make again.
+        LosscopeError: a file, a probe or a reproduction, which have none to make again.
     """
     from losscope import comparing
+    from losscope.comparing.exporting import document
     from losscope.core.errors import require
+    from losscope.core.results import Result
     from losscope.probe.record import holds_probe
 
+    found = None if folder.is_file() or holds_probe(folder) else document(folder, study)
     require(
-        not folder.is_file() and not holds_probe(folder),
-        f"{str(folder)!r} has no maps that could be made again; wanted with --map: the folder of a study",
+        isinstance(found, Result),
+        f"{str(folder)!r} has no maps that could be made again; wanted with --map: the folder of a study, or "
+        "--study with one of a reproduction's",
     )
     comparing.map_by(folder, study, map)
 

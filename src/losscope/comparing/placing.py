@@ -44,8 +44,9 @@ def tsne(rows: np.ndarray) -> np.ndarray:
         random_state=0,
         n_jobs=1,
     )
-    placed: np.ndarray = model.fit_transform(points).astype(np.float64)
-    return placed - placed.mean(axis=0)
+    placed = np.asarray(model.fit_transform(points), dtype=np.float64)
+    centred: np.ndarray = placed - placed.mean(axis=0)
+    return centred
 
 
 def keep(store: Store, study: str, places: Mapping[str, np.ndarray], runs: Mapping[str, str]) -> None:
