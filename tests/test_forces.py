@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import losscope
+from losscope.auditing import force
 from losscope.auditing.force import force_by_distance
 from losscope.auditing.subjects import subject
 from losscope.comparing import forces
@@ -34,6 +35,14 @@ def test_every_loss_of_ours_pulls_positives_and_pushes_negatives(name):
     assert found is not None and len(found.distance) == len(found.pull) == len(found.push) == 40
     assert max(found.pull) > 0 and max(found.push) > 0
     assert min(found.pull) > -0.01 * max(found.pull) and min(found.push) > -0.01 * max(found.push)
+
+
+@pytest.mark.parametrize("name", [*OURS, "triplet(tuples=hard)"])
+def test_all_distances_at_once_are_each_alone(name):
+    own = subject(name)
+    asked = [(0.3, 1.0), (1.0, 0.7), (1.9, 1.0), (1.0, 1.1)]
+    alone = [force._force(own, near, far, 1) for near, far in asked]
+    np.testing.assert_allclose(force._forces(own, asked, 1).numpy(), alone, rtol=1e-12, atol=1e-15)
 
 
 def test_a_loss_of_tuples_drawn_at_random_has_no_force():

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.manifold import trustworthiness
 
 import losscope
-from losscope.comparing import picturing, shown
-from losscope.comparing.examples import class_scores, examples_of
+from losscope.comparing import picturing, placing, shown
+from losscope.comparing.examples import class_scores, examples_of, label_scores
 from losscope.comparing.kept import Kept
+from losscope.core.errors import LosscopeError
 from losscope.core.planes import Plane
 from losscope.core.queries import Roles
 from losscope.core.results import ShownItem
@@ -250,5 +253,75 @@ def test_a_thousand_classes_are_read_by_their_ends(study):
     assert len(found.table("", worst[:15]).rows) == 15 and found.pairs == []
 
 
-def test_no_class_scores_where_a_row_has_several_labels():
-    assert class_scores({"a": []}) == {}
+def test_no_class_scores_where_no_run_keeps_them():
+    assert class_scores({"a": []}) == {} and label_scores({"a": []}) == {}
+
+
+def test_rows_with_several_labels_count_for_each_of_them():
+    rng = np.random.default_rng(0)
+    runs = []
+    for _ in range(3):
+        tags = rng.random((30, 4)) < 0.3
+        tags[:, 3] = False  # a label that no test row has
+        recall = (rng.random(tags.any(axis=1).sum()) < 0.5).astype(float)
+        recall[0] = np.nan  # asked nothing
+        runs.append((tags, {"per_query/recall_at_1": recall}))
+    found = label_scores({"a": runs})["a"]
+    assert found.several and found.labels.tolist() == [0, 1, 2, 3] and found.confused == ()
+    for seed, (tags, arrays) in enumerate(runs):
+        own = tags[tags.any(axis=1)]
+        for label in range(4):
+            hits = [
+                value
+                for row, value in zip(own, arrays["per_query/recall_at_1"], strict=True)
+                if row[label] and np.isfinite(value)
+            ]
+            assert found.recall[seed, label] == pytest.approx(np.mean(hits) if hits else np.nan, nan_ok=True)
+    assert found.queries[3] == 0 and found.queries[0] > 0
+
+
+def test_a_study_of_several_labels_says_which_labels_fail(tmp_path):
+    rng = np.random.default_rng(1)
+    tags = (rng.random((300, 5)) < 0.3).astype(np.int8)
+    tags[np.arange(300), np.arange(300) % 5] = 1
+    inputs = (tags @ rng.normal(size=(5, 12)) + 0.3 * rng.normal(size=(300, 12))).astype(np.float32)
+    result = losscope.compare(
+        inputs, tags, losses="contrastive,triplet", seeds=2, epochs=2, tune=False, out=tmp_path / "out"
+    )
+    scores = result.evidence.classes["triplet"]
+    assert scores.several and scores.recall.shape == (2, 5) and np.isfinite(scores.recall).all()
+    section = result.page().partition('id="classes"')[2].partition("</section>")[0]
+    assert "counts for each label" in section and "Every label, the worst first" in section
+
+
+def test_a_page_shows_maps_by_neighbours_where_they_were_asked_for(study, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(study, folder)
+    before = losscope.load(folder)
+    result = losscope.report(folder, map="tsne")
+    maps = result.evidence.maps
+    assert set(maps) == set(before.evidence.maps) and {own.by for own in maps.values()} == {"tsne"}
+    own, rows = maps["triplet"], before.evidence.maps["triplet"].items
+    assert np.array_equal(own.items, rows) and own.course is None and own.xy.shape == (len(rows), 2)
+    [stored] = [run for run in Store(folder, create=False).runs() if run.id == result.side("triplet").runs[0]]
+    embeddings = Kept.of(stored).embeddings[rows].astype(float)
+    # Better than the plane at what it is for: the nearest neighbours stay near.
+    assert trustworthiness(embeddings, own.xy) > trustworthiness(
+        embeddings, before.evidence.maps["triplet"].xy
+    )
+    assert "by t-SNE" in result.page() and losscope.load(folder).page() == result.page()
+    [file] = (folder / "studies").glob("*/maps.npz")
+    whole = file.read_bytes()
+    for damaged in (b"", whole[:200], whole[:-40] + bytes(40)):
+        file.write_bytes(damaged)
+        assert {own.by for own in losscope.load(folder).evidence.maps.values()} == {"pca"}
+    file.write_bytes(whole)
+    assert losscope.report(folder, map="pca").page() == before.page()
+    with pytest.raises(LosscopeError, match="the map is 'umap'; wanted: pca or tsne"):
+        losscope.report(folder, map="umap")
+
+
+def test_few_or_equal_points_have_a_map_too():
+    for rows in (np.zeros((3, 4)), np.ones((40, 4)) / 2, np.eye(12)[:, :1], np.eye(40)):
+        placed = placing.tsne(rows)
+        assert placed.shape == (len(rows), 2) and np.isfinite(placed).all()

@@ -98,7 +98,7 @@ def test_pairs_of_many_losses_are_a_grid() -> None:
     rows = tuple(row for row in result.paired if row.b in ("raw", "untrained"))
     html = page.render(fixture.changed(result, matrix=tuple(pairs), paired=rows))
     section = html.partition('id="every-pair"')[2].partition("</section>")[0]
-    heads = [text_of(own).strip() for own in re.findall(r'<th scope="col">(.*?)</th>', section)][1:]
+    heads = [text_of(own).strip() for own in re.findall(r'<th scope="col">(.*?)</th>', section)]
     for body in re.findall(r"<tr data-series=.*?</tr>", section, re.S):
         a = text_of(re.findall(r'<th scope="row">(.*?)</th>', body, re.S)[0]).strip()
         words = [text_of(own).split()[0] for own in re.findall(r"<td[^>]*>(.*?)</td>", body, re.S)]
@@ -174,6 +174,40 @@ def test_definitions_and_seeds_are_shown_by_a_press_and_by_a_key(browser: Any, f
     assert "by seed: 0." in box.inner_text()
     cell.press("Enter")
     assert not box.is_visible()
+    assert faults == []
+
+
+def test_the_values_of_a_number_lead_to_the_folders_of_their_runs(browser: Any, file: Path) -> None:
+    tab, faults = opened(browser, file, 1280)
+    cell = tab.locator("table.summary tbody td").first
+    cell.press("Enter")
+    links = tab.locator(".note-box a")
+    assert links.count() == 10 and links.first.inner_text().startswith("0.")
+    listed = tab.evaluate(
+        "[...document.querySelectorAll('#runs-loss-0 a')].map(own => own.getAttribute('href'))"
+    )
+    assert [own.get_attribute("href") for own in links.all()] == listed
+    assert all(link.startswith("../../runs/") for link in listed)
+    cell.press("Tab")
+    assert tab.evaluate("document.activeElement.matches('.note-box a')")
+    tab.keyboard.press("Escape")
+    assert tab.evaluate("document.activeElement.matches('table.summary td')") and not links.first.is_visible()
+    assert faults == []
+
+
+def test_the_keyboard_goes_from_number_to_number(browser: Any, file: Path) -> None:
+    tab, faults = opened(browser, file, 1280)
+    tab.evaluate("document.querySelectorAll('details').forEach(own => { own.open = true; })")
+    assert tab.locator("table.measures td[tabindex='0']").count() == 1, "a long table is one stop"
+    first = tab.locator("table.measures td[tabindex='0']")
+    first.press("Enter")
+    before = tab.locator(".note-box").inner_text()
+    tab.keyboard.press("ArrowRight")
+    assert tab.locator(".note-box").is_visible() and tab.locator(".note-box").inner_text() != before
+    tab.keyboard.press("ArrowLeft")
+    assert tab.locator(".note-box").inner_text() == before
+    tab.keyboard.press("ArrowDown")
+    assert tab.evaluate("document.activeElement.parentElement.rowIndex") > 2
     assert faults == []
 
 

@@ -83,6 +83,42 @@ def test_the_pointer_shows_the_nearest_point(shown):
     assert "seed" in shown.locator(".hover").inner_text()
 
 
+def test_the_keyboard_goes_through_the_values_of_a_figure(shown):
+    plot, box, said = (
+        shown.locator("#decay .plot").first,
+        shown.locator(".hover"),
+        shown.locator("p[role=status]"),
+    )
+    plot.focus()
+    shown.keyboard.press("ArrowRight")
+    assert box.is_visible() and box.locator("b").inner_text() == "epoch 1"
+    shown.keyboard.press("ArrowRight")
+    assert box.locator("b").inner_text() == "epoch 2" and box.locator("p").count() == 3
+    assert said.inner_text().startswith("epoch 2; ") and "triplet" in said.inner_text()
+    shown.keyboard.press("End")
+    assert box.locator("b").inner_text() == "epoch 12"
+    shown.keyboard.press("Escape")
+    assert not box.is_visible()
+
+
+def test_the_keyboard_reaches_every_point_and_every_item_of_a_map(shown):
+    plot, box = shown.locator("#seeds .plot").first, shown.locator(".hover")
+    plot.focus()
+    told = set()
+    for _ in range(30):
+        shown.keyboard.press("ArrowRight")
+        told.add(box.inner_text())
+    assert len(told) == 30, "10 seeds of three losses, each once"
+    shown.locator("#maps .plot").first.focus()
+    shown.keyboard.press("ArrowRight")
+    assert "row 0" in box.inner_text() and shown.locator(".lit").count() == 5
+    shown.keyboard.press("ArrowDown")
+    assert "class 1" in box.inner_text()
+    shown.keyboard.press("Enter")
+    assert shown.locator("#maps .kind.muted").count() == 10
+    shown.locator("#maps .reset").click()
+
+
 def test_a_hidden_loss_is_hidden_everywhere(shown):
     before = shown.locator('main [data-series~="loss-1"]:visible').count()
     assert before > 20

@@ -273,12 +273,14 @@ def test_headings_tables_and_figures_have_names(whole):
 
 def test_a_number_can_be_traced_to_its_runs(whole):
     result = fixture.result(3)
-    runs = " ".join(result.losses[0].runs)
-    cells = [attrs for attrs, _ in whole.all("td") if attrs.get("data-record") == runs]
+    cells = [attrs for attrs, _ in whole.all("td") if attrs.get("data-record") == "loss-0"]
     assert len(cells) > 20
     assert any("by seed:" in attrs["title"] for attrs in cells)
-    listed = [text for _, text in whole.all("code")]
-    assert set(result.losses[0].runs) <= set(listed)
+    [listed] = [text for attrs, text in whole.all("dl") if attrs.get("id") == "runs-loss-0"]
+    places = [listed.index(run) for run in result.losses[0].runs]
+    assert len(places) == 10 and places == sorted(places)
+    named = {attrs["id"] for attrs, _ in whole.all("dl") if "id" in attrs}
+    assert {f"runs-{attrs['data-record']}" for attrs, _ in whole.all("td") if "data-record" in attrs} <= named
 
 
 def test_definitions_come_from_the_quantities(whole):

@@ -51,7 +51,7 @@ _PUBLIC = {
     "probing": "losscope.probe.callbacks.within",
     "read": "losscope.data.reading",
     "register": "losscope.core.registry",
-    "report": "losscope.comparing.reading",
+    "report": "losscope.comparing.paging",
     "reproduce": "losscope.papers.engine",
     "retrieval": "losscope.measures",
     "verification": "losscope.measures",

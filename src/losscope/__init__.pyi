@@ -5,8 +5,8 @@ from losscope.benching.command import bench as bench
 from losscope.comparing.calling import compare as compare
 from losscope.comparing.embedders import embedder as embedder
 from losscope.comparing.judging import judge as judge
+from losscope.comparing.paging import report as report
 from losscope.comparing.reading import load as load
-from losscope.comparing.reading import report as report
 from losscope.core.errors import LosscopeError as LosscopeError
 from losscope.core.registry import register as register
 from losscope.core.results import Result as Result

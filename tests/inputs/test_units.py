@@ -194,6 +194,26 @@ def test_the_group_of_the_best_is_what_no_corrected_test_puts_out():
         assert pair.tested == ("contrastive" in (a, b))
 
 
+def test_what_is_equivalent_to_the_best_is_in_its_group():
+    """A difference of .002 that every seed shows, where .01 does not matter: one word for it everywhere."""
+    draw = np.random.default_rng(0)
+    base = {"best": 0.9, "near": 0.898, "far": 0.85}
+    rows = [
+        (name, seed, mean + 0.002 * draw.normal() * (name == "far") + 0.01 * (seed % 3))
+        for name, mean in base.items()
+        for seed in range(10)
+    ]
+    result = losscope.judge(pd.DataFrame(rows, columns=["loss", "seed", "Recall@1"]), reference="best")
+    verdicts = {row.a if row.b == "best" else row.b: row.verdict for row in result.verdicts()}
+    assert verdicts["near"] == "equivalent"
+    assert (result.group.members, result.group.out) == (("best", "near"), ("far",))
+    assert "best and near; shown worse than best: far" in result.page()
+    assert result.group.tests == 2 and all(
+        measure.split is None for side in result.losses for measure in side.measures.values()
+    )
+    assert " on test" not in result.page() and "(test)" not in result.page()
+
+
 def test_too_few_runs_put_nobody_out():
     group = losscope.judge(scores(DATA[:1], seeds=3).drop(columns="dataset")).group
     assert (group.able, len(group.members), group.out) == (False, 3, ())

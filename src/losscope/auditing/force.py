@@ -79,14 +79,14 @@ def force_by_distance(subject: Subject) -> Force | None:
         return None
     distances = tuple(2 * (step + 0.5) / STEPS for step in range(STEPS))
     for negatives in (1,) if subject.vectors() else (1, 2):  # some losses want two rows of every class
-        pull = [_force(subject, near, OTHER, negatives)[0] for near in distances]
-        push = [_force(subject, OTHER, far, negatives)[1] for far in distances]
-        every = torch.tensor([pull, push], dtype=torch.float64)
+        asked = [*((near, OTHER) for near in distances), *((OTHER, far) for far in distances)]
+        found = _forces(subject, asked, negatives)
+        every = torch.stack([found[:STEPS, 0], found[STEPS:, 1]])
         if every.any():
             break
     if not torch.isfinite(every).all() or not every.any():
         return None
-    return Force(distances, tuple(pull), tuple(push))
+    return Force(distances, *(tuple(row) for row in every.tolist()))
 
 
 def _wrong_way(every: Tensor, distances: Sequence[float]) -> AuditLine | None:
@@ -122,18 +122,42 @@ def _wrong_way(every: Tensor, distances: Sequence[float]) -> AuditLine | None:
 
 def _force(subject: Subject, near: float, far: float, negatives: int) -> tuple[float, float]:
     """The pull and the push on an anchor, whose second negative, if any, lies in a plane of its own."""
+    pull, push = _told(subject, subject.gradient(*_case(subject, near, far, negatives))[1][0]).tolist()
+    return pull, push
+
+
+def _forces(subject: Subject, asked: Sequence[tuple[float, float]], negatives: int) -> Tensor:
+    """(A, 2) the pull and the push at each pair of distances, of our own losses in one call.
+
+    They take the cases as members of a population, of which none sees another.
+    """
+    if subject.facts is None:
+        found = [_force(subject, near, far, negatives) for near, far in asked]
+        return torch.tensor(found, dtype=torch.float64)
+    cases = [_case(subject, near, far, negatives) for near, far in asked]
+    z, labels = torch.stack([case[0] for case in cases]), torch.stack([case[1] for case in cases])
+    own = {name: torch.stack([case[2][name] for case in cases]) for name in cases[0][2]}
+    return _told(subject, subject.gradient(z, labels, own)[1][:, 0])
+
+
+def _case(
+    subject: Subject, near: float, far: float, negatives: int
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """An anchor with its positive and negatives at these distances, and the loss's own parameters."""
     if subject.vectors():
-        angles = [math.acos(max(-1.0, 1 - distance**2 / 2)) for distance in (near, far)]
-        z, labels, own = at_angle(subject, *angles)
-        gradient = subject.gradient(z, labels, own)[1][0]
-        return -float(gradient[1]), float(gradient[2])
+        return at_angle(subject, *(math.acos(max(-1.0, 1 - distance**2 / 2)) for distance in (near, far)))
     z, labels = triple(subject, near, far)
     if negatives == 2:
         second = z[2].clone()
         second[2], second[3] = 0, z[2, 2]
         z, labels = torch.cat([z, second[None]]), torch.tensor([0, 0, 1, 1])
-    gradient = subject.gradient(z, labels)[1][0]
-    return -float(gradient[1]), float(gradient[2:4].sum())
+    return z, labels, dict(subject.parameters)
+
+
+def _told(subject: Subject, gradient: Tensor) -> Tensor:
+    """(…, 2) the pull and the push in an anchor's gradient (…, D); a second negative is in the next plane."""
+    push = gradient[..., 2] if subject.vectors() else gradient[..., 2:4].sum(-1)
+    return torch.stack([-gradient[..., 1], push], -1).double()
 
 
 def _finite(values: Sequence[Sequence[float]]) -> tuple[tuple[float | None, ...], ...]:

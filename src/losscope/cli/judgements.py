@@ -13,6 +13,7 @@ from losscope.cli.options import (
     OUTPUT,
     TRAIN,
     Json,
+    Map,
     Plugin,
     Trust,
     Verbose,
@@ -143,6 +144,7 @@ def report(
         Literal["html", "md", "latex", "csv", "json", "parquet", "png", "svg", "pdf"], Parameter(group=OUTPUT)
     ] = "html",
     out: Annotated[Path | None, Parameter(name="--out", group=OUTPUT)] = None,
+    map: Map = None,
     plugin: Plugin = None,
     verbose: Verbose = False,
     json: Json = False,
@@ -152,6 +154,8 @@ def report(
     Examples:
 
     `losscope report losscope-runs` - the page
+
+    `losscope report losscope-runs --map tsne` - maps by t-SNE, which takes seconds for each side
 
     `losscope report losscope-runs --format latex --out tables` - tables, method and BibTeX
 
@@ -174,6 +178,8 @@ def report(
     out
         The folder to write to (of html: the file). Files there that losscope did not write stay; parquet and
         figures go to the folder paper beside the page otherwise.
+    map
+        How the maps place embeddings from now on: pca (principal components) or tsne.
     plugin
         A Python file that registers measures or sections of your own.
     verbose
@@ -184,6 +190,8 @@ def report(
     from losscope.probe.record import holds_probe
 
     load_plugins(plugin)
+    if map is not None:
+        remap(folder, study, map)
     if folder.is_dir() and holds_probe(folder):
         refuse_page_options(folder, format, out, json)
         if format == "html":
@@ -194,6 +202,27 @@ def report(
         report_page(folder, study, out, json, verbose)
     else:
         export_files(folder, format, out, study)
+
+
+def remap(folder: Path, study: str | None, map: str) -> None:
+    """Let the page of a study show other maps from now on.
+
+    Raises:
+        LosscopeError: a file, a probe or a reproduction, which have none to make again.
+    """
+    from losscope import comparing
+    from losscope.comparing.exporting import document
+    from losscope.core.errors import require
+    from losscope.core.results import Result
+    from losscope.probe.record import holds_probe
+
+    found = None if folder.is_file() or holds_probe(folder) else document(folder, study)
+    require(
+        isinstance(found, Result),
+        f"{str(folder)!r} has no maps that could be made again; wanted with --map: the folder of a study, or "
+        "--study with one of a reproduction's",
+    )
+    comparing.map_by(folder, study, map)
 
 
 def report_probe(folder: Path, name: str | None) -> None:

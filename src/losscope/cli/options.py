@@ -35,6 +35,7 @@ Options = Annotated[list[str] | None, Parameter(name=["--option", "-o"], negativ
 Json = Annotated[bool, Parameter(name="--json", negative="", group=OUTPUT)]
 Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], negative="", group=OUTPUT)]
 Out = Annotated[Path | None, Parameter(name="--out", group=OUTPUT)]
+Map = Annotated[Literal["pca", "tsne"] | None, Parameter(name="--map", group=OUTPUT)]
 Plugin = Annotated[list[str] | None, Parameter(name="--plugin", group=TRAIN, negative="")]
 Trust = Annotated[bool, Parameter(name="--trust", negative="", group=TRAIN)]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from losscope.cli.carrying import carry_out, carry_out_each
 from losscope.cli.options import (
     ANSWER,
     DATA,
@@ -17,6 +18,7 @@ from losscope.cli.options import (
     DataRoot,
     Json,
     Losses,
+    Map,
     Options,
     Out,
     Training,
@@ -27,10 +29,7 @@ from losscope.cli.options import (
     key_value,
 )
 from losscope.cli.output import (
-    Activity,
     exit_if_unfinished,
-    print_plan,
-    print_result,
     put,
     refuse_unwritable,
     row_progress,
@@ -58,6 +57,7 @@ def compare(
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     out: Out = None,
     keep: Annotated[Literal["none", "last", "all"], Parameter(group=OUTPUT)] = "last",
+    map: Map = None,
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
@@ -100,6 +100,9 @@ def compare(
         The folder for runs and pages; losscope-runs otherwise.
     keep
         What to keep of each run: none, last (weights and test embeddings), all (weights of every epoch too).
+    map
+        How the page's maps place embeddings: pca (principal components) or tsne, which takes seconds for each
+        side.
     verbose
         Print each test, what would change the answer, and every note, too.
     json
@@ -120,9 +123,9 @@ def compare(
         keep=keep,
     )
     if len(names) == 1:
-        carry_out(study, json=json, dry_run=dry_run, verbose=verbose)
+        carry_out(study, json=json, dry_run=dry_run, verbose=verbose, map=map)
     else:
-        carry_out_each(study, names, json=json, dry_run=dry_run, verbose=verbose)
+        carry_out_each(study, names, json=json, dry_run=dry_run, verbose=verbose, map=map)
 
 
 def asked(
@@ -204,41 +207,6 @@ def run_file(
     if seeds is not None:
         read = Study.of(**{**read.model_dump(), "seeds": seeds, "trust": trust})
     carry_out(read.model_copy(update=changes), json=json, dry_run=dry_run, verbose=verbose)
-
-
-def carry_out_each(
-    study: Study, data: list[str], *, json: bool, dry_run: bool, verbose: bool = False
-) -> None:
-    """Run a study on each of several data sets, or say what they would cost, and print one answer."""
-    from losscope.comparing import several
-
-    studies = several.studies_of(study, data)
-    if dry_run:
-        plans = several.foresee(studies)
-        if json:
-            print(f"[{','.join(plan.json_text() for plan in plans)}]")
-            return
-        for plan in plans:
-            print_plan(plan)
-        return
-    with Activity(quiet=json) as shown:
-        result = several.run(studies, say=shown.say, activity=shown.activity, expect=shown.expect)
-    print_result(result, json, shown.say, verbose)
-
-
-def carry_out(study: Study, *, json: bool, dry_run: bool, verbose: bool = False) -> None:
-    """Run a study, or say what it would cost, and print it."""
-    from losscope import comparing
-
-    if dry_run:
-        planned = comparing.foresee(study)
-        print(planned.json_text()) if json else print_plan(planned)
-        return
-    with Activity(quiet=json) as shown:
-        say = shown.say
-        result = comparing.run(study, say=say, activity=shown.activity, expect=shown.expect)
-    print_result(result, json, say, verbose)
-    exit_if_unfinished(result.unfinished)
 
 
 @app.command

@@ -18,8 +18,9 @@ _PUBLIC = {
     "items": "losscope.comparing.listing",
     "judge": "losscope.comparing.judging",
     "load": "losscope.comparing.reading",
+    "map_by": "losscope.comparing.paging",
     "plan": "losscope.comparing.planning",
-    "report": "losscope.comparing.reading",
+    "report": "losscope.comparing.paging",
     "run": "losscope.comparing.running",
 }
 

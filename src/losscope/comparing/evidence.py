@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from losscope.comparing.examples import class_scores, examples_of
+from losscope.comparing.examples import class_scores, examples_of, label_scores
 from losscope.comparing.kept import Kept
 from losscope.core.planes import Plane
-from losscope.core.results import EmbeddingMap, Evidence, ShownItem
+from losscope.core.results import ClassScores, Columns, EmbeddingMap, Evidence, ShownItem
 from losscope.run.store import Stored
+from losscope.run.trace import COLUMNS
 
 Arrays = Mapping[str, np.ndarray]
 Runs = Sequence[tuple[Stored, Arrays]]
@@ -48,16 +48,25 @@ def evidence_of(
     examples = examples_of(trained, untrained, arrays, seed)
     if examples is not None and items:
         examples = replace(examples, items=items)
-    whole = {
-        name: [found for run, found in own if run.failed is None] for name, own in {**there, **others}.items()
-    }
     return Evidence(
         _traces(there),
         _detail(there),
         _maps(kept, {name: _course(own, seed) for name, own in there.items()}),
         examples,
-        {} if by_item else class_scores({name: own for name, own in whole.items() if own}),
+        {} if by_item else _classes({**there, **others}, any(own.several for own in kept.values())),
     )
+
+
+def _classes(sides: Mapping[str, Runs], several: bool) -> dict[str, ClassScores]:
+    """How each side does on every class, or label of rows that have several, by its complete runs."""
+    whole = {name: [pair for pair in own if pair[0].failed is None] for name, own in sides.items()}
+    if not several:
+        return class_scores({name: [found for _, found in own] for name, own in whole.items() if own})
+    tables = {
+        name: [(run.embeddings()["labels"], found) for run, found in own if run.keeps("test.npz")]
+        for name, own in whole.items()
+    }
+    return label_scores(tables)
 
 
 def _first(losses: Mapping[str, Runs], beside: Mapping[str, Runs]) -> tuple[int, dict[str, Kept]]:
@@ -74,18 +83,17 @@ def _first(losses: Mapping[str, Runs], beside: Mapping[str, Runs]) -> tuple[int,
     return seeds[0], found
 
 
-def _traces(losses: Mapping[str, Runs]) -> Any:
-    """All epoch traces as one frame: loss, seed, split, epoch, name, value."""
-    import pandas as pd
-
-    frames = [
-        run.trace().assign(loss=loss, seed=run.run.seed)
-        for loss, own in losses.items()
-        for run, _ in own
-        if run.has_trace
-    ]
-    columns = ["loss", "seed", "split", "epoch", "name", "value"]
-    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+def _traces(losses: Mapping[str, Runs]) -> Columns:
+    """All epoch traces in columns: loss, seed, split, epoch, name, value."""
+    runs = [(loss, run) for loss, own in losses.items() for run, _ in own if run.has_trace]
+    lengths = [len(run.columns.value) for _, run in runs]
+    names = np.array([loss for loss, _ in runs], dtype=object)
+    seeds = np.array([run.run.seed for _, run in runs], dtype=np.int64)
+    found = {"loss": names.repeat(lengths), "seed": seeds.repeat(lengths)}
+    for column in COLUMNS:
+        parts = [getattr(run.columns, column) for _, run in runs]
+        found[column] = np.concatenate(parts) if parts else np.empty(0, dtype=object)
+    return found
 
 
 def _detail(losses: Mapping[str, Runs]) -> dict[str, dict[str, np.ndarray]]:

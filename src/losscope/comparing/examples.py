@@ -125,6 +125,28 @@ def class_scores(sides: Mapping[str, Sequence[Arrays]]) -> dict[str, ClassScores
     return found
 
 
+def label_scores(sides: Mapping[str, Sequence[tuple[np.ndarray, Arrays]]]) -> dict[str, ClassScores]:
+    """How each side does on every label of rows that have several, by the tables and arrays of its runs.
+
+    ``sides``: of each run its (N, C) table, whether each row has each label, and its arrays. A query counts
+    for each label that it has, and is right where the nearest item shares any label with it. What is taken
+    for what is not told: a wrong item has labels of its own beside each of the query's.
+    """
+    found = {}
+    for name, runs in sides.items():
+        told = []
+        for tags, arrays in runs:
+            own, recall = tags[tags.any(axis=1)], recall_of(arrays)
+            if recall is not None and len(recall) == len(own):
+                asked = np.isfinite(recall)
+                told.append((own[asked].sum(axis=0), recall[asked] @ own[asked]))
+        if told:
+            counts, hits = (np.array(column, dtype=float) for column in zip(*told, strict=True))
+            labels = np.arange(counts.shape[1])
+            found[name] = ClassScores(labels, _shares(hits, counts), counts.mean(axis=0), several=True)
+    return found
+
+
 def _scores(every: Sequence[Arrays]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """The classes, Recall@1 of each by seed, and the queries that each has."""
     told = [
@@ -136,14 +158,19 @@ def _scores(every: Sequence[Arrays]) -> tuple[np.ndarray, np.ndarray, np.ndarray
     if not told:
         return None
     labels = np.unique(np.concatenate([own for own, _ in told]))
-    recall, counts = np.full((2, len(told), len(labels)), np.nan)
+    hits, counts = np.zeros((2, len(told), len(labels)))
     for seed, (own, values) in enumerate(told):
         asked = np.isfinite(values)
         place = np.searchsorted(labels, own[asked])
         counts[seed] = np.bincount(place, minlength=len(labels))
-        hits = np.bincount(place, weights=values[asked], minlength=len(labels))
-        recall[seed] = np.where(counts[seed] > 0, hits / np.maximum(counts[seed], 1), np.nan)
-    return labels, recall, counts.mean(axis=0)
+        hits[seed] = np.bincount(place, weights=values[asked], minlength=len(labels))
+    return labels, _shares(hits, counts), counts.mean(axis=0)
+
+
+def _shares(hits: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The share of right queries; NaN where there are none."""
+    shares: np.ndarray = np.where(counts > 0, hits / np.maximum(counts, 1), np.nan)
+    return shares
 
 
 def _confused(arrays: Arrays) -> Counter[tuple[int, int]] | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from losscope import stats
-from losscope.comparing import forces, published, shown, standing, watching
+from losscope.comparing import forces, placing, published, shown, standing, watching
 from losscope.comparing.evidence import Runs, evidence_of
 from losscope.comparing.stored import Choice, StoredStudy
 from losscope.core import commands, registry, wording
@@ -54,19 +54,6 @@ def load(folder: str | Path, study: str | None = None) -> Result:
     """
     store, name, notes = find(Path(folder), study)
     return read(store, name, notes)
-
-
-def report(folder: str | Path, study: str | None = None) -> Result:
-    """Read a study again from its folder, as ``load`` does, and write its page.
-
-    >>> report("absent")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    losscope.core.errors.LosscopeError: 'absent' holds no losscope runs (there is no store.json); ...
-    """
-    result = load(folder, study)
-    assert result.report_file is not None
-    result.report(result.report_file)
-    return result
 
 
 def find(path: Path, study: str | None) -> tuple[Store, str, list[str]]:
@@ -211,7 +198,8 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         unfinished=store.unfinished([*kept.trials, *kept.runs]),
     )
     evidence = _evidence(store, kept, measured)
-    return result.with_evidence(replace(evidence, forces=forces.read(store, name)))
+    result = result.with_evidence(replace(evidence, forces=forces.read(store, name)))
+    return placing.applied(store, result)
 
 
 def _evidence(store: Store, kept: StoredStudy, measured: Sequence[tuple[Stored, stats.Measured]]) -> Evidence:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from losscope import stats
 from losscope.comparing import watching
 from losscope.comparing.stored import Choice, StoredStudy
@@ -56,15 +58,15 @@ def _curves(run: Stored) -> dict[str, float]:
     """The validation curves of a run at the epoch whose weights are measured."""
     if not run.has_trace:
         return {}
-    trace = run.trace()
-    trace = trace[(trace["split"] == "validation") & trace["value"].notna()]
     checkpoint = run.run.loss.checkpoint
     found = {}
-    for name, curve in trace.groupby("name"):
-        epoch = curve["epoch"].max() if checkpoint is None else checkpoint
-        values = curve.loc[curve["epoch"] == epoch, "value"]
-        if len(values):
-            found[str(name)] = float(values.iloc[0])
+    for name, epochs, values in run.columns.curves("validation"):
+        known = ~np.isnan(values)
+        epochs, values = epochs[known], values[known]
+        if len(epochs):
+            at = values[epochs == (epochs.max() if checkpoint is None else checkpoint)]
+            if len(at):
+                found[name] = float(at[0])
     return _finite(found)
 
 

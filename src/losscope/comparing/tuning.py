@@ -200,10 +200,8 @@ def at_best(curves: np.ndarray, epochs: np.ndarray) -> tuple[int | None, np.ndar
 
 def _curves(run: Stored, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
     """The epochs (looks,) of a run's two curves on validation, and the curves, (2, looks)."""
-    trace = run.trace()
-    trace = trace[trace["split"] == "validation"].sort_values("epoch")
-    first, second = (trace[trace["name"] == name] for name in names)
-    return first["epoch"].to_numpy(), np.stack([own["value"].to_numpy(float) for own in (first, second)])
+    (epochs, first), (_, second) = (run.columns.curve("validation", name) for name in names)
+    return epochs, np.stack([first, second])
 
 
 def _smoothed(curve: np.ndarray) -> np.ndarray:

@@ -87,10 +87,9 @@ def _at_margin(run: Stored) -> bool:
     margin = _margin(run)
     if not margin or not run.has_trace:
         return False
-    trace = run.trace()
-    own = trace[(trace["split"] == "train") & (trace["name"] == "loss")].sort_values("epoch")["value"]
-    ends = [own.iloc[0], own.iloc[-1]] if len(own) > 1 else []
-    return bool(ends) and all(abs(float(value) / margin - 1) <= AT_MARGIN for value in ends)
+    _, values = run.columns.curve("train", "loss")
+    ends = values[[0, -1]].tolist() if len(values) > 1 else []
+    return bool(ends) and all(abs(value / margin - 1) <= AT_MARGIN for value in ends)
 
 
 def without_leaks(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from losscope.core import wording
-from losscope.core.results import InspectedPair, Inspection, PairScale, Result
+from losscope.core.results import InspectedPair, Inspection, PairScale, Result, SideResult
 from losscope.reporting.columns import deciding_measure, is_described, ranked
 from losscope.reporting.figure import Look, Palette
 
@@ -68,15 +69,39 @@ def answer(result: Result) -> Rows | None:
     ]
     if not rows:
         return None
-    split = {side.measures[measure].split for side in result.sides if measure in side.measures} - {None}
-    where = f" ({split.pop()})" if len(split) == 1 else ""
     arrow = {"higher": ", higher is better", "lower": ", lower is better"}.get(better, "")
     note = f"Means and 95 % intervals over {wording.plural(result.paired_by)}"
-    tested = next((row for row in result.verdicts() if row.measure == measure), None)
-    band = None if tested is None else band_around(rows[0].value, tested.delta, tested.scale)
+    delta, scale = indifference(result, measure)
+    band = band_around(rows[0].value, delta, scale) if delta else None
     if band is not None:
-        note += "; shaded: too near to the best mean to matter"
-    return Rows(f"{wording.title(measure)}{where}{arrow}", tuple(rows), band, f"{note}.")
+        note += f"; shaded: {band_said(delta, scale)}"
+    title = f"{wording.title(measure)}{on_split(result.sides, measure)}{arrow}"
+    return Rows(title, tuple(rows), band, f"{note}.")
+
+
+def on_split(sides: Iterable[SideResult], measure: str) -> str:
+    """``' on test'`` where all sides were measured on one known part of the data, else nothing."""
+    splits = {side.measures[measure].split for side in sides if measure in side.measures} - {None}
+    return f" on {splits.pop()}" if len(splits) == 1 else ""
+
+
+def indifference(result: Result, measure: str) -> tuple[float, PairScale]:
+    """What does not matter: as tested, or as declared; 0 where the measure has no such width."""
+    row = next((row for row in result.verdicts() if row.measure == measure), None)
+    if row is not None:
+        return row.delta, row.scale
+    known = wording.measure(measure)
+    return known.delta or 0.0, known.scale
+
+
+def band_said(delta: float, scale: PairScale) -> str:
+    """What the shaded band around the best mean means.
+
+    >>> band_said(0.01, "difference")
+    'within ±0.01 of the best: no difference that matters'
+    """
+    said = wording.indifference(delta, scale)
+    return f"within {'±' * (scale == 'difference')}{said} of the best: no difference that matters"
 
 
 def band_around(best: float, delta: float, scale: PairScale) -> tuple[float, float]:

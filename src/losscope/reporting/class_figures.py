@@ -13,7 +13,6 @@ from losscope.reporting.figure import Figure, Joined, Line, Mark, Points, number
 
 TOLD = 200
 """Up to so many classes each point says its class."""
-TITLE = "Recall@1 of each class"
 
 
 def each_class(found: ByClass) -> Figure:
@@ -32,12 +31,13 @@ def each_class(found: ByClass) -> Figure:
         ends += [*low[np.isfinite(low)], *high[np.isfinite(high)]]
     names = [wording.shorten(found.name(row), 12) for row in order]
     worst = wording.listing(found.name(row) for row in order[:3])
-    alt = f"{TITLE} under {wording.listing(sides)}, the worst first: {worst}."
+    title = f"Recall@1 of each {found.kind}"
+    alt = f"{title} under {wording.listing(sides)}, the worst first: {worst}."
     return Figure(
-        axes.named(names, "class, the worst first"),
+        axes.named(names, f"{found.kind}, the worst first"),
         axes.linear(ends),
         marks,
-        TITLE,
+        title,
         alt,
         height=300,
         series=tuple(sides),
@@ -56,9 +56,9 @@ def spread_of_classes(found: ByClass) -> Figure:
             texts = [f"{found.name(row)}: {wording.number(mean[row], DIGITS)}" for row in order]
         marks.append(Line(name, numbers(range(len(order))), numbers(mean[order].round(4)), texts=texts))
         told.append(f"{name} {wording.number(float(np.nanmedian(mean)), DIGITS)}")
-    title = f"{TITLE}, sorted"
+    title = f"Recall@1 of each {found.kind}, sorted"
     return Figure(
-        axes.counted(len(found.labels) - 1, "classes, each side from its own worst"),
+        axes.counted(len(found.labels) - 1, f"{wording.plural(found.kind)}, each side from its own worst"),
         axes.shares(),
         marks,
         title,
@@ -83,8 +83,8 @@ def two_losses(found: ByClass) -> Figure | None:
             for row in rows
         ]
         marks.append(Points(name, numbers(x[rows]), numbers(y[rows]), texts=texts, size=6.0))
-    title = "Every class under both losses"
-    alt = f"{title}: {b} is higher in {above:,} classes, {a} in {below:,}."
+    title = f"Every {found.kind} under both losses"
+    alt = f"{title}: {b} is higher in {wording.count(above, found.kind)}, {a} in {below:,}."
     return Figure(
         axes.shares(f"Recall@1 under {a}"),
         axes.shares(f"under {b}"),

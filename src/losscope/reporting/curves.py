@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from losscope.core import wording
+from losscope.core.results import Columns
 from losscope.reporting import axes
 from losscope.reporting.figure import Figure, Level, Line, Mark, Palette, numbers, shown_unit
 
@@ -28,55 +28,55 @@ class Course:
     stopped: list[tuple[int, np.ndarray, np.ndarray]]
 
 
-def course(rows: pd.DataFrame, relative: bool = False) -> Course | None:
+def course(rows: Columns, relative: bool = False) -> Course | None:
     """The course of one loss from its trace rows [seed, epoch, value]; ``relative`` to the first epoch."""
-    rows = rows[np.isfinite(pd.to_numeric(rows["value"], errors="coerce").to_numpy(dtype=float))]
-    if rows.empty:
+    seed, epoch, value = (np.asarray(rows[name], dtype=float) for name in ("seed", "epoch", "value"))
+    known = np.isfinite(value)
+    if not known.any():
         return None
-    wide = rows.pivot_table(index="epoch", columns="seed", values="value", aggfunc="mean").sort_index()
+    epochs, at = np.unique(epoch[known], return_inverse=True)
+    seeds, of = np.unique(seed[known], return_inverse=True)
+    sums, counts = np.zeros((2, len(seeds), len(epochs)))
+    np.add.at(sums, (of, at), value[known])
+    np.add.at(counts, (of, at), 1)
+    wide = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
     if relative:
-        first = wide.bfill().iloc[0]
-        wide = wide.loc[:, first > 0] / first[first > 0]
-        if wide.empty:
+        first = wide[np.arange(len(seeds)), (counts > 0).argmax(axis=1)]
+        seeds, wide = seeds[first > 0], wide[first > 0] / first[first > 0, None]
+        if not len(wide):
             return None
-    last = {seed: wide[seed].last_valid_index() for seed in wide.columns}
-    end = max(last.values())
-    done = [seed for seed in wide.columns if last[seed] == end]
+    there = np.isfinite(wide)
+    last = len(epochs) - 1 - there[:, ::-1].argmax(axis=1)
+    done = last == last.max()
     stopped = [
-        (int(seed), (line := wide[seed].dropna()).index.to_numpy(dtype=float), line.to_numpy(dtype=float))
-        for seed in wide.columns
-        if last[seed] != end
+        (int(name), epochs[own], line[own])
+        for name, own, line in zip(seeds[~done], there[~done], wide[~done], strict=True)
     ]
-    whole = wide[done].dropna(how="all")
-    return Course(
-        whole.index.to_numpy(dtype=float),
-        whole.mean(axis=1).to_numpy(),
-        whole.min(axis=1).to_numpy(),
-        whole.max(axis=1).to_numpy(),
-        len(done),
-        stopped,
-    )
+    some = there[done].any(axis=0)
+    whole = wide[done][:, some]
+    ends = np.nanmin(whole, axis=0), np.nanmax(whole, axis=0)
+    return Course(epochs[some], np.nanmean(whole, axis=0), *ends, int(done.sum()), stopped)
 
 
 def courses(
-    traces: pd.DataFrame,
+    traces: Columns,
     name: str,
     palette: Palette,
     splits: Sequence[str] = ("train", "probe"),
     relative: bool = False,
 ) -> dict[str, Course]:
     """The course of a traced measure for every loss that has it, on the first split that there is."""
-    if traces.empty:
+    named = np.asarray(traces["name"]) == name
+    split = np.asarray(traces["split"])[named]
+    wanted = next((wanted for wanted in splits if (split == wanted).any()), None)
+    if wanted is None:
         return {}
-    rows = traces[traces["name"] == name]
-    have = set(rows["split"].dropna().unique())
-    split = next((wanted for wanted in splits if wanted in have), None)
-    if split is None:
-        return {}
-    rows = rows[rows["split"] == split]
+    columns = ("loss", "seed", "epoch", "value")
+    rows = {column: np.asarray(traces[column])[named][split == wanted] for column in columns}
     found = {}
-    for loss in palette.ordered(rows["loss"].unique()):
-        own = course(rows[rows["loss"] == loss], relative)
+    for loss in palette.ordered(dict.fromkeys(rows["loss"].tolist())):
+        mine = rows["loss"] == loss
+        own = course({column: values[mine] for column, values in rows.items()}, relative)
         if own is not None:
             found[str(loss)] = own
     return found

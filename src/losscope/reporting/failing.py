@@ -55,6 +55,11 @@ class ByClass:
     losses: Sequence[str]
     names: Sequence[str] | None
 
+    @property
+    def kind(self) -> str:
+        """What a row of the tables is: a class, or a label where rows may have several."""
+        return "label" if self.scores[self.losses[0]].several else "class"
+
     @cached_property
     def labels(self) -> np.ndarray:
         """(C,) the classes that every side has."""
@@ -116,9 +121,11 @@ class ByClass:
     def table(self, caption: str, places: Sequence[int]) -> Grid:
         """Recall@1 of some classes under every side."""
         several = len(self.losses) > 1
-        heads: list[str | Cell] = ["class", "queries", *self.scores]
+        heads: list[str | Cell] = [self.kind, "queries", *self.scores]
         heads += (
-            [Cell("between losses", title="the best loss of the class minus its worst")] if several else []
+            [Cell("between losses", title=f"the best loss of the {self.kind} minus its worst")]
+            if several
+            else []
         )
         rows: list[list[str | Cell]] = []
         for place in places:

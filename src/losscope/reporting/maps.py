@@ -1,4 +1,4 @@
-"""Maps of embeddings on two principal components."""
+"""Maps of embeddings on two principal components, or by t-SNE."""
 
 from __future__ import annotations
 
@@ -53,7 +53,12 @@ def maps(
         return []
     own = {side: _reach(found[side]) for side in order}
     chosen = chosen_classes([np.asarray(found[side].labels) for side in order], differing)
-    return [_map(side, found[side], names, own[side], max(own.values()), chosen) for side in order]
+    widest = max(own.values())
+    return [
+        # The scale of t-SNE means nothing, so that each map has its own.
+        _map(side, found[side], names, own[side], widest if found[side].by == "pca" else own[side], chosen)
+        for side in order
+    ]
 
 
 def chosen_classes(labels: Sequence[np.ndarray], differing: Sequence[int] = ()) -> tuple[int, ...]:
@@ -100,6 +105,6 @@ def _map(
         share = f"{100 * float(np.sum(np.asarray(found.explained)[:2])):.0f} % shown"
     alt = (
         f"Map of the test embeddings of {side}: {len(xy)} points of {len(kinds)} classes "
-        "on two principal components."
+        f"{'on two principal components' if found.by == 'pca' else 'by t-SNE'}."
     )
     return Figure(axis, axis, [dots], side, alt, share, height=420, square=True, series=(side,))

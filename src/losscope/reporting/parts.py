@@ -12,17 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.results import (
     BaselineResult,
+    Columns,
     DataDescription,
     EmbeddingMap,
     Evidence,
@@ -35,6 +35,9 @@ from losscope.core.wording import parts
 from losscope.reporting import columns
 from losscope.reporting.figure import Figure, Palette
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 HOME = Path(__file__).parent
 TRACE_COLUMNS = ("loss", "seed", "split", "epoch", "name", "value")
 Page = Result | Reproduction
@@ -43,10 +46,11 @@ Page = Result | Reproduction
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table: text, a second smaller line, a note, and the runs that it comes from.
+    """One cell of a table: text, a second smaller line, a note, and whose runs it comes from.
 
-    ``number``: what the table sorts by, where the text is rounded. ``better``: of a head, which end of its
-    measure is better, ``higher`` or ``lower``.
+    ``record``: the name in markup of the side whose runs the page lists; the last line of the note then has
+    the values by seed, which lead to the folders of these runs. ``number``: what the table sorts by, where
+    the text is rounded. ``better``: of a head, which end of its measure is better, ``higher`` or ``lower``.
     """
 
     text: str
@@ -130,10 +134,22 @@ class Context:
         Raises:
             LosscopeError: a needed column is missing.
         """
+        import pandas as pd
+
+        found = self.traced
+        return found if isinstance(found, pd.DataFrame) else pd.DataFrame(found)
+
+    @cached_property
+    def traced(self) -> Columns:
+        """The same rows in columns, which need no pandas.
+
+        Raises:
+            LosscopeError: a needed column is missing.
+        """
         found = self.evidence.traces
         if found is None:
-            return pd.DataFrame(columns=list(TRACE_COLUMNS))
-        missing = [name for name in TRACE_COLUMNS if name not in found.columns]
+            return {name: np.empty(0, dtype=object) for name in TRACE_COLUMNS}
+        missing = [name for name in TRACE_COLUMNS if name not in found]
         if missing:
             raise LosscopeError(
                 f"the traces have no column {', '.join(missing)}; "
@@ -207,18 +223,17 @@ class Context:
         return [side for side in self.sides if isinstance(side, LossResult)]
 
     def cell(self, side: SideResult, measure: str, digits: wording.Digits) -> Cell:
-        """A measure of one side: mean, interval, its values by seed as tooltip, and its run ids."""
+        """A measure of one side: mean, interval, its values by seed as tooltip, and whose runs it is of."""
         found = side.measures.get(measure)
         tip = [f"{wording.label(measure)} of {side.name}"]
         if found is not None and found.split:
             tip.append(f"split: {found.split}")
         if found is not None and 0 < len(found.values) <= 20:
             tip.append("by seed: " + ", ".join(wording.number(value, digits) for value in found.values))
-        if side.runs:
-            tip.append("runs: " + ", ".join(run[:12] for run in side.runs))
         mean, spread = parts.value(side, measure, digits)
         missing = "none" if side.mean(measure) is None else ""
-        return Cell(mean, spread, "\n".join(tip), " ".join(side.runs), missing, side.mean(measure))
+        record = self.palette.look(side.name).slug if side.runs else ""
+        return Cell(mean, spread, "\n".join(tip), record, missing, side.mean(measure))
 
     def head(self, measure: str) -> Cell:
         """A measure as a column head: its name, unit and split, its definition as tooltip."""
@@ -275,6 +290,7 @@ def environment() -> jinja2.Environment:
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HOME),
         autoescape=True,
+        optimized=False,  # what it folds is less than what it costs, once in each process
         # Names may hold marks that turn the text around them; markup is our own.
         finalize=lambda value: wording.printable(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,

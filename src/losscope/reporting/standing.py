@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from losscope.core import wording
-from losscope.core.results import PairScale, Result, SideResult
+from losscope.core.results import Result, SideResult
 from losscope.core.wording import parts
-from losscope.reporting.answer import band_around
+from losscope.reporting.answer import band_around, band_said, indifference, on_split
 from losscope.reporting.columns import deciding_measure, digits_of, is_described, is_loss, ranked
 from losscope.reporting.figure import Look, Palette
 from losscope.reporting.ruler import Ruler, nice_step
@@ -72,21 +72,20 @@ def standing(result: Result, palette: Palette, counted: str) -> Standing | None:
     shown = _shown(sides, {beside.pivot, *beside.words, result.recommendation.loss or ""})
     if not shown:
         return None
-    delta, scale = _delta(measure, result)
+    delta, scale = indifference(result, measure)
     band = band_around(shown[0].mean(measure) or 0.0, delta, scale) if delta else None
     ruler = _ruler(shown, measure, band)
     digits = digits_of(sides, measure)
     rows = [_row(side, measure, ruler, digits, palette, beside, result) for side in shown]
-    splits = {side.measures[measure].split for side in shown if side.measures[measure].split}
     return Standing(
         wording.title(measure),
-        f" on {splits.pop()}" if len(splits) == 1 else "",
+        on_split(shown, measure),
         {"higher": "▲ higher is better", "lower": "▼ lower is better"}.get(known.better, ""),
         counted,
         rows,
         _ticks(ruler),
         None if band is None else (_inside(ruler.at(band[0])), _inside(ruler.at(band[1]))),
-        "" if band is None else _width(delta, scale),
+        "" if band is None else band_said(delta, scale),
         beside.pivot,
         len(sides) - len(shown),
         any(row.low is not None for row in rows),
@@ -101,20 +100,6 @@ def _shown(sides: Sequence[SideResult], needed: set[str]) -> list[SideResult]:
     kept = [side for side in usual if side.name in needed]
     more = [side for side in usual if side.name not in needed][: max(0, MOST - len(kept))]
     return [side for side in usual if side in kept or side in more]
-
-
-def _delta(measure: str, result: Result) -> tuple[float, PairScale]:
-    """What does not matter: as tested, or as declared; 0 where the measure has no such width."""
-    row = next((row for row in result.verdicts() if row.measure == measure), None)
-    if row is not None:
-        return row.delta, row.scale
-    known = wording.measure(measure)
-    return known.delta or 0.0, known.scale
-
-
-def _width(delta: float, scale: PairScale) -> str:
-    said = wording.indifference(delta, scale)
-    return f"within {'±' * (scale == 'difference')}{said} of the best: no difference that matters"
 
 
 def _ruler(sides: Sequence[SideResult], measure: str, band: tuple[float, float] | None) -> Ruler:

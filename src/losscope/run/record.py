@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from losscope.core.spec import Run
+from losscope.run.trace import written
 
-TRACE_COLUMNS = ("split", "epoch", "name", "value")
 Status = Literal["complete", "diverged", "failed"]
 
 
@@ -43,15 +43,7 @@ class Record:
 def contents(record: Record) -> Iterator[tuple[str, bytes]]:
     """The files of a record, each with its bytes."""
     if record.trace:
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        columns = dict(zip(TRACE_COLUMNS, zip(*record.trace, strict=True), strict=True))
-        types = (pa.string(), pa.int32(), pa.string(), pa.float64())
-        table = pa.table(columns, schema=pa.schema(zip(TRACE_COLUMNS, types, strict=True)))
-        buffer = io.BytesIO()
-        parquet.write_table(table, buffer)
-        yield "trace.parquet", buffer.getvalue()
+        yield "trace.parquet", written(record.trace)
     if record.arrays:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **record.arrays)  # type: ignore[arg-type]

@@ -46,6 +46,7 @@ from losscope.run.files import (
 )
 from losscope.run.looks import Look, number
 from losscope.run.record import Record, Status, contents
+from losscope.run.trace import Trace
 
 SCHEMA = 2
 FINAL = ("complete", "diverged")
@@ -117,13 +118,12 @@ class Stored:
 
     def trace(self) -> Any:
         """The epoch trace, a pandas frame (split, epoch, name, value): read once, and not to be changed."""
-        return self._trace
+        return self.columns.frame
 
     @cached_property
-    def _trace(self) -> Any:
-        import pandas as pd
-
-        return pd.read_parquet(io.BytesIO(self.content("trace.parquet")))
+    def columns(self) -> Trace:
+        """The epoch trace in columns, without pandas."""
+        return Trace.read(self.content("trace.parquet"))
 
     def content(self, name: str) -> bytes:
         """The bytes of one of the run's files, as they were written.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from losscope.core.results import BestGroup, PairSize
-from losscope.stats.comparison import declared
+from losscope.stats.comparison import Difference, declared
 from losscope.stats.rows import Frame, Row, pair_row
 from losscope.stats.sides import Side, plain
 
@@ -25,6 +25,8 @@ def best_first(losses: Sequence[Side], measure: str) -> list[Side]:
 
 def best_group(frame: Frame, losses: Sequence[Side], measure: str) -> BestGroup | None:
     """The losses that are not shown worse than the one of the best mean; None where nothing can be tested.
+
+    What is shown to be below it by less than matters is equivalent, as in every other verdict, and stays.
 
     Each other loss is compared with it, two-sided, at alpha/(L − 1): were the truly best loss another one, it
     would be put out only if its own comparison erred, which of L − 1 comparisons any does in at most alpha
@@ -63,7 +65,16 @@ def _shown(row: Row, tests: int) -> bool:
         and found.p is not None
         and tests * found.p <= found.alpha
         and found.leaning == better
+        and not _equivalent(found)
     )
+
+
+def _equivalent(found: Difference) -> bool:
+    """Whether a difference lies inside what does not matter, before any correction: no table says more."""
+    inside = found.p_outside is not None and found.p_outside <= found.alpha / 2
+    if found.low is None or found.high is None:
+        return inside
+    return inside or -found.delta < found.low <= found.high < found.delta
 
 
 def every_pair(

@@ -57,6 +57,7 @@ def run_of(
 ) -> stats.Measured:
     """One run as statistics see it, with the facts of a loss that is registered under its name.
 
+    ``splits``: the part of the data that a value is of, where it is told; nothing is said of it else.
     ``ours``: losscope wrote it, so that a closed form's name means the closed form. In anyone's own table
     "lda" is whatever its author compares.
     """
@@ -68,7 +69,7 @@ def run_of(
         loss=loss,
         seed=seed,
         values=values,
-        splits=dict.fromkeys(values, "test") | dict(splits or {}),
+        splits=dict(splits or {}),
         failed=None,
         detail=detail or {},
         family="baseline" if loss in BASELINES else "loss" if form is None else CLOSED_FORM,

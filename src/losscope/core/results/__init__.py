@@ -94,7 +94,7 @@ if TYPE_CHECKING:
         Unfinished,
     )
     from losscope.core.results.stores import StoreCheck, StoreProblem
-    from losscope.core.results.views import EmbeddingMap, Evidence, Viewed
+    from losscope.core.results.views import Columns, EmbeddingMap, Evidence, Viewed
 
 __all__ = [
     "ALARMS",
@@ -118,6 +118,7 @@ __all__ = [
     "ClassFound",
     "ClassScores",
     "Collapse",
+    "Columns",
     "Comparison",
     "Confused",
     "Confusion",

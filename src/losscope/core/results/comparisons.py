@@ -237,9 +237,10 @@ class PairSize(Frozen):
 class BestGroup(Frozen):
     """The losses that cannot be told from the best.
 
-    ``best``: the loss of the best mean. ``members``: it, and each loss not shown worse than it, from the best
-    mean to the worst; ``out``: those that are, each at a p corrected for ``tests`` comparisons with the
-    best (Bonferroni), so that the truly best loss is among the members in at least 1 − alpha of studies.
+    ``best``: the loss of the best mean. ``members``: it, and each loss not shown worse than it, such as one
+    that is equivalent to it, from the best mean to the worst; ``out``: those that are, each at a p corrected
+    for ``tests`` comparisons with the best (Bonferroni), so that the truly best loss is among the members in
+    at least 1 − alpha of studies.
     ``able``: whether so many pairs can put any loss out.
     """
 

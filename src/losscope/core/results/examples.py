@@ -97,6 +97,8 @@ class ClassScores:
         confused: the pairs of classes that are mistaken most, the most frequent first.
         rest: no other pair is more frequent than this.
         seeds: over how many seeds these are counted.
+        several: whether a row may have several labels; these are then the labels, and a query counts for each
+            that it has.
     """
 
     labels: np.ndarray
@@ -105,3 +107,4 @@ class ClassScores:
     confused: tuple[Confusion, ...] = ()
     rest: int = 0
     seeds: int = 0
+    several: bool = False

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from pydantic import PrivateAttr
 
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+Columns: TypeAlias = "Mapping[str, np.ndarray] | pd.DataFrame"
+"""Rows in columns of equal lengths."""
+
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingMap:
-    """Embeddings on their two leading principal components.
+    """Embeddings in two dimensions.
 
     Attributes:
         xy: the points, (n, 2).
@@ -31,6 +34,7 @@ class EmbeddingMap:
             maps of all sides.
         epochs: the epochs of ``course``, (e,), 0 the start, where the run kept them.
         course: the same points at these epochs, (e, n, 2), on the axes of the last.
+        by: how they were placed: on their two leading principal components, or by t-SNE.
     """
 
     xy: np.ndarray
@@ -39,6 +43,7 @@ class EmbeddingMap:
     items: np.ndarray | None = None
     epochs: np.ndarray | None = None
     course: np.ndarray | None = None
+    by: Literal["pca", "tsne"] = "pca"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +51,8 @@ class Evidence:
     """What a page draws besides the numbers of its document.
 
     Attributes:
-        traces: one row per loss, seed, split, epoch and name with its value, in columns of these names.
+        traces: one row per loss, seed, split, epoch and name with its value, in columns of these names:
+            arrays by their name, or a pandas frame.
         detail: arrays of each loss by name, such as ``per_class/intra_variance`` (seeds, classes) with
             ``per_class/label`` (classes,).
         maps: a map of the test embeddings of each loss, and of each side without training, of one seed.
@@ -55,7 +61,7 @@ class Evidence:
         forces: how each loss pulls and pushes by distance, where the study kept it.
     """
 
-    traces: pd.DataFrame | None = None
+    traces: Columns | None = None
     detail: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     maps: Mapping[str, EmbeddingMap] = field(default_factory=dict)
     examples: Examples | None = None

@@ -48,7 +48,7 @@ def drawn(mark: object, frame: Frame, palette: Palette) -> Drawn:
     raise TypeError(f"a figure has no mark of the type {type(mark).__name__}")
 
 
-@drawn.register
+@drawn.register(Line)
 def _line(mark: Line, frame: Frame, palette: Palette) -> Drawn:
     look = palette.look(mark.series)
     spots = _spots(mark.x, mark.y, frame)
@@ -87,7 +87,7 @@ def _band(mark: Line, frame: Frame) -> str:
     return f'<path class="extent" d="{d}"/>' if d else ""
 
 
-@drawn.register
+@drawn.register(Points)
 def _points(mark: Points, frame: Frame, palette: Palette) -> Drawn:
     look = palette.look(mark.series)
     spots = _spots(mark.x, mark.y, frame)
@@ -124,7 +124,7 @@ def _symbols(
     return "".join(made)
 
 
-@drawn.register
+@drawn.register(Bars)
 def _bars(mark: Bars, frame: Frame, palette: Palette) -> Drawn:
     look = palette.look(mark.series)
     foot = frame.down(max(0.0, frame.y.low)) if frame.y.scale == "linear" else float(frame.height)
@@ -140,7 +140,7 @@ def _bars(mark: Bars, frame: Frame, palette: Palette) -> Drawn:
     return _group(mark.series, look, inner), ""
 
 
-@drawn.register
+@drawn.register(Joined)
 def _joined(mark: Joined, frame: Frame, palette: Palette) -> Drawn:
     left, right = (frame.across(x) for x in mark.x)
     d = "".join(
@@ -152,7 +152,7 @@ def _joined(mark: Joined, frame: Frame, palette: Palette) -> Drawn:
     return f'<g data-series="{both}"><path class="joined" d="{d}"/></g>', ""
 
 
-@drawn.register
+@drawn.register(Ring)
 def _ring(mark: Ring, frame: Frame, palette: Palette) -> Drawn:
     x, y = frame.across(mark.x), frame.down(mark.y)
     if x is None or y is None:
@@ -164,7 +164,7 @@ def _ring(mark: Ring, frame: Frame, palette: Palette) -> Drawn:
     )
 
 
-@drawn.register
+@drawn.register(Level)
 def _level(mark: Level, frame: Frame, palette: Palette) -> Drawn:
     y = frame.down(mark.value)
     if y is None:
@@ -175,7 +175,7 @@ def _level(mark: Level, frame: Frame, palette: Palette) -> Drawn:
     )
 
 
-@drawn.register
+@drawn.register(Region)
 def _region(mark: Region, frame: Frame, palette: Palette) -> Drawn:
     low, high = frame.across(mark.low), frame.across(mark.high)
     if low is None or high is None:
@@ -200,7 +200,7 @@ NAMED_AT = 300
 """The width in pixels at which names are placed; at a wider one they are only further apart."""
 
 
-@drawn.register
+@drawn.register(Names)
 def _names(mark: Names, frame: Frame, palette: Palette) -> Drawn:
     spots = _spots(mark.x, mark.y, frame)
     points = [(spot[0] * NAMED_AT / 1000, spot[1]) for spot in spots if spot is not None]

@@ -15,10 +15,27 @@
   document.body.append(note);
   let opened = null;
   const close = () => { note.hidden = true; opened = null; };
+  // The values of the seeds, each a link to the folder of its run as the page lists them.
+  const SEEDS = "by seed: ";
+  const write = (element, text) => {
+    const lines = text.split("\n");
+    const list = document.getElementById(`runs-${element.dataset.record}`);
+    const links = list ? all("a", list) : [];
+    const values = lines[lines.length - 1].startsWith(SEEDS) ? lines[lines.length - 1].slice(SEEDS.length).split(", ") : [];
+    const fit = values.length === links.length;
+    note.textContent = (fit && values.length ? lines.slice(0, -1) : lines).join("\n");
+    if (!links.length) return;
+    note.append(fit ? `\n${SEEDS}` : "\nruns: ");
+    links.forEach((link, place) => {
+      const seed = link.closest("dd").previousElementSibling.textContent;
+      const way = make("a", { href: link.getAttribute("href"), title: `Run folder of ${seed}` }, fit ? values[place] : seed);
+      note.append(place ? ", " : "", way);
+    });
+  };
   const open = (element, text) => {
     if (opened === element) return close();
     opened = element;
-    note.textContent = text;
+    write(element, text);
     note.hidden = false;
     const place = element.getBoundingClientRect(), own = note.getBoundingClientRect();
     const left = Math.min(Math.max(8, place.left), document.documentElement.clientWidth - own.width - 8);
@@ -30,7 +47,6 @@
   all("td[title], th[title]").forEach(cell => {
     cell.dataset.note = cell.title;
     cell.classList.add("noted");
-    if (cell.closest(".summary, .stands")) cell.tabIndex = 0;
   });
   document.addEventListener("click", event => {
     const element = event.target.closest("[data-note]");
@@ -38,9 +54,41 @@
     else if (!event.target.closest(".note-box")) close();
   });
   document.addEventListener("keydown", event => {
-    if (event.key === "Escape") close();
-    const element = event.target.closest && event.target.closest("td[data-note]");
+    if (event.key === "Escape") { if (note.contains(event.target)) opened.focus(); close(); }
+    const element = event.target.closest && event.target.closest(".noted");
     if (element && (event.key === "Enter" || event.key === " ")) { event.preventDefault(); open(element, told(element)); }
+  });
+  // The keyboard goes from number to number with the arrows, and into an open note with the tab key.
+  const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  const beside = (cell, [down, across]) => {
+    if (across) {
+      const row = all(".noted", cell.parentElement);
+      return row[row.indexOf(cell) + across];
+    }
+    const rows = all("tr", cell.closest("table")).filter(row => row.offsetParent && row.cells[cell.cellIndex] && row.cells[cell.cellIndex].matches(".noted"));
+    const next = rows[rows.indexOf(cell.parentElement) + down];
+    return next && next.cells[cell.cellIndex];
+  };
+  all("table").forEach(table => {
+    const numbers = all(".noted", table);
+    if (!numbers.length) return;
+    const every = table.matches(".summary, .stands");
+    numbers.forEach((cell, place) => { cell.tabIndex = every || !place ? 0 : -1; });
+    table.addEventListener("keydown", event => {
+      const cell = event.target.closest(".noted"), step = STEPS[event.key];
+      const next = cell && cell === event.target && step && beside(cell, step);
+      if (!next) return;
+      event.preventDefault();
+      if (!every) { cell.tabIndex = -1; next.tabIndex = 0; }
+      next.focus();
+      if (opened) open(next, told(next));
+    });
+  });
+  document.addEventListener("keydown", event => {
+    if (event.key !== "Tab" || !opened) return;
+    const links = all("a", note);
+    if (event.target === opened && links.length && !event.shiftKey) { event.preventDefault(); links[0].focus(); }
+    else if (note.contains(event.target) && event.target === (event.shiftKey ? links[0] : links[links.length - 1])) { event.preventDefault(); opened.focus(); }
   });
 
   // --- sorting ---

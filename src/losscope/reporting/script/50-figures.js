@@ -78,7 +78,19 @@ const figures = (() => {
     own.style.display = at < 0 || at > 1 ? "none" : "";
     ["x1", "x2"].forEach(key => own.setAttribute(key, `${100 * at}%`));
   });
+  // What is shown by a key is said as well, and stays where the page moves under it.
+  const aside = values => document.body.appendChild(Object.assign(document.createElement("p"), { className: "unseen", ...values }));
+  aside({ id: "figure-keys", textContent: "The arrow keys go from value to value." });
+  const said = aside({ role: "status" });
+  let held = null;
+  const hold = show => {
+    show();
+    held = show;
+    const parts = row => row.children.length ? [...row.children].map(part => part.textContent).filter(Boolean).join(" ") : row.textContent;
+    said.textContent = [...box.children].map(parts).join("; ");
+  };
   const clear = () => {
+    held = null;
     box.classList.remove("on");
     all(".cursor, .near").forEach(one => one.remove());
   };
@@ -86,7 +98,10 @@ const figures = (() => {
   const across = (plot, axes, left, pressed) => {
     const found = seen(plot);
     if (!found.length) return clear();
-    const nearest = found.reduce((best, point) => Math.abs(point.x - left) < Math.abs(best.x - left) ? point : best);
+    at(plot, axes, found, found.reduce((best, point) => Math.abs(point.x - left) < Math.abs(best.x - left) ? point : best), pressed);
+  };
+  // All values at one place of an axis that figures share; a press goes to that epoch everywhere.
+  const at = (plot, axes, found, nearest, pressed) => {
     const rows = found.filter(point => point.at === nearest.at).sort((a, b) => a.y - b.y);
     cursor(plot.dataset.cursor, nearest.at);
     if (pressed) document.dispatchEvent(new CustomEvent(`losscope-${plot.dataset.cursor}`, { detail: nearest.at }));
@@ -98,13 +113,17 @@ const figures = (() => {
     const frame = axes.getBoundingClientRect();
     const far = point => Math.hypot(frame.left + point.x * frame.width - x, frame.top + point.y - y);
     const found = seen(plot).map(point => [far(point), point]).sort((a, b) => a[0] - b[0]);
-    all(".near").forEach(one => one.remove());
     if (!found.length || found[0][0] > 28) return clear();
-    const [, point] = found[0];
+    on(axes, found.map(([, point]) => point), found[0][1]);
+  };
+  // One point, and what lies at the same place.
+  const on = (axes, found, point) => {
+    all(".near").forEach(one => one.remove());
     const ring = axes.appendChild(make("svg", { class: "near", x: `${100 * point.x}%`, y: point.y, overflow: "visible" }));
     ring.append(make("circle", { r: 6 }));
-    const same = found.filter(([, other]) => other.x === point.x && other.y === point.y).slice(0, 4);
-    write("", same.map(([, { mark, text }]) => ({ name: mark.dataset.name, text, colour: colourOf(mark) })));
+    const same = found.filter(other => other.x === point.x && other.y === point.y).slice(0, 4);
+    const frame = axes.getBoundingClientRect();
+    write("", same.map(({ mark, text }) => ({ name: mark.dataset.name, text, colour: colourOf(mark) })));
     place(frame.left + point.x * frame.width, frame.top + point.y);
   };
 
@@ -120,7 +139,7 @@ const figures = (() => {
   const soon = event => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(() => look(event)); };
   document.addEventListener("pointermove", soon);
   document.addEventListener("pointerdown", soon);
-  document.addEventListener("scroll", clear, { passive: true });
+  document.addEventListener("scroll", () => held ? held() : clear(), { passive: true });
   document.addEventListener("keydown", event => { if (event.key === "Escape") clear(); });
 
   // --- a figure as a file of its own ---
@@ -199,5 +218,5 @@ const figures = (() => {
   });
   addEventListener("afterprint", () => opened.forEach(one => { one.open = false; }));
 
-  return { all, make, write, place, clear, cursor };
+  return { all, make, write, place, clear, cursor, seen, at, on, hold };
 })();

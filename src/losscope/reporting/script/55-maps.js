@@ -1,7 +1,7 @@
 // Maps: zoom, one class or some, the same item in all maps, one scale or each its own, and a player over epochs.
 (() => {
   "use strict";
-  const { all, make, write, place, clear, cursor } = figures;
+  const { all, make, write, place, clear, cursor, hold } = figures;
   const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   const VALUE = Object.fromEntries([...LETTERS].map((letter, index) => [letter, index]));
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -238,6 +238,14 @@
         const unit = 2 * map.side / frame.width;
         return [map.cx - map.side + (event.clientX - frame.left) * unit, map.cy - map.side + (event.clientY - frame.top) * unit, unit];
       };
+      // One point: lit in all maps, and told.
+      const tell = (at, x, y) => {
+        light(maps, map.items[at], map, at);
+        const item = map.items[at] === undefined ? "" : `row ${map.items[at]}`;
+        const part = map.parts.find(one => one.kind === map.kinds[at]);
+        write("", [{ name: `class ${part.name}`, text: item, colour: getComputedStyle(part.path).stroke }]);
+        place(x, y);
+      };
       map.svg.addEventListener("wheel", event => {
         if (!active && !event.ctrlKey && !event.metaKey) return;
         event.preventDefault();
@@ -261,11 +269,7 @@
         if (before) held.set(event.pointerId, event);
         const at = nearest(map, event.clientX, event.clientY);
         if (at < 0) { all(".lit").forEach(one => one.remove()); return clear(); }
-        light(maps, map.items[at], map, at);
-        const item = map.items[at] === undefined ? "" : `row ${map.items[at]}`;
-        const part = map.parts.find(one => one.kind === map.kinds[at]);
-        write("", [{ name: `class ${part.name}`, text: item, colour: getComputedStyle(part.path).stroke }]);
-        place(event.clientX, event.clientY);
+        tell(at, event.clientX, event.clientY);
       });
       ["pointerup", "pointercancel", "pointerleave"].forEach(kind => map.svg.addEventListener(kind, event => {
         held.delete(event.pointerId);
@@ -278,6 +282,28 @@
         if (at >= 0) pick(map.kinds[at], event.shiftKey || event.ctrlKey || event.metaKey);
         else if (picked.size) { picked.clear(); paint(); }
       });
+      // The keyboard goes from item to item of a class, and from class to class; Enter picks the class.
+      const plot = map.svg.closest(".plot");
+      let here = -1;
+      plot.tabIndex = 0;
+      plot.setAttribute("aria-describedby", "figure-keys");
+      plot.addEventListener("keydown", event => {
+        if (event.key === "Enter" && here >= 0) { event.preventDefault(); return pick(map.kinds[here], event.shiftKey); }
+        const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key], turn = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+        if (!step && !turn) return;
+        event.preventDefault();
+        const part = map.parts.findIndex(one => here >= one.start && here < one.end);
+        if (here < 0) here = 0;
+        else if (step) here += step;
+        else here = map.parts[Math.max(0, Math.min(map.parts.length - 1, part + turn))].start;
+        here = Math.max(0, Math.min(map.kinds.length - 1, here));
+        hold(() => {
+          const frame = map.svg.getBoundingClientRect();
+          const [left, top] = spot(map, map.xy[2 * here], map.xy[2 * here + 1]);
+          tell(here, frame.left + left * frame.width / 100, frame.top + top * frame.height / 100);
+        });
+      });
+      plot.addEventListener("blur", () => { here = -1; all(".lit").forEach(one => one.remove()); clear(); });
       view(map, own);
     });
   });

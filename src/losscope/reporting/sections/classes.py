@@ -56,16 +56,21 @@ def note(context: Context, found: ByClass) -> str:
     count = len(found.labels)
     seeds = max(len(values) for values in found.recall.values())
     intervals = f" with its 95 % interval over {wording.count(seeds, context.unit)}" if seeds > 1 else ""
-    told = [f"Recall@1 of the queries of each class{intervals}, on these test items: described, not tested."]
+    kind = found.kind
+    told = [f"Recall@1 of the queries of each {kind}{intervals}, on these test items: described, not tested."]
+    if kind == "label":
+        told.append(
+            "A query counts for each label that it has, and is right where the nearest item has one of them."
+        )
     if len(found.losses) > 1:
         apart = int((found.gap > 0).sum())
-        several = wording.count(count, "class")
+        several = wording.count(count, kind)
         told.append(
             f"The losses differ in {apart:,} of {several}." if apart else "The losses differ in none."
         )
     perfect = int(np.isclose(found.level, 1).sum())
     if perfect:
-        has = "class has" if perfect == 1 else "classes have"
+        has = f"{kind} has" if perfect == 1 else f"{wording.plural(kind)} have"
         told.append(f"{perfect:,} {has} no wrong query under any loss.")
     return " ".join(told)
 
@@ -74,15 +79,16 @@ def _tables(found: ByClass) -> tuple[list[Grid], list[tuple[str, Grid]]]:
     """The tables that stand open, and those behind a fold with its line."""
     count, worst = len(found.labels), found.worst()
     if count <= WHOLE:
-        return [found.table("Every class, the worst first", worst.tolist())], []
-    open_tables = [found.table(f"The {ENDS} worst of {count:,} classes", worst[:ENDS].tolist())]
+        return [found.table(f"Every {found.kind}, the worst first", worst.tolist())], []
+    kinds = wording.plural(found.kind)
+    open_tables = [found.table(f"The {ENDS} worst of {count:,} {kinds}", worst[:ENDS].tolist())]
     if len(found.losses) > 1 and found.gap.max(initial=0) > 0:
         apart = found.apart()
         apart = apart[found.gap[apart] > 0][:ENDS]
         caption = f"The {len(apart)} in which the losses differ most"
         open_tables.append(found.table(caption, apart.tolist()))
     shown = worst[:MANY]
-    line = f"All {count:,} classes" if count <= MANY else f"The {MANY:,} worst of {count:,} classes"
+    line = f"All {count:,} {kinds}" if count <= MANY else f"The {MANY:,} worst of {count:,} {kinds}"
     return open_tables, [(line, found.table(line, shown.tolist()))]
 
 

@@ -12,13 +12,13 @@ def decay(context: Context) -> Section | None:
     """Loss relative to its first epoch, and validation quality, by epoch."""
     palette = context.palette
     loss = curves(
-        courses(context.traces, "loss", palette, relative=True),
+        courses(context.traced, "loss", palette, relative=True),
         "Loss, relative to the first epoch",
         log=True,
         target=(0.1, "90 % gone"),
     )
     quality = curves(
-        courses(context.traces, "map_at_r", palette, ("validation", "test")),
+        courses(context.traced, "map_at_r", palette, ("validation", "test")),
         "MAP@R on validation",
         "share",
         from_zero=False,

@@ -30,7 +30,7 @@ def greediness(context: Context) -> Section | None:
     figures, defined = [], []
     for name, share in SHARES.items():
         figure = curves(
-            courses(context.traces, name, context.palette),
+            courses(context.traced, name, context.palette),
             wording.title(name),
             wording.measure(name).unit,
             share=share,
