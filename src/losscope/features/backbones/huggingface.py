@@ -173,6 +173,12 @@ class HuggingFace(Backbone):
         )
         self.model = model.to(device).eval()
 
+    def module(self) -> Any:
+        """The opened model as a module."""
+        from losscope.features.backbones.module import Network
+
+        return Network(self, self.model)
+
     def __call__(self, batch: Tensor) -> Tensor:
         """(rows, ...) -> (rows, D)."""
         own = f"get_{'image' if self.takes == 'images' else 'audio'}_features"
