@@ -195,11 +195,11 @@ class Plan:
         given = self.study.given
         values = given.model_dump(
             mode="json",
-            exclude={"seeds", "first_seed", "out", "engine", "keep", "device", "closed_forms"},
+            exclude={"seeds", "first_seed", "out", "engine", "keep", "device", "closed_forms", "recompute"},
         )
-        for later in ("indifference", "start", "transform"):
-            if values[later] is None:  # a study keeps the name that it had before there was one
-                del values[later]
+        for name in ("indifference", "start", "transform", "finetune", "backbone_rate", "precision"):
+            if values[name] is None:  # a study keeps the name that it had before there was one
+                del values[name]
         if not values["space"]:
             del values["space"]
         text = json.dumps([values, self.source.digest], sort_keys=True)
@@ -223,8 +223,8 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
     study.check()
     require(
         not (study.backbone and study.augment),
-        f"augment={','.join(study.augment or ())} changes images, and with a backbone losses train on "
-        "features that were computed once from images as they are; leave out --augment or --backbone",
+        f"augment={','.join(study.augment or ())} changes images, and a backbone sees images as its own "
+        "preprocessing makes them; leave out --augment or --backbone",
     )
     for spec in study.loss_specs():
         sources.permit(spec.name, study.trust)
@@ -236,9 +236,23 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
         spaces.dimensions(study)
     device = pick_device(study.device)
     options = study.data_spec().options
+    if study.finetunes:  # a mistake in it too
+        _try_backbone(study, load(study.data, root=study.data_root, compute=False, **options), device)
     source = load(study.data, root=study.data_root, device=device, say=say, compute=compute, **options)
     store = Store(study.out or DEFAULT_OUT, create=create, absent=not create)
     return _made(study, source, store, device)
+
+
+def _try_backbone(given: Study, source: Source, device: str) -> None:
+    """Open the backbone as it will be trained, so that its mistakes show before features are computed."""
+    import torch
+
+    from losscope.run.arithmetic import fixed_arithmetic
+    from losscope.train import finetuning
+
+    shape = given.resolve(source.facts.kind, device).protocol
+    with fixed_arithmetic():
+        finetuning.check(source.splits(given.first_seed).trunk, shape, torch.device(device))
 
 
 def _made(given: Study, source: Source, store: Store, device: str) -> Plan:

@@ -270,9 +270,14 @@ class Study(Strict):
             if value not in choices and not (name == "device" and value.startswith("cuda:")):
                 raise unknown(name, value, choices)
 
+    @property
+    def finetunes(self) -> bool:
+        """Whether a backbone is asked to be trained."""
+        return self.finetune is not None and FineTune.read(self.finetune).mode != "head"
+
     def _check_backbone(self) -> None:
         """Raise for what is said of training a backbone where none is trained."""
-        trained = self.finetune is not None and FineTune.read(self.finetune).mode != "head"
+        trained = self.finetunes
         require(
             not trained or self.backbone is not None,
             f"finetune={self.finetune} trains a backbone, and none is given; give --backbone, or leave out "

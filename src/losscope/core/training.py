@@ -94,6 +94,11 @@ class Protocol(Strict):
         return self.finetune != "head"
 
     @property
+    def stacks(self) -> bool:
+        """Whether members train as one stacked model on a CPU, and not one after the other."""
+        return not self.finetunes and bool(registry.entry("model", self.model).facts.stacks)
+
+    @property
     def frozen(self) -> Protocol:
         """The same with a backbone that stays as it is: what sides that no loss trains are measured under."""
         if not self.finetunes:

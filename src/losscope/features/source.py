@@ -27,7 +27,7 @@ from losscope.features.made import FORMAT, Embedded, Pass, Say, compute_missing,
 from losscope.features.passes import Progress, Rows, unreadable
 from losscope.features.shards import Shards
 from losscope.features.texts import embed_texts
-from losscope.features.trunk import BackboneTrunk, weights_digest
+from losscope.features.trunk import BackboneTrunk
 
 _cache: OrderedDict[str, Embedded] = OrderedDict()
 _CACHED = 4
@@ -119,10 +119,10 @@ def _embed_files(
     memory = cache_folder() / "digests"
     if rows.filed:
         table = dataclasses.replace(table, before=rows.inputs)
-        trunk = BackboneTrunk(again, lambda: rows, None, weights_digest(found, memory))
+        trunk = BackboneTrunk(again, lambda: rows, None, found.name)
     else:  # images in memory are not kept twice: those of a data set are read again if they are wanted
         read = partial(_read_again, name, root, options)
-        trunk = BackboneTrunk(again, read, chosen, weights_digest(found, memory))
+        trunk = BackboneTrunk(again, read, chosen, found.name)
     table = dataclasses.replace(table, trunk=trunk)
     key = _key(rows, found, memory, work.say, work.compute)
     shards = Shards(cache_folder() / "features" / key[:40], len(rows))

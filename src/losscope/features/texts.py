@@ -19,7 +19,7 @@ from losscope.features.backbones.text import TextModel, Tokens
 from losscope.features.digests import digests
 from losscope.features.made import FORMAT, Embedded, Pass, compute_missing, described, examined, planned
 from losscope.features.shards import Counts, Shards
-from losscope.features.trunk import BackboneTrunk, weights_digest
+from losscope.features.trunk import BackboneTrunk
 
 MANY = 50_000
 """Texts whose tokens take long enough to be told."""
@@ -80,12 +80,7 @@ def embed_texts(
     table = dataclasses.replace(
         table,
         before=np.array([found.texts[row] for row in own], dtype=object),
-        trunk=BackboneTrunk(
-            find,
-            lambda: TextRows(texts, ()),
-            places,
-            weights_digest(backbone, cache_folder() / "digests"),
-        ),
+        trunk=BackboneTrunk(find, lambda: TextRows(texts, ()), places, backbone.name),
     )
     key = _key(texts, backbone, work)
     shards = Shards(cache_folder() / "features" / key[:40], len(texts))

@@ -7,12 +7,14 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from losscope.core.errors import LosscopeError
+from losscope.data.download import cache_folder
 from losscope.data.readers.pictures import Picture
 from losscope.data.readers.sounds import read_sound
 from losscope.data.trunks import Rows
@@ -33,7 +35,7 @@ class BackboneTrunk:
         find: makes the backbone anew, without weights.
         work: gives its rows, read when asked for.
         places: (N,) which of these rows is each row of the source; None where they are the same.
-        digest: SHA-256 of the backbone's weights and settings.
+        name: the backbone's.
     """
 
     def __init__(
@@ -41,10 +43,9 @@ class BackboneTrunk:
         find: Callable[[], Backbone],
         work: Callable[[], Work],
         places: np.ndarray | None,
-        digest: str,
+        name: str,
     ):
-        self._find, self._work, self._places, self.digest = find, work, places, digest
-        self.name = find().name
+        self._find, self._work, self._places, self.name = find, work, places, name
         self._reader: tuple[Backbone, Work] | None = None
         self._kept: dict[int, np.ndarray] = {}
         self._room = 0
@@ -52,13 +53,20 @@ class BackboneTrunk:
     def kept(self, good: np.ndarray) -> BackboneTrunk:
         """The same for a source of these rows alone."""
         places = good if self._places is None else self._places[good]
-        return BackboneTrunk(self._find, self._work, places, self.digest)
+        return BackboneTrunk(self._find, self._work, places, self.name)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the backbone's weights and settings."""
+        return weights_digest(self._find())
 
     def open(self, device: str) -> Any:
         """A new module with the backbone's weights on the device."""
         backbone = self._find()
         backbone.start()
         backbone.open(device)
+        first = 0 if self._places is None else int(self._places[0])
+        _read(backbone, self._work(), [first])  # by what name the model takes a row shows at the first
         return backbone.module()
 
     def rows(self, positions: Sequence[int]) -> list[Rows]:
@@ -85,9 +93,10 @@ class BackboneTrunk:
         return backbone, made
 
 
-def weights_digest(backbone: Backbone, memory: Path) -> str:
-    """SHA-256 of a backbone's files and settings; ``memory``: where what files hold is remembered."""
-    text = json.dumps([digests(backbone.files, memory, keep=False), backbone.settings], sort_keys=True, default=str)
+def weights_digest(backbone: Backbone) -> str:
+    """SHA-256 of the content of a backbone's files, and of its settings."""
+    files = digests(backbone.files, cache_folder() / "digests", keep=False)
+    text = json.dumps([files, backbone.settings], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

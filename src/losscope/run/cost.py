@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 SPEEDS = "speeds.json"
 STEPS, LOOKS = 12, 2
 """Steps and looks of a pilot, the first of which are slow and not counted."""
+STEPS_OF_BACKBONE = 3
+"""Steps of a pilot that trains a backbone, which take a thousand times as long."""
 ROWS = 2500
 """Rows of train and of test that a pilot measures at most; the cost of more grows with their pairs."""
 START = 4.0
@@ -274,9 +276,10 @@ def _pairs(run: Run, split: Any) -> int:
 def _steps(population: Any, clock: Callable[[], float]) -> float:
     """Seconds of a step of a population: the median, as one step may wait for memory."""
     times: list[float] = []
-    while len(times) < STEPS:
+    count = STEPS_OF_BACKBONE if population.protocol.finetunes else STEPS
+    while len(times) < count:
         batches = population.batches.epoch(population.embed)
-        for _ in range(STEPS - len(times)):
+        for _ in range(count - len(times)):
             start = clock()
             batch = next(batches, None)
             if batch is None:
