@@ -16,8 +16,8 @@ RANK = 8
 SHARES: dict[Mode, float] = {"head": 0.0, "last": 0.01, "all": 0.01, "lora": 0.1}
 """The backbone's learning rate over the head's: 1e-5 and 1e-4 beside a head's usual 1e-3.
 
-Pretrained transformers are trained at 2e-5 to 5e-5 (Devlin et al. 2019), and low-rank changes at about ten times
-the rate of whole weights (Hu et al. 2022, appendix D; Biderman et al. 2024).
+Pretrained transformers are trained at 2e-5 to 5e-5 (Devlin et al. 2019), and low-rank changes at about ten
+times the rate of whole weights (Hu et al. 2022, appendix D; Biderman et al. 2024).
 """
 EPOCHS = 10
 """Epochs of a study that trains a backbone, where the protocol has more and none are given."""

@@ -286,7 +286,7 @@ class Study(Strict):
         for name in ("backbone_rate", "precision", "recompute"):
             require(
                 trained or not getattr(self, name),
-                f"{name} is of a backbone that is trained, and this one is not; give --finetune too, or leave "
+                f"{name} is of a backbone that is trained, and none is; give --finetune too, or leave "
                 f"out --{name.replace('_', '-')}",
             )
 

@@ -18,11 +18,15 @@ class Rows(NamedTuple):
 class Trunk(Protocol):
     """A backbone whose weights may change, and the rows of a data set as it takes them.
 
-    ``digest``: SHA-256 of its weights and its preprocessing.
+    ``takes``: images, sounds or texts. ``digest``: SHA-256 of its weights and its preprocessing.
     """
 
     name: str
-    digest: str
+    takes: str
+
+    @property
+    def digest(self) -> str:
+        """Read from the files when asked for."""
 
     def open(self, device: str) -> Any:
         """A new ``torch.nn.Module`` with the backbone's weights, whose call on prepared rows gives features.

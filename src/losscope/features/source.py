@@ -119,10 +119,10 @@ def _embed_files(
     memory = cache_folder() / "digests"
     if rows.filed:
         table = dataclasses.replace(table, before=rows.inputs)
-        trunk = BackboneTrunk(again, lambda: rows, None, found.name)
+        trunk = BackboneTrunk(again, lambda: rows, None, found.name, found.takes)
     else:  # images in memory are not kept twice: those of a data set are read again if they are wanted
         read = partial(_read_again, name, root, options)
-        trunk = BackboneTrunk(again, read, chosen, found.name)
+        trunk = BackboneTrunk(again, read, chosen, found.name, found.takes)
     table = dataclasses.replace(table, trunk=trunk)
     key = _key(rows, found, memory, work.say, work.compute)
     shards = Shards(cache_folder() / "features" / key[:40], len(rows))

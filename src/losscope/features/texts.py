@@ -49,9 +49,7 @@ class TextRows:
         return self.tokens[row]
 
 
-def embed_texts(
-    name: str, find: Callable[[], Backbone], work: Pass, options: Mapping[str, Any]
-) -> Embedded:
+def embed_texts(name: str, find: Callable[[], Backbone], work: Pass, options: Mapping[str, Any]) -> Embedded:
     """The features of the texts of a table, or of ``hf:owner/name``, by the text model that ``find`` makes.
 
     Raises LosscopeError for what holds no texts, empty ones, and what cannot be compared on.
@@ -80,7 +78,7 @@ def embed_texts(
     table = dataclasses.replace(
         table,
         before=np.array([found.texts[row] for row in own], dtype=object),
-        trunk=BackboneTrunk(find, lambda: TextRows(texts, ()), places, backbone.name),
+        trunk=BackboneTrunk(find, lambda: TextRows(texts, ()), places, backbone.name, "texts"),
     )
     key = _key(texts, backbone, work)
     shards = Shards(cache_folder() / "features" / key[:40], len(texts))

@@ -19,6 +19,7 @@ from losscope.data.readers.pictures import Picture
 from losscope.data.readers.sounds import read_sound
 from losscope.data.trunks import Rows
 from losscope.features.backbones import Backbone
+from losscope.features.backbones.base import Takes
 from losscope.features.backbones.memory import available
 from losscope.features.backbones.text import TextModel
 from losscope.features.digests import digests
@@ -35,7 +36,7 @@ class BackboneTrunk:
         find: makes the backbone anew, without weights.
         work: gives its rows, read when asked for.
         places: (N,) which of these rows is each row of the source; None where they are the same.
-        name: the backbone's.
+        name, takes: of the backbone.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class BackboneTrunk:
         work: Callable[[], Work],
         places: np.ndarray | None,
         name: str,
+        takes: Takes,
     ):
-        self._find, self._work, self._places, self.name = find, work, places, name
+        self._find, self._work, self._places, self.name, self.takes = find, work, places, name, takes
         self._reader: tuple[Backbone, Work] | None = None
         self._kept: dict[int, np.ndarray] = {}
         self._room = 0
@@ -53,7 +55,7 @@ class BackboneTrunk:
     def kept(self, good: np.ndarray) -> BackboneTrunk:
         """The same for a source of these rows alone."""
         places = good if self._places is None else self._places[good]
-        return BackboneTrunk(self._find, self._work, places, self.name)
+        return BackboneTrunk(self._find, self._work, places, self.name, self.takes)
 
     @cached_property
     def digest(self) -> str:
@@ -153,7 +155,8 @@ def prepared_row(backbone: Backbone, row: Any) -> np.ndarray:
         raise
     except Exception as error:  # Pillow, soundfile and the processors share no class
         raise LosscopeError(
-            f"a row of type {type(row).__name__} cannot be embedded ({type(error).__name__}); wanted: {wanted}"
+            f"a row of type {type(row).__name__} cannot be embedded ({type(error).__name__}); wanted: "
+            f"{wanted}"
         ) from None
 
 

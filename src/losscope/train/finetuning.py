@@ -1,15 +1,15 @@
 """A network whose lower part is a backbone that trains: which of its parameters, and how they are called.
 
-A backbone trains one member at a time. Its inputs are the positions of rows in their source, so that pictures,
-sounds and texts of any length go the same way; the head's start, its transform and all that stands beside the
-losses are those of the frozen features.
+A backbone trains one member at a time. Its inputs are the positions of rows in their source, so that
+pictures, sounds and texts of any length go the same way; the head's start, its transform and all that stands
+beside the losses are those of the frozen features.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class Opened:
     size: int
 
     def start(self, seed: int) -> dict[str, np.ndarray]:
-        """What training starts from: the weights as they are; of low-rank changes none, drawn under the seed."""
+        """What training starts from: the weights as they are; changes of none, drawn under the seed."""
         draw = np.random.default_rng(seed_of(seed, "lora"))
         found = {}
         for name, value in self.network.named_parameters():
@@ -78,7 +78,7 @@ def opened(trunk: Trunk, protocol: Protocol, device: torch.device) -> Opened:
     """A backbone opened for what a protocol trains of it; the last one is kept.
 
     Raises:
-        LosscopeError: weights that cannot be read, a backbone without what is to be trained, or peft is missing.
+        LosscopeError: weights that cannot be read, a backbone without what is to be trained, no peft.
     """
     global _opened
     key = (id(trunk), protocol.finetune, protocol.recompute, str(device), torch.get_default_dtype())
@@ -142,7 +142,9 @@ def _used(network: nn.Module, trunk: Trunk, device: torch.device) -> list[str]:
         value.requires_grad_(may)
     with torch.enable_grad():
         features = network(_batch(row.values, device))
-        found = torch.autograd.grad(features.sum(), [v for v, may in zip(values, floating) if may], allow_unused=True)
+        found = torch.autograd.grad(
+            features.sum(), [v for v, may in zip(values, floating) if may], allow_unused=True
+        )
     gradients = iter(found)
     return [name for name, may in zip(names, floating) if may and next(gradients) is not None]
 
@@ -150,8 +152,8 @@ def _used(network: nn.Module, trunk: Trunk, device: torch.device) -> list[str]:
 def blocks_of(network: nn.Module, used: Sequence[str]) -> list[tuple[str, nn.Module]]:
     """The transformer blocks of a network in order, with their names.
 
-    They are the members of the innermost lists of modules each of which has an attention of its own, as far as
-    features depend on them.
+    They are the members of the innermost lists of modules each of which has an attention of its own, as far
+    as features depend on them.
     """
     lists = {
         name: module
@@ -160,9 +162,7 @@ def blocks_of(network: nn.Module, used: Sequence[str]) -> list[tuple[str, nn.Mod
     }
     inner = [name for name in lists if not any(other.startswith(f"{name}.") for other in lists)]
     found = [(f"{name}.{place}", block) for name in inner for place, block in lists[name].named_children()]
-    return [
-        (name, block) for name, block in found if any(each.startswith(f"{name}.") for each in used)
-    ]
+    return [(name, block) for name, block in found if any(each.startswith(f"{name}.") for each in used)]
 
 
 def _attends(module: nn.Module) -> bool:
@@ -216,12 +216,9 @@ def _with_changes(
 ) -> list[str]:
     """Low-rank changes of every linear layer of the blocks: W + 2·B·A, A (rank, in), B (out, rank).
 
-    Returns the names of their parameters. Sources: Hu et al. 2022; of every linear layer, Dettmers et al. 2023.
+    Returns the names of their parameters. Sources: Hu et al. 2022; of every layer, Dettmers et al. 2023.
     """
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError:
-        raise LosscopeError("--finetune lora needs the package peft: pip install 'losscope[hf]'") from None
+    _need_peft()
     layers = {
         f"{prefix}.{inside}": layer
         for prefix, block in blocks
@@ -238,9 +235,14 @@ def _with_changes(
         f"the rank {rank} is larger than the smallest linear layer of {name!r}, which has {widest}; wanted: "
         f"lora:1 to lora:{widest}",
     )
-    config = LoraConfig(
-        r=rank, lora_alpha=2 * rank, target_modules=[*layers], lora_dropout=0.0, bias="none", inference_mode=False
-    )
+    return _changed(network, [*layers], rank)
+
+
+def _changed(network: nn.Module, layers: Sequence[str], rank: int) -> list[str]:
+    """Low-rank changes of the layers of these names; returns the names of their parameters."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=[*layers], lora_dropout=0.0, bias="none")
     inject_adapter_in_model(config, network)
     found = []
     for own, value in network.named_parameters():
@@ -250,6 +252,24 @@ def _with_changes(
     return found
 
 
+def _need_peft() -> None:
+    try:
+        import peft  # noqa: F401
+    except ImportError:
+        raise LosscopeError("--finetune lora needs the package peft: pip install 'losscope[hf]'") from None
+
+
+def reopened(network: nn.Module, way: FineTune, weights: Mapping[str, np.ndarray]) -> Opened:
+    """A backbone as a run trained it, from the parameters that the run kept."""
+    names = [name.removeprefix(TRUNK) for name in weights if name.startswith(TRUNK)]
+    for value in network.parameters():
+        value.requires_grad_(False)
+    if way.mode == "lora":
+        _need_peft()
+        _changed(network, [name.partition(f".{LORA_A}.")[0] for name in names if LORA_A in name], way.count)
+    return Opened(network.eval(), tuple(names), 0, 0)
+
+
 def _batch(values: np.ndarray, device: torch.device) -> Tensor:
     """Prepared rows on the device; numbers of the type that the backbone computes with."""
     rows = torch.from_numpy(values).to(device)
@@ -257,9 +277,14 @@ def _batch(values: np.ndarray, device: torch.device) -> Tensor:
 
 
 def features_of(
-    opened: Opened, own: Mapping[str, Tensor], trunk: Trunk, rows: Sequence[int], precision: str, device: torch.device
+    opened: Opened,
+    own: Mapping[str, Tensor],
+    trunk: Trunk,
+    rows: Sequence[int],
+    precision: str,
+    device: torch.device,
 ) -> Tensor:
-    """Features (rows, D) of the rows at these positions of a source, by a backbone with parameters of its own."""
+    """Features (rows, D) of rows by their positions in a source, by a backbone with parameters ``own``."""
     return through(opened, own, trunk.rows(rows), precision, device)
 
 
@@ -301,8 +326,8 @@ def on_backbone(
         device: where it trains.
 
     Returns:
-        The whole network, whose inputs are positions of rows; its first parameters; and the splits whose inputs
-        are such positions.
+        The whole network, whose inputs are positions of rows; its first parameters; and the splits whose
+        inputs are such positions.
 
     Raises:
         LosscopeError: the data are no features of a backbone, or it cannot be trained in this way.
@@ -310,8 +335,8 @@ def on_backbone(
     protocol, trunk = runs[0].protocol, splits[0].trunk
     if trunk is None:
         raise LosscopeError(
-            f"finetune={protocol.finetune} trains a backbone, and the inputs of {splits[0].facts.name} are no "
-            "features of one; give --backbone"
+            f"finetune={protocol.finetune} trains a backbone, and the inputs of {splits[0].facts.name} are "
+            "no features of one; give --backbone"
         )
     below = opened(trunk, protocol, device)
     transforms = [split.transform for split in splits]
@@ -328,9 +353,7 @@ def on_backbone(
             features.append(found if transform is None else transform(found))
         return head.forward(parameters, torch.stack(features))
 
-    first = [
-        {**below.start(run.seed), **own} for run, own in zip(runs, network, strict=True)
-    ]
+    first = [{**below.start(run.seed), **own} for run, own in zip(runs, network, strict=True)]
     shapes = {name: value.shape for name, value in first[0].items()}
     whole = Architecture(shapes, {}, forward, stacks=False)
     made: dict[int, Splits] = {}
@@ -340,10 +363,11 @@ def on_backbone(
 
 
 def provenance(run: Run, splits: Splits) -> dict[str, Any]:
-    """What a record says of the backbone that was trained, so that its deltas are put on the same one again."""
+    """What a record says of the backbone that was trained, so that its weights are put on the same one."""
     trunk = splits.trunk
     assert trunk is not None
-    return {"backbone": {"name": trunk.name, "digest": trunk.digest, "finetune": run.protocol.finetune}}
+    told = {"name": trunk.name, "takes": trunk.takes, "digest": trunk.digest}
+    return {"backbone": {**told, "finetune": run.protocol.finetune}}
 
 
 def _numbered(splits: Splits) -> Splits:

@@ -128,7 +128,7 @@ class Adam:
             for place, share in shares
             if decay > 0 and place != slice(0)
         ]
-        """Of each member with a decay: its place, its numbers, the share of the way back, where they started."""
+        """Of each member with a decay: its place, its numbers, the share of the way back, their start."""
         buffers = (stack.flat, stack.grad, self.mean, self.square)
         members = len(stack.flat)
         # Large members are updated one after the other: what is read twice is then still in the cache.
@@ -152,7 +152,7 @@ class Adam:
         self.change = torch.empty_like(stack.flat[:at_once])
 
     def _rates(self, rate: float, of_classes: float | None, share: float) -> list[tuple[float, slice]]:
-        """The learning rates of a member's numbers: those of its backbone, its other layers, class vectors."""
+        """The learning rates of a member's numbers: of its backbone, its other layers, class vectors."""
         trunk, size, end = self.stack.trunk, self.stack.size, self.stack.flat.shape[1]
         found = [(rate * share, slice(trunk))] if trunk else []
         if of_classes is None or size == end:

@@ -107,7 +107,7 @@ def _training(result: Result) -> Iterator[Traced]:
     if own.finetunes:
         arithmetic = "" if own.precision == "float32" else f" in {own.precision}"
         yield Traced(
-            f"The network takes the features of a backbone; {FineTune.read(own.finetune).said} was trained with "
+            f"The network takes features of a backbone; {FineTune.read(own.finetune).said} was trained with "
             f"it{arithmetic}, at {own.backbone_rate:g} times the other weights' learning rate and without "
             "dropout; closed forms and baselines are those of its frozen features.",
             ("protocol.finetune", "protocol.precision", "protocol.backbone_rate"),

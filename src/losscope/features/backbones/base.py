@@ -67,8 +67,8 @@ class Backbone(ABC):
             LosscopeError: it is no such module.
         """
         raise LosscopeError(
-            f"the backbone {self.name!r} cannot be trained: it is no model of Hugging Face; wanted: a folder or a "
-            "name of one, or --finetune head"
+            f"the backbone {self.name!r} cannot be trained: it is no model of Hugging Face; wanted: a "
+            "folder or a name of one, or --finetune head"
         )
 
     @abstractmethod

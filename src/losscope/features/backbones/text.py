@@ -228,7 +228,7 @@ class TextModel(Backbone):
         self.layers = [_layer(self.name, step, device) for step in self.layout.steps]
 
     def padded(self, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """Tokens (2, L) of texts as one array (rows, 3, L) of the longest, whose last row is 1 for a token."""
+        """Tokens (2, L) of texts as one array (rows, 3, L) of the longest; the third row is 1 for a token."""
         fill = getattr(self.tokenizer, "pad_token_id", None)
         made = np.zeros((len(rows), 3, max(row.shape[1] for row in rows)), np.int64)
         made[:, 0] = 0 if fill is None else fill
