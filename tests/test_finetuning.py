@@ -7,14 +7,13 @@ import wave
 from pathlib import Path
 from typing import Any
 
-import naive_losses
 import numpy as np
 import pytest
 import torch
-from embed_fixture import photos, small_vit
-from text_fixture import encoder, pairs, reviews
 
 import losscope
+import naive_losses
+from embed_fixture import photos, small_vit
 from losscope import features
 from losscope.core.errors import LosscopeError
 from losscope.core.finetuning import FineTune
@@ -23,6 +22,7 @@ from losscope.data import Source
 from losscope.features.source import forget
 from losscope.run.store import Store
 from losscope.train import Population, finetuning, train
+from text_fixture import encoder, pairs, reviews
 
 pytest.importorskip("transformers")
 CPU = torch.device("cpu")
@@ -285,7 +285,7 @@ def test_a_study_of_a_tuned_backbone_stands_beside_the_frozen_one(home, cache, t
     other = tmp_path / "vit"
     small_vit(other, seed=1)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(LosscopeError, match="with other weights or other preprocessing"):
+    with pytest.raises(LosscopeError, match="with other weights or preprocessing"):
         losscope.embedder(tmp_path / "out", "contrastive", study=_study(result))
     assert config["size"] == {"height": 32, "width": 32}
 
@@ -422,3 +422,30 @@ def test_trials_are_few_and_tuning_is_asked_for():
     tuned = Study.of(**words, finetune="last:1", tune=True).resolve("features")
     assert tuned.tunes and halving.usual(tuned) == halving.TRIALS_OF_IMAGES
     assert FineTune.read("all").text == "all"
+
+
+def test_what_a_study_takes_is_measured_by_few_steps(source, tmp_path):
+    from losscope.run import cost, launch
+    from losscope.run.arithmetic import fixed_arithmetic
+
+    run = run_of("last:1")
+    where = launch.Where(str(tmp_path), None, "cpu", "last")
+    both = [run, run.model_copy(update={"seed": 1})]
+    groups = launch.group(both, ["a", "b"], where)
+    assert [len(group.runs) for group in groups] == [1, 1] and not groups[0].stacks
+    on_gpu = launch.group(both, ["a", "b"], launch.Where(str(tmp_path), None, "cuda", "last"))
+    assert len(on_gpu) == 2  # nor do they stack there
+    with fixed_arithmetic():
+        speed = cost._pilot(groups[0], 1, source)
+    assert speed.steps >= 3 and sum(speed.step) > 0 and speed.finish > 0
+
+
+def test_a_step_is_measured_by_the_script(tmp_path, cache, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "docs")
+    from making import finetuning as script
+
+    table = script.source_of(tmp_path, "tiny", 32, "cpu")
+    found = script.cost(table, script.run_of("last:2", "float32", False, 32), "cpu", steps=1)
+    assert found.batch == 32 and found.trained > 16 * 32
+    assert 0 < found.loss < found.step and 0 < found.rows < found.step
+    assert found.said.count("|") == script.HEAD.splitlines()[0].count("|")

@@ -42,6 +42,7 @@ SHORT = {
     "howto/cluster.md": "True",
     "howto/add-data.md": "Recall@1",
     "howto/add-measure.md": "triplet 0.",
+    "howto/fine-tune.md": "(3, 32)",
     "why.md": "on pairs in order",
 }
 """Pages whose blocks run as they stand, and what they print."""

@@ -39,7 +39,7 @@ def on_backbone(
     backbone = find(str(run.data.options["backbone"]), told["takes"], parse_preprocess(preprocess))
     require(
         weights_digest(backbone) == told["digest"],
-        f"the run {stored.id} trained the backbone {told['name']!r} with other weights or other preprocessing "
+        f"the run {stored.id} trained the backbone {told['name']!r} with other weights or preprocessing "
         "than are there now; wanted: those that it began with",
     )
     backbone.start()
