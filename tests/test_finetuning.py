@@ -449,3 +449,29 @@ def test_a_step_is_measured_by_the_script(tmp_path, cache, monkeypatch):
     assert found.batch == 32 and found.trained > 16 * 32
     assert 0 < found.loss < found.step and 0 < found.rows < found.step
     assert found.said.count("|") == script.HEAD.splitlines()[0].count("|")
+
+
+def test_an_adapter_beside_the_weights_is_refused(home, cache, tmp_path):
+    small_vit(tmp_path / "vit")
+    (tmp_path / "vit" / "adapter_config.json").write_text('{"base_model_name_or_path": "elsewhere"}')
+    with pytest.raises(LosscopeError, match="has an adapter beside its weights"):
+        features.load(str(home / "photos"), backbone=str(tmp_path / "vit"), device="cpu")
+
+
+def test_of_a_model_of_two_towers_the_one_that_is_used_trains(home, cache, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    tower = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.CLIPConfig(
+        text_config={**tower, "vocab_size": 9, "max_position_embeddings": 8},
+        vision_config={**tower, "image_size": 32, "patch_size": 16},
+        projection_dim=8,
+    )
+    transformers.CLIPModel(config).save_pretrained(tmp_path / "clip")
+    table = features.load(str(home / "photos"), backbone=str(tmp_path / "clip"), device="cpu")
+    own = population(table, run_of("all"))
+    names = [name for name in own.stack.network if name.startswith("backbone.")]
+    assert names and not any("text" in name or "logit" in name for name in names)
+    assert any("visual_projection" in name for name in names)
+    own = population(table, run_of("last:2"))
+    assert finetuning._opened[2].blocks == 2
+    assert all("vision_model" in name for name in own.stack.network if name.startswith("backbone."))

@@ -21,6 +21,7 @@ from losscope.core import registry
 from losscope.core.calls import parse
 from losscope.core.device import pick_device
 from losscope.core.errors import require, shown
+from losscope.core.finetuning import FineTune
 from losscope.core.loss_spec import RAW, LossSpec
 from losscope.core.spaces import Dimension
 from losscope.core.spec import ResolvedStudy, Run, Study
@@ -272,7 +273,14 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     else:
         _refuse_twins(choices, given.protocol)
     found = {parse(spec.name).where: sources.source(spec.name) for spec in foreign}
-    more = (*closed.notes, *spaces.notes(study), *_together(study), *said, *_of_folds(study, source))
+    more = (
+        *_of_backbone(study),
+        *closed.notes,
+        *spaces.notes(study),
+        *_together(study),
+        *said,
+        *_of_folds(study, source),
+    )
     return Plan(study, source, store, choices, found, notes=(*notes, *more))
 
 
@@ -292,6 +300,17 @@ def _spaces(study: ResolvedStudy) -> tuple[Dimension, ...]:
             for text in spaces.texts(spec, found):
                 sources.permit(text, given.trust or sources.trusted(spec.name))
     return found
+
+
+def _of_backbone(study: ResolvedStudy) -> tuple[str, ...]:
+    """What is trained of a backbone, and what stands beside it."""
+    shape = study.protocol
+    if not shape.finetunes:
+        return ()
+    return (
+        f"{FineTune.read(shape.finetune).said} trains with the head, at {shape.backbone_rate:g} times its "
+        f"learning rate, for {shape.epochs} epochs; raw and the closed forms are of the frozen features",
+    )
 
 
 def _together(study: ResolvedStudy) -> tuple[str, ...]:
