@@ -25,6 +25,7 @@ from losscope.core.finetuning import FineTune
 from losscope.core.loss_spec import RAW, LossSpec
 from losscope.core.spaces import Dimension
 from losscope.core.spec import ResolvedStudy, Run, Study
+from losscope.core.wording.numbers import count
 from losscope.losses.foreign import sources
 from losscope.run import launch
 from losscope.run.store import Store
@@ -309,7 +310,7 @@ def _of_backbone(study: ResolvedStudy) -> tuple[str, ...]:
         return ()
     return (
         f"{FineTune.read(shape.finetune).said} trains with the head, at {shape.backbone_rate:g} times its "
-        f"learning rate, for {shape.epochs} epochs; raw and the closed forms are of the frozen features",
+        f"learning rate, for {count(shape.epochs, 'epoch')}; raw and the closed forms are of the frozen features",
     )
 
 

@@ -49,7 +49,9 @@ class FineTune:
         whole, last, blocks, lora, rank = found.groups()
         if lora:
             return cls("lora", int(rank or RANK))
-        return cls("last", int(blocks)) if last else cls(whole)
+        if last:
+            return cls("last", int(blocks))
+        return cls("all" if whole == "all" else "head")
 
     @property
     def text(self) -> str:
