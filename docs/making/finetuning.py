@@ -33,7 +33,8 @@ from losscope.train import Population, finetuning
 
 SIZES = {"tiny": (32, 4, 2, 64, 32, 8), "base": (768, 12, 12, 3072, 224, 32)}
 """Width, layers, heads, width inside, side and patch; ``base`` is ViT-B/32 (Dosovitskiy et al. 2021)."""
-CLASSES = 16
+CLASSES = 4
+WAYS = ("last:2", "lora", "all", "all+recompute", "all+bfloat16", "all+bfloat16+recompute")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,14 @@ class Cost:
         ]
         how = f"{self.precision}{', recomputed' if self.recompute else ''}"
         peak = "" if self.peak is None else f"{self.peak / 1e9:.2f} GB"
-        cells = [self.finetune, how, f"{self.trained:,}", f"{self.batch / self.step:,.0f}", peak, *share]
+        cells = [
+            self.finetune,
+            how,
+            f"{self.trained:,}",
+            f"{float(f'{self.batch / self.step:.3g}'):,g}",
+            peak,
+            *share,
+        ]
         return f"| {' | '.join(cells)} |"
 
 
@@ -179,26 +187,24 @@ def main(arguments: list[str] | None = None) -> None:
     asked.add_argument("--size", choices=SIZES, default="base" if device == "cuda" else "tiny")
     asked.add_argument("--batch", type=int, default=128 if device == "cuda" else 32)
     asked.add_argument("--steps", type=int, default=20 if device == "cuda" else 5)
+    asked.add_argument("--ways", nargs="*", choices=WAYS, default=WAYS)
     given = asked.parse_args(arguments)
-    ways = [("last:2", "float32", False), ("lora", "float32", False), ("all", "float32", False)]
-    ways += [("all", "float32", True), ("all", "bfloat16", False), ("all", "bfloat16", True)]
     where = torch.cuda.get_device_name() if given.device.startswith("cuda") else "one core of the CPU"
-    print(
-        f"ViT ({given.size}), batch {given.batch}, on {where}\n\n{HEAD}",
-        flush=True,
-    )
+    print(f"ViT ({given.size}), batch {given.batch}, on {where}\n\n{HEAD}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         source_of(Path(folder), given.size, given.batch, given.device)
-        for way in ways:
+        for way in given.ways:
             asked_of = (Path(folder), way, given.batch, given.device, given.steps)
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 print(pool.apply(_alone, asked_of).said, flush=True)
 
 
-def _alone(folder: Path, way: tuple[str, str, bool], batch: int, device: str, steps: int) -> Cost:
+def _alone(folder: Path, way: str, batch: int, device: str, steps: int) -> Cost:
     """One way, in a process of its own; the features are in the cache."""
     source = features.load(str(folder / "images.npz"), backbone=str(folder / "vit"), device=device)
-    return cost(source, run_of(*way, batch), device, steps)
+    finetune, *more = way.split("+")
+    precision = "bfloat16" if "bfloat16" in more else "float32"
+    return cost(source, run_of(finetune, precision, "recompute" in more, batch), device, steps)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ def on_backbone(
 
     from losscope.features.backbones import find, parse_preprocess
     from losscope.features.trunk import grouped, prepared_row, weights_digest
-    from losscope.train.finetuning import TRUNK, reopened, through
+    from losscope.train.finetuning import reopened, through
+    from losscope.train.optimiser import TRUNK
 
     run, told = stored.run, stored.provenance["backbone"]
     preprocess: Any = run.data.options.get("preprocess")

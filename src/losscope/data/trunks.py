@@ -22,7 +22,10 @@ class Trunk(Protocol):
     """
 
     name: str
-    takes: str
+
+    @property
+    def takes(self) -> str:
+        """What a row is."""
 
     @property
     def digest(self) -> str:

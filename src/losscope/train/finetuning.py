@@ -208,7 +208,7 @@ def _recomputed(block: nn.Module) -> None:
         # Nothing is drawn: there is no dropout whose state would have to be kept.
         return checkpoint(again, *given, use_reentrant=False, preserve_rng_state=False, **words)
 
-    block.forward = forward  # type: ignore[method-assign]
+    block.forward = forward
 
 
 def _with_changes(
@@ -377,5 +377,5 @@ def _numbered(splits: Splits) -> Splits:
         assert part.rows is not None
         return dataclasses.replace(part, inputs=part.rows[:, None].astype(np.float32))
 
-    parts = {name: numbered(getattr(splits, name)) for name in ("train", "validation", "test")}
-    return dataclasses.replace(splits, **parts, transform=None)
+    train, validation, test = map(numbered, (splits.train, splits.validation, splits.test))
+    return dataclasses.replace(splits, train=train, validation=validation, test=test, transform=None)
