@@ -148,13 +148,13 @@ def test_all_is_what_a_plain_loop_of_autograd_gives(source, home, decay):
                 for name, value in leaves.items():
                     value += rates[name] * decay * (start[name] - value)
             adam.step()
-        assert len(steps) == 3 or len(steps) == 4
+        assert len(steps) >= 3
         for name, value in leaves.items():
             if "key.bias" in name or "k_proj.bias" in name:
                 continue  # its gradient is rounding alone, which Adam divides by its own size
-            moved = (value - start[name]).abs().max()
-            off = (ours.stack.network[name][0] - value).abs().max()
-            assert off < 1e-9 < moved, (name, float(off), float(moved))
+            moved = float((value.detach() - start[name]).abs().max())
+            off = float((ours.stack.network[name][0].detach() - value.detach()).abs().max())
+            assert off < 1e-9 < moved, (name, off, moved)
     finally:
         torch.set_default_dtype(before)
         finetuning.forget()
@@ -183,20 +183,15 @@ def _last_block(network: torch.nn.Module) -> str:
 
 @pytest.mark.parametrize("finetune", ["last:2", "lora", "all"])
 def test_the_start_is_the_frozen_model(source, finetune):
-    tuned, still = (population(source, run_of(way)) for way in (finetune, "head"))
-    before = [own.view().validation for own in (tuned, still)]
-    # The frozen features are kept in half precision.
-    torch.testing.assert_close(*before, atol=4e-3, rtol=0)
-    for own in (tuned, still):
-        own.instruments.look(0, own.view())
-    rows = [
-        {name: values[0] for split, _, name, values in own.curves.rows if split == "validation"}
-        for own in (tuned, still)
-    ]
-    assert rows[0].keys() == rows[1].keys()
-    for name, value in rows[0].items():
-        assert value == pytest.approx(rows[1][name], abs=0.1), name
+    start = "contrastive(margin=0.5, checkpoint=0)"
+    tuned, still = (population(source, run_of(way, loss=start)) for way in (finetune, "head"))
     assert torch.equal(tuned.stack.network["0.weight"], still.stack.network["0.weight"])
+    # The frozen features are kept in half precision.
+    torch.testing.assert_close(tuned.view().validation, still.view().validation, atol=0.01, rtol=0)
+    before, after = (trained(source, run_of(way, loss=start, epochs=1)) for way in ("head", finetune))
+    for name in ("intra_variance", "inter_distance", "uniformity", "effective_rank"):
+        assert after.measures["test"][name] == pytest.approx(before.measures["test"][name], rel=0.01), name
+    assert {epoch for _, epoch, _, _ in after.trace} == {0, 1}
 
 
 def test_an_interrupted_training_ends_as_a_whole_one(source, tmp_path):
@@ -360,7 +355,7 @@ def test_texts_and_pairs_of_texts_without_classes(cache, tmp_path, monkeypatch):
     before = own.view().validation
     still = population(table, run_of("head")).view().validation
     # Texts are filled up to the longest of a batch, which changes nothing but the rounding.
-    torch.testing.assert_close(before, still, atol=4e-3, rtol=0)
+    torch.testing.assert_close(before, still, atol=0.01, rtol=0)
     record = trained(table, run_of("all", epochs=1))
     names = {name for name in record.weights if "word_embeddings" in name}
     assert len(names) == 1
