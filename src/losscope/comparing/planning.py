@@ -310,7 +310,8 @@ def _of_backbone(study: ResolvedStudy) -> tuple[str, ...]:
         return ()
     return (
         f"{FineTune.read(shape.finetune).said} trains with the head, at {shape.backbone_rate:g} times its "
-        f"learning rate, for {count(shape.epochs, 'epoch')}; raw and the closed forms are of the frozen features",
+        f"learning rate, for {count(shape.epochs, 'epoch')}; raw and the closed forms are of the frozen "
+        "features",
     )
 
 
