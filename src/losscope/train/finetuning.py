@@ -42,13 +42,11 @@ class Opened:
         network: the module; its own parameters ask for no gradient and never change.
         names: of the parameters that are trained, which are handed in at every call.
         blocks: how many transformer blocks it has.
-        size: how many numbers its features depend on.
     """
 
     network: nn.Module
     names: tuple[str, ...]
     blocks: int
-    size: int
 
     def start(self, seed: int) -> dict[str, np.ndarray]:
         """What training starts from: the weights as they are; changes of none, drawn under the seed."""
@@ -106,7 +104,6 @@ def forget() -> None:
 def _open(trunk: Trunk, way: FineTune, recompute: bool, device: torch.device) -> Opened:
     network: nn.Module = trunk.open(str(device)).to(torch.get_default_dtype())
     used = _used(network, trunk, device)
-    size = sum(value.numel() for name, value in network.named_parameters() if name in used)
     for value in network.parameters():
         value.requires_grad_(False)
     blocks = blocks_of(network, used)
@@ -130,7 +127,7 @@ def _open(trunk: Trunk, way: FineTune, recompute: bool, device: torch.device) ->
         names = [name for name in used if name.startswith(inside)]
     else:
         names = used
-    return Opened(network.eval(), tuple(names), len(blocks), size)
+    return Opened(network.eval(), tuple(names), len(blocks))
 
 
 def _used(network: nn.Module, trunk: Trunk, device: torch.device) -> list[str]:
@@ -267,7 +264,7 @@ def reopened(network: nn.Module, way: FineTune, weights: Mapping[str, np.ndarray
     if way.mode == "lora":
         _need_peft()
         _changed(network, [name.partition(f".{LORA_A}.")[0] for name in names if LORA_A in name], way.count)
-    return Opened(network.eval(), tuple(names), 0, 0)
+    return Opened(network.eval(), tuple(names), len(blocks_of(network, names)))
 
 
 def _batch(values: np.ndarray, device: torch.device) -> Tensor:
