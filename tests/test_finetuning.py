@@ -24,7 +24,7 @@ from losscope.run.store import Store
 from losscope.train import Population, finetuning, train
 from text_fixture import encoder, pairs, reviews
 
-pytest.importorskip("transformers")
+pytest.importorskip("peft", reason="backbones that train need transformers and peft, of the extra hf")
 CPU = torch.device("cpu")
 
 
@@ -99,7 +99,6 @@ def test_the_last_block_alone_changes(source, home):
 
 
 def test_lora_changes_only_weights_of_its_own(source, home):
-    pytest.importorskip("peft")
     run = run_of("lora:2", backbone_rate=1.0)
     record = trained(source, run)
     mine = [name for name in record.weights if name.startswith("backbone.")]
@@ -371,7 +370,8 @@ def test_texts_and_pairs_of_texts_without_classes(cache, tmp_path, monkeypatch):
 
 
 def test_sounds_of_any_length(cache, tmp_path, monkeypatch):
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     monkeypatch.chdir(tmp_path)
     config = transformers.Wav2Vec2Config(
         hidden_size=16,
@@ -454,7 +454,8 @@ def test_an_adapter_beside_the_weights_is_refused(home, cache, tmp_path):
 
 
 def test_of_a_model_of_two_towers_the_one_that_is_used_trains(home, cache, tmp_path):
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     tower = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
     config = transformers.CLIPConfig(
         text_config={**tower, "vocab_size": 9, "max_position_embeddings": 8},
