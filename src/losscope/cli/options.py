@@ -73,8 +73,8 @@ class Data:
         A label that is background, as -1 is, such as -100, 255 or unknown; may be given several times. The
         word none makes -1 a class.
     backbone
-        A frozen backbone of images, sounds or texts whose features are computed once: a Hugging Face name or
-        a path.
+        A backbone of images, sounds or texts whose features are computed once: a Hugging Face name or a path.
+        It stays as it is unless --finetune trains it.
     option
         Any other option of the data set, as key=value; may be given several times.
     """
@@ -131,8 +131,18 @@ class Training:
     augment
         Augmentations of training images, such as flip,crop4; not with a backbone, whose features are computed
         once from images as they are.
+    finetune
+        What of the backbone is trained too: head (nothing), last:K (its last K transformer blocks), lora or
+        lora:RANK, all.
+    backbone_rate
+        The backbone's learning rate as a share of the head's: 0.01 for last:K and all, 0.1 for lora.
+    precision
+        The backbone's arithmetic: float32, or bfloat16 (mixed precision).
+    recompute
+        Compute the backbone's activations twice instead of keeping them (gradient checkpointing).
     tune
-        Tune every loss with the same effort on validation data first; matched does, except for images.
+        Tune every loss with the same effort on validation data first; matched does, except for images and
+        backbones that are trained.
     space
         What tuning tries of the losses' own numbers: 'margin=0.05,0.1,0.2' for each loss that has a margin,
         'triplet:margin=0.05,0.1' for one; may be given several times. Foreign losses too.
@@ -157,6 +167,10 @@ class Training:
     transform: Annotated[str | None, Parameter(group=TRAIN)] = None
     model: Annotated[str | None, Parameter(group=TRAIN)] = None
     augment: Annotated[str | None, Parameter(group=TRAIN)] = None
+    finetune: Annotated[str | None, Parameter(group=TRAIN)] = None
+    backbone_rate: Annotated[float | None, Parameter(group=TRAIN)] = None
+    precision: Annotated[Literal["float32", "bfloat16"] | None, Parameter(group=TRAIN)] = None
+    recompute: Annotated[bool | None, Parameter(group=TRAIN, negative="")] = None
     tune: Annotated[bool | None, Parameter(negative="--no-tune", group=TRAIN)] = None
     space: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None
     closed_forms: Annotated[bool, Parameter(negative="--no-closed-forms", group=TRAIN)] = True

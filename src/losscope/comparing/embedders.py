@@ -29,25 +29,32 @@ class Embedder:
     Attributes:
         side: the name of the loss, baseline or closed form.
         run: the identifier of the run that it is of.
-        shape: of one row.
+        shape: of one row of numbers; () of all else.
+        takes: ``numbers``, or where the run trained its backbone what this takes: ``images`` (Pillow images,
+            uint8 numbers (height, width, 3), or files), ``sounds`` ((samples in ±1, samples per second), or
+            files) or ``texts`` (each a text, or (text, side) with side query or document).
     """
 
     side: str
     run: str
     shape: tuple[int, ...]
     _forward: Forward = field(repr=False)
+    takes: str = "numbers"
 
     def __call__(self, rows: Any) -> np.ndarray:
         """Embed rows.
 
         Args:
-            rows: (N, *shape), as the data set has them, before any transform.
+            rows: (N, *shape), as the data set has them, before any transform; or a list of images, sounds or
+                texts where ``takes`` says so.
 
         Raises:
             LosscopeError: rows of another shape, or numbers that are not finite.
         """
         import torch
 
+        if self.takes != "numbers":
+            return np.asarray(self._forward(rows))
         given = np.asarray(rows, dtype=np.float32)
         require(
             given.shape[1:] == self.shape,
@@ -104,6 +111,13 @@ def embedder(
         not any(key.split(".")[0] in ("first", "second") for key in weights),
         f"{label} embeds two modalities; its projections lie in {stored.path / 'model.safetensors'}",
     )
+    if run.protocol.finetunes:
+        from losscope.comparing.tuned import on_backbone
+
+        head = {key: value for key, value in weights.items() if not key.startswith("backbone.")}
+        _, forward = _network(run, head)
+        whole, takes = on_backbone(stored, weights, lambda rows: forward(transform(rows)))
+        return Embedder(label, stored.id, (), whole, takes)
     shape, forward = _network(run, weights) if "matrix" not in weights else _projection(weights)
     return Embedder(label, stored.id, shape, lambda rows: forward(transform(rows)))
 

@@ -27,7 +27,7 @@ FIRST = 2
 TRIALS = 18
 """Candidates of each loss at the first stage; a third as many more where the search is widened."""
 TRIALS_OF_IMAGES = 6
-"""Candidates of networks on images, whose training costs a hundred times as much."""
+"""Candidates of networks on images and of backbones, whose training costs a hundred times as much."""
 LAST = 3
 """Candidates that are trained whole, on all seeds, before one is chosen."""
 SHARES = (0.25, 0.5, 1.0)
@@ -85,7 +85,7 @@ def search(study: ResolvedStudy, trials: int | None = None) -> Walk:
 
 def usual(study: ResolvedStudy) -> int:
     """Candidates of each loss at the first stage where there is no budget."""
-    return TRIALS_OF_IMAGES if study.kind == "images" else TRIALS
+    return TRIALS_OF_IMAGES if study.kind == "images" or study.protocol.finetunes else TRIALS
 
 
 def _starts(study: ResolvedStudy, count: int) -> tuple[Start, ...]:
@@ -98,7 +98,7 @@ def _transform(found: Search, study: ResolvedStudy) -> Generator[list[Candidate]
     """The transform with which a closed form at the study's size does best on validation."""
     forms = [name for name in study.starts if name in registry.entries("closed_form")]
     asked = [
-        Candidate(name, LossSpec(name=name), _changed(found.protocol, transform=transform), SEEDS)
+        Candidate(name, LossSpec(name=name), _changed(found.protocol.frozen, transform=transform), SEEDS)
         for transform in TRANSFORMS
         for name in forms
     ]
@@ -106,7 +106,7 @@ def _transform(found: Search, study: ResolvedStudy) -> Generator[list[Candidate]
     found.forms = list(zip(asked, trials, strict=True))
     place = best([trial for _, trial in found.forms])
     if place is not None:
-        found.protocol = asked[place].protocol
+        found.protocol = _changed(found.protocol, transform=asked[place].protocol.transform)
 
 
 def _start(

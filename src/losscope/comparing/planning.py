@@ -21,9 +21,11 @@ from losscope.core import registry
 from losscope.core.calls import parse
 from losscope.core.device import pick_device
 from losscope.core.errors import require, shown
+from losscope.core.finetuning import FineTune
 from losscope.core.loss_spec import RAW, LossSpec
 from losscope.core.spaces import Dimension
 from losscope.core.spec import ResolvedStudy, Run, Study
+from losscope.core.wording.numbers import count
 from losscope.losses.foreign import sources
 from losscope.run import launch
 from losscope.run.store import Store
@@ -195,11 +197,11 @@ class Plan:
         given = self.study.given
         values = given.model_dump(
             mode="json",
-            exclude={"seeds", "first_seed", "out", "engine", "keep", "device", "closed_forms"},
+            exclude={"seeds", "first_seed", "out", "engine", "keep", "device", "closed_forms", "recompute"},
         )
-        for later in ("indifference", "start", "transform"):
-            if values[later] is None:  # a study keeps the name that it had before there was one
-                del values[later]
+        for name in ("indifference", "start", "transform", "finetune", "backbone_rate", "precision"):
+            if values[name] is None:  # a study keeps the name that it had before there was one
+                del values[name]
         if not values["space"]:
             del values["space"]
         text = json.dumps([values, self.source.digest], sort_keys=True)
@@ -223,8 +225,8 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
     study.check()
     require(
         not (study.backbone and study.augment),
-        f"augment={','.join(study.augment or ())} changes images, and with a backbone losses train on "
-        "features that were computed once from images as they are; leave out --augment or --backbone",
+        f"augment={','.join(study.augment or ())} changes images, and a backbone sees images as its own "
+        "preprocessing makes them; leave out --augment or --backbone",
     )
     for spec in study.loss_specs():
         sources.permit(spec.name, study.trust)
@@ -236,9 +238,23 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
         spaces.dimensions(study)
     device = pick_device(study.device)
     options = study.data_spec().options
+    if study.finetunes:  # a mistake in it too
+        _try_backbone(study, load(study.data, root=study.data_root, compute=False, **options), device)
     source = load(study.data, root=study.data_root, device=device, say=say, compute=compute, **options)
     store = Store(study.out or DEFAULT_OUT, create=create, absent=not create)
     return _made(study, source, store, device)
+
+
+def _try_backbone(given: Study, source: Source, device: str) -> None:
+    """Open the backbone as it will be trained, so that its mistakes show before features are computed."""
+    import torch
+
+    from losscope.run.arithmetic import fixed_arithmetic
+    from losscope.train import finetuning
+
+    shape = given.resolve(source.facts.kind, device).protocol
+    with fixed_arithmetic():
+        finetuning.check(source.splits(given.first_seed).trunk, shape, torch.device(device))
 
 
 def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
@@ -258,7 +274,14 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     else:
         _refuse_twins(choices, given.protocol)
     found = {parse(spec.name).where: sources.source(spec.name) for spec in foreign}
-    more = (*closed.notes, *spaces.notes(study), *_together(study), *said, *_of_folds(study, source))
+    more = (
+        *_of_backbone(study),
+        *closed.notes,
+        *spaces.notes(study),
+        *_together(study),
+        *said,
+        *_of_folds(study, source),
+    )
     return Plan(study, source, store, choices, found, notes=(*notes, *more))
 
 
@@ -278,6 +301,18 @@ def _spaces(study: ResolvedStudy) -> tuple[Dimension, ...]:
             for text in spaces.texts(spec, found):
                 sources.permit(text, given.trust or sources.trusted(spec.name))
     return found
+
+
+def _of_backbone(study: ResolvedStudy) -> tuple[str, ...]:
+    """What is trained of a backbone, and what stands beside it."""
+    shape = study.protocol
+    if not shape.finetunes:
+        return ()
+    return (
+        f"{FineTune.read(shape.finetune).said} trains with the head, at {shape.backbone_rate:g} times its "
+        f"learning rate, for {count(shape.epochs, 'epoch')}; raw and the closed forms are of the frozen "
+        "features",
+    )
 
 
 def _together(study: ResolvedStudy) -> tuple[str, ...]:

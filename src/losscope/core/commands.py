@@ -18,6 +18,9 @@ OPTIONS = {
     "transform": "--transform",
     "model": "--model",
     "backbone": "--backbone",
+    "finetune": "--finetune",
+    "backbone_rate": "--backbone-rate",
+    "precision": "--precision",
     "goal": "--goal",
     "reference": "--reference",
     "indifference": "--indifference",
@@ -69,6 +72,8 @@ def arguments(study: Study, out: str) -> tuple[str, ...]:
             words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
     if study.augment:
         words += ["--augment", ",".join(study.augment)]
+    if study.recompute:
+        words.append("--recompute")
     if study.tune is not None:
         words.append("--tune" if study.tune else "--no-tune")
     if not study.closed_forms:

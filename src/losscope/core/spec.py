@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -31,6 +30,7 @@ from losscope.core.bounds import (
 )
 from losscope.core.errors import SHOWN, LosscopeError, require, shown, unknown
 from losscope.core.facts import Judged, Reduction, Value
+from losscope.core.finetuning import FineTune, Precision
 from losscope.core.loss_spec import (
     BASELINES,
     CLOSED_FORM,
@@ -45,6 +45,7 @@ from losscope.core.loss_spec import (
 )
 from losscope.core.quantities import GOALS, check_indifference
 from losscope.core.spaces import Dimension
+from losscope.core.training import Protocol, Start, Transform, protocol
 
 __all__ = [
     "BASELINES",
@@ -55,8 +56,10 @@ __all__ = [
     "Reduction",
     "ResolvedStudy",
     "Run",
+    "Start",
     "Strict",
     "Study",
+    "Transform",
     "Tuples",
     "Value",
     "build",
@@ -84,85 +87,6 @@ class DataSpec(Strict):
 
     name: str
     options: dict[str, Value | None | list[str]] = Field(default_factory=dict)
-
-
-Start = Literal["random", "pca", "whitened"]
-Transform = Literal["none", "l2", "sqrt", "standardise"]
-AUGMENT = re.compile(r"flip|crop[1-9][0-9]?")
-"""The augmentations that there are: see ``losscope.train.augment``."""
-
-
-class Protocol(Strict):
-    """How a run is trained and measured, every number a field (docs/definitions.md, "Protocols").
-
-    ``batching``: ``balanced`` takes P classes of K samples, ``shuffled`` a permutation of the data.
-    ``partners``: where a random partner comes from, the ``batch`` or the whole training ``set``.
-    ``geometry_split``: on which split geometry is measured; ``background`` says whether the label -1
-    is a class of its own there. ``curve_rows``: validation rows of the quality curve, at most. ``start``:
-    where a linear head starts, at random weights or at a closed form fitted to the seed's training part.
-    ``transform``: what is done to each input first.
-
-    >>> numbers = {"hidden": (64,), "embedding_size": 32, "epochs": 5, "batch_size": 64}
-    >>> own = Protocol(name="mine", model="mlp", batching="shuffled", **numbers)
-    >>> own.learning_rate, own.geometry_split
-    (0.001, 'test')
-    """
-
-    name: str
-    model: str
-    hidden: tuple[int, ...]
-    embedding_size: int = Field(gt=0)
-    epochs: int = Field(gt=0, le=EPOCHS)
-    batch_size: int = Field(gt=1)
-    classes_per_batch: int = Field(default=32, gt=1)
-    batching: Literal["balanced", "shuffled"]
-    partners: Literal["batch", "set"] = "batch"
-    tuples: Tuples = "all"
-    learning_rate: float = Field(default=1e-3, gt=0)
-    geometry_split: Literal["train", "test"] = "test"
-    background: Literal["class", "exclude"] = "exclude"
-    augment: tuple[str, ...] = ()
-    curve_rows: int = Field(default=256, gt=1)
-    start: Start = "random"
-    transform: Transform = "none"
-    LATER: ClassVar[tuple[str, ...]] = ("start", "transform")
-
-    @field_validator("augment")
-    @classmethod
-    def _known_augment(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if not AUGMENT.fullmatch(name):
-                raise unknown("augmentation", name, ("flip", "crop4"), " (crop and a number of pixels)")
-        return value
-
-    @field_validator("model")
-    @classmethod
-    def _known_model(cls, value: str) -> str:
-        registry.entry("model", value)
-        return value
-
-
-def protocol(name: str, kind: str, data: str = "", **changes: Any) -> Protocol:
-    """A registered protocol's numbers for a kind of data, with declared changes; None changes nothing.
-
-    >>> protocol("paper", "vectors").batch_size, protocol("paper", "images", "cifar10", epochs=5).epochs
-    (64, 5)
-
-    Raises:
-        LosscopeError: an unknown protocol, a kind of data that it has no numbers for, an impossible change.
-    """
-    made = registry.get("protocol", name)(kind, data)
-    require(
-        isinstance(made, Protocol) and made.name == name,
-        f"the protocol {name!r} gave {made!r}; a losscope.Protocol of its own name is wanted",
-    )
-    changes = {key: value for key, value in changes.items() if value is not None}
-    if "model" in changes:
-        # A network of its own kind has widths of its own.
-        own = registry.entry("model", changes["model"]).facts.hidden
-        changes = {"hidden": made.hidden if own is None else own, **changes}
-    numbers = {key: getattr(made, key) for key in Protocol.model_fields}
-    return build(Protocol, {**numbers, **changes}, f"protocol {name!r}")
 
 
 class Run(Strict):
@@ -225,6 +149,10 @@ class Study(Strict):
     model: str | None = None
     backbone: str | None = None
     augment: list[str] | None = None
+    finetune: str | None = None
+    backbone_rate: float | None = Field(default=None, gt=0, le=1)
+    precision: Precision | None = None
+    recompute: bool | None = None
     goal: str = "retrieval"
     reference: str | None = None
     indifference: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -316,6 +244,7 @@ class Study(Strict):
         for plugin in self.plugins:
             registry.load_plugin(plugin)
         registry.entry("protocol", self.protocol)
+        self._check_backbone()
         if self.goal not in GOALS:
             raise unknown("goal", self.goal, GOALS)
         check_indifference(self.indifference, GOALS[self.goal][0], f"what decides {self.goal}")
@@ -340,6 +269,26 @@ class Study(Strict):
             value = getattr(self, name)
             if value not in choices and not (name == "device" and value.startswith("cuda:")):
                 raise unknown(name, value, choices)
+
+    @property
+    def finetunes(self) -> bool:
+        """Whether a backbone is asked to be trained."""
+        return self.finetune is not None and FineTune.read(self.finetune).mode != "head"
+
+    def _check_backbone(self) -> None:
+        """Raise for what is said of training a backbone where none is trained."""
+        trained = self.finetunes
+        require(
+            not trained or self.backbone is not None,
+            f"finetune={self.finetune} trains a backbone, and none is given; give --backbone, or leave out "
+            "--finetune",
+        )
+        for name in ("backbone_rate", "precision", "recompute"):
+            require(
+                trained or not getattr(self, name),
+                f"{name} is of a backbone that is trained, and none is; give --finetune too, or leave "
+                f"out --{name.replace('_', '-')}",
+            )
 
     def loss_specs(self) -> list[LossSpec]:
         """The losses as given, parsed."""
@@ -368,8 +317,12 @@ class Study(Strict):
             transform=self.transform,
             model=self.model,
             augment=None if self.augment is None else tuple(self.augment),
+            finetune=self.finetune,
+            backbone_rate=self.backbone_rate,
+            precision=self.precision,
+            recompute=self.recompute,
         )
-        by_default = kind in registry.entry("protocol", self.protocol).facts.tunes
+        by_default = kind in registry.entry("protocol", self.protocol).facts.tunes and not shape.finetunes
         return ResolvedStudy(
             given=self,
             kind=kind,
@@ -443,8 +396,9 @@ class ResolvedStudy(Strict):
     def runs(self, losses: Iterable[LossSpec] | None = None) -> list[Run]:
         """The final runs: the losses (the study's, or as tuned), then the baselines, every seed of each."""
         sides = [*(self.losses if losses is None else losses), *self.baselines]
+        shapes = [self.protocol.frozen if loss.baseline else self.protocol for loss in sides]
         return [
-            Run(data=self.data, loss=self.resolved(loss), protocol=self.protocol, seed=seed)
-            for loss in sides
+            Run(data=self.data, loss=self.resolved(loss), protocol=shape, seed=seed)
+            for loss, shape in zip(sides, shapes, strict=True)
             for seed in self.seeds
         ]

@@ -22,6 +22,7 @@ from losscope.data import splits as rules
 from losscope.data.health import Health
 from losscope.data.splits import Folds
 from losscope.data.tags import Tags
+from losscope.data.trunks import Trunk
 
 Kind = Literal["vectors", "features", "images", "pair"]
 TRAIN, VALIDATION, TEST = rules.TRAIN, rules.VALIDATION, rules.TEST
@@ -180,7 +181,7 @@ class About:
 class Splits:
     """The three parts of one seed's draw, and the facts of the source.
 
-    ``transform``: what the trainer does to the inputs of every part first, rows to rows.
+    ``transform``: what the trainer does to the inputs first, rows to rows. ``trunk``: what made the features.
     """
 
     train: Part
@@ -188,6 +189,7 @@ class Splits:
     test: Part
     facts: About
     transform: Callable[[Any], Any] | None = None
+    trunk: Trunk | None = None
 
 
 class Source(ABC):
@@ -307,7 +309,7 @@ class Table(Source):
     The test rows never move, unless there are ``folds``: then a seed has the test rows of its fold.
     ``whole`` (N,): what validation holds out whole (groups, or classes where the test classes are unseen
     too); None: a fifth of each class. ``classwise``: it is classes, of which one alone decides nothing.
-    ``before`` (N,): what a backbone made the features of: a ``Picture`` or a text for each row.
+    ``before`` (N,): what a backbone made the features of: a ``Picture`` or a text; ``trunk``: the backbone.
     """
 
     pool: Part
@@ -319,6 +321,7 @@ class Table(Source):
     classwise: bool = False
     folds: Folds | None = None
     before: np.ndarray | None = None
+    trunk: Trunk | None = None
     _test: dict[int, Part] = field(default_factory=dict)
 
     def rows(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -350,7 +353,7 @@ class Table(Source):
         if self.label_noise:
             noisy = rules.redraw_labels(part.labels, self.label_noise, rules.generator(seed, "label noise"))
             part = dataclasses.replace(part, labels=noisy)
-        return Splits(part, self.pool.take(validation), self._test[fold], self.facts)
+        return Splits(part, self.pool.take(validation), self._test[fold], self.facts, trunk=self.trunk)
 
     @property
     def redrawn(self) -> bool:

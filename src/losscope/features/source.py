@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from losscope.features.made import FORMAT, Embedded, Pass, Say, compute_missing,
 from losscope.features.passes import Progress, Rows, unreadable
 from losscope.features.shards import Shards
 from losscope.features.texts import embed_texts
+from losscope.features.trunk import BackboneTrunk
 
 _cache: OrderedDict[str, Embedded] = OrderedDict()
 _CACHED = 4
@@ -86,7 +88,7 @@ def embed(
     settings = parse_preprocess(preprocess)
     work = Pass(device, batch_size, compute, say, progress)
     if takes_texts(backbone):
-        result = embed_texts(name, find(backbone, "texts", settings), work, options)
+        result = embed_texts(name, partial(find, backbone, "texts", settings), work, options)
     else:
         result = _embed_files(name, backbone, root, settings, work, options)
     if result.complete:
@@ -112,10 +114,16 @@ def _embed_files(
     table = _numbered(draft, shared)
     chosen = table.pool.inputs[:, 0].astype(np.int64)
     rows = Rows(draft.name, inputs if len(chosen) == len(inputs) else inputs[chosen])
-    if rows.filed:  # images in memory are not kept twice
-        table = dataclasses.replace(table, before=rows.inputs)
-    found = find(backbone, rows.takes, settings)
+    again = partial(find, backbone, rows.takes, settings)
+    found = again()
     memory = cache_folder() / "digests"
+    if rows.filed:
+        table = dataclasses.replace(table, before=rows.inputs)
+        trunk = BackboneTrunk(again, lambda: rows, None, found.name, found.takes)
+    else:  # images in memory are not kept twice: those of a data set are read again if they are wanted
+        read = partial(_read_again, name, root, options)
+        trunk = BackboneTrunk(again, read, chosen, found.name, found.takes)
+    table = dataclasses.replace(table, trunk=trunk)
     key = _key(rows, found, memory, work.say, work.compute)
     shards = Shards(cache_folder() / "features" / key[:40], len(rows))
     cached = shards.finished()
@@ -125,6 +133,12 @@ def _embed_files(
         compute_missing(rows, found, shards, work, bool(options.get("skip_bad")))
     made = _readable(table, rows, shards, found, key, bool(options.get("skip_bad")))
     return Embedded(made, key, shards.folder, found, cached)
+
+
+def _read_again(name: str, root: str | Path | None, options: dict[str, Any]) -> Rows:
+    """The images of a data set, all of them, in their order."""
+    draft, _ = undecoded(name, root, **options)
+    return Rows(draft.name, draft.inputs)
 
 
 def _numbered(draft: Draft, shared: dict[str, Any]) -> Table:
@@ -215,6 +229,7 @@ def _readable(
         classwise=table.classwise or table.whole is None,
         folds=folds,
         before=None if table.before is None else table.before[good],
+        trunk=table.trunk.kept(good) if isinstance(table.trunk, BackboneTrunk) else None,
     )
     return examined(described(kept, features[good], backbone, key, []))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from losscope.features.backbones.text import TextModel, Tokens
 from losscope.features.digests import digests
 from losscope.features.made import FORMAT, Embedded, Pass, compute_missing, described, examined, planned
 from losscope.features.shards import Counts, Shards
+from losscope.features.trunk import BackboneTrunk
 
 MANY = 50_000
 """Texts whose tokens take long enough to be told."""
@@ -48,11 +49,12 @@ class TextRows:
         return self.tokens[row]
 
 
-def embed_texts(name: str, backbone: Backbone, work: Pass, options: Mapping[str, Any]) -> Embedded:
-    """The features of the texts of a table, or of ``hf:owner/name``.
+def embed_texts(name: str, find: Callable[[], Backbone], work: Pass, options: Mapping[str, Any]) -> Embedded:
+    """The features of the texts of a table, or of ``hf:owner/name``, by the text model that ``find`` makes.
 
     Raises LosscopeError for what holds no texts, empty ones, and what cannot be compared on.
     """
+    backbone = find()
     assert isinstance(backbone, TextModel)
     found, shared = undecoded_texts(name, **options)
     require(
@@ -73,7 +75,11 @@ def embed_texts(name: str, backbone: Backbone, work: Pass, options: Mapping[str,
     used, places = np.unique(table.pool.inputs[:, 0].astype(np.int64), return_inverse=True)
     texts = [(found.texts[row], prompts[found.sides[row]]) for row in used.tolist()]
     own = table.pool.inputs[:, 0].astype(np.int64).tolist()
-    table = dataclasses.replace(table, before=np.array([found.texts[row] for row in own], dtype=object))
+    table = dataclasses.replace(
+        table,
+        before=np.array([found.texts[row] for row in own], dtype=object),
+        trunk=BackboneTrunk(find, lambda: TextRows(texts, ()), places, backbone.name, "texts"),
+    )
     key = _key(texts, backbone, work)
     shards = Shards(cache_folder() / "features" / key[:40], len(texts))
     cached = shards.finished()

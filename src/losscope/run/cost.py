@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 SPEEDS = "speeds.json"
 STEPS, LOOKS = 12, 2
 """Steps and looks of a pilot, the first of which are slow and not counted."""
+STEPS_OF_BACKBONE = 3
+"""Steps of a pilot that trains a backbone, which take a thousand times as long."""
 ROWS = 2500
 """Rows of train and of test that a pilot measures at most; the cost of more grows with their pairs."""
+ROWS_OF_BACKBONE = 64
+"""And of a run that trains a backbone; there the cost grows with the rows, which go through it."""
 START = 4.0
 """Seconds that a worker process takes to start."""
 SHARED = 1.3
@@ -257,26 +261,29 @@ def _storing(record: Any, clock: Callable[[], float]) -> float:
 
 def _fewer(split: Any, run: Run) -> Any:
     """At most so many rows of train and test as a pilot measures; closed forms are fitted to all of train."""
-    parts = {}
+    parts, most = {}, ROWS_OF_BACKBONE if run.protocol.finetunes else ROWS
     for name in ("test",) if run.loss.closed_form else ("train", "test"):
         part = getattr(split, name)
-        chosen = np.random.default_rng(0).permutation(len(part))[:ROWS]
-        parts[name] = part.take(np.sort(chosen)) if len(part) > ROWS else part
+        chosen = np.random.default_rng(0).permutation(len(part))[:most]
+        parts[name] = part.take(np.sort(chosen)) if len(part) > most else part
     return dataclasses.replace(split, **parts)
 
 
 def _pairs(run: Run, split: Any) -> int:
-    """How many distances measuring a run takes, which is what it costs."""
+    """How many distances measuring a run takes, or rows through its backbone, which is what it costs."""
     train, test = len(split.train), len(split.test)
+    if run.protocol.finetunes:
+        return test + train
     return test * (test + train) + (train * train if run.protocol.geometry_split == "train" else 0)
 
 
 def _steps(population: Any, clock: Callable[[], float]) -> float:
     """Seconds of a step of a population: the median, as one step may wait for memory."""
     times: list[float] = []
-    while len(times) < STEPS:
+    count = STEPS_OF_BACKBONE if population.protocol.finetunes else STEPS
+    while len(times) < count:
         batches = population.batches.epoch(population.embed)
-        for _ in range(STEPS - len(times)):
+        for _ in range(count - len(times)):
             start = clock()
             batch = next(batches, None)
             if batch is None:

@@ -24,7 +24,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run
 from losscope.losses.foreign.sources import trust
@@ -89,8 +88,8 @@ class Group:
 
     @property
     def stacks(self) -> bool:
-        """Whether the group is one stacked model (vectors and heads), or alone (convolutions on a CPU)."""
-        return registry.entry("model", self.runs[0].protocol.model).facts.stacks
+        """Whether the group is one stacked model (vectors and heads), or alone (convolutions, backbones)."""
+        return self.runs[0].protocol.stacks
 
 
 def group(runs: Sequence[Run], ids: Sequence[str], where: Where) -> list[Group]:
@@ -106,11 +105,11 @@ def group(runs: Sequence[Run], ids: Sequence[str], where: Where) -> list[Group]:
     for members in families.values():
         members.sort(key=lambda member: member[0].seed)
         first = members[0][0]
-        alone = not registry.entry("model", first.protocol.model).facts.stacks
+        alone = not first.protocol.stacks
         if first.loss.baseline:
             # Closed forms of a seed stay together: they share its covariances.
             most = MOST_BASELINES * len({run.loss.name for run, _ in members})
-        elif alone and where.device == "cpu":
+        elif alone and (where.device == "cpu" or first.protocol.finetunes):
             most = 1
         else:
             most = max(1, min(MOST_MEMBERS, MEMORY_BUDGET // (3 * first.protocol.batch_size) ** 2))

@@ -23,6 +23,9 @@ from losscope.train.fast import Rows, adam
 LARGE = 1 << 16
 """Numbers in one member's parameters from which members are updated one by one."""
 
+TRUNK = "backbone."
+"""How the names of a backbone's parameters begin, which stand before all others."""
+
 LINE_NUMBERS = LINE // 4
 """Float32 numbers in a cache line."""
 
@@ -43,7 +46,8 @@ class Stack:
     matrix starts in memory, and so every member's matrices start alike.
 
     ``network`` are the network's parameters; ``extra`` those of the loss (class vectors), which are
-    optimised alike and stand outside the gradient and update norms.
+    optimised alike and stand outside the gradient and update norms. ``size``: numbers of the network, the
+    first ``trunk`` of which are a backbone's.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Stack:
         starts = list(accumulate((on_line(math.prod(shape)) for shape in self.shapes.values()), initial=0))
         self.starts = dict(zip(self.shapes, starts, strict=False))
         self.size = starts[len(network[0])]
+        self.trunk = starts[sum(name.startswith(TRUNK) for name in network[0])]
         self.flat = torch.zeros(len(members), starts[-1], device=device)
         self.grad = torch.zeros_like(self.flat)
         every, self._slots = self.views(self.flat), self.views(self.grad)
@@ -96,6 +101,7 @@ class Adam:
         decays: how much each member's network is drawn back to where it started, by rate × decay of the way
             at each step, decoupled from the gradient (Loshchilov, Hutter 2019; Li et al. 2018, L2-SP).
         class_rates: the learning rate of each member's class vectors, None for that of its network.
+        trunk_share: the learning rate of a backbone, as a multiple of its member's.
         betas, eps: of Adam.
     """
 
@@ -105,6 +111,7 @@ class Adam:
         rates: Sequence[float],
         decays: Sequence[float] = (),
         class_rates: Sequence[float | None] = (),
+        trunk_share: float = 1.0,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ):
@@ -114,12 +121,14 @@ class Adam:
         self.count = torch.zeros((), device=stack.flat.device)
         self.frozen: Tensor | None = None
         self.betas, self.eps = betas, eps
+        shares = [(slice(stack.trunk), trunk_share), (slice(stack.trunk, stack.size), 1.0)]
         self.pulls = [
-            (member, min(1.0, rates[member] * decay), stack.flat[member, : stack.size].clone())
+            (member, place, min(1.0, rates[member] * share * decay), stack.flat[member, place].clone())
             for member, decay in enumerate(decays)
-            if decay > 0
+            for place, share in shares
+            if decay > 0 and place != slice(0)
         ]
-        """Of each member with a decay: its place, the share of the way back, and where it started."""
+        """Of each member with a decay: its place, its numbers, the share of the way back, their start."""
         buffers = (stack.flat, stack.grad, self.mean, self.square)
         members = len(stack.flat)
         # Large members are updated one after the other: what is read twice is then still in the cache.
@@ -131,12 +140,9 @@ class Adam:
             part = range(start, start + at_once)
             groups: dict[float, list[tuple[int, slice]]] = defaultdict(list)
             for member in part:
-                own_rate = class_rates[member] if class_rates else None
-                if own_rate is None or stack.size == stack.flat.shape[1]:
-                    groups[rates[member]].append((member, slice(None)))
-                else:
-                    groups[rates[member]].append((member, slice(stack.size)))
-                    groups[own_rate].append((member, slice(stack.size, None)))
+                of_classes = class_rates[member] if class_rates else None
+                for rate, place in self._rates(rates[member], of_classes, trunk_share):
+                    groups[rate].append((member, place))
             rows = [
                 Rows(rate, *([buffer[place] for place in own] for buffer in buffers))
                 for rate, own in groups.items()
@@ -144,6 +150,14 @@ class Adam:
             self.parts.append((slice(start, start + at_once), rows))
         # Made once: a buffer of this size allocated at each step costs more than the arithmetic on it.
         self.change = torch.empty_like(stack.flat[:at_once])
+
+    def _rates(self, rate: float, of_classes: float | None, share: float) -> list[tuple[float, slice]]:
+        """The learning rates of a member's numbers: of its backbone, its other layers, class vectors."""
+        trunk, size, end = self.stack.trunk, self.stack.size, self.stack.flat.shape[1]
+        found = [(rate * share, slice(trunk))] if trunk else []
+        if of_classes is None or size == end:
+            return [*found, (rate, slice(trunk, end))]
+        return [*found, (rate, slice(trunk, size)), (of_classes, slice(size, end))]
 
     @torch.no_grad()
     def step(self, norm: Tensor, *, measured: bool = True) -> tuple[Tensor | None, bool]:
@@ -165,9 +179,9 @@ class Adam:
         for part, groups in self.parts:
             if measured:
                 self.change.copy_(flat[part])
-            for member, share, start in self.pulls:
+            for member, place, share, start in self.pulls:
                 if part.start <= member < part.stop and not (frozen and frozen[member]):
-                    flat[member, : self.stack.size].lerp_(start, share)
+                    flat[member, place].lerp_(start, share)
             for rows in groups:
                 adam(rows, self.count, self.betas, self.eps)
             if measured:

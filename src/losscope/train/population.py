@@ -26,6 +26,7 @@ from losscope.train.batches import Batches
 from losscope.train.course import course_of, followed, moments
 from losscope.train.curves import Curves
 from losscope.train.fast import keep_freed_memory
+from losscope.train.finetuning import on_backbone, provenance
 from losscope.train.instruments import Instruments, Reading, View
 from losscope.train.measuring import architecture, baselines, measure
 from losscope.train.objective import objective
@@ -35,6 +36,8 @@ from losscope.train.transforms import transformed
 from losscope.train.views import probe, validation
 
 Progress = Callable[[int, int], None]
+MOST_FOLLOWED = 1 << 24
+"""Numbers of a backbone that are kept of several epochs for the map's player: 64 MB of each."""
 
 
 @dataclass
@@ -54,6 +57,10 @@ class Population:
         self.architecture = architecture(first, self.splits[0])
         self.objective = objective(self.runs, self.splits, self.device)
         network = starts(self.architecture, self.runs, self.splits)
+        if self.protocol.finetunes:
+            self.architecture, network, self.splits = on_backbone(
+                self.architecture, network, self.runs, self.splits, self.device
+            )
         self.stack = Stack(network, self.objective.initial(self.protocol.embedding_size), self.device)
         losses = [run.loss for run in self.runs]
         self.adam = Adam(
@@ -61,6 +68,7 @@ class Population:
             [run.learning_rate for run in self.runs],
             [loss.weight_decay for loss in losses],
             [loss.class_rate for loss in losses],
+            self.protocol.backbone_rate if self.protocol.finetunes else 1.0,
         )
         self.batches = Batches(self.runs, self.splits, self.objective.traits.takes, self.device)
         self.probe = probe(self.batches)
@@ -85,7 +93,7 @@ class Population:
         self.moments = {
             member: moments(self.protocol.epochs, run.loss.checkpoint)
             for member, run in enumerate(self.runs)
-            if followed(run, self.keep)
+            if followed(run, self.keep) and self.stack.trunk <= MOST_FOLLOWED
         }
         self.course: dict[int, dict[int, Tensor]] = {member: {} for member in self.moments}
         self.seconds = 0.0
@@ -262,8 +270,11 @@ def train(
 def _equal_epochs(runs: Sequence[Run], splits: Sequence[Splits]) -> list[list[int]]:
     """Members whose epochs have as many batches, and so can share every step.
 
-    Permutations of training sets of unlike size (whole classes held out, which differ by seed) cannot.
+    Permutations of training sets of unlike size (whole classes held out, which differ by seed) cannot, and a
+    backbone trains one member at a time.
     """
+    if runs[0].protocol.finetunes:
+        return [[member] for member in range(len(runs))]
     first = splits[0].train
     explicit = first.pairs is not None or first.triplets is not None
     if runs[0].protocol.batching != "shuffled" or explicit:
@@ -314,6 +325,7 @@ def _finish(population: Population, keep: str) -> list[Record]:
             "parameters": sum(value[member].numel() for value in population.stack.network.values()),
             "notes": population.notes,
             **population.objective.provenance,
+            **(provenance(run, population.splits[member]) if population.protocol.finetunes else {}),
         }
         if reason is not None:
             record.status, record.reason = "diverged", reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from losscope.core.finetuning import FineTune
 from losscope.core.results import BaselineResult, Comparison, LossResult, Provenance, Result
 from losscope.core.wording import parts
 from losscope.core.wording.numbers import (
@@ -103,6 +104,14 @@ def _training(result: Result) -> Iterator[Traced]:
             )
         ),
     )
+    if own.finetunes:
+        arithmetic = "" if own.precision == "float32" else f" in {own.precision}"
+        yield Traced(
+            f"The network takes features of a backbone; {FineTune.read(own.finetune).said} was trained with "
+            f"it{arithmetic}, at {own.backbone_rate:g} times the other weights' learning rate and without "
+            "dropout; closed forms and baselines are those of its frozen features.",
+            ("protocol.finetune", "protocol.precision", "protocol.backbone_rate"),
+        )
     numbers = [_numbers(side) for side in result.losses if side.spec is not None]
     if numbers:
         yield Traced(

@@ -60,6 +60,17 @@ class Backbone(ABC):
     def open(self, device: str) -> None:
         """Read the weights onto the device."""
 
+    def module(self) -> Any:
+        """The opened backbone as a ``torch.nn.Module`` with the same call, whose parameters can be trained.
+
+        Raises:
+            LosscopeError: it is no such module.
+        """
+        raise LosscopeError(
+            f"the backbone {self.name!r} cannot be trained: it is no model of Hugging Face; wanted: a "
+            "folder or a name of one, or --finetune head"
+        )
+
     @abstractmethod
     def __call__(self, batch: Tensor) -> Tensor:
         """Features (rows, D) of prepared rows (rows, ...) on the device."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 INPUTS = ("pixel_values", "input_values", "input_features")
 POOLS = ("auto", "first", "mean", "pooler")
 SMALL_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
+ADAPTER = "adapter_config.json"
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 UNUSED = ("pooler.", "mask_token", "masked_spec_embed", "position_ids")
 """Parts of a model that may be missing from its file, since no feature depends on them."""
@@ -42,6 +43,8 @@ class HuggingFace(Backbone):
     are stretched to the model's size, with values in ±1. Weights missing from the file are an error, never
     random.
     """
+
+    input = INPUTS[0]
 
     def __init__(self, name: str, folder: Path, takes: Takes, given: Mapping[str, Any]):
         config = _config(folder)
@@ -173,6 +176,12 @@ class HuggingFace(Backbone):
         )
         self.model = model.to(device).eval()
 
+    def module(self) -> Any:
+        """The opened model as a module."""
+        from losscope.features.backbones.module import Network
+
+        return Network(self, self.model)
+
     def __call__(self, batch: Tensor) -> Tensor:
         """(rows, ...) -> (rows, D)."""
         own = f"get_{'image' if self.takes == 'images' else 'audio'}_features"
@@ -228,6 +237,12 @@ def with_weights(name: str, folder: Path, **words: Any) -> tuple[Any, list[str]]
     import torch
 
     transformers = transformers_package()
+    # With peft, transformers would put an adapter of the folder on the model that this names, wherever it is.
+    require(
+        not (folder / ADAPTER).exists(),
+        f"the backbone {name!r} has an adapter beside its weights ({ADAPTER}); merge it into them "
+        "(model.merge_and_unload().save_pretrained) and give that folder",
+    )
     words |= {"dtype" if int(version()) >= 5 else "torch_dtype": torch.float32}
     with quiet():
         try:
@@ -319,7 +334,8 @@ def _shortest(config: Mapping[str, Any]) -> int | None:
 
 
 def _side(config: Mapping[str, Any]) -> int:
-    side = config.get("image_size", 224)
+    tower = config.get("vision_config")  # of a model of two towers
+    side = config.get("image_size", tower.get("image_size", 224) if isinstance(tower, dict) else 224)
     return int(side[0] if isinstance(side, list | tuple) else side)
 
 

@@ -227,13 +227,30 @@ class TextModel(Backbone):
         self.model = model.to(device).eval()
         self.layers = [_layer(self.name, step, device) for step in self.layout.steps]
 
+    def padded(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """Tokens (2, L) of texts as one array (rows, 3, L) of the longest; the third row is 1 for a token."""
+        fill = getattr(self.tokenizer, "pad_token_id", None)
+        made = np.zeros((len(rows), 3, max(row.shape[1] for row in rows)), np.int64)
+        made[:, 0] = 0 if fill is None else fill
+        for own, row in zip(made, rows, strict=True):
+            own[:2, : row.shape[1]] = row
+            own[2, : row.shape[1]] = 1
+        return made
+
+    def module(self) -> Any:
+        """The opened model, and the layers behind its pooling, as a module."""
+        from losscope.features.backbones.module import Network
+
+        return Network(self, self.model, self.layers)
+
     def __call__(self, batch: Tensor) -> Tensor:
-        """(rows, 2, L), token ids and what is pooled, -> (rows, D)."""
+        """(rows, 2, L), token ids and what is pooled, or (rows, 3, L) with what is a token, -> (rows, D)."""
         import torch
 
         ids, pooled = batch[:, 0].long(), batch[:, 1]
+        mask = batch[:, 2] if batch.shape[1] == 3 else torch.ones_like(ids)
         network = self.model.get_encoder() if self.model.config.is_encoder_decoder else self.model
-        found = network(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        found = network(input_ids=ids, attention_mask=mask).last_hidden_state
         features = torch.cat([pool(found, pooled, mode) for mode in self.pooling], dim=-1)
         for layer in self.layers:
             features = layer(features)
