@@ -101,36 +101,47 @@ def trained(runs: Sequence[Run], splits: Sequence[Splits]) -> tuple[np.ndarray, 
 def shared(studies: int, seeds: int = SEEDS, loss: str = "triplet") -> list[str]:
     """The verdicts of so many studies of one loss under two names, at the same values."""
     spec = LossSpec.parse(loss)
-    return _verdicts(studies, seeds, [spec] * (2 * studies))
+    return verdicts(studies, seeds, [spec] * (2 * studies))
 
 
 def apart(studies: int, seeds: int = SEEDS, loss: str = "triplet") -> list[str]:
-    """The same with each name of each study tuned on seeds of its own, as ``compare`` tunes a loss."""
-    return _verdicts(studies, seeds, _tuned(2 * studies, loss))
+    """The same with each name of each study tuned on data and seeds of its own, as ``compare`` tunes."""
+    return verdicts(studies, seeds, _tuned(2 * studies, loss))
 
 
 def _tuned(names: int, loss: str) -> list[LossSpec]:
-    """A loss as so many tunings choose it, each with data and seeds of its own, all walked side by side."""
-    spec = LossSpec.parse(loss)
-    study = Study(losses=[loss]).resolve("vectors").model_copy(update={"protocol": shape()})
+    """A loss as so many tunings choose it."""
+    made = []
+    for found in searched(names, loss):
+        last = found.last[loss]
+        won, trial = last[halving.best([trial for _, trial in last]) or 0]
+        made.append(won.model_copy(update={"checkpoint": trial.epoch}))
+    return made
+
+
+def searched(names: int, loss: str) -> list[halving.Search]:
+    """So many tunings of a loss, each with data and seeds of its own, all walked side by side."""
+    study = studied(loss)
     walks = [halving.search(study) for _ in range(names)]
     asked = {name: next(walk) for name, walk in enumerate(walks)}
-    chosen: dict[int, LossSpec] = {}
+    found: dict[int, halving.Search] = {}
     drawn: dict[int, Splits] = {}
     while asked:
-        for name, trials in _trials(study, asked, drawn).items():
+        for name, trials in tried(study, asked, drawn).items():
             try:
                 asked[name] = walks[name].send(trials)
             except StopIteration as ended:
                 del asked[name]
-                last = ended.value.last[spec.label]
-                place = halving.best([trial for _, trial in last])
-                won, trial = last[place or 0]
-                chosen[name] = won.model_copy(update={"checkpoint": trial.epoch})
-    return [chosen[name] for name in range(names)]
+                found[name] = ended.value
+    return [found[name] for name in range(names)]
 
 
-def _trials(
+def studied(loss: str) -> ResolvedStudy:
+    """The study that tunes a loss on the cheap data."""
+    return Study(losses=[loss]).resolve("vectors").model_copy(update={"protocol": shape()})
+
+
+def tried(
     study: ResolvedStudy, asked: dict[int, list[halving.Candidate]], drawn: dict[int, Splits]
 ) -> dict[int, list[Trial]]:
     """What one stage of every tuning scored. A name's seeds of tuning are no other's."""
@@ -163,7 +174,7 @@ def _trials(
     }
 
 
-def _verdicts(studies: int, seeds: int, specs: Sequence[LossSpec]) -> list[str]:
+def verdicts(studies: int, seeds: int, specs: Sequence[LossSpec]) -> list[str]:
     """Verdicts of each study, its two names at ``specs[2k]`` and ``specs[2k + 1]``."""
     data = source()
     pairs = [(study, name, seed) for study in range(studies) for name in range(2) for seed in range(seeds)]
