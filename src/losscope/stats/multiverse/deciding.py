@@ -1,15 +1,15 @@
 """Which choices decide an effect: Sobol shares of the variance between settings.
 
-A forest learns the settings' effects from their choices; how well is measured on cells that were kept out. Its
-surface is then asked at points drawn from each axis by itself, as the space declares them (Jansen's
-estimators; Saltelli et al. 2010, Variance based sensitivity analysis of model output). The shares of the
-surface's variance are scaled by what its predictions explain of the true one, so that what the forest did not
+Boosted trees learn the settings' effects from their choices; how well is measured on cells that were kept
+out. Their surface is then asked at points drawn from each axis by itself, as the space declares them
+(estimators of Saltelli et al. 2010, Variance based sensitivity analysis of model output). The shares of the
+surface's variance are scaled by what its predictions explain of the true one, so that what the trees did not
 learn is nobody's.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,14 +19,14 @@ from losscope.stats.multiverse.cells import FEWEST, Universe
 from losscope.stats.multiverse.draws import drawn_cells
 
 if TYPE_CHECKING:
-    from sklearn.ensemble import ExtraTreesRegressor
+    from sklearn.ensemble import GradientBoostingRegressor
 
 LEAST_FIT = 0.5
 FOLDS = 5
-TREES = 100
+TREES = 150
 POINTS = 512
 """Points at which the surface is asked for each axis."""
-REPEATS = 25
+REPEATS = 20
 """Draws of cells from which the shares are computed again."""
 HALF = 1.96
 
@@ -65,7 +65,7 @@ def decompose(universe: Universe, *, seed: int = 0) -> Decomposition:
     found = _scaled(surface(_fitted(made.values, effects, even, seed), made, seed), explained)
     again = []
     for place, weights in enumerate(drawn_cells(cells, seed, REPEATS)[:, own]):
-        drawn = surface(_fitted(made.values, effects, weights, seed + place + 1, TREES // 2), made, seed)
+        drawn = surface(_fitted(made.values, effects, weights, seed + place + 1), made, seed)
         again.append(_scaled(drawn, _explained(weights, effects, misses, universe.seed_variance)))
     half = Surface(
         HALF * np.std([each.first for each in again], axis=0, ddof=1),
@@ -88,15 +88,15 @@ def decompose(universe: Universe, *, seed: int = 0) -> Decomposition:
 
 
 def _fitted(
-    values: np.ndarray, effects: np.ndarray, weights: np.ndarray, seed: int, trees: int = TREES
-) -> ExtraTreesRegressor:
-    """A forest of the effects (S,) over the columns (S, columns); settings of weight 0 are left out."""
-    from sklearn.ensemble import ExtraTreesRegressor
+    values: np.ndarray, effects: np.ndarray, weights: np.ndarray, seed: int
+) -> GradientBoostingRegressor:
+    """Boosted trees of the effects (S,) over the columns (S, columns); settings of weight 0 are left out."""
+    from sklearn.ensemble import GradientBoostingRegressor
 
-    forest = ExtraTreesRegressor(n_estimators=trees, min_samples_leaf=2, random_state=seed, n_jobs=1)
     drawn = weights > 0
-    forest.fit(values[drawn], effects[drawn], sample_weight=weights[drawn].astype(float))
-    return forest
+    trees = GradientBoostingRegressor(n_estimators=TREES, subsample=0.7, random_state=seed)
+    trees.fit(values[drawn], effects[drawn], sample_weight=weights[drawn].astype(float))
+    return trees
 
 
 def _kept_out(values: np.ndarray, effects: np.ndarray, cell_of: np.ndarray, seed: int) -> np.ndarray:
@@ -125,8 +125,15 @@ def _scaled(found: Surface, explained: float) -> Surface:
     return Surface(found.first * explained, found.total * explained)
 
 
-def surface(forest: ExtraTreesRegressor, made: Columns, seed: int, points: int = POINTS) -> Surface:
-    """The Sobol shares of a forest's own surface, each axis drawn by itself from the settings' values."""
+class Predicts(Protocol):
+    """Anything that predicts from columns."""
+
+    def predict(self, values: np.ndarray) -> np.ndarray:
+        """The effects (points,) at columns (points, columns)."""
+
+
+def surface(model: Predicts, made: Columns, seed: int, points: int = POINTS) -> Surface:
+    """The Sobol shares of a model's own surface, each axis drawn by itself from the settings' values."""
     from scipy.stats import qmc
 
     axes = len(made.axes)
@@ -138,13 +145,14 @@ def surface(forest: ExtraTreesRegressor, made: Columns, seed: int, points: int =
         own = made.axis == place
         changed[:, own] = b[:, own]
         mixed.append(changed)
-    asked = forest.predict(np.concatenate([a, b, *mixed])).reshape(axes + 2, points)
+    asked = model.predict(np.concatenate([a, b, *mixed])).reshape(axes + 2, points)
     variance = float(asked[:2].var())
     if variance == 0:
         return Surface(np.zeros(axes), np.zeros(axes))
-    first = 1 - np.square(asked[2:] - asked[1]).mean(axis=1) / (2 * variance)
+    first = ((asked[1] - asked[:2].mean()) * (asked[2:] - asked[0])).mean(axis=1) / variance
     total = np.square(asked[2:] - asked[0]).mean(axis=1) / (2 * variance)
-    return Surface(np.clip(first, 0, 1), np.clip(total, 0, 1))
+    first = np.clip(first, 0, 1)
+    return Surface(first, np.clip(np.maximum(total, first), 0, 1))
 
 
 def _at(made: Columns, places: np.ndarray) -> np.ndarray:
