@@ -195,9 +195,7 @@ class Context:
     @property
     def seeds(self) -> int:
         """How many seeds the study had; in a multiverse each setting has so many of its own."""
-        return (
-            self.document.seeds_each if isinstance(self.document, Multiverse) else len(self.document.seeds)
-        )
+        return self.document.seeds_each if isinstance(self.document, Multiverse) else len(self.document.seeds)
 
     @property
     def counted_seeds(self) -> str:

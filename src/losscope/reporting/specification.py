@@ -32,7 +32,9 @@ HEIGHT = 260
 LEVELS = 6
 """Up to so many numbers of an axis are rows of their own."""
 BY_RATIO = 8.0
-"""Numbers whose largest is so many times the smallest lie by their logarithms."""
+"""Only numbers whose largest is so many times the smallest may lie by their logarithms."""
+SHOWN = 0.01
+"""The share of the variance from which a strip's title names it."""
 MANY = 120
 """More settings than this have a band of their seeds and smaller points."""
 FAR = 1.5
@@ -57,7 +59,7 @@ def curve(found: MultiverseClaim) -> Figure | None:
     y = _effects(settings, found.delta, found.scale)
     x = Axis(0.0, len(order) + 1.0, _places(len(order)), _below(found, len(order)), grid=False)
     name = f"{found.a} {'over' if found.scale != 'difference' else 'minus'} {found.b}"
-    what = f": {wording.lower(wording.label(found.measure))}" if found.measure else ""
+    what = f": {wording.label(found.measure)}" if found.measure else ""
     return Figure(
         x,
         y,
@@ -106,7 +108,7 @@ def ratio_ticks(low: float, high: float) -> tuple[Tick, ...]:
     """Ticks of an axis of logarithms of ratios, written as ratios and far enough apart to be read.
 
     >>> [tick.text for tick in ratio_ticks(-0.75, 0.75)]
-    ['×0.5', '×1', '×2']
+    ['×0.5', '×0.67', '×1', '×1.5', '×2']
     """
     apart = (high - low) / 6
     kept: list[Tick] = []
@@ -197,8 +199,8 @@ def _by_weight(found: MultiverseClaim) -> list[Choice]:
 def _strip(found: MultiverseClaim, choice: Choice, order: Sequence[int]) -> Strip:
     shares = {share.name: share for share in found.decomposition.choices}
     title = said.axis_title(choice.name)
-    if choice.name in shares:
-        title += f" · in {100 * shares[choice.name].total:.0f} % of the variance"
+    if choice.name in shares and shares[choice.name].total >= SHOWN:
+        title += f" · {100 * shares[choice.name].total:.0f} % of variance"
     x = [float(place + 1) for place in range(len(order))]
     texts = [said.value(choice, place) for place in order]
     if choice.numbers is None:
@@ -206,13 +208,22 @@ def _strip(found: MultiverseClaim, choice: Choice, order: Sequence[int]) -> Stri
     tried = sorted(set(choice.numbers))
     if len(tried) <= LEVELS:
         return _rows(title, x, texts, list(dict.fromkeys(said.chosen(number) for number in tried)))
-    at = np.array([choice.numbers[place] for place in order])
-    low, high = tried[0], tried[-1]
-    if low > 0 and high / low >= BY_RATIO:
-        at, low, high = np.log(at), math.log(low), math.log(high)
-    y = (at - low) / (high - low)
+    y = evenly(np.array(choice.numbers))[list(order)]
     ends = said.chosen(tried[0]), said.chosen(tried[-1])
     return Strip(title, x, numbers(y), ends=ends, texts=texts, trend=running_median(y))
+
+
+def evenly(values: np.ndarray) -> np.ndarray:
+    """Numbers (n,) from 0 to 1: by their logarithms where these lie more evenly.
+
+    >>> evenly(np.array([1.0, 10.0, 100.0])), evenly(np.array([1.0, 50.5, 100.0]))
+    (array([0. , 0.5, 1. ]), array([0. , 0.5, 1. ]))
+    """
+    ways = [values]
+    if values.min() > 0 and values.max() / values.min() >= BY_RATIO:
+        ways.append(np.log(values))
+    scaled = [(way - way.min()) / np.ptp(way) for way in ways]
+    return min(scaled, key=lambda way: abs(float(np.median(way)) - 0.5))
 
 
 def _rows(title: str, x: Sequence[float], texts: Sequence[str], levels: Sequence[str]) -> Strip:

@@ -87,10 +87,10 @@ class Decomposition(Frozen):
 
     ``r2``: of predictions of settings whose cells were kept out. ``explained``: the share of the variance
     between settings that these predictions explain, the variance of seeds removed; shares are of the whole
-    and sum up to it at most. ``seeds``: the share of the variance of the settings' means that is of seeds.
-    ``reason``: why there are no shares, None where there are: ``few_cells``, ``one_seed`` (its variance cannot
-    be removed), ``no_variance`` (settings differ no more than seeds do), ``no_choices`` (no axis varies),
-    ``poor_fit`` (``r2`` below 0.5).
+    variance. ``seeds``: the share of the variance of the settings' means that is of seeds. ``reason``: why
+    there are no shares, None where there are: ``few_cells``, ``one_seed`` (its variance cannot be removed),
+    ``no_variance`` (settings differ no more than seeds do), ``no_choices`` (no axis varies), ``poor_fit``
+    (``r2`` below 0.5).
     """
 
     choices: tuple[ChoiceShare, ...] = ()
@@ -136,10 +136,11 @@ class Rule(Frozen):
 
 
 class PaperSetting(Frozen):
-    """The paper's own setting among all: its effect, what comes of it, and the share of settings below it.
+    """The paper's own setting beside those of the space: its effect, what comes of it, and its quantile.
 
-    ``quantile``: of the other settings, those whose effect is further against the claimed direction, those
-    with the same effect counting half. ``typical``: whether it lies within the middle 90 %.
+    ``place``: among all settings. ``quantile``: the share of the other settings whose effect is further
+    against the claimed direction, those with the same effect counting half. ``typical``: whether it lies
+    within the middle 90 %.
     """
 
     id: str
@@ -181,7 +182,9 @@ class MultiverseClaim(Frozen):
     ``direction``: what is claimed of ``a`` beside ``b``. Effects are a − b, or log(a / b), as ``scale`` says.
     ``everywhere`` and ``competent``: the shares among all settings, and among those in which each loss is
     within its measure's indifference of its best validation measure; ``null`` and ``null_competent``: the
-    same in a multiverse of one loss under both names. ``summary``: what came out, in sentences.
+    same in a multiverse of one loss under both names. The paper's own setting, which nobody drew from the
+    space, is among the ``settings`` and counts in nothing but ``paper``. ``summary``: what came out, in
+    sentences.
     """
 
     claim: str

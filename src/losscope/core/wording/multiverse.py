@@ -1,4 +1,4 @@
-"""What a multiverse says in words: shares, effects, what decides, a rule, and whether the paper is typical."""
+"""What a multiverse says in words: shares, effects, what decides, a rule, and the paper's own setting."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from losscope.core.wording.numbers import (
     indifference,
     label,
     listing,
+    lower,
     p_value,
 )
 
@@ -102,11 +103,18 @@ def share(found: Share) -> str:
     >>> share(Share(count=2, share=0.004)), share(Share(count=0, share=0.0)), share(Share(count=3, share=0.6))
     ('under 1 %', '0 %', '60 %')
     """
-    if found.share is None:
-        return NOTHING
-    if 0 < found.share < 0.01:
+    return NOTHING if found.share is None else percent(found.share)
+
+
+def percent(part: float) -> str:
+    """A part of a whole in per cent; only none is 0 %, and only all is 100 %.
+
+    >>> percent(0.996), percent(0.5), percent(1.0)
+    ('over 99 %', '50 %', '100 %')
+    """
+    if 0 < part < 0.01:
         return "under 1 %"
-    return "over 99 %" if 0.99 < found.share < 1 else f"{100 * found.share:.0f} %"
+    return "over 99 %" if 0.99 < part < 1 else f"{100 * part:.0f} %"
 
 
 def spread(low: float | None, high: float | None) -> str:
@@ -135,7 +143,9 @@ def of_settings(found: Shares) -> str:
     if not found.settings:
         return "there is no such setting"
     ends = spread(found.holds.low, found.holds.high)
-    said = f"holds in {share(found.holds)} of {count(found.settings, 'setting')}{f' ({ends})' if ends else ''}"
+    said = (
+        f"holds in {share(found.holds)} of {count(found.settings, 'setting')}{f' ({ends})' if ends else ''}"
+    )
     said += f", reversed in {shared(found.reversed)}, neither in {share(found.neither)}"
     return f"{said}, without a value in {share(found.failed)}" if found.failed.count else said
 
@@ -169,14 +179,14 @@ def median(found: MedianEffect, scale: PairScale, delta: float) -> str:
 def joint(found: JointTest | None) -> str:
     """What the test of "no effect in any setting" says.
 
-    >>> joint(JointTest(statistic=2.0, p=0.0001, smallest=0.0001, cells=40, exact=False))
-    'There is some effect somewhere (p = 0.00010, names swapped in 40 cells); that is not to say that it holds.'
+    >>> joint(JointTest(statistic=2.0, p=0.0001, smallest=0.0001, cells=40, exact=False))[:68]
+    'Some effect exists somewhere (p = 0.00010, names swapped in 40 cells)'
     """
     if found is None:
         return ""
     tested = f"p = {p_value(found.p)}, names swapped in {count(found.cells, 'cell')}"
     if found.p <= LEVEL:
-        return f"There is some effect somewhere ({tested}); that is not to say that it holds."
+        return f"Some effect exists somewhere ({tested}), which is not to say that it holds."
     if found.smallest > LEVEL:
         return f"Whether there is any effect cannot be tested: {count(found.cells, 'cell')} are too few."
     return f"That there is no effect in any setting is not ruled out ({tested})."
@@ -191,7 +201,9 @@ def deciding(found: Decomposition) -> str:
         case "few_cells":
             return "Which choices decide it is not told: fewer than 20 cells were trained."
         case "one_seed":
-            return "Which choices decide it is not told: with one seed, seeds and choices cannot be told apart."
+            return (
+                "Which choices decide it is not told: with one seed, seeds and choices cannot be told apart."
+            )
         case "no_variance":
             return "Settings differ no more than seeds do: no choice decides it."
         case "no_choices":
@@ -202,17 +214,17 @@ def deciding(found: Decomposition) -> str:
                 "Which choices decide it is not told: of settings kept out, the choices predict "
                 f"{100 * r2:.0f} % of the variance, and half is wanted."
             )
-    named = [f"{axis(each.name)} {_variance(each)}" for each in found.choices[:NAMED] if each.total >= 0.05]
-    if not named:
-        return "No choice by itself decides it."
+    first, *rest = [each for each in found.choices[:NAMED] if each is found.choices[0] or each.total >= 0.05]
+    said = [f"{axis(first.name)} takes part in {_variance(first)}"]
+    said += [f"{axis(each.name)} in {_variance(each)}" for each in rest]
     left = f"; the choices explain {100 * (found.explained or 0.0):.0f} % in all"
-    return f"Of the variance between settings, {listing(named)}{left}."
+    return f"Of the variance between settings, {listing(said)}{left}."
 
 
 def _variance(found: ChoiceShare) -> str:
     ends = spread(found.total_low, found.total_high)
     alone = f", {100 * found.first:.0f} % alone" if found.total - found.first >= 0.05 else ""
-    return f"takes part in {100 * found.total:.0f} % ({ends}{alone})"
+    return f"{100 * found.total:.0f} % ({ends}{alone})"
 
 
 # --- the rule --------------------------------------------------------------------------------------
@@ -271,14 +283,14 @@ def paper(found: PaperSetting | None, scale: PairScale) -> str:
     """Whether the paper's own setting is typical, as a sentence; nothing where it is not among them."""
     if found is None:
         return ""
-    if found.quantile is None:
+    if found.effect is None:
         return "The paper's own setting has no value."
-    does = OUTCOMES[found.outcome]
-    return (
-        f"The paper's own setting is {'typical' if found.typical else 'not typical'}: the claim {does} in it, "
-        f"and {100 * found.quantile:.0f} % of the others lie further against the claim "
-        f"(effect {effect(found.effect, scale)})."
-    )
+    does = f"the claim {OUTCOMES[found.outcome]} in it (effect {effect(found.effect, scale)})"
+    if found.quantile is None:
+        return f"In the paper's own setting {does}; no other has a value."
+    word = "typical" if found.typical else "not typical"
+    below = f"{percent(found.quantile)} of the others lie further against the claim"
+    return f"The paper's own setting is {word}: {does}, and {below}."
 
 
 # --- a claim, and all ------------------------------------------------------------------------------
@@ -321,7 +333,9 @@ def headline(claims: Sequence[MultiverseClaim]) -> str:
         for name in most:
             most[name] += (getattr(found.everywhere, name).share or 0.0) > 0.5
     open_ = len(claims) - sum(most.values())
-    told = [f"{most['holds']:,} of {count(len(claims), 'claim')} hold{'s' * (len(claims) == 1)} in most settings"]
+    told = [
+        f"{most['holds']:,} of {count(len(claims), 'claim')} hold{'s' * (len(claims) == 1)} in most settings"
+    ]
     told += [f"{most['reversed']:,} reversed in most"] if most["reversed"] else []
     told += [f"{open_:,} neither way in most"] if open_ else []
     return ", ".join(told)
@@ -331,7 +345,7 @@ def whole(found: Multiverse) -> tuple[str, ...]:
     """What came out of a multiverse, a sentence for each claim."""
     several = len({each.data for each in found.claims}) > 1
     return tuple(
-        f"{each.claim}{f' on {each.data}' if several else ''}: {each.summary[0][:1].lower()}{each.summary[0][1:]}"
+        f"{each.claim}{f' on {each.data}' if several else ''}: {lower(each.summary[0])}"
         for each in found.claims
         if each.summary
     )

@@ -8,6 +8,9 @@ from losscope.core.results import ChoiceShare, MultiverseClaim
 from losscope.core.wording import multiverse as said
 from losscope.reporting.parts import Cell, Context, Grid, Section
 
+LEAST = 0.01
+"""The share from which a choice has a row."""
+
 
 @register("section", "multiverse-choices", order=24, of="multiverse")
 def choices(context: Context) -> Section | None:
@@ -20,7 +23,9 @@ def choices(context: Context) -> Section | None:
         "choice",
         *(Cell(claim.claim, claim.data if several else "", claim.statement) for claim in found),
     ]
-    order = _order(found)
+    most = _most(found)
+    order = sorted((name for name in most if most[name] >= LEAST), key=lambda name: -most[name])
+    left = [said.axis_title(name) for name in most if most[name] < LEAST]
     rows = [[said.axis_title(name), *(_cell(claim, name) for claim in found)] for name in order]
     rows.append(["explained by the choices", *(_whole(claim) for claim in found)])
     note = (
@@ -28,17 +33,19 @@ def choices(context: Context) -> Section | None:
         "others, with 95 % intervals over cells; below it alone. The variance of seeds is removed. Claims "
         "whose effects the choices do not predict are left out."
     )
+    if left:
+        note += f" Under {100 * LEAST:.0f} % in all of them: {wording.listing(left)}."
     grid = Grid("Shares of the variance between settings", heads, rows, words=1)
     return Section("Which choices decide", note, table=grid, wide=True)
 
 
-def _order(found: list[MultiverseClaim]) -> list[str]:
-    """The choices, that of the greatest share in any claim first."""
+def _most(found: list[MultiverseClaim]) -> dict[str, float]:
+    """The greatest share of each choice in any claim."""
     most: dict[str, float] = {}
     for claim in found:
         for share in claim.decomposition.choices:
             most[share.name] = max(most.get(share.name, 0.0), share.total)
-    return sorted(most, key=lambda name: -most[name])
+    return most
 
 
 def _cell(claim: MultiverseClaim, name: str) -> Cell:

@@ -75,5 +75,5 @@ def _paper(found: MultiverseClaim) -> Cell:
     if found.paper.quantile is None:
         return Cell(wording.NOTHING, said.OUTCOMES[found.paper.outcome])
     word = "typical" if found.paper.typical else "not typical"
-    quantile = f"{100 * found.paper.quantile:.0f} %"
+    quantile = said.percent(found.paper.quantile)
     return Cell(quantile, f"{said.OUTCOMES[found.paper.outcome]}, {word}", number=found.paper.quantile)

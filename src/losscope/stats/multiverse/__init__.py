@@ -1,4 +1,4 @@
-"""What a multiverse says: where a claim holds, which choices decide it, and whether there is an effect at all.
+"""What a multiverse says: where a claim holds, which choices decide it, whether there is any effect.
 
 Its rules stand in docs/definitions.md, "Multiverse".
 """

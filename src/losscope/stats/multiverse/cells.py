@@ -1,4 +1,4 @@
-"""What a multiverse is analysed from: settings, the cells that they were trained in, their effects by seed."""
+"""What a multiverse is analysed from: settings, the cells they were trained in, their effects by seed."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class Universe:
         choices: the values of each axis of the space, (S,), numbers or texts; those of one loss are named
             ``triplet.margin``.
         effects: A − B, or log(A / B), of each setting and seed, (S, n); NaN where a run failed.
-        competent: whether each loss is within its measure's indifference of its best validation measure, (S,).
+        competent: whether each loss is within its measure's indifference of its best on validation, (S,).
         null: the same effects in a multiverse of one loss under both names, (S, n).
-        paper: the place of the paper's own setting, if it is among them.
+        paper: the place of the paper's own setting, if it is among them. Nobody drew it: what is said of the
+            space is said of the others.
         measure: what the effects are of.
         scale: ``log_ratio`` where the effects are logarithms of ratios.
 
@@ -86,9 +87,17 @@ class Universe:
         return setting_means(self.effects)
 
     @cached_property
+    def sampled(self) -> np.ndarray:
+        """Which settings were drawn from the space, (S,): all but the paper's own."""
+        found = np.ones(len(self.settings), dtype=bool)
+        if self.paper is not None:
+            found[self.paper] = False
+        return found
+
+    @cached_property
     def able(self) -> np.ndarray:
-        """Which settings have an effect, (S,)."""
-        return np.isfinite(self.means)
+        """Which settings were drawn from the space and have an effect, (S,)."""
+        return self.sampled & np.isfinite(self.means)
 
     @cached_property
     def signed(self) -> np.ndarray:

@@ -42,8 +42,8 @@ def _said(found: MultiverseClaim) -> MultiverseClaim:
 
 
 def _claim(universe: Universe, seed: int) -> MultiverseClaim:
-    every = np.ones(len(universe.settings), dtype=bool)
-    competent = np.asarray(universe.competent, dtype=bool)
+    every = universe.sampled
+    competent = every & np.asarray(universe.competent, dtype=bool)
     has_null = universe.null is not None
     return MultiverseClaim(
         claim=universe.claim,
@@ -73,14 +73,15 @@ def _claim(universe: Universe, seed: int) -> MultiverseClaim:
 def _settings(universe: Universe) -> tuple[SettingEffect, ...]:
     found = outcomes(universe.means, universe.delta, universe.direction)
     low, high = universe.effects.min(axis=1), universe.effects.max(axis=1)
+    known = np.isfinite(universe.means)
     return tuple(
         SettingEffect(
             id=name,
             cell=int(universe.cell_of[place]),
             outcome=OUTCOMES[found[place]],
             effect=plain(float(universe.means[place])),
-            low=plain(float(low[place])) if universe.able[place] else None,
-            high=plain(float(high[place])) if universe.able[place] else None,
+            low=plain(float(low[place])) if known[place] else None,
+            high=plain(float(high[place])) if known[place] else None,
             competent=bool(universe.competent[place]),
         )
         for place, name in enumerate(universe.settings)
@@ -105,11 +106,9 @@ def paper_setting(universe: Universe) -> PaperSetting | None:
         return None
     outcome = OUTCOMES[outcomes(universe.means, universe.delta, universe.direction)[place]]
     name = universe.settings[place]
-    others = universe.able.copy()
-    others[place] = False
-    if not universe.able[place] or not others.any():
+    if not np.isfinite(universe.means[place]) or not universe.able.any():
         return PaperSetting(id=name, place=place, outcome=outcome, effect=plain(float(universe.means[place])))
-    own, rest = universe.signed[place], universe.signed[others]
+    own, rest = universe.signed[place], universe.signed[universe.able]
     quantile = float(((rest < own) + 0.5 * (rest == own)).mean())
     return PaperSetting(
         id=name,

@@ -66,7 +66,9 @@ def balanced_accuracy(said: np.ndarray, truth: np.ndarray) -> float:
     >>> balanced_accuracy(np.array([True, True, False]), np.array([True, True, True]))
     0.6666666666666666
     """
-    parts = [float((said == truth)[truth == value].mean()) for value in (True, False) if (truth == value).any()]
+    parts = [
+        float((said == truth)[truth == value].mean()) for value in (True, False) if (truth == value).any()
+    ]
     return float(np.mean(parts))
 
 
@@ -95,7 +97,7 @@ def _met(condition: Condition, axis: Axis) -> np.ndarray:
 
 
 def _branches(made: Columns, holds: np.ndarray, cell_of: np.ndarray, fit: np.ndarray) -> tuple[Branch, ...]:
-    """The branches of the tree that is made from the settings of ``fit``; a second level only where it helps."""
+    """The branches of the tree made from the settings of ``fit``; a second level only where it helps."""
     depth = 1
     on_folds = [_on_folds(made.values[fit], holds[fit], cell_of[fit], depth) for depth in (1, 2)]
     if on_folds[1] >= on_folds[0] + DEEPER:
