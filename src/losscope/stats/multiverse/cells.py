@@ -114,13 +114,6 @@ class Universe:
         """Seeds of each setting."""
         return int(self.effects.shape[1])
 
-    @cached_property
-    def seed_variance(self) -> float | None:
-        """What seeds add to the variance of a setting's mean; None with one seed."""
-        if self.seeds < 2 or not self.able.any():
-            return None
-        return float(self.effects[self.able].var(axis=1, ddof=1).mean() / self.seeds)
-
 
 def setting_means(effects: np.ndarray) -> np.ndarray:
     """The mean over seeds of effects (S, n); NaN where any of them is not finite.

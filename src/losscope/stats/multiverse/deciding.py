@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LEAST_FIT = 0.5
 FOLDS = 5
-TREES = 150
+TREES, RATE = 80, 0.15
 POINTS = 512
 """Points at which the surface is asked for each axis."""
 REPEATS = 20
@@ -45,28 +45,31 @@ def decompose(universe: Universe, *, seed: int = 0) -> Decomposition:
     cells = int(own.max()) + 1 if len(own) else 0
     if cells < FEWEST:
         return Decomposition(reason="few_cells")
-    if universe.seed_variance is None:
+    if universe.seeds < 2:
         return Decomposition(reason="one_seed")
-    effects = universe.means[able]
+    unit = (
+        float(np.abs(universe.effects[able]).max()) or 1.0
+    )  # so that no square leaves the numbers there are
+    effects = universe.means[able] / unit
+    of_seeds = float((universe.effects[able] / unit).var(axis=1, ddof=1).mean() / universe.seeds)
     made = columns(axes_of(universe), able)
     whole = float(effects.var(ddof=1))
-    between = whole - universe.seed_variance
-    seeds = min(1.0, universe.seed_variance / whole) if whole > 0 else None
-    if between <= 1e-12 * max(whole, 1e-300):
+    seeds = min(1.0, of_seeds / whole) if whole > 0 else None
+    if whole - of_seeds <= 1e-12 * whole:
         return Decomposition(reason="no_variance", seeds=seeds)
     if not made.axes:
         return Decomposition(reason="no_choices", seeds=seeds)
     misses = np.square(effects - _kept_out(made.values, effects, own, seed))
     r2 = 1 - float(misses.sum() / np.square(effects - effects.mean()).sum())
     even = np.ones(len(effects))
-    explained = _explained(even, effects, misses, universe.seed_variance)
+    explained = _explained(even, effects, misses, of_seeds)
     if r2 < LEAST_FIT:
         return Decomposition(reason="poor_fit", r2=r2, explained=explained, seeds=seeds)
     found = _scaled(surface(_fitted(made.values, effects, even, seed), made, seed), explained)
     again = []
     for place, weights in enumerate(drawn_cells(cells, seed, REPEATS)[:, own]):
         drawn = surface(_fitted(made.values, effects, weights, seed + place + 1), made, seed)
-        again.append(_scaled(drawn, _explained(weights, effects, misses, universe.seed_variance)))
+        again.append(_scaled(drawn, _explained(weights, effects, misses, of_seeds)))
     half = Surface(
         HALF * np.std([each.first for each in again], axis=0, ddof=1),
         HALF * np.std([each.total for each in again], axis=0, ddof=1),
@@ -91,11 +94,15 @@ def _fitted(
     values: np.ndarray, effects: np.ndarray, weights: np.ndarray, seed: int
 ) -> GradientBoostingRegressor:
     """Boosted trees of the effects (S,) over the columns (S, columns); settings of weight 0 are left out."""
+    from sklearn import config_context
     from sklearn.ensemble import GradientBoostingRegressor
 
     drawn = weights > 0
-    trees = GradientBoostingRegressor(n_estimators=TREES, subsample=0.7, random_state=seed)
-    trees.fit(values[drawn], effects[drawn], sample_weight=weights[drawn].astype(float))
+    trees = GradientBoostingRegressor(
+        n_estimators=TREES, learning_rate=RATE, subsample=0.7, random_state=seed
+    )
+    with config_context(skip_parameter_validation=True):  # which takes as long as the trees themselves
+        trees.fit(values[drawn], effects[drawn], sample_weight=weights[drawn].astype(float))
     return trees
 
 
