@@ -29,7 +29,7 @@ class OneData:
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairOnData:
     """Two sides and their difference on each data set."""
 
     a: str
@@ -37,15 +37,15 @@ class Pair:
     on: tuple[OneData, ...]
 
 
-def across_data(pairs: Sequence[Pair], *, alpha: float) -> tuple[AcrossData, ...]:
+def across_data(pairs: Sequence[PairOnData], *, alpha: float) -> tuple[AcrossData, ...]:
     """Each pair of a family of tests over several data sets, corrected together by Holm.
 
     Differences are divided by their data set's indifference, averaged over the data sets of a family, and
     tested by flipping signs. Equivalent where both one-sided p of a mean beyond ±1, corrected by a Holm of
     their own, are at most ``alpha``/2; else higher or lower where the corrected p is at most ``alpha``.
 
-    >>> pair = Pair("a", "b", tuple(OneData(f"d{k}", f"f{k % 7}", 0.02 + k / 1000, 0.01) for k in range(9)))
-    >>> (found,) = across_data([pair], alpha=0.04)
+    >>> on = tuple(OneData(f"d{k}", f"f{k % 7}", 0.02 + k / 1000, 0.01) for k in range(9))
+    >>> (found,) = across_data([PairOnData("a", "b", on)], alpha=0.04)
     >>> len(found.families), round(found.mean, 2), found.p, found.verdict
     (7, 2.4, 0.015625, 'higher')
     """
@@ -58,7 +58,7 @@ def across_data(pairs: Sequence[Pair], *, alpha: float) -> tuple[AcrossData, ...
     )
 
 
-def _families(pair: Pair) -> dict[str, list[float | None]]:
+def _families(pair: PairOnData) -> dict[str, list[float | None]]:
     found: dict[str, list[float | None]] = {}
     for each in pair.on:
         own = None if each.difference is None else each.difference / each.delta
@@ -66,7 +66,7 @@ def _families(pair: Pair) -> dict[str, list[float | None]]:
     return found
 
 
-def _values(pair: Pair) -> list[float] | None:
+def _values(pair: PairOnData) -> list[float] | None:
     """The mean of each family; None where a data set has no difference."""
     found = _families(pair)
     if any(value is None for own in found.values() for value in own):
@@ -74,13 +74,13 @@ def _values(pair: Pair) -> list[float] | None:
     return [float(np.mean([value for value in own if value is not None])) for own in found.values()]
 
 
-def _null(pair: Pair) -> Null | None:
+def _null(pair: PairOnData) -> Null | None:
     values = _values(pair)
     return sign_flips(values) if values is not None and len(values) >= FEWEST else None
 
 
 def _judged(
-    pair: Pair, null: Null | None, ps: tuple[float | None, float | None], alpha: float, tests: int
+    pair: PairOnData, null: Null | None, ps: tuple[float | None, float | None], alpha: float, tests: int
 ) -> AcrossData:
     values = _values(pair)
     found = AcrossData(
