@@ -18,9 +18,8 @@ def pair(differences, families=None, deltas=None, a="a", b="b") -> PairOnData:
     families = families or [f"f{place}" for place in range(len(differences))]
     deltas = deltas or [0.01] * len(differences)
     rows = zip(differences, families, deltas, strict=True)
-    return Pair(
-        a, b, tuple(OneData(f"d{place}", *row[1:2], row[0], row[2]) for place, row in enumerate(rows))
-    )
+    on = (OneData(f"d{place}", row[1], row[0], row[2]) for place, row in enumerate(rows))
+    return PairOnData(a, b, tuple(on))
 
 
 def test_it_is_scipys_permutation_test_of_differences_in_units_of_their_indifference():

@@ -170,7 +170,8 @@ def test_planted_cases_are_what_their_titles_say():
 def test_marked_figures_of_the_pages_are_drawn_and_links_lead_to_generated_pages(generate):
     from making import reasons
 
-    text = generate.inside((DOCS / "why.md").read_text(encoding="utf-8"))
+    pages = [(DOCS / name).read_text(encoding="utf-8") for name in ("why.md", "reading-a-multiverse.md")]
+    text = generate.inside("\n".join(pages))
     assert text.count("<svg") == len(reasons.FIGURES)
     assert "<!-- figure" not in text and "](/generated/ledger.md)" in text
 
