@@ -367,6 +367,16 @@ def test_effects_that_no_choice_decides_have_no_simple_rule():
     assert wording.rule(found).startswith("No simple rule says where it holds (the best one is right in ")
 
 
+@pytest.mark.slow
+def test_the_more_cells_are_kept_out_the_fewer_rules_are_found_by_luck():
+    found = {}
+    for settings, cells in ((60, 20), (120, 40), (500, 165)):
+        made = (fixture.universe(fixture.nothing, settings=settings, cells=cells, seed=k) for k in range(40))
+        found[settings] = [rule_of(each).reason for each in made].count(None)
+    print(f"claims with a rule, of 40 that no choice decides, by settings: {found}")
+    assert found[500] <= 2 and found[120] <= 8 and found[60] <= 12
+
+
 def test_a_claim_that_holds_everywhere_has_no_rule():
     everywhere = rule_of(plain(np.full((60, 2), 0.05)))
     assert (everywhere.reason, everywhere.fitted, everywhere.checked) == ("one_outcome", 42, 18)

@@ -118,10 +118,10 @@ class Branch(Frozen):
 class Rule(Frozen):
     """Where the claim holds, in few words: in the settings in which one of the ``branches`` holds.
 
-    It was made from ``fitted`` settings and checked on ``checked`` settings of other cells. ``accuracy``: the
-    share of these that it is right about, ``majority``: the same of always saying what is more frequent
-    among those it was made from. ``balanced``: the mean of its accuracy where the claim holds and where it
-    does not; that of the majority is a half. ``reason``: why there is no rule: ``few_cells``,
+    It was made from ``fitted`` settings and checked on ``checked`` settings of ``checked_cells`` other cells.
+    ``accuracy``: the share of these that it is right about, ``majority``: the same of always saying what is
+    more frequent among those it was made from. ``balanced``: the mean of its accuracy where the claim holds
+    and where it does not; that of the majority is a half. ``reason``: why there is no rule: ``few_cells``,
     ``one_outcome`` (it holds everywhere or nowhere in one of the parts), ``no_choices``, ``no_simple_rule``
     (``balanced`` is less than 0.1 above a half).
     """
@@ -129,6 +129,7 @@ class Rule(Frozen):
     branches: tuple[Branch, ...] = ()
     fitted: int = 0
     checked: int = 0
+    checked_cells: int = 0
     accuracy: Number | None = None
     majority: Number | None = None
     balanced: Number | None = None

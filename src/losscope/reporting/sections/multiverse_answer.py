@@ -7,6 +7,9 @@ from losscope.core.registry import register
 from losscope.core.wording import multiverse as said
 from losscope.reporting.parts import Context, Section, fragment
 
+FEW = 6
+"""Up to so many claims each has a sentence in the head; of more, the table below tells."""
+
 
 @register("section", "multiverse-answer", order=11, of="multiverse")
 def answer(context: Context) -> Section:
@@ -20,6 +23,6 @@ def answer(context: Context) -> Section:
     ]
     described = found.data.described or found.data.title
     head = f"{said.headline(found.claims)}."
-    lead = [f"{text}." if not text.endswith(".") else text for text in said.whole(found)]
+    lead = said.whole(found) if len(found.claims) <= FEW else ()
     html = fragment("verdict", about, head, "", lead, described, [*found.data.notes, *found.notes], [])
     return Section("Answer", html=html, hero=True)

@@ -19,14 +19,16 @@ def choices(context: Context) -> Section | None:
     if not found:
         return None
     several = len({claim.data for claim in found}) > 1
-    heads = [
+    heads: list[str | Cell] = [
         "choice",
         *(Cell(claim.claim, claim.data if several else "", claim.statement) for claim in found),
     ]
     most = _most(found)
     order = sorted((name for name in most if most[name] >= LEAST), key=lambda name: -most[name])
     left = [said.axis_title(name) for name in most if most[name] < LEAST]
-    rows = [[said.axis_title(name), *(_cell(claim, name) for claim in found)] for name in order]
+    rows: list[list[str | Cell]] = [
+        [said.axis_title(name), *(_cell(claim, name) for claim in found)] for name in order
+    ]
     rows.append(["explained by the choices", *(_whole(claim) for claim in found)])
     note = (
         "How much of the variance between settings each choice takes part in, alone and together with "

@@ -102,7 +102,8 @@ class Universe:
     @cached_property
     def signed(self) -> np.ndarray:
         """The effects in units of the indifference, above 0 in the claimed direction, (S,)."""
-        return self.direction * self.means / self.delta
+        found: np.ndarray = self.direction * self.means / self.delta
+        return found
 
     @cached_property
     def cell_of(self) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from losscope.core.results import Branch, Condition, Rule
 from losscope.stats.multiverse.axes import Axis, Columns, axes_of, columns
-from losscope.stats.multiverse.cells import FEWEST, Universe
+from losscope.stats.multiverse.cells import FEWEST, Universe, counted_cells
 from losscope.stats.multiverse.shares import outcomes
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ DEEPER = 0.03
 LEAST = 0.05
 """The share of the settings that a branch has at least."""
 FOLDS = 5
+LEVELS = 6
+"""Up to so many numbers of an axis are levels: a condition names one of them, and none between two."""
 
 
 def rule_of(universe: Universe, *, seed: int = 0) -> Rule:
@@ -37,12 +39,12 @@ def rule_of(universe: Universe, *, seed: int = 0) -> Rule:
     every = axes_of(universe)
     order = np.random.default_rng([seed, cells, 70]).permutation(cells)
     fit = np.isin(own, order[: round(FITTED * cells)])
-    counts = {"fitted": int(fit.sum()), "checked": int((~fit).sum())}
+    empty = Rule(fitted=int(fit.sum()), checked=int((~fit).sum()), checked_cells=counted_cells(own, ~fit))
     if any(len(set(holds[part].tolist())) < 2 for part in (fit, ~fit)):
-        return Rule(reason="one_outcome", **counts)
+        return empty.model_copy(update={"reason": "one_outcome"})
     made = columns(every, able)
     if not made.axes:
-        return Rule(reason="no_choices", **counts)
+        return empty.model_copy(update={"reason": "no_choices"})
     branches = _branches(made, holds, own, fit)
     said = applies(branches, made.axes)[~fit]
     truth = holds[~fit]
@@ -50,7 +52,9 @@ def rule_of(universe: Universe, *, seed: int = 0) -> Rule:
     majority = holds[fit].mean() > 0.5
     found = Rule(
         branches=branches,
-        **counts,
+        fitted=empty.fitted,
+        checked=empty.checked,
+        checked_cells=empty.checked_cells,
         accuracy=float((said == truth).mean()),
         majority=float((truth == majority).mean()),
         balanced=balanced,
@@ -160,7 +164,9 @@ def _condition(made: Columns, column: int, values: np.ndarray, at: float, *, abo
     axis = made.axes[made.axis[column]]
     level = made.level[column]
     if level is None:
-        number = shortest(float(values[values <= at].max()), float(values[values > at].min()))
+        low, high = float(values[values <= at].max()), float(values[values > at].min())
+        few = axis.numbers is not None and len(np.unique(axis.numbers)) <= LEVELS
+        number = low if few else shortest(low, high)
         return Condition(name=axis.name, word="above" if above else "at_most", number=number)
     if len(axis.levels) == 2 and not above:
         return Condition(name=axis.name, word="is", text=axis.levels[0])
