@@ -330,7 +330,7 @@ def test_the_planted_margin_is_found_and_its_rule_is_right_on_settings_kept_out(
     assert found.rule.fitted + found.rule.checked == 150 and found.rule.fitted == 105
     assert found.decomposition.choices[0].name == "triplet.margin"
     said = wording.rule(found.rule)
-    assert said.startswith("It holds where triplet's margin is above 0.") and "settings kept out" in said
+    assert said.startswith("It holds where triplet's margin is above 0.") and "(15 cells) kept out" in said
 
 
 def test_a_rule_of_two_conditions_is_found_and_a_second_level_is_not_made_without_need():

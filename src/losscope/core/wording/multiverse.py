@@ -295,7 +295,8 @@ def rule(found: Rule) -> str:
         told = f"right in {plainly} of {kept}, {most}"
         return f"It holds where {where(found)}: {told}; with both outcomes counted alike, {alike} and 50 %."
     told = f"with both outcomes counted alike, right in {alike} of {kept}, 50 % by always saying the majority"
-    return f"It holds more often where {where(found)}: {told}; plainly, {plainly} and {100 * found.majority:.0f} %."
+    more = f"; plainly, {plainly} and {100 * found.majority:.0f} %"
+    return f"It holds more often where {where(found)}: {told}{more}."
 
 
 # --- the paper -------------------------------------------------------------------------------------
@@ -323,9 +324,8 @@ def summary(found: MultiverseClaim) -> tuple[str, ...]:
     first = of_settings(found.everywhere)
     said = [f"{first[:1].upper()}{first[1:]}.", no_interval(found.everywhere)]
     if found.null is not None and found.null.settings:
-        said.append(
-            f"One loss under both names gives {share(found.null.holds)} and {share(found.null.reversed)}."
-        )
+        held, turned = share(found.null.holds), share(found.null.reversed)
+        said.append(f"Of one loss under both names, {held} would hold and {turned} be reversed.")
     if found.competent.settings < found.everywhere.settings:
         said.append(near_their_best(found.competent))
     said += [

@@ -21,17 +21,19 @@ def curves(context: Context) -> list[Section]:
     several = len({claim.data for claim in claims}) > 1
     places = [(claim.claim, claim.data) for claim in claims]
     return [
-        _section(claim, several, places.count(place) > 1) for claim, place in zip(claims, places, strict=True)
+        _section(claim, several, places.count(place) > 1, first=claim is claims[0])
+        for claim, place in zip(claims, places, strict=True)
     ]
 
 
-def _section(found: MultiverseClaim, on_data: bool, of_pair: bool) -> Section:
+def _section(found: MultiverseClaim, on_data: bool, of_pair: bool, first: bool) -> Section:
     figure = curve(found)
     pair = f", {found.a} and {found.b}" if of_pair else ""
-    spread = "Grey: smallest to largest seed. " if found.seeds > 1 else ""
+    spread = "Lines or grey: smallest to largest seed. " if found.seeds > 1 else ""
+    note = f" {NOTE.format(spread=spread)}" if first else ""
     return Section(
         f"{found.claim}{pair}{f' on {found.data}' if on_data else ''}",
-        f"{found.statement}. {NOTE.format(spread=spread)}",
+        f"{found.statement}.{note}",
         fragment("bullets", [prose(text) for text in found.summary]),
         figures=[] if figure is None else [figure],
         key=[] if figure is None else [found.a, found.b],

@@ -62,8 +62,8 @@ def _share(found: Share) -> Cell:
 
 
 def _competent(found: Shares) -> Cell:
-    if not found.settings:
-        return Cell(wording.NOTHING, title="no setting is competent")
+    if found.settings < said.FEW:
+        return Cell(wording.NOTHING, f"of {found.settings}", said.near_their_best(found))
     made = _share(found.holds)
     of = wording.count(found.settings, "setting")
     return Cell(made.text, made.small, f"of {of} in {wording.count(found.cells, 'cell')}", number=made.number)
