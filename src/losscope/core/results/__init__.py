@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from losscope.core.results.base import SCHEMA, Document, Frozen, Number
     from losscope.core.results.benches import BenchGrowth, BenchProvenance, BenchResult, BenchRow
     from losscope.core.results.comparisons import (
-        AcrossData,
         BestGroup,
         Comparison,
         DataVerdicts,
@@ -119,7 +118,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ALARMS",
     "SCHEMA",
-    "AcrossData",
     "AuditLine",
     "AuditResult",
     "AuditSeverity",

@@ -253,32 +253,6 @@ class BestGroup(Frozen):
     able: bool
 
 
-class AcrossData(Frozen):
-    """Two sides over several data sets: the sign-flip test of differences in units of the indifference.
-
-    ``families``: of data sets, each of which counts once, and ``values`` their means. ``mean``, ``low``,
-    ``high``: with the interval that inverts the test at level 1 − ``alpha``; ``p_outside``: of a mean beyond
-    one indifference. ``p_holm``: corrected for ``tests``. ``reason``: why there is no verdict:
-    ``few_families`` (no corrected p can reach the level, or fewer than 6), ``failed`` (a data set without a
-    difference).
-    """
-
-    a: str
-    b: str
-    families: tuple[str, ...]
-    values: tuple[Number, ...] = ()
-    mean: Number | None = None
-    low: Number | None = None
-    high: Number | None = None
-    p: Number | None = None
-    p_holm: Number | None = None
-    p_outside: Number | None = None
-    tests: int
-    alpha: Number
-    verdict: Literal["higher", "lower", "equivalent", "unresolved"] | None = None
-    reason: Literal["few_families", "failed"] | None = None
-
-
 class DataVerdicts(Frozen):
     """The verdicts of one of several data sets, over its own seeds.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from losscope.core.results import AcrossData, BestGroup, Comparison, DataVerdicts
+from losscope.core.results import BestGroup, Comparison, DataVerdicts
 from losscope.core.wording.comparisons import verdict_word
-from losscope.core.wording.numbers import brief, count, label, listing, number, p_value, plural
+from losscope.core.wording.numbers import brief, count, label, listing, plural
 
 NAMED = 6
 """Data sets that a sentence names for each verdict."""
@@ -52,24 +52,3 @@ def best_group(group: BestGroup, noun: str = "seed") -> str:
         f"{head}: {members}{' alone' if len(group.members) == 1 else ''}; shown worse than {group.best}: "
         f"{listing(group.out)} ({of})."
     )
-
-
-def across(found: AcrossData, measure: str) -> str:
-    """The one answer over several data sets, in a sentence.
-
-    >>> known = {"a": "triplet", "b": "raw", "families": tuple("abcdefgh"), "tests": 1, "alpha": 0.04}
-    >>> found = AcrossData(**known, mean=2.1, low=0.8, high=3.2, p_holm=0.0078125, verdict="higher")
-    >>> across(found, "recall_at_1").partition(": ")[2]
-    'higher, 2.10 times what matters on average (0.800 to 3.20), corrected p = 0.0078.'
-    """
-    families = count(len(found.families), "family")
-    over = f"{label(measure)} of {found.a} against {found.b} over {families} of data sets"
-    if found.reason == "failed":
-        return f"{over}: no verdict, since it has no value on some of them."
-    if found.verdict is None:
-        return f"{over}: no verdict, since that wants more families."
-    ends = ""
-    if found.low is not None and found.high is not None:
-        ends = f" ({number(found.low)} to {number(found.high)})"
-    size = f"{number(found.mean)} times what matters on average{ends}"
-    return f"{over}: {found.verdict}, {size}, corrected p = {p_value(found.p_holm)}."
