@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 import multiverse_fixture as fixture
+from losscope import cli
 from losscope.core.errors import LosscopeError
 from losscope.core.results import Multiverse
 from losscope.reporting.drawing import draw, strips
 from losscope.reporting.figure import Band, Palette, Points, Region, Ring, Upright
 from losscope.reporting.specification import curve, ordered, ratio_ticks, running_median
+from losscope.run.store import Store
 from losscope.stats.multiverse import analyse
 
 SETTINGS = 160
@@ -168,6 +170,26 @@ def test_tables_and_files_have_every_claim_and_setting(document, tmp_path):
     assert own["triplet.margin"].tolist() == pytest.approx(list(claim.choices[3].numbers))
     assert own["outcome"].tolist() == [setting.outcome for setting in claim.settings]
     assert "retrieval" in document._repr_html_()
+
+
+def test_report_reads_a_multiverse_from_its_folder(document, tmp_path, capsys):
+    store = Store(tmp_path)
+    store.write_json("multiverses/made-up/result.json", document.model_dump(mode="json"))
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["report", str(tmp_path)])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert "claims" in said and "retrieval" in said
+    page = tmp_path / "multiverses" / "made-up" / "report.html"
+    assert "In which share of settings" in page.read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        cli.main(["report", str(tmp_path), "--format", "csv", "--out", str(tmp_path / "files")])
+    assert (tmp_path / "files" / "settings.csv").is_file()
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        cli.main(["report", str(page.parent), "--json"])
+    again = Multiverse.from_json(capsys.readouterr().out)
+    assert again.claims == document.claims and again.report_file == str(page)
 
 
 def test_the_printed_curve_has_axes_for_each_strip(document, tmp_path):

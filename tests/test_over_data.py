@@ -17,7 +17,7 @@ FAMILIES = 8
 
 
 def table(differences: np.ndarray, rng: np.random.Generator, families: int = FAMILIES) -> pd.DataFrame:
-    """Runs of two losses that differ by so much on each data set, over three seeds; the data have families."""
+    """Runs of two losses that differ by so much on each data set, over three seeds, and the families."""
     base = rng.uniform(0.3, 0.7, len(differences))
     rows = [
         (f"d{place}", f"f{place % families}", loss, seed, "recall_at_1", base[place] + own + seed / 1000)
