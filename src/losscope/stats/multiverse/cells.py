@@ -97,7 +97,8 @@ class Universe:
     @cached_property
     def able(self) -> np.ndarray:
         """Which settings were drawn from the space and have an effect, (S,)."""
-        return self.sampled & np.isfinite(self.means)
+        found: np.ndarray = self.sampled & np.isfinite(self.means)
+        return found
 
     @cached_property
     def signed(self) -> np.ndarray:
