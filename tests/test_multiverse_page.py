@@ -218,5 +218,9 @@ def test_hovering_or_pressing_a_setting_tells_its_choices(browser, document, tmp
     assert len(rows) == 10 and rows[0].startswith("effect, ") and any("reduction" in row for row in rows)
     assert tab.locator(".cursor").count() == 1, "other claims have other orders"
     assert tab.evaluate("document.documentElement.scrollWidth") == width
+    tab.locator(".plot").nth(1).focus()
+    tab.keyboard.press("End")
+    assert tab.locator(".hover b").inner_text() == "setting 30"
+    assert "triplet: margin" in tab.locator("p[role=status]").inner_text()
     assert said == []
     context.close()

@@ -18,11 +18,12 @@ from losscope.core.results import InspectedPair, Inspection, Multiverse, Reprodu
 from losscope.core.results.base import Document
 from losscope.core.wording import Traced, method
 from losscope.reporting import claim_tables, formats, frames, inspections, multiverse_tables, sheets
-from losscope.reporting.parts import Page
 from losscope.reporting.references import bibtex, keys_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from losscope.reporting.parts import Page
 
 TABLES = ("md", "latex", "csv", "json", "parquet")
 FIGURES = ("png", "svg", "pdf")

@@ -198,13 +198,13 @@ def _region(mark: Region, frame: Frame, palette: Palette) -> Drawn:
     )
 
 
-@drawn.register
+@drawn.register(Band)
 def _shaded(mark: Band, frame: Frame, palette: Palette) -> Drawn:
     low, high = frame.down(mark.low), frame.down(mark.high)
     return f'<path class="band" d="M0 {high:g}H1000V{low:g}H0z"/>', ""
 
 
-@drawn.register
+@drawn.register(Upright)
 def _upright(mark: Upright, frame: Frame, palette: Palette) -> Drawn:
     x = frame.across(mark.x)
     if x is None:
