@@ -282,7 +282,8 @@ def rule(found: Rule) -> str:
             return "There is no rule: no choice varies."
     if found.accuracy is None or found.majority is None or found.balanced is None:
         return ""
-    kept = f"the {count(found.checked, 'setting')} ({count(found.checked_cells, 'cell')}) kept out"
+    cells = f" ({count(found.checked_cells, 'cell')})" if found.checked_cells else ""
+    kept = f"the {count(found.checked, 'setting')}{cells} kept out"
     plainly = f"{100 * found.accuracy:.0f} %"
     most = f"{100 * found.majority:.0f} % by always saying the majority"
     alike = f"{100 * found.balanced:.0f} %"

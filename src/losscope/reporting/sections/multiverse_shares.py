@@ -63,7 +63,7 @@ def _row(found: MultiverseClaim) -> list[str | Cell]:
         "" if found.null is None else _share(found.null.holds),
         _share(found.everywhere.reversed),
         _share(found.everywhere.neither),
-        _competent(found.competent),
+        _competent(found.competent, found.null_competent),
         Cell(said.effect(median.value, found.scale), ends, number=median.value),
         "" if joint is None else Cell(wording.p_value(joint.p), number=joint.p),
         _paper(found),
@@ -75,12 +75,14 @@ def _share(found: Share) -> Cell:
     return Cell(said.share(found), said.spread(found.low, found.high), tip, number=found.share)
 
 
-def _competent(found: Shares) -> Cell:
+def _competent(found: Shares, null: Shares | None) -> Cell:
     if found.settings < said.FEW:
         return Cell(wording.NOTHING, f"of {found.settings}", said.near_their_best(found))
     made = _share(found.holds)
     of = wording.count(found.settings, "setting")
-    return Cell(made.text, made.small, f"of {of} in {wording.count(found.cells, 'cell')}", number=made.number)
+    tip = [f"of {of} in {wording.count(found.cells, 'cell')}"]
+    tip += [] if null is None else [f"one loss twice: {said.shared(null.holds)}"]
+    return Cell(made.text, made.small, "; ".join(tip), number=made.number)
 
 
 def _paper(found: MultiverseClaim) -> Cell:
