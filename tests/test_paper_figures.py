@@ -146,6 +146,8 @@ def test_every_kind_of_mark_is_drawn():
         figure.Ring: figure.Ring("a", 1.0, 1.0),
         figure.Level: figure.Level(1.0, "here"),
         figure.Region: figure.Region(0.5, 2.0, "flat"),
+        figure.Band: figure.Band(0.5, 2.0),
+        figure.Upright: figure.Upright(1.0, "here"),
         figure.Names: figure.Names(("a", "b", "a"), numbers, numbers),
         figure.Dots: figure.Dots("a", np.ones((6001, 2)), np.arange(6001) % 3 - 1, {0: "zero"}, (0, 1)),
     }

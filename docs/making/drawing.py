@@ -130,12 +130,15 @@ def figure(
     caption: str = "",
     legend: Sequence[str] = (),
     dashes: Sequence[str] | None = None,
+    room: float | None = None,
 ) -> str:
     """Panels side by side as one HTML figure; ``says`` describes it to who does not see it.
 
     ``legend``: names of the colours 1, 2, … in a line below, as points or as lines of these ``dashes``.
+    ``room``: what is free at the left of a panel, where its ticks alone do not say.
     """
-    room = 34.0 if any(any(panel.ticks) for panel in panels) else 8.0
+    if room is None:
+        room = 34.0 if any(any(panel.ticks) for panel in panels) else 8.0
     lefts, left = [], room
     for panel in panels:
         lefts.append(left)

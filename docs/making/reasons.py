@@ -11,7 +11,7 @@ import losscope
 from losscope.auditing.force import force_profile
 from losscope.auditing.subjects import subject
 
-from . import planted
+from . import planted, specification
 from .drawing import DASHES, Panel, figure
 
 
@@ -160,5 +160,6 @@ FIGURES: dict[str, Callable[[], str]] = {
     "margins": margins,
     "reductions": reductions,
     "greediness": greediness,
+    "specification": specification.drawn,
 }
 """What a line ``<!-- figure: NAME -->`` of a page stands for."""

@@ -264,11 +264,11 @@ def report_page(folder: Path, study: str | None, out: Path | None, json: bool, v
     """Write a page and print what it is of; of a JSON file the page is beside it where no file is given."""
     from losscope.comparing.exporting import document
     from losscope.core.errors import LosscopeError
-    from losscope.core.results import Reproduction, Result
+    from losscope.core.results import Multiverse, Reproduction, Result
 
     refuse_unwritable(out)
     found = document(folder, study)
-    if not isinstance(found, Result | Reproduction):
+    if not isinstance(found, Result | Reproduction | Multiverse):
         raise LosscopeError(
             f"{str(folder)!r} holds an {found.kind}, which has a page only where its command writes one; "
             "give --format"

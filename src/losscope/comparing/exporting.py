@@ -8,7 +8,7 @@ from pathlib import Path
 
 from losscope.comparing.reading import load
 from losscope.core.errors import LosscopeError, require
-from losscope.core.results import AuditResult, InspectedPair, Inspection, Reproduction, Result
+from losscope.core.results import AuditResult, InspectedPair, Inspection, Multiverse, Reproduction, Result
 from losscope.core.results.base import Document
 from losscope.probe.record import holds_probe, load_probe, load_probes
 from losscope.reporting import files, views
@@ -20,16 +20,17 @@ JSON_BYTES = 2**26
 """Bytes of a JSON file that is read."""
 PAPER = "paper"
 """The folder beside a page in which files are, where no other is given."""
-OVER_STUDIES = ("reproductions", "across")
+OVER_STUDIES = ("reproductions", "across", "multiverses")
 """Folders of a store with what stands over several of its studies."""
 _KINDS: dict[str, type[Document]] = {
     "recommendation": Result,
+    "seeds_each": Multiverse,
     "claims": Reproduction,
     "norms": Inspection,
     "changes": InspectedPair,
     "lines": AuditResult,
 }
-"""Each document that --json prints and that has files, by a field that no other kind has."""
+"""Each document that --json prints and that has files, by a field that no later kind has."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Exported:
 
 
 def document(path: str | Path, study: str | None = None) -> Document:
-    """What a folder holds, a study, a reproduction or an answer over several data sets, or a JSON file.
+    """What a folder holds, a study or what stands over several runs of it, or a JSON file.
 
     Of a folder that holds several, the one named ``study``, or the newest. The studies that a reproduction
     made are not newer than it.
@@ -146,7 +147,7 @@ def _text(found: Document, format: str) -> str:
     """The tables that matter as one text."""
     if format == "json":
         return found.json_text()
-    if isinstance(found, Result) or (isinstance(found, Reproduction) and format == "md"):
+    if isinstance(found, Result) or (isinstance(found, Reproduction | Multiverse) and format == "md"):
         return str(found.table(format)).rstrip("\n")
     made = [file.content.decode("utf-8") for file in files.files(found, format)]
     return "\n".join(made).rstrip("\n")
@@ -155,7 +156,7 @@ def _text(found: Document, format: str) -> str:
 def _beside(found: Document, path: Path) -> Path:
     if path.is_file():
         return path.parent / PAPER
-    page = found.report_file if isinstance(found, Result | Reproduction) else None
+    page = found.report_file if isinstance(found, Result | Reproduction | Multiverse) else None
     return Path(page).parent / PAPER if page else path / PAPER
 
 

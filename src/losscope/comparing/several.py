@@ -1,7 +1,7 @@
 """One answer over several data sets: a study on each, and the verdicts of all of them together.
 
 The verdict over data sets takes each of them once, by its mean over seeds; that on each data set is of its
-own seeds (docs/definitions.md, "Over data sets").
+own seeds (docs/definitions.md, "Units").
 """
 
 from __future__ import annotations

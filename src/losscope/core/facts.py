@@ -373,7 +373,7 @@ class SectionFacts(Facts):
 
     noun: ClassVar[str] = "section"
     listed: ClassVar[str] = "sections"
-    of: Literal["comparison", "reproduction", "any"] = "comparison"
+    of: Literal["comparison", "reproduction", "multiverse", "any"] = "comparison"
     order: Annotated[float, Field(strict=False)] = 100.0
 
 

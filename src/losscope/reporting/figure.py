@@ -222,6 +222,22 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Band:
+    """A shaded part of the vertical axis."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Upright:
+    """A line from the top to the bottom, strips and all, at a value of the horizontal axis, with its name."""
+
+    x: float
+    name: str
+
+
+@dataclass(frozen=True)
 class Names:
     """The names of series beside their points, each where it hides no other; one without room is left out."""
 
@@ -257,7 +273,30 @@ class Dots:
     own: float = 1.0
 
 
-Mark: TypeAlias = Line | Points | Bars | Joined | Ring | Level | Region | Names | Dots
+Mark: TypeAlias = Line | Points | Bars | Joined | Ring | Level | Region | Band | Upright | Names | Dots
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A row below a figure with a value at each place of its horizontal axis.
+
+    Attributes:
+        title: above it.
+        x: the places.
+        y: of numbers from 0 at the bottom to 1 at the top; of levels the place in ``levels``.
+        levels: what the rows are called, from the bottom; none where the values are numbers.
+        ends: of numbers, what the bottom and the top are.
+        texts: of each place, what the hover box says.
+        trend: x and y of a line through numbers.
+    """
+
+    title: str
+    x: Numbers
+    y: Numbers
+    levels: tuple[str, ...] = ()
+    ends: tuple[str, str] = ("", "")
+    texts: Sequence[str] = ()
+    trend: tuple[Numbers, Numbers] = ((), ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,6 +315,8 @@ class Figure:
         cursor: the name of its horizontal quantity, such as ``epoch``: hovering shows all its lines at one
             value, and a line at the same value in all figures with this name. Empty: the nearest point.
         series: the losses that it draws.
+        strips: rows below it on the same horizontal axis, each as high as it needs beside ``height``.
+        alone: whether hovering draws no line in other figures of the same ``cursor``.
     """
 
     x: Axis
@@ -289,6 +330,8 @@ class Figure:
     square: bool = False
     cursor: str = ""
     series: tuple[str, ...] = ()
+    strips: Sequence[Strip] = ()
+    alone: bool = False
 
 
 # --- helpers ---------------------------------------------------------------------------------------

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 
 from losscope.core import wording
 from losscope.core.errors import LosscopeError, require, unknown
-from losscope.core.results import InspectedPair, Inspection, Reproduction, Result
+from losscope.core.results import InspectedPair, Inspection, Multiverse, Reproduction, Result
 from losscope.core.results.base import Document
 from losscope.core.wording import Traced, method
-from losscope.reporting import claim_tables, formats, frames, inspections, sheets
+from losscope.reporting import claim_tables, formats, frames, inspections, multiverse_tables, sheets
 from losscope.reporting.references import bibtex, keys_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from losscope.reporting.parts import Page
 
 TABLES = ("md", "latex", "csv", "json", "parquet")
 FIGURES = ("png", "svg", "pdf")
@@ -128,11 +130,13 @@ def _makers(document: Document) -> dict[str, Maker]:
         made |= {"md": partial(_markdown, document), "latex": partial(_latex, document)}
     elif isinstance(document, Reproduction):
         made |= {"md": partial(_ledger, document)}
+    elif isinstance(document, Multiverse):
+        made |= {"md": partial(_claims_over_settings, document)}
     elif isinstance(document, Inspection | InspectedPair):
         listed = inspection_sheets(document)
         kinds = {"md": _md, "latex": _tex, "csv": _sheet_csv}
         return made | {kind: partial(_each, maker, listed) for kind, maker in kinds.items()}
-    if isinstance(document, Result | Reproduction):
+    if isinstance(document, Result | Reproduction | Multiverse):
         made |= {"csv": partial(_frames, document, _csv), "parquet": partial(_frames, document, _parquet)}
         made |= {kind: partial(_figures, document, kind) for kind in FIGURES}
     return made
@@ -150,12 +154,19 @@ def _ledger(document: Reproduction) -> list[File]:
     return [_text("ledger.md", claim_tables.markdown(document))]
 
 
-def _frames(document: Result | Reproduction, maker: Callable[[str, pd.DataFrame], File]) -> list[File]:
-    tables = frames.tidy(document) if isinstance(document, Result) else _claims(document)
+def _claims_over_settings(document: Multiverse) -> list[File]:
+    return [_text("claims.md", multiverse_tables.markdown(document))]
+
+
+def _frames(document: Page, maker: Callable[[str, pd.DataFrame], File]) -> list[File]:
+    if isinstance(document, Multiverse):
+        tables = multiverse_tables.tidy(document)
+    else:
+        tables = frames.tidy(document) if isinstance(document, Result) else _claims(document)
     return [maker(name, table) for name, table in tables.items()]
 
 
-def _figures(document: Result | Reproduction, kind: str) -> Iterator[File]:
+def _figures(document: Page, kind: str) -> Iterator[File]:
     from losscope.reporting import printed
 
     yield from (File(f"{name}.{kind}", content) for name, content in printed.drawn(document, kind))

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup
 
 from losscope.core import wording
-from losscope.core.results import InspectedPair, Inspection, Reproduction, Result
-from losscope.core.wording import reproductions
-from losscope.reporting import claim_tables, sheets
+from losscope.core.results import InspectedPair, Inspection, Multiverse, Reproduction, Result
+from losscope.core.wording import multiverse, reproductions
+from losscope.reporting import claim_tables, multiverse_tables, sheets
 from losscope.reporting.answer import Rows, answer, inspected
 from losscope.reporting.figure import COLOURS, DARK_COLOURS, DARK_GREYS, GREYS
 from losscope.reporting.ruler import Ruler
@@ -60,11 +60,13 @@ _PLAIN = Markup('<p class="small">{}</p>')
 _SMALL = Markup('<br><span class="small">{}</span>')
 
 
-def shown(document: Result | Reproduction | Inspection | InspectedPair) -> str:
+def shown(document: Result | Reproduction | Multiverse | Inspection | InspectedPair) -> str:
     """A document as one piece of HTML."""
     if isinstance(document, Result):
         with wording.modalities(document.data.modalities):
             return _framed(_comparison(document))
+    if isinstance(document, Multiverse):
+        return _framed(_multiverse(document))
     return _framed(_reproduction(document) if isinstance(document, Reproduction) else _inspection(document))
 
 
@@ -103,6 +105,14 @@ def _reproduction(document: Reproduction) -> Iterable[Markup]:
         ("claim", "data", "expected", "measured", "verdict"),
         [[_text(Markup("{}"), t) for t in r] for r in rows],
     )
+
+
+def _multiverse(document: Multiverse) -> Iterable[Markup]:
+    yield _text(_BOLD, f"{multiverse.headline(document.claims)}.")
+    rows = multiverse_tables.rows(document)
+    yield _table(multiverse_tables.HEADS, [[_text(Markup("{}"), text) for text in row] for row in rows])
+    if document.report_file:
+        yield _text(_PLAIN, f"Page: {document.report_file}")
 
 
 def _inspection(found: Inspection | InspectedPair) -> Iterable[Markup]:

@@ -35,6 +35,9 @@ SHORT = {
     "forest": "Tests",
     "claims": "Claims",
     "controls": "Controls",
+    "multiverse-shares": "Shares",
+    "multiverse-choices": "Choices",
+    "multiverse-space": "Space",
     "decay": "Learning",
     "classes": "Classes",
     "examples": "Examples",
@@ -65,7 +68,7 @@ def render(
     evidence: Evidence | None = None,
     extra_sections: Iterable[SectionFunction | Section] = (),
 ) -> str:
-    """The whole page of a comparison or a reproduction as HTML text.
+    """The whole page of a comparison, a reproduction or a multiverse as HTML text.
 
     Args:
         document: what the page is of.
@@ -141,7 +144,7 @@ def _joined(folder: str, kind: str) -> Markup:
 
 def collected(context: Context, extra: Iterable[SectionFunction | Section] = ()) -> list[tuple[str, Section]]:
     """(name, section) of all sections that apply, by order and name. A plugin's that fails says so."""
-    kind = "comparison" if isinstance(context.document, Result) else "reproduction"
+    kind = context.document.kind
     found: list[tuple[float, str, Section]] = []
     for name, entry in sorted(registry.entries("section").items()):
         if entry.facts.of in (kind, "any"):

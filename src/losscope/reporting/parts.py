@@ -2,7 +2,7 @@
 
 A section is a function of a ``Context`` under ``@register("section", name, order=10)``. It returns a
 ``Section``, several, or None where it does not apply. The fact ``of`` says which pages have it: those of a
-``comparison`` (the default), of a ``reproduction``, or of ``any`` document.
+``comparison`` (the default), of a ``reproduction``, of a ``multiverse``, or of ``any`` document.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from losscope.core.results import (
     EmbeddingMap,
     Evidence,
     LossResult,
+    Multiverse,
     Reproduction,
     Result,
     SideResult,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 HOME = Path(__file__).parent
 TRACE_COLUMNS = ("loss", "seed", "split", "epoch", "name", "value")
-Page = Result | Reproduction
+Page = Result | Reproduction | Multiverse
 """What there is a page of."""
 
 
@@ -127,6 +128,13 @@ class Context:
             raise TypeError(f"the page is of a {self.document.kind}, not of a reproduction")
         return self.document
 
+    @property
+    def multiverse(self) -> Multiverse:
+        """The multiverse that the page is of; a section ``of`` multiverses is called for no other."""
+        if not isinstance(self.document, Multiverse):
+            raise TypeError(f"the page is of a {self.document.kind}, not of a multiverse")
+        return self.document
+
     @cached_property
     def traces(self) -> pd.DataFrame:
         """One row per loss, seed, split, epoch and name, with its value.
@@ -169,13 +177,13 @@ class Context:
 
     @property
     def sides(self) -> tuple[SideResult, ...]:
-        """The losses, then the baselines; none on the page of a reproduction."""
+        """The losses, then the baselines; none on a page that is of no comparison."""
         return self.document.sides if isinstance(self.document, Result) else ()
 
     @cached_property
     def losses(self) -> list[str]:
         """The names of the losses."""
-        if isinstance(self.document, Reproduction):
+        if not isinstance(self.document, Result):
             return list(self.document.losses)
         return [side.name for side in self.document.losses]
 
@@ -186,8 +194,8 @@ class Context:
 
     @property
     def seeds(self) -> int:
-        """How many seeds the study had."""
-        return len(self.document.seeds)
+        """How many seeds the study had; in a multiverse each setting has so many of its own."""
+        return self.document.seeds_each if isinstance(self.document, Multiverse) else len(self.document.seeds)
 
     @property
     def counted_seeds(self) -> str:

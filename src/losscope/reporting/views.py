@@ -1,6 +1,6 @@
-"""The views of a comparison or a reproduction: its table, its page, and the file that holds the page.
+"""The views of a comparison, a reproduction or a multiverse: its table, its page, and the page's file.
 
-``Result`` and ``Reproduction`` have these as methods; the functions also take evidence of your own.
+The three have these as methods; the functions also take evidence of your own.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from rich.console import RenderableType
 
 from losscope.core import wording
 from losscope.core.errors import LosscopeError, unknown
-from losscope.core.results import Evidence, Result
+from losscope.core.results import Evidence, Multiverse, Result
 from losscope.core.results.base import Document
-from losscope.reporting import claim_tables, files, tables
+from losscope.reporting import claim_tables, files, multiverse_tables, tables
 from losscope.reporting import page as pages
 from losscope.reporting.parts import Page
 
@@ -22,12 +22,12 @@ METHODS = ("text", "md", "latex")
 
 
 def table(document: Page, format: str = "rich") -> RenderableType:
-    """The summary of a comparison, or the ledger of a reproduction.
+    """The summary of a comparison, the ledger of a reproduction, or the shares of a multiverse.
 
     Args:
         document: what the table is of.
         format: ``rich`` for the terminal; also ``text``, ``md``, ``latex`` and ``csv`` for a comparison,
-            and ``md`` for a reproduction.
+            and ``md`` for the others.
 
     Raises:
         LosscopeError: another format.
@@ -37,6 +37,9 @@ def table(document: Page, format: str = "rich") -> RenderableType:
             return tables.summary(document) if format == "rich" else tables.render(document, format)
     if format not in LEDGER_FORMATS:
         raise unknown("format", format, LEDGER_FORMATS)
+    if isinstance(document, Multiverse):
+        made = multiverse_tables
+        return made.table(document) if format == "rich" else made.markdown(document)
     return claim_tables.table(document) if format == "rich" else claim_tables.markdown(document)
 
 

@@ -10,6 +10,7 @@ from losscope.core.results.benches import BenchResult
 from losscope.core.results.comparisons import Result
 from losscope.core.results.embeddings import Embedding
 from losscope.core.results.inspections import InspectedPair, Inspection
+from losscope.core.results.multiverse import Multiverse
 from losscope.core.results.plans import ReproductionPlan, StudyPlan
 from losscope.core.results.reproductions import Reproduction, TuningRisk
 from losscope.core.results.stores import StoreCheck
@@ -20,6 +21,7 @@ def schemas() -> Mapping[str, dict[str, Any]]:
     documents = (
         Result,
         Reproduction,
+        Multiverse,
         StudyPlan,
         ReproductionPlan,
         AuditResult,

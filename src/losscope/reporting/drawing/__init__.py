@@ -10,6 +10,7 @@ from __future__ import annotations
 from markupsafe import Markup, escape
 
 from losscope.core import wording
+from losscope.reporting.drawing import strips
 from losscope.reporting.drawing.dots import drawn_map
 from losscope.reporting.drawing.frame import Frame, bottom_of, left_of, ticks
 from losscope.reporting.drawing.marks import drawn
@@ -17,6 +18,8 @@ from losscope.reporting.figure import Axis, Dots, Figure, Palette
 
 TOP, RIGHT = 8, 12
 """Pixels that a figure keeps free above and at the right of its axes."""
+FREE = 6
+"""Pixels between a figure and its strips."""
 
 
 def draw(figure: Figure, palette: Palette, name: str = "") -> Markup:
@@ -29,23 +32,26 @@ def draw(figure: Figure, palette: Palette, name: str = "") -> Markup:
     if dots is not None:
         inner = drawn_map(figure, dots)
         return _whole(figure, name, inner, "plot square")
-    left, bottom = left_of(figure), bottom_of(figure)
+    left, bottom = max(left_of(figure), strips.left_of(figure.strips)), bottom_of(figure)
     height = max(40, figure.height - TOP - bottom)
+    whole = height + (strips.height(figure.strips) + FREE if figure.strips else 0)
     layers = [_layer(figure, figure.y, palette, height, "linear" if figure.log else "")]
     if figure.log is not None:
         layers.append(_layer(figure, figure.log, palette, height, "logged"))
     low, high = figure.x.low, figure.x.high
     inner = (
-        f'<svg class="axes" height="{height}" style="margin:{TOP}px {RIGHT}px {bottom}px {left}px;'
+        f'<svg class="axes" height="{whole}" style="margin:{TOP}px {RIGHT}px {bottom}px {left}px;'
         f'width:calc(100% - {left + RIGHT}px)" data-low="{low:g}" data-high="{high:g}" '
         f'data-scale="{figure.x.scale}">'
-        f"{ticks(figure.x, height)}{''.join(layers)}</svg>"
+        f"{ticks(figure.x, whole)}{''.join(layers)}{strips.drawn_strips(figure, height + FREE)}"
+        f"{strips.lines(figure, height, whole)}</svg>"
     )
     return _whole(figure, name, inner, "plot")
 
 
 def _whole(figure: Figure, name: str, inner: str, kind: str) -> Markup:
     cursor = f' data-cursor="{escape(figure.cursor)}"' if figure.cursor else ""
+    cursor += ' data-alone=""' if figure.alone else ""
     return Markup(
         f'<div class="{kind}" role="img" aria-label="{escape(wording.printable(figure.alt))}" '
         f'data-name="{escape(wording.printable(name))}"{cursor}>{inner}</div>'

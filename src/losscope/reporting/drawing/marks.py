@@ -15,6 +15,7 @@ from markupsafe import escape
 from losscope.core import wording
 from losscope.reporting.drawing.frame import Frame, wide
 from losscope.reporting.figure import (
+    Band,
     Bars,
     Joined,
     Level,
@@ -27,6 +28,7 @@ from losscope.reporting.figure import (
     Region,
     Ring,
     Symbol,
+    Upright,
 )
 from losscope.reporting.ruler import overlap
 
@@ -59,7 +61,7 @@ def _line(mark: Line, frame: Frame, palette: Palette) -> Drawn:
     band = _band(mark, frame) if mark.low and mark.high else ""
     dash = DASHED[mark.dash or look.dash]
     width = "" if mark.width == 2.0 else f' stroke-width="{mark.width:g}"'
-    hover = _hover(mark.series, mark.name, mark.x, mark.texts, spots)
+    hover = hover_data(mark.series, mark.name, mark.x, mark.texts, spots)
     path = f'<path class="line" d="{_path(spots)}"{width}{dash}{hover}/>'
     return _group(mark.series, look, band + path), ""
 
@@ -92,22 +94,22 @@ def _points(mark: Points, frame: Frame, palette: Palette) -> Drawn:
     look = palette.look(mark.series)
     spots = _spots(mark.x, mark.y, frame)
     whiskers = _whiskers(mark.x, mark.low, mark.high, frame)
-    hover = _hover(mark.series, mark.name, mark.x, mark.texts, spots)
+    hover = hover_data(mark.series, mark.name, mark.x, mark.texts, spots)
     filled = mark.filled or (True,) * len(spots)
     if look.symbol != "circle":
         return (
             _group(look=look, series=mark.series, inner=whiskers + _targets(spots, hover)),
             _group(mark.series, look, _symbols(look.symbol, spots, filled, mark.size)),
         )
-    every = f'<path class="dot" stroke-width="{mark.size:g}" d="{_dots(spots)}"{hover}/>'
-    hollow = _dots([spot if not full else None for spot, full in zip(spots, filled, strict=True)])
+    every = f'<path class="dot" stroke-width="{mark.size:g}" d="{dotted(spots)}"{hover}/>'
+    hollow = dotted([spot if not full else None for spot, full in zip(spots, filled, strict=True)])
     holes = f'<path class="hole" stroke-width="{max(mark.size - 2.8, 1):g}" d="{hollow}"/>' if hollow else ""
     return _group(mark.series, look, whiskers + every + holes), ""
 
 
 def _targets(spots: Sequence[tuple[float, float] | None], hover: str) -> str:
     """Places to hover that are not seen, under symbols that stand upright."""
-    return f'<path class="target" d="{_dots(spots)}"{hover}/>'
+    return f'<path class="target" d="{dotted(spots)}"{hover}/>'
 
 
 def _symbols(
@@ -134,7 +136,7 @@ def _bars(mark: Bars, frame: Frame, palette: Palette) -> Drawn:
         if x is not None and top is not None:
             left, right = frame.across(x - mark.width / 2), frame.across(x + mark.width / 2)
             d.append(f"M{left:g} {foot:g}V{top[1]:g}H{right:g}V{foot:g}z")
-    hover = _hover(mark.series, mark.name, mark.x, mark.texts, tops)
+    hover = hover_data(mark.series, mark.name, mark.x, mark.texts, tops)
     whiskers = _whiskers(mark.x, mark.low, mark.high, frame, "ink")
     inner = f'<path class="column" d="{"".join(d)}"/>{whiskers}{_targets(tops, hover)}'
     return _group(mark.series, look, inner), ""
@@ -171,7 +173,7 @@ def _level(mark: Level, frame: Frame, palette: Palette) -> Drawn:
         return "", ""
     return (
         f'<path class="level" d="M0 {y:g}H1000"/>',
-        f'<text class="num end" x="100%" y="{y - 5:g}">{_text(mark.name)}</text>',
+        f'<text class="num end" x="100%" y="{y - 5:g}">{safe(mark.name)}</text>',
     )
 
 
@@ -189,10 +191,29 @@ def _region(mark: Region, frame: Frame, palette: Palette) -> Drawn:
         _group(
             mark.series,
             look,
-            f'<text class="num {anchor or "start"}" x="{at / 10:g}%" y="-2">{_text(mark.name)}</text>',
+            f'<text class="num {anchor or "start"}" x="{at / 10:g}%" y="-2">{safe(mark.name)}</text>',
         )
         if mark.name
         else "",
+    )
+
+
+@drawn.register(Band)
+def _shaded(mark: Band, frame: Frame, palette: Palette) -> Drawn:
+    low, high = frame.down(mark.low), frame.down(mark.high)
+    return f'<path class="band" d="M0 {high:g}H1000V{low:g}H0z"/>', ""
+
+
+@drawn.register(Upright)
+def _upright(mark: Upright, frame: Frame, palette: Palette) -> Drawn:
+    x = frame.across(mark.x)
+    if x is None:
+        return "", ""
+    side = "end" if x > 500 else "start"
+    return (
+        f'<path class="level" d="M{x:g} 0V{frame.height}"/>',
+        f'<text class="num {side}" x="{x / 10:g}%" dx="{-4 if x > 500 else 4}" y="{frame.height - 5}">'
+        f"{safe(mark.name)}</text>",
     )
 
 
@@ -227,7 +248,7 @@ def _names(mark: Names, frame: Frame, palette: Palette) -> Drawn:
                 taken.append(own)
                 words = (
                     f'<text class="num {anchor}" x="{spot[0] / 10:g}%" dx="{across}" y="{y + down:g}">'
-                    f"{_text(text)}</text>"
+                    f"{safe(text)}</text>"
                 )
                 look = palette.look(name)
                 made.append(_group(name, look, words))
@@ -238,7 +259,7 @@ def _names(mark: Names, frame: Frame, palette: Palette) -> Drawn:
 # --- pieces ----------------------------------------------------------------------------------------
 
 
-def _text(text: str) -> str:
+def safe(text: str) -> str:
     return str(escape(wording.printable(text)))
 
 
@@ -270,7 +291,7 @@ def _path(spots: Iterable[tuple[float, float] | None]) -> str:
     return "".join(pieces)
 
 
-def _dots(spots: Iterable[tuple[float, float] | None]) -> str:
+def dotted(spots: Iterable[tuple[float, float] | None]) -> str:
     """A line of no length at each point."""
     return "".join(f"M{spot[0]:g} {spot[1]:g}h0" for spot in spots if spot is not None)
 
@@ -286,7 +307,7 @@ def _whiskers(x: Numbers, low: Numbers, high: Numbers, frame: Frame, kind: str =
     return f'<path class="whisker{" " if kind else ""}{kind}" d="{"".join(d)}"/>' if d else ""
 
 
-def _hover(
+def hover_data(
     series: str, name: str, x: Numbers, texts: Sequence[str], spots: Sequence[tuple[float, float] | None]
 ) -> str:
     """What the script reads: the name, and the text and the place along the axis of each point drawn."""
@@ -297,6 +318,6 @@ def _hover(
         for text, each, spot in zip(texts, x, spots, strict=True)
         if spot is not None
     ]
-    said = _text("\n".join(text for text, _ in shown))
+    said = safe("\n".join(text for text, _ in shown))
     places = " ".join(f"{each:g}" for _, each in shown)
-    return f' data-name="{_text(wording.shorten(name or series, 40))}" data-x="{places}" data-text="{said}"'
+    return f' data-name="{safe(wording.shorten(name or series, 40))}" data-x="{places}" data-text="{said}"'

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from losscope.core.results import Evidence, Reproduction, Result
+from losscope.core.results import Evidence, Result
 from losscope.reporting import page
 from losscope.reporting.answer import answer
-from losscope.reporting.parts import Context
+from losscope.reporting.parts import Context, Page
 from losscope.reporting.printed.answers import answer_drawing, forests
 from losscope.reporting.printed.figures import drawing
 from losscope.reporting.printed.manner import saved, slug, style
 
 
-def drawn(document: Result | Reproduction, kind: str) -> Iterator[tuple[str, bytes]]:
+def drawn(document: Page, kind: str) -> Iterator[tuple[str, bytes]]:
     """Every figure of a document as (name, content): the answer, the tested pairs, then those of its page.
 
     A name is of the section and, where it has several figures, of the figure.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from losscope.reporting.figure import Axis, Figure, Line, Palette, Points
+from losscope.reporting.figure import Axis, Figure, Line, Palette, Points, Upright
 from losscope.reporting.parts import Section
-from losscope.reporting.printed.manner import COLUMN, PAGE, blank, name_of
+from losscope.reporting.printed import strips
+from losscope.reporting.printed.manner import COLUMN, PAGE, SOFT, blank, name_of
 from losscope.reporting.printed.marks import MARKERS, STROKES, put
 
 if TYPE_CHECKING:
@@ -18,10 +19,14 @@ FEW_TICKS = 10
 """More words than this along an axis need the width of the page."""
 PER_INCH = 96.0
 """Pixels of the page."""
+TALL = 9.0
+"""Inches of a page."""
 
 
 def drawing(figure: Figure, palette: Palette, section: Section) -> Drawing:
     """A figure of the page at the width of one column, or of two where it has many words."""
+    if figure.strips:
+        return with_strips(figure, palette)
     width = PAGE if section.columns == 1 and len(figure.x.ticks) > FEW_TICKS else COLUMN
     named = {tick.text for tick in figure.x.ticks}  # a figure that names its losses along the axis has no key
     several = len(set(figure.series)) > 1 and not named >= set(figure.series)
@@ -30,8 +35,8 @@ def drawing(figure: Figure, palette: Palette, section: Section) -> Drawing:
     # a high figure of the page is as high on paper; a wide one keeps its shape
     height = width if figure.square else max(1.9, min(figure.height / PER_INCH, 0.75 * width))
     made, axes = blank(height + 0.22 + 0.16 * lines, width)
-    _along(axes, figure.x, across=True)  # before the marks, some of which look where they would lie
-    _along(axes, figure.y, across=False)
+    along(axes, figure.x, across=True)  # before the marks, some of which look where they would lie
+    along(axes, figure.y, across=False)
     for mark in figure.marks:
         put(mark, axes, palette)
     if figure.square:
@@ -44,7 +49,39 @@ def drawing(figure: Figure, palette: Palette, section: Section) -> Drawing:
     return made
 
 
-def _along(axes: Axes, axis: Axis, *, across: bool) -> None:
+def with_strips(figure: Figure, palette: Palette) -> Drawing:
+    """A figure with strips, at the width of a page: its own axes, and one for each strip."""
+    heights = [figure.height / PER_INCH, *map(strips.inches, figure.strips)]
+    made, every = blank(
+        min(sum(heights) + 0.5, TALL),
+        PAGE,
+        nrows=len(heights),
+        sharex=True,
+        gridspec_kw={"height_ratios": heights},
+    )
+    top, *below = every
+    along(top, figure.x, across=True)
+    along(top, figure.y, across=False)
+    for mark in figure.marks:
+        put(mark, top, palette)
+    top.set_title(
+        name_of(f"{figure.title} ({figure.unit})" if figure.unit else figure.title, 104), loc="left"
+    )
+    top.tick_params(axis="x", length=0, labelbottom=False)
+    top.set_xlabel("")
+    for strip, axes in zip(figure.strips, below, strict=True):
+        strips.put_strip(strip, axes)
+        for mark in figure.marks:
+            if isinstance(mark, Upright):
+                axes.axvline(mark.x, color=SOFT, linewidth=0.8, linestyle=":")
+        axes.tick_params(axis="x", length=0, labelbottom=False)
+    below[-1].tick_params(axis="x", length=3, labelbottom=True)
+    below[-1].set_xlabel(name_of(figure.x.title, 60))
+    _key(made, figure, palette, palette.ordered(figure.series), 4)
+    return made
+
+
+def along(axes: Axes, axis: Axis, *, across: bool) -> None:
     """An axis with its scale, ends, ticks and title."""
     which = axes.xaxis if across else axes.yaxis
     if axis.scale == "log":

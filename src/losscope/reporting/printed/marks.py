@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from losscope.reporting.figure import (
+    Band,
     Bars,
     Dash,
     Dots,
@@ -24,6 +25,7 @@ from losscope.reporting.figure import (
     Region,
     Ring,
     Symbol,
+    Upright,
 )
 from losscope.reporting.printed.manner import BAND, INK, RULE, SOFT, name_of
 from losscope.reporting.ruler import Box, overlap
@@ -140,10 +142,28 @@ def _level(mark: Level, axes: Axes, palette: Palette) -> None:
 
 @put.register
 def _region(mark: Region, axes: Axes, palette: Palette) -> None:
-    axes.axvspan(mark.low, mark.high, color=BAND, linewidth=0, zorder=0)
+    if mark.series:
+        axes.axvspan(
+            mark.low, mark.high, color=palette.look(mark.series).hex, alpha=0.12, linewidth=0, zorder=0
+        )
+    else:
+        axes.axvspan(mark.low, mark.high, color=BAND, linewidth=0, zorder=0)
     if mark.name:
-        middle = (np.sqrt(mark.low * mark.high)) if mark.low > 0 else (mark.low + mark.high) / 2
+        by_ratio = axes.get_xscale() == "log" and mark.low > 0
+        middle = np.sqrt(mark.low * mark.high) if by_ratio else (mark.low + mark.high) / 2
         _name(axes, mark.name, (middle, 0.99), ("data", "axes fraction"), "center", "top")
+
+
+@put.register
+def _shaded(mark: Band, axes: Axes, palette: Palette) -> None:
+    axes.axhspan(mark.low, mark.high, color=BAND, linewidth=0, zorder=0)
+
+
+@put.register
+def _upright(mark: Upright, axes: Axes, palette: Palette) -> None:
+    axes.axvline(mark.x, color=SOFT, linewidth=0.8, linestyle=":")
+    across: Side = "right" if mark.x > sum(axes.get_xlim()) / 2 else "left"
+    _name(axes, mark.name, (mark.x, 0.01), ("data", "axes fraction"), across, "bottom")
 
 
 def _name(

@@ -72,7 +72,7 @@ const figures = (() => {
     const [low, high] = [Number(axes.dataset.low), Number(axes.dataset.high)];
     return axes.dataset.scale === "log" ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
   };
-  const cursor = (name, value, kind = "cursor") => all(`.plot[data-cursor="${name}"] > .axes`).forEach(axes => {
+  const cursor = (name, value, kind = "cursor", plot = null) => (plot ? all(".axes", plot) : all(`.plot[data-cursor="${name}"]:not([data-alone]) > .axes`)).forEach(axes => {
     const at = share(axes, value);
     const own = axes.querySelector(`.${kind}`) || axes.appendChild(make("line", { class: kind, y1: 0, y2: axes.getAttribute("height") }));
     own.style.display = at < 0 || at > 1 ? "none" : "";
@@ -103,8 +103,10 @@ const figures = (() => {
   // All values at one place of an axis that figures share; a press goes to that epoch everywhere.
   const at = (plot, axes, found, nearest, pressed) => {
     const rows = found.filter(point => point.at === nearest.at).sort((a, b) => a.y - b.y);
-    cursor(plot.dataset.cursor, nearest.at);
-    if (pressed) document.dispatchEvent(new CustomEvent(`losscope-${plot.dataset.cursor}`, { detail: nearest.at }));
+    const alone = "alone" in plot.dataset;
+    if (alone) all(".cursor").forEach(line => line.remove());
+    cursor(plot.dataset.cursor, nearest.at, "cursor", alone ? plot : null);
+    if (pressed && !alone) document.dispatchEvent(new CustomEvent(`losscope-${plot.dataset.cursor}`, { detail: nearest.at }));
     write(`${plot.dataset.cursor} ${nearest.at}`, rows.map(({ mark, text }) => ({ name: mark.dataset.name, text, colour: colourOf(mark) })));
     const frame = axes.getBoundingClientRect();
     place(frame.left + nearest.x * frame.width, frame.top, plot.getBoundingClientRect().bottom + 2);

@@ -69,7 +69,7 @@ def provenance(context: Context) -> Section:
             side.name,
             context.palette.look(side.name),
             facts(side.spec if isinstance(side, LossResult) else None),
-            _runs(side, document.seeds, _to_runs(document)),
+            _runs(side, context.result.seeds, _to_runs(document)),
         )
         for side in context.sides
         if isinstance(side, LossResult) or side.runs

@@ -1,0 +1,41 @@
+"""The specification curve of each claim."""
+
+from __future__ import annotations
+
+from losscope.core.registry import register
+from losscope.core.results import MultiverseClaim
+from losscope.reporting.parts import Context, Section, fragment, prose
+from losscope.reporting.specification import curve
+
+NOTE = (
+    "Every setting, by its effect. Shaded: differences too small to matter. {spread}Below: what was chosen "
+    "in each setting, those choices first that decide most; lines are running medians. Hover or press for a "
+    "setting's choices."
+)
+
+
+@register("section", "multiverse-curves", order=30, of="multiverse")
+def curves(context: Context) -> list[Section]:
+    """Each claim's effect in every setting, sorted, with the choices below."""
+    claims = context.multiverse.claims
+    several = len({claim.data for claim in claims}) > 1
+    places = [(claim.claim, claim.data) for claim in claims]
+    return [
+        _section(claim, several, places.count(place) > 1, first=claim is claims[0])
+        for claim, place in zip(claims, places, strict=True)
+    ]
+
+
+def _section(found: MultiverseClaim, on_data: bool, of_pair: bool, first: bool) -> Section:
+    figure = curve(found)
+    pair = f", {found.a} and {found.b}" if of_pair else ""
+    spread = "Lines or grey: smallest to largest seed. " if found.seeds > 1 else ""
+    note = f" {NOTE.format(spread=spread)}" if first else ""
+    return Section(
+        f"{found.claim}{pair}{f' on {found.data}' if on_data else ''}",
+        f"{found.statement}.{note}",
+        fragment("bullets", [prose(text) for text in found.summary]),
+        figures=[] if figure is None else [figure],
+        key=[] if figure is None else [found.a, found.b],
+        wide=True,
+    )

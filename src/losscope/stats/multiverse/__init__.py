@@ -1,0 +1,11 @@
+"""What a multiverse says: where a claim holds, which choices decide it, whether there is any effect.
+
+Its rules stand in docs/definitions.md, "Multiverse".
+"""
+
+from __future__ import annotations
+
+from losscope.stats.multiverse.cells import FEWEST, Universe
+from losscope.stats.multiverse.claims import analyse
+
+__all__ = ["FEWEST", "Universe", "analyse"]
