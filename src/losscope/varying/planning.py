@@ -1,0 +1,246 @@
+"""A multiverse before anything is trained: its settings as runs, and these as populations.
+
+Settings of a cell differ in numbers alone, so that a loss's runs of the cell are one population. Every setting
+has seeds of its own. Beside the losses stands the *twin*: the first loss once more at the same settings, under
+further seeds. What sets it apart from itself is luck alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from losscope.comparing import planning
+from losscope.core import registry
+from losscope.core.errors import LosscopeError, require
+from losscope.core.spec import DataSpec, Protocol, Run, Study
+from losscope.papers import paper as papers
+from losscope.papers.paper import Paper
+from losscope.run import launch
+from losscope.run.store import Store
+from losscope.varying.declared import space_of
+from losscope.varying.design import design
+from losscope.varying.space import Axis, Setting, Space
+from losscope.varying.worlds import World, worlds
+
+SETTINGS, QUICK, SEEDS = 500, 60, 3
+"""Settings of a multiverse and of its quick form, and seeds of each setting."""
+MOST_SETTINGS, MOST_SEEDS = 20_000, 100
+STRIDE = 2 * MOST_SEEDS
+"""From the first seed of a setting to that of the next; the twin's are those after ``MOST_SEEDS``."""
+
+
+class Member(NamedTuple):
+    """Whose runs they are: a loss at a setting, or its twin."""
+
+    setting: int
+    loss: str
+    twin: bool = False
+
+
+@dataclass(frozen=True)
+class Population:
+    """A group of runs and the source of their data."""
+
+    group: launch.Group
+    plan: planning.Plan
+
+
+@dataclass(frozen=True)
+class Laid:
+    """A world laid out: its space, its settings, and the runs of each loss at each of them.
+
+    ``runs``: the ids by seed. ``populations``: in the order of the cells, so that what is interrupted has
+    whole cells first.
+    """
+
+    world: World
+    space: Space
+    settings: tuple[Setting, ...]
+    epochs: tuple[int, ...]
+    runs: dict[Member, tuple[str, ...]]
+    populations: tuple[Population, ...]
+
+    @property
+    def cells(self) -> int:
+        """Cells of settings that train together."""
+        return len({setting.cell for setting in self.settings})
+
+
+@dataclass(frozen=True)
+class Planned:
+    """All worlds of a multiverse before anything is trained."""
+
+    paper: Paper
+    laid: tuple[Laid, ...]
+    store: Store
+    engine: str
+    settings: int
+    seeds: int
+    only: tuple[str, ...]
+    claims: tuple[str, ...]
+
+    @property
+    def populations(self) -> list[Population]:
+        """Those of all worlds."""
+        return [population for laid in self.laid for population in laid.populations]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all runs, each once."""
+        return list(dict.fromkeys(run_id for own in self.populations for run_id in own.group.ids))
+
+
+def prepare(
+    paper: str | Paper = "zeng2025",
+    *,
+    settings: int = SETTINGS,
+    seeds: int = SEEDS,
+    only: Iterable[str] = (),
+    claims: Iterable[str] = (),
+    out: str | Path | None = None,
+    data_root: str | None = None,
+    engine: str = "processes",
+    device: str = "auto",
+    dry: bool = False,
+) -> Planned:
+    """Plan every setting of a paper's claims: data read, nothing trained; ``dry``: nothing is written.
+
+    Raises:
+        LosscopeError: an unknown paper, data set or claim, impossible numbers, data that are not here.
+    """
+    for what, given, most in (("settings", settings, MOST_SETTINGS), ("seeds", seeds, MOST_SEEDS)):
+        require(
+            isinstance(given, int) and 1 <= given <= most,
+            f"{given!r} {what} are asked for; wanted: a whole number from 1 to {most:,}",
+        )
+    found = papers.paper(paper) if isinstance(paper, str) else paper
+    only, claims = tuple(only), tuple(claims)
+    chosen = worlds(found, only, claims)
+    folder = str(out or planning.DEFAULT_OUT)
+    common: dict[str, object] = {
+        "out": folder,
+        "data_root": data_root,
+        "engine": engine,
+        "device": device,
+        "keep": "none",
+        "seeds": seeds,
+        "tune": False,
+        "closed_forms": False,
+        "protocol": found.own_protocol,
+    }
+    laid = tuple(_lay(found, world, settings, seeds, common, dry) for world in chosen)
+    store = Store(folder, create=not dry, absent=dry)
+    return Planned(found, laid, store, engine, settings, seeds, only, claims)
+
+
+def _lay(
+    paper: Paper, world: World, count: int, seeds: int, common: dict[str, object], dry: bool
+) -> Laid:
+    plans: dict[str, planning.Plan] = {}
+
+    def plan_of(options: dict[str, object]) -> planning.Plan:
+        data = DataSpec(name=world.data, options={**world.options, **options})  # type: ignore[dict-item]
+        if data.canonical() not in plans:
+            study = Study.of(
+                f"the data {world.label!r}",
+                data=world.data,
+                losses=list(paper.losses),
+                options=dict(data.options),
+                **common,
+            )
+            plans[data.canonical()] = planning.plan(study, compute=not dry, create=not dry)
+        return plans[data.canonical()]
+
+    first = plan_of({})
+    facts, (rows, _, _) = first.source.facts, first.source.sizes()
+    require(
+        not facts.pending,
+        f"the features of {world.label} are not computed yet; losscope embed computes them once",
+    )
+    space = within(space_of(paper.name, facts.kind), math.prod(facts.shape), rows)
+    base = first.study.protocol
+    settings = design(space, count)
+    runs: dict[Member, tuple[str, ...]] = {}
+    specs: dict[Member, tuple[Run, ...]] = {}
+    whose: dict[Member, planning.Plan] = {}
+    for setting in settings:
+        plan = plan_of(space.options_of(setting))
+        for member in members(space, setting):
+            numbers = seeds_of(member, seeds)
+            specs[member] = tuple(
+                space.run_of(setting, member.loss, seed, base, plan.study.data) for seed in numbers
+            )
+            runs[member] = tuple(plan.identify(run) for run in specs[member])
+            whose[member] = plan
+    populations = tuple(_populations(settings, specs, runs, whose))
+    epochs = tuple(space.protocol_of(setting, base).epochs for setting in settings)
+    return Laid(world, space, settings, epochs, runs, populations)
+
+
+def members(space: Space, setting: Setting) -> Iterator[Member]:
+    """Each loss at a setting, and the twin of the first."""
+    for loss in space.losses:
+        yield Member(setting.number, loss)
+    yield Member(setting.number, space.losses[0], True)
+
+
+def seeds_of(member: Member, count: int) -> range:
+    """The seeds of a loss at a setting; no other setting has them, and the twin has its own.
+
+    >>> list(seeds_of(Member(2, "triplet"), 3)), list(seeds_of(Member(2, "triplet", True), 3))
+    ([400, 401, 402], [500, 501, 502])
+    """
+    start = member.setting * STRIDE + member.twin * MOST_SEEDS
+    return range(start, start + count)
+
+
+def within(space: Space, dimensions: int, rows: int) -> Space:
+    """The space without the levels that the data cannot have: larger embeddings, larger batches.
+
+    Raises:
+        LosscopeError: the data are too small for the smallest batch.
+    """
+
+    def fits(axis: Axis, most: int) -> Axis:
+        small = axis.without(level.name for level in axis.levels if int(level.name or 0) > most)
+        if not small.levels:
+            raise LosscopeError(
+                f"the data have {rows:,} training rows of {dimensions:,} dimensions; the settings of "
+                f"{space.paper} want at least {2 * int(axis.levels[0].name or 0)} rows"
+            )
+        return small
+
+    limits = {"embedding_size": dimensions, "batch_size": rows // 2}
+    axes = (fits(axis, limits[axis.name]) if axis.name in limits else axis for axis in space.axes)
+    return Space(space.paper, space.kind, space.protocol, space.losses, tuple(axes))
+
+
+def _populations(
+    settings: Sequence[Setting],
+    specs: dict[Member, tuple[Run, ...]],
+    runs: dict[Member, tuple[str, ...]],
+    whose: dict[Member, planning.Plan],
+) -> Iterator[Population]:
+    """Each loss's settings of a cell together, and its twin's, as many as are quickest at once."""
+    cells: dict[int, list[int]] = {}
+    for setting in settings:
+        cells.setdefault(setting.cell, []).append(setting.number)
+    losses = list(dict.fromkeys((member.loss, member.twin) for member in specs))
+    for numbers in cells.values():
+        for loss, twin in losses:
+            own = [Member(number, loss, twin) for number in numbers]
+            each, size = len(specs[own[0]]), specs[own[0]][0].protocol.batch_size
+            memory = launch.MEMORY_BUDGET // (3 * size) ** 2
+            at_once = max(1, min(launch.MOST_MEMBERS, memory) // each)
+            for start in range(0, len(own), at_once):
+                part = own[start : start + at_once]
+                group = launch.Group(
+                    tuple(run for member in part for run in specs[member]),
+                    tuple(run_id for member in part for run_id in runs[member]),
+                    whose[part[0]].where,
+                )
+                yield Population(group, whose[part[0]])
