@@ -48,6 +48,7 @@ _PUBLIC = {
     "load": "losscope.comparing.reading",
     "load_probe": "losscope.probe.record",
     "loss": "losscope.losses",
+    "multiverse": "losscope.varying.running",
     "probing": "losscope.probe.callbacks.within",
     "read": "losscope.data.reading",
     "register": "losscope.core.registry",

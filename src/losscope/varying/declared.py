@@ -67,9 +67,7 @@ OF_LOSSES = (
 
 def batches(*classes: int) -> Axis:
     """Shuffled batches, or so many classes in each, with equally many rows."""
-    balanced = (
-        Level(count, (("batching", "balanced"), ("classes_per_batch", count))) for count in classes
-    )
+    balanced = (Level(count, (("batching", "balanced"), ("classes_per_batch", count))) for count in classes)
     return Axis(
         "classes_per_batch",
         "protocol",
@@ -128,14 +126,18 @@ ON_VECTORS = (
     ),
     chosen("epochs", "protocol", (20, 30, 50, 100), 100, "100 in the paper, down to a fifth of them"),
     NOISE,
-    chosen("outliers", "data", (0.0, 0.05, 0.1), 0.05, "5 % of the rows in the paper, none and twice as many"),
+    chosen(
+        "outliers", "data", (0.0, 0.05, 0.1), 0.05, "5 % of the rows in the paper, none and twice as many"
+    ),
     *OF_LOSSES,
 )
 ON_FEATURES = (
     chosen("batch_size", "protocol", (32, 64, 128), 64, "64 in the paper, half and twice of it"),
     batches(8, 16),
     TUPLES,
-    chosen("embedding_size", "protocol", (32, 64, 128, 256), 128, "128 in the paper, a quarter to twice of it"),
+    chosen(
+        "embedding_size", "protocol", (32, 64, 128, 256), 128, "128 in the paper, a quarter to twice of it"
+    ),
     _network(
         "linear, random start",
         ("linear, random start", (), "random"),

@@ -1,9 +1,9 @@
 """Which settings of a space are tried: a seeded sample that fills it evenly and grows at its end.
 
-Cells come in blocks. In each block every level of an axis stands as often as any other, to one, and numbers lie
-in strata of equal width (Latin hypercubes; McKay et al. 1979); of many such blocks the one is taken whose axes
-are least correlated with those before it. A block depends on the seed and on the blocks before it alone, so that
-asking for more settings adds some and changes none.
+Cells come in blocks. In each block every level of an axis stands as often as any other, to one, and numbers
+lie in strata of equal width (Latin hypercubes; McKay et al. 1979); of many such blocks the one is taken
+whose axes are least correlated with those before it. A block depends on the seed and on the blocks before it
+alone, so that asking for more settings adds some and changes none.
 """
 
 from __future__ import annotations

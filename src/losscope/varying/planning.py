@@ -1,22 +1,21 @@
 """A multiverse before anything is trained: its settings as runs, and these as populations.
 
-Settings of a cell differ in numbers alone, so that a loss's runs of the cell are one population. Every setting
-has seeds of its own. Beside the losses stands the *twin*: the first loss once more at the same settings, under
-further seeds. What sets it apart from itself is luck alone.
+Settings of a cell differ in numbers alone, so that a loss's runs of the cell are one population. Every
+setting has seeds of its own. Beside the losses stands the *twin*: the first loss once more at the same
+settings, under further seeds. What sets it apart from itself is luck alone.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from losscope.comparing import planning
-from losscope.core import registry
-from losscope.core.errors import LosscopeError, require
-from losscope.core.spec import DataSpec, Protocol, Run, Study
+from losscope.core.errors import require
+from losscope.core.spec import DataSpec, Run, Study
 from losscope.papers import paper as papers
 from losscope.papers.paper import Paper
 from losscope.run import launch
@@ -137,9 +136,7 @@ def prepare(
     return Planned(found, laid, store, engine, settings, seeds, only, claims)
 
 
-def _lay(
-    paper: Paper, world: World, count: int, seeds: int, common: dict[str, object], dry: bool
-) -> Laid:
+def _lay(paper: Paper, world: World, count: int, seeds: int, common: dict[str, object], dry: bool) -> Laid:
     plans: dict[str, planning.Plan] = {}
 
     def plan_of(options: dict[str, object]) -> planning.Plan:
@@ -201,18 +198,23 @@ def seeds_of(member: Member, count: int) -> range:
 def within(space: Space, dimensions: int, rows: int) -> Space:
     """The space without the levels that the data cannot have: larger embeddings, larger batches.
 
+    Where the paper's own is among these, the largest that is left stands for it.
+
     Raises:
         LosscopeError: the data are too small for the smallest batch.
     """
 
     def fits(axis: Axis, most: int) -> Axis:
         small = axis.without(level.name for level in axis.levels if int(level.name or 0) > most)
-        if not small.levels:
-            raise LosscopeError(
-                f"the data have {rows:,} training rows of {dimensions:,} dimensions; the settings of "
-                f"{space.paper} want at least {2 * int(axis.levels[0].name or 0)} rows"
-            )
-        return small
+        least = int(axis.levels[0].name or 0)
+        require(
+            bool(small.levels),
+            f"the data have {rows:,} training rows of {dimensions:,} dimensions; the settings of "
+            f"{space.paper} have {axis.name} {least} at least, which wants "
+            f"{2 * least if axis.name == 'batch_size' else least}",
+        )
+        names = [level.name for level in small.levels]
+        return small if small.paper in names else replace(small, paper=names[-1])
 
     limits = {"embedding_size": dimensions, "batch_size": rows // 2}
     axes = (fits(axis, limits[axis.name]) if axis.name in limits else axis for axis in space.axes)

@@ -1,8 +1,8 @@
 """What a multiverse will cost: a few of its populations are tried, and all are in proportion.
 
-There are hundreds of kinds of run, of which to pilot each would take minutes. A rough weight of each population
-follows from its runs alone; the weights are brought to this machine's seconds by pilots of some of them, spread
-evenly from the lightest to the heaviest.
+There are hundreds of kinds of run, of which to pilot each would take minutes. A rough weight of each
+population follows from its runs alone; the weights are brought to this machine's seconds by pilots of some
+of them, spread evenly from the lightest to the heaviest.
 """
 
 from __future__ import annotations

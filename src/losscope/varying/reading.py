@@ -47,8 +47,8 @@ class Column(NamedTuple):
 class Table:
     """The values of a world's runs.
 
-    ``values``: (S, n) by loss and name, NaN where a run failed or has no value, infinite where a right-censored
-    measure was not reached; ``validation``: the loss's validation measure at the end, (S, n).
+    ``values``: (S, n) by loss and name, NaN where a run failed or has no value, infinite where a
+    right-censored measure was not reached; ``validation``: the loss's validation measure at the end, (S, n).
     """
 
     values: dict[Column, np.ndarray]
@@ -167,9 +167,7 @@ def _universe(laid: Laid, found: Table, claim: Claim, part: Compared) -> Univers
 def choices(laid: Laid) -> dict[str, np.ndarray]:
     """The value of each axis at each setting: numbers where all are numbers, else texts."""
     columns = zip(*(setting.values for setting in laid.settings), strict=True)
-    return {
-        axis.name: _column(values) for axis, values in zip(laid.space.axes, columns, strict=True)
-    }
+    return {axis.name: _column(values) for axis, values in zip(laid.space.axes, columns, strict=True)}
 
 
 def _column(values: Sequence[Value]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A space of settings: its axes as values, each with where it comes from.
 
-An axis of *levels* is the same for all settings of a cell, as a level may change shapes, batches or data. An axis
-of *numbers* stacks: members of one population may each have a number of their own.
+An axis of *levels* is the same for all settings of a cell, as a level may change shapes, batches or data. An
+axis of *numbers* stacks: members of one population may each have a number of their own.
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ def chosen(
     return Axis(f"{loss}.{name}" if loss else name, part, paper, source, levels, loss=loss)
 
 
-def drawn(name: str, part: Part, numbers: Even, paper: float, source: str, *, loss: str | None = None) -> Axis:
+def drawn(
+    name: str, part: Part, numbers: Even, paper: float, source: str, *, loss: str | None = None
+) -> Axis:
     """An axis of numbers, which sets the field of the axis's name."""
     called = f"{loss}.{name}" if loss else name
     return Axis(called, part, paper, source, numbers=numbers, field=name, loss=loss)
@@ -113,7 +115,8 @@ def drawn(name: str, part: Part, numbers: Even, paper: float, source: str, *, lo
 
 @dataclass(frozen=True)
 class Setting:
-    """One point of a space: its number in the design, the cell that it trains in, and a value for each axis."""
+    """One point of a space: its number in the design, the cell that it trains in, and a value for each
+    axis."""
 
     number: int
     cell: int

@@ -45,7 +45,7 @@ def worlds(paper: Paper, only: Iterable[str] = (), claims: Iterable[str] = ()) -
         plain = tuple(claim for claim in chosen if not _of_detail(claim))
         fine = tuple(claim for claim in chosen if _of_detail(claim))
         if plain:
-            found.append(World(data, data, {}, plain))
+            found.append(World(data, data, _options(paper, data), plain))
         if fine:
             found.append(_finer(paper, data, fine))
     return tuple(found)
@@ -60,6 +60,14 @@ def parts(claim: Claim) -> tuple[Compared, ...]:
             return pairs
         case _:
             return ()
+
+
+def _options(paper: Paper, data: str) -> Mapping[str, Value]:
+    """The options of the cell on which all claims on a data set are judged."""
+    for cell in paper.cells:
+        if (cell.data, cell.role, cell.protocol) == (data, CLAIMS, paper.own_protocol) and not cell.only:
+            return cell.options
+    return {}
 
 
 def _of_detail(claim: Claim) -> bool:
