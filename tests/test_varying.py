@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 from collections import Counter
@@ -12,6 +13,7 @@ import pytest
 
 from losscope import cli, stats
 from losscope.core.errors import LosscopeError
+from losscope.core.wording import varying as wording
 from losscope.papers import planning as reproducing
 from losscope.papers.paper import AllOf, Cell, Claim, Compared, Paper, PublishedNumber, paper
 from losscope.run import launch
@@ -288,7 +290,7 @@ def test_universes_are_loops_over_the_stored_runs(done):
     for place, axis in enumerate(laid.space.axes):
         kept = [setting.values[place] for setting in laid.settings]
         shown = wider.choices[axis.name]
-        assert shown.tolist() == (kept if shown.dtype.kind == "f" else list(map(str, kept)))
+        assert shown.tolist() == (kept if shown.dtype.kind == "f" else list(map(wording.named, kept)))
 
 
 def test_competent_settings_are_near_the_best_of_each_loss(done):
@@ -436,3 +438,11 @@ def test_the_command_prints_its_price(tmp_path, capsys):
     plan = json.loads(capsys.readouterr().out)
     assert plan["runs"] == 61 * 3 and plan["worlds"][0]["claims"] == ["retrieval"]
     assert not (tmp_path / "store").exists()
+
+
+def test_the_docs_have_the_space_as_it_is_declared(monkeypatch):
+    docs = Path(__file__).parents[1] / "docs"
+    monkeypatch.syspath_prepend(str(docs))
+    tables = importlib.import_module("making.settings").tables()
+    assert tables in (docs / "multiverse.md").read_text(encoding="utf-8")
+    assert all(axis.name in tables for space in declared.SPACES for axis in space.axes)

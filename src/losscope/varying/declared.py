@@ -98,7 +98,7 @@ def _network(paper: str, *levels: tuple[str, tuple[int, ...], str]) -> Axis:
         "network",
         "protocol",
         paper,
-        "a linear head at a random or fitted start, or one or two hidden layers",
+        "a linear head at a random or a fitted start, or one or two hidden layers of so many units",
         tuple(Level(name, (("hidden", hidden), ("start", start))) for name, hidden, start in levels),
     )
 
@@ -110,8 +110,8 @@ ON_VECTORS = (
     chosen("embedding_size", "protocol", (16, 32, 64, 128), 32, "32 in the paper, half to four times of it"),
     _network(
         "64",
-        ("linear, PCA start", (), "pca"),
-        ("linear, whitened start", (), "whitened"),
+        ("linear (PCA)", (), "pca"),
+        ("linear (whitened)", (), "whitened"),
         ("64", (64,), "random"),
         ("128", (128,), "random"),
         ("64-64", (64, 64), "random"),
@@ -139,10 +139,10 @@ ON_FEATURES = (
         "embedding_size", "protocol", (32, 64, 128, 256), 128, "128 in the paper, a quarter to twice of it"
     ),
     _network(
-        "linear, random start",
-        ("linear, random start", (), "random"),
-        ("linear, PCA start", (), "pca"),
-        ("linear, whitened start", (), "whitened"),
+        "linear",
+        ("linear", (), "random"),
+        ("linear (PCA)", (), "pca"),
+        ("linear (whitened)", (), "whitened"),
         ("256", (256,), "random"),
     ),
     chosen(

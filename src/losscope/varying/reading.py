@@ -12,6 +12,7 @@ import numpy as np
 from losscope import stats
 from losscope.core.facts import Value
 from losscope.core.quantities import quantity
+from losscope.core.wording import varying as wording
 from losscope.papers.evidence import name_of, side_of
 from losscope.papers.paper import Claim, Compared
 from losscope.run.store import Store, Stored
@@ -172,4 +173,4 @@ def choices(laid: Laid) -> dict[str, np.ndarray]:
 
 def _column(values: Sequence[Value]) -> np.ndarray:
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    return np.array(values, dtype=float) if numbers else np.array([str(value) for value in values])
+    return np.array(values, dtype=float) if numbers else np.array([wording.named(value) for value in values])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from losscope.core.results import WorldPlan
-from losscope.core.wording.numbers import brief, count, listing
+from losscope.core.wording.multiverse import chosen
+from losscope.core.wording.numbers import count, listing
 from losscope.core.wording.work import duration
 
 
@@ -38,12 +39,12 @@ def described(data: Iterable[str], settings: int, seeds: int) -> str:
 def named(value: object) -> str:
     """A level of an axis as a table shows it.
 
-    >>> named(0.05), named("valid_mean"), named(False)
-    ('0.05', 'valid mean', 'no')
+    >>> named(0.05), named(128), named("valid_mean"), named(False)
+    ('0.05', '128', 'valid mean', 'no')
     """
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return brief(value) if isinstance(value, int | float) else str(value).replace("_", " ")
+    return chosen(value) if isinstance(value, int | float) else str(value).replace("_", " ")
 
 
 def own_setting(settings: int) -> str:
