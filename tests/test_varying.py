@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from losscope.run import launch
 from losscope.run.store import Record, Store
 from losscope.varying import declared, matching, reading, running
 from losscope.varying.design import BLOCK, EACH, design
-from losscope.varying.planning import Member, prepare, seeds_of, within
+from losscope.varying.planning import Member, prepare, within
 from losscope.varying.space import Setting
 from losscope.varying.worlds import worlds
 
@@ -86,7 +87,7 @@ def test_more_settings_add_to_the_first_and_the_seed_decides(space):
 
 
 def test_axes_are_hardly_correlated():
-    space = declared.space_of("zeng2025", "vectors")
+    space = declared.space_of("zeng2025", "vectors", "synthetic")
     columns = []
     for place, axis in enumerate(space.axes):
         values = [setting.values[place] for setting in design(space, 240)[1:]]
@@ -170,12 +171,19 @@ def test_members_of_a_population_are_one_family_and_share_no_seed(tmp_path):
     for loss in PAIR:
         seeds = [run.seed for run in runs.values() if run.loss.name == loss]
         assert len(set(seeds)) == len(seeds)
-    paired = [set(seeds_of(Member(3, loss), 2)) for loss in PAIR]
-    assert paired[0] == paired[1] and not paired[0] & set(seeds_of(Member(3, PAIR[0], True), 2))
+    (laid,) = planned.laid
+    for number in range(10):
+        own, other, twin = (
+            [runs[run_id] for run_id in laid.runs[member]]
+            for member in (Member(number, PAIR[0]), Member(number, PAIR[1]), Member(number, PAIR[0], True))
+        )
+        assert [run.seed for run in own] == [run.seed for run in other] == [run.split_seed for run in twin]
+        assert not {run.seed for run in own} & {run.seed for run in twin}
+        assert [run.loss for run in own] == [run.loss for run in twin]
 
 
 def test_levels_that_the_data_cannot_have_are_left_out():
-    space = within(declared.space_of("zeng2025", "vectors"), 40, 150)
+    space = within(declared.space_of("zeng2025", "vectors", "synthetic"), 40, 150)
     own = {axis.name: axis for axis in space.axes}
     assert [level.name for level in own["embedding_size"].levels] == [16, 32]
     assert [level.name for level in own["batch_size"].levels] == [32, 64] and own["batch_size"].paper == 64
@@ -208,9 +216,9 @@ def test_claims_about_detail_have_data_of_their_own():
         ({"only": ["sintetic"]}, "did you mean 'synthetic'"),
         ({"claims": ["retreival"]}, "did you mean 'retrieval'"),
         ({"claims": ["variance-is-detail"]}, "is no comparison of two losses"),
-        ({"paper": "zeng2026"}, "unknown paper with a declared space of settings 'zeng2026'"),
+        ({"paper": "zeng2026"}, "unknown paper with declared settings 'zeng2026'"),
         ({"paper": "zeng"}, "unknown paper 'zeng'"),
-        ({"only": ["digits"]}, "unknown kind of data of the settings of zeng2025 'images'"),
+        ({"only": ["digits"]}, "declares no settings for digits, which has vectors; choices: synthetic, data of features"),
         ({"settings": 5, "quick": True}, "give --settings or --quick"),
         ({"match": "everything"}, "choices: published"),
         (
@@ -362,6 +370,8 @@ def test_a_run_that_failed_is_no_value_and_not_a_late_epoch(done, tmp_path):
                 record = Record(run, status="diverged", reason="planted")
             if run_id == laid.runs[member][1]:
                 record.measures["train"]["epochs_to_90"] = math.nan
+            if run_id == laid.runs[Member(1, "contrastive")][1]:
+                record.measures["train"]["epochs_to_90"] = 3.0
             store.add(run_id, record)
     found = reading.table(laid, store, [reading.Asked("epochs_to_90"), reading.Asked("knn_accuracy")])
     assert np.isnan(found.of("triplet", "epochs_to_90")[1, 0])
@@ -421,20 +431,10 @@ def test_chance_takes_the_number_of_another_setting(done):
 
 
 def test_the_command_prints_its_price(tmp_path, capsys):
-    cli.main(
-        [
-            "multiverse",
-            "--quick",
-            "--seeds",
-            "1",
-            "--claim",
-            "retrieval",
-            "--dry-run",
-            "--json",
-            "--out",
-            str(tmp_path / "store"),
-        ]
-    )
+    asked = ["multiverse", "--quick", "--seeds", "1", "--claim", "retrieval", "--dry-run", "--json"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*asked, "--out", str(tmp_path / "store")])
+    assert ended.value.code == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["runs"] == 61 * 3 and plan["worlds"][0]["claims"] == ["retrieval"]
     assert not (tmp_path / "store").exists()

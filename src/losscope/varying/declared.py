@@ -6,7 +6,7 @@ which makes it another multiverse; nothing else names its axes.
 
 from __future__ import annotations
 
-from losscope.core.errors import unknown
+from losscope.core.errors import LosscopeError, unknown
 from losscope.varying.space import Axis, Even, Level, Space, chosen, drawn
 
 CONTRASTIVE, TRIPLET = "contrastive", "triplet"
@@ -157,21 +157,35 @@ ON_FEATURES = (
     *OF_LOSSES,
 )
 SPACES = (
-    Space("zeng2025", "vectors", "paper", (CONTRASTIVE, TRIPLET), ON_VECTORS),
+    Space("zeng2025", "vectors", "paper", (CONTRASTIVE, TRIPLET), ON_VECTORS, data="synthetic"),
     Space("zeng2025", "features", "paper", (CONTRASTIVE, TRIPLET), ON_FEATURES),
 )
-"""Every declared space, one for a paper and a kind of data."""
+"""Every declared space, one for a paper and a kind of data, or a data set."""
 
 
-def space_of(paper: str, kind: str) -> Space:
-    """The declared space of a paper on a kind of data.
+def spaces_of(paper: str) -> tuple[Space, ...]:
+    """The declared spaces of a paper.
 
     Raises:
-        LosscopeError: the paper declares none, or none for this kind of data; with those that there are.
+        LosscopeError: it declares none; with the papers that do.
     """
-    of_paper = {space.kind: space for space in SPACES if space.paper == paper}
-    if not of_paper:
-        raise unknown("paper with a declared space of settings", paper, {space.paper for space in SPACES})
-    if kind not in of_paper:
-        raise unknown(f"kind of data of the settings of {paper}", kind, of_paper)
-    return of_paper[kind]
+    found = tuple(space for space in SPACES if space.paper == paper)
+    if not found:
+        raise unknown("paper with declared settings", paper, {space.paper for space in SPACES})
+    return found
+
+
+def space_of(paper: str, kind: str, data: str) -> Space:
+    """The declared space of a paper on a data set of some kind.
+
+    Raises:
+        LosscopeError: the paper declares none, or none for these data; with those that there are.
+    """
+    found = spaces_of(paper)
+    for space in found:
+        if space.kind == kind and space.data in ("", data):
+            return space
+    raise LosscopeError(
+        f"{paper} declares no settings for {data}, which has {kind}; choices: "
+        f"{', '.join(space.data or f'data of {space.kind}' for space in found)}"
+    )

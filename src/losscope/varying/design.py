@@ -25,7 +25,7 @@ def design(space: Space, count: int, seed: int = 0) -> tuple[Setting, ...]:
     """The paper's own setting as number 0, in a cell of its own, and the first ``count`` of the sample.
 
     >>> from losscope.varying.declared import space_of
-    >>> space = space_of("zeng2025", "vectors")
+    >>> space = space_of("zeng2025", "vectors", "synthetic")
     >>> design(space, 40)[:13] == design(space, 12)
     True
     """
@@ -53,11 +53,19 @@ def _block(space: Space, before: np.ndarray, block: int, seed: int) -> np.ndarra
     best, least = before, np.inf
     for _ in range(DRAWS):
         rows = np.stack([_column(axis.stacks, len(axis.levels), block, draw) for axis in space.axes], axis=1)
-        among = np.corrcoef(np.concatenate([before, rows]), rowvar=False)
-        worst = float(np.abs(among[~np.eye(len(among), dtype=bool)]).max(initial=0.0))
+        worst = _correlation(np.concatenate([before, rows]))
         if worst < least:
             best, least = rows, worst
     return best
+
+
+def _correlation(rows: np.ndarray) -> float:
+    """The largest correlation of two columns, by its size; a column that does not vary has none."""
+    apart = rows - rows.mean(axis=0)
+    length = np.linalg.norm(apart, axis=0)
+    unit = apart[:, length > 1e-9] / length[length > 1e-9]
+    among = unit.T @ unit
+    return float(np.abs(among - np.eye(len(among))).max(initial=0.0))
 
 
 def _column(stacks: bool, levels: int, block: int, draw: np.random.Generator) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 Settings of a cell differ in numbers alone, so that a loss's runs of the cell are one population. Every
 setting has seeds of its own. Beside the losses stands the *twin*: the first loss once more at the same
-settings, under further seeds. What sets it apart from itself is luck alone.
+settings and on the same data, with other weights and batches. What sets it apart from itself is luck alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from losscope.papers import paper as papers
 from losscope.papers.paper import Paper
 from losscope.run import launch
 from losscope.run.store import Store
-from losscope.varying.declared import space_of
+from losscope.varying.declared import space_of, spaces_of
 from losscope.varying.design import design
 from losscope.varying.space import Axis, Setting, Space
 from losscope.varying.worlds import World, worlds
@@ -117,6 +117,7 @@ def prepare(
             f"{given!r} {what} are asked for; wanted: a whole number from 1 to {most:,}",
         )
     found = papers.paper(paper) if isinstance(paper, str) else paper
+    spaces_of(found.name)
     only, claims = tuple(only), tuple(claims)
     chosen = worlds(found, only, claims)
     folder = str(out or planning.DEFAULT_OUT)
@@ -158,7 +159,7 @@ def _lay(paper: Paper, world: World, count: int, seeds: int, common: dict[str, o
         not facts.pending,
         f"the features of {world.label} are not computed yet; losscope embed computes them once",
     )
-    space = within(space_of(paper.name, facts.kind), math.prod(facts.shape), rows)
+    space = within(space_of(paper.name, facts.kind, world.data), math.prod(facts.shape), rows)
     base = first.study.protocol
     settings = design(space, count)
     runs: dict[Member, tuple[str, ...]] = {}
@@ -167,9 +168,9 @@ def _lay(paper: Paper, world: World, count: int, seeds: int, common: dict[str, o
     for setting in settings:
         plan = plan_of(space.options_of(setting))
         for member in members(space, setting):
-            numbers = seeds_of(member, seeds)
             specs[member] = tuple(
-                space.run_of(setting, member.loss, seed, base, plan.study.data) for seed in numbers
+                space.run_of(setting, member.loss, seed, base, plan.study.data, data_seed)
+                for seed, data_seed in seeds_of(member, seeds)
             )
             runs[member] = tuple(plan.identify(run) for run in specs[member])
             whose[member] = plan
@@ -185,14 +186,16 @@ def members(space: Space, setting: Setting) -> Iterator[Member]:
     yield Member(setting.number, space.losses[0], True)
 
 
-def seeds_of(member: Member, count: int) -> range:
-    """The seeds of a loss at a setting; no other setting has them, and the twin has its own.
+def seeds_of(member: Member, count: int) -> list[tuple[int, int | None]]:
+    """The seeds of a loss at a setting, and the seed of the data of each where that is another.
 
-    >>> list(seeds_of(Member(2, "triplet"), 3)), list(seeds_of(Member(2, "triplet", True), 3))
-    ([400, 401, 402], [500, 501, 502])
+    No other setting has them. The twin has weights and batches of its own, on the data of the pair.
+
+    >>> seeds_of(Member(2, "triplet"), 2), seeds_of(Member(2, "triplet", True), 2)
+    ([(400, None), (401, None)], [(500, 400), (501, 401)])
     """
-    start = member.setting * STRIDE + member.twin * MOST_SEEDS
-    return range(start, start + count)
+    own = range(member.setting * STRIDE, member.setting * STRIDE + count)
+    return [(seed + MOST_SEEDS, seed) if member.twin else (seed, None) for seed in own]
 
 
 def within(space: Space, dimensions: int, rows: int) -> Space:
@@ -218,7 +221,7 @@ def within(space: Space, dimensions: int, rows: int) -> Space:
 
     limits = {"embedding_size": dimensions, "batch_size": rows // 2}
     axes = (fits(axis, limits[axis.name]) if axis.name in limits else axis for axis in space.axes)
-    return Space(space.paper, space.kind, space.protocol, space.losses, tuple(axes))
+    return replace(space, axes=tuple(axes))
 
 
 def _populations(

@@ -132,8 +132,10 @@ class Setting:
 class Space:
     """The declared settings of a paper's losses on one kind of data, under its own protocol.
 
+    ``data``: the one data set that it is for; empty for all of the kind.
+
     >>> from losscope.varying.declared import space_of
-    >>> space = space_of("zeng2025", "vectors")
+    >>> space = space_of("zeng2025", "vectors", "synthetic")
     >>> [axis.name for axis in space.axes if axis.stacks]
     ['learning_rate', 'contrastive.margin', 'triplet.margin']
     """
@@ -143,6 +145,7 @@ class Space:
     protocol: str
     losses: tuple[str, ...]
     axes: tuple[Axis, ...]
+    data: str = ""
 
     def own(self) -> tuple[Value, ...]:
         """The paper's own value on each axis."""
@@ -161,8 +164,9 @@ class Space:
         return build(Protocol, {**numbers, **self._fields(setting, "protocol")}, f"the setting {setting.id}")
 
     def options_of(self, setting: Setting) -> dict[str, Any]:
-        """The options of the data set that the setting changes."""
-        return self._fields(setting, "data")
+        """The options of the data set that the setting changes; the paper's own are those of the data set."""
+        own = self._fields(Setting(0, 0, self.own()), "data")
+        return {name: value for name, value in self._fields(setting, "data").items() if value != own[name]}
 
     def loss_of(self, setting: Setting, loss: str) -> LossSpec:
         """The loss at the setting's numbers, nothing implicit."""
@@ -172,8 +176,20 @@ class Space:
         spec.check()
         return spec.resolved(self.protocol)
 
-    def run_of(self, setting: Setting, loss: str, seed: int, base: Protocol, data: DataSpec) -> Run:
+    def run_of(
+        self,
+        setting: Setting,
+        loss: str,
+        seed: int,
+        base: Protocol,
+        data: DataSpec,
+        data_seed: int | None = None,
+    ) -> Run:
         """The run of a loss at a setting, on data that already have the setting's options."""
         return Run(
-            data=data, loss=self.loss_of(setting, loss), protocol=self.protocol_of(setting, base), seed=seed
+            data=data,
+            loss=self.loss_of(setting, loss),
+            protocol=self.protocol_of(setting, base),
+            seed=seed,
+            data_seed=data_seed,
         )

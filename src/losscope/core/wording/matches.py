@@ -50,7 +50,8 @@ def nearest(found: Matches, near: NearSetting) -> str:
     gives = "never gets there" if mean is None else f"gives {brief(mean)}"
     return (
         f"The nearest, setting {near.id}, is off by a factor of {near.off:.2f} at most ({number(worst)}: "
-        f"it {gives}, {brief(worst.value)} in the paper) and matches {near.matched:,} of {len(found.numbers)}."
+        f"it {gives}, {brief(worst.value)} in the paper) and matches {near.matched:,} of "
+        f"{len(found.numbers)}."
     )
 
 

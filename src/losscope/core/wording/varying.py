@@ -59,6 +59,6 @@ def own_setting(settings: int) -> str:
 def luck(loss: str) -> str:
     """What stands beside the shares."""
     return (
-        f"The one loss under both names is {loss}: the same settings, with weights, batches and draws of the "
-        "data of its own."
+        f"The one loss under both names is {loss}: the same settings and data, with other weights and "
+        "batches."
     )
