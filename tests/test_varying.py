@@ -13,13 +13,15 @@ import pandas as pd
 import pytest
 
 from losscope import cli, stats
+from losscope.comparing import planning
 from losscope.core.errors import LosscopeError
+from losscope.core.spec import Study
 from losscope.core.wording import varying as wording
 from losscope.papers import planning as reproducing
 from losscope.papers.paper import AllOf, Cell, Claim, Compared, Paper, PublishedNumber, paper
 from losscope.run import launch
 from losscope.run.store import Record, Store
-from losscope.varying import declared, matching, reading, running
+from losscope.varying import declared, matching, own, reading, running
 from losscope.varying.design import BLOCK, EACH, design
 from losscope.varying.planning import Member, prepare, within
 from losscope.varying.space import Setting
@@ -163,23 +165,24 @@ def test_the_papers_own_setting_is_the_run_of_its_reproduction(tmp_path):
 
 def test_members_of_a_population_are_one_family_and_share_no_seed(tmp_path):
     planned = prepare(SMALL, settings=9, seeds=2, out=tmp_path, dry=True)
-    for own in planned.populations:
-        assert len({run.family() for run in own.group.runs}) == 1
-        assert len(own.group.runs) <= launch.MOST_MEMBERS
-    runs = {run_id: run for own in planned.populations for run_id, run in zip(own.group.ids, own.group.runs)}
+    for each in planned.populations:
+        assert len({run.family() for run in each.group.runs}) == 1
+        assert len(each.group.runs) <= launch.MOST_MEMBERS
+    groups = [each.group for each in planned.populations]
+    runs = {run_id: run for group in groups for run_id, run in zip(group.ids, group.runs)}
     assert len(runs) == len(planned.ids) == 10 * 3 * 2
     for loss in PAIR:
         seeds = [run.seed for run in runs.values() if run.loss.name == loss]
         assert len(set(seeds)) == len(seeds)
     (laid,) = planned.laid
     for number in range(10):
-        own, other, twin = (
+        first, other, twin = (
             [runs[run_id] for run_id in laid.runs[member]]
             for member in (Member(number, PAIR[0]), Member(number, PAIR[1]), Member(number, PAIR[0], True))
         )
-        assert [run.seed for run in own] == [run.seed for run in other] == [run.split_seed for run in twin]
-        assert not {run.seed for run in own} & {run.seed for run in twin}
-        assert [run.loss for run in own] == [run.loss for run in twin]
+        assert [run.seed for run in first] == [run.seed for run in other] == [run.split_seed for run in twin]
+        assert not {run.seed for run in first} & {run.seed for run in twin}
+        assert [run.loss for run in first] == [run.loss for run in twin]
 
 
 def test_levels_that_the_data_cannot_have_are_left_out():
@@ -218,7 +221,10 @@ def test_claims_about_detail_have_data_of_their_own():
         ({"claims": ["variance-is-detail"]}, "is no comparison of two losses"),
         ({"paper": "zeng2026"}, "unknown paper with declared settings 'zeng2026'"),
         ({"paper": "zeng"}, "unknown paper 'zeng'"),
-        ({"only": ["digits"]}, "declares no settings for digits, which has vectors; choices: synthetic, data of features"),
+        (
+            {"only": ["digits"]},
+            "declares no settings for digits, which has vectors; choices: synthetic, data of features",
+        ),
         ({"settings": 5, "quick": True}, "give --settings or --quick"),
         ({"match": "everything"}, "choices: published"),
         (
@@ -326,7 +332,7 @@ def test_competent_settings_are_near_the_best_of_each_loss(done):
 def test_the_result_is_the_claims_and_the_match(done):
     result, out, said = done
     assert [claim.claim for claim in result.claims] == ["wider", "decay", "late", "both"]
-    assert (result.settings, result.cells, result.seeds_each) == (5, 3, 2)
+    assert (result.settings, result.cells, result.seeds_each) == (4, 2, 2)
     assert any("30 runs in" in sentence and "0 stored" in sentence for sentence in said)
     (found,) = result.matches
     assert found.data == "synthetic" and len(found.numbers) == 2 and found.summary
@@ -362,8 +368,8 @@ def test_a_run_that_failed_is_no_value_and_not_a_late_epoch(done, tmp_path):
     (laid,) = planned.laid
     member = Member(1, "triplet")
     store = Store(tmp_path / "copy")
-    for own in planned.populations:
-        for run_id, run in zip(own.group.ids, own.group.runs):
+    for each in planned.populations:
+        for run_id, run in zip(each.group.ids, each.group.runs):
             kept = planned.store.get(run_id)
             record = Record(run, measures={k: dict(v) for k, v in kept.measures.items()})
             if run_id == laid.runs[member][0]:
@@ -446,3 +452,52 @@ def test_the_docs_have_the_space_as_it_is_declared(monkeypatch):
     tables = importlib.import_module("making.settings").tables()
     assert tables in (docs / "multiverse.md").read_text(encoding="utf-8")
     assert all(axis.name in tables for space in declared.SPACES for axis in space.axes)
+
+
+# A comparison of one's own
+
+
+def study(out, **more):
+    given = {"data": "digits", "losses": "contrastive,triplet(margin=0.2)", "epochs": 4, "engine": "here"}
+    return Study.of(**{**given, "out": str(out), **more})
+
+
+def test_the_settings_around_a_study_are_its_own_and_what_its_losses_declare(tmp_path):
+    given = study(tmp_path / "store")
+    (laid,) = own.prepare(given, settings=3, seeds=1, dry=True).laid
+    axes = {axis.name: axis for axis in laid.space.axes}
+    assert "contrastive.margin" in axes and "contrastive.reduction" in axes
+    assert "triplet.margin" not in axes  # it was given
+    runs = planning.plan(given.model_copy(update={"tune": False}), create=False).study.runs()
+    for loss in PAIR:
+        wanted = next(run for run in runs if run.loss.name == loss and run.seed == 0)
+        base = planning.plan(given, create=False).study.protocol
+        found = laid.space.run_of(laid.settings[0], loss, 0, base, wanted.data)
+        assert found == wanted
+        assert all(
+            laid.space.loss_of(setting, "triplet").hyperparameters["margin"] == 0.2
+            for setting in laid.settings
+        )
+
+
+def test_a_study_as_a_multiverse_says_which_loss_is_better(tmp_path):
+    found = running.multiverse(study(tmp_path), settings=1, seeds=2)
+    (claim,) = found.claims
+    assert (claim.a, claim.b, claim.measure, claim.data) == (*PAIR, "recall_at_1", "digits")
+    assert found.paper is None and "--multiverse 1" in found.provenance.command
+    assert len(list((tmp_path / "multiverses").glob("*/report.html"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"losses": "triplet"}, "triplet is the only loss given"),
+        ({"losses": "triplet(margin=0.1),triplet(margin=0.2)"}, "the loss triplet is given twice"),
+        ({"losses": "triplet,raw"}, "raw declares no settings"),
+        ({"model": "convnet"}, "trained by convnet; a multiverse is of vectors or features"),
+    ],
+)
+def test_a_study_that_cannot_be_varied_is_refused(given, said, tmp_path):
+    with pytest.raises(LosscopeError, match=said):
+        own.prepare(study(tmp_path / "store", **given), settings=2, seeds=1, dry=True)
+    assert not (tmp_path / "store").exists()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from losscope.cli.options import ANSWER, DATA, TRAIN, DataRoot, Json, Out, app
+from losscope.cli.options import ANSWER, DATA, TRAIN, DataRoot, Json, Out, Trust, app
 from losscope.cli.output import exit_if_unfinished, put, say_aside, terminal, work_progress
+
+if TYPE_CHECKING:
+    from losscope.core.spec import Study
+    from losscope.varying.planning import Planned
+    from losscope.varying.running import Asked
 
 
 @app.command
@@ -24,6 +29,7 @@ def multiverse(
     engine: Annotated[Literal["here", "processes", "dask"], Parameter(group=TRAIN)] = "processes",
     device: Annotated[str, Parameter(group=TRAIN)] = "auto",
     data_root: DataRoot = None,
+    trust: Trust = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -44,7 +50,8 @@ def multiverse(
     Parameters
     ----------
     paper
-        A paper with a declared space of settings: zeng2025.
+        A paper with a declared space of settings: zeng2025. Or the file of a study (STUDY.toml): settings
+        around its own numbers, and in which of them which loss is better.
     settings
         How many settings are drawn, beside the paper's own; 500 otherwise.
     seeds
@@ -66,29 +73,54 @@ def multiverse(
         auto, cpu or cuda.
     data_root
         Folder with data sets in their original layouts.
+    trust
+        Run the plugins that a study's file names.
     out
         The folder for runs and pages; losscope-runs otherwise.
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.core.saying import Once
-    from losscope.varying import running
+    from losscope.varying import own, running
     from losscope.varying.planning import prepare
 
-    say = None if json else Once(say_aside)
     asked = running.Asked(running.matched(match))
-    planned = prepare(
-        paper,
-        settings=running.settings_of(settings, quick),
-        seeds=seeds,
-        only=_listed(only),
-        claims=_listed(claim),
-        out=out,
-        data_root=data_root,
-        engine=engine,
-        device=device,
-        dry=dry_run,
-    )
+    count = running.settings_of(settings, quick)
+    if paper.endswith(".toml"):
+        given = {"out": None if out is None else str(out), "data_root": data_root}
+        study = own.study_of(paper, trust=trust)
+        study = study.model_copy(update={name: value for name, value in given.items() if value is not None})
+        planned = own.prepare(study, settings=count, seeds=seeds, path=paper, dry=dry_run)
+    else:
+        planned = prepare(
+            paper,
+            settings=count,
+            seeds=seeds,
+            only=_listed(only),
+            claims=_listed(claim),
+            out=out,
+            data_root=data_root,
+            engine=engine,
+            device=device,
+            dry=dry_run,
+        )
+    carry_out(planned, asked, json=json, dry_run=dry_run)
+
+
+def around(study: Study, settings: int, *, json: bool, dry_run: bool) -> None:
+    """The settings around a comparison: ``losscope compare … --multiverse``."""
+    from losscope.varying import own, running
+    from losscope.varying.planning import SEEDS
+
+    planned = own.prepare(study, settings=settings, seeds=SEEDS, dry=dry_run)
+    carry_out(planned, running.Asked(), json=json, dry_run=dry_run)
+
+
+def carry_out(planned: Planned, asked: Asked, *, json: bool, dry_run: bool) -> None:
+    """Run a multiverse, or say what it would cost, and print it."""
+    from losscope.core.saying import Once
+    from losscope.varying import running
+
+    say = None if json else Once(say_aside)
     if dry_run:
         running.refuse_unmatched(planned, asked)
         foreseen, _ = running.foresee(planned, say, dry=True)

@@ -8,7 +8,7 @@ settings and on the same data, with other weights and batches. What sets it apar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -71,7 +71,10 @@ class Laid:
 
 @dataclass(frozen=True)
 class Planned:
-    """All worlds of a multiverse before anything is trained."""
+    """All worlds of a multiverse before anything is trained.
+
+    ``only``, ``claims``: as they were asked for. ``words``: the command of a comparison, without its folder.
+    """
 
     paper: Paper
     laid: tuple[Laid, ...]
@@ -79,8 +82,9 @@ class Planned:
     engine: str
     settings: int
     seeds: int
-    only: tuple[str, ...]
-    claims: tuple[str, ...]
+    only: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def populations(self) -> list[Population]:
@@ -111,33 +115,61 @@ def prepare(
     Raises:
         LosscopeError: an unknown paper, data set or claim, impossible numbers, data that are not here.
     """
-    for what, given, most in (("settings", settings, MOST_SETTINGS), ("seeds", seeds, MOST_SEEDS)):
-        require(
-            isinstance(given, int) and 1 <= given <= most,
-            f"{given!r} {what} are asked for; wanted: a whole number from 1 to {most:,}",
-        )
     found = papers.paper(paper) if isinstance(paper, str) else paper
     spaces_of(found.name)
     only, claims = tuple(only), tuple(claims)
-    chosen = worlds(found, only, claims)
-    folder = str(out or planning.DEFAULT_OUT)
-    common: dict[str, object] = {
-        "out": folder,
+    given: dict[str, object] = {
+        "out": str(out or planning.DEFAULT_OUT),
         "data_root": data_root,
         "engine": engine,
         "device": device,
-        "keep": "none",
-        "seeds": seeds,
-        "tune": False,
-        "closed_forms": False,
         "protocol": found.own_protocol,
+        "losses": list(found.losses),
     }
-    laid = tuple(_lay(found, world, settings, seeds, common, dry) for world in chosen)
-    store = Store(folder, create=not dry, absent=dry)
-    return Planned(found, laid, store, engine, settings, seeds, only, claims)
+
+    def declared(first: planning.Plan) -> Space:
+        return space_of(found.name, first.source.facts.kind, first.study.given.data)
+
+    chosen = worlds(found, only, claims)
+    planned = lay(found, chosen, declared, given, settings=settings, seeds=seeds, dry=dry)
+    return replace(planned, only=only, claims=claims)
 
 
-def _lay(paper: Paper, world: World, count: int, seeds: int, common: dict[str, object], dry: bool) -> Laid:
+def lay(
+    paper: Paper,
+    chosen: Iterable[World],
+    declared: Callable[[planning.Plan], Space],
+    given: Mapping[str, object],
+    *,
+    settings: int,
+    seeds: int,
+    dry: bool,
+) -> Planned:
+    """Lay out some worlds. ``declared``: the space of the data of a plan; ``given``: fields of every study.
+
+    Raises:
+        LosscopeError: impossible numbers, or data that are not here or too small.
+    """
+    for what, number, most in (("settings", settings, MOST_SETTINGS), ("seeds", seeds, MOST_SEEDS)):
+        require(
+            isinstance(number, int) and 1 <= number <= most,
+            f"{number!r} {what} are asked for; wanted: a whole number from 1 to {most:,}",
+        )
+    own = {"keep": "none", "seeds": seeds, "tune": False, "closed_forms": False}
+    common = {**given, **own}
+    laid = tuple(_lay(world, declared, settings, seeds, common, dry) for world in chosen)
+    store = Store(str(given["out"]), create=not dry, absent=dry)
+    return Planned(paper, laid, store, str(given["engine"]), settings, seeds)
+
+
+def _lay(
+    world: World,
+    declared: Callable[[planning.Plan], Space],
+    count: int,
+    seeds: int,
+    common: Mapping[str, object],
+    dry: bool,
+) -> Laid:
     plans: dict[str, planning.Plan] = {}
 
     def plan_of(options: dict[str, object]) -> planning.Plan:
@@ -145,10 +177,7 @@ def _lay(paper: Paper, world: World, count: int, seeds: int, common: dict[str, o
         if data.canonical() not in plans:
             study = Study.of(
                 f"the data {world.label!r}",
-                data=world.data,
-                losses=list(paper.losses),
-                options=dict(data.options),
-                **common,
+                **{**common, "data": world.data, "options": dict(data.options)},
             )
             plans[data.canonical()] = planning.plan(study, compute=not dry, create=not dry)
         return plans[data.canonical()]
@@ -159,7 +188,7 @@ def _lay(paper: Paper, world: World, count: int, seeds: int, common: dict[str, o
         not facts.pending,
         f"the features of {world.label} are not computed yet; losscope embed computes them once",
     )
-    space = within(space_of(paper.name, facts.kind, world.data), math.prod(facts.shape), rows)
+    space = within(declared(first), math.prod(facts.shape), rows)
     base = first.study.protocol
     settings = design(space, count)
     runs: dict[Member, tuple[str, ...]] = {}

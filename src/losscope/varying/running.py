@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,25 +21,28 @@ from losscope.core.results import (
     SpaceAxis,
     WorldPlan,
 )
+from losscope.core.spec import Study
 from losscope.core.wording import multiverse as saying
 from losscope.core.wording import varying as wording
 from losscope.papers.paper import Paper
 from losscope.run import cost as costing
 from losscope.run import launch
 from losscope.stats.multiverse import analyse
-from losscope.varying import matching, reading
+from losscope.varying import matching, own, reading
 from losscope.varying.planning import QUICK, SEEDS, SETTINGS, Laid, Planned, prepare
 from losscope.varying.pricing import Price, price
 from losscope.varying.space import Axis
 
 Say = Callable[[str], None]
 Show = Callable[[float, float, str], None]
+LONGEST = 100
+"""Letters of the name of a folder."""
 PUBLISHED = "published"
 """What settings can be matched with."""
 
 
 def multiverse(
-    paper: str | Paper = "zeng2025",
+    paper: str | Paper | Study = "zeng2025",
     *,
     settings: int | None = None,
     seeds: int = SEEDS,
@@ -55,11 +60,12 @@ def multiverse(
     """In which settings does each claim of a paper hold? What is not stored yet is trained.
 
     Args:
-        paper: a paper with a declared space of settings.
+        paper: a paper with a declared space of settings; or a ``Study``, around whose own numbers settings
+            are drawn, to see in which of them which of its losses is better at its goal.
         settings: how many are drawn of it, beside the paper's own; more of them add to the first.
         seeds: paired seeds of each setting.
-        only: names of data sets; the first of the paper's otherwise.
-        claims: ids of claims; all that the data can show otherwise, but for those about detail.
+        only: names of the paper's data sets; its first otherwise.
+        claims: ids of its claims; all that the data can show otherwise, but for those about detail.
         quick: a sample of 60 settings instead of 500.
         match: ``published``, to ask which settings give the paper's numbers.
         out: the folder that runs and pages are kept in.
@@ -77,17 +83,23 @@ def multiverse(
     losscope.core.errors.LosscopeError: 0 settings are asked for; wanted: a whole number from 1 to 20,000
     """
     asked = Asked(matched(match))
-    planned = prepare(
-        paper,
-        settings=settings_of(settings, quick),
-        seeds=seeds,
-        only=only,
-        claims=claims,
-        out=out,
-        data_root=data_root,
-        engine=engine,
-        device=device,
-    )
+    count = settings_of(settings, quick)
+    if isinstance(paper, Study):
+        given = {"out": None if out is None else str(out), "data_root": data_root}
+        changed = paper.model_copy(update={name: value for name, value in given.items() if value is not None})
+        planned = own.prepare(changed, settings=count, seeds=seeds)
+    else:
+        planned = prepare(
+            paper,
+            settings=count,
+            seeds=seeds,
+            only=only,
+            claims=claims,
+            out=out,
+            data_root=data_root,
+            engine=engine,
+            device=device,
+        )
     return run(planned, asked, say=say, show=show)
 
 
@@ -193,7 +205,7 @@ def conclude(planned: Planned, asked: Asked) -> Multiverse:
     name = f"multiverses/{name_of(planned)}"
     labels = [laid.world.label for laid in planned.laid]
     result = Multiverse(
-        paper=planned.paper.name,
+        paper=None if planned.paper.name == own.NAME else planned.paper.name,
         data=DataDescription(
             name=planned.paper.name,
             title=planned.paper.title,
@@ -201,8 +213,8 @@ def conclude(planned: Planned, asked: Asked) -> Multiverse:
             described=wording.described(labels, planned.settings, planned.seeds),
         ),
         losses=first.space.losses,
-        settings=len(first.settings),
-        cells=first.cells,
+        settings=planned.settings,
+        cells=first.cells - 1,
         seeds_each=planned.seeds,
         space=tuple(axis_of(axis) for axis in first.space.axes),
         claims=claims,
@@ -249,11 +261,17 @@ def axis_of(axis: Axis) -> SpaceAxis:
 def name_of(planned: Planned) -> str:
     """The folder of a multiverse: its paper, its data, and its claims where some were named."""
     labels = [laid.world.label for laid in planned.laid]
-    words = "-".join((planned.paper.name, *labels, *planned.claims))
-    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:120]
+    words = re.sub(r"[^a-z0-9]+", "-", "-".join((planned.paper.name, *labels, *planned.claims)).lower())
+    if not planned.words:
+        return words.strip("-")[:LONGEST]
+    # Comparisons of one name differ in much: in their losses, their protocol, their options.
+    own = [*planned.laid[0].space.losses, planned.paper.own_protocol, *map(repr, planned.laid[0].space.axes)]
+    return f"{words.strip('-')[:LONGEST]}-{hashlib.sha256(json.dumps(own).encode()).hexdigest()[:8]}"
 
 
 def _provenance(planned: Planned, asked: Asked) -> Provenance:
+    if planned.words:
+        return studies.provenance_of(planned.store.many(planned.ids), planned.words)
     words = ["losscope", "multiverse", planned.paper.name, "--settings", str(planned.settings)]
     words += ["--seeds", str(planned.seeds)]
     words += ["--only", ",".join(planned.only)] if planned.only else []

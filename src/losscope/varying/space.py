@@ -132,7 +132,7 @@ class Setting:
 class Space:
     """The declared settings of a paper's losses on one kind of data, under its own protocol.
 
-    ``data``: the one data set that it is for; empty for all of the kind.
+    ``data``: the one data set that it is for; empty for all of the kind. ``given``: what is fixed of losses.
 
     >>> from losscope.varying.declared import space_of
     >>> space = space_of("zeng2025", "vectors", "synthetic")
@@ -146,6 +146,7 @@ class Space:
     losses: tuple[str, ...]
     axes: tuple[Axis, ...]
     data: str = ""
+    given: tuple[LossSpec, ...] = ()
 
     def own(self) -> tuple[Value, ...]:
         """The paper's own value on each axis."""
@@ -160,7 +161,7 @@ class Space:
 
     def protocol_of(self, setting: Setting, base: Protocol) -> Protocol:
         """The paper's protocol with what the setting changes of it."""
-        numbers = {name: getattr(base, name) for name in Protocol.model_fields}
+        numbers = {name: getattr(base, name) for name in type(base).model_fields}
         return build(Protocol, {**numbers, **self._fields(setting, "protocol")}, f"the setting {setting.id}")
 
     def options_of(self, setting: Setting) -> dict[str, Any]:
@@ -172,7 +173,13 @@ class Space:
         """The loss at the setting's numbers, nothing implicit."""
         words = self._fields(setting, "loss", loss)
         reduction = words.pop("reduction", None)
-        spec = LossSpec(name=loss, hyperparameters=words, reduction=reduction)
+        given = next((spec for spec in self.given if spec.name == loss), LossSpec(name=loss))
+        spec = given.model_copy(
+            update={
+                "hyperparameters": {**given.hyperparameters, **words},
+                "reduction": reduction or given.reduction,
+            }
+        )
         spec.check()
         return spec.resolved(self.protocol)
 

@@ -16,11 +16,15 @@ def price(worlds: Sequence[WorldPlan], seeds: int, left: int, seconds: float, co
     >>> own = WorldPlan(data="synthetic", claims=("retrieval",), settings=61, cells=21, populations=63,
     ...                 runs=549, runs_left=549, seconds=600)
     >>> price([own], 3, 549, 330, 2)
-    '61 settings in 21 cells of synthetic, 3 seeds each: 549 runs in 63 populations, 0 stored; about 6 min \
-on 2 cores, by a few populations tried on this machine.'
+    '60 settings and the original, in 21 cells, of synthetic, 3 seeds each: 549 runs in 63 populations, \
+0 stored; about 6 min on 2 cores, by a few populations tried on this machine.'
     """
     told = listing(
-        [f"{count(own.settings, 'setting')} in {count(own.cells, 'cell')} of {own.data}" for own in worlds]
+        [
+            f"{count(own.settings - 1, 'setting')} and the original, in {count(own.cells, 'cell')}, of "
+            f"{own.data}"
+            for own in worlds
+        ]
     )
     runs = sum(own.runs for own in worlds)
     populations = sum(own.populations for own in worlds)
@@ -51,9 +55,9 @@ def own_setting(settings: int) -> str:
     """How settings are counted.
 
     >>> own_setting(500)
-    "The settings are 500 of the sample and the paper's own."
+    'Beside the 500 settings of the sample stands the original one; it counts in no share.'
     """
-    return f"The settings are {settings:,} of the sample and the paper's own."
+    return f"Beside the {settings:,} settings of the sample stands the original one; it counts in no share."
 
 
 def luck(loss: str) -> str:
