@@ -501,3 +501,18 @@ def test_a_study_that_cannot_be_varied_is_refused(given, said, tmp_path):
     with pytest.raises(LosscopeError, match=said):
         own.prepare(study(tmp_path / "store", **given), settings=2, seeds=1, dry=True)
     assert not (tmp_path / "store").exists()
+
+
+def test_a_run_may_have_the_data_of_another_seed(tmp_path):
+    made = planning.plan(
+        Study.of(data="synthetic", protocol="paper", options=dict(SMALL.cells[0].options), out=str(tmp_path))
+    )
+    (first,) = (run for run in made.runs if run.loss.name == "raw" and run.seed == 0)
+    assert "data_seed" not in first.canonical()
+    runs = [first, *(first.model_copy(update={"seed": 5, "data_seed": seed}) for seed in (None, 0))]
+    ids = [made.identify(run) for run in runs]
+    assert len(set(ids)) == 3
+    for run, run_id in zip(runs, ids):
+        launch.run_group(launch.Group((run,), (run_id,), made.where))
+    own, other, same = (made.store.get(run_id).measures["test"]["recall_at_1"] for run_id in ids)
+    assert own == same != other

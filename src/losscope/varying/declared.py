@@ -53,12 +53,12 @@ OF_LOSSES = (
         "the mean over all terms, or over the active ones (pytorch-metric-learning)",
         loss=TRIPLET,
     ),
-    chosen(
-        "squared",
+    Axis(
+        f"{TRIPLET}.distance",
         "loss",
-        (False, True),
-        False,
-        "plain distances, or FaceNet's squared ones",
+        "plain",
+        "plain distances, or FaceNet's squared ones (Schroff 2015), of which the margin is one too",
+        (Level("plain", (("squared", False),)), Level("squared", (("squared", True),))),
         loss=TRIPLET,
     ),
 )
@@ -67,9 +67,12 @@ OF_LOSSES = (
 
 def batches(*classes: int) -> Axis:
     """Shuffled batches, or so many classes in each, with equally many rows."""
-    balanced = (Level(count, (("batching", "balanced"), ("classes_per_batch", count))) for count in classes)
+    balanced = (
+        Level(f"{count} classes", (("batching", "balanced"), ("classes_per_batch", count)))
+        for count in classes
+    )
     return Axis(
-        "classes_per_batch",
+        "batch",
         "protocol",
         SHUFFLED,
         "the paper shuffles; P classes of K rows (Hermans 2017)",

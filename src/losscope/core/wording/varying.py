@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from losscope.core.results import WorldPlan
 from losscope.core.wording.multiverse import chosen
-from losscope.core.wording.numbers import count, listing
+from losscope.core.wording.numbers import count
 from losscope.core.wording.work import duration
 
 
@@ -16,19 +16,17 @@ def price(worlds: Sequence[WorldPlan], seeds: int, left: int, seconds: float, co
     >>> own = WorldPlan(data="synthetic", claims=("retrieval",), settings=61, cells=21, populations=63,
     ...                 runs=549, runs_left=549, seconds=600)
     >>> price([own], 3, 549, 330, 2)
-    '60 settings and the original, in 21 cells, of synthetic, 3 seeds each: 549 runs in 63 populations, \
-0 stored; about 6 min on 2 cores, by a few populations tried on this machine.'
+    '60 settings and the original in 21 cells, 3 seeds each, on synthetic: 549 runs in 63 populations, 0 \
+stored; about 6 min on 2 cores, by a few populations tried on this machine.'
     """
-    told = listing(
-        [
-            f"{count(own.settings - 1, 'setting')} and the original, in {count(own.cells, 'cell')}, of "
-            f"{own.data}"
-            for own in worlds
-        ]
-    )
+    first = worlds[0]
     runs = sum(own.runs for own in worlds)
     populations = sum(own.populations for own in worlds)
-    work = f"{told}, {count(seeds, 'seed')} each: {count(runs, 'run')} in {count(populations, 'population')}"
+    on = f"{'each of ' if len(worlds) > 1 else ''}{'; '.join(own.data for own in worlds)}"
+    work = (
+        f"{count(first.settings - 1, 'setting')} and the original in {count(first.cells, 'cell')}, "
+        f"{count(seeds, 'seed')} each, on {on}: {count(runs, 'run')} in {count(populations, 'population')}"
+    )
     if not left:
         return f"{work}, all stored."
     time = f"about {duration(max(1, seconds))} on {count(cores, 'core')}"
@@ -37,7 +35,7 @@ def price(worlds: Sequence[WorldPlan], seeds: int, left: int, seconds: float, co
 
 def described(data: Iterable[str], settings: int, seeds: int) -> str:
     """What a multiverse was made of."""
-    return f"{listing(list(data))}: {count(settings, 'setting')}, {count(seeds, 'seed')} each"
+    return f"{'; '.join(data)}: {count(settings, 'setting')}, {count(seeds, 'seed')} each"
 
 
 def named(value: object) -> str:
