@@ -52,13 +52,9 @@ class Held:
         known = np.flatnonzero(np.isfinite(self.means))
         if len(known) < 2:
             return None
-        hits = [
-            int(self.matches(float(self.means[other])).sum())
-            - int(self.matches(float(self.means[other]))[other])
-            for other in known
-        ]
-        # Those that could match: all but the one that the number was taken from.
-        return float(np.mean(hits)) * len(self.means) / max(1, len(self.means) - 1)
+        hits = [np.delete(self.matches(float(self.means[other])), other).sum() for other in known]
+        # All but the one that the number was taken from could match.
+        return float(np.mean(hits)) * len(self.means) / (len(self.means) - 1)
 
 
 def asked_of(targets: Sequence[PublishedNumber]) -> list[Asked]:
@@ -111,9 +107,8 @@ def _held(found: Table, target: PublishedNumber) -> Held:
 
 def _number(own: Held) -> NumberMatch:
     known = own.means[np.isfinite(own.means)]
-    ends = [float(known.min()), float(known.max())] if len(known) else [None, None]
-    if own.target.over is not None:
-        ends = [None if end is None else math.exp(end) for end in ends]
+    ends = [float(known.min()), float(known.max())] if len(known) else []
+    low, high = (map(math.exp, ends) if own.target.over is not None else ends) if ends else (None, None)
     return NumberMatch(
         loss=own.target.loss,
         over=own.target.over,
@@ -123,8 +118,8 @@ def _number(own: Held) -> NumberMatch:
         inside=int(own.inside(own.value).sum()),
         matches=int(own.matches(own.value).sum()),
         chance=own.chance,
-        low=ends[0],
-        high=ends[1],
+        low=low,
+        high=high,
         unreached=own.unreached,
     )
 

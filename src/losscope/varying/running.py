@@ -221,7 +221,7 @@ def conclude(planned: Planned, asked: Asked) -> Multiverse:
         matches=matches,
         notes=(wording.own_setting(planned.settings), wording.luck(first.space.losses[0])),
         store=str(store.root),
-        report_file=str(store.root / name / "report.html"),
+        report=str(store.root / name / "report.html"),
         provenance=_provenance(planned, asked),
         unfinished=store.unfinished(planned.ids),
     )
