@@ -28,7 +28,9 @@ def matches(context: Context) -> Section | None:
         return None
     note = " ".join(sentence for own in found for sentence in own.summary[:3])
     rows = [_row(own, place) for own in found for place in range(len(own.numbers))]
-    return Section("Which settings give the published numbers", note, table=Grid("Matches", HEADS, rows))
+    return Section(
+        "Which settings give the published numbers", note, table=Grid("Matches", HEADS, rows), wide=True
+    )
 
 
 def _row(own: Matches, place: int) -> list[str | Cell]:
