@@ -223,8 +223,9 @@ def test_claims_about_detail_have_data_of_their_own():
         ({"paper": "zeng"}, "unknown paper 'zeng'"),
         (
             {"only": ["digits"]},
-            "declares no settings for digits, which has vectors; choices: synthetic, data of features",
+            "declares no settings for digits, whose data are vectors; choices: synthetic, data of features",
         ),
+        ({"claims": ["retrieval", "audio-to-visual"]}, "synthetic cannot show audio-to-visual"),
         ({"settings": 5, "quick": True}, "give --settings or --quick"),
         ({"match": "everything"}, "choices: published"),
         (

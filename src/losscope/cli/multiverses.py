@@ -80,12 +80,14 @@ def multiverse(
     json
         Print one JSON object, and nothing else, on standard output.
     """
+    from losscope.core.errors import require
     from losscope.varying import own, running
     from losscope.varying.planning import prepare
 
     asked = running.Asked(running.matched(match))
     count = running.settings_of(settings, quick)
     if paper.endswith(".toml"):
+        require(not (only or claim), "--only and --claim are for a paper; leave them out with a study's file")
         given = {"out": None if out is None else str(out), "data_root": data_root}
         study = own.study_of(paper, trust=trust)
         study = study.model_copy(update={name: value for name, value in given.items() if value is not None})

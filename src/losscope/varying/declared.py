@@ -189,6 +189,6 @@ def space_of(paper: str, kind: str, data: str) -> Space:
         if space.kind == kind and space.data in ("", data):
             return space
     raise LosscopeError(
-        f"{paper} declares no settings for {data}, which has {kind}; choices: "
+        f"{paper} declares no settings for {data}, whose data are {kind}; choices: "
         f"{', '.join(space.data or f'data of {space.kind}' for space in found)}"
     )

@@ -64,7 +64,7 @@ def prepare(
     }
     label = Path(study.data).stem
     world = World(label, study.data, study.options, paper.claims)  # type: ignore[arg-type]
-    planned = lay(paper, (world,), space_of, given, settings=settings, seeds=seeds, dry=dry)
+    planned = lay(paper, (world,), space_of, given, settings=settings, seeds=seeds, named=True, dry=dry)
     if path is None:
         words = [*commands.arguments(study, out), "--multiverse", str(settings)]
     else:

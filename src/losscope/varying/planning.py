@@ -18,6 +18,7 @@ from losscope.core.errors import require
 from losscope.core.spec import DataSpec, Run, Study
 from losscope.papers import paper as papers
 from losscope.papers.paper import Paper
+from losscope.papers.planning import measurable
 from losscope.run import launch
 from losscope.run.store import Store
 from losscope.varying.declared import space_of, spaces_of
@@ -131,7 +132,8 @@ def prepare(
         return space_of(found.name, first.source.facts.kind, first.study.given.data)
 
     chosen = worlds(found, only, claims)
-    planned = lay(found, chosen, declared, given, settings=settings, seeds=seeds, dry=dry)
+    sizes = {"settings": settings, "seeds": seeds}
+    planned = lay(found, chosen, declared, given, named=bool(claims), dry=dry, **sizes)
     return replace(planned, only=only, claims=claims)
 
 
@@ -143,12 +145,15 @@ def lay(
     *,
     settings: int,
     seeds: int,
+    named: bool,
     dry: bool,
 ) -> Planned:
     """Lay out some worlds. ``declared``: the space of the data of a plan; ``given``: fields of every study.
 
+    ``named``: the claims were asked for one by one, so that all of them must be possible.
+
     Raises:
-        LosscopeError: impossible numbers, or data that are not here or too small.
+        LosscopeError: impossible numbers, data that are not here or too small, or that cannot show a claim.
     """
     for what, number, most in (("settings", settings, MOST_SETTINGS), ("seeds", seeds, MOST_SEEDS)):
         require(
@@ -157,13 +162,14 @@ def lay(
         )
     own = {"keep": "none", "seeds": seeds, "tune": False, "closed_forms": False}
     common = {**given, **own}
-    laid = tuple(_lay(world, declared, settings, seeds, common, dry) for world in chosen)
+    laid = tuple(_lay(world, named, declared, settings, seeds, common, dry) for world in chosen)
     store = Store(str(given["out"]), create=not dry, absent=dry)
     return Planned(paper, laid, store, str(given["engine"]), settings, seeds)
 
 
 def _lay(
     world: World,
+    named: bool,
     declared: Callable[[planning.Plan], Space],
     count: int,
     seeds: int,
@@ -189,6 +195,10 @@ def _lay(
         f"the features of {world.label} are not computed yet; losscope embed computes them once",
     )
     space = within(declared(first), math.prod(facts.shape), rows)
+    able = tuple(claim for claim in world.claims if measurable(claim, facts))
+    lacking = ", ".join(claim.id for claim in world.claims if claim not in able)
+    require(bool(able) and not (named and lacking), f"{world.label} cannot show {lacking}; leave it out")
+    world = replace(world, claims=able)
     base = first.study.protocol
     settings = design(space, count)
     runs: dict[Member, tuple[str, ...]] = {}
