@@ -23,7 +23,7 @@ from losscope.run import launch
 from losscope.run.store import Record, Store
 from losscope.varying import declared, matching, own, reading, running
 from losscope.varying.design import BLOCK, EACH, design
-from losscope.varying.planning import Member, prepare, within
+from losscope.varying.planning import MOST_MEMBERS, Member, prepare, within
 from losscope.varying.space import Setting
 from losscope.varying.worlds import worlds
 
@@ -167,7 +167,7 @@ def test_members_of_a_population_are_one_family_and_share_no_seed(tmp_path):
     planned = prepare(SMALL, settings=9, seeds=2, out=tmp_path, dry=True)
     for each in planned.populations:
         assert len({run.family() for run in each.group.runs}) == 1
-        assert len(each.group.runs) <= launch.MOST_MEMBERS
+        assert len(each.group.runs) <= MOST_MEMBERS
     groups = [each.group for each in planned.populations]
     runs = {run_id: run for group in groups for run_id, run in zip(group.ids, group.runs)}
     assert len(runs) == len(planned.ids) == 10 * 3 * 2
@@ -438,12 +438,13 @@ def test_chance_takes_the_number_of_another_setting(done):
 
 
 def test_the_command_prints_its_price(tmp_path, capsys):
-    asked = ["multiverse", "--quick", "--seeds", "1", "--claim", "retrieval", "--dry-run", "--json"]
+    asked = ["multiverse", "--settings", "1", "--seeds", "1", "--claim", "retrieval", "--dry-run", "--json"]
     with pytest.raises(SystemExit) as ended:
         cli.main([*asked, "--out", str(tmp_path / "store")])
     assert ended.value.code == 0
     plan = json.loads(capsys.readouterr().out)
-    assert plan["runs"] == 61 * 3 and plan["worlds"][0]["claims"] == ["retrieval"]
+    assert running.settings_of(None, quick=True) == 60
+    assert plan["runs"] == 2 * 3 and plan["worlds"][0]["claims"] == ["retrieval"]
     assert not (tmp_path / "store").exists()
 
 

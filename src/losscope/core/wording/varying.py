@@ -13,10 +13,10 @@ from losscope.core.wording.work import duration
 def price(worlds: Sequence[WorldPlan], seeds: int, left: int, seconds: float, cores: int) -> str:
     """How many settings and runs a multiverse has, and how long what is left of it takes.
 
-    >>> own = WorldPlan(data="synthetic", claims=("retrieval",), settings=61, cells=21, populations=63,
+    >>> own = WorldPlan(data="synthetic", claims=("retrieval",), settings=61, cells=21, populations=42,
     ...                 runs=549, runs_left=549, seconds=600)
     >>> price([own], 3, 549, 330, 2)
-    '60 settings and the original in 21 cells, 3 seeds each, on synthetic: 549 runs in 63 populations, 0 \
+    '60 settings and the original in 21 cells, 3 seeds each, on synthetic: 549 runs in 42 populations, 0 \
 stored; about 6 min on 2 cores, by a few populations tried on this machine.'
     """
     first = worlds[0]
