@@ -284,12 +284,11 @@ class Curves(Mapping[str, Sequence[np.ndarray]]):
                 epochs = run.run.protocol.epochs
                 if run.failed is not None or not (run.path / "trace.parquet").exists():
                     continue
-                rows = run.trace()
-                rows = rows[(rows["epoch"] > 0) & (rows["split"] != "validation")]
-                for name, own in rows.groupby("name", sort=False):
-                    empty = [np.full(epochs, np.nan) for _ in self.stored]
-                    curve = self.table.setdefault(str(name), empty)[place]
-                    curve[own["epoch"].to_numpy() - 1] = own["value"].to_numpy()
+                for split in sorted(set(run.columns.split) - {"validation"}):
+                    for name, at, values in run.columns.curves(split):
+                        empty = [np.full(epochs, np.nan) for _ in self.stored]
+                        curve = self.table.setdefault(name, empty)[place]
+                        curve[at[at > 0] - 1] = values[at > 0]
         return self.table
 
     def __getitem__(self, name: str) -> Sequence[np.ndarray]:

@@ -121,9 +121,8 @@ def _validated(run: Stored) -> float:
     """The validation measure of a run's last epoch, NaN where it has none."""
     if run.failed is not None or not run.has_trace:
         return math.nan
-    rows = run.trace()
-    rows = rows[(rows["split"] == "validation") & (rows["name"] == VALIDATED)]
-    return float(rows.loc[rows["epoch"].idxmax(), "value"]) if len(rows) else math.nan
+    _, values = run.columns.curve("validation", VALIDATED)
+    return float(values[-1]) if len(values) else math.nan
 
 
 def universes(laid: Laid, found: Table) -> list[Universe]:
