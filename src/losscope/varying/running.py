@@ -70,8 +70,8 @@ def multiverse(
         match: ``published``, to ask which settings give the paper's numbers.
         out: the folder that runs and pages are kept in.
         data_root: the folder with data sets in their original layouts.
-        engine: where populations train: ``here``, ``processes`` or ``dask``.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        engine: where populations train: ``here``, ``processes`` or ``dask``; a study has its own.
+        device: ``auto``, ``cpu`` or ``cuda``; a study has its own.
         say: called with each sentence for a person.
         show: called with the seconds of work done and in all, and what is under way.
 
