@@ -13,7 +13,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -81,9 +81,10 @@ class DataSpec(Strict):
 
 
 class Run(Strict):
-    """One training: data × loss × protocol × seed, and the ``data_seed`` where its data are another seed's.
+    """One training: data × loss × protocol × seed. A ``trial`` of tuning never touches the test split.
 
-    A ``trial`` of tuning never touches the test split."""
+    ``data_seed``: what draws the data and their splits, where the ``seed`` of weights and batches does not.
+    """
 
     data: DataSpec
     loss: LossSpec

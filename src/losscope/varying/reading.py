@@ -16,7 +16,7 @@ from losscope.core.wording import varying as wording
 from losscope.papers.evidence import name_of, side_of
 from losscope.papers.paper import Claim, Compared
 from losscope.run.store import Store, Stored
-from losscope.stats.multiverse.cells import Universe
+from losscope.stats.multiverses.cells import Universe
 from losscope.varying.planning import Laid, Member
 from losscope.varying.worlds import parts
 

@@ -22,12 +22,12 @@ from losscope.core.results import (
     WorldPlan,
 )
 from losscope.core.spec import Study
-from losscope.core.wording import multiverse as saying
+from losscope.core.wording import multiverses as saying
 from losscope.core.wording import varying as wording
 from losscope.papers.paper import Paper
 from losscope.run import cost as costing
 from losscope.run import launch
-from losscope.stats.multiverse import analyse
+from losscope.stats.multiverses import analyse
 from losscope.varying import matching, own, reading
 from losscope.varying.planning import QUICK, SEEDS, SETTINGS, Laid, Planned, prepare
 from losscope.varying.pricing import Price, price

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
         WrongLabels,
     )
     from losscope.core.results.matches import Matches, NearSetting, NumberMatch
-    from losscope.core.results.multiverse import (
+    from losscope.core.results.multiverses import (
         Branch,
         Choice,
         ChoiceShare,
@@ -257,7 +257,7 @@ _FILES = (
     "inspections",
     "reproductions",
     "matches",
-    "multiverse",
+    "multiverses",
     "documents",
 )
 """Where a name is looked for: first what every process needs, which then builds none of the other types."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from losscope.core.results import Matches, NearSetting, NumberMatch
-from losscope.core.wording.multiverse import axis
+from losscope.core.wording.multiverses import axis
 from losscope.core.wording.numbers import brief, count, label
 
 

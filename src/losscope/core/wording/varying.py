@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from losscope.core.results import WorldPlan
-from losscope.core.wording.multiverse import chosen
+from losscope.core.wording.multiverses import chosen
 from losscope.core.wording.numbers import count
 from losscope.core.wording.work import duration
 
