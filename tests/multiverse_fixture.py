@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from losscope.core.results import DataDescription, Multiverse, SpaceAxis
-from losscope.core.wording import multiverse as wording
-from losscope.stats.multiverse import Universe, analyse
+from losscope.core.wording import multiverses as wording
+from losscope.stats.multiverses import Universe, analyse
 
 Effect = Callable[[Mapping[str, np.ndarray], np.random.Generator], np.ndarray]
 DELTA = 0.01

@@ -17,7 +17,7 @@ from losscope.reporting.drawing import draw, strips
 from losscope.reporting.figure import Band, Palette, Points, Region, Ring, Upright
 from losscope.reporting.specification import curve, ordered, ratio_ticks, running_median
 from losscope.run.store import Store
-from losscope.stats.multiverse import analyse
+from losscope.stats.multiverses import analyse
 
 SETTINGS = 160
 

@@ -12,15 +12,15 @@ from scipy import stats as peer
 
 import multiverse_fixture as fixture
 from losscope.core.results import Branch, Condition, MultiverseClaim
-from losscope.core.wording import multiverse as wording
-from losscope.stats.multiverse import FEWEST, Universe, analyse
-from losscope.stats.multiverse.axes import axes_of, axis_of, columns
-from losscope.stats.multiverse.claims import paper_setting
-from losscope.stats.multiverse.deciding import decompose, surface
-from losscope.stats.multiverse.draws import drawn_cells, weighted_medians
-from losscope.stats.multiverse.joint import EXACT_CELLS, joint_test
-from losscope.stats.multiverse.rules import applies, balanced_accuracy, rule_of
-from losscope.stats.multiverse.shares import OUTCOMES, median_effect, outcomes, shares
+from losscope.core.wording import multiverses as wording
+from losscope.stats.multiverses import FEWEST, Universe, analyse
+from losscope.stats.multiverses.axes import axes_of, axis_of, columns
+from losscope.stats.multiverses.claims import paper_setting
+from losscope.stats.multiverses.deciding import decompose, surface
+from losscope.stats.multiverses.draws import drawn_cells, weighted_medians
+from losscope.stats.multiverses.joint import EXACT_CELLS, joint_test
+from losscope.stats.multiverses.rules import applies, balanced_accuracy, rule_of
+from losscope.stats.multiverses.shares import OUTCOMES, median_effect, outcomes, shares
 
 RANDOM_MULTIVERSES = 200
 
@@ -215,7 +215,7 @@ def test_an_effect_in_most_settings_is_seen_and_drawn_ways_agree_with_all(monkey
     assert joint_test(made).p == joint_test(made).smallest * 2 or joint_test(made).p < 0.01
     weak = plain(np.random.default_rng(6).normal(0.006, 0.02, (13, 1)))
     exact = joint_test(weak).p
-    monkeypatch.setattr("losscope.stats.multiverse.joint.EXACT_CELLS", 5)
+    monkeypatch.setattr("losscope.stats.multiverses.joint.EXACT_CELLS", 5)
     assert abs(joint_test(weak).p - exact) < 0.02
     assert joint_test(plain(np.zeros((30, 2)))).p == 1.0
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from losscope.core.results import MultiverseClaim
-from losscope.core.wording import multiverse as wording
+from losscope.core.wording import multiverses as wording
 from losscope.reporting.specification import ordered
-from losscope.stats.multiverse import Universe, analyse
+from losscope.stats.multiverses import Universe, analyse
 
 from .drawing import Panel, figure, text
 

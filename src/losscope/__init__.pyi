@@ -33,6 +33,7 @@ from losscope.papers.engine import reproduce as reproduce
 from losscope.probe.callbacks.within import probing as probing
 from losscope.probe.record import load_probe as load_probe
 from losscope.probe.wrap import Probe as Probe
+from losscope.varying.running import multiverse as multiverse
 
 __version__: str
 
@@ -64,6 +65,7 @@ __all__ = [
     "load",
     "load_probe",
     "loss",
+    "multiverse",
     "probing",
     "read",
     "register",

@@ -6,7 +6,14 @@ import os
 import sys
 from collections.abc import Iterator
 
-from losscope.cli import inspections, items, judgements, stores, studies  # noqa: F401  (they register theirs)
+from losscope.cli import (  # noqa: F401  (they register theirs)
+    inspections,
+    items,
+    judgements,
+    multiverses,
+    stores,
+    studies,
+)
 from losscope.cli.options import app
 from losscope.cli.output import say_aside
 

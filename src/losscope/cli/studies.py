@@ -54,6 +54,7 @@ def compare(
     reference: Annotated[str | None, Parameter(group=ANSWER)] = None,
     indifference: Annotated[float | None, Parameter(group=ANSWER)] = None,
     budget: Annotated[str | None, Parameter(group=ANSWER)] = None,
+    multiverse: Annotated[int | None, Parameter(group=ANSWER)] = None,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     out: Out = None,
     keep: Annotated[Literal["none", "last", "all"], Parameter(group=OUTPUT)] = "last",
@@ -94,6 +95,9 @@ def compare(
         measure's own. Choose it before the first look at results.
     budget
         Answer within this time, such as 60s or 5m; what is cut for it is said in the answer.
+    multiverse
+        Instead, draw so many settings around the study's own, three seeds each, and say where which loss is
+        better.
     dry_run
         Say what it would cost and what it could show, and stop.
     out
@@ -122,7 +126,13 @@ def compare(
         out=out,
         keep=keep,
     )
-    if len(names) == 1:
+    if multiverse is not None:
+        from losscope.cli.multiverses import around
+        from losscope.core.errors import require
+
+        require(len(names) == 1, f"{len(names)} data sets are given; a multiverse is of one")
+        around(study, multiverse, json=json, dry_run=dry_run)
+    elif len(names) == 1:
         carry_out(study, json=json, dry_run=dry_run, verbose=verbose, map=map)
     else:
         carry_out_each(study, names, json=json, dry_run=dry_run, verbose=verbose, map=map)

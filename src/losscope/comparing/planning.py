@@ -131,10 +131,11 @@ class Plan:
         source = self.trials_from if run.purpose == "trial" else self.source
         return run.id(source.digest, foreign + own)
 
-    def group(self, runs: Sequence[Run], ids: Sequence[str]) -> list[launch.Group]:
-        """Runs as populations for this study's store, device and plugins."""
+    @property
+    def where(self) -> launch.Where:
+        """Where this study's runs are kept and computed."""
         given = self.study.given
-        where = launch.Where(
+        return launch.Where(
             store=str(self.store.root),
             data_root=given.data_root,
             device=self.study.device,
@@ -143,7 +144,10 @@ class Plan:
             digests=tuple(registry.plugin_digest(plugin) for plugin in given.plugins),
             data=self.source.digest,
         )
-        return launch.group(runs, ids, where)
+
+    def group(self, runs: Sequence[Run], ids: Sequence[str]) -> list[launch.Group]:
+        """Runs as populations for this study's store, device and plugins."""
+        return launch.group(runs, ids, self.where)
 
     def tuned(
         self,

@@ -13,7 +13,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -44,6 +44,7 @@ from losscope.core.loss_spec import (
     split_losses,
 )
 from losscope.core.quantities import GOALS, check_indifference
+from losscope.core.seeding import seed_of
 from losscope.core.spaces import Dimension
 from losscope.core.training import Protocol, Start, Transform, protocol
 
@@ -72,16 +73,6 @@ NUMERICS = 5
 """Raised when the numbers of an unchanged specification change; part of every run's id."""
 
 
-def seed_of(seed: int, dimension: str, *more: object) -> int:
-    """A 64-bit seed: the hash of a study seed and the named dimension that it is for.
-
-    >>> seed_of(0, "init") == seed_of(0, "init"), seed_of(0, "init") == seed_of(0, "batches")
-    (True, False)
-    """
-    text = json.dumps([seed, dimension, *map(str, more)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
-
-
 class DataSpec(Strict):
     """Which data: a registered name or a path, and the loader's options."""
 
@@ -90,13 +81,23 @@ class DataSpec(Strict):
 
 
 class Run(Strict):
-    """One training: data × loss × protocol × seed. A ``trial`` of tuning never touches the test split."""
+    """One training: data × loss × protocol × seed. A ``trial`` of tuning never touches the test split.
+
+    ``data_seed``: what draws the data and their splits, where the ``seed`` of weights and batches does not.
+    """
 
     data: DataSpec
     loss: LossSpec
     protocol: Protocol
     seed: int = Field(ge=0)
     purpose: Literal["final", "trial"] = "final"
+    data_seed: int | None = Field(default=None, ge=0)
+    LATER: ClassVar[tuple[str, ...]] = ("data_seed",)
+
+    @property
+    def split_seed(self) -> int:
+        """The seed that draws the data and their splits."""
+        return self.seed if self.data_seed is None else self.data_seed
 
     def id(self, digest: str, source: str | None = None) -> str:
         """The run's id: the hash of its specification, its data's content, foreign source and numerics."""

@@ -11,6 +11,7 @@ import numpy as np
 from losscope import stats
 from losscope.comparing import reading
 from losscope.core.facts import Value
+from losscope.core.loss_spec import LossSpec
 from losscope.core.wording import label
 from losscope.core.wording import reproductions as wording
 from losscope.papers.paper import AllOf, Asked, Claim, Compared, Direction, Rises
@@ -55,6 +56,10 @@ class Side:
             means.append(float(part.mean()) if len(part) else None)
         return tuple(means)
 
+    def asked(self, measure: str, during: tuple[float, float] | None = None) -> Values:
+        """The values by seed of what a claim is about: a measure, or its mean over a part of training."""
+        return self.of(measure) if during is None else self.during(measure, *during)
+
     def has(self, values: Values) -> bool:
         """Whether there is anything to compare: a value, or a run that failed."""
         return any(self.failed) or any(not null(value) for value in values)
@@ -64,6 +69,15 @@ class Side:
         """The loss's margin, where it has one."""
         margin = self.hyperparameters.get("margin")
         return float(margin) if isinstance(margin, int | float) else None
+
+
+def name_of(measure: str, during: tuple[float, float] | None = None) -> str:
+    """What a claim is about: a measure, or its mean over a part of training.
+
+    >>> name_of("hard_share", (0.5, 1.0))
+    'hard_share@0.5-1'
+    """
+    return measure if during is None else f"{measure}@{during[0]:g}-{during[1]:g}"
 
 
 @dataclass(frozen=True)
@@ -140,10 +154,8 @@ class Evidence:
             if name not in self.sides:
                 return Stated(None, direction, reason=wording.not_run(name), a=a, b=b)
         first, second = self.sides[a], self.sides[b]
-        name = measure if during is None else f"{measure}@{during[0]:g}-{during[1]:g}"
-        x, y = (
-            side.of(measure) if during is None else side.during(measure, *during) for side in (first, second)
-        )
+        name = name_of(measure, during)
+        x, y = (side.asked(measure, during) for side in (first, second))
         have = first.has(x), second.has(y)
         if not any(have):
             return None
@@ -240,19 +252,22 @@ def sides_of(piece: Piece) -> list[Side]:
         ]
         stored = [plan.store.get(run_id) for run_id in own]
         stored.sort(key=lambda run: run.head["spec"]["seed"])
-        numbers = [{} if run.failed else reading.values_of(run)[0] for run in stored]
-        measures = dict.fromkeys(measure for values in numbers for measure in values)
-        found.append(
-            Side(
-                loss=choice.spec.name,
-                label=choice.label,
-                failed=tuple(run.failed is not None for run in stored),
-                values={measure: tuple(values.get(measure) for values in numbers) for measure in measures},
-                curves=Curves(stored),
-                hyperparameters=choice.spec.hyperparameters,
-            )
-        )
+        found.append(side_of(choice.spec, choice.label, stored))
     return found
+
+
+def side_of(spec: LossSpec, label: str, stored: Sequence[Stored]) -> Side:
+    """A loss's side: its stored runs in the order of their seeds."""
+    numbers = [{} if run.failed else reading.values_of(run)[0] for run in stored]
+    measures = dict.fromkeys(measure for values in numbers for measure in values)
+    return Side(
+        loss=spec.name,
+        label=label,
+        failed=tuple(run.failed is not None for run in stored),
+        values={measure: tuple(values.get(measure) for values in numbers) for measure in measures},
+        curves=Curves(stored),
+        hyperparameters=spec.hyperparameters,
+    )
 
 
 class Curves(Mapping[str, Sequence[np.ndarray]]):
@@ -269,12 +284,11 @@ class Curves(Mapping[str, Sequence[np.ndarray]]):
                 epochs = run.run.protocol.epochs
                 if run.failed is not None or not (run.path / "trace.parquet").exists():
                     continue
-                rows = run.trace()
-                rows = rows[(rows["epoch"] > 0) & (rows["split"] != "validation")]
-                for name, own in rows.groupby("name", sort=False):
-                    empty = [np.full(epochs, np.nan) for _ in self.stored]
-                    curve = self.table.setdefault(str(name), empty)[place]
-                    curve[own["epoch"].to_numpy() - 1] = own["value"].to_numpy()
+                for split in sorted(set(run.columns.split) - {"validation"}):
+                    for name, at, values in run.columns.curves(split):
+                        empty = [np.full(epochs, np.nan) for _ in self.stored]
+                        curve = self.table.setdefault(name, empty)[place]
+                        curve[at[at > 0] - 1] = values[at > 0]
         return self.table
 
     def __getitem__(self, name: str) -> Sequence[np.ndarray]:

@@ -145,13 +145,14 @@ class Claim:
 
 @dataclass(frozen=True)
 class PublishedNumber:
-    """A published single value of one loss under the paper's own protocol."""
+    """A published single value of one loss under the paper's own protocol; with ``over``, a ratio of two."""
 
     data: str
     loss: str
     measure: str
     value: float
     source: str
+    over: str | None = None
 
 
 @dataclass(frozen=True)
@@ -253,6 +254,7 @@ class Paper:
         full_cells: the cells at full size, where they differ.
         protocols: in the order of the ledger.
         own_protocol: the one under which published numbers are tested.
+        stated: numbers of its text, which the settings of a multiverse are matched with.
         name, title: those of its registration.
 
     Raises:
@@ -264,6 +266,7 @@ class Paper:
     claims: tuple[Claim, ...]
     full_cells: tuple[Cell, ...] | None = None
     published: tuple[PublishedNumber, ...] = ()
+    stated: tuple[PublishedNumber, ...] = ()
     controls: tuple[PaperControl, ...] = ()
     protocols: tuple[str, ...] = ("paper", "matched")
     own_protocol: str = "paper"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from losscope import stats
 from losscope.comparing import looking, planning, running
@@ -25,6 +25,9 @@ from losscope.run import launch
 from losscope.run.files import Damaged
 from losscope.run.looks import Look
 from losscope.run.store import Store
+
+if TYPE_CHECKING:
+    from losscope.data.base import About
 
 Say = planning.Say
 
@@ -347,6 +350,11 @@ def _applies(claim: Claim, piece: Piece, grid: bool) -> bool:
         return False
     if isinstance(claim.asserts, Rises) and not grid:
         return False
+    return measurable(claim, facts)
+
+
+def measurable(claim: Claim, facts: About) -> bool:
+    """Whether data can have the measure of a claim."""
     if not claim.measure:
         return True
     if claim.measure in GOALS["classification"] and (facts.disjoint or facts.kind == "pair"):

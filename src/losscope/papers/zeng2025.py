@@ -54,7 +54,7 @@ ON_IMAGES = (
     "for classification and retrieval have a third convolution and batches of 64."
 )
 UNTUNED_IMAGES = "Images are not tuned without --full: margins there are the protocol's."
-NOTEBOOKS = "Zeng 2025, the authors' notebooks"
+NOTEBOOKS, TEXT = "Zeng 2025, the authors' notebooks", "Zeng 2025, text"
 
 DETAIL = (
     "recommend-detail",
@@ -76,6 +76,7 @@ def zeng2025() -> Paper:
         full_cells=tuple(_cells(full=True)),
         claims=STATEMENTS,
         published=PUBLISHED,
+        stated=STATED,
         controls=CONTROLS,
     )
 
@@ -279,6 +280,17 @@ PUBLISHED = tuple(
         ("mnist", "triplet", "inter_distance", 1.4840),
     )
 )
+
+STATED = (
+    PublishedNumber("synthetic", "contrastive", "epochs_to_90", 27, TEXT),
+    PublishedNumber("synthetic", "triplet", "epochs_to_90", 43, TEXT),
+    PublishedNumber("synthetic", "contrastive", "active_ratio", 0.65, TEXT),
+    PublishedNumber("synthetic", "triplet", "active_ratio", 0.38, TEXT),
+    PublishedNumber("synthetic", "contrastive", "gradient_norm", 0.12, TEXT),
+    PublishedNumber("synthetic", "triplet", "gradient_norm", 0.27, TEXT),
+    PublishedNumber("synthetic", "triplet", "intra_variance", 2.4, TEXT, over="contrastive"),
+)
+"""The numbers of the text, set against synthetic data."""
 
 TABLES = (
     "intra_variance",

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from losscope.core import wording
 from losscope.core.results import Multiverse, MultiverseClaim
-from losscope.core.wording import multiverse as said
+from losscope.core.wording import multiverses as said
 from losscope.reporting.formats import escaped
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from losscope.core import wording
 from losscope.core.results import InspectedPair, Inspection, Multiverse, Reproduction, Result
-from losscope.core.wording import multiverse, reproductions
+from losscope.core.wording import multiverses, reproductions
 from losscope.reporting import claim_tables, multiverse_tables, sheets
 from losscope.reporting.answer import Rows, answer, inspected
 from losscope.reporting.figure import COLOURS, DARK_COLOURS, DARK_GREYS, GREYS
@@ -108,7 +108,7 @@ def _reproduction(document: Reproduction) -> Iterable[Markup]:
 
 
 def _multiverse(document: Multiverse) -> Iterable[Markup]:
-    yield _text(_BOLD, f"{multiverse.headline(document.claims)}.")
+    yield _text(_BOLD, f"{multiverses.headline(document.claims)}.")
     rows = multiverse_tables.rows(document)
     yield _table(multiverse_tables.HEADS, [[_text(Markup("{}"), text) for text in row] for row in rows])
     if document.report_file:

@@ -9,7 +9,7 @@ import numpy as np
 
 from losscope.core import wording
 from losscope.core.results import Choice, MultiverseClaim, PairScale, SettingEffect, SettingOutcome
-from losscope.core.wording import multiverse as said
+from losscope.core.wording import multiverses as said
 from losscope.reporting.axes import round_ticks
 from losscope.reporting.figure import (
     Axis,

@@ -175,7 +175,7 @@ def _of_baselines(group: launch.Group, source: Any) -> float:
     clock, device = _clock(group.where.device), group.where.device
     runs = [run for run in group.runs if run.seed == group.runs[0].seed]
     start = clock()
-    split = source.splits(runs[0].seed)
+    split = source.splits(runs[0].split_seed)
     drawn = clock() - start
     fewer, start = _fewer(split, runs[0]), clock()
     records = train(runs, [fewer] * len(runs), device=device, keep="none")
@@ -198,14 +198,14 @@ def _of_losses(group: launch.Group, fewest: int, source: Any) -> Speed:
 
     keep_freed_memory()
     clock, where = _clock(group.where.device), torch.device(group.where.device)
-    splits = [source.splits(run.seed) for run in group.runs]
+    splits = [source.splits(run.split_seed) for run in group.runs]
     alike = [place for place, other in enumerate(splits) if len(other.train) == len(splits[0].train)]
     runs = [group.runs[place] for place in alike]
     few = max(1, min(fewest, len(runs) // 2))
     _steps(Population(runs[:few], splits[:few], where), clock)  # what is loaded and planned once, is now
     start = clock()
-    drawn = {run.seed: source.splits(run.seed) for run in runs}
-    population = Population(runs, [drawn[run.seed] for run in runs], where)
+    drawn = {run.split_seed: source.splits(run.split_seed) for run in runs}
+    population = Population(runs, [drawn[run.split_seed] for run in runs], where)
     once = (clock() - start) / len(runs)
     step = _steps(population, clock)
     looks = []
@@ -223,7 +223,7 @@ def _of_losses(group: launch.Group, fewest: int, source: Any) -> Speed:
         finish = (clock() - start) * _pairs(runs[0], split) / _pairs(runs[0], fewer)
     each = step / len(runs)
     if few < len(runs):
-        smaller = Population(runs[:few], [drawn[run.seed] for run in runs[:few]], where)
+        smaller = Population(runs[:few], [drawn[run.split_seed] for run in runs[:few]], where)
         each = min(each, max(0.0, (step - _steps(smaller, clock)) / (len(runs) - few)))
     return Speed(
         steps=population.batches.steps,

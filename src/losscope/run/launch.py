@@ -166,10 +166,10 @@ def _records(group: Group, store: Store, progress: Callable[[int, int], None] | 
     check_data(first.data.name, group.where.data, source.digest)
     source = for_trials(source, first.protocol.name) if first.purpose == "trial" else source
     with fixed_arithmetic():
-        drawn = {seed: source.splits(seed) for seed in dict.fromkeys(run.seed for run in group.runs)}
+        drawn = {seed: source.splits(seed) for seed in dict.fromkeys(run.split_seed for run in group.runs)}
         return train(
             group.runs,
-            [drawn[run.seed] for run in group.runs],
+            [drawn[run.split_seed] for run in group.runs],
             device=group.where.device,
             keep=group.where.keep,
             checkpoint=store.checkpoint(group.name),

@@ -48,7 +48,7 @@ from losscope.run.looks import Look, number
 from losscope.run.record import Record, Status, contents
 from losscope.run.trace import Trace
 
-SCHEMA = 2
+SCHEMA, DEEP = 2, ("studies", "reproductions", "multiverses")
 FINAL = ("complete", "diverged")
 """A run with one of these is done for good. One that ``failed``, by the machine's fault, is tried again."""
 AGAIN = "run the command that made it again: it is set aside and run again"
@@ -350,7 +350,7 @@ class Store:
     def litter(self) -> list[Path]:
         """What processes that have ended left half-written."""
         flat = (self.root / name for name in ("", "runs", "checkpoints", "looks", "damaged"))
-        deep = (path for name in ("studies", "reproductions") for path in (self.root / name).glob("*"))
+        deep = (path for name in DEEP for path in (self.root / name).glob("*"))
         folders = [folder for folder in (*flat, *deep) if folder.is_dir()]
         return [path for folder in folders for path in sorted(folder.iterdir()) if is_litter(path)]
 

@@ -157,6 +157,7 @@ def _other_files(store: Store) -> list[tuple[str, str]]:
         "studies/*/forces.json": again,
         "reproductions/*/*.json": "run losscope reproduce again with this folder",
         "across/*/*.json": "run losscope compare again on its data sets with this folder",
+        "multiverses/*/*.json": "run losscope multiverse again with this folder",
         "looks/[!.]*.json": counted,
     }
     return [

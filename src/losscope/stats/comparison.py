@@ -240,6 +240,30 @@ def _on(scale: PairScale, values: Sequence[float] | np.ndarray) -> np.ndarray:
         return np.log(x) if scale == "log_ratio" else -np.log1p(-x)
 
 
+def effects(
+    a: np.ndarray, b: np.ndarray, measure: str, *, last: np.ndarray | int | None = None
+) -> np.ndarray:
+    """The differences that ``compare`` takes of paired values of any shape, NaN where there is none.
+
+    ``a``, ``b``: NaN where a run failed or has no value. Of a right-censored measure an infinite value is one
+    that was not reached: it counts as the epoch after the ``last`` that was trained, so that a pair of which
+    one is reached has its sign and at least its size, and a pair of which none is has 0.
+
+    >>> effects(np.array([0.9, np.nan]), np.array([0.8, 0.8]), "recall_at_1").round(3)
+    array([0.1, nan])
+    >>> effects(np.array([20.0, np.inf]), np.array([np.inf, np.inf]), "epochs_to_90", last=39).round(3)
+    array([-0.693,  0.   ])
+    """
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if unsplit(measure)[0] in CENSORED and last is not None:
+        x, y = (np.where(np.isposinf(side), np.asarray(last) + 1.0, side) for side in (x, y))
+    equal = np.abs(x - y) <= ROUNDING * np.maximum(np.abs(x), np.abs(y))
+    scale = declared(measure).scale
+    with np.errstate(invalid="ignore"):
+        found = np.where(equal, 0.0, _on(scale, x) - _on(scale, y))
+    return np.where(np.isfinite(found), found, np.nan)
+
+
 def _unpaired(
     base: Difference, a: Sequence[float | None], b: Sequence[float | None], censored: bool
 ) -> Difference:

@@ -66,7 +66,8 @@ if TYPE_CHECKING:
         Twins,
         WrongLabels,
     )
-    from losscope.core.results.multiverse import (
+    from losscope.core.results.matches import Matches, NearSetting, NumberMatch
+    from losscope.core.results.multiverses import (
         Branch,
         Choice,
         ChoiceShare,
@@ -86,7 +87,14 @@ if TYPE_CHECKING:
         TooFew,
     )
     from losscope.core.results.origins import DataDescription, Provenance
-    from losscope.core.results.plans import CellPlan, DesignPlan, ReproductionPlan, StudyPlan
+    from losscope.core.results.plans import (
+        CellPlan,
+        DesignPlan,
+        MultiversePlan,
+        ReproductionPlan,
+        StudyPlan,
+        WorldPlan,
+    )
     from losscope.core.results.reproductions import (
         ClaimReason,
         ClaimVerdict,
@@ -173,16 +181,20 @@ __all__ = [
     "JointTest",
     "Limit",
     "LossResult",
+    "Matches",
     "MeasureValue",
     "MedianEffect",
     "Moved",
     "Multiverse",
     "MultiverseClaim",
+    "MultiversePlan",
+    "NearSetting",
     "Neighbours",
     "NewlyConfused",
     "Norms",
     "NotComparable",
     "Number",
+    "NumberMatch",
     "OpenBy",
     "PairScale",
     "PairSize",
@@ -224,6 +236,7 @@ __all__ = [
     "Unfinished",
     "Unit",
     "Viewed",
+    "WorldPlan",
     "WrongLabels",
     "schemas",
 ]
@@ -243,7 +256,8 @@ _FILES = (
     "benches",
     "inspections",
     "reproductions",
-    "multiverse",
+    "matches",
+    "multiverses",
     "documents",
 )
 """Where a name is looked for: first what every process needs, which then builds none of the other types."""

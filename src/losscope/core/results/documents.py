@@ -10,8 +10,8 @@ from losscope.core.results.benches import BenchResult
 from losscope.core.results.comparisons import Result
 from losscope.core.results.embeddings import Embedding
 from losscope.core.results.inspections import InspectedPair, Inspection
-from losscope.core.results.multiverse import Multiverse
-from losscope.core.results.plans import ReproductionPlan, StudyPlan
+from losscope.core.results.multiverses import Multiverse
+from losscope.core.results.plans import MultiversePlan, ReproductionPlan, StudyPlan
 from losscope.core.results.reproductions import Reproduction, TuningRisk
 from losscope.core.results.stores import StoreCheck
 
@@ -24,6 +24,7 @@ def schemas() -> Mapping[str, dict[str, Any]]:
         Multiverse,
         StudyPlan,
         ReproductionPlan,
+        MultiversePlan,
         AuditResult,
         BenchResult,
         Embedding,

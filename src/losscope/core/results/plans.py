@@ -85,3 +85,35 @@ class ReproductionPlan(Document):
     enough: bool
     sentence: str
     said: str
+
+
+class WorldPlan(Frozen):
+    """What one data set of a multiverse will cost: its settings, cells, populations and runs."""
+
+    data: str
+    claims: tuple[str, ...]
+    settings: int
+    cells: int
+    populations: int
+    runs: int
+    runs_left: int
+    seconds: Number
+
+
+class MultiversePlan(Document):
+    """What a multiverse will cost. What ``losscope multiverse --dry-run --json`` prints.
+
+    ``seconds``: on this machine; ``core_seconds``: of its ``cores`` together. The ``seconds`` of a data set
+    are of one core.
+    """
+
+    kind: ClassVar[str] = "multiverse plan"
+    paper: str
+    worlds: tuple[WorldPlan, ...]
+    seeds: int
+    runs: int
+    runs_left: int
+    seconds: Number
+    core_seconds: Number
+    cores: int
+    said: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from losscope.core import wording
 from losscope.core.registry import register
 from losscope.core.results import ChoiceShare, MultiverseClaim
-from losscope.core.wording import multiverse as said
+from losscope.core.wording import multiverses as said
 from losscope.reporting.parts import Cell, Context, Grid, Section
 
 LEAST = 0.01

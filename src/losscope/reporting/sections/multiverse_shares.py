@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from losscope.core import wording
 from losscope.core.registry import register
 from losscope.core.results import MultiverseClaim, Share, Shares
-from losscope.core.wording import multiverse as said
+from losscope.core.wording import multiverses as said
 from losscope.reporting.parts import Cell, Context, Grid, Section
 
 HEADS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from losscope.core.registry import register
 from losscope.core.results import SpaceAxis
-from losscope.core.wording import multiverse as said
+from losscope.core.wording import multiverses as said
 from losscope.reporting.parts import Context, Grid, Section
 
 

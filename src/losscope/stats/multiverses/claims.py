@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from losscope.core.results import Choice, MultiverseClaim, PaperSetting, SettingEffect
-from losscope.core.wording import multiverse as wording
-from losscope.stats.multiverse.axes import axes_of
-from losscope.stats.multiverse.cells import Universe
-from losscope.stats.multiverse.deciding import decompose
-from losscope.stats.multiverse.joint import joint_test
-from losscope.stats.multiverse.rules import rule_of
-from losscope.stats.multiverse.shares import OUTCOMES, median_effect, outcomes, shares
+from losscope.core.wording import multiverses as wording
+from losscope.stats.multiverses.axes import axes_of
+from losscope.stats.multiverses.cells import Universe
+from losscope.stats.multiverses.deciding import decompose
+from losscope.stats.multiverses.joint import joint_test
+from losscope.stats.multiverses.rules import rule_of
+from losscope.stats.multiverses.shares import OUTCOMES, median_effect, outcomes, shares
 from losscope.stats.sides import plain
 
 TYPICAL = (0.05, 0.95)

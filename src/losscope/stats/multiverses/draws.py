@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from losscope.stats.multiverse.cells import LEVEL
+from losscope.stats.multiverses.cells import LEVEL
 
 DRAWS = 2000
 """Draws of cells for an interval."""

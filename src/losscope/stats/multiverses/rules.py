@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from losscope.core.results import Branch, Condition, Rule
-from losscope.stats.multiverse.axes import Axis, Columns, axes_of, columns
-from losscope.stats.multiverse.cells import FEWEST, Universe, counted_cells
-from losscope.stats.multiverse.shares import outcomes
+from losscope.stats.multiverses.axes import Axis, Columns, axes_of, columns
+from losscope.stats.multiverses.cells import FEWEST, Universe, counted_cells
+from losscope.stats.multiverses.shares import outcomes
 
 if TYPE_CHECKING:
     from sklearn.tree import DecisionTreeClassifier

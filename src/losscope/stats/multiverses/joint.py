@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from losscope.core.results import JointTest
-from losscope.stats.multiverse.cells import Universe
+from losscope.stats.multiverses.cells import Universe
 
 EXACT_CELLS = 13
 """Up to so many cells all 2^(cells − 1) ways to swap are tried."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from losscope.stats.multiverse.cells import Universe
+from losscope.stats.multiverses.cells import Universe
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Columns:
 def axes_of(universe: Universe) -> tuple[Axis, ...]:
     """Every axis: of numbers where all of its values are finite ones, else of texts.
 
-    >>> from losscope.stats.multiverse.axes import axis_of
+    >>> from losscope.stats.multiverses.axes import axis_of
     >>> axis_of("mean", np.array(["all", "active"])).levels, axis_of("p", np.array([1, 2])).levels
     (('active', 'all'), ())
     """

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.special import betaincinv
 
 from losscope.core.results import MedianEffect, SettingOutcome, Share, Shares
-from losscope.stats.multiverse.cells import FEWEST, LEVEL, Universe, counted_cells, setting_means
-from losscope.stats.multiverse.draws import drawn_cells, ends, weighted_medians
+from losscope.stats.multiverses.cells import FEWEST, LEVEL, Universe, counted_cells, setting_means
+from losscope.stats.multiverses.draws import drawn_cells, ends, weighted_medians
 
 OUTCOMES: tuple[SettingOutcome, ...] = ("holds", "reversed", "neither", "failed")
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from losscope.core.results.base import Frozen, Number
 from losscope.core.results.comparisons import PairScale
+from losscope.core.results.matches import Matches
 from losscope.core.results.origins import DataDescription, Provenance
 from losscope.core.results.sides import Unfinished
 from losscope.core.results.views import Viewed
@@ -234,6 +235,7 @@ class Multiverse(Viewed):
     ``paper``: the paper whose claims they are, None for a comparison of the user's own. ``space``: the axes
     as they were declared, before anything was trained. ``settings`` and ``cells``: how many were drawn, and
     in how many populations of settings; ``seeds_each``: seeds of each setting.
+    ``matches``: which settings give the published numbers, where that was asked.
     """
 
     kind: ClassVar[str] = "multiverse"
@@ -245,6 +247,7 @@ class Multiverse(Viewed):
     seeds_each: int
     space: tuple[SpaceAxis, ...] = ()
     claims: tuple[MultiverseClaim, ...] = ()
+    matches: tuple[Matches, ...] = ()
     summary: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     store: str | None = None

@@ -5,7 +5,7 @@ Its rules stand in docs/definitions.md, "Multiverse".
 
 from __future__ import annotations
 
-from losscope.stats.multiverse.cells import FEWEST, Universe
-from losscope.stats.multiverse.claims import analyse
+from losscope.stats.multiverses.cells import FEWEST, Universe
+from losscope.stats.multiverses.claims import analyse
 
 __all__ = ["FEWEST", "Universe", "analyse"]

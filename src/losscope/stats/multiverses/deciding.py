@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from losscope.core.results import ChoiceShare, Decomposition
-from losscope.stats.multiverse.axes import Columns, axes_of, columns
-from losscope.stats.multiverse.cells import FEWEST, Universe
-from losscope.stats.multiverse.draws import drawn_cells
+from losscope.stats.multiverses.axes import Columns, axes_of, columns
+from losscope.stats.multiverses.cells import FEWEST, Universe
+from losscope.stats.multiverses.draws import drawn_cells
 
 if TYPE_CHECKING:
     from sklearn.ensemble import GradientBoostingRegressor
