@@ -137,7 +137,7 @@ def _forces(subject: Subject, asked: Sequence[tuple[float, float]], negatives: i
     cases = [_case(subject, near, far, negatives) for near, far in asked]
     z, labels = torch.stack([case[0] for case in cases]), torch.stack([case[1] for case in cases])
     own = {name: torch.stack([case[2][name] for case in cases]) for name in cases[0][2]}
-    return _told(subject, subject.gradient(z, labels, own)[1][:, 0])
+    return _told(subject, subject.gradients(z, labels, own)[:, 0])
 
 
 def _case(

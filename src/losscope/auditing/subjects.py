@@ -78,16 +78,22 @@ class Subject:
     def gradient(
         self, z: Tensor, labels: Tensor, parameters: Parameters | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The value and its gradient by the embeddings, detached; a loss without a graph has gradient 0.
-
-        One of our own losses takes several batches (..., B, D) as members of a population: a value of each.
-        """
+        """The value and its gradient by the embeddings, detached; a loss without a graph has gradient 0."""
         z = z.detach().clone().requires_grad_()
         value = self.value(z, labels, parameters)
         if not value.requires_grad:
             return value.detach(), torch.zeros_like(z)
-        (gradient,) = torch.autograd.grad(value.sum(), [z], allow_unused=True)
+        (gradient,) = torch.autograd.grad(value, [z], allow_unused=True)
         return value.detach(), torch.zeros_like(z) if gradient is None else gradient
+
+    def gradients(self, z: Tensor, labels: Tensor, parameters: Parameters) -> Tensor:
+        """The gradients (A, B, D) by the embeddings, of a loss of ours, which takes A batches at once."""
+        z = z.detach().clone().requires_grad_()
+        value = self.value(z, labels, parameters)
+        if not value.requires_grad:
+            return torch.zeros_like(z)
+        (gradient,) = torch.autograd.grad(value.sum(), [z], allow_unused=True)
+        return torch.zeros_like(z) if gradient is None else gradient
 
     def autocast_gradient(
         self, z: Tensor, labels: Tensor, parameters: Parameters, dtype: torch.dtype, scale: float
