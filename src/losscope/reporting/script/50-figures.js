@@ -79,7 +79,7 @@ const figures = (() => {
     ["x1", "x2"].forEach(key => own.setAttribute(key, `${100 * at}%`));
   });
   // What is shown by a key is said as well, and stays where the page moves under it.
-  const aside = values => document.body.appendChild(Object.assign(document.createElement("p"), { className: "unseen", ...values }));
+  const aside = values => (document.querySelector("main") || document.body).appendChild(Object.assign(document.createElement("p"), { className: "unseen", ...values }));
   aside({ id: "figure-keys", textContent: "The arrow keys go from value to value." });
   const said = aside({ role: "status" });
   let held = null;
