@@ -257,7 +257,7 @@ def test_our_own_items_lie_in_the_folder_of_their_kind():
     for path in sorted(home.rglob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             for call in getattr(node, "decorator_list", ()):
-                if isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] == "register":
+                if isinstance(call, ast.Call) and ast.unparse(call.func) in ("register", "registry.register"):
                     place = registry.ROOMS[ast.literal_eval(call.args[0])]
                     assert path.is_relative_to(home / place), f"{path}: its kind has the folder {place}"
 

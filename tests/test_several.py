@@ -77,3 +77,73 @@ def test_a_mistake_in_any_data_set_is_found_before_one_trains(data, said, tmp_pa
     with pytest.raises(LosscopeError, match=said):
         losscope.compare(data, out=str(tmp_path / "runs"), **QUICK)
     assert not (tmp_path / "runs" / "runs").exists()
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two files of one name in two folders, as data sets often are."""
+    for place in range(2):
+        draw = np.random.default_rng(place)
+        labels = np.repeat(np.arange(4 + place), 20)
+        rows = draw.normal(size=(5, 8))[labels] + draw.normal(size=(len(labels), 8))
+        (tmp_path / f"set{place}").mkdir()
+        np.savez(tmp_path / f"set{place}" / "features.npz", features=rows.astype(np.float32), labels=labels)
+    return [tmp_path / f"set{place}" / "features.npz" for place in range(2)]
+
+
+def test_files_of_one_name_are_told_apart_by_their_paths(files, tmp_path):
+    out = str(tmp_path / "runs")
+    result = losscope.compare(files, out=out, **QUICK)
+    assert [own.name for own in result.by_data] == [str(path) for path in files]
+    assert len({own.page for own in result.by_data}) == 2
+    assert losscope.compare(files, out=out, **QUICK, first_seed=5).report_file == result.report_file
+    other = losscope.compare(files[::-1], out=out, **QUICK, first_seed=5)
+    assert other.report_file != result.report_file  # though no command says a first seed
+
+
+def test_folds_of_a_data_set_are_described_and_not_tested(files, tmp_path):
+    result = losscope.compare(files, out=str(tmp_path / "runs"), **QUICK, options={"folds": 2})
+    assert {row.p for own in result.by_data for row in own.rows} == {None}
+
+
+def test_what_failed_on_one_data_set_is_said_and_ends_with_1(files, tmp_path, capsys):
+    code = tmp_path / "narrow.py"
+    code.write_text(
+        "def narrow(embeddings, labels):\n"
+        "    if labels.max() > 3:\n"
+        "        raise RuntimeError('too wide')\n"
+        "    return embeddings.square().sum()\n"
+    )
+    told = ["--protocol", "paper", "--seeds", "2", "--epochs", "1", "--engine", "here", "--trust"]
+    losses = f"contrastive,triplet,{code}:narrow"
+    with pytest.raises(SystemExit) as stop:
+        cli.main(
+            ["compare", *map(str, files), *told, "--losses", losses, "--out", str(tmp_path / "r"), "--json"]
+        )
+    assert stop.value.code == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["unfinished"]["failed"] == 2 and "too wide" in said.err
+
+
+@pytest.mark.parametrize(
+    ("second", "losses", "said"),
+    [
+        ("set0/../set0", "contrastive,triplet", "hold the same data; each data set counts once"),
+        (
+            "set1",
+            "triplet",
+            "triplet alone is given; several data sets want at least 2 losses",
+        ),
+    ],
+)
+def test_no_answer_over_data_sets_is_known_before_one_trains(second, losses, said, files, tmp_path):
+    data = [str(files[0]), str(tmp_path / second / "features.npz")]
+    with pytest.raises(LosscopeError, match=said):
+        losscope.compare(data, losses=losses, out=str(tmp_path / "runs"), **QUICK)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_maps_are_made_again_of_an_answer_over_data_sets(result, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["report", str(result.store), "--map", "tsne"])
+    assert stop.value.code == 2 and "--study with one of its studies" in capsys.readouterr().err

@@ -185,12 +185,14 @@ def test_what_ended_processes_left_is_swept_and_what_others_write_is_not(tmp_pat
     other = tmp_path / "runs" / f".abc.{ended.stdout.strip()}-{elsewhere}0000.part"
     gone.mkdir(), mine.mkdir(), other.mkdir()
     (gone / "run.json").write_text("{")
-    page = tmp_path / "studies" / "s" / gone.name.replace(".abc.", ".study.json.")
-    page.parent.mkdir(parents=True)
-    page.write_text("{")
-    assert upkeep.gc(tmp_path) == [gone, page] and gone.exists()
+    folders = [tmp_path / name / "s" for name in ("studies", "reproductions", "across", "multiverses")]
+    pages = [folder / gone.name.replace(".abc.", ".report.html.") for folder in folders]
+    for page in pages:
+        page.parent.mkdir(parents=True)
+        page.write_text("{")
+    assert upkeep.gc(tmp_path) == [gone, *pages] and gone.exists()
     store.sweep()
-    assert not gone.exists() and not page.exists() and mine.exists()
+    assert not gone.exists() and not any(page.exists() for page in pages) and mine.exists()
     assert other.exists(), "it may be written at this moment by a process of another machine"
     os.utime(other, (0, 0))
     store.sweep()

@@ -34,8 +34,10 @@ def carry_out_each(
             print_plan(plan)
         return
     with Activity(quiet=json) as shown:
-        result = several.run(studies, say=shown.say, activity=shown.activity, expect=shown.expect)
-    print_result(result, json, shown.say, verbose)
+        say = shown.say
+        result = several.run(studies, say=say, activity=shown.activity, expect=shown.expect)
+    print_result(result, json, say, verbose)
+    exit_if_unfinished(result.unfinished)
 
 
 def carry_out(

@@ -208,7 +208,8 @@ def remap(folder: Path, study: str | None, map: str) -> None:
     """Let the page of a study show other maps from now on.
 
     Raises:
-        LosscopeError: a file, a probe or a reproduction, which have none to make again.
+        LosscopeError: a file, a probe, a reproduction or an answer over several data sets, which have none to
+            make again.
     """
     from losscope import comparing
     from losscope.comparing.exporting import document
@@ -218,9 +219,9 @@ def remap(folder: Path, study: str | None, map: str) -> None:
 
     found = None if folder.is_file() or holds_probe(folder) else document(folder, study)
     require(
-        isinstance(found, Result),
+        isinstance(found, Result) and found.study is not None,
         f"{str(folder)!r} has no maps that could be made again; wanted with --map: the folder of a study, or "
-        "--study with one of a reproduction's",
+        "--study with one of its studies",
     )
     comparing.map_by(folder, study, map)
 

@@ -81,7 +81,8 @@ def compare(
     ----------
     data
         A name (see `losscope list data`) or a path: features.npz, table.parquet, a folder of class folders;
-        digits otherwise. Of several each is compared, and one answer stands over all; that takes six.
+        digits otherwise. Of several each is compared, and one answer stands over all; to test two losses
+        takes nine, or eight with --no-closed-forms.
     losses
         Losses with optional hyperparameters, separated by commas: 'triplet(margin=0.2),contrastive'.
     seeds
@@ -110,7 +111,7 @@ def compare(
     verbose
         Print each test, what would change the answer, and every note, too.
     json
-        Print one JSON object, and nothing else, on standard output.
+        Print one JSON object, and nothing else, on standard output; of a dry run on several data sets a list.
     """
     names = data or ["digits"]
     study = asked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from losscope.comparing import given, running, several
@@ -57,12 +58,18 @@ def compare(
             "wanted: engine='here', or the loss by its text",
         )
         options["engine"] = "here"
-    if isinstance(data, list | tuple) and labels is None and all(isinstance(each, str) for each in data):
-        study = Study.of(data=data[0] if data else "", losses=texts, seeds=seeds, **options)
-        result = several.run(several.studies_of(study, data), say=say, activity=activity)
+    if isinstance(data, list | tuple) and labels is None and all(map(_named, data)):
+        names = [os.fspath(each) for each in data]
+        study = Study.of(data=names[0] if names else "", losses=texts, seeds=seeds, **options)
+        result = several.run(several.studies_of(study, names), say=say, activity=activity)
         return result.model_copy(update={"notes": (*result.notes, *notes)}) if notes else result
     place = given.data_of(data, labels, options.get("out"))
     result = running.run(
         Study.of(data=place, losses=texts, seeds=seeds, **options), say=say, activity=activity
     )
     return result.model_copy(update={"notes": (*result.notes, *notes)}) if notes else result
+
+
+def _named(data: Any) -> bool:
+    """Whether data are given by a name or a path."""
+    return isinstance(data, str | os.PathLike)

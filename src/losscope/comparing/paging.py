@@ -9,7 +9,6 @@ from losscope.comparing.kept import Kept
 from losscope.comparing.reading import find, load, read
 from losscope.core.errors import require
 from losscope.core.results import Result
-from losscope.run.store import Store
 
 KINDS = ("pca", "tsne")
 
@@ -53,16 +52,15 @@ def map_by(folder: str | Path, study: str | None, kind: str) -> None:
         f"the study {name!r} keeps no test embeddings, of which a map could be made; wanted: a study made "
         "without --keep none",
     )
+    kept = {
+        side.name: [run for run in map(store.get, side.runs) if run.keeps("test.npz")]
+        for side in result.sides
+    }
+    # The maps are of the first seed of which a loss keeps its embeddings, whatever other sides keep.
+    seed = min(run.run.seed for loss in result.losses for run in kept[loss.name])
     places = {}
     for side, own in maps.items():
-        kept = _kept(store, result, side)
-        if kept is not None and own.items is not None:
-            places[side] = placing.tsne(kept.embeddings[own.items])
+        found = next((Kept.of(run) for run in kept.get(side, ()) if run.run.seed == seed), None)
+        if found is not None and own.items is not None:
+            places[side] = placing.tsne(found.embeddings[own.items])
     placing.keep(store, name, places, placing.firsts(result))
-
-
-def _kept(store: Store, result: Result, name: str) -> Kept | None:
-    """The embeddings that a side's map shows: of its first seed that keeps them."""
-    runs = next((side.runs for side in result.sides if side.name == name), ())
-    stored = (store.get(run) for run in runs)
-    return next((Kept.of(run) for run in stored if run.keeps("test.npz")), None)

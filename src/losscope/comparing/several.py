@@ -9,18 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from losscope.comparing import foreseeing, running
-from losscope.comparing.judging.columns import Asked
+from losscope.comparing.judging.columns import Asked, text_of
 from losscope.comparing.judging.command import Told, judged
 from losscope.comparing.judging.scores import from_frame
-from losscope.comparing.planning import DEFAULT_OUT, Say
+from losscope.comparing.planning import DEFAULT_OUT, Plan, Say
 from losscope.core import commands
-from losscope.core.errors import require
+from losscope.core.errors import LosscopeError, require
 from losscope.core.loss_spec import UNTRAINED
-from losscope.core.results import Provenance, Result, SideResult, StudyPlan
+from losscope.core.results import Provenance, Result, SideResult, StudyPlan, Unfinished
 from losscope.core.saying import Once
 from losscope.core.spec import Study
 from losscope.core.wording import count, listing
@@ -46,7 +46,7 @@ def studies_of(study: Study, data: Sequence[str]) -> list[Study]:
 
 def foresee(studies: Sequence[Study]) -> list[StudyPlan]:
     """What the study on each data set would cost and could show; every mistake is found before any trains."""
-    return [foreseeing.foresee(study) for study in studies]
+    return [foreseeing.dry_run(made) for made in _ready(studies)]
 
 
 def run(
@@ -58,16 +58,35 @@ def run(
 ) -> Result:
     """Run the study on each data set, and answer over all of them; what is stored is not trained again."""
     say = None if say is None else Once(say)
-    # A mistake in the last data set is found before the first trains.
-    plans = [foreseeing.ready(study, None, dry=True) for study in studies]
-    pairs = [made.study.given.data for made in plans if made.study.kind == "pair"]
-    require(
-        len(pairs) in (0, len(plans)),
-        f"{listing(pairs)} {'has' if len(pairs) == 1 else 'have'} two modalities and the others one, which "
-        "are judged by different measures; compare them apart",
-    )
+    for _ in _ready(studies):
+        pass  # a mistake in the last data set is found before the first trains
     found = [running.run(study, say=say, activity=activity, expect=expect) for study in studies]
     return conclude(studies, found)
+
+
+def _ready(studies: Sequence[Study]) -> Iterator[Plan]:
+    """The plan of each study, one at a time since each holds its data.
+
+    Raises:
+        LosscopeError: whatever would stop a study before it trains, or the answer over all of them.
+    """
+    require(
+        len(set(studies[0].losses)) >= 2,
+        f"{listing(studies[0].losses)} alone is given; several data sets want at least 2 losses",
+    )
+    digests: dict[str, str] = {}
+    pairs: dict[bool, str] = {}
+    for study in studies:
+        made = foreseeing.ready(study, None, dry=True)
+        twin = digests.setdefault(made.source.digest, study.data)
+        require(twin == study.data, f"{twin} and {study.data} hold the same data; each data set counts once")
+        pairs.setdefault(made.study.kind == "pair", study.data)
+        require(
+            len(pairs) == 1,
+            f"{pairs.get(True)} has two modalities and {pairs.get(False)} one, which are judged by different "
+            "measures; compare them apart",
+        )
+        yield made
 
 
 def conclude(studies: Sequence[Study], found: Sequence[Result]) -> Result:
@@ -80,22 +99,23 @@ def conclude(studies: Sequence[Study], found: Sequence[Result]) -> Result:
     import pandas as pd
 
     first = studies[0]
-    by = {result.recommendation.measure for result in found}
-    judged_by = ", ".join(f"{result.data.name} by {result.recommendation.measure}" for result in found)
-    require(len(by) == 1, f"the data sets are judged by different measures: {judged_by}; compare them apart")
-    (measure,) = by
-    assert measure is not None
+    measure = _measure(found)
+    called = _called(studies, found)
     known = [[side.name for side in _sides(result, measure)] for result in found]
     sides = list(dict.fromkeys(name for own in known for name in own))
     names = [name for name in sides if all(name in own for own in known)]
     rows = [
-        (result.data.name, name, seed, measure, value)
-        for result in found
+        (data, name, seed, measure, value)
+        for data, result in zip(called, found, strict=True)
         for name in names
         for seed, value in zip(result.seeds, result.side(name).measures[measure].values, strict=True)
     ]
     frame = pd.DataFrame(rows, columns=["dataset", "loss", "seed", "measure", "value"])
-    runs = replace(from_frame(frame, "the table of all data sets", Asked()), notes=())
+    runs = replace(
+        from_frame(frame, "the table of all data sets", Asked()),
+        notes=(),
+        folds_of_each=max(result.data.folds for result in found),
+    )
     told = Told(
         name=count(len(found), "data set"),
         goal=first.goal,
@@ -109,22 +129,45 @@ def conclude(studies: Sequence[Study], found: Sequence[Result]) -> Result:
     made = judged(runs, told)
     out = str(found[0].store or first.out or DEFAULT_OUT)
     words = _words(studies, out)
-    name = f"{len(found)}-data-sets-{hashlib.sha256(' '.join(words).encode()).hexdigest()[:8]}"
     store = Store(out)
-    links = {result.data.name: _page(result, store, name) for result in found}
+    name = _name(found)
+    links = {data: _page(result, store, name) for data, result in zip(called, found, strict=True)}
     made = made.model_copy(
         update={
-            "data": made.data.model_copy(update=_described(found)),
+            "data": made.data.model_copy(update=_described(called)),
             "by_data": tuple(own.model_copy(update={"page": links[own.name]}) for own in made.by_data),
             "store": out,
             "report_file": str(store.root / FOLDER / name / "report.html"),
             "provenance": _provenance(found, words),
             "notes": (*made.notes, *_left_out(sides, names)),
+            "unfinished": _unfinished(found),
         }
     )
     store.write_text(f"{FOLDER}/{name}/report.html", made.page())
     store.write_json(f"{FOLDER}/{name}/result.json", made.model_dump(mode="json"))
     return made
+
+
+def _measure(found: Sequence[Result]) -> str:
+    """The measure that decides on every data set."""
+    by = {result.recommendation.measure for result in found}
+    told = ", ".join(f"{result.data.name} by {result.recommendation.measure or 'none'}" for result in found)
+    (measure, *others) = by
+    if measure is None or others:
+        raise LosscopeError(f"the data sets are not judged by one measure: {told}; compare them apart")
+    return measure
+
+
+def _called(studies: Sequence[Study], found: Sequence[Result]) -> list[str]:
+    """What each data set is called: by its name, or as it was given where two files have one name."""
+    names = [text_of(result.data.name) for result in found]
+    return names if len(set(names)) == len(names) else [text_of(study.data) for study in studies]
+
+
+def _name(found: Sequence[Result]) -> str:
+    """What the answer is called in its store: the same for the same studies, and for no others."""
+    told = " ".join(result.study or "" for result in found)
+    return f"{len(found)}-data-sets-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 
 def _sides(result: Result, measure: str) -> list[SideResult]:
@@ -146,10 +189,20 @@ def _page(result: Result, store: Store, name: str) -> str:
     return os.path.relpath(result.report_file or "", store.root / FOLDER / name)
 
 
-def _described(found: Sequence[Result]) -> dict[str, str]:
-    names = ", ".join(result.data.name for result in found)
-    told = count(len(found), "data set")
-    return {"name": told, "title": told, "described": f"{told}: {names}"}
+def _described(called: Sequence[str]) -> dict[str, str]:
+    told = count(len(called), "data set")
+    return {"name": told, "title": told, "described": f"{told}: {', '.join(called)}"}
+
+
+def _unfinished(found: Sequence[Result]) -> Unfinished | None:
+    """The runs that the machine or the code stopped, of all data sets."""
+    own = [result.unfinished for result in found if result.unfinished is not None]
+    if not own:
+        return None
+    reasons = tuple(dict.fromkeys(reason for part in own for reason in part.reasons))
+    return Unfinished(
+        failed=sum(part.failed for part in own), runs=sum(part.runs for part in own), reasons=reasons
+    )
 
 
 def _provenance(found: Sequence[Result], words: tuple[str, ...]) -> Provenance:

@@ -32,6 +32,8 @@ LITTER = re.compile(r"\.(?P<name>.+)\.(?P<pid>[0-9]+)-(?P<machine>[0-9a-f]{4})[0
 _MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:4]
 _FOREIGN_AGE = 86_400.0
 """Seconds after which what another machine left half-written is litter: its processes are out of sight."""
+AGAIN = "run the command that made it again: it is set aside and run again"
+"""What mends a run's damaged file."""
 
 
 class Damaged(LosscopeError):

@@ -28,6 +28,7 @@ from losscope.core.errors import LosscopeError
 from losscope.core.results import Unfinished
 from losscope.core.spec import Run
 from losscope.run.files import (
+    AGAIN,
     Damaged,
     can_be_made,
     digest,
@@ -48,10 +49,9 @@ from losscope.run.looks import Look, number
 from losscope.run.record import Record, Status, contents
 from losscope.run.trace import Trace
 
-SCHEMA, DEEP = 2, ("studies", "reproductions", "multiverses")
+SCHEMA = 2
 FINAL = ("complete", "diverged")
 """A run with one of these is done for good. One that ``failed``, by the machine's fault, is tried again."""
-AGAIN = "run the command that made it again: it is set aside and run again"
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Stored:
     @cached_property
     def columns(self) -> Trace:
         """The epoch trace in columns, without pandas."""
-        return Trace.read(self.content("trace.parquet"))
+        return Trace.read(self.content("trace.parquet"), repr(str(self.path / "trace.parquet")))
 
     def content(self, name: str) -> bytes:
         """The bytes of one of the run's files, as they were written.
@@ -349,9 +349,9 @@ class Store:
 
     def litter(self) -> list[Path]:
         """What processes that have ended left half-written."""
-        flat = (self.root / name for name in ("", "runs", "checkpoints", "looks", "damaged"))
-        deep = (path for name in DEEP for path in (self.root / name).glob("*"))
-        folders = [folder for folder in (*flat, *deep) if folder.is_dir()]
+        own = ["runs", "checkpoints", "looks", "damaged"]
+        own += [f"{name}/*" for name in ("studies", "reproductions", "across", "multiverses")]
+        folders = [self.root, *(path for pattern in own for path in self.root.glob(pattern) if path.is_dir())]
         return [path for folder in folders for path in sorted(folder.iterdir()) if is_litter(path)]
 
     def runs(self) -> Iterator[Stored]:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from losscope.run.files import AGAIN, Damaged
+
 COLUMNS = ("split", "epoch", "name", "value")
 
 
@@ -35,13 +37,23 @@ class Trace:
     content: bytes
 
     @classmethod
-    def read(cls, content: bytes) -> Trace:
-        """The rows of a file's bytes."""
+    def read(cls, content: bytes, where: str) -> Trace:
+        """The rows of a file's bytes; ``where``: what sentences call the file.
+
+        Raises:
+            Damaged: they are no such file, as one of schema 1, which has no checksum, may be.
+        """
         import pyarrow as pa
         from pyarrow import parquet
 
-        file = parquet.ParquetFile(pa.BufferReader(content), read_dictionary=["split", "name"])
-        found = [_array(file.read([name]).column(0)) for name in COLUMNS]
+        try:
+            file = parquet.ParquetFile(pa.BufferReader(content), read_dictionary=["split", "name"])
+            columns = [file.read([name]).column(0) for name in COLUMNS]
+            found = [_array(column) for column in columns]
+        except (pa.ArrowException, OSError, IndexError, UnicodeDecodeError) as error:
+            raise Damaged(f"{where} is damaged: {error}; {AGAIN}") from None
+        if len(columns[0]) and [array.dtype.kind * array.ndim for array in found] != ["O", "i", "O", "f"]:
+            raise Damaged(f"{where} is damaged: its columns are not a run's trace; {AGAIN}")
         return cls(found[0], found[1], found[2], found[3], content)
 
     @cached_property
