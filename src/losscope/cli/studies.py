@@ -37,6 +37,7 @@ from losscope.cli.output import (
     terminal,
     work_progress,
 )
+from losscope.cli.several import refuse_several
 
 if TYPE_CHECKING:
     from losscope.core.spec import Study
@@ -183,11 +184,18 @@ def run_file(
     data_root: DataRoot = None,
     trust: Trust = False,
     seeds: Annotated[int | None, Parameter(group=TRAIN)] = None,
+    devices: Annotated[int | None, Parameter(group=TRAIN)] = None,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Run a study from a TOML file. If it is interrupted, the same command continues where it stopped.
+
+    Examples:
+
+    `losscope run study.toml`
+
+    `torchrun --nproc-per-node 2 -m losscope run study.toml` - each run on two processes or GPUs together
 
     Parameters
     ----------
@@ -201,6 +209,8 @@ def run_file(
         Run the plugins and the foreign losses that the file names.
     seeds
         The number of paired seeds, instead of the file's.
+    devices
+        Train each run on so many processes or GPUs of this machine together, instead of the file's.
     dry_run
         Say what it would cost and what it could show, and stop.
     verbose
@@ -214,8 +224,10 @@ def run_file(
     changes: dict[str, Any] = {} if out is None else {"out": str(out)}
     if data_root is not None and read.data_root is None:
         changes["data_root"] = data_root
-    if seeds is not None:
-        read = Study.of(**{**read.model_dump(), "seeds": seeds, "trust": trust})
+    given = {"seeds": seeds, "devices": devices}
+    numbers = {name: value for name, value in given.items() if value is not None}
+    if numbers:
+        read = Study.of(**{**read.model_dump(), **numbers, "trust": trust})
     carry_out(read.model_copy(update=changes), json=json, dry_run=dry_run, verbose=verbose)
 
 
@@ -281,6 +293,7 @@ def reproduce(
     from losscope.core.saying import Once
     from losscope.papers import MEASUREMENTS
 
+    refuse_several("reproduce")
     require(
         not (dry_run and paper in MEASUREMENTS),
         f"reproduce {paper} has no dry run: it always trains the same runs; leave out --dry-run",

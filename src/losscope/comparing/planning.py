@@ -201,7 +201,17 @@ class Plan:
         given = self.study.given
         values = given.model_dump(
             mode="json",
-            exclude={"seeds", "first_seed", "out", "engine", "keep", "device", "closed_forms", "recompute"},
+            exclude={
+                "seeds",
+                "first_seed",
+                "out",
+                "engine",
+                "keep",
+                "device",
+                "devices",
+                "closed_forms",
+                "recompute",
+            },
         )
         for name in ("indifference", "start", "transform", "finetune", "backbone_rate", "precision"):
             if values[name] is None:  # a study keeps the name that it had before there was one
@@ -266,6 +276,11 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     resolved = for_overlap(given.resolve(source.facts.kind, device), source.facts)
     study, notes = fitted(for_pairs(resolved, source.facts), source)
     study = sized(study, source.facts)
+    require(
+        given.devices <= study.protocol.batch_size,
+        f"{given.devices} devices were asked for and a batch has {study.protocol.batch_size} rows, of which "
+        "each device embeds its share; wanted: fewer devices, or a larger --batch-size",
+    )
     closed = beside(study, source)
     study = study.model_copy(update={"closed_forms": closed.names, "spaces": _spaces(study)})
     foreign = [spec for spec in study.losses if spec.foreign]

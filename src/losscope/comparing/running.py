@@ -15,7 +15,7 @@ from losscope.comparing.stored import StoredStudy
 from losscope.core.results import Force, Result
 from losscope.core.saying import Once
 from losscope.core.spec import Study
-from losscope.run import launch
+from losscope.run import devices, launch
 
 
 def run(
@@ -34,7 +34,8 @@ def run(
     made = ready(study, say)
     if expect is not None:
         expect(made.waiting)
-    with launch.crew():
+    several = study.devices if study.devices > 1 and made.waiting else 1
+    with launch.crew(), devices.started(several, made.study.device, launch.follow):
         made = made.tuned(activity, say)
         launch.execute(made.groups, study.engine, activity, say)
         pulls = forces.of({choice.label: choice.spec for choice in made.choices})

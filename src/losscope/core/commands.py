@@ -27,6 +27,7 @@ OPTIONS = {
     "data_root": "--data-root",
     "device": "--device",
     "engine": "--engine",
+    "devices": "--devices",
     "keep": "--keep",
 }
 """The fields of a study whose option is followed by their value."""
@@ -68,6 +69,8 @@ def arguments(study: Study, out: str) -> tuple[str, ...]:
     ]
     for field, option in OPTIONS.items():
         value = getattr(study, field)
+        if field == "engine" and study.devices > 1:
+            continue  # it follows from them
         if value != getattr(usual, field):
             words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
     if study.augment:

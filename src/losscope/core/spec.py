@@ -28,6 +28,7 @@ from losscope.core.bounds import (
     bounded_integers,
     regular,
 )
+from losscope.core.device import MOST_DEVICES, check_place
 from losscope.core.errors import SHOWN, LosscopeError, require, shown, unknown
 from losscope.core.facts import Judged, Reduction, Value
 from losscope.core.finetuning import FineTune, Precision
@@ -166,6 +167,7 @@ class Study(Strict):
     out: str | None = None
     device: str = "auto"
     engine: str = "auto"
+    devices: int = Field(default=1, gt=0, le=MOST_DEVICES)
     keep: Literal["none", "last", "all"] = "last"
     plugins: list[str] = Field(default_factory=list)
     trust: bool = Field(default=False, exclude=True)
@@ -198,6 +200,8 @@ class Study(Strict):
         """Build and check a study; every name is looked up, nothing is loaded."""
         study = build(cls, {key: value for key, value in values.items() if value is not None}, where)
         study.check()
+        if study.devices > 1:  # one group at a time
+            study = study.model_copy(update={"engine": "here"})
         return study
 
     @classmethod
@@ -263,13 +267,7 @@ class Study(Strict):
         require(not twice, f"the loss {', '.join(twice)} is given twice; give each loss once")
         if self.reference is not None and self.reference not in labels:
             raise unknown("reference loss", self.reference, labels)
-        for name, choices in (
-            ("device", ("auto", "cpu", "cuda")),
-            ("engine", ("auto", "here", "processes", "dask")),
-        ):
-            value = getattr(self, name)
-            if value not in choices and not (name == "device" and value.startswith("cuda:")):
-                raise unknown(name, value, choices)
+        check_place(self.device, self.engine, self.devices)
 
     @property
     def finetunes(self) -> bool:

@@ -13,24 +13,27 @@ import math
 import multiprocessing
 import multiprocessing.connection
 import os
-import platform
 import signal
-import socket
 import sys
 import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic_core import from_json
 
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Run
 from losscope.losses.foreign.sources import trust
-from losscope.run import on_dask
+from losscope.run import devices, on_dask
 from losscope.run.agreed import check_code, check_data, load_plugins
-from losscope.run.arithmetic import THREADS, fixed_arithmetic
+from losscope.run.arithmetic import fixed_arithmetic
 from losscope.run.code import code_digest
+from losscope.run.origin import origin
 from losscope.run.spawning import begin
 from losscope.run.store import Record, Store
 
@@ -132,31 +135,49 @@ def run_group(group: Group, progress: Callable[[int, int], None] | None = None) 
     store = Store(group.where.store)
     if all(store.has(run_id) for run_id in group.ids):
         return len(group.ids)
-    load_plugins(group.where.plugins, group.where.digests)
-    check_code(group.where.code)
-    # A group is only ever made of a study whose losses were permitted, perhaps in another process.
-    trust(run.loss.name for run in group.runs if run.loss.foreign)
+    _prepare(group)
     started = time.time()
     try:
-        _keep(group, _records(group, store, progress), started)
+        told = None if group.runs[0].loss.baseline else lambda: TypeAdapter(Group).dump_json(group)
+        with devices.at_work(told):
+            _keep(group, _records(group, store.checkpoint(group.name), progress), started)
     except LosscopeError:
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        told = {"traceback": traceback.format_exc()}
-        failed = [Record(run, status="failed", reason=reason, provenance=told) for run in group.runs]
+        trace = {"traceback": traceback.format_exc()}
+        failed = [Record(run, status="failed", reason=reason, provenance=trace) for run in group.runs]
         _keep(group, failed, started)
     return len(group.ids)
 
 
+def follow(job: bytes) -> None:
+    """Train this process's part of a group, as text, whose records process 0 of several keeps."""
+    where = TypeAdapter(Where).validate_python(from_json(job)["where"])
+    load_plugins(where.plugins, where.digests)  # whose names the runs may have
+    group = TypeAdapter(Group).validate_json(job)
+    _prepare(group)
+    _records(group, None, None)
+
+
+def _prepare(group: Group) -> None:
+    """Load what the group needs and the process that planned it had; LosscopeError where it is another."""
+    load_plugins(group.where.plugins, group.where.digests)
+    check_code(group.where.code)
+    # A group is only ever made of a study whose losses were permitted, perhaps in another process.
+    trust(run.loss.name for run in group.runs if run.loss.foreign)
+
+
 def _keep(group: Group, records: Sequence[Record], started: float) -> None:
-    store, common = Store(group.where.store), provenance(group, started)
+    store, common = Store(group.where.store), origin(group.where.device, group.ids, started)
     for run_id, record in zip(group.ids, records, strict=True):
         record.provenance = {**common, **record.provenance}
         store.add(run_id, record)
 
 
-def _records(group: Group, store: Store, progress: Callable[[int, int], None] | None) -> list[Record]:
+def _records(
+    group: Group, checkpoint: Path | None, progress: Callable[[int, int], None] | None
+) -> list[Record]:
     from losscope.data.trials import for_trials
     from losscope.features import load
     from losscope.train import train
@@ -172,31 +193,10 @@ def _records(group: Group, store: Store, progress: Callable[[int, int], None] | 
             [drawn[run.split_seed] for run in group.runs],
             device=group.where.device,
             keep=group.where.keep,
-            checkpoint=store.checkpoint(group.name),
+            checkpoint=checkpoint,
             progress=progress,
+            team=devices.team(),
         )
-
-
-def provenance(group: Group, started: float) -> dict[str, Any]:
-    """Versions, machine, device and times: what a number's origin needs beside its specification."""
-    import numpy
-    import torch
-
-    from losscope import __version__
-
-    return {
-        "losscope": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "host": socket.gethostname(),
-        "device": torch.cuda.get_device_name() if group.where.device.startswith("cuda") else "cpu",
-        "threads": THREADS,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
-        "seconds": time.time() - started,
-        "population": list(group.ids),
-    }
 
 
 def execute(
