@@ -248,6 +248,13 @@ def test_mistakes_are_one_sentence(tmp_path, words, said):
         running.run(study(tmp_path, **words))
 
 
+def test_a_multiverse_trains_its_many_runs_on_one_device_each(tmp_path):
+    from losscope.varying import own
+
+    with pytest.raises(LosscopeError, match="2 devices train one run together, and a multiverse has many"):
+        own.prepare(study(tmp_path, devices=2), settings=4, seeds=2)
+
+
 def test_a_loss_as_an_object_is_known_to_one_process(tmp_path):
     with pytest.raises(LosscopeError, match="devices is 2, and a loss that is a Python object"):
         losscope.compare(losses=[lambda rows, labels: rows.sum()], devices=2, out=str(tmp_path))
