@@ -13,7 +13,7 @@ from losscope.comparing import plan
 from losscope.core import registry
 from losscope.core.errors import LosscopeError
 from losscope.core.spec import Study
-from losscope.run import launch
+from losscope.run import launch, processes
 from losscope.run.store import Store
 
 FATAL = '''
@@ -76,16 +76,16 @@ def test_a_crew_keeps_its_processes_between_calls_and_dismisses_them(tmp_path):
     half = len(made.groups) // 2
     with launch.crew():
         launch.execute(made.groups[:half], "processes")
-        crew = list(launch._crew)
+        crew = list(processes._crew)
         assert crew
         assert all(worker.process.is_alive() and worker.group is None for worker in crew)
         launch.execute(made.groups[half:], "processes")
-        assert launch._crew == crew
-    assert launch._crew is None
+        assert processes._crew == crew
+    assert processes._crew is None
     assert [worker.process.exitcode for worker in crew] == [0] * len(crew)
     assert all(one.failed is None for one in Store(tmp_path / "a").many(made.ids))
     launch.execute(planned(tmp_path / "b").groups, "processes")
-    assert launch._crew is None
+    assert processes._crew is None
 
 
 def test_what_ends_the_worker_that_is_asked_has_no_answer_and_ends_nothing_else(tmp_path):
@@ -93,7 +93,7 @@ def test_what_ends_the_worker_that_is_asked_has_no_answer_and_ends_nothing_else(
     with launch.crew():
         launch.execute(made.groups, "processes")
         assert launch.ask(math.hypot, 3.0, 4.0) == 5.0
-        crew = list(launch._crew)
+        crew = list(processes._crew)
         assert launch.ask(os._exit, 9) is None
         assert launch.ask(math.hypot, 3.0, 4.0) == (5.0 if len(crew) > 1 else None)
         for _ in crew:

@@ -171,7 +171,12 @@ def asked(
         out=None if out is None else str(out),
         plugins=training.plugin,
         augment=training.augment.split(",") if training.augment else None,
-        **{key: value for key, value in vars(training).items() if key not in ("plugin", "augment")},
+        run_limit=duration(training.run_limit),
+        **{
+            key: value
+            for key, value in vars(training).items()
+            if key not in ("plugin", "augment", "run_limit")
+        },
     )
 
 
@@ -183,6 +188,9 @@ def run_file(
     data_root: DataRoot = None,
     trust: Trust = False,
     seeds: Annotated[int | None, Parameter(group=TRAIN)] = None,
+    engine: Annotated[Literal["auto", "here", "processes", "dask"] | None, Parameter(group=TRAIN)] = None,
+    address: Annotated[str | None, Parameter(group=TRAIN)] = None,
+    run_limit: Annotated[str | None, Parameter(group=TRAIN)] = None,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     verbose: Verbose = False,
     json: Json = False,
@@ -201,6 +209,12 @@ def run_file(
         Run the plugins and the foreign losses that the file names.
     seeds
         The number of paired seeds, instead of the file's.
+    engine
+        Where runs train, instead of the file's: auto, here, processes or dask.
+    address
+        A Dask cluster that is there, as tcp://host:8786, instead of the file's.
+    run_limit
+        The longest that a run may take, such as 10m, instead of the file's.
     dry_run
         Say what it would cost and what it could show, and stop.
     verbose
@@ -214,8 +228,10 @@ def run_file(
     changes: dict[str, Any] = {} if out is None else {"out": str(out)}
     if data_root is not None and read.data_root is None:
         changes["data_root"] = data_root
-    if seeds is not None:
-        read = Study.of(**{**read.model_dump(), "seeds": seeds, "trust": trust})
+    machines = {"seeds": seeds, "engine": engine, "address": address, "run_limit": duration(run_limit)}
+    asked = {key: value for key, value in machines.items() if value is not None}
+    if asked:
+        read = Study.of(**{**read.model_dump(), **asked, "trust": trust})
     carry_out(read.model_copy(update=changes), json=json, dry_run=dry_run, verbose=verbose)
 
 
@@ -227,6 +243,8 @@ def reproduce(
     full: Annotated[bool, Parameter(negative="", group=TRAIN)] = False,
     seeds: Annotated[int, Parameter(group=TRAIN)] = 10,
     engine: Annotated[Literal["here", "processes", "dask"], Parameter(group=TRAIN)] = "processes",
+    address: Annotated[str | None, Parameter(group=TRAIN)] = None,
+    run_limit: Annotated[str | None, Parameter(group=TRAIN)] = None,
     device: Annotated[str, Parameter(group=TRAIN)] = "auto",
     plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None,
     trust: Trust = False,
@@ -260,6 +278,11 @@ def reproduce(
         The number of paired seeds; a family of 17 claims needs 10.
     engine
         Where runs train: here, in processes (one per core), or on a Dask cluster.
+    address
+        A Dask cluster that is there, as tcp://host:8786; the engine is dask then.
+    run_limit
+        The longest that a run may take, such as 10m; one that takes longer is recorded as failed and
+        tried again by the next command.
     device
         auto, cpu or cuda.
     plugin
@@ -301,7 +324,9 @@ def reproduce(
         only=[name for names in only or () for name in names.split(",") if name],
         full=full,
         seeds=seeds,
-        engine=engine,
+        engine="dask" if address is not None else engine,
+        address=address,
+        run_limit=duration(run_limit),
         device=device,
         plugins=plugin or (),
         trust=trust,

@@ -31,10 +31,10 @@ def run(
     later stages of tuning stand for others of the same cost.
     """
     say = None if say is None else Once(say)
-    made = ready(study, say)
-    if expect is not None:
-        expect(made.waiting)
-    with launch.crew():
+    with launch.crew(study.engine, study.address):
+        made = ready(study, say)
+        if expect is not None:
+            expect(made.waiting)
         made = made.tuned(activity, say)
         launch.execute(made.groups, study.engine, activity, say)
         pulls = forces.of({choice.label: choice.spec for choice in made.choices})

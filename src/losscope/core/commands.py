@@ -27,6 +27,7 @@ OPTIONS = {
     "data_root": "--data-root",
     "device": "--device",
     "engine": "--engine",
+    "address": "--address",
     "keep": "--keep",
 }
 """The fields of a study whose option is followed by their value."""
@@ -78,8 +79,9 @@ def arguments(study: Study, out: str) -> tuple[str, ...]:
         words.append("--tune" if study.tune else "--no-tune")
     if not study.closed_forms:
         words.append("--no-closed-forms")
-    if study.budget is not None:
-        words += ["--budget", f"{study.budget:g}s"]
+    for option, seconds in (("--budget", study.budget), ("--run-limit", study.run_limit)):
+        if seconds is not None:
+            words += [option, f"{seconds:g}s"]
     for space in study.space:
         words += ["--space", space]
     for plugin in study.plugins:

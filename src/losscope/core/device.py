@@ -26,5 +26,14 @@ def pick_device(name: str) -> str:
     return name
 
 
+def here(name: str) -> str:
+    """The device where this machine has it, else cpu: for what the driver computes of work done elsewhere."""
+    if not name.startswith("cuda") or _no_driver():
+        return "cpu"
+    import torch
+
+    return name if torch.cuda.is_available() else "cpu"
+
+
 def _no_driver() -> bool:
     return sys.platform == "linux" and not any(os.path.exists(path) for path in DRIVERS)

@@ -175,3 +175,35 @@ def unfinished(found: Unfinished) -> str:
         f"{found.failed:,} of {count(found.runs, 'run')} failed: {'; '.join([*reasons, *more])}; "
         f"the same command tries {'it' if found.failed == 1 else 'them'} again"
     )
+
+
+def over_limit(seconds: float, members: int) -> str:
+    """Why runs that took longer than ``--run-limit`` are failed.
+
+    >>> over_limit(600, 1)
+    'it took longer than its limit of 10 min'
+    >>> over_limit(600, 12)
+    'it and the runs it trains with took longer than their limit, 12 times 10 min'
+    """
+    if members == 1:
+        return f"it took longer than its limit of {duration(seconds)}"
+    return f"it and the runs it trains with took longer than their limit, {members} times {duration(seconds)}"
+
+
+def ended_processes(processes: int, how: str) -> str:
+    """Why a run is failed that ended every process that trained it. ``how``: the last end, where it is known.
+
+    >>> ended_processes(3, "by SIGKILL"), ended_processes(3, "")
+    ('it ended 3 processes: the last by SIGKILL', 'it ended 3 processes')
+    """
+    return f"it ended {processes} processes{f': the last {how}' if how else ''}"
+
+
+def process_lost(many: int, how: str) -> str:
+    """An entry of a run's log: the process that trained it ended, for the ``many``-th time.
+
+    >>> process_lost(2, "by SIGKILL")
+    'the process that trained it ended by SIGKILL; it is the second'
+    """
+    ordinal = ("first", "second", "third")[many - 1] if many <= 3 else f"{many}th"
+    return f"the process that trained it ended{f' {how}' if how else ''}; it is the {ordinal}"
