@@ -98,8 +98,8 @@ def reach(address: str | None) -> None:
         LosscopeError: the package is missing, or nothing answers there.
     """
     _package()
-    address = address or of_environment()
-    if address and _kept is not None and not _kept:
+    address = of_environment() if address is None else address
+    if address is not None and _kept is not None and not _kept:
         _kept.append(_connected(address))
 
 
@@ -290,7 +290,7 @@ class _Sharing:
         """Decide what becomes of a group whose worker ended."""
         ended = tries(self.folders[group.where.store], group).count("begun")
         again = self.deaths.after(group, ended=ended)
-        if self.activity and again != [group]:
+        if self.activity and again and again != [group]:
             self.activity(group, 0, group.runs[0].protocol.epochs)  # its members are counted from here
         return again
 

@@ -195,7 +195,7 @@ class _Sharing:
             fail(group, over_limit(group))
             return
         again = self.deaths.after(group, end_of(code))
-        if self.activity and again != [group]:
+        if self.activity and again and again != [group]:
             self.activity(group, 0, group.runs[0].protocol.epochs)  # its members are counted from here
         self.waiting += again
 
