@@ -353,7 +353,7 @@ def reproduce(
     else:
         terminal().print(result.table())
         put(f"\nPage: {result.report_file}\nLedger: {result.ledger}")
-    exit_if_unfinished(result.unfinished)
+    exit_if_unfinished(result.unfinished, result.store)
 
 
 @app.command

@@ -261,7 +261,7 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
     )
     options = study.data_spec().options
     if study.finetunes:  # a mistake in it too
-        _try_backbone(study, load(study.data, root=study.data_root, compute=False, **options), device)
+        _try_backbone(study, load(study.data, root=study.data_root, compute=False, **options), here(device))
     source = load(study.data, root=study.data_root, device=here(device), say=say, compute=compute, **options)
     store = Store(study.out or DEFAULT_OUT, create=create, absent=not create)
     return _made(study, source, store, device)

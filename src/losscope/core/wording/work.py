@@ -163,8 +163,8 @@ def newest(others: Sequence[str], folder: str) -> str:
     )
 
 
-def unfinished(found: Unfinished) -> str:
-    """Which runs the machine or the code stopped, why, and what to do.
+def unfinished(found: Unfinished, logs: str | None = None) -> str:
+    """Which runs the machine or the code stopped, why, and what to do. ``logs``: the folder that tells more.
 
     >>> unfinished(Unfinished(failed=3, runs=40, reasons=("MemoryError: no memory left",)))
     '3 of 40 runs failed: MemoryError: no memory left; the same command tries them again'
@@ -174,6 +174,7 @@ def unfinished(found: Unfinished) -> str:
     return (
         f"{found.failed:,} of {count(found.runs, 'run')} failed: {'; '.join([*reasons, *more])}; "
         f"the same command tries {'it' if found.failed == 1 else 'them'} again"
+        + (f" (their logs: {logs})" if logs else "")
     )
 
 
