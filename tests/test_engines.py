@@ -396,10 +396,9 @@ def test_a_worker_without_the_drivers_disk_says_so(tmp_path, cluster):
     with Client(cluster.scheduler_address, set_as_default=False) as client:
         for home, command in (("/no/such/folder", str(tmp_path)), (str(tmp_path), "/no/such/folder")):
             task = client.submit(on_dask.work, made.groups[0], command, "name", home, pure=False)
-            with pytest.raises(
-                LosscopeError, match="does not see the folder '/no/such/folder'; workers need"
-            ):
-                task.result(60)
+            ended = task.result(60)
+            assert ended.how == "mistake"
+            assert "does not see the folder '/no/such/folder'; workers need" in ended.said
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -10,7 +10,15 @@ from losscope.cli import (  # noqa: F401  (they register theirs)
     inspections,
     items,
     judgements,
+from losscope.cli import (  # noqa: F401  (they register theirs)
+    inspections,
+    items,
+    judgements,
     multiverses,
+    reproductions,
+    stores,
+    studies,
+)
     stores,
     studies,
 )

@@ -8,6 +8,7 @@ store, which also shows a worker whether it sees the same disk as the driver.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import socket
@@ -23,7 +24,7 @@ from losscope.run.files import disk_errors, make_folder, temporary
 from losscope.run.groups import ACTIVITY, Group
 from losscope.run.limits import interrupt
 from losscope.run.spawning import unguarded
-from losscope.run.working import end_process, run_group
+from losscope.run.working import over_limit, run_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,12 +41,19 @@ PATIENCE = 30.0
 """Seconds that workers have to keep unfinished states after Ctrl-C."""
 OVER = 124
 """Exit code of a worker whose group was over its limit and did not react."""
-Outcome = Literal["done", "interrupted", "deaths", "over"]
 RULES = {
     # The driver tries again by itself, and no process holds a task that it is not at work on.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-saturation": 1.0,
 }
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a worker's work on a group ended; ``said``: the mistake of the user's."""
+
+    how: Literal["done", "interrupted", "deaths", "over", "mistake"]
+    said: str = ""
 
 
 @dataclass
@@ -145,6 +153,7 @@ def _started(device: str) -> Cluster:
             threads_per_worker=1,
             dashboard_address=None,
             resources={"GPU": 1} if gpu else None,
+            silence_logs=logging.CRITICAL,  # what becomes of a worker that ends is said by the records
         )
         return Cluster(Client(cluster, set_as_default=False), cluster)
 
@@ -259,10 +268,12 @@ class _Sharing:
         from distributed import KilledWorker
 
         if future.status == "finished":
-            outcome: Outcome = future.result()
-            if outcome == "deaths":
+            ended: Ended = future.result()
+            if ended.how == "deaths":
                 return self.lost(group)
-            if outcome == "interrupted":
+            if ended.how == "mistake":
+                raise LosscopeError(ended.said)
+            if ended.how == "interrupted":
                 raise LosscopeError("the workers were told to stop; start the command again, it goes on")
             if self.activity:
                 self.activity(group, group.runs[0].protocol.epochs, group.runs[0].protocol.epochs)
@@ -273,8 +284,6 @@ class _Sharing:
                 "same command goes on from it"
             )
         error = future.exception()
-        if isinstance(error, LosscopeError):
-            raise error
         if isinstance(error, KilledWorker):
             if "over" in tries(self.folders[group.where.store], group):
                 return []
@@ -322,8 +331,10 @@ def _remove(folder: Path) -> None:
         folder.rmdir()
 
 
-def work(group: Group, command: str, name: str, home: str) -> Outcome:
+def work(group: Group, command: str, name: str, home: str) -> Ended:
     """What a worker does with a group, in a thread of its own.
+
+    A mistake is told and not raised: Dask shows the traceback of what is raised.
 
     Args:
         group: what is trained.
@@ -333,24 +344,26 @@ def work(group: Group, command: str, name: str, home: str) -> Outcome:
     """
     from distributed import get_worker
 
-    worker, folder, host = get_worker(), Path(command), socket.gethostname()
-    key = worker.get_current_task()
+    worker, folder = get_worker(), Path(command)
+    key, me = worker.get_current_task(), f"the worker {worker.address} on {socket.gethostname()}"
     for path in (home, command):
-        require(
-            Path(path).is_dir(),
-            f"the worker {worker.address} on {host} does not see the folder {path!r}; workers need the disk "
-            "of the driver under the same path, and --out on it",
-        )
+        if not Path(path).is_dir():
+            return Ended(
+                "mistake",
+                f"{me} does not see the folder {path!r}; workers need the disk of the driver under the same "
+                "path, and --out on it",
+            )
     known = tries(folder, group)
     if "over" in known:
-        return "over"
+        return Ended("over")
     if known.count("begun") >= MOST_DEATHS:
-        return "deaths"
+        return Ended("deaths")
     _note(folder, group, "begun")
 
     def end() -> None:
         _note(folder, group, "over")
-        end_process(group, OVER)
+        fail(group, over_limit(group))
+        os._exit(OVER)
 
     def progress(done: int, total: int) -> None:
         worker.log_event(name, (key, done, total))
@@ -360,10 +373,10 @@ def work(group: Group, command: str, name: str, home: str) -> Outcome:
         with contextlib.chdir(home):
             run_group(group, progress, engine="dask", attempt=attempt, name=name, end=end)
     except KeyboardInterrupt:
-        return "interrupted"
+        return Ended("interrupted")
     except LosscopeError as error:
-        raise LosscopeError(f"the worker {worker.address} on {host}: {error}") from None
-    return "done"
+        return Ended("mistake", f"{me}: {error}")
+    return Ended("done")
 
 
 async def stop(name: str) -> int:

@@ -16,7 +16,7 @@ from losscope.core.errors import LosscopeError
 from losscope.run.deaths import Deaths, fail
 from losscope.run.groups import ACTIVITY, Group
 from losscope.run.spawning import begin
-from losscope.run.working import end_process, over_limit, run_group
+from losscope.run.working import over_limit, run_group
 
 PATIENCE = 30
 """Seconds that a process has to keep its unfinished state after Ctrl-C."""
@@ -43,13 +43,10 @@ def _worker(link: Any) -> None:
             if not isinstance(function, Group):
                 tell("answer", function(*given))
                 continue
-            group, attempt = function, given[0]
-
-            def end(group: Group = group) -> None:
-                end_process(group, OVER)
-
             try:
-                run_group(group, progress, engine="processes", attempt=attempt, end=end)
+                run_group(
+                    function, progress, engine="processes", attempt=given[0], end=lambda: os._exit(OVER)
+                )
                 tell("done")
             except LosscopeError as error:
                 tell("mistake", str(error))

@@ -16,7 +16,6 @@ from losscope.losses.foreign.sources import trust
 from losscope.run import logs
 from losscope.run.agreed import check_code, check_data, load_plugins
 from losscope.run.arithmetic import THREADS, fixed_arithmetic
-from losscope.run.deaths import fail
 from losscope.run.groups import Group
 from losscope.run.limits import OverLimit, limited
 from losscope.run.store import Record, Store
@@ -71,12 +70,6 @@ def over_limit(group: Group) -> str:
     """The reason of runs that took longer than they may."""
     assert group.where.run_limit is not None
     return wording.over_limit(group.where.run_limit, len(group.runs))
-
-
-def end_process(group: Group, code: int) -> None:
-    """End this process, which trains a group that is over its limit and does not react to it."""
-    fail(group, over_limit(group))
-    os._exit(code)
 
 
 def _failures(group: Group, reason: str, **told: Any) -> list[Record]:
