@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,16 @@ def said(made: Any, run: Any) -> str:
 # The limit of a run
 
 
+def with_limit(made: Any, loss: str, seconds: float) -> list[Any]:
+    """The groups of a plan, those of one loss with a limit: the others may take what a busy machine takes."""
+    return [
+        replace(group, where=replace(group.where, run_limit=seconds))
+        if group.runs[0].loss.name == loss
+        else group
+        for group in made.groups
+    ]
+
+
 def test_work_over_its_limit_is_ended_in_any_thread_and_never_after_its_end():
     with pytest.raises(OverLimit), limited(0.05):
         time.sleep(30)
@@ -145,11 +156,11 @@ def test_work_is_interrupted_by_its_name():
 
 
 def test_a_run_over_its_limit_is_failed_and_tried_again(tmp_path):
-    made = planned(tmp_path, "out", "poison(margin=0.75),contrastive", run_limit=0.5)
+    made = planned(tmp_path, "out", "poison(margin=0.75),contrastive")
     (tmp_path / "slow").touch()
-    launch.execute(made.groups, "here")
+    launch.execute(with_limit(made, "poison", 1.0), "here")
     slow, other = sorted(ours(made), key=lambda run: run.run.loss.name != "poison")
-    assert slow.failed == "it took longer than its limit of 0 s" or "limit of" in slow.failed
+    assert slow.failed == "it took longer than its limit of 1 s"
     assert other.failed is None
     assert made.store.unfinished(made.ids).failed == 1
     text = said(made, slow)
@@ -181,9 +192,9 @@ def test_a_population_has_the_limit_of_its_members_together(tmp_path):
 def test_a_run_that_does_not_react_to_its_limit_ends_with_its_process(tmp_path, engine):
     if engine == "dask":
         pytest.importorskip("distributed", reason="the extra dask is not installed")
-    made = planned(tmp_path, "out", "poison(margin=0.5),contrastive", run_limit=1.0)
+    made = planned(tmp_path, "out", "poison(margin=0.5),contrastive")
     (tmp_path / "deaf").touch()
-    launch.execute(made.groups, engine)
+    launch.execute(with_limit(made, "poison", 1.0), engine)
     failed = {run.run.loss.name: run.failed for run in ours(made)}
     assert failed == {"poison": "it took longer than its limit of 1 s", "contrastive": None}
     assert not list(tmp_path.glob("out/.command*"))

@@ -396,7 +396,7 @@ def measured(part: str, reduced: bool) -> Any:
 def main() -> None:
     """Measure, keep and write."""
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
+    words.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas; none: only write")
     words.add_argument("--reduced", action="store_true", help="smaller sizes, for a machine that is busy")
     words.add_argument("--dry", action="store_true", help="print, and write nothing")
     words.add_argument("--inside", choices=PARTS, help=argparse.SUPPRESS)
@@ -406,7 +406,7 @@ def main() -> None:
         print(json.dumps(PARTS[given.inside](**(REDUCED if given.reduced else FULL)[given.inside])))
         return
     found = json.loads(KEPT.read_text()) if KEPT.exists() else {"machine": {}}
-    for part in given.only.split(","):
+    for part in filter(None, given.only.split(",")):
         start = time.perf_counter()
         of = found[part] = measured(part, given.reduced)
         machine = (

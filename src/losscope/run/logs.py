@@ -95,9 +95,10 @@ class _Listener:
     ) -> None:
         """Keep a warning, once for each group, and show it where it always was: once for a process."""
         text = f"{category.__name__}: {message} ({filename}:{lineno})"
-        group, seen = (own.get(threading.get_ident()) for own in (self.groups, self.seen))
-        if isinstance(seen, set) and group is not None and text not in seen:
-            seen.add(text)
+        me = threading.get_ident()
+        group = self.groups.get(me)
+        if group is not None and text not in self.seen[me]:
+            self.seen[me].add(text)
             write(group, "warning", text)
         if text not in self.told:
             self.told.add(text)

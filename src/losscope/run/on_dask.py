@@ -208,7 +208,7 @@ class _Sharing:
         self.deaths = Deaths()
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.tasks: dict[str, Group] = {}
-        self.futures: dict[str, Future] = {}
+        self.futures: dict[str, Future[Ended]] = {}
         self.folders: dict[str, Path] = {}
 
     def run(self, groups: Sequence[Group]) -> None:
@@ -263,7 +263,7 @@ class _Sharing:
         for again in self.after(group, event):
             self.submit(again)
 
-    def after(self, group: Group, future: Future) -> list[Group]:
+    def after(self, group: Group, future: Future[Ended]) -> list[Group]:
         """What is to be trained now that a task has ended."""
         from distributed import KilledWorker
 
