@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -444,21 +445,20 @@ def at_work(store: Path) -> dict[int, str]:
     return found
 
 
-def killer(store: Path, every: float, over: threading.Event, killed: Counter[str]) -> None:
+def killer(store: Path, every: float, most: int, over: threading.Event, killed: Counter[str]) -> None:
     """Kill a worker at work every so many seconds, none that trains a run which was killed twice."""
-    draw = random.Random(0)
-    while not over.wait(every):
+    draw, last = random.Random(0), 0.0
+    while not over.wait(0.05) and sum(killed.values()) < most:
         victims = [(pid, run) for pid, run in at_work(store).items() if killed[run] < 2]
-        if victims:
+        if victims and time.monotonic() - last > every:
             pid, run = draw.choice(victims)
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            killed[run] += 1
+                killed[run] += 1
+                last = time.monotonic()
 
 
-def killed_all_along(folder: Path, seeds: int, epochs: int, every: float, failures: int) -> tuple[int, int]:
+def killed_all_along(folder: Path, seeds: int, every: float, most: int, failures: int) -> tuple[int, int]:
     """Short runs on two workers that are killed; (runs, kills). All are complete and those of ``here``."""
     import dask
     from distributed import LocalCluster
@@ -477,7 +477,7 @@ def killed_all_along(folder: Path, seeds: int, epochs: int, every: float, failur
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
     ):
         made = plan(Study.of(**words, address=cluster.scheduler_address, out=str(folder / "dask")))
-        thread = threading.Thread(target=killer, args=(made.store.root, every, over, killed))
+        thread = threading.Thread(target=killer, args=(made.store.root, every, most, over, killed))
         thread.start()
         try:
             launch.execute(made.groups, "dask")
@@ -502,13 +502,20 @@ def killed_all_along(folder: Path, seeds: int, epochs: int, every: float, failur
     return trained, sum(killed.values())
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_runs_on_workers_that_are_killed_are_those_of_one_process(tmp_path):
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    assert killed_all_along(tmp_path, seeds=1, every=0.0, most=2, failures=0) == (2, 2)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("failures", [0, 3])
 def test_forty_runs_on_workers_that_are_killed_are_those_of_one_process(tmp_path, failures, capsys):
+    """``failures``: ends that the cluster's own scheduler allows; losscope's rule is the same for each."""
     pytest.importorskip("distributed", reason="the extra dask is not installed")
-    runs, kills = killed_all_along(tmp_path, seeds=20, epochs=20, every=3.0, failures=failures)
+    runs, kills = killed_all_along(tmp_path, seeds=20, every=4.0, most=40, failures=failures)
     with capsys.disabled():
         print(f"\n{runs} runs, {kills} workers killed")
     assert runs == 40
-    assert kills >= 3
+    assert kills >= 5
