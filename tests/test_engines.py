@@ -436,25 +436,26 @@ def pictures(folder: Path) -> str:
 
 
 def at_work(store: Path) -> dict[int, str]:
-    """The processes that train, each with its run, as the logs tell."""
+    """The processes that train a run by itself, each with its run, as the logs tell."""
     found = {}
     for path in store.glob("logs/*.log"):
         lines = [line for line in path.read_text().splitlines() if line and line[0] != " "]
-        if lines and " start " in lines[-1]:
+        if lines and " start " in lines[-1] and "together" not in lines[-1]:
             found[int(lines[-1].partition("process ")[2].partition(",")[0])] = path.stem
     return found
 
 
 def killer(store: Path, every: float, most: int, over: threading.Event, killed: Counter[str]) -> None:
     """Kill a worker at work every so many seconds, none that trains a run which was killed twice."""
-    draw, last = random.Random(0), 0.0
+    draw, last, gone = random.Random(0), 0.0, set[int]()
     while not over.wait(0.05) and sum(killed.values()) < most:
-        victims = [(pid, run) for pid, run in at_work(store).items() if killed[run] < 2]
+        victims = [(pid, run) for pid, run in at_work(store).items() if killed[run] < 2 and pid not in gone]
         if victims and time.monotonic() - last > every:
             pid, run = draw.choice(victims)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed[run] += 1
+                gone.add(pid)
                 last = time.monotonic()
 
 
@@ -466,7 +467,7 @@ def killed_all_along(folder: Path, seeds: int, every: float, most: int, failures
     words = {"data": pictures(folder), "losses": ["contrastive", "triplet"], "seeds": seeds, "tune": False}
     words |= {
         "protocol": "matched",
-        "epochs": epochs,
+        "epochs": 20,
         "batch_size": 64,
         "keep": "none",
         "closed_forms": False,
