@@ -116,9 +116,11 @@ def test_work_over_its_limit_is_ended_in_any_thread_and_never_after_its_end():
     thread.start()
     thread.join(20)
     assert ended == ["over"]
-    with limited(0.05):
-        pass
+    for seconds in (0.05, 1e300):
+        with limited(seconds, end=lambda: ended.append("too late")):
+            pass
     time.sleep(0.2)
+    assert ended == ["over"]
     assert not limits._at_work
 
 

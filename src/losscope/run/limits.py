@@ -99,6 +99,7 @@ def limited(seconds: float | None, name: str = "", end: Callable[[], object] | N
     work = _Work(name)
     timers = []
     if seconds is not None:
+        seconds = min(seconds, threading.TIMEOUT_MAX - GRACE)
         work.listen()
         timers.append(threading.Timer(seconds, work.interrupt, (OverLimit,)))
         if end is not None:
