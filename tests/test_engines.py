@@ -350,6 +350,19 @@ def test_an_address_where_no_scheduler_is_is_one_sentence_within_seconds(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_an_address_of_the_command_goes_before_the_engine_of_a_study_file(tmp_path, capsys):
+    from losscope.cli import main
+
+    file = tmp_path / "study.toml"
+    file.write_text('data = "synthetic"\nengine = "processes"\n')
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(file), "--address", "nowhere", "--out", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(
+        "losscope: 'nowhere' is no address of a Dask scheduler; wanted:"
+    )
+
+
 def test_an_address_beside_another_engine_is_refused():
     with pytest.raises(LosscopeError, match="the engine is processes; leave out --engine, or the address"):
         Study.of(address="tcp://host:8786", engine="processes")

@@ -28,7 +28,6 @@ from losscope.cli.options import (
     key_value,
 )
 from losscope.cli.output import (
-    exit_if_unfinished,
     put,
     refuse_unwritable,
     row_progress,
@@ -229,6 +228,8 @@ def run_file(
     asked = {key: value for key, value in machines.items() if value is not None}
     if engine in ("here", "processes"):
         read = read.model_copy(update={"address": None})
+    elif address is not None:  # whatever engine the file has
+        asked["engine"] = "dask"
     if asked:
         read = Study.of(**{**read.model_dump(), **asked, "trust": trust})
     carry_out(read.model_copy(update=changes), json=json, dry_run=dry_run, verbose=verbose)
