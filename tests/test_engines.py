@@ -474,8 +474,10 @@ def killer(store: Path, every: float, most: int, over: threading.Event, killed: 
                 last = time.monotonic()
 
 
-def killed_all_along(folder: Path, seeds: int, every: float, most: int, failures: int) -> tuple[int, int]:
-    """Short runs on two workers that are killed; (runs, kills). All are complete and those of ``here``."""
+def killed_all_along(
+    folder: Path, seeds: int, every: float, most: int, failures: int, workers: int = 2
+) -> tuple[int, int]:
+    """Short runs on workers that are killed; (runs, kills). All are complete and those of ``here``."""
     import dask
     from distributed import LocalCluster
 
@@ -490,7 +492,7 @@ def killed_all_along(folder: Path, seeds: int, every: float, most: int, failures
     over, killed = threading.Event(), Counter[str]()
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": failures}),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
     ):
         made = plan(Study.of(**words, address=cluster.scheduler_address, out=str(folder / "dask")))
         thread = threading.Thread(target=killer, args=(made.store.root, every, most, over, killed))
@@ -521,7 +523,7 @@ def killed_all_along(folder: Path, seeds: int, every: float, most: int, failures
 @pytest.mark.filterwarnings("ignore")
 def test_runs_on_workers_that_are_killed_are_those_of_one_process(tmp_path):
     pytest.importorskip("distributed", reason="the extra dask is not installed")
-    assert killed_all_along(tmp_path, seeds=1, every=0.0, most=2, failures=0) == (2, 2)
+    assert killed_all_along(tmp_path, seeds=1, every=0.0, most=1, failures=0, workers=1) == (2, 1)
 
 
 @pytest.mark.slow
