@@ -455,7 +455,8 @@ def at_work(store: Path) -> dict[int, str]:
     found = {}
     for path in store.glob("logs/*.log"):
         lines = [line for line in path.read_text().splitlines() if line and line[0] != " "]
-        if lines and " start " in lines[-1] and "together" not in lines[-1]:
+        lasts = time.time() - path.stat().st_mtime
+        if lasts > 1 and lines and " start " in lines[-1] and "together" not in lines[-1]:
             found[int(lines[-1].partition("process ")[2].partition(",")[0])] = path.stem
     return found
 
@@ -484,7 +485,7 @@ def killed_all_along(
     words = {"data": pictures(folder), "losses": ["contrastive", "triplet"], "seeds": seeds, "tune": False}
     words |= {
         "protocol": "matched",
-        "epochs": 20,
+        "epochs": 60,
         "batch_size": 64,
         "keep": "none",
         "closed_forms": False,

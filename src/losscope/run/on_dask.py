@@ -12,7 +12,9 @@ import logging
 import os
 import queue
 import socket
+import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +39,12 @@ REACHED = 5.0
 """Seconds in which a scheduler must answer."""
 FIRST = 120.0
 """Seconds that a cluster without workers has to get one, where it must be asked for its GPUs."""
+LOOK = 10.0
+"""Seconds without news after which it is looked whether the cluster has workers, and ..."""
+ALONE = 120.0
+"""... seconds without workers after which those of a cluster that was started here are started again."""
+BESIDE = 10
+"""Ends of workers that a group may see before it began, such as those of its neighbours in a worker."""
 PATIENCE = 30.0
 """Seconds that workers have to keep unfinished states after Ctrl-C."""
 OVER = 124
@@ -176,7 +184,7 @@ def share_out(
         cluster = _kept[0]
         if where.device.startswith("cuda"):
             _has_gpu(cluster, say)
-        _Sharing(cluster, activity).run(groups)
+        _Sharing(cluster, activity, say).run(groups)
 
 
 def _has_gpu(cluster: Cluster, say: Callable[[str], None] | None) -> None:
@@ -202,8 +210,13 @@ def _workers(cluster: Cluster) -> dict[str, Any]:
 class _Sharing:
     """The tasks of one call: which are on the cluster, and what became of those that ended."""
 
-    def __init__(self, cluster: Cluster, activity: ACTIVITY | None) -> None:
-        self.cluster, self.activity = cluster, activity
+    def __init__(
+        self, cluster: Cluster, activity: ACTIVITY | None, say: Callable[[str], None] | None
+    ) -> None:
+        self.cluster, self.activity, self.say = cluster, activity, say
+        self.alone: float | None = None
+        self.begun: Counter[str] = Counter()
+        self.beside: Counter[str] = Counter()
         self.name = f"losscope-{uuid.uuid4().hex}"
         self.deaths = Deaths()
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -219,7 +232,10 @@ class _Sharing:
             for group in groups:
                 self.submit(group)
             while self.tasks:
-                self.hear(self.events.get())
+                try:
+                    self.hear(self.events.get(timeout=LOOK))
+                except queue.Empty:
+                    self.look()
         except BaseException:
             self.cancel()
             raise
@@ -248,6 +264,24 @@ class _Sharing:
         )
         self.tasks[key], self.futures[key] = group, future
         future.add_done_callback(self.events.put)
+
+    def look(self) -> None:
+        """Say where a cluster has no workers; start those again that were started here and are gone."""
+        try:
+            found = _workers(self.cluster)
+        except Exception:  # the scheduler is gone, which the tasks are told too
+            return
+        if found:
+            self.alone = None
+            return
+        if self.alone is None:
+            self.alone = time.monotonic()
+            if self.say:
+                self.say(f"Waiting for a worker of the Dask cluster at {self.cluster.address}.")
+        if self.cluster.started is not None and time.monotonic() - self.alone > ALONE:
+            self.alone, many = None, len(self.cluster.started.worker_spec)
+            self.cluster.started.scale(0)
+            self.cluster.started.scale(many)
 
     def hear(self, event: Any) -> None:
         """Take what a worker tells of its epochs, or the end of a task."""
@@ -296,8 +330,12 @@ class _Sharing:
         return []
 
     def lost(self, group: Group) -> list[Group]:
-        """Decide what becomes of a group whose worker ended."""
-        ended = tries(self.folders[group.where.store], group).count("begun")
+        """Decide what becomes of a group whose worker ended, perhaps before it began or by its neighbour."""
+        ended, before = tries(self.folders[group.where.store], group).count("begun"), self.begun[group.name]
+        self.begun[group.name] = ended
+        if ended == before and self.beside[group.name] < BESIDE:
+            self.beside[group.name] += 1
+            return [group]
         again = self.deaths.after(group, ended=ended)
         if self.activity and again and again != [group]:
             self.activity(group, 0, group.runs[0].protocol.epochs)  # its members are counted from here
