@@ -10,15 +10,8 @@ from losscope.cli import (  # noqa: F401  (they register theirs)
     inspections,
     items,
     judgements,
-from losscope.cli import (  # noqa: F401  (they register theirs)
-    inspections,
-    items,
-    judgements,
     multiverses,
     reproductions,
-    stores,
-    studies,
-)
     stores,
     studies,
 )
