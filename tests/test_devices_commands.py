@@ -239,6 +239,8 @@ def test_a_plugins_network_that_normalises_over_the_batch_is_refused(tmp_path):
         ({"devices": 0}, "devices is 0; it must be greater than 0"),
         ({"devices": 2, "engine": "processes"}, "the engine processes trains several side by side"),
         ({"devices": 2, "engine": "dask"}, "the engine dask trains several side by side"),
+        ({"devices": 2, "address": "tcp://localhost:1"}, "the engine dask trains several side by side"),
+        ({"devices": 2, "run_limit": 60.0}, "a run limit ends the work of one of them"),
         ({"devices": 2, "device": "cuda:1"}, "the device cuda:1 is one GPU and 2 devices were asked for"),
         ({"devices": 2000}, "devices is 2000; it must be less than or equal to 1024"),
     ],

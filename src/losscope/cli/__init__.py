@@ -11,6 +11,7 @@ from losscope.cli import (  # noqa: F401  (they register theirs)
     items,
     judgements,
     multiverses,
+    reproductions,
     stores,
     studies,
 )

@@ -62,7 +62,7 @@ def carry_out(
         if map is not None and result.store is not None:
             comparing.report(result.store, result.study, map)
         print_result(result, json, say, verbose)
-        exit_if_unfinished(result.unfinished)
+        exit_if_unfinished(result.unfinished, result.store)
 
     if not dry_run:
         lead_or_follow(study, run)

@@ -140,7 +140,7 @@ def carry_out(planned: Planned, asked: Asked, *, json: bool, dry_run: bool) -> N
             for sentence in found.summary:
                 put(sentence)
         put(f"\nPage: {result.report_file}")
-    exit_if_unfinished(result.unfinished)
+    exit_if_unfinished(result.unfinished, result.store)
 
 
 def _listed(given: list[str] | None) -> list[str]:

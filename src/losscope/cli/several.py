@@ -46,7 +46,8 @@ def lead_or_follow(study: Study, work: Callable[[Study], None]) -> None:
     if seat is None:
         work(study)
         return
-    from losscope.run import devices, launch
+    from losscope.run import devices
+    from losscope.run.working import follow
 
     require(
         study.devices in (1, seat.size),
@@ -55,4 +56,4 @@ def lead_or_follow(study: Study, work: Callable[[Study], None]) -> None:
     )
     own = study.of(**{**study.model_dump(), "devices": seat.size, "trust": study.trust})
     with devices.joined(seat, pick_device(study.device)):
-        devices.serve(launch.follow) if seat.rank else work(own)
+        devices.serve(follow) if seat.rank else work(own)

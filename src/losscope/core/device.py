@@ -17,12 +17,14 @@ MOST_DEVICES = 1024
 """Processes that train one run together, at most."""
 
 
-def check_place(device: str, engine: str, devices: int) -> None:
+def check_place(
+    device: str, engine: str, devices: int, *, address: str | None = None, run_limit: float | None = None
+) -> None:
     """Check where a study trains, as far as no machine has to be asked.
 
     Raises:
         LosscopeError: an unknown device or engine; several devices with one of their names, or with an engine
-            that trains runs side by side.
+            that trains runs side by side, or with a limit of time, which ends the work of one process.
     """
     for name, value, choices in (
         ("device", device, ("auto", "cpu", "cuda")),
@@ -31,9 +33,14 @@ def check_place(device: str, engine: str, devices: int) -> None:
         if value not in choices and not (name == "device" and value.startswith("cuda:")):
             raise unknown(name, value, choices)
     require(
-        devices == 1 or engine in ("auto", "here"),
-        f"{devices} devices train one group of runs together, and the engine {engine} trains several side by "
-        "side; leave out one of the two",
+        devices == 1 or (engine in ("auto", "here") and address is None),
+        f"{devices} devices train one group of runs together, and the engine "
+        f"{engine if address is None else 'dask'} trains several side by side; leave out one of the two",
+    )
+    require(
+        devices == 1 or run_limit is None,
+        f"{devices} devices train a run together, and a run limit ends the work of one of them; leave out "
+        "one of the two",
     )
     require(
         devices == 1 or not device.startswith("cuda:"),
@@ -54,6 +61,15 @@ def pick_device(name: str) -> str:
             "--device cuda was asked for and this torch sees no CUDA device; use --device cpu or auto"
         )
     return name
+
+
+def here(name: str) -> str:
+    """The device where this machine has it, else cpu: for what the driver computes of work done elsewhere."""
+    if not name.startswith("cuda") or _no_driver():
+        return "cpu"
+    import torch
+
+    return name if torch.cuda.is_available() else "cpu"
 
 
 def _no_driver() -> bool:

@@ -349,7 +349,7 @@ class Store:
 
     def litter(self) -> list[Path]:
         """What processes that have ended left half-written."""
-        flat = (self.root / name for name in ("", "runs", "checkpoints", "looks", "damaged"))
+        flat = (self.root / name for name in ("", "runs", "checkpoints", "looks", "damaged", "logs"))
         deep = (path for name in DEEP for path in (self.root / name).glob("*"))
         folders = [folder for folder in (*flat, *deep) if folder.is_dir()]
         return [path for folder in folders for path in sorted(folder.iterdir()) if is_litter(path)]
