@@ -94,17 +94,17 @@ def test_a_study_says_so_and_only_its_trials_are_other_runs(tmp_path, classes, s
 def test_a_whole_study_is_tuned_on_them(tmp_path, monkeypatch, classes, of):
     """Trials are trained on the folds; final runs and what ranks the sides stay on their seeds' own rows."""
     import losscope
-    from losscope.run import launch
+    from losscope.run import working
 
     drawn: dict[str, set[tuple[int, ...]]] = {"trial": set(), "final": set()}
-    kept = launch._records
+    kept = working._records
 
     def records(group, store, progress):
         made = kept(group, store, progress)
         drawn[group.runs[0].purpose] |= {(run.seed,) for run in group.runs}
         return made
 
-    monkeypatch.setattr(launch, "_records", records)
+    monkeypatch.setattr(working, "_records", records)
     study = Study.of(
         data=unseen(tmp_path, classes),
         losses="triplet(margin=0.1, learning_rate=1e-3, weight_decay=10)",

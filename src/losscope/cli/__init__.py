@@ -11,11 +11,13 @@ from losscope.cli import (  # noqa: F401  (they register theirs)
     items,
     judgements,
     multiverses,
+    reproductions,
     stores,
     studies,
 )
 from losscope.cli.options import app
 from losscope.cli.output import say_aside
+from losscope.cli.several import silence_followers
 
 __all__ = ["app", "main"]
 
@@ -24,6 +26,7 @@ def main(arguments: Iterator[str] | list[str] | None = None) -> None:
     """The entry point: mistakes are one sentence and exit code 2, Ctrl-C keeps what is done (130)."""
     from losscope.core.errors import LosscopeError
 
+    silence_followers()
     try:
         app(arguments)
     except LosscopeError as error:

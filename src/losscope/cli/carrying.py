@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from losscope.cli.output import Activity, exit_if_unfinished, print_plan, print_result
+from losscope.cli.several import follows, lead_or_follow
 
 if TYPE_CHECKING:
     from losscope.core.spec import Study
@@ -24,20 +25,24 @@ def carry_out_each(
     from losscope.core.errors import require
 
     require(map is None, "--map is for one data set; of several give it to losscope report, for each study")
-    studies = several.studies_of(study, data)
-    if dry_run:
-        plans = several.foresee(studies)
+
+    def run(own: Study) -> None:
+        studies = several.studies_of(own, data)
+        with Activity(quiet=json) as shown:
+            say = shown.say
+            result = several.run(studies, say=say, activity=shown.activity, expect=shown.expect)
+        print_result(result, json, say, verbose)
+        exit_if_unfinished(result.unfinished, result.store)
+
+    if not dry_run:
+        lead_or_follow(study, run)
+    elif not follows():
+        plans = several.foresee(several.studies_of(study, data))
         if json:
             print(f"[{','.join(plan.json_text() for plan in plans)}]")
             return
         for plan in plans:
             print_plan(plan)
-        return
-    with Activity(quiet=json) as shown:
-        say = shown.say
-        result = several.run(studies, say=say, activity=shown.activity, expect=shown.expect)
-    print_result(result, json, say, verbose)
-    exit_if_unfinished(result.unfinished)
 
 
 def carry_out(
@@ -51,14 +56,18 @@ def carry_out(
         map != "tsne" or study.keep != "none",
         "--map tsne is made of test embeddings, and --keep none keeps none; leave one of them out",
     )
-    if dry_run:
+
+    def run(own: Study) -> None:
+        with Activity(quiet=json) as shown:
+            say = shown.say
+            result = comparing.run(own, say=say, activity=shown.activity, expect=shown.expect)
+        if map is not None and result.store is not None:
+            comparing.report(result.store, result.study, map)
+        print_result(result, json, say, verbose)
+        exit_if_unfinished(result.unfinished, result.store)
+
+    if not dry_run:
+        lead_or_follow(study, run)
+    elif not follows():
         planned = comparing.foresee(study)
         print(planned.json_text()) if json else print_plan(planned)
-        return
-    with Activity(quiet=json) as shown:
-        say = shown.say
-        result = comparing.run(study, say=say, activity=shown.activity, expect=shown.expect)
-    if map is not None and result.store is not None:
-        comparing.report(result.store, result.study, map)
-    print_result(result, json, say, verbose)
-    exit_if_unfinished(result.unfinished)

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from losscope.cli.options import ANSWER, DATA, TRAIN, DataRoot, Json, Out, Trust, app
 from losscope.cli.output import exit_if_unfinished, put, say_aside, terminal, work_progress
+from losscope.cli.several import refuse_several
 
 if TYPE_CHECKING:
     from losscope.core.spec import Study
@@ -122,6 +123,7 @@ def carry_out(planned: Planned, asked: Asked, *, json: bool, dry_run: bool) -> N
     from losscope.core.saying import Once
     from losscope.varying import running
 
+    refuse_several("multiverse")
     say = None if json else Once(say_aside)
     if dry_run:
         running.refuse_unmatched(planned, asked)
@@ -138,7 +140,7 @@ def carry_out(planned: Planned, asked: Asked, *, json: bool, dry_run: bool) -> N
             for sentence in found.summary:
                 put(sentence)
         put(f"\nPage: {result.report_file}")
-    exit_if_unfinished(result.unfinished)
+    exit_if_unfinished(result.unfinished, result.store)
 
 
 def _listed(given: list[str] | None) -> list[str]:

@@ -152,6 +152,13 @@ class Training:
         auto, cpu or cuda.
     engine
         Where runs train: auto (processes for long work), here, processes (one per core), or dask (a cluster).
+    devices
+        Train each run on so many processes or GPUs of this machine together, each with its share of a batch.
+    address
+        A Dask cluster that is there, as tcp://host:8786; without it dask starts workers on this machine.
+    run_limit
+        The longest that a run may take, such as 10m; one that takes longer is recorded as failed and
+        tried again by the next command.
     plugin
         A Python file that registers items of your own, of any kind that `losscope list` shows.
     trust
@@ -176,6 +183,9 @@ class Training:
     closed_forms: Annotated[bool, Parameter(negative="--no-closed-forms", group=TRAIN)] = True
     device: Annotated[str, Parameter(group=TRAIN)] = "auto"
     engine: Annotated[Literal["auto", "here", "processes", "dask"], Parameter(group=TRAIN)] = "auto"
+    devices: Annotated[int | None, Parameter(group=TRAIN)] = None
+    address: Annotated[str | None, Parameter(group=TRAIN)] = None
+    run_limit: Annotated[str | None, Parameter(group=TRAIN)] = None
     plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None
     trust: Trust = False
 

@@ -86,12 +86,13 @@ def _offer_more(console: Any, result: Result) -> None:
     console.print(f"More: each test and what would change the answer {where}.", markup=False, highlight=False)
 
 
-def exit_if_unfinished(found: Unfinished | None) -> None:
+def exit_if_unfinished(found: Unfinished | None, store: str | None) -> None:
     """End with exit code 1, and say why, where the machine or the code stopped a run that was needed."""
     if found is not None:
         from losscope.core import wording
 
-        say_aside(f"losscope: {wording.unfinished(found)}")
+        logs = None if store is None else os.path.join(store, "logs")
+        say_aside(f"losscope: {wording.unfinished(found, logs)}")
         sys.exit(1)
 
 

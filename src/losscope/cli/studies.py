@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -29,13 +28,10 @@ from losscope.cli.options import (
     key_value,
 )
 from losscope.cli.output import (
-    exit_if_unfinished,
     put,
     refuse_unwritable,
     row_progress,
     say_aside,
-    terminal,
-    work_progress,
 )
 
 if TYPE_CHECKING:
@@ -172,7 +168,12 @@ def asked(
         out=None if out is None else str(out),
         plugins=training.plugin,
         augment=training.augment.split(",") if training.augment else None,
-        **{key: value for key, value in vars(training).items() if key not in ("plugin", "augment")},
+        run_limit=duration(training.run_limit),
+        **{
+            key: value
+            for key, value in vars(training).items()
+            if key not in ("plugin", "augment", "run_limit")
+        },
     )
 
 
@@ -184,11 +185,21 @@ def run_file(
     data_root: DataRoot = None,
     trust: Trust = False,
     seeds: Annotated[int | None, Parameter(group=TRAIN)] = None,
+    devices: Annotated[int | None, Parameter(group=TRAIN)] = None,
+    engine: Annotated[Literal["auto", "here", "processes", "dask"] | None, Parameter(group=TRAIN)] = None,
+    address: Annotated[str | None, Parameter(group=TRAIN)] = None,
+    run_limit: Annotated[str | None, Parameter(group=TRAIN)] = None,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Run a study from a TOML file. If it is interrupted, the same command continues where it stopped.
+
+    Examples:
+
+    `losscope run study.toml`
+
+    `torchrun --nproc-per-node 2 -m losscope run study.toml` - each run on two processes or GPUs together
 
     Parameters
     ----------
@@ -202,6 +213,14 @@ def run_file(
         Run the plugins and the foreign losses that the file names.
     seeds
         The number of paired seeds, instead of the file's.
+    devices
+        Train each run on so many processes or GPUs of this machine together, instead of the file's.
+    engine
+        Where runs train, instead of the file's: auto, here, processes or dask.
+    address
+        A Dask cluster that is there, as tcp://host:8786, instead of the file's.
+    run_limit
+        The longest that a run may take, such as 10m, instead of the file's.
     dry_run
         Say what it would cost and what it could show, and stop.
     verbose
@@ -215,121 +234,21 @@ def run_file(
     changes: dict[str, Any] = {} if out is None else {"out": str(out)}
     if data_root is not None and read.data_root is None:
         changes["data_root"] = data_root
-    if seeds is not None:
-        read = Study.of(**{**read.model_dump(), "seeds": seeds, "trust": trust})
+    machines = {
+        "seeds": seeds,
+        "devices": devices,
+        "engine": engine,
+        "address": address,
+        "run_limit": duration(run_limit),
+    }
+    asked = {key: value for key, value in machines.items() if value is not None}
+    if engine in ("here", "processes"):
+        read = read.model_copy(update={"address": None})
+    elif address is not None:  # whatever engine the file has
+        asked["engine"] = "dask"
+    if asked:
+        read = Study.of(**{**read.model_dump(), **asked, "trust": trust})
     carry_out(read.model_copy(update=changes), json=json, dry_run=dry_run, verbose=verbose)
-
-
-@app.command
-def reproduce(
-    paper: str = "zeng2025",
-    *,
-    only: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True, group=DATA)] = None,
-    full: Annotated[bool, Parameter(negative="", group=TRAIN)] = False,
-    seeds: Annotated[int, Parameter(group=TRAIN)] = 10,
-    engine: Annotated[Literal["here", "processes", "dask"], Parameter(group=TRAIN)] = "processes",
-    device: Annotated[str, Parameter(group=TRAIN)] = "auto",
-    plugin: Annotated[list[str] | None, Parameter(group=TRAIN, negative="")] = None,
-    trust: Trust = False,
-    data_root: DataRoot = None,
-    dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
-    out: Out = None,
-    format: Annotated[Literal["table", "md"], Parameter(group=OUTPUT)] = "table",
-    json: Json = False,
-) -> None:
-    """Test every claim of a paper as an experiment that can fail, under its own protocol and a fair one.
-
-    If it is interrupted, the same command continues where it stopped. Runs are shared with `compare` on the
-    same --out.
-
-    Examples:
-
-    `losscope reproduce zeng2025 --only synthetic` - a few minutes
-
-    `losscope reproduce zeng2025 --data-root DIR --dry-run` - what it would cost and what it could show
-
-    Parameters
-    ----------
-    paper
-        zeng2025 (contrastive and triplet loss), zeng2026 (seven losses on frozen features), or aa: one loss
-        under two names, which must not be told apart.
-    only
-        Data sets, separated by commas; all that are on this machine otherwise.
-    full
-        Images at the paper's own size, which takes hours on a CPU.
-    seeds
-        The number of paired seeds; a family of 17 claims needs 10.
-    engine
-        Where runs train: here, in processes (one per core), or on a Dask cluster.
-    device
-        auto, cpu or cuda.
-    plugin
-        A Python file that registers claims, losses or data sets of your own.
-    trust
-        Run the code of losses that are neither ours nor a known library's.
-    data_root
-        Folder with data sets in their original layouts.
-    dry_run
-        Say what it would cost and what it could show, and stop.
-    out
-        The folder for runs and pages; losscope-runs otherwise.
-    format
-        table for a terminal, or md.
-    json
-        Print one JSON object, and nothing else, on standard output.
-    """
-    from losscope.core.errors import require
-    from losscope.core.saying import Once
-    from losscope.papers import MEASUREMENTS
-
-    require(
-        not (dry_run and paper in MEASUREMENTS),
-        f"reproduce {paper} has no dry run: it always trains the same runs; leave out --dry-run",
-    )
-    if paper in MEASUREMENTS:
-        refuse_unwritable(None if out is None else out / "tuning_risk.json")
-        found = importlib.import_module(MEASUREMENTS[paper]).measure(
-            studies=200, write=out, say=None if json else say_aside
-        )
-        put(found.json_text() if json else found.said)
-        return
-    say = None if json else Once(say_aside)
-    from losscope.papers import planning
-    from losscope.papers.engine import run as reproduce_paper
-
-    planned = planning.prepare(
-        paper,
-        only=[name for names in only or () for name in names.split(",") if name],
-        full=full,
-        seeds=seeds,
-        engine=engine,
-        device=device,
-        plugins=plugin or (),
-        trust=trust,
-        data_root=data_root,
-        out=out,
-        say=None if format == "md" else say,  # the ledger holds the notes
-        dry=dry_run,
-    )
-    if dry_run:
-        foreseen = planning.foresee(planned, say).plan
-        if json:
-            print(foreseen.json_text())
-        else:
-            from losscope.reporting import claim_tables
-
-            terminal().print(claim_tables.foreseen(foreseen))
-        return
-    with work_progress(quiet=json) as show:
-        result = reproduce_paper(planned, say=say, show=show)
-    if json:
-        print(result.json())
-    elif format == "md":
-        put(result.table("md"))
-    else:
-        terminal().print(result.table())
-        put(f"\nPage: {result.report_file}\nLedger: {result.ledger}")
-    exit_if_unfinished(result.unfinished)
 
 
 @app.command

@@ -58,6 +58,11 @@ def compare(
             "wanted: engine='here', or the loss by its text",
         )
         options["engine"] = "here"
+        require(
+            options.get("devices") in (None, 1),
+            f"devices is {options.get('devices')}, and a loss that is a Python object is known to this "
+            "process alone; wanted: devices=1, or the loss by its text",
+        )
     if isinstance(data, list | tuple) and labels is None and all(map(_named, data)):
         names = [os.fspath(each) for each in data]
         study = Study.of(data=names[0] if names else "", losses=texts, seeds=seeds, **options)

@@ -10,6 +10,7 @@ from losscope import stats
 from losscope.comparing import budget, looking, spending
 from losscope.comparing.planning import Plan, Say, plan
 from losscope.core import registry, wording
+from losscope.core.device import here
 from losscope.core.errors import LosscopeError
 from losscope.core.loss_spec import RAW
 from losscope.core.results import DesignPlan, StudyPlan
@@ -99,7 +100,7 @@ def _first_batch(made: Plan, run: Run) -> None:
     from losscope.train import Population
 
     with fixed_arithmetic():
-        population = Population([run], [made.source.splits(run.seed)], torch.device(made.study.device))
+        population = Population([run], [made.source.splits(run.seed)], torch.device(here(made.study.device)))
         if run.loss.foreign:  # it was called once already, and may count its calls
             return
         for inputs, relation in population.batches.epoch(population.embed):

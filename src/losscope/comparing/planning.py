@@ -19,7 +19,7 @@ from losscope.comparing.fitting import fitted, for_overlap, for_pairs, sized
 from losscope.comparing.stored import Choice
 from losscope.core import registry
 from losscope.core.calls import parse
-from losscope.core.device import pick_device
+from losscope.core.device import here, pick_device
 from losscope.core.errors import require, shown
 from losscope.core.finetuning import FineTune
 from losscope.core.loss_spec import RAW, LossSpec
@@ -143,6 +143,8 @@ class Plan:
             plugins=tuple(given.plugins),
             digests=tuple(registry.plugin_digest(plugin) for plugin in given.plugins),
             data=self.source.digest,
+            run_limit=given.run_limit,
+            address=given.address,
         )
 
     def group(self, runs: Sequence[Run], ids: Sequence[str]) -> list[launch.Group]:
@@ -201,7 +203,19 @@ class Plan:
         given = self.study.given
         values = given.model_dump(
             mode="json",
-            exclude={"seeds", "first_seed", "out", "engine", "keep", "device", "closed_forms", "recompute"},
+            exclude={
+                "seeds",
+                "first_seed",
+                "out",
+                "engine",
+                "address",
+                "run_limit",
+                "keep",
+                "device",
+                "devices",
+                "closed_forms",
+                "recompute",
+            },
         )
         for name in ("indifference", "start", "transform", "finetune", "backbone_rate", "precision"):
             if values[name] is None:  # a study keeps the name that it had before there was one
@@ -240,11 +254,16 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
         try_plugins()
     if study.space:  # a mistake in it shows before features are computed
         spaces.dimensions(study)
-    device = pick_device(study.device)
+    # The GPUs of a cluster are not this machine's.
+    device = (
+        study.device
+        if launch.far(study.engine, study.address) and study.device.startswith("cuda")
+        else pick_device(study.device)
+    )
     options = study.data_spec().options
     if study.finetunes:  # a mistake in it too
-        _try_backbone(study, load(study.data, root=study.data_root, compute=False, **options), device)
-    source = load(study.data, root=study.data_root, device=device, say=say, compute=compute, **options)
+        _try_backbone(study, load(study.data, root=study.data_root, compute=False, **options), here(device))
+    source = load(study.data, root=study.data_root, device=here(device), say=say, compute=compute, **options)
     store = Store(study.out or DEFAULT_OUT, create=create, absent=not create)
     return _made(study, source, store, device)
 
@@ -266,6 +285,11 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     resolved = for_overlap(given.resolve(source.facts.kind, device), source.facts)
     study, notes = fitted(for_pairs(resolved, source.facts), source)
     study = sized(study, source.facts)
+    require(
+        given.devices <= study.protocol.batch_size,
+        f"{given.devices} devices were asked for and a batch has {study.protocol.batch_size} rows, of which "
+        "each device embeds its share; wanted: fewer devices, or a larger --batch-size",
+    )
     closed = beside(study, source)
     study = study.model_copy(update={"closed_forms": closed.names, "spaces": _spaces(study)})
     foreign = [spec for spec in study.losses if spec.foreign]

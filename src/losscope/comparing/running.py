@@ -15,7 +15,8 @@ from losscope.comparing.stored import StoredStudy
 from losscope.core.results import Force, Result
 from losscope.core.saying import Once
 from losscope.core.spec import Study
-from losscope.run import launch
+from losscope.run import devices, launch
+from losscope.run.working import follow
 
 
 def run(
@@ -31,13 +32,15 @@ def run(
     later stages of tuning stand for others of the same cost.
     """
     say = None if say is None else Once(say)
-    made = ready(study, say)
-    if expect is not None:
-        expect(made.waiting)
-    with launch.crew():
-        made = made.tuned(activity, say)
-        launch.execute(made.groups, study.engine, activity, say)
-        pulls = forces.of({choice.label: choice.spec for choice in made.choices})
+    with launch.crew(study.engine, study.address):
+        made = ready(study, say)
+        if expect is not None:
+            expect(made.waiting)
+        several = study.devices if study.devices > 1 and made.waiting else 1
+        with devices.started(several, made.study.device, follow):
+            made = made.tuned(activity, say)
+            launch.execute(made.groups, study.engine, activity, say)
+            pulls = forces.of({choice.label: choice.spec for choice in made.choices})
     return conclude(made, pulls=pulls)
 
 

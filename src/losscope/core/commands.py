@@ -27,6 +27,8 @@ OPTIONS = {
     "data_root": "--data-root",
     "device": "--device",
     "engine": "--engine",
+    "devices": "--devices",
+    "address": "--address",
     "keep": "--keep",
 }
 """The fields of a study whose option is followed by their value."""
@@ -68,6 +70,8 @@ def arguments(study: Study, out: str) -> tuple[str, ...]:
     ]
     for field, option in OPTIONS.items():
         value = getattr(study, field)
+        if field == "engine" and study.devices > 1:
+            continue  # it follows from them
         if value != getattr(usual, field):
             words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
     if study.augment:
@@ -78,8 +82,9 @@ def arguments(study: Study, out: str) -> tuple[str, ...]:
         words.append("--tune" if study.tune else "--no-tune")
     if not study.closed_forms:
         words.append("--no-closed-forms")
-    if study.budget is not None:
-        words += ["--budget", f"{study.budget:g}s"]
+    for option, seconds in (("--budget", study.budget), ("--run-limit", study.run_limit)):
+        if seconds is not None:
+            words += [option, f"{seconds:g}s"]
     for space in study.space:
         words += ["--space", space]
     for plugin in study.plugins:

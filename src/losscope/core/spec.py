@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,18 +16,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from losscope.core import registry
-from losscope.core.bounds import (
-    EPOCHS,
-    LOSSES,
-    RUNS,
-    SEEDS,
-    TEXT_BYTES,
-    bounded_depth,
-    bounded_integers,
-    regular,
-)
-from losscope.core.errors import SHOWN, LosscopeError, require, shown, unknown
+from losscope.core import registry, study_files
+from losscope.core.bounds import EPOCHS, LOSSES, RUNS, SEEDS
+from losscope.core.device import MOST_DEVICES, check_place
+from losscope.core.errors import require, shown, unknown
 from losscope.core.facts import Judged, Reduction, Value
 from losscope.core.finetuning import FineTune, Precision
 from losscope.core.loss_spec import (
@@ -166,6 +157,9 @@ class Study(Strict):
     out: str | None = None
     device: str = "auto"
     engine: str = "auto"
+    devices: int = Field(default=1, gt=0, le=MOST_DEVICES)
+    address: str | None = None
+    run_limit: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     keep: Literal["none", "last", "all"] = "last"
     plugins: list[str] = Field(default_factory=list)
     trust: bool = Field(default=False, exclude=True)
@@ -198,6 +192,8 @@ class Study(Strict):
         """Build and check a study; every name is looked up, nothing is loaded."""
         study = build(cls, {key: value for key, value in values.items() if value is not None}, where)
         study.check()
+        if study.devices > 1:  # one group at a time
+            study = study.model_copy(update={"engine": "here"})
         return study
 
     @classmethod
@@ -206,38 +202,7 @@ class Study(Strict):
 
         ``trust``: whether the plugins and foreign losses that it names may run. A file cannot say so itself.
         """
-        path = Path(path)
-        try:
-            size = regular(path).stat().st_size
-            require(
-                size <= TEXT_BYTES,
-                f"the study file {str(path)!r} has {size:,} bytes; at most {TEXT_BYTES:,} are read",
-            )
-            text = path.read_text(encoding="utf-8")
-            bounded_depth(text, f"the study file {str(path)!r}")
-            values = tomllib.loads(text)
-        except LosscopeError:
-            raise
-        except OSError as error:
-            raise LosscopeError(f"cannot read the study file {str(path)!r}: {error.strerror}") from None
-        except (ValueError, RecursionError) as error:
-            # Beside TOMLDecodeError: numbers of thousands of digits, tables nested too deeply, no UTF-8.
-            said = str(error)[:SHOWN]
-            raise LosscopeError(f"the study file {str(path)!r} is not valid TOML: {said}") from None
-        bounded_integers(values, f"the study file {str(path)!r}")
-        require(
-            bool(values),
-            f"the study file {str(path)!r} is empty; it wants keys such as data, losses and seeds",
-        )
-        require(
-            "trust" not in values,
-            f"the study file {str(path)!r} says trust; only you can, with --trust (trust=True in Python)",
-        )
-        require(
-            trust or not values.get("plugins"),
-            f"the study file {str(path)!r} would run the plugins {shown(values.get('plugins'))}; if you "
-            f"trust them, say so yourself with --trust (trust=True in Python)",
-        )
+        values = study_files.values(Path(path), trust)
         return cls.of(f"study file {str(path)!r}", **values, trust=trust)
 
     def check(self) -> None:
@@ -263,13 +228,12 @@ class Study(Strict):
         require(not twice, f"the loss {', '.join(twice)} is given twice; give each loss once")
         if self.reference is not None and self.reference not in labels:
             raise unknown("reference loss", self.reference, labels)
-        for name, choices in (
-            ("device", ("auto", "cpu", "cuda")),
-            ("engine", ("auto", "here", "processes", "dask")),
-        ):
-            value = getattr(self, name)
-            if value not in choices and not (name == "device" and value.startswith("cuda:")):
-                raise unknown(name, value, choices)
+        check_place(self.device, self.engine, self.devices, address=self.address, run_limit=self.run_limit)
+        require(
+            self.address is None or self.engine in ("auto", "dask"),
+            f"the address {shown(self.address)} is one of a Dask cluster, and the engine is {self.engine}; "
+            "leave out --engine, or the address",
+        )
 
     @property
     def finetunes(self) -> bool:

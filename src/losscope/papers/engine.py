@@ -37,6 +37,8 @@ def reproduce(
     out: str | Path | None = None,
     data_root: str | None = None,
     engine: str = "processes",
+    address: str | None = None,
+    run_limit: float | None = None,
     device: str = "auto",
     plugins: Sequence[str] = (),
     trust: bool = False,
@@ -53,6 +55,8 @@ def reproduce(
         out: the folder that runs and pages are kept in.
         data_root: the folder with data sets in their original layouts.
         engine: where groups of runs go: ``here``, ``processes`` or ``dask``.
+        address: of a Dask cluster that is there, with the engine ``dask``.
+        run_limit: seconds that a run may take; a longer one is recorded as failed.
         device: ``auto``, ``cpu`` or ``cuda``.
         plugins: Python files that register items of your own.
         trust: whether code that is not of a known library may be run.
@@ -82,6 +86,8 @@ def reproduce(
         out=out,
         data_root=data_root,
         engine=engine,
+        address=address,
+        run_limit=run_limit,
         device=device,
         plugins=plugins,
         trust=trust,
@@ -93,12 +99,12 @@ def reproduce(
 def run(planned: Planned, *, say: Say | None = None, show: Show | None = None) -> Reproduction:
     """Train what is not stored yet, judge every claim, and write the ledger and the page."""
     started = time.time()
-    foreseen = foresee(planned, say)
-    if say:
-        say(foreseen.plan.said)
-        say(foreseen.plan.sentence)
-    meter = costing.Meter(sum(foreseen.costs.values()), foreseen.price, say, show)
-    with launch.crew():
+    with launch.crew(planned.engine, planned.address):
+        foreseen = foresee(planned, say)
+        if say:
+            say(foreseen.plan.said)
+            say(foreseen.plan.sentence)
+        meter = costing.Meter(sum(foreseen.costs.values()), foreseen.price, say, show)
         for piece in planned.pieces:
             piece.plan = piece.plan.tuned(meter, say)
         _finals(planned, foreseen, meter, say)

@@ -95,6 +95,7 @@ class Planned:
     only: tuple[str, ...]
     notes: tuple[str, ...]
     dry: bool = False
+    address: str | None = None
 
     def judged(self) -> list[Piece]:
         """The pieces whose runs claims are judged on."""
@@ -148,6 +149,8 @@ def prepare(
     out: str | Path | None = None,
     data_root: str | None = None,
     engine: str = "processes",
+    address: str | None = None,
+    run_limit: float | None = None,
     device: str = "auto",
     plugins: Sequence[str] = (),
     trust: bool = False,
@@ -173,6 +176,8 @@ def prepare(
         "out": folder,
         "data_root": data_root,
         "engine": engine,
+        "address": address,
+        "run_limit": run_limit,
         "device": device,
         "plugins": list(plugins),
         "trust": trust,
@@ -187,7 +192,7 @@ def prepare(
         for note in notes:
             say(note)
     store = Store(folder, create=not dry, absent=dry)
-    return Planned(found, pieces, store, engine, seeds, full, tuple(only), tuple(notes), dry)
+    return Planned(found, pieces, store, engine, seeds, full, tuple(only), tuple(notes), dry, address)
 
 
 def _here(paper: Paper, cells: list[Cell], data_root: str | None) -> tuple[list[Cell], list[str]]:

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
+from losscope.core.device import here
+from losscope.core.errors import LosscopeError
 from losscope.core.results import Frozen
 from losscope.core.wording import work
 from losscope.run import launch
@@ -159,7 +161,12 @@ def _pilot(group: launch.Group, fewest: int, source: Any) -> Speed:
     from losscope.data.trials import for_trials
     from losscope.run.arithmetic import fixed_arithmetic
 
-    first = group.runs[0]
+    first, device = group.runs[0], group.where.device
+    if here(device) != device:
+        raise LosscopeError(
+            f"the cost of runs on {device} is measured on this machine, which has no CUDA device; leave out "
+            "--budget or --dry-run, or use --device cpu"
+        )
     if first.purpose == "trial":
         source = for_trials(source, first.protocol.name)
     with fixed_arithmetic():

@@ -28,16 +28,15 @@ def begin(process: Any) -> None:
             'that started it; wanted: that call below if __name__ == "__main__":, or the items in a file '
             "given as plugins="
         )
-    if registry.of_program():
-        process.start()
-        return
-    with _nameless():
+    with unguarded():
         process.start()
 
 
 @contextmanager
-def _nameless() -> Iterator[None]:
-    """Within it the program has no file that a new process could import."""
+def unguarded() -> Iterator[None]:
+    """Within it new processes do not import the program, unless it registered items of its own."""
+    if registry.of_program():
+        return (yield)
     program = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

@@ -349,7 +349,7 @@ class Store:
 
     def litter(self) -> list[Path]:
         """What processes that have ended left half-written."""
-        own = ["runs", "checkpoints", "looks", "damaged"]
+        own = ["runs", "checkpoints", "looks", "damaged", "logs"]
         own += [f"{name}/*" for name in ("studies", "reproductions", "across", "multiverses")]
         folders = [self.root, *(path for pattern in own for path in self.root.glob(pattern) if path.is_dir())]
         return [path for folder in folders for path in sorted(folder.iterdir()) if is_litter(path)]

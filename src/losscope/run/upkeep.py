@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from losscope.core.errors import LosscopeError, require, unknown
 from losscope.core.results import StoreCheck, StoreProblem
+from losscope.run import logs
 from losscope.run.files import (
     Damaged,
     disk_errors,
@@ -130,6 +131,8 @@ def _left(path: Path) -> str:
     """Why a leftover is there."""
     if path.parent.name == "damaged":
         return "a damaged run that was set aside; the command that made it has run it again or will"
+    if path.suffix == ".log":
+        return f"the log of a run that is not in the store, {CHECKPOINT_AGE / 86_400:.0f} days old"
     if path.suffix == ".pt":
         return f"the unfinished state of runs that nobody went on with for {CHECKPOINT_AGE / 86_400:.0f} days"
     return "left half-written by a process that has ended"
@@ -192,13 +195,20 @@ def _study_problems(store: Store, study: str) -> list[StoreProblem]:
 
 
 def leftovers(store: Store) -> list[Path]:
-    """What can go: half-written files of ended processes, damaged runs set aside, and old checkpoints.
+    """What can go: half-written files of ended processes, damaged runs set aside, old checkpoints and logs.
 
-    A checkpoint is named by its group: where the group does not form again, nothing else removes it.
+    A checkpoint is named by its group: where the group does not form again, nothing else removes it. A log
+    stays as long as its run.
     """
     damaged = store.root / "damaged"
     old = time.time() - CHECKPOINT_AGE
-    kept = [path for path in sorted((store.root / "checkpoints").glob("*.pt")) if path.stat().st_mtime < old]
+    states = sorted((store.root / "checkpoints").glob("*.pt"))
+    states += [
+        path
+        for path in sorted((store.root / logs.FOLDER).glob("[!.]*.log"))
+        if not (store.root / "runs" / path.stem).exists()
+    ]
+    kept = [path for path in states if path.stat().st_mtime < old]
     return [*store.litter(), *(sorted(damaged.iterdir()) if damaged.is_dir() else ()), *kept]
 
 

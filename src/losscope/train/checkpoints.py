@@ -22,6 +22,7 @@ from losscope.core.spec import Run
 from losscope.losses.foreign.state import is_plain
 from losscope.run.code import code_digest
 from losscope.run.files import digest, replace_file
+from losscope.train.together import Team
 
 FORMAT = 1
 WRITTEN_EVERY = 60.0
@@ -46,6 +47,14 @@ class Resumable(Protocol):
     @property
     def device(self) -> torch.device:
         """Where it trains."""
+
+    @property
+    def team(self) -> Team:
+        """The processes that train it together."""
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are done."""
 
     def state(self) -> dict[str, Any]:
         """All that its numbers depend on from here."""
@@ -140,6 +149,16 @@ def resume(population: Resumable, path: Path) -> None:
         raise HalfLoaded(_unused(error)) from None
 
 
+def hand_out(population: Resumable, team: Team) -> None:
+    """Give all processes of a team the state that process 0 goes on from, if it does not begin."""
+    if team.size == 1:
+        return
+    if team.leads:
+        team.tell(payload(population) if population.epoch else b"")
+    elif kept := team.hear():
+        population.load(torch.load(io.BytesIO(kept), map_location=population.device, weights_only=True))
+
+
 def _unused(error: Exception) -> str:
     return f"An unfinished state could not be used ({error}): training started again."
 
@@ -153,7 +172,7 @@ def _header(population: Resumable, path: Path, kept: bytes) -> bytes:
         "runs": digest(runs.encode()),
         "losscope": code_digest(),
         "torch": torch.__version__,
-        "device": _device_name(population.device),
+        "device": population.team.named(_device_name(population.device)),
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "sha256": digest(kept),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -183,19 +183,43 @@ def _rows_of(part: Part, kept: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.isin(item[items_shown(part.items)], item[both]))
 
 
+@dataclass(frozen=True)
+class Embedded:
+    """What a run is measured by: embeddings of its test part, and of its training part where it is asked.
+
+    ``modality`` and ``train_modality``: of each row, None with one modality. ``geometry``: whether geometry
+    is that of the training part; ``referred``: whether test rows have neighbours there.
+    """
+
+    test: Tensor
+    modality: np.ndarray | None
+    geometry: bool
+    referred: bool
+    train: Tensor | None = None
+    train_modality: np.ndarray | None = None
+
+
+def embedded(run: Run, splits: Splits, embed: Callable[[Tensor], Tensor], device: torch.device) -> Embedded:
+    """Embed all rows that a run is measured by, the same rows in the same order on every process."""
+    test, modality = embed_part(splits.test, splits, embed, device)
+    geometry = run.protocol.geometry_split == "train"
+    # Rows of other classes, and pairs across modalities, say nothing of a test row's class.
+    referred = not splits.facts.disjoint and modality is None and not splits.facts.several
+    train = embed_part(splits.train, splits, embed, device) if geometry or referred else (None, None)
+    return Embedded(test, modality, geometry, referred, *train)
+
+
 def measure(
     record: Record, splits: Splits, embed: Callable[[Tensor], Tensor], device: torch.device, keep: str
 ) -> None:
     """Final measures: the outcome on test, the geometry on the protocol's split, test values beside."""
     protocol, seed = record.run.protocol, seed_of(record.run.seed, "measures")
-    test, modality = embed_part(splits.test, splits, embed, device)
+    found = embedded(record.run, splits, embed, device)
+    test, modality, train = found.test, found.modality, found.train
     by_item = splits.facts.by_item
-    geometry = protocol.geometry_split == "train"
-    # Rows of other classes, and pairs across modalities, say nothing of a test row's class.
-    referred = not splits.facts.disjoint and modality is None and not splits.facts.several
-    if geometry or referred:
-        train, train_modality = embed_part(splits.train, splits, embed, device)
-
+    reference = None
+    if found.referred and train is not None:
+        reference = train, torch.from_numpy(splits.train.labels)
     labels = _of_rows(splits.test, splits.test.labels)
     fine = _of_rows(splits.test, splits.test.fine_labels)
     tags = _of_rows(splits.test, splits.test.tags)
@@ -203,7 +227,7 @@ def measure(
         test,
         torch.from_numpy(labels),
         names=BY_ITEM if by_item else None,
-        reference=(train, torch.from_numpy(splits.train.labels)) if referred else None,
+        reference=reference,
         fine_labels=_tensor(fine),
         modality=_tensor(modality),
         roles=splits.test.retrieval,
@@ -220,7 +244,7 @@ def measure(
             test[torch.from_numpy(rows).to(test.device)],
             torch.from_numpy(np.asarray(labels)[rows]),
             names=BY_ITEM if by_item else None,
-            reference=(train, torch.from_numpy(splits.train.labels)) if referred else None,
+            reference=reference,
             fine_labels=None if fine is None else _tensor(fine[rows]),
             modality=None if modality is None else _tensor(modality[rows]),
             roles=part.retrieval,
@@ -228,13 +252,13 @@ def measure(
             seed=seed,
         )
         record.measures["unseen"] = {name: float(value) for name, value in values.items()}
-    if geometry:
+    if found.geometry and train is not None:
         values, detail = evaluate(
             train,
             torch.from_numpy(_of_rows(splits.train, splits.train.labels)),
             # What is linear in the rows: the rest compares all pairs, a minute for 60,000 rows.
             names=["spectrum"] if by_item or tags is not None else ["geometry", "spectrum"],
-            modality=_tensor(train_modality),
+            modality=_tensor(found.train_modality),
             seed=seed,
             background=protocol.background,
         )

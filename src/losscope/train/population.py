@@ -28,10 +28,11 @@ from losscope.train.curves import Curves
 from losscope.train.fast import keep_freed_memory
 from losscope.train.finetuning import on_backbone, provenance
 from losscope.train.instruments import Instruments, Reading, View
-from losscope.train.measuring import architecture, baselines, measure
+from losscope.train.measuring import architecture, baselines, embedded, measure
 from losscope.train.objective import objective
 from losscope.train.optimiser import Adam, Stack
 from losscope.train.starting import starts
+from losscope.train.together import ALONE, TRIED, Lost, Team, check_rows_alone
 from losscope.train.transforms import transformed
 from losscope.train.views import probe, validation
 
@@ -48,6 +49,7 @@ class Population:
     splits: list[Splits]
     device: torch.device
     keep: str = "last"
+    team: Team = ALONE
 
     def __post_init__(self) -> None:
         first = self.runs[0]
@@ -71,6 +73,7 @@ class Population:
             self.protocol.backbone_rate if self.protocol.finetunes else 1.0,
         )
         self.batches = Batches(self.runs, self.splits, self.objective.traits.takes, self.device)
+        self.forward = self.team.sharded(self.architecture.forward)
         self.probe = probe(self.batches)
         self.validation = validation(self.batches, self.protocol.curve_rows)
         self.curves = Curves()
@@ -112,11 +115,11 @@ class Population:
     def embed(self, inputs: Tensor) -> Tensor:
         """Inputs (M, rows, ...) -> normalised embeddings (M, rows, D), without gradient."""
         with torch.no_grad():
-            return normalise(self.architecture.forward(self.stack.network, inputs))
+            return normalise(self.forward(self.stack.network, inputs))
 
     def output(self, inputs: Tensor) -> Tensor:
         """Inputs (M, rows, ...) -> embeddings (M, rows, D) as the loss takes them: normalised, or raw."""
-        raw = self.architecture.forward(self.stack.network, inputs)
+        raw = self.forward(self.stack.network, inputs)
         return normalise(raw) if self.objective.traits.normalised else raw
 
     def step(self, inputs: Tensor, relation: Relation) -> None:
@@ -127,6 +130,7 @@ class Population:
             loss.sum(), [embeddings, *self.stack.leaves], materialize_grads=True
         )
         self.stack.take(rest)
+        self.team.add_up(self.stack.grad, self.stack.size)
         light = self.instruments.light
         # Of a trial it is only asked whether the gradient is finite, which that by the embeddings tells.
         norm = torch.linalg.vector_norm(gradient, dim=(-2, -1)) if light else self.stack.gradient_norm()
@@ -143,6 +147,7 @@ class Population:
     def run_epoch(self) -> None:
         """One epoch of updates, then the readings of its end."""
         start = time.perf_counter()
+        self.team.agree(self.stack.flat)
         if self.epoch == 0:
             self.instruments.look(0, self.view())
             self._choose()
@@ -221,6 +226,7 @@ def train(
     keep: str = "last",
     checkpoint: Path | None = None,
     progress: Progress | None = None,
+    team: Team = ALONE,
 ) -> list[Record]:
     """Train one population and measure it; baselines are measured only.
 
@@ -231,6 +237,8 @@ def train(
         keep: ``none``, ``last`` (weights and test embeddings) or ``all`` (and the weights after every epoch).
         checkpoint: where the unfinished state is kept every 60 s, and read from.
         progress: called with (epochs done, epochs).
+        team: the processes that train this population together. All of them call this with the same runs and
+            data; process 0 alone has a checkpoint and whole records.
 
     Returns:
         One record a run, in order; a member whose numbers left the finite ones is ``diverged``, with the
@@ -238,6 +246,7 @@ def train(
 
     Raises:
         LosscopeError: if a batch cannot be made from the data.
+        Lost: another process of the team has ended.
     """
     where = torch.device(device)
     keep_freed_memory()
@@ -245,22 +254,28 @@ def train(
         return baselines(runs, splits, where, keep)
     equal = _equal_epochs(runs, splits)
     if len(equal) > 1:
-        return _apart(equal, runs, splits, checkpoint, progress, device=device, keep=keep)
-    population = Population(list(runs), list(splits), where, keep)
+        return _apart(equal, runs, splits, checkpoint, progress, device=device, keep=keep, team=team)
+    team.meet()  # data take their time to load
+    population = Population(list(runs), list(splits), where, keep, team)
+    if team.size > 1:
+        tried = population.batches.pool.gather(population.probe.index[:, :TRIED])
+        network = population.architecture.forward, population.stack.network
+        check_rows_alone(*network, tried, population.protocol.model, team.size)
     try:
         kept = checkpoints.Checkpoint(population, checkpoint)
     except checkpoints.HalfLoaded as refused:
-        population = Population(list(runs), list(splits), where, keep)
+        population = Population(list(runs), list(splits), where, keep, team)
         population.note(str(refused))
         kept = checkpoints.Checkpoint(population, checkpoint)
     try:
+        checkpoints.hand_out(population, team)
         while population.epoch < population.protocol.epochs:
             population.run_epoch()
             kept.epoch_ended()
             if progress:
                 progress(population.epoch, population.protocol.epochs)
         records = _finish(population, keep)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Lost):
         kept.write()
         raise
     kept.remove()
@@ -311,7 +326,8 @@ def _apart(
 
 
 def _finish(population: Population, keep: str) -> list[Record]:
-    """Measure every member on its splits and write its record."""
+    """Measure every member on its splits and write its record; the whole of it is process 0's."""
+    team = population.team
     for member, flat in population.chosen.items():
         population.stack.flat[member].copy_(flat)
     records = []
@@ -327,6 +343,11 @@ def _finish(population: Population, keep: str) -> list[Record]:
             **population.objective.provenance,
             **(provenance(run, population.splits[member]) if population.protocol.finetunes else {}),
         }
+        if team.size > 1:
+            on = population.device
+            record.provenance["device"] = team.named(
+                torch.cuda.get_device_name(on) if on.type == "cuda" else on.type
+            )
         if reason is not None:
             record.status, record.reason = "diverged", reason
         if reason is not None or run.purpose == "trial":
@@ -337,8 +358,13 @@ def _finish(population: Population, keep: str) -> list[Record]:
 
         def embed(inputs: Tensor, parameters: dict[str, Tensor] = parameters) -> Tensor:
             with torch.no_grad():
-                return normalise(population.architecture.forward(parameters, inputs[None]))[0]
+                return normalise(population.forward(parameters, inputs[None]))[0]
 
+        team.meet()  # process 0 has measured the member before
+        if not team.leads:
+            embedded(run, population.splits[member], embed, population.device)
+            records.append(record)
+            continue
         measure(record, population.splits[member], embed, population.device, keep)
         if keep != "none":
             record.weights = {

@@ -47,6 +47,11 @@ def prepare(
     require(not foreign, f"{', '.join(foreign)} declares no settings; a multiverse wants registered losses")
     twice = sorted({name for name in names if names.count(name) > 1})
     require(not twice, f"the loss {', '.join(twice)} is given twice; a multiverse varies its numbers itself")
+    require(
+        study.devices == 1,
+        f"{study.devices} devices train one run together, and a multiverse has many small ones; leave out "
+        "--devices",
+    )
     require(len(names) > 1, f"{names[0]} is the only loss given; a multiverse compares two at least")
     paper = Paper(
         losses=tuple(study.losses),

@@ -163,8 +163,8 @@ def newest(others: Sequence[str], folder: str) -> str:
     )
 
 
-def unfinished(found: Unfinished) -> str:
-    """Which runs the machine or the code stopped, why, and what to do.
+def unfinished(found: Unfinished, logs: str | None = None) -> str:
+    """Which runs the machine or the code stopped, why, and what to do. ``logs``: the folder that tells more.
 
     >>> unfinished(Unfinished(failed=3, runs=40, reasons=("MemoryError: no memory left",)))
     '3 of 40 runs failed: MemoryError: no memory left; the same command tries them again'
@@ -174,4 +174,37 @@ def unfinished(found: Unfinished) -> str:
     return (
         f"{found.failed:,} of {count(found.runs, 'run')} failed: {'; '.join([*reasons, *more])}; "
         f"the same command tries {'it' if found.failed == 1 else 'them'} again"
+        + (f" (their logs: {logs})" if logs else "")
     )
+
+
+def over_limit(seconds: float, members: int) -> str:
+    """Why runs that took longer than ``--run-limit`` are failed.
+
+    >>> over_limit(600, 1)
+    'it took longer than its limit of 10 min'
+    >>> over_limit(600, 12)
+    'it and the runs it trains with took longer than their limit, 12 times 10 min'
+    """
+    if members == 1:
+        return f"it took longer than its limit of {duration(seconds)}"
+    return f"it and the runs it trains with took longer than their limit, {members} times {duration(seconds)}"
+
+
+def ended_processes(processes: int, how: str) -> str:
+    """Why a run is failed that ended every process that trained it. ``how``: the last end, where it is known.
+
+    >>> ended_processes(3, "by SIGKILL"), ended_processes(3, "")
+    ('it ended 3 processes: the last by SIGKILL', 'it ended 3 processes')
+    """
+    return f"it ended {processes} processes{f': the last {how}' if how else ''}"
+
+
+def process_lost(many: int, how: str) -> str:
+    """An entry of a run's log: the process that trained it ended, for the ``many``-th time.
+
+    >>> process_lost(2, "by SIGKILL")
+    'the process that trained it ended by SIGKILL; it is the second'
+    """
+    ordinal = ("first", "second", "third")[many - 1] if many <= 3 else f"{many}th"
+    return f"the process that trained it ended{f' {how}' if how else ''}; it is the {ordinal}"
