@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from losscope.run import on_dask, processes
-from losscope.run.groups import ACTIVITY, Group, Where, group
+from losscope.run.groups import ACTIVITY, MEMORY_BUDGET, Group, Where, group
 from losscope.run.processes import ask
 from losscope.run.store import Store
 from losscope.run.working import run_group
@@ -121,6 +121,7 @@ def work_left(groups: Sequence[Group]) -> tuple[int, int]:
 
 __all__ = [
     "ACTIVITY",
+    "MEMORY_BUDGET",
     "Group",
     "Where",
     "ask",
