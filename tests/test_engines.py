@@ -325,7 +325,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path):
 def cluster():
     """A cluster that is there: a scheduler and a worker with one thread, in this process."""
     distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
-    words = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "protocol": "tcp"}
+    words = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "protocol": "tcp"}
     with distributed.LocalCluster(processes=False, **words) as made:
         yield made
 
@@ -493,7 +493,7 @@ def killed_all_along(
     over, killed = threading.Event(), Counter[str]()
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": failures}),
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
     ):
         made = plan(Study.of(**words, address=cluster.scheduler_address, out=str(folder / "dask")))
         thread = threading.Thread(target=killer, args=(made.store.root, every, most, over, killed))

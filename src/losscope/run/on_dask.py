@@ -159,7 +159,7 @@ def _started(device: str) -> Cluster:
         cluster = LocalCluster(
             n_workers=1 if gpu else os.cpu_count(),
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port: another cluster may have the usual one
             resources={"GPU": 1} if gpu else None,
             silence_logs=logging.CRITICAL,  # what becomes of a worker that ends is said by the records
         )
