@@ -464,7 +464,7 @@ def at_work(store: Path) -> dict[int, str]:
 def killer(store: Path, every: float, most: int, over: threading.Event, killed: Counter[str]) -> None:
     """Kill a worker at work every so many seconds, none that trains a run which was killed twice."""
     draw, last, gone = random.Random(0), 0.0, set[int]()
-    while not over.wait(0.05) and sum(killed.values()) < most:
+    while not over.wait(0.25) and sum(killed.values()) < most:
         victims = [(pid, run) for pid, run in at_work(store).items() if killed[run] < 2 and pid not in gone]
         if victims and time.monotonic() - last > every:
             pid, run = draw.choice(victims)
@@ -473,6 +473,17 @@ def killer(store: Path, every: float, most: int, over: threading.Event, killed: 
                 killed[run] += 1
                 gone.add(pid)
                 last = time.monotonic()
+
+
+def keeper(cluster: Any, workers: int, over: threading.Event) -> None:
+    """Start workers again where all are gone: Dask gives up one that is killed while it is said to start."""
+    alone = 0
+    while not over.wait(5.0):
+        alone = 0 if cluster.scheduler.workers else alone + 1
+        if alone > 6:
+            cluster.scale(0)
+            cluster.scale(workers)
+            alone = 0
 
 
 def killed_all_along(
@@ -496,13 +507,18 @@ def killed_all_along(
         LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
     ):
         made = plan(Study.of(**words, address=cluster.scheduler_address, out=str(folder / "dask")))
-        thread = threading.Thread(target=killer, args=(made.store.root, every, most, over, killed))
-        thread.start()
+        threads = [
+            threading.Thread(target=killer, args=(made.store.root, every, most, over, killed)),
+            threading.Thread(target=keeper, args=(cluster, workers, over)),
+        ]
+        for thread in threads:
+            thread.start()
         try:
             launch.execute(made.groups, "dask")
         finally:
             over.set()
-            thread.join()
+            for thread in threads:
+                thread.join()
     assert made.store.unfinished(made.ids) is None
     here = plan(Study.of(**words, engine="here", out=str(folder / "here")))
     launch.execute(here.groups, "here")

@@ -41,8 +41,11 @@ FIRST = 120.0
 """Seconds that a cluster without workers has to get one, where it must be asked for its GPUs."""
 LOOK = 10.0
 """Seconds without news after which it is looked whether the cluster has workers, and ..."""
-ALONE = 120.0
-"""... seconds without workers after which those of a cluster that was started here are started again."""
+ALONE = 60.0
+"""... seconds without workers after which those of a cluster that was started here are started again.
+
+Dask itself does not start a worker again whose process ends while it is still said to be starting.
+"""
 BESIDE = 10
 """Ends of workers that a group may see before it began, such as those of its neighbours in a worker."""
 PATIENCE = 30.0
