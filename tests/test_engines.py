@@ -26,6 +26,7 @@ from losscope.run.deaths import Deaths
 from losscope.run.limits import OverLimit, limited
 from losscope.run.store import Store
 
+GC = "losscope store gc --yes"
 LOSS = '''
 import os
 import time
@@ -532,7 +533,8 @@ def killed_all_along(
             assert other.trace().equals(own.trace())
         for name, value in own.arrays().items():
             assert np.array_equal(other.arrays()[name], value, equal_nan=value.dtype.kind == "f")
-    assert not upkeep.check(made.store.root).problems
+    # What a killed worker left half-written the next command sweeps; nothing else is wrong.
+    assert {problem.remedy for problem in upkeep.check(made.store.root).problems} <= {GC}
     trained = sum(not run.run.loss.baseline for run in every_run)
     return trained, sum(killed.values())
 
