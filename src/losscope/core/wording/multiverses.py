@@ -327,7 +327,7 @@ def summary(found: MultiverseClaim) -> tuple[str, ...]:
     if found.null is not None and found.null.settings:
         held, turned = share(found.null.holds), share(found.null.reversed)
         said.append(f"Of one loss under both names, {held} would hold and {turned} be reversed.")
-    if found.competent.settings < found.everywhere.settings:
+    if found.competent is None or found.competent.settings < found.everywhere.settings:
         said.append(near_their_best(found.competent))
     said += [
         median(found.median, found.scale, found.delta),
@@ -339,8 +339,10 @@ def summary(found: MultiverseClaim) -> tuple[str, ...]:
     return tuple(text for text in said if text)
 
 
-def near_their_best(found: Shares) -> str:
+def near_their_best(found: Shares | None) -> str:
     """What comes of a claim where each loss is near its best on validation; of few settings only how many."""
+    if found is None:
+        return "Where both losses are near their best on validation is not told: too few settings share data."
     if found.settings < FEW:
         some = count(found.settings, "setting") if found.settings else "no setting"
         return f"Both losses are near their best on validation in {some}{' only' * bool(found.settings)}."
