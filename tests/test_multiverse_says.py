@@ -438,6 +438,7 @@ def odd() -> dict[str, Universe]:
         "half failed": plain(holes),
         "infinite": plain(np.where(np.isnan(holes), np.inf, holes)),
         "no differences": plain(np.zeros((40, 3))),
+        "who is competent is not known": plain(usual, competent=None, null=usual),
         "nobody competent": plain(usual, competent=np.zeros(40, bool), null=usual),
         "constant axes": plain(usual, choices={"m": np.ones(40), "t": np.array(["only"] * 40)}),
         "no axes": plain(usual, choices={}),

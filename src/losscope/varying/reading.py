@@ -89,7 +89,9 @@ class Table:
         found = np.zeros(len(self.data), bool)
         for data in shared:
             alike = np.array([own == data for own in self.data])
-            able = [own >= np.nanmax(own[alike], initial=-np.inf) - quantity(VALIDATED).delta for own in means]
+            able = [
+                own >= np.nanmax(own[alike], initial=-np.inf) - quantity(VALIDATED).delta for own in means
+            ]
             found |= alike & np.logical_and.reduce(able)
         return found
 

@@ -220,6 +220,7 @@ class MultiverseClaim(Frozen):
 class SpaceAxis(Frozen):
     """One axis of the declared space: between ``low`` and ``high`` (``log``: evenly by ratio), or ``values``.
 
+    ``data``: the data sets that have it so; empty where all have.
     ``crossed``: whether its values change shapes, so that each is a population of its own. ``why``: why the
     values are defensible.
     """
@@ -231,6 +232,7 @@ class SpaceAxis(Frozen):
     values: tuple[str, ...] = ()
     crossed: bool = False
     why: str = ""
+    data: tuple[str, ...] = ()
 
 
 class Multiverse(Viewed):
