@@ -454,6 +454,19 @@ def odd() -> dict[str, Universe]:
     }
 
 
+def test_the_head_says_what_most_settings_do_and_what_luck_gives():
+    up, down, flat, mixed = (np.full((20, 2), value) for value in (0.02, -0.02, 0.0, 0.02))
+    mixed[:10] = -0.02
+    claims = analyse([plain(effects, null=flat) for effects in (up, down, flat, mixed)])
+    assert wording.headline(claims) == (
+        "1 of 4 claims hold in most settings, 1 is reversed in most, 1 shows no difference in most, "
+        "1 depends on the setting"
+    )
+    told = wording.whole(fixture.document(plain(up, null=down)))[0]
+    assert told.startswith(f"{claims[0].statement}: holds in 100 % of 20 settings")
+    assert told.endswith("(by luck alone 0 % and 100 %).")
+
+
 @pytest.mark.parametrize("name", odd())
 def test_odd_multiverses_are_said_and_kept_as_json(name):
     (found,) = analyse([odd()[name]])

@@ -226,6 +226,7 @@ def test_claims_about_detail_have_data_of_their_own():
             {"only": ["digits"]},
             "declares no settings for digits, whose data are vectors; choices: synthetic, data of features",
         ),
+        ({"only": ["mnist"]}, "declares no settings for mnist, whose data are images"),
         ({"claims": ["retrieval", "audio-to-visual"]}, "synthetic cannot show audio-to-visual"),
         ({"settings": 5, "quick": True}, "give --settings or --quick"),
         ({"match": "everything"}, "choices: published"),
@@ -545,6 +546,16 @@ def test_each_axis_names_its_data_where_spaces_differ(done):
     assert of["tuples", ()] and ("tuples", ("birds",)) not in of
     names = [axis.name for axis in made]
     assert names == sorted(names, key=names.index), "what is called alike stands together"
+
+
+def test_a_claim_without_a_value_is_named(done):
+    result, out, _ = done
+    planned = again(out)
+    assert not any("No setting has a value" in note for note in result.notes)
+    assert (
+        list(running._notes(planned, result.claims[1:]))[-1]
+        == "No setting has a value for wider on synthetic."
+    )
 
 
 def test_folders_of_long_names_differ_and_the_order_of_claims_is_no_name(done):

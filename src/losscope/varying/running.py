@@ -219,7 +219,7 @@ def conclude(planned: Planned, asked: Asked) -> Multiverse:
         space=tuple(space_of(planned.laid)),
         claims=claims,
         matches=matches,
-        notes=(wording.own_setting(planned.settings), wording.luck(first.space.losses[0])),
+        notes=tuple(_notes(planned, claims)),
         store=str(store.root),
         report=str(store.root / name / "report.html"),
         provenance=_provenance(planned, asked),
@@ -242,6 +242,20 @@ def _analysed(planned: Planned, asked: Asked) -> tuple[tuple[MultiverseClaim, ..
         if targets:
             matches.append(matching.match(laid, found, targets))
     return analyse(universes), tuple(matches)
+
+
+def _notes(planned: Planned, claims: Sequence[MultiverseClaim]) -> Iterator[str]:
+    yield wording.own_setting(planned.settings)
+    yield wording.luck(planned.laid[0].space.losses[0])
+    read = {(found.claim, found.data) for found in claims}
+    lost = [
+        f"{claim.id} on {laid.world.label}"
+        for laid in planned.laid
+        for claim in laid.world.claims
+        if (claim.id, laid.world.label) not in read
+    ]
+    if lost:
+        yield wording.without_value(lost)
 
 
 def space_of(laid: Sequence[Laid]) -> Iterator[SpaceAxis]:

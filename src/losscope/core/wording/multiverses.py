@@ -382,7 +382,12 @@ def whole(found: Multiverse) -> tuple[str, ...]:
     places = [(each.claim, each.data) for each in found.claims]
     return tuple(
         f"{each.statement}{f' ({each.a}, {each.b})' * (places.count(place) > 1)}"
-        f"{f', on {each.data}' * several}: {of_settings(each.everywhere)}"
-        f"{f'. {by_luck(each.null)}' if each.null is not None and each.null.settings else ''}."
+        f"{f', on {each.data}' * several}: {of_settings(each.everywhere)}{_luck(each.null)}."
         for each, place in zip(found.claims, places, strict=True)
     )
+
+
+def _luck(found: Shares | None) -> str:
+    if found is None or not found.settings:
+        return ""
+    return f" (by luck alone {share(found.holds)} and {share(found.reversed)})"
