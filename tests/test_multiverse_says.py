@@ -438,6 +438,7 @@ def odd() -> dict[str, Universe]:
         "half failed": plain(holes),
         "infinite": plain(np.where(np.isnan(holes), np.inf, holes)),
         "no differences": plain(np.zeros((40, 3))),
+        "who is competent is not known": plain(usual, competent=None, null=usual),
         "nobody competent": plain(usual, competent=np.zeros(40, bool), null=usual),
         "constant axes": plain(usual, choices={"m": np.ones(40), "t": np.array(["only"] * 40)}),
         "no axes": plain(usual, choices={}),
@@ -451,6 +452,19 @@ def odd() -> dict[str, Universe]:
         "cells by any number": plain(usual, np.arange(40) * 7 - 100),
         "texts that steer": plain(usual, choices={"a\x1b[31m.<b>": np.array(["</svg>", "\u202eb"] * 20)}),
     }
+
+
+def test_the_head_says_what_most_settings_do_and_what_luck_gives():
+    up, down, flat, mixed = (np.full((20, 2), value) for value in (0.02, -0.02, 0.0, 0.02))
+    mixed[:10] = -0.02
+    claims = analyse([plain(effects, null=flat) for effects in (up, down, flat, mixed)])
+    assert wording.headline(claims) == (
+        "1 of 4 claims hold in most settings, 1 is reversed in most, 1 shows no difference in most, "
+        "1 depends on the setting"
+    )
+    told = wording.whole(fixture.document(plain(up, null=down)))[0]
+    assert told.startswith(f"{claims[0].statement}: holds in 100 % of 20 settings")
+    assert told.endswith("(by luck alone 0 % and 100 %).")
 
 
 @pytest.mark.parametrize("name", odd())

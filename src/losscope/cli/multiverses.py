@@ -109,12 +109,15 @@ def multiverse(
     carry_out(planned, asked, json=json, dry_run=dry_run)
 
 
-def around(study: Study, settings: int, *, json: bool, dry_run: bool) -> None:
+def around(study: Study, settings: int, seeds: int | None, *, json: bool, dry_run: bool) -> None:
     """The settings around a comparison: ``losscope compare … --multiverse``."""
+    from losscope.core.errors import require
     from losscope.varying import own, running
     from losscope.varying.planning import SEEDS
 
-    planned = own.prepare(study, settings=settings, seeds=SEEDS, dry=dry_run)
+    for option, given in (("--budget", study.budget), ("--reference", study.reference)):
+        require(given is None, f"a multiverse has no {option}; leave out {option} or --multiverse")
+    planned = own.prepare(study, settings=settings, seeds=SEEDS if seeds is None else seeds, dry=dry_run)
     carry_out(planned, running.Asked(), json=json, dry_run=dry_run)
 
 

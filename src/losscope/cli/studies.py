@@ -43,7 +43,7 @@ def compare(
     data: Annotated[list[str] | None, Parameter(negative="")] = None,
     *,
     losses: Losses = None,
-    seeds: Annotated[int, Parameter(group=TRAIN)] = 10,
+    seeds: Annotated[int | None, Parameter(group=TRAIN)] = None,
     source: Data | None = None,
     training: Training | None = None,
     goal: Annotated[str, Parameter(group=ANSWER)] = "retrieval",
@@ -82,7 +82,9 @@ def compare(
     losses
         Losses with optional hyperparameters, separated by commas: 'triplet(margin=0.2),contrastive'.
     seeds
-        The number of paired seeds; two losses beside baselines and closed forms need at least 8.
+        The number of paired seeds, 10 otherwise; two losses beside baselines and closed forms need at least
+        8.
+        Of a multiverse those of each setting, 3 otherwise.
     goal
         retrieval, verification, classification, detail, compactness or cross-modal: which measure decides.
     reference
@@ -93,8 +95,7 @@ def compare(
     budget
         Answer within this time, such as 60s or 5m; what is cut for it is said in the answer.
     multiverse
-        Instead, draw so many settings around the study's own, three seeds each, and say where which loss is
-        better.
+        Instead, draw so many settings around the study's own, and say where which loss is better.
     dry_run
         Say what it would cost and what it could show, and stop.
     out
@@ -113,7 +114,7 @@ def compare(
     study = asked(
         names[0],
         losses=losses,
-        seeds=seeds,
+        seeds=10 if seeds is None else seeds,
         source=source,
         training=training,
         goal=goal,
@@ -128,7 +129,7 @@ def compare(
         from losscope.core.errors import require
 
         require(len(names) == 1, f"{len(names)} data sets are given; a multiverse is of one")
-        around(study, multiverse, json=json, dry_run=dry_run)
+        around(study, multiverse, seeds, json=json, dry_run=dry_run)
     elif len(names) == 1:
         carry_out(study, json=json, dry_run=dry_run, verbose=verbose, map=map)
     else:

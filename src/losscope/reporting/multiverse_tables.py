@@ -39,7 +39,7 @@ def _row(found: MultiverseClaim) -> tuple[str, ...]:
 
 
 def table(found: Multiverse) -> RenderableType:
-    """The claims for a terminal: the headline, a row for each, and where each holds."""
+    """The claims for a terminal: the headline, a row for each, what each says and where it holds."""
     made = Table(box=SIMPLE_HEAD, expand=False)
     shown = [place for place, head in enumerate(HEADS) if head != "neither"]  # the rest of the shares
     for place in shown:
@@ -53,8 +53,14 @@ def table(found: Multiverse) -> RenderableType:
         made.add_row(
             *names, *(Text(text.replace(" (", "\n(")) for text in [row[place] for place in shown[2:]])
         )
-    told = [Text(wording.printable(f"{claim.claim}: {said.rule(claim.rule)}")) for claim in found.claims]
+    told = [Text(wording.printable(_told(claim))) for claim in found.claims]
     return Group(Text(f"{said.headline(found.claims)}.", style="bold"), made, *told)
+
+
+def _told(found: MultiverseClaim) -> str:
+    """What a claim says, and its rule where it has one."""
+    rule = f" {said.rule(found.rule)}" if found.rule.branches else ""
+    return f"{found.claim}: {found.statement}.{rule}"
 
 
 def markdown(found: Multiverse) -> str:

@@ -123,7 +123,7 @@ def ratio_ticks(low: float, high: float) -> tuple[Tick, ...]:
 def _ground(found: MultiverseClaim, settings: Sequence[SettingEffect]) -> list[Mark]:
     """The band of differences too small to matter, and in how many settings the effect lies beyond it."""
     marks: list[Mark] = [Band(-found.delta, found.delta)]
-    for outcome, word in (("holds", "holds in"), ("reversed", "reversed in")):
+    for outcome, word in (("holds", "holds"), ("reversed", "reversed")):
         own = [place + 1 for place, setting in enumerate(settings) if setting.outcome == outcome]
         if own:
             towards = _leader(found, "holds" if outcome == "holds" else "reversed")

@@ -96,12 +96,12 @@ NOISE = chosen(
 )
 
 
-def _network(paper: str, *levels: tuple[str, tuple[int, ...], str]) -> Axis:
+def _network(paper: str, source: str, *levels: tuple[str, tuple[int, ...], str]) -> Axis:
     return Axis(
         "network",
         "protocol",
         paper,
-        "a linear head at a random or a fitted start, or one or two hidden layers of so many units",
+        source,
         tuple(Level(name, (("hidden", hidden), ("start", start))) for name, hidden, start in levels),
     )
 
@@ -113,6 +113,7 @@ ON_VECTORS = (
     chosen("embedding_size", "protocol", (16, 32, 64, 128), 32, "32 in the paper, half to four times of it"),
     _network(
         "64",
+        "a linear head at a fitted start, or one or two hidden layers of so many units",
         ("linear (PCA)", (), "pca"),
         ("linear (whitened)", (), "whitened"),
         ("64", (64,), "random"),
@@ -143,6 +144,7 @@ ON_FEATURES = (
     ),
     _network(
         "linear",
+        "a linear head at a random or a fitted start, or a hidden layer of so many units",
         ("linear", (), "random"),
         ("linear (PCA)", (), "pca"),
         ("linear (whitened)", (), "whitened"),

@@ -71,7 +71,8 @@ def prepare(
     world = World(label, study.data, study.options, paper.claims)  # type: ignore[arg-type]
     planned = lay(paper, (world,), space_of, given, settings=settings, seeds=seeds, named=True, dry=dry)
     if path is None:
-        words = [*commands.arguments(study, out), "--multiverse", str(settings)]
+        spent = study.model_copy(update={"seeds": seeds})
+        words = [*commands.arguments(spent, out), "--multiverse", str(settings)]
     else:
         words = [
             "losscope",

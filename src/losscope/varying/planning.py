@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from losscope.comparing import planning
+from losscope.core import registry
 from losscope.core.errors import require
 from losscope.core.spec import DataSpec, Run, Study
 from losscope.papers import paper as papers
@@ -135,6 +136,11 @@ def prepare(
         return space_of(found.name, first.source.facts.kind, first.study.given.data)
 
     chosen = worlds(found, only, claims)
+    for world in chosen:
+        if registry.entry("data", world.data).facts.modality == "images":
+            space_of(
+                found.name, "images", world.data
+            )  # which says that there are none, before they are fetched
     sizes = {"settings": settings, "seeds": seeds}
     planned = lay(found, chosen, declared, given, named=bool(claims), dry=dry, **sizes)
     return replace(planned, only=only, claims=claims)

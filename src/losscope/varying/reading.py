@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,6 +23,8 @@ from losscope.varying.worlds import parts
 
 VALIDATED = "recall_at_1"
 """By which validation says how able a loss is at a setting."""
+LIKE = 10
+"""Settings on the same data from which the best of them is known."""
 
 
 class Asked(NamedTuple):
@@ -49,12 +52,14 @@ class Table:
     """The values of a world's runs.
 
     ``values``: (S, n) by loss and name, NaN where a run failed or has no value, infinite where a
-    right-censored measure was not reached; ``validation``: the loss's validation measure at the end, (S, n).
+    right-censored measure was not reached; ``validation``: the loss's validation measure at the end, (S, n);
+    ``last``: the epochs trained, (S,); ``data``: what each setting chose of its data, S of them.
     """
 
     values: dict[Column, np.ndarray]
     validation: dict[str, np.ndarray]
     last: np.ndarray
+    data: tuple[tuple[Value, ...], ...]
 
     def of(self, loss: str, name: str, twin: bool = False) -> np.ndarray:
         """The values of a loss, (S, n)."""
@@ -71,13 +76,23 @@ class Table:
     def _effects(self, x: np.ndarray, y: np.ndarray, asked: Asked) -> np.ndarray:
         return stats.effects(x, y, asked.name, last=self.last[:, None])
 
-    def competent(self, losses: Iterable[str]) -> np.ndarray:
-        """Which settings have each loss within the indifference of its best validation measure, (S,)."""
-        found = np.ones(len(self.last), bool)
-        for loss in losses:
-            own = self.validation[loss].mean(axis=1)
-            best = np.nanmax(own, initial=-np.inf)
-            found &= own >= best - quantity(VALIDATED).delta
+    def competent(self, losses: Iterable[str]) -> np.ndarray | None:
+        """Which settings have each loss within the indifference of its best validation measure, (S,).
+
+        The best is that on the same data: with more label noise no loss gets as far, however it is trained.
+        Where fewer than ``LIKE`` settings share their data, none of them counts; None if that is everywhere.
+        """
+        shared = {data for data, count in Counter(self.data).items() if count >= LIKE}
+        if not shared:
+            return None
+        means = [self.validation[loss].mean(axis=1) for loss in losses]
+        found = np.zeros(len(self.data), bool)
+        for data in shared:
+            alike = np.array([own == data for own in self.data])
+            able = [
+                own >= np.nanmax(own[alike], initial=-np.inf) - quantity(VALIDATED).delta for own in means
+            ]
+            found |= alike & np.logical_and.reduce(able)
         return found
 
 
@@ -106,7 +121,7 @@ def table(laid: Laid, store: Store, asked: Sequence[Asked]) -> Table:
                         rows[place, seed] = empty if value is None or stats.null(value) else value
             if not member.twin:
                 validation[member.loss][place] = [_validated(run) for run in stored]
-    return Table(values, validation, np.array(laid.epochs))
+    return Table(values, validation, np.array(laid.epochs), tuple(map(laid.space.data_of, laid.settings)))
 
 
 def _at(laid: Laid, number: int) -> Iterator[tuple[Member, tuple[str, ...]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -216,10 +216,10 @@ def conclude(planned: Planned, asked: Asked) -> Multiverse:
         settings=planned.settings,
         cells=first.cells - 1,
         seeds_each=planned.seeds,
-        space=tuple(axis_of(axis) for axis in first.space.axes),
+        space=tuple(space_of(planned.laid)),
         claims=claims,
         matches=matches,
-        notes=(wording.own_setting(planned.settings), wording.luck(first.space.losses[0])),
+        notes=tuple(_notes(planned, claims)),
         store=str(store.root),
         report=str(store.root / name / "report.html"),
         provenance=_provenance(planned, asked),
@@ -244,7 +244,32 @@ def _analysed(planned: Planned, asked: Asked) -> tuple[tuple[MultiverseClaim, ..
     return analyse(universes), tuple(matches)
 
 
-def axis_of(axis: Axis) -> SpaceAxis:
+def _notes(planned: Planned, claims: Sequence[MultiverseClaim]) -> Iterator[str]:
+    yield wording.own_setting(planned.settings)
+    yield wording.luck(planned.laid[0].space.losses[0])
+    read = {(found.claim, found.data) for found in claims}
+    lost = [
+        f"{claim.id} on {laid.world.label}"
+        for laid in planned.laid
+        for claim in laid.world.claims
+        if (claim.id, laid.world.label) not in read
+    ]
+    if lost:
+        yield wording.without_value(lost)
+
+
+def space_of(laid: Sequence[Laid]) -> Iterator[SpaceAxis]:
+    """The axes of all data sets as results have them, each once, and with its data where some lack it."""
+    data: dict[Axis, list[str]] = {}
+    for each in laid:
+        for axis in each.space.axes:
+            data.setdefault(axis, []).append(each.world.label)
+    order = {axis.name: place for place, axis in reversed(list(enumerate(data)))}
+    for axis in sorted(data, key=lambda axis: order[axis.name]):
+        yield axis_of(axis, () if len(data[axis]) == len(laid) else tuple(data[axis]))
+
+
+def axis_of(axis: Axis, data: tuple[str, ...] = ()) -> SpaceAxis:
     """An axis of the space as results have it."""
     numbers = axis.numbers
     return SpaceAxis(
@@ -255,18 +280,24 @@ def axis_of(axis: Axis) -> SpaceAxis:
         values=tuple(wording.named(level.name) for level in axis.levels),
         crossed=not axis.stacks,
         why=axis.source,
+        data=data,
     )
 
 
 def name_of(planned: Planned) -> str:
     """The folder of a multiverse: its paper, its data, and its claims where some were named."""
-    labels = [laid.world.label for laid in planned.laid]
-    words = re.sub(r"[^a-z0-9]+", "-", "-".join((planned.paper.name, *labels, *planned.claims)).lower())
-    if not planned.words:
-        return words.strip("-")[:LONGEST]
-    # Comparisons of one name differ in much: in their losses, their protocol, their options.
-    own = [*planned.laid[0].space.losses, planned.paper.own_protocol, *map(repr, planned.laid[0].space.axes)]
-    return f"{words.strip('-')[:LONGEST]}-{hashlib.sha256(json.dumps(own).encode()).hexdigest()[:8]}"
+    named = [claim.id for claim in planned.paper.claims if claim.id in planned.claims]
+    whole = "-".join((planned.paper.name, *(laid.world.label for laid in planned.laid), *named)).lower()
+    words = re.sub(r"[^a-z0-9]+", "-", whole).strip("-")
+    if planned.words:
+        # Comparisons of one name differ in much: in their losses, their protocol, their options.
+        space = planned.laid[0].space
+        own = [*space.losses, planned.paper.own_protocol, *map(repr, space.axes)]
+    elif len(words) > LONGEST:
+        own = [whole]
+    else:
+        return words
+    return f"{words[:LONGEST]}-{hashlib.sha256(json.dumps(own).encode()).hexdigest()[:8]}"
 
 
 def _provenance(planned: Planned, asked: Asked) -> Provenance:

@@ -169,6 +169,12 @@ class Space:
         own = self._fields(Setting(0, 0, self.own()), "data")
         return {name: value for name, value in self._fields(setting, "data").items() if value != own[name]}
 
+    def data_of(self, setting: Setting) -> tuple[Value, ...]:
+        """What a setting chose of its data."""
+        return tuple(
+            value for axis, value in zip(self.axes, setting.values, strict=True) if axis.part == "data"
+        )
+
     def loss_of(self, setting: Setting, loss: str) -> LossSpec:
         """The loss at the setting's numbers, nothing implicit."""
         words = self._fields(setting, "loss", loss)

@@ -154,7 +154,10 @@ class PaperSetting(Frozen):
 
 
 class SettingEffect(Frozen):
-    """One setting: its mean effect, its smallest and largest seed, and what comes of the claim in it."""
+    """One setting: its mean effect, its smallest and largest seed, and what comes of the claim in it.
+
+    ``competent``: whether each loss is near its best there, None where that is not known.
+    """
 
     id: str
     cell: int
@@ -162,7 +165,7 @@ class SettingEffect(Frozen):
     effect: Number | None = None
     low: Number | None = None
     high: Number | None = None
-    competent: bool = True
+    competent: bool | None = None
 
 
 class Choice(Frozen):
@@ -183,8 +186,9 @@ class MultiverseClaim(Frozen):
 
     ``direction``: what is claimed of ``a`` beside ``b``. Effects are a − b, or log(a / b), as ``scale`` says.
     ``everywhere`` and ``competent``: the shares among all settings, and among those in which each loss is
-    within its measure's indifference of its best validation measure; ``null`` and ``null_competent``: the
-    same in a multiverse of one loss under both names. The paper's own setting, which nobody drew from the
+    within its measure's indifference of its best validation measure on the same data, None where too few
+    settings share their data to know it; ``null`` and ``null_competent``: the same in a multiverse of one
+    loss under both names. The paper's own setting, which nobody drew from the
     space, is among the ``settings`` and counts in nothing but ``paper``. ``summary``: what came out, in
     sentences.
     """
@@ -202,7 +206,7 @@ class MultiverseClaim(Frozen):
     settings: tuple[SettingEffect, ...]
     choices: tuple[Choice, ...] = ()
     everywhere: Shares
-    competent: Shares
+    competent: Shares | None = None
     null: Shares | None = None
     null_competent: Shares | None = None
     median: MedianEffect
@@ -216,6 +220,7 @@ class MultiverseClaim(Frozen):
 class SpaceAxis(Frozen):
     """One axis of the declared space: between ``low`` and ``high`` (``log``: evenly by ratio), or ``values``.
 
+    ``data``: the data sets that have it so; empty where all have.
     ``crossed``: whether its values change shapes, so that each is a population of its own. ``why``: why the
     values are defensible.
     """
@@ -227,6 +232,7 @@ class SpaceAxis(Frozen):
     values: tuple[str, ...] = ()
     crossed: bool = False
     why: str = ""
+    data: tuple[str, ...] = ()
 
 
 class Multiverse(Viewed):

@@ -48,8 +48,9 @@ def nearest(found: Matches, near: NearSetting) -> str:
     worst = found.numbers[near.worst]
     mean = near.means[near.worst]
     gives = "never gets there" if mean is None else f"gives {brief(mean)}"
+    named = "the original setting" if near.id == "paper" else f"setting {near.id}"
     return (
-        f"The nearest, setting {near.id}, is off by a factor of {near.off:.2f} at most ({number(worst)}: "
+        f"The nearest, {named}, is off by a factor of {near.off:.2f} at most ({number(worst)}: "
         f"it {gives}, {brief(worst.value)} in the paper) and matches {near.matched:,} of "
         f"{len(found.numbers)}."
     )

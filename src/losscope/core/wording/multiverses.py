@@ -28,7 +28,6 @@ from losscope.core.wording.numbers import (
     count,
     indifference,
     listing,
-    lower,
     p_value,
 )
 
@@ -153,11 +152,11 @@ def of_settings(found: Shares) -> str:
 
 
 def no_interval(found: Shares) -> str:
-    """Why shares have no interval, as a sentence; nothing where they have."""
+    """Why shares have no interval, and what else there is not, as a sentence; nothing where they have."""
     if found.no_interval != "few_cells":
         return ""
     trained = f"{count(found.cells, 'cell')} {'was' if found.cells == 1 else 'were'} trained"
-    return f"There is no interval: {trained}, and {FEWEST} are wanted."
+    return f"There are no intervals and nothing is said of what decides: {trained}, and {FEWEST} are wanted."
 
 
 # --- effects ---------------------------------------------------------------------------------------
@@ -325,22 +324,32 @@ def summary(found: MultiverseClaim) -> tuple[str, ...]:
     first = of_settings(found.everywhere)
     said = [f"{first[:1].upper()}{first[1:]}.", no_interval(found.everywhere)]
     if found.null is not None and found.null.settings:
-        held, turned = share(found.null.holds), share(found.null.reversed)
-        said.append(f"Of one loss under both names, {held} would hold and {turned} be reversed.")
-    if found.competent.settings < found.everywhere.settings:
+        said.append(f"{by_luck(found.null)}.")
+    if found.competent is None or found.competent.settings < found.everywhere.settings:
         said.append(near_their_best(found.competent))
     said += [
         median(found.median, found.scale, found.delta),
         joint(found.joint),
-        deciding(found.decomposition),
-        rule(found.rule),
+        *(
+            []
+            if found.everywhere.no_interval == "few_cells"
+            else [deciding(found.decomposition), rule(found.rule)]
+        ),
         paper(found.paper, found.scale),
     ]
     return tuple(text for text in said if text)
 
 
-def near_their_best(found: Shares) -> str:
+def by_luck(found: Shares) -> str:
+    """What luck alone gives: the shares of one loss under both names."""
+    told = f"it holds in {share(found.holds)} and is reversed in {share(found.reversed)}"
+    return f"By luck alone, one loss under both names, {told}"
+
+
+def near_their_best(found: Shares | None) -> str:
     """What comes of a claim where each loss is near its best on validation; of few settings only how many."""
+    if found is None:
+        return "Where both losses are near their best on validation is not told: too few settings share data."
     if found.settings < FEW:
         some = count(found.settings, "setting") if found.settings else "no setting"
         return f"Both losses are near their best on validation in {some}{' only' * bool(found.settings)}."
@@ -348,10 +357,10 @@ def near_their_best(found: Shares) -> str:
 
 
 def headline(claims: Sequence[MultiverseClaim]) -> str:
-    """How many claims hold in most settings, and how many are reversed in most."""
+    """What most settings say of each claim: how many hold, are reversed, differ in nothing, or none of it."""
     if not claims:
         return "No claim was measured"
-    most = {"holds": 0, "reversed": 0}
+    most = dict.fromkeys(("holds", "reversed", "neither"), 0)
     for found in claims:
         for name in most:
             most[name] += (getattr(found.everywhere, name).share or 0.0) > 0.5
@@ -359,16 +368,26 @@ def headline(claims: Sequence[MultiverseClaim]) -> str:
     told = [
         f"{most['holds']:,} of {count(len(claims), 'claim')} hold{'s' * (len(claims) == 1)} in most settings"
     ]
-    told += [f"{most['reversed']:,} reversed in most"] if most["reversed"] else []
-    told += [f"{open_:,} neither way in most"] if open_ else []
+    told += [f"{most['reversed']:,} {be(most['reversed'])} reversed in most"] if most["reversed"] else []
+    told += [f"{most['neither']:,} show{'s' * (most['neither'] == 1)} no difference in most"] * bool(
+        most["neither"]
+    )
+    told += [f"{open_:,} depend{'s' * (open_ == 1)} on the setting"] if open_ else []
     return ", ".join(told)
 
 
 def whole(found: Multiverse) -> tuple[str, ...]:
-    """What came out of a multiverse, a sentence for each claim."""
+    """What came out of a multiverse, a sentence for each claim: what it says, and where it holds."""
     several = len({each.data for each in found.claims}) > 1
+    places = [(each.claim, each.data) for each in found.claims]
     return tuple(
-        f"{each.claim}{f' on {each.data}' if several else ''}: {lower(each.summary[0])}"
-        for each in found.claims
-        if each.summary
+        f"{each.statement}{f' ({each.a}, {each.b})' * (places.count(place) > 1)}"
+        f"{f', on {each.data}' * several}: {of_settings(each.everywhere)}{_luck(each.null)}."
+        for each, place in zip(found.claims, places, strict=True)
     )
+
+
+def _luck(found: Shares | None) -> str:
+    if found is None or not found.settings:
+        return ""
+    return f" (by luck alone {share(found.holds)} and {share(found.reversed)})"

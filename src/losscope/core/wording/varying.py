@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from losscope.core.results import WorldPlan
 from losscope.core.wording.multiverses import chosen
-from losscope.core.wording.numbers import count
+from losscope.core.wording.numbers import count, listing
 from losscope.core.wording.work import duration
 
 
@@ -61,6 +61,15 @@ def own_setting(settings: int) -> str:
 def luck(loss: str) -> str:
     """What stands beside the shares."""
     return (
-        f"The one loss under both names is {loss}: the same settings and data, with other weights and "
-        "batches."
+        f"What luck alone gives is told by one loss under both names, {loss}: the same settings and data, "
+        "with other weights and batches."
     )
+
+
+def without_value(claims: Sequence[str]) -> str:
+    """That some claims could not be read in any setting.
+
+    >>> without_value(["retrieval on digits"])
+    'No setting has a value for retrieval on digits.'
+    """
+    return f"No setting has a value for {listing(claims)}."

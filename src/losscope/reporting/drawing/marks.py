@@ -183,7 +183,7 @@ def _region(mark: Region, frame: Frame, palette: Palette) -> Drawn:
     if low is None or high is None:
         return "", ""
     middle = (low + high) / 2
-    anchor = "middle" if 250 < middle < 750 else "end" if middle >= 750 else ""
+    anchor = "end" if middle >= 750 or (low > 0 and high > 900) else "middle" if middle > 250 else ""
     at = middle if anchor == "middle" else high if anchor else low
     look = palette.look(mark.series)
     return (

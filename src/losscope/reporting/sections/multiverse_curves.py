@@ -9,8 +9,7 @@ from losscope.reporting.specification import curve
 
 NOTE = (
     "Every setting, by its effect. Shaded: differences too small to matter. {spread}Below: what was chosen "
-    "in each setting, those choices first that decide most; lines are running medians. Hover or press for a "
-    "setting's choices."
+    "in each setting{order}; lines are running medians. Hover or press for a setting's choices."
 )
 
 
@@ -30,7 +29,8 @@ def _section(found: MultiverseClaim, on_data: bool, of_pair: bool, first: bool) 
     figure = curve(found)
     pair = f", {found.a} and {found.b}" if of_pair else ""
     spread = "Lines or grey: smallest to largest seed. " if found.seeds > 1 else ""
-    note = f" {NOTE.format(spread=spread)}" if first else ""
+    order = ", those choices first that decide most" if found.decomposition.choices else ""
+    note = f" {NOTE.format(spread=spread, order=order)}" if first else ""
     return Section(
         f"{found.claim}{pair}{f' on {found.data}' if on_data else ''}",
         f"{found.statement}.{note}",

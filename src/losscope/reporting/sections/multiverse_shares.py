@@ -17,7 +17,7 @@ HEADS = (
     Cell("one loss twice", title="the share that one loss under both names gives"),
     Cell("reversed", title="beyond the indifference in the other direction"),
     Cell("neither", title="within the indifference"),
-    Cell("competent", title="holds, where each loss is near its best validation measure"),
+    Cell("competent", title="holds, where each loss is near its best validation measure on the same data"),
     Cell("median", title="the median effect over all settings"),
     Cell("p", title="of no effect in any setting: names of the losses swapped cell by cell, uncorrected"),
     Cell("the paper's own", title="the share of the other settings that lie further against the claim"),
@@ -75,9 +75,10 @@ def _share(found: Share) -> Cell:
     return Cell(said.share(found), said.spread(found.low, found.high), tip, number=found.share)
 
 
-def _competent(found: Shares, null: Shares | None) -> Cell:
-    if found.settings < said.FEW:
-        return Cell(wording.NOTHING, f"of {found.settings}", said.near_their_best(found))
+def _competent(found: Shares | None, null: Shares | None) -> Cell:
+    if found is None or found.settings < said.FEW:
+        of = "" if found is None else f"of {found.settings}"
+        return Cell(wording.NOTHING, of, said.near_their_best(found))
     made = _share(found.holds)
     of = wording.count(found.settings, "setting")
     tip = [f"of {of} in {wording.count(found.cells, 'cell')}"]

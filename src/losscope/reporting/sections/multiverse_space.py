@@ -5,7 +5,7 @@ from __future__ import annotations
 from losscope.core.registry import register
 from losscope.core.results import SpaceAxis
 from losscope.core.wording import multiverses as said
-from losscope.reporting.parts import Context, Grid, Section
+from losscope.reporting.parts import Cell, Context, Grid, Section
 
 
 @register("section", "multiverse-space", order=40, of="multiverse")
@@ -15,8 +15,7 @@ def space(context: Context) -> Section | None:
     if not found:
         return None
     rows = [
-        [said.axis_title(axis.name), _values(axis), "crossed" if axis.crossed else "stacked", axis.why]
-        for axis in found
+        [_name(axis), _values(axis), "crossed" if axis.crossed else "stacked", axis.why] for axis in found
     ]
     note = (
         "Declared before anything was trained; shares are of this space. Axes that change shapes are "
@@ -24,6 +23,10 @@ def space(context: Context) -> Section | None:
     )
     grid = Grid("The declared space", ["choice", "values", "trained", "why"], rows, numeric=False)
     return Section("The space", note, table=grid)
+
+
+def _name(axis: SpaceAxis) -> Cell:
+    return Cell(said.axis_title(axis.name), ", ".join(axis.data))
 
 
 def _values(axis: SpaceAxis) -> str:

@@ -22,7 +22,7 @@ SKIPPED = ("class_names", "notes", "described")
 """Fields of the data that the page shows elsewhere."""
 OF_THE_RUN = ("command", "arguments", "host")
 """Fields of the provenance that stand elsewhere, or say whose machine it was."""
-OF_ONE_SET = ("kind", "generated", "disjoint")
+OF_ONE_SET = ("kind", "generated", "disjoint", "not_new", "by_item", "folds")
 """Fields that say something of one data set, and nothing of a paper's many."""
 LONG = 24
 """A longer list is counted and not written out."""

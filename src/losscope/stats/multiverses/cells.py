@@ -31,7 +31,8 @@ class Universe:
         choices: the values of each axis of the space, (S,), numbers or texts; those of one loss are named
             ``triplet.margin``.
         effects: A − B, or log(A / B), of each setting and seed, (S, n); NaN where a run failed.
-        competent: whether each loss is within its measure's indifference of its best on validation, (S,).
+        competent: whether each loss is within its measure's indifference of its best on validation, (S,);
+            None where that is not known.
         null: the same effects in a multiverse of one loss under both names, (S, n).
         paper: the place of the paper's own setting, if it is among them. Nobody drew it: what is said of the
             space is said of the others.
@@ -59,7 +60,7 @@ class Universe:
     cells: np.ndarray
     choices: Mapping[str, np.ndarray]
     effects: np.ndarray
-    competent: np.ndarray
+    competent: np.ndarray | None
     null: np.ndarray | None
     paper: int | None
     measure: str = ""
@@ -67,7 +68,9 @@ class Universe:
 
     def __post_init__(self) -> None:
         count = len(self.settings)
-        named = {"cells": self.cells, "competent": self.competent, **self.choices}
+        named = {"cells": self.cells, **self.choices}
+        if self.competent is not None:
+            named["competent"] = self.competent
         for name, values in named.items():
             if np.shape(values) != (count,):
                 raise ValueError(f"{name} has the shape {np.shape(values)}; wanted: ({count},)")

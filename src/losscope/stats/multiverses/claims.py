@@ -43,7 +43,7 @@ def _said(found: MultiverseClaim) -> MultiverseClaim:
 
 def _claim(universe: Universe, seed: int) -> MultiverseClaim:
     every = universe.sampled
-    competent = every & np.asarray(universe.competent, dtype=bool)
+    able = None if universe.competent is None else every & np.asarray(universe.competent, dtype=bool)
     has_null = universe.null is not None
     return MultiverseClaim(
         claim=universe.claim,
@@ -59,9 +59,9 @@ def _claim(universe: Universe, seed: int) -> MultiverseClaim:
         settings=_settings(universe),
         choices=_choices(universe),
         everywhere=shares(universe, every, seed=seed),
-        competent=shares(universe, competent, seed=seed),
+        competent=None if able is None else shares(universe, able, seed=seed),
         null=shares(universe, every, seed=seed, null=True) if has_null else None,
-        null_competent=shares(universe, competent, seed=seed, null=True) if has_null else None,
+        null_competent=None if able is None or not has_null else shares(universe, able, seed=seed, null=True),
         median=median_effect(universe, seed=seed),
         joint=joint_test(universe, seed=seed),
         decomposition=decompose(universe, seed=seed),
@@ -82,7 +82,7 @@ def _settings(universe: Universe) -> tuple[SettingEffect, ...]:
             effect=plain(float(universe.means[place])),
             low=plain(float(low[place])) if known[place] else None,
             high=plain(float(high[place])) if known[place] else None,
-            competent=bool(universe.competent[place]),
+            competent=None if universe.competent is None else bool(universe.competent[place]),
         )
         for place, name in enumerate(universe.settings)
     )
