@@ -201,7 +201,7 @@ def test_a_run_that_diverged_is_final_and_no_fault_of_the_machine(tmp_path: Path
     assert command(words(tmp_path / "a", *more))[0] == 0, "it is not trained again"
 
 
-@pytest.mark.parametrize(("deaths", "code"), [(2, 0), (9, 1)])
+@pytest.mark.parametrize(("deaths", "code"), [(2, 0), (12, 1)])
 def test_a_group_that_ends_its_process_is_tried_again_in_another(
     tmp_path: Path, flaky: Path, deaths: int, code: int
 ) -> None:
@@ -216,7 +216,8 @@ def test_a_group_that_ends_its_process_is_tried_again_in_another(
     assert (result.unfinished is not None) == bool(code)
     if result.unfinished is not None:
         assert result.unfinished.reasons == ("it ended 3 processes: the last with exit code 9",)
-        assert flaky.read_text() == "die 6", "three processes, no more"
+        # Three processes for the group, and as many for each of its two runs alone; no more.
+        assert flaky.read_text() == "die 3"
 
 
 def test_a_damaged_run_is_said_set_aside_and_trained_again(tmp_path: Path) -> None:

@@ -496,6 +496,8 @@ def read_back(words: tuple[str, ...]) -> Study:
     given = dict(bound.arguments)
     for no in ("dry_run", "json", "verbose"):
         given.pop(no, None)
+    if "data" in given:
+        (given["data"],) = given["data"]
     return asked(**given)
 
 
