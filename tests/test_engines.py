@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import losscope
 from losscope.comparing import plan
 from losscope.comparing.running import run as compare
 from losscope.core import registry
@@ -137,6 +138,18 @@ def test_a_signal_of_another_goes_where_it_went_before():
         signal.signal(signal.SIGALRM, before)
 
 
+def test_a_signal_that_python_does_not_handle_is_given_back():
+    before = signal.getsignal(signal.SIGALRM)
+    try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        with limited(30.0):
+            (work,) = limits._at_work
+            work.before = None  # what signal.signal returns of a handler that another language put there
+        assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 def test_work_is_interrupted_by_its_name():
     found = []
 
@@ -222,6 +235,7 @@ def test_a_group_that_ends_three_processes_is_split_and_only_a_run_that_does_alo
     assert counted.after(poison, "by SIGSEGV") == []
     (failed,) = Store(made.store.root).many([group.ids[0]])
     assert failed.failed == "it ended 3 processes: the last by SIGSEGV"
+    assert failed.provenance["losscope"] == losscope.__version__
     assert counted.after(left[1]) == [left[1]], "another run's ends are its own"
     assert "its group ended too many processes: it is trained alone" in said(made, failed)
 
@@ -267,6 +281,22 @@ def test_a_log_is_bounded_and_holds_no_control_characters(tmp_path):
     assert "\x1b" not in text and "number 0 " not in text
     logs.write(group, "raised", "first" + "x" * 10**6 + "last")
     assert "last" in path.read_text() and path.stat().st_size <= logs.LARGEST
+
+
+def test_warnings_that_never_repeat_end_after_a_hundred(tmp_path):
+    import warnings
+
+    made = planned(tmp_path, "out", "contrastive")
+    group = made.groups[0]
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        with logs.attempt(group, "here", 1, "2 × cpu"):
+            for number in range(300):
+                warnings.warn(f"loss {number}", stacklevel=1)
+    text = logs.path_of(made.store.root, group.ids[0]).read_text()
+    assert text.count("UserWarning: loss") == logs.MOST_WARNINGS
+    assert "UserWarning: loss 99 " in text and text.count("[further warnings are left out]") == 1
+    assert "engine here, 2 × cpu of " in text.splitlines()[0]
 
 
 def test_logs_hold_warnings_and_what_was_raised_and_are_no_part_of_a_run(tmp_path):
@@ -344,9 +374,10 @@ def test_what_is_no_address_is_refused_at_once(tmp_path, address):
     assert time.monotonic() - started < 5 and not list(tmp_path.iterdir())
 
 
-def test_an_address_where_no_scheduler_is_is_one_sentence_within_seconds(tmp_path):
+def test_an_address_where_no_scheduler_is_is_one_sentence_within_seconds(tmp_path, monkeypatch):
     pytest.importorskip("distributed", reason="the extra dask is not installed")
-    with pytest.raises(LosscopeError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:9' within 5 s"):
+    monkeypatch.setattr(on_dask, "REACHED", 1.0)
+    with pytest.raises(LosscopeError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:9' within 1 s"):
         compare(Study.of(address="tcp://127.0.0.1:9", out=str(tmp_path)))
     assert not list(tmp_path.iterdir())
 
@@ -381,9 +412,37 @@ def test_a_cluster_with_an_address_gives_the_numbers_of_one_process_and_tells_ep
     for own, other in zip(made.store.many(made.ids), here.store.many(here.ids), strict=True):
         assert own.measures == other.measures and own.failed is None
     trained = next(group for group in made.groups if group.runs[0].loss.name == "triplet")
-    assert {(1, 3), (2, 3), (3, 3)} <= {(done, total) for name, done, total in seen if name == trained.name}
+    # The first epoch at once, the end in any case, and those between as far as they last.
+    assert {(1, 3), (3, 3)} <= {(done, total) for name, done, total in seen if name == trained.name}
     assert not list(made.store.root.glob(".command*"))
     assert "engine dask" in said(made, ours(made)[0])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_worker_with_several_threads_trains_one_group_at_a_time(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+    words = {"n_workers": 1, "dashboard_address": "127.0.0.1:0", "protocol": "tcp", "processes": False}
+    elsewhere, home = tmp_path / "elsewhere", tmp_path / "home"
+    elsewhere.mkdir()
+    home.mkdir()
+    monkeypatch.chdir(elsewhere)
+    with (
+        distributed.LocalCluster(threads_per_worker=3, **words) as made,
+        distributed.Client(made.scheduler_address, set_as_default=False) as client,
+    ):
+        plans = [planned(tmp_path, f"out-{loss}", loss, epochs=30) for loss in ("contrastive", "triplet")]
+        tasks = [
+            client.submit(on_dask.work, group, str(tmp_path), "name", str(home), pure=False)
+            for own in plans
+            for group in own.groups
+        ]
+        most = 0
+        while not all(task.done() for task in tasks):
+            most = max(most, len(limits._at_work))
+            time.sleep(0.002)
+        assert most == 1
+        assert [task.result().how for task in tasks] == ["done"] * len(tasks)
+    assert Path.cwd() == elsewhere
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -479,7 +538,7 @@ def killer(store: Path, every: float, most: int, over: threading.Event, killed: 
 def keeper(cluster: Any, workers: int, over: threading.Event) -> None:
     """Start workers again where all are gone: Dask gives up one that is killed while it is said to start."""
     alone = 0
-    while not over.wait(5.0):
+    while not over.wait(2.0):
         alone = 0 if cluster.scheduler.workers else alone + 1
         if alone > 6:
             cluster.scale(0)
