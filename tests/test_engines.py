@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -464,6 +468,35 @@ def test_ctrl_c_cancels_the_tasks_of_a_cluster_and_keeps_what_is_stored(tmp_path
     launch.execute(made.groups, "dask")
     assert made.store.unfinished(made.ids) is None
     assert len(made.store.many(made.ids)) == len(made.ids)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_scheduler_that_goes_away_is_one_sentence(tmp_path, monkeypatch):
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    monkeypatch.setattr(on_dask, "REACHED", 1.0)
+    monkeypatch.setattr(on_dask, "LOOK", 0.2)
+    found, shown = tmp_path / "scheduler.json", []
+    call = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    scheduler = subprocess.Popen(
+        [*call, "--no-dashboard", "--scheduler-file", str(found)], stderr=subprocess.DEVNULL
+    )
+    logger, handler = logging.getLogger("distributed.client"), logging.Handler()
+    handler.emit = shown.append
+    logger.addHandler(handler)
+    try:
+        while not (found.exists() and found.read_text().endswith("}")):
+            assert scheduler.poll() is None
+            time.sleep(0.05)
+        address = json.loads(found.read_text())["address"]
+        made = planned(tmp_path, "out", "contrastive", address=address)
+        with pytest.raises(LosscopeError, match="the Dask scheduler at .* went away; what is stored is kept"):
+            launch.execute(made.groups, "dask", say=lambda _: scheduler.kill())
+    finally:
+        logger.removeHandler(handler)
+        scheduler.kill()
+        scheduler.wait()
+    assert not shown, "no traceback beside the sentence"
+    assert not list(made.store.root.glob(".command*"))
 
 
 @pytest.mark.filterwarnings("ignore")

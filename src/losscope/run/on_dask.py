@@ -61,6 +61,12 @@ class Cluster:
     client: Client
     started: Any = None
 
+    def __post_init__(self) -> None:
+        # Of a scheduler that goes away Dask shows tracebacks; it is said in one sentence.
+        self.logger = logging.getLogger("distributed.client")
+        self.level = self.logger.level
+        self.logger.setLevel(logging.CRITICAL)
+
     @property
     def address(self) -> str:
         """That of its scheduler."""
@@ -71,6 +77,7 @@ class Cluster:
         self.client.close()
         if self.started is not None:
             self.started.close()
+        self.logger.setLevel(self.level)
 
 
 _kept: list[Cluster] | None = None
