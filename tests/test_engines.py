@@ -533,6 +533,39 @@ def test_what_a_worker_lacks_is_said_with_its_address(tmp_path, cluster):
     made = planned(tmp_path, "out", "contrastive", address=cluster.scheduler_address)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["processes", "dask"])
+def test_ctrl_c_in_a_terminal_reaches_workers_once_and_states_are_kept(tmp_path, engine):
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    out, words = tmp_path / "out", "--losses contrastive --protocol paper --seeds 2 --epochs 20000 --engine"
+    call = [
+        sys.executable,
+        "-m",
+        "losscope",
+        "compare",
+        "synthetic",
+        *words.split(),
+        engine,
+        "--out",
+        str(out),
+    ]
+    with open(tmp_path / "said", "w") as said:
+        # A terminal hands Ctrl-C to all processes of a group.
+        command = subprocess.Popen(call, stdout=said, stderr=said, start_new_session=True)
+    try:
+        while not at_work(out, alone=False):
+            assert command.poll() is None
+            time.sleep(0.1)
+        time.sleep(1.5)
+        os.killpg(command.pid, signal.SIGINT)
+        assert command.wait(60) == 130
+    finally:
+        command.kill()
+    assert list(out.glob("checkpoints/*.pt"))
+    text = (tmp_path / "said").read_text()
+    assert "stopped; what is finished is kept" in text and "Traceback" not in text
+
+
 # Workers that are killed
 
 
@@ -543,13 +576,13 @@ def pictures(folder: Path) -> str:
     return str(folder / "pictures.npz")
 
 
-def at_work(store: Path) -> dict[int, str]:
-    """The processes that train a run by itself, each with its run, as the logs tell."""
+def at_work(store: Path, alone: bool = True) -> dict[int, str]:
+    """The processes that train a run, by itself or not, each with its run, as the logs tell."""
     found = {}
     for path in store.glob("logs/*.log"):
         lines = [line for line in path.read_text().splitlines() if line and line[0] != " "]
         lasts = time.time() - path.stat().st_mtime
-        if lasts > 1 and lines and " start " in lines[-1] and "together" not in lines[-1]:
+        if lasts > 1 and lines and " start " in lines[-1] and not (alone and "together" in lines[-1]):
             found[int(lines[-1].partition("process ")[2].partition(",")[0])] = path.stem
     return found
 

@@ -33,6 +33,11 @@ class Ended:
     said: str = ""
 
 
+def dask_setup(worker: object) -> None:
+    """Called by Dask in each worker that was started here: Ctrl-C reaches the driver, which passes it on."""
+    os.setpgrp()
+
+
 def tries(folder: Path, group: Group) -> list[str]:
     """What became of a group under a command so far: ``begun`` for each attempt, ``over`` for its limit."""
     try:

@@ -158,6 +158,7 @@ def _started(device: str) -> Cluster:
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",  # any free port: another cluster may have the usual one
             resources={"GPU": 1} if gpu else None,
+            preload=["losscope.run.dask_worker"],  # its dask_setup
             silence_logs=logging.CRITICAL,  # what becomes of a worker that ends is said by the records
         )
         return Cluster(Client(cluster, set_as_default=False), cluster)
