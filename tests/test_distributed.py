@@ -104,12 +104,15 @@ def everything(rank: int, world: int) -> dict[str, Any]:
     return found
 
 
+SLOW = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def whole() -> dict[str, Any]:
     return everything(0, 1)
 
 
-@pytest.fixture(scope="module", params=[2, 3, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[3, pytest.param(2, marks=SLOW), pytest.param(4, marks=SLOW)])
 def apart(request, tmp_path_factory) -> list[dict[str, Any]]:
     return on_processes(request.param, tmp_path_factory.mktemp("gloo"), everything)
 

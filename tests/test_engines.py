@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -16,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import losscope
 from losscope.comparing import plan
 from losscope.comparing.running import run as compare
 from losscope.core import registry
@@ -137,6 +142,18 @@ def test_a_signal_of_another_goes_where_it_went_before():
         signal.signal(signal.SIGALRM, before)
 
 
+def test_a_signal_that_python_does_not_handle_is_given_back():
+    before = signal.getsignal(signal.SIGALRM)
+    try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        with limited(30.0):
+            (work,) = limits._at_work
+            work.before = None  # what signal.signal returns of a handler that another language put there
+        assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 def test_work_is_interrupted_by_its_name():
     found = []
 
@@ -222,6 +239,7 @@ def test_a_group_that_ends_three_processes_is_split_and_only_a_run_that_does_alo
     assert counted.after(poison, "by SIGSEGV") == []
     (failed,) = Store(made.store.root).many([group.ids[0]])
     assert failed.failed == "it ended 3 processes: the last by SIGSEGV"
+    assert failed.provenance["losscope"] == losscope.__version__
     assert counted.after(left[1]) == [left[1]], "another run's ends are its own"
     assert "its group ended too many processes: it is trained alone" in said(made, failed)
 
@@ -267,6 +285,22 @@ def test_a_log_is_bounded_and_holds_no_control_characters(tmp_path):
     assert "\x1b" not in text and "number 0 " not in text
     logs.write(group, "raised", "first" + "x" * 10**6 + "last")
     assert "last" in path.read_text() and path.stat().st_size <= logs.LARGEST
+
+
+def test_warnings_that_never_repeat_end_after_a_hundred(tmp_path):
+    import warnings
+
+    made = planned(tmp_path, "out", "contrastive")
+    group = made.groups[0]
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        with logs.attempt(group, "here", 1, "2 × cpu"):
+            for number in range(300):
+                warnings.warn(f"loss {number}", stacklevel=1)
+    text = logs.path_of(made.store.root, group.ids[0]).read_text()
+    assert text.count("UserWarning: loss") == logs.MOST_WARNINGS
+    assert "UserWarning: loss 99 " in text and text.count("[further warnings are left out]") == 1
+    assert "engine here, 2 × cpu of " in text.splitlines()[0]
 
 
 def test_logs_hold_warnings_and_what_was_raised_and_are_no_part_of_a_run(tmp_path):
@@ -344,9 +378,10 @@ def test_what_is_no_address_is_refused_at_once(tmp_path, address):
     assert time.monotonic() - started < 5 and not list(tmp_path.iterdir())
 
 
-def test_an_address_where_no_scheduler_is_is_one_sentence_within_seconds(tmp_path):
+def test_an_address_where_no_scheduler_is_is_one_sentence_within_seconds(tmp_path, monkeypatch):
     pytest.importorskip("distributed", reason="the extra dask is not installed")
-    with pytest.raises(LosscopeError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:9' within 5 s"):
+    monkeypatch.setattr(on_dask, "REACHED", 1.0)
+    with pytest.raises(LosscopeError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:9' within 1 s"):
         compare(Study.of(address="tcp://127.0.0.1:9", out=str(tmp_path)))
     assert not list(tmp_path.iterdir())
 
@@ -381,9 +416,37 @@ def test_a_cluster_with_an_address_gives_the_numbers_of_one_process_and_tells_ep
     for own, other in zip(made.store.many(made.ids), here.store.many(here.ids), strict=True):
         assert own.measures == other.measures and own.failed is None
     trained = next(group for group in made.groups if group.runs[0].loss.name == "triplet")
-    assert {(1, 3), (2, 3), (3, 3)} <= {(done, total) for name, done, total in seen if name == trained.name}
+    # The first epoch at once, the end in any case, and those between as far as they last.
+    assert {(1, 3), (3, 3)} <= {(done, total) for name, done, total in seen if name == trained.name}
     assert not list(made.store.root.glob(".command*"))
     assert "engine dask" in said(made, ours(made)[0])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_worker_with_several_threads_trains_one_group_at_a_time(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+    words = {"n_workers": 1, "dashboard_address": "127.0.0.1:0", "protocol": "tcp", "processes": False}
+    elsewhere, home = tmp_path / "elsewhere", tmp_path / "home"
+    elsewhere.mkdir()
+    home.mkdir()
+    monkeypatch.chdir(elsewhere)
+    with (
+        distributed.LocalCluster(threads_per_worker=3, **words) as made,
+        distributed.Client(made.scheduler_address, set_as_default=False) as client,
+    ):
+        plans = [planned(tmp_path, f"out-{loss}", loss, epochs=30) for loss in ("contrastive", "triplet")]
+        tasks = [
+            client.submit(on_dask.work, group, str(tmp_path), "name", str(home), pure=False)
+            for own in plans
+            for group in own.groups
+        ]
+        most = 0
+        while not all(task.done() for task in tasks):
+            most = max(most, len(limits._at_work))
+            time.sleep(0.002)
+        assert most == 1
+        assert [task.result().how for task in tasks] == ["done"] * len(tasks)
+    assert Path.cwd() == elsewhere
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -405,6 +468,35 @@ def test_ctrl_c_cancels_the_tasks_of_a_cluster_and_keeps_what_is_stored(tmp_path
     launch.execute(made.groups, "dask")
     assert made.store.unfinished(made.ids) is None
     assert len(made.store.many(made.ids)) == len(made.ids)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_scheduler_that_goes_away_is_one_sentence(tmp_path, monkeypatch):
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    monkeypatch.setattr(on_dask, "REACHED", 1.0)
+    monkeypatch.setattr(on_dask, "LOOK", 0.2)
+    found, shown = tmp_path / "scheduler.json", []
+    call = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    scheduler = subprocess.Popen(
+        [*call, "--no-dashboard", "--scheduler-file", str(found)], stderr=subprocess.DEVNULL
+    )
+    logger, handler = logging.getLogger("distributed.client"), logging.Handler()
+    handler.emit = shown.append
+    logger.addHandler(handler)
+    try:
+        while not (found.exists() and found.read_text().endswith("}")):
+            assert scheduler.poll() is None
+            time.sleep(0.05)
+        address = json.loads(found.read_text())["address"]
+        made = planned(tmp_path, "out", "contrastive", address=address)
+        with pytest.raises(LosscopeError, match="the Dask scheduler at .* went away; what is stored is kept"):
+            launch.execute(made.groups, "dask", say=lambda _: scheduler.kill())
+    finally:
+        logger.removeHandler(handler)
+        scheduler.kill()
+        scheduler.wait()
+    assert not shown, "no traceback beside the sentence"
+    assert not list(made.store.root.glob(".command*"))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -441,6 +533,39 @@ def test_what_a_worker_lacks_is_said_with_its_address(tmp_path, cluster):
     made = planned(tmp_path, "out", "contrastive", address=cluster.scheduler_address)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["processes", "dask"])
+def test_ctrl_c_in_a_terminal_reaches_workers_once_and_states_are_kept(tmp_path, engine):
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    out, words = tmp_path / "out", "--losses contrastive --protocol paper --seeds 2 --epochs 20000 --engine"
+    call = [
+        sys.executable,
+        "-m",
+        "losscope",
+        "compare",
+        "synthetic",
+        *words.split(),
+        engine,
+        "--out",
+        str(out),
+    ]
+    with open(tmp_path / "said", "w") as said:
+        # A terminal hands Ctrl-C to all processes of a group.
+        command = subprocess.Popen(call, stdout=said, stderr=said, start_new_session=True)
+    try:
+        while not at_work(out, alone=False):
+            assert command.poll() is None
+            time.sleep(0.1)
+        time.sleep(1.5)
+        os.killpg(command.pid, signal.SIGINT)
+        assert command.wait(60) == 130
+    finally:
+        command.kill()
+    assert list(out.glob("checkpoints/*.pt"))
+    text = (tmp_path / "said").read_text()
+    assert "stopped; what is finished is kept" in text and "Traceback" not in text
+
+
 # Workers that are killed
 
 
@@ -451,13 +576,13 @@ def pictures(folder: Path) -> str:
     return str(folder / "pictures.npz")
 
 
-def at_work(store: Path) -> dict[int, str]:
-    """The processes that train a run by itself, each with its run, as the logs tell."""
+def at_work(store: Path, alone: bool = True) -> dict[int, str]:
+    """The processes that train a run, by itself or not, each with its run, as the logs tell."""
     found = {}
     for path in store.glob("logs/*.log"):
         lines = [line for line in path.read_text().splitlines() if line and line[0] != " "]
         lasts = time.time() - path.stat().st_mtime
-        if lasts > 1 and lines and " start " in lines[-1] and "together" not in lines[-1]:
+        if lasts > 1 and lines and " start " in lines[-1] and not (alone and "together" in lines[-1]):
             found[int(lines[-1].partition("process ")[2].partition(",")[0])] = path.stem
     return found
 
@@ -479,7 +604,7 @@ def killer(store: Path, every: float, most: int, over: threading.Event, killed: 
 def keeper(cluster: Any, workers: int, over: threading.Event) -> None:
     """Start workers again where all are gone: Dask gives up one that is killed while it is said to start."""
     alone = 0
-    while not over.wait(5.0):
+    while not over.wait(2.0):
         alone = 0 if cluster.scheduler.workers else alone + 1
         if alone > 6:
             cluster.scale(0)

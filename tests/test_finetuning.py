@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import wave
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,16 @@ def test_the_start_is_the_frozen_model(source, finetune):
     for name in ("intra_variance", "inter_distance", "uniformity", "effective_rank"):
         assert after.measures["test"][name] == pytest.approx(before.measures["test"][name], rel=0.01), name
     assert {epoch for _, epoch, _, _ in after.trace} == {0, 1}
+
+
+def test_a_row_whose_number_would_be_rounded_to_anothers_is_refused(source):
+    splits = source.splits(0)
+    for shift in (0, 2**24 - 1 - int(splits.train.rows.max())):
+        far = replace(splits, train=replace(splits.train, rows=splits.train.rows + shift))
+        assert np.array_equal(finetuning._numbered(far).train.inputs[:, 0].astype(np.int64), far.train.rows)
+    far = replace(splits, train=replace(splits.train, rows=splits.train.rows + 2**24))
+    with pytest.raises(LosscopeError, match="the source has more than 16,777,216 rows"):
+        finetuning._numbered(far)
 
 
 def test_an_interrupted_training_ends_as_a_whole_one(source, tmp_path):

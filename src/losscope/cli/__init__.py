@@ -17,7 +17,7 @@ from losscope.cli import (  # noqa: F401  (they register theirs)
 )
 from losscope.cli.options import app
 from losscope.cli.output import say_aside
-from losscope.cli.several import silence_followers
+from losscope.cli.torchrun import silence_followers
 
 __all__ = ["app", "main"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from losscope.cli.output import Activity, exit_if_unfinished, print_plan, print_result
-from losscope.cli.several import follows, lead_or_follow
+from losscope.cli.torchrun import follows, lead_or_follow
 
 if TYPE_CHECKING:
     from losscope.core.spec import Study

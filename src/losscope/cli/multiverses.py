@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from losscope.cli.options import ANSWER, DATA, TRAIN, DataRoot, Json, Out, Trust, app
 from losscope.cli.output import exit_if_unfinished, put, say_aside, terminal, work_progress
-from losscope.cli.several import refuse_several
+from losscope.cli.torchrun import refuse_several
 
 if TYPE_CHECKING:
     from losscope.core.spec import Study

@@ -16,7 +16,7 @@ from losscope.cli.output import (
     terminal,
     work_progress,
 )
-from losscope.cli.several import refuse_several
+from losscope.cli.torchrun import refuse_several
 
 
 @app.command

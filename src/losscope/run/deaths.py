@@ -54,7 +54,9 @@ class Deaths:
 
 def fail(group: Group, reason: str) -> None:
     """Record a group's runs as failed; those that are done stay so."""
-    store = Store(group.where.store)
+    from losscope import __version__
+
+    store, told = Store(group.where.store), {"losscope": __version__}
     for run, run_id in zip(group.runs, group.ids, strict=True):
-        store.add(run_id, Record(run, status="failed", reason=reason))
+        store.add(run_id, Record(run, status="failed", reason=reason, provenance=told))
     logs.write(group, "failed", reason)

@@ -67,7 +67,7 @@ class _Work:
     def unlisten(self) -> None:
         """Give the signal back."""
         if self.signals:
-            signal.signal(signal.SIGALRM, self.before)
+            signal.signal(signal.SIGALRM, self.before or signal.SIG_DFL)  # None: no handler of Python's
 
 
 def _raise_in(thread: int, exception: type[BaseException] | None) -> None:

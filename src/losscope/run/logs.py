@@ -29,6 +29,8 @@ LARGEST = 64 * 1024
 """Bytes of a log at most; the older half goes when it is full."""
 LONGEST = 8 * 1024
 """Letters of one entry at most: of a traceback its end."""
+MOST_WARNINGS = 100
+"""Unlike warnings of a group that its logs keep: some name a number that is another at each step."""
 _CUT = "[older entries were removed]\n"
 
 
@@ -97,9 +99,10 @@ class _Listener:
         text = f"{category.__name__}: {message} ({filename}:{lineno})"
         me = threading.get_ident()
         group = self.groups.get(me)
-        if group is not None and text not in self.seen[me]:
+        if group is not None and text not in self.seen[me] and len(self.seen[me]) < MOST_WARNINGS:
             self.seen[me].add(text)
-            write(group, "warning", text)
+            last = "\n[further warnings are left out]" if len(self.seen[me]) == MOST_WARNINGS else ""
+            write(group, "warning", text[: LONGEST - len(last)] + last)
         if text not in self.told:
             self.told.add(text)
             self.shown(message, category, filename, lineno, file, line)  # type: ignore[arg-type]
@@ -109,11 +112,11 @@ _listener = _Listener()
 
 
 @contextlib.contextmanager
-def attempt(group: Group, engine: str, number: int) -> Iterator[None]:
+def attempt(group: Group, engine: str, number: int, device: str) -> Iterator[None]:
     """The entries of one attempt to train a group: its start, its warnings, and what it raised."""
     from losscope import __version__
 
-    machine = f"{group.where.device} of {socket.gethostname()} ({platform.system()} {platform.machine()})"
+    machine = f"{device} of {socket.gethostname()} ({platform.system()} {platform.machine()})"
     together = f"; one of {len(group.runs)} runs that train together" if len(group.runs) > 1 else ""
     said = f"attempt {number}, engine {engine}, {machine}, process {os.getpid()}, losscope {__version__}"
     write(group, "start", said + together)

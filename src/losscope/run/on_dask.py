@@ -11,22 +11,21 @@ import contextlib
 import logging
 import os
 import queue
-import socket
 import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from losscope.core.errors import LosscopeError, require, shown
-from losscope.run.deaths import MOST_DEATHS, Deaths, fail
+from losscope.run.dask_worker import Ended, stop, tries, work
+from losscope.run.deaths import Deaths, fail
 from losscope.run.files import disk_errors, make_folder, temporary
 from losscope.run.groups import ACTIVITY, Group
-from losscope.run.limits import interrupt
 from losscope.run.spawning import unguarded
-from losscope.run.working import over_limit, run_group
+from losscope.run.working import over_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,23 +47,11 @@ Dask itself does not start a worker again whose process ends while it is still s
 """
 BESIDE = 10
 """Ends of workers that a group may see before it began, such as those of its neighbours in a worker."""
-PATIENCE = 30.0
-"""Seconds that workers have to keep unfinished states after Ctrl-C."""
-OVER = 124
-"""Exit code of a worker whose group was over its limit and did not react."""
 RULES = {
     # The driver tries again by itself, and no process holds a task that it is not at work on.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-saturation": 1.0,
 }
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a worker's work on a group ended; ``said``: the mistake of the user's."""
-
-    how: Literal["done", "interrupted", "deaths", "over", "mistake"]
-    said: str = ""
 
 
 @dataclass
@@ -73,6 +60,12 @@ class Cluster:
 
     client: Client
     started: Any = None
+
+    def __post_init__(self) -> None:
+        # Of a scheduler that goes away Dask shows tracebacks; it is said in one sentence.
+        self.logger = logging.getLogger("distributed.client")
+        self.level = self.logger.level
+        self.logger.setLevel(logging.CRITICAL)
 
     @property
     def address(self) -> str:
@@ -84,6 +77,7 @@ class Cluster:
         self.client.close()
         if self.started is not None:
             self.started.close()
+        self.logger.setLevel(self.level)
 
 
 _kept: list[Cluster] | None = None
@@ -164,6 +158,7 @@ def _started(device: str) -> Cluster:
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",  # any free port: another cluster may have the usual one
             resources={"GPU": 1} if gpu else None,
+            preload=["losscope.run.dask_worker"],  # its dask_setup
             silence_logs=logging.CRITICAL,  # what becomes of a worker that ends is said by the records
         )
         return Cluster(Client(cluster, set_as_default=False), cluster)
@@ -308,6 +303,8 @@ class _Sharing:
             ended: Ended = future.result()
             if ended.how == "deaths":
                 return self.lost(group)
+            if ended.how == "over":
+                fail(group, over_limit(group))
             if ended.how == "mistake":
                 raise LosscopeError(ended.said)
             if ended.how == "interrupted":
@@ -323,6 +320,7 @@ class _Sharing:
         error = future.exception()
         if isinstance(error, KilledWorker):
             if "over" in tries(self.folders[group.where.store], group):
+                fail(group, over_limit(group))
                 return []
             return self.lost(group)
         if isinstance(error, ImportError) and str(error.name or "").partition(".")[0] == "losscope":
@@ -352,81 +350,8 @@ class _Sharing:
             client.run(stop, self.name, on_error="ignore")
 
 
-def tries(folder: Path, group: Group) -> list[str]:
-    """What became of a group under a command so far: ``begun`` for each attempt, ``over`` for its limit."""
-    try:
-        return (folder / group.name).read_text().split()
-    except OSError:
-        return []
-
-
-def _note(folder: Path, group: Group, word: str) -> None:
-    with open(folder / group.name, "a") as file:
-        file.write(f"{word}\n")
-
-
 def _remove(folder: Path) -> None:
     with contextlib.suppress(OSError):  # otherwise the next command sweeps it
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()
-
-
-def work(group: Group, command: str, name: str, home: str) -> Ended:
-    """What a worker does with a group, in a thread of its own.
-
-    A mistake is told and not raised: Dask shows the traceback of what is raised.
-
-    Args:
-        group: what is trained.
-        command: the folder of the command that counts attempts.
-        name: the topic that epochs are told under, and what the work is interrupted by.
-        home: the working folder of the driver, from which names of files count.
-    """
-    from distributed import get_worker
-
-    worker, folder = get_worker(), Path(command)
-    key, me = worker.get_current_task(), f"the worker {worker.address} on {socket.gethostname()}"
-    for path in (home, command):
-        if not Path(path).is_dir():
-            return Ended(
-                "mistake",
-                f"{me} does not see the folder {path!r}; workers need the disk of the driver under the same "
-                "path, and --out on it",
-            )
-    known = tries(folder, group)
-    if "over" in known:
-        return Ended("over")
-    if known.count("begun") >= MOST_DEATHS:
-        return Ended("deaths")
-    _note(folder, group, "begun")
-
-    def end() -> None:
-        _note(folder, group, "over")
-        fail(group, over_limit(group))
-        os._exit(OVER)
-
-    def progress(done: int, total: int) -> None:
-        worker.log_event(name, (key, done, total))
-
-    attempt = len(known) + 1
-    try:
-        with contextlib.chdir(home):
-            run_group(group, progress, engine="dask", attempt=attempt, name=name, end=end)
-    except KeyboardInterrupt:
-        return Ended("interrupted")
-    except LosscopeError as error:
-        return Ended("mistake", f"{me}: {error}")
-    return Ended("done")
-
-
-async def stop(name: str) -> int:
-    """Interrupt the work of a command in a worker, and wait until it has kept its state; pieces stopped."""
-    import asyncio
-
-    found = interrupt(name)
-    waited = 0.0
-    while interrupt(name) and waited < PATIENCE:
-        await asyncio.sleep(0.1)
-        waited += 0.1
-    return found

@@ -52,11 +52,13 @@ def run_group(
     if all(store.has(run_id) for run_id in group.ids):
         return len(group.ids)
     _prepare(group)
-    told = None if group.runs[0].loss.baseline else lambda: TypeAdapter(Group).dump_json(group)
+    told, device = None, group.where.device
+    if not group.runs[0].loss.baseline:  # which is measured by one process
+        told, device = lambda: TypeAdapter(Group).dump_json(group), devices.team().named(device)
     started = time.time()
     try:
         with (
-            logs.attempt(group, engine, attempt),
+            logs.attempt(group, engine, attempt, device),
             limited(group.limit, name, end),
             devices.at_work(told),
         ):

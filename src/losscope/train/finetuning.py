@@ -30,6 +30,8 @@ from losscope.train.optimiser import TRUNK
 
 PIECE = 64
 """Rows that go through a backbone at once where no gradient is wanted."""
+MOST_ROWS = 2**24
+"""Rows of a source at most: the position of a later one would be rounded to another's in float32."""
 LORA_A, LORA_B = "lora_A", "lora_B"
 """Parts of the names that peft gives to the two factors of a low-rank change."""
 
@@ -372,6 +374,11 @@ def _numbered(splits: Splits) -> Splits:
 
     def numbered(part: Part) -> Part:
         assert part.rows is not None
+        require(
+            part.rows.max(initial=0) < MOST_ROWS,
+            f"the source has more than {MOST_ROWS:,} rows, by whose numbers a backbone that trains is given "
+            "them; wanted: fewer, or --finetune head",
+        )
         return dataclasses.replace(part, inputs=part.rows[:, None].astype(np.float32))
 
     train, validation, test = map(numbered, (splits.train, splits.validation, splits.test))
