@@ -482,8 +482,6 @@ def test_a_study_of_small_images_is_tuned(tmp_path):
 
 def test_augmentation_of_cached_features_is_one_sentence_before_anything_is_computed(tmp_path):
     study = Study.of(data="digits", backbone="no/such/file.pth", augment=["flip"], out=str(tmp_path / "runs"))
-    with pytest.raises(
-        LosscopeError, match="a backbone sees images as .*; leave out --augment or"
-    ):
+    with pytest.raises(LosscopeError, match="a backbone sees images as .*; leave out --augment or"):
         losscope.comparing.run(study)
     assert not (tmp_path / "runs").exists()
