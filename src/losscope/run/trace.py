@@ -1,7 +1,7 @@
 """The epoch trace of a run in columns, and the Parquet file that it is kept in.
 
-pyarrow imports pandas where it turns lists into arrays, or arrays into NumPy's, and that takes each process a
-third of a second. Workers write traces, and a page reads them, without.
+pyarrow imports pandas, which is slow to import, where it turns lists into arrays, or arrays into NumPy's.
+Workers write traces, and a page reads them, without.
 """
 
 from __future__ import annotations
