@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from losscope.core import wording
 from losscope.run.files import make_folder, replace_file
+from losscope.run.limits import OverLimit
 
 if TYPE_CHECKING:
     from losscope.run.groups import Group
@@ -124,7 +125,7 @@ def attempt(group: Group, engine: str, number: int, device: str) -> Iterator[Non
     try:
         yield
     except KeyboardInterrupt as error:
-        write(group, "stopped", "its time was up" if type(error) is not KeyboardInterrupt else "interrupted")
+        write(group, "stopped", "its time was up" if isinstance(error, OverLimit) else "interrupted")
         raise
     except Exception:
         write(group, "raised", traceback.format_exc())
