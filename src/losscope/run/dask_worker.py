@@ -14,13 +14,9 @@ from typing import Literal
 from losscope.core.errors import LosscopeError
 from losscope.run.deaths import MOST_DEATHS
 from losscope.run.groups import Group
-from losscope.run.limits import interrupt
+from losscope.run.limits import OVER, PATIENCE, interrupt
 from losscope.run.working import run_group
 
-PATIENCE = 30.0
-"""Seconds that workers have to keep unfinished states after Ctrl-C."""
-OVER = 124
-"""Exit code of a worker whose group was over its limit and did not react."""
 TOLD_EVERY = 0.2
 """Seconds between two epochs that a worker tells: all that many workers tell goes through one scheduler."""
 
@@ -114,13 +110,11 @@ def _work(group: Group, command: str, name: str, home: str) -> Ended:
     return Ended("done")
 
 
-async def stop(name: str) -> int:
-    """Interrupt the work of a command in a worker, and wait until it has kept its state; pieces stopped."""
+async def stop(name: str) -> None:
+    """Interrupt the work of a command in a worker, and wait until it has kept its state."""
     import asyncio
 
-    found = interrupt(name)
     waited = 0.0
     while interrupt(name) and waited < PATIENCE:
         await asyncio.sleep(0.1)
         waited += 0.1
-    return found

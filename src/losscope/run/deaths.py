@@ -11,7 +11,7 @@ from collections import Counter
 
 from losscope.core import wording
 from losscope.run import logs
-from losscope.run.groups import Group
+from losscope.run.groups import ACTIVITY, Group
 from losscope.run.record import Record
 from losscope.run.store import Store
 
@@ -20,10 +20,11 @@ MOST_DEATHS = 3
 
 
 class Deaths:
-    """How many processes each group of a command has ended."""
+    """How many processes each group of a command has ended; ``activity`` hears of those that are split."""
 
-    def __init__(self) -> None:
+    def __init__(self, activity: ACTIVITY | None = None) -> None:
         self._ended: Counter[str] = Counter()
+        self._activity = activity
 
     def attempt(self, group: Group) -> int:
         """Which attempt the next one of a group is, counted from 1."""
@@ -47,6 +48,8 @@ class Deaths:
             left = [single for single in group.alone() if not store.has(single.ids[0])]
             for single in left:
                 logs.write(single, "split", "its group ended too many processes: it is trained alone")
+            if self._activity and left:
+                self._activity(group, 0, group.runs[0].protocol.epochs)  # its members are counted from here
             return left
         fail(group, wording.ended_processes(MOST_DEATHS, how))
         return []

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from losscope.core.device import Seat
 from losscope.core.errors import LosscopeError, require
-from losscope.run.spawning import begin
+from losscope.run.spawning import begin, by_signal
 
 if TYPE_CHECKING:
     from losscope.train.together import Team
@@ -86,10 +86,10 @@ class _Joined:
                 return f"process {rank} of {size} stopped: {note}; {GOES_ON}"
         for process in self.others:
             process.join(1.0)
-        ends = [(rank, process.exitcode) for rank, process in enumerate(self.others, 1) if process.exitcode]
-        for rank, code in ends:
-            names = {-number: f"by {number.name}" for number in signal.Signals}
-            return f"process {rank} of {size} was ended {names.get(code, f'with code {code}')}; {GOES_ON}"
+        for rank, process in enumerate(self.others, 1):
+            if code := process.exitcode:
+                how = by_signal(code) or f"with code {code}"
+                return f"process {rank} of {size} was ended {how}; {GOES_ON}"
         return f"one of {size} processes ended or did not answer ({echo}); {GOES_ON}"
 
 

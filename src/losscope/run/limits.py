@@ -16,6 +16,10 @@ from types import FrameType
 
 GRACE = 5.0
 """Seconds that work has to come to its end when its time is up."""
+PATIENCE = 30.0
+"""Seconds that a worker has to keep its unfinished state after Ctrl-C."""
+OVER = 124
+"""Exit code of a worker whose work was over its limit and did not react, as of the command ``timeout``."""
 
 
 class OverLimit(KeyboardInterrupt):

@@ -216,7 +216,7 @@ class _Sharing:
         self.begun: Counter[str] = Counter()
         self.beside: Counter[str] = Counter()
         self.name = f"losscope-{uuid.uuid4().hex}"
-        self.deaths = Deaths()
+        self.deaths = Deaths(activity)
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.tasks: dict[str, Group] = {}
         self.futures: dict[str, Future[Ended]] = {}
@@ -337,10 +337,7 @@ class _Sharing:
         if ended == before and self.beside[group.name] < BESIDE:
             self.beside[group.name] += 1
             return [group]
-        again = self.deaths.after(group, ended=ended)
-        if self.activity and again and again != [group]:
-            self.activity(group, 0, group.runs[0].protocol.epochs)  # its members are counted from here
-        return again
+        return self.deaths.after(group, ended=ended)
 
     def cancel(self) -> None:
         """Take back what waits, and have workers keep the unfinished states of what they train."""

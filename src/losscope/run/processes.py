@@ -15,13 +15,9 @@ from typing import Any
 from losscope.core.errors import LosscopeError
 from losscope.run.deaths import Deaths, fail
 from losscope.run.groups import ACTIVITY, Group
-from losscope.run.spawning import begin
+from losscope.run.limits import OVER, PATIENCE
+from losscope.run.spawning import begin, by_signal
 from losscope.run.working import over_limit, run_group
-
-PATIENCE = 30
-"""Seconds that a process has to keep its unfinished state after Ctrl-C."""
-OVER = 124
-"""Exit code of a worker whose group was over its limit and did not react, as of the command ``timeout``."""
 
 
 def _worker(link: Any) -> None:
@@ -137,7 +133,7 @@ class _Sharing:
 
     def __init__(self, waiting: list[Group], workers: list[_Process], activity: ACTIVITY | None) -> None:
         self.waiting, self.workers, self.activity = waiting, workers, activity
-        self.deaths = Deaths()
+        self.deaths = Deaths(activity)
         self.mistake: str | None = None
 
     def run(self) -> None:
@@ -191,10 +187,7 @@ class _Sharing:
         if code == OVER and group.limit is not None:
             fail(group, over_limit(group))
             return
-        again = self.deaths.after(group, end_of(code))
-        if self.activity and again and again != [group]:
-            self.activity(group, 0, group.runs[0].protocol.epochs)  # its members are counted from here
-        self.waiting += again
+        self.waiting += self.deaths.after(group, end_of(code))
 
     def interrupt(self) -> None:
         """Pass Ctrl-C on, and wait until unfinished states are kept."""
@@ -212,5 +205,4 @@ def end_of(code: int) -> str:
     >>> end_of(-9), end_of(3)
     ('by SIGKILL', 'with exit code 3')
     """
-    names = {-number: f"by {number.name}" for number in signal.Signals}
-    return names.get(code, f"with exit code {code}")
+    return by_signal(code) or f"with exit code {code}"

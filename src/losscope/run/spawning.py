@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,3 +44,12 @@ def unguarded() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = program
+
+
+def by_signal(code: int) -> str | None:
+    """By which signal a process was ended, by its exit code; None where it was none.
+
+    >>> by_signal(-9), by_signal(3)
+    ('by SIGKILL', None)
+    """
+    return {-number: f"by {number.name}" for number in signal.Signals}.get(code)
