@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from losscope.cli.options import ANSWER, DATA, TRAIN, DataRoot, Json, Out, Trust, app
+from losscope.cli.options import ANSWER, DATA, TRAIN, DataRoot, Json, Out, Trust, app, listed
 from losscope.cli.output import exit_if_unfinished, put, say_aside, terminal, work_progress
 from losscope.cli.torchrun import refuse_several
 
@@ -98,8 +98,8 @@ def multiverse(
             paper,
             settings=count,
             seeds=seeds,
-            only=_listed(only),
-            claims=_listed(claim),
+            only=listed(only),
+            claims=listed(claim),
             out=out,
             data_root=data_root,
             engine=engine,
@@ -144,8 +144,3 @@ def carry_out(planned: Planned, asked: Asked, *, json: bool, dry_run: bool) -> N
                 put(sentence)
         put(f"\nPage: {result.report_file}")
     exit_if_unfinished(result.unfinished, result.store)
-
-
-def _listed(given: list[str] | None) -> list[str]:
-    """Names separated by commas or spaces."""
-    return [name.strip() for names in given or () for name in names.split(",") if name.strip()]

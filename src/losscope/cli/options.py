@@ -190,6 +190,30 @@ class Training:
     trust: Trust = False
 
 
+@Parameter(name="*")
+@dataclass
+class Question:
+    """What is asked of the losses.
+
+    Parameters
+    ----------
+    goal
+        retrieval, verification, classification, detail, compactness or cross-modal: which measure decides.
+    reference
+        A loss that each other loss is tested against too; the side that leads on validation always is.
+    indifference
+        The difference in the goal's measure that does not matter to you, such as 0.02, instead of the
+        measure's own. Choose it before the first look at results.
+    budget
+        Answer within this time, such as 60s or 5m; what is cut for it is said in the answer.
+    """
+
+    goal: Annotated[str, Parameter(group=ANSWER)] = "retrieval"
+    reference: Annotated[str | None, Parameter(group=ANSWER)] = None
+    indifference: Annotated[float | None, Parameter(group=ANSWER)] = None
+    budget: Annotated[str | None, Parameter(group=ANSWER)] = None
+
+
 def duration(text: str | None) -> float | None:
     """Seconds of ``90``, ``90s``, ``5m`` or ``1h``."""
     from losscope.core.errors import require, shown
@@ -229,6 +253,11 @@ def key_value(text: str) -> tuple[str, Any]:
         return key, value
     bounded_integers(read, f"the option {key}")
     return key, read
+
+
+def listed(given: list[str] | None) -> list[str]:
+    """Names separated by commas or spaces."""
+    return [name.strip() for names in given or () for name in names.split(",") if name.strip()]
 
 
 def load_plugins(plugin: list[str] | None) -> None:

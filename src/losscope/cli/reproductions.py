@@ -7,7 +7,19 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from losscope.cli.options import ANSWER, DATA, OUTPUT, TRAIN, DataRoot, Json, Out, Trust, app, duration
+from losscope.cli.options import (
+    ANSWER,
+    DATA,
+    OUTPUT,
+    TRAIN,
+    DataRoot,
+    Json,
+    Out,
+    Trust,
+    app,
+    duration,
+    listed,
+)
 from losscope.cli.output import (
     exit_if_unfinished,
     put,
@@ -106,7 +118,7 @@ def reproduce(
 
     planned = planning.prepare(
         paper,
-        only=[name for names in only or () for name in names.split(",") if name],
+        only=listed(only),
         full=full,
         seeds=seeds,
         engine="dask" if address is not None else engine,

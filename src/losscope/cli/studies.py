@@ -20,6 +20,7 @@ from losscope.cli.options import (
     Map,
     Options,
     Out,
+    Question,
     Training,
     Trust,
     Verbose,
@@ -46,10 +47,7 @@ def compare(
     seeds: Annotated[int | None, Parameter(group=TRAIN)] = None,
     source: Data | None = None,
     training: Training | None = None,
-    goal: Annotated[str, Parameter(group=ANSWER)] = "retrieval",
-    reference: Annotated[str | None, Parameter(group=ANSWER)] = None,
-    indifference: Annotated[float | None, Parameter(group=ANSWER)] = None,
-    budget: Annotated[str | None, Parameter(group=ANSWER)] = None,
+    question: Question | None = None,
     multiverse: Annotated[int | None, Parameter(group=ANSWER)] = None,
     dry_run: Annotated[bool, Parameter(negative="", group=ANSWER)] = False,
     out: Out = None,
@@ -85,15 +83,6 @@ def compare(
         The number of paired seeds, 10 otherwise; two losses beside baselines and closed forms need at least
         8.
         Of a multiverse those of each setting, 3 otherwise.
-    goal
-        retrieval, verification, classification, detail, compactness or cross-modal: which measure decides.
-    reference
-        A loss that each other loss is tested against too; the side that leads on validation always is.
-    indifference
-        The difference in the goal's measure that does not matter to you, such as 0.02, instead of the
-        measure's own. Choose it before the first look at results.
-    budget
-        Answer within this time, such as 60s or 5m; what is cut for it is said in the answer.
     multiverse
         Instead, draw so many settings around the study's own, and say where which loss is better.
     dry_run
@@ -114,13 +103,10 @@ def compare(
     study = asked(
         names[0],
         losses=losses,
-        seeds=10 if seeds is None else seeds,
+        seeds=seeds,
         source=source,
         training=training,
-        goal=goal,
-        reference=reference,
-        indifference=indifference,
-        budget=budget,
+        question=question,
         out=out,
         keep=keep,
     )
@@ -140,20 +126,17 @@ def asked(
     data: str = "digits",
     *,
     losses: list[str] | None = None,
-    seeds: int = 10,
+    seeds: int | None = None,
     source: Data | None = None,
     training: Training | None = None,
-    goal: str = "retrieval",
-    reference: str | None = None,
-    indifference: float | None = None,
-    budget: str | None = None,
+    question: Question | None = None,
     out: Path | None = None,
     keep: str = "last",
 ) -> Study:
     """The study that the options of ``compare`` ask for."""
     from losscope.core.spec import Study
 
-    source, training = source or Data(), training or Training()
+    source, training, question = source or Data(), training or Training(), question or Question()
     return Study.of(
         data=data,
         losses=losses,
@@ -161,10 +144,10 @@ def asked(
         options=source.options(),
         data_root=source.data_root,
         backbone=source.backbone,
-        goal=goal,
-        reference=reference,
-        indifference=indifference,
-        budget=duration(budget),
+        goal=question.goal,
+        reference=question.reference,
+        indifference=question.indifference,
+        budget=duration(question.budget),
         keep=keep,
         out=None if out is None else str(out),
         plugins=training.plugin,

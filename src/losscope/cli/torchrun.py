@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from losscope.core.device import pick_device, told
-from losscope.core.errors import require
+from losscope.core.errors import LosscopeError, require
 
 if TYPE_CHECKING:
     from losscope.core.spec import Study
@@ -29,11 +29,11 @@ def silence_followers() -> None:
 def refuse_several(command: str) -> None:
     """Raise LosscopeError where torchrun started several processes of a command that trains on one device."""
     seat = told()
-    require(
-        seat is None,
-        f"{command} trains on one device, and torchrun started {0 if seat is None else seat.size} processes; "
-        "wanted: compare or run by torchrun, or this command without it",
-    )
+    if seat is not None:
+        raise LosscopeError(
+            f"{command} trains on one device, and torchrun started {seat.size} processes; wanted: compare or "
+            "run by torchrun, or this command without it"
+        )
 
 
 def lead_or_follow(study: Study, work: Callable[[Study], None]) -> None:
