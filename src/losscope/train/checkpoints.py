@@ -149,8 +149,9 @@ def resume(population: Resumable, path: Path) -> None:
         raise HalfLoaded(_unused(error)) from None
 
 
-def hand_out(population: Resumable, team: Team) -> None:
-    """Give all processes of a team the state that process 0 goes on from, if it does not begin."""
+def hand_out(population: Resumable) -> None:
+    """Give all processes of its team the state that process 0 goes on from, if it does not begin."""
+    team = population.team
     if team.size == 1:
         return
     if team.leads:

@@ -187,13 +187,12 @@ def _rows_of(part: Part, kept: np.ndarray) -> np.ndarray:
 class Embedded:
     """What a run is measured by: embeddings of its test part, and of its training part where it is asked.
 
-    ``modality`` and ``train_modality``: of each row, None with one modality. ``geometry``: whether geometry
-    is that of the training part; ``referred``: whether test rows have neighbours there.
+    ``modality`` and ``train_modality``: of each row, None with one modality. ``referred``: whether test rows
+    have neighbours in the training part.
     """
 
     test: Tensor
     modality: np.ndarray | None
-    geometry: bool
     referred: bool
     train: Tensor | None = None
     train_modality: np.ndarray | None = None
@@ -202,11 +201,11 @@ class Embedded:
 def embedded(run: Run, splits: Splits, embed: Callable[[Tensor], Tensor], device: torch.device) -> Embedded:
     """Embed all rows that a run is measured by, the same rows in the same order on every process."""
     test, modality = embed_part(splits.test, splits, embed, device)
-    geometry = run.protocol.geometry_split == "train"
     # Rows of other classes, and pairs across modalities, say nothing of a test row's class.
     referred = not splits.facts.disjoint and modality is None and not splits.facts.several
-    train = embed_part(splits.train, splits, embed, device) if geometry or referred else (None, None)
-    return Embedded(test, modality, geometry, referred, *train)
+    if not referred and run.protocol.geometry_split == "test":
+        return Embedded(test, modality, referred)
+    return Embedded(test, modality, referred, *embed_part(splits.train, splits, embed, device))
 
 
 def measure(
@@ -252,7 +251,7 @@ def measure(
             seed=seed,
         )
         record.measures["unseen"] = {name: float(value) for name, value in values.items()}
-    if found.geometry and train is not None:
+    if protocol.geometry_split == "train" and train is not None:
         values, detail = evaluate(
             train,
             torch.from_numpy(_of_rows(splits.train, splits.train.labels)),

@@ -268,7 +268,7 @@ def train(
         population.note(str(refused))
         kept = checkpoints.Checkpoint(population, checkpoint)
     try:
-        checkpoints.hand_out(population, team)
+        checkpoints.hand_out(population)
         while population.epoch < population.protocol.epochs:
             population.run_epoch()
             kept.epoch_ended()
