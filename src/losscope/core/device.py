@@ -12,7 +12,6 @@ from losscope.core.errors import LosscopeError, require, unknown
 DRIVERS = ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/kfd", "/dev/dxg")
 """What the drivers of NVIDIA, its small boards, AMD and the Windows subsystem put up on Linux."""
 
-
 MOST_DEVICES = 1024
 """Processes that train one run together, at most."""
 
@@ -32,18 +31,20 @@ def check_place(
     ):
         if value not in choices and not (name == "device" and value.startswith("cuda:")):
             raise unknown(name, value, choices)
+    if devices == 1:
+        return
     require(
-        devices == 1 or (engine in ("auto", "here") and address is None),
+        engine in ("auto", "here") and address is None,
         f"{devices} devices train one group of runs together, and the engine "
         f"{engine if address is None else 'dask'} trains several side by side; leave out one of the two",
     )
     require(
-        devices == 1 or run_limit is None,
+        run_limit is None,
         f"{devices} devices train a run together, and a run limit ends the work of one of them; leave out "
         "one of the two",
     )
     require(
-        devices == 1 or not device.startswith("cuda:"),
+        not device.startswith("cuda:"),
         f"the device {device} is one GPU and {devices} devices were asked for; wanted: cuda",
     )
 
