@@ -530,7 +530,6 @@ def test_what_a_worker_lacks_is_said_with_its_address(tmp_path, cluster):
         LosscopeError, match=r"the worker tcp://.* on .*: .*was changed after the command began"
     ):
         launch.execute(made.groups, "dask")
-    made = planned(tmp_path, "out", "contrastive", address=cluster.scheduler_address)
 
 
 @pytest.mark.slow
