@@ -218,20 +218,20 @@ def run_file(
     changes: dict[str, Any] = {} if out is None else {"out": str(out)}
     if data_root is not None and read.data_root is None:
         changes["data_root"] = data_root
-    machines = {
+    given = {
         "seeds": seeds,
         "devices": devices,
         "engine": engine,
         "address": address,
         "run_limit": duration(run_limit),
     }
-    asked = {key: value for key, value in machines.items() if value is not None}
+    instead = {key: value for key, value in given.items() if value is not None}
     if engine in ("here", "processes"):
         read = read.model_copy(update={"address": None})
     elif address is not None:  # whatever engine the file has
-        asked["engine"] = "dask"
-    if asked:
-        read = Study.of(**{**read.model_dump(), **asked, "trust": trust})
+        instead["engine"] = "dask"
+    if instead:
+        read = Study.of(**{**read.model_dump(), **instead, "trust": trust})
     carry_out(read.model_copy(update=changes), json=json, dry_run=dry_run, verbose=verbose)
 
 
