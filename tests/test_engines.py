@@ -227,11 +227,14 @@ def test_a_run_that_does_not_react_to_its_limit_ends_with_its_process(tmp_path, 
 def test_a_group_that_ends_three_processes_is_split_and_only_a_run_that_does_alone_is_failed(tmp_path):
     made = planned(tmp_path, "out", "contrastive", seeds=3)
     (group,) = (group for group in made.groups if not group.runs[0].loss.baseline)
-    counted = Deaths()
+    told: list[Any] = []
+    counted = Deaths(lambda *progress: told.append(progress))
     assert [counted.attempt(group), counted.after(group, "by SIGKILL")] == [1, [group]]
     assert [counted.attempt(group), counted.after(group, "by SIGKILL")] == [2, [group]]
     launch.run_group(group.alone()[1])
+    assert not told
     left = counted.after(group, "by SIGKILL")
+    assert told == [(group, 0, 1)], "its members are counted from their start"
     assert [single.ids for single in left] == [(group.ids[0],), (group.ids[2],)], "what is stored is left out"
     assert not Store(made.store.root).many([group.ids[0]]), "nothing is failed yet"
     poison = left[0]
