@@ -123,12 +123,12 @@ def ratio_ticks(low: float, high: float) -> tuple[Tick, ...]:
 def _ground(found: MultiverseClaim, settings: Sequence[SettingEffect]) -> list[Mark]:
     """The band of differences too small to matter, and in how many settings the effect lies beyond it."""
     marks: list[Mark] = [Band(-found.delta, found.delta)]
-    for outcome, word in (("holds", "holds"), ("reversed", "reversed")):
+    beyond: tuple[SettingOutcome, ...] = ("holds", "reversed")
+    for outcome in beyond:
         own = [place + 1 for place, setting in enumerate(settings) if setting.outcome == outcome]
         if own:
-            towards = _leader(found, "holds" if outcome == "holds" else "reversed")
-            share = said.share(getattr(found.everywhere, outcome))
-            marks.append(Region(own[0] - 0.5, own[-1] + 0.5, f"{word} {share}", towards))
+            name = f"{outcome} {said.share(getattr(found.everywhere, outcome))}"
+            marks.append(Region(own[0] - 0.5, own[-1] + 0.5, name, _leader(found, outcome)))
     return marks
 
 

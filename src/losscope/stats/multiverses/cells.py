@@ -10,8 +10,6 @@ import numpy as np
 
 from losscope.core.results import PairScale
 
-FEWEST = 20
-"""Cells from which there are intervals, shares of the variance and a rule."""
 LEVEL = 0.95
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from losscope.core.results import ChoiceShare, Decomposition
+from losscope.core.results.multiverses import FEWEST
 from losscope.stats.multiverses.axes import Columns, axes_of, columns
-from losscope.stats.multiverses.cells import FEWEST, Universe, numbered
+from losscope.stats.multiverses.cells import Universe, numbered
 from losscope.stats.multiverses.draws import drawn_cells
 
 if TYPE_CHECKING:

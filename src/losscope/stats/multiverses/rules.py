@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from losscope.core.results import Branch, Condition, Rule
+from losscope.core.results.multiverses import FEWEST
 from losscope.stats.multiverses.axes import Axis, Columns, axes_of, columns
-from losscope.stats.multiverses.cells import FEWEST, Universe, numbered
+from losscope.stats.multiverses.cells import Universe, numbered
 from losscope.stats.multiverses.shares import outcomes
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import numpy as np
 from scipy.special import betaincinv
 
 from losscope.core.results import MedianEffect, SettingOutcome, Share, Shares
-from losscope.stats.multiverses.cells import FEWEST, LEVEL, Universe, numbered, setting_means
+from losscope.core.results.multiverses import FEWEST
+from losscope.stats.multiverses.cells import LEVEL, Universe, numbered, setting_means
 from losscope.stats.multiverses.draws import drawn_cells, ends, weighted_medians
 
 OUTCOMES: tuple[SettingOutcome, ...] = ("holds", "reversed", "neither", "failed")
