@@ -367,7 +367,7 @@ def test_a_second_call_trains_nothing_and_more_settings_train_only_those(done, m
     result, out, _ = done
     trained = []
     monkeypatch.setattr(launch, "run_group", lambda group, *_: trained.append(group))
-    same = running.run(again(out), running.Asked(match=True))
+    same = running.run(again(out), match=True)
     assert not trained and same.claims == result.claims and same.matches == result.matches
     plan, _ = running.foresee(again(out, settings=7), dry=True)
     assert (plan.runs, plan.runs_left) == (8 * 6, 3 * 6) and plan.seconds > 0
