@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,6 +25,7 @@ from losscope.reporting.figure import (
     Upright,
     numbers,
 )
+from losscope.reporting.ruler import spaced_ratios
 
 HEIGHT = 260
 """Pixels of the curve without its strips."""
@@ -110,14 +110,9 @@ def ratio_ticks(low: float, high: float) -> tuple[Tick, ...]:
     >>> [tick.text for tick in ratio_ticks(-0.75, 0.75)]
     ['×0.5', '×0.67', '×1', '×1.5', '×2']
     """
-    apart = (high - low) / 6
-    kept: list[Tick] = []
     decades = [10.0**power * digit for power in range(-12, 13) for digit in (1, 2, 5)]
-    for rung in sorted({*RATIOS, *decades}, key=lambda rung: (rung != 1, abs(math.log(rung)))):
-        at = math.log(rung)
-        if low <= at <= high and all(abs(at - tick.at) >= apart for tick in kept):
-            kept.append(Tick(at, f"×{rung:g}"))
-    return tuple(sorted(kept, key=lambda tick: tick.at))
+    kept = spaced_ratios({*RATIOS, *decades}, float, (low, high), (high - low) / 6)
+    return tuple(Tick(at, text) for at, text in kept)
 
 
 def _ground(found: MultiverseClaim, settings: Sequence[SettingEffect]) -> list[Mark]:
