@@ -585,6 +585,14 @@ def test_a_study_that_cannot_be_varied_is_refused(given, said, tmp_path):
     assert not (tmp_path / "store").exists()
 
 
+def test_an_address_that_is_none_is_refused_before_any_population_is_tried(tmp_path):
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    given, said = study(tmp_path, engine="dask", address="nowhere"), []
+    with pytest.raises(LosscopeError, match="'nowhere' is no address of a Dask scheduler"):
+        running.multiverse(given, settings=1, seeds=1, say=said.append)
+    assert not said and not list(tmp_path.glob("runs/*"))
+
+
 def test_a_run_may_have_the_data_of_another_seed(tmp_path):
     made = planning.plan(
         Study.of(data="synthetic", protocol="paper", options=dict(SMALL.cells[0].options), out=str(tmp_path))

@@ -105,6 +105,11 @@ class Planned:
         return [population for laid in self.laid for population in laid.populations]
 
     @property
+    def address(self) -> str | None:
+        """That of a Dask cluster that is there, where a study gives one."""
+        return self.populations[0].group.where.address
+
+    @property
     def ids(self) -> list[str]:
         """The ids of all runs, each once."""
         return list(dict.fromkeys(run_id for own in self.populations for run_id in own.group.ids))

@@ -163,11 +163,12 @@ def run(
 ) -> Multiverse:
     """Train what is not stored yet, cell by cell, and conclude; ``match``: also with published numbers."""
     refuse_unmatched(planned, match)
-    plan, found = foresee(planned, say)
-    if say:
-        say(plan.said)
-    meter = costing.Meter(plan.core_seconds, found.of, say, show)
-    launch.execute([own.group for own in planned.populations], planned.engine, meter, say, found.whole)
+    with launch.crew(planned.engine, planned.address):
+        plan, found = foresee(planned, say)
+        if say:
+            say(plan.said)
+        meter = costing.Meter(plan.core_seconds, found.of, say, show)
+        launch.execute([own.group for own in planned.populations], planned.engine, meter, say, found.whole)
     return conclude(planned, match)
 
 
