@@ -78,7 +78,7 @@ def prepare(
         "trust": study.trust,
     }
     label = Path(study.data).stem
-    world = World(label, study.data, study.options, paper.claims)  # type: ignore[arg-type]
+    world = World(label, study.data, study.options, paper.claims)
     planned = lay(paper, (world,), space_of, given, settings=settings, seeds=seeds, named=True, dry=dry)
     if path is None:
         spent = study.model_copy(update={"seeds": seeds})

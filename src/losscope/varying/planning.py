@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from losscope.comparing import planning
 from losscope.core import registry
@@ -196,8 +196,8 @@ def _lay(
 ) -> Laid:
     plans: dict[str, planning.Plan] = {}
 
-    def plan_of(options: dict[str, object]) -> planning.Plan:
-        data = DataSpec(name=world.data, options={**world.options, **options})  # type: ignore[dict-item]
+    def plan_of(options: dict[str, Any]) -> planning.Plan:
+        data = DataSpec(name=world.data, options={**world.options, **options})
         if data.canonical() not in plans:
             study = Study.of(
                 f"the data {world.label!r}",
