@@ -50,8 +50,7 @@ def test_how_often_a_rule_that_keeps_the_usual_numbers_is_told_apart():
     for times in TIMES:
         chosen = []
         for name, each in enumerate(found):
-            last = each.last["triplet"]
-            won, trial = last[halving.best([trial for _, trial in last]) or 0]
+            won, trial = aa.won(each, "triplet")
             (stays,) = usual[name]
             if times and kept(trial, stays, times):
                 won, trial = own, stays

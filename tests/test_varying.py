@@ -367,7 +367,7 @@ def test_a_second_call_trains_nothing_and_more_settings_train_only_those(done, m
     result, out, _ = done
     trained = []
     monkeypatch.setattr(launch, "run_group", lambda group, *_: trained.append(group))
-    same = running.run(again(out), running.Asked(match=True))
+    same = running.run(again(out), match=True)
     assert not trained and same.claims == result.claims and same.matches == result.matches
     plan, _ = running.foresee(again(out, settings=7), dry=True)
     assert (plan.runs, plan.runs_left) == (8 * 6, 3 * 6) and plan.seconds > 0
@@ -583,6 +583,14 @@ def test_a_study_that_cannot_be_varied_is_refused(given, said, tmp_path):
     with pytest.raises(LosscopeError, match=said):
         own.prepare(study(tmp_path / "store", **given), settings=2, seeds=1, dry=True)
     assert not (tmp_path / "store").exists()
+
+
+def test_an_address_that_is_none_is_refused_before_any_population_is_tried(tmp_path):
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    given, said = study(tmp_path, engine="dask", address="nowhere"), []
+    with pytest.raises(LosscopeError, match="'nowhere' is no address of a Dask scheduler"):
+        running.multiverse(given, settings=1, seeds=1, say=said.append)
+    assert not said and not list(tmp_path.glob("runs/*"))
 
 
 def test_a_run_may_have_the_data_of_another_seed(tmp_path):

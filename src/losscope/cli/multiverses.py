@@ -13,7 +13,6 @@ from losscope.cli.torchrun import refuse_several
 if TYPE_CHECKING:
     from losscope.core.spec import Study
     from losscope.varying.planning import Planned
-    from losscope.varying.running import Asked
 
 
 @app.command
@@ -85,14 +84,14 @@ def multiverse(
     from losscope.varying import own, running
     from losscope.varying.planning import prepare
 
-    asked = running.Asked(running.matched(match))
+    matched = running.matched(match)
     count = running.settings_of(settings, quick)
     if paper.endswith(".toml"):
         require(not (only or claim), "--only and --claim are for a paper; leave them out with a study's file")
-        given = {"out": None if out is None else str(out), "data_root": data_root}
         study = own.study_of(paper, trust=trust)
-        study = study.model_copy(update={name: value for name, value in given.items() if value is not None})
-        planned = own.prepare(study, settings=count, seeds=seeds, path=paper, dry=dry_run)
+        planned = own.prepare(
+            study, settings=count, seeds=seeds, out=out, data_root=data_root, path=paper, dry=dry_run
+        )
     else:
         planned = prepare(
             paper,
@@ -106,22 +105,22 @@ def multiverse(
             device=device,
             dry=dry_run,
         )
-    carry_out(planned, asked, json=json, dry_run=dry_run)
+    carry_out(planned, match=matched, json=json, dry_run=dry_run)
 
 
 def around(study: Study, settings: int, seeds: int | None, *, json: bool, dry_run: bool) -> None:
     """The settings around a comparison: ``losscope compare … --multiverse``."""
     from losscope.core.errors import require
-    from losscope.varying import own, running
+    from losscope.varying import own
     from losscope.varying.planning import SEEDS
 
     for option, given in (("--budget", study.budget), ("--reference", study.reference)):
         require(given is None, f"a multiverse has no {option}; leave out {option} or --multiverse")
     planned = own.prepare(study, settings=settings, seeds=SEEDS if seeds is None else seeds, dry=dry_run)
-    carry_out(planned, running.Asked(), json=json, dry_run=dry_run)
+    carry_out(planned, json=json, dry_run=dry_run)
 
 
-def carry_out(planned: Planned, asked: Asked, *, json: bool, dry_run: bool) -> None:
+def carry_out(planned: Planned, *, match: bool = False, json: bool, dry_run: bool) -> None:
     """Run a multiverse, or say what it would cost, and print it."""
     from losscope.core.saying import Once
     from losscope.varying import running
@@ -129,12 +128,12 @@ def carry_out(planned: Planned, asked: Asked, *, json: bool, dry_run: bool) -> N
     refuse_several("multiverse")
     say = None if json else Once(say_aside)
     if dry_run:
-        running.refuse_unmatched(planned, asked)
+        running.refuse_unmatched(planned, match)
         foreseen, _ = running.foresee(planned, say, dry=True)
         put(foreseen.json_text() if json else foreseen.said)
         return
     with work_progress(quiet=json) as show:
-        result = running.run(planned, asked, say=say, show=show)
+        result = running.run(planned, match=match, say=say, show=show)
     if json:
         print(result.json())
     else:

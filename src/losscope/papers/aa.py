@@ -113,10 +113,15 @@ def _tuned(names: int, loss: str) -> list[LossSpec]:
     """A loss as so many tunings choose it."""
     made = []
     for found in searched(names, loss):
-        last = found.last[loss]
-        won, trial = last[halving.best([trial for _, trial in last]) or 0]
-        made.append(won.model_copy(update={"checkpoint": trial.epoch}))
+        spec, trial = won(found, loss)
+        made.append(spec.model_copy(update={"checkpoint": trial.epoch}))
     return made
+
+
+def won(found: halving.Search, loss: str) -> tuple[LossSpec, Trial]:
+    """The numbers that a tuning chose for a loss, and their trial."""
+    last = found.last[loss]
+    return last[halving.best([trial for _, trial in last]) or 0]
 
 
 def searched(names: int, loss: str) -> list[halving.Search]:

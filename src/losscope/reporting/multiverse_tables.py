@@ -104,15 +104,13 @@ def tidy(found: Multiverse) -> dict[str, pd.DataFrame]:
             "settings": claim.everywhere.settings,
             "cells": claim.everywhere.cells,
         }
-        for name in ("holds", "reversed", "neither", "failed"):
+        for name in said.OUTCOMES:
             own = getattr(claim.everywhere, name)
             row |= {name: own.share, f"{name}_low": own.low, f"{name}_high": own.high}
         row |= {
             "median": claim.median.value,
             "median_low": claim.median.low,
             "median_high": claim.median.high,
-        }
-        row |= {
             "p": claim.joint.p if claim.joint else None,
             "rule": said.where(claim.rule),
             "rule_balanced": claim.rule.balanced,

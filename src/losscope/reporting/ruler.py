@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -28,6 +28,24 @@ def nice_step(rough: float) -> tuple[float, int]:
 def overlap(a: Box, b: Box) -> bool:
     """Whether two boxes meet, as those of words that would hide each other."""
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def spaced_ratios(
+    rungs: Iterable[float], place: Callable[[float], float], ends: tuple[float, float], apart: float
+) -> list[tuple[float, str]]:
+    """Ratios on a scale of logarithms, with their places, from 1 outwards those far enough apart to be read.
+
+    ``place``: where a logarithm lies; ``ends``, ``apart``: of the scale and between two ratios, in its units.
+
+    >>> spaced_ratios((0.5, 0.9, 1, 2), float, (-1, 1), 0.25)
+    [(-0.6931471805599453, '×0.5'), (0.0, '×1'), (0.6931471805599453, '×2')]
+    """
+    kept: list[tuple[float, str]] = []
+    for rung in sorted(rungs, key=lambda rung: (rung != 1, abs(math.log(rung)))):
+        at = place(math.log(rung))
+        if ends[0] <= at <= ends[1] and all(abs(at - other) > apart for other, _ in kept):
+            kept.append((at, f"×{rung:g}"))
+    return sorted(kept)
 
 
 @dataclass(frozen=True)
@@ -68,10 +86,4 @@ class Ruler:
 
     def _ratio_ticks(self) -> list[tuple[float, str]]:
         rungs = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100)
-        out: list[tuple[float, str]] = []
-        for rung in sorted(rungs, key=lambda rung: (rung != 1, abs(math.log(rung)))):
-            place = self.at(math.log(rung)) or 0.0
-            inside = 0 <= place <= 100
-            if inside and all(abs(place - other) > 12 for other, _ in out):
-                out.append((place, f"×{rung:g}"))
-        return sorted(out)
+        return spaced_ratios(rungs, lambda value: self.at(value) or 0.0, (0, 100), 12)

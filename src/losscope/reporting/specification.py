@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,6 +25,7 @@ from losscope.reporting.figure import (
     Upright,
     numbers,
 )
+from losscope.reporting.ruler import spaced_ratios
 
 HEIGHT = 260
 """Pixels of the curve without its strips."""
@@ -110,25 +110,20 @@ def ratio_ticks(low: float, high: float) -> tuple[Tick, ...]:
     >>> [tick.text for tick in ratio_ticks(-0.75, 0.75)]
     ['×0.5', '×0.67', '×1', '×1.5', '×2']
     """
-    apart = (high - low) / 6
-    kept: list[Tick] = []
     decades = [10.0**power * digit for power in range(-12, 13) for digit in (1, 2, 5)]
-    for rung in sorted({*RATIOS, *decades}, key=lambda rung: (rung != 1, abs(math.log(rung)))):
-        at = math.log(rung)
-        if low <= at <= high and all(abs(at - tick.at) >= apart for tick in kept):
-            kept.append(Tick(at, f"×{rung:g}"))
-    return tuple(sorted(kept, key=lambda tick: tick.at))
+    kept = spaced_ratios({*RATIOS, *decades}, float, (low, high), (high - low) / 6)
+    return tuple(Tick(at, text) for at, text in kept)
 
 
 def _ground(found: MultiverseClaim, settings: Sequence[SettingEffect]) -> list[Mark]:
     """The band of differences too small to matter, and in how many settings the effect lies beyond it."""
     marks: list[Mark] = [Band(-found.delta, found.delta)]
-    for outcome, word in (("holds", "holds"), ("reversed", "reversed")):
+    beyond: tuple[SettingOutcome, ...] = ("holds", "reversed")
+    for outcome in beyond:
         own = [place + 1 for place, setting in enumerate(settings) if setting.outcome == outcome]
         if own:
-            towards = _leader(found, "holds" if outcome == "holds" else "reversed")
-            share = said.share(getattr(found.everywhere, outcome))
-            marks.append(Region(own[0] - 0.5, own[-1] + 0.5, f"{word} {share}", towards))
+            name = f"{outcome} {said.share(getattr(found.everywhere, outcome))}"
+            marks.append(Region(own[0] - 0.5, own[-1] + 0.5, name, _leader(found, outcome)))
     return marks
 
 

@@ -11,8 +11,10 @@ import numpy as np
 from losscope import stats
 from losscope.core.results import Matches, NearSetting, NumberMatch
 from losscope.core.wording import matches as wording
+from losscope.core.wording.varying import named
 from losscope.papers.paper import PublishedNumber
 from losscope.stats.intervals import t_half
+from losscope.stats.multiverses.cells import setting_means
 from losscope.varying.planning import Laid
 from losscope.varying.reading import Asked, Table, choices
 
@@ -92,10 +94,8 @@ def _held(found: Table, target: PublishedNumber) -> Held:
     if target.over is not None:
         rows = stats.effects(rows, found.of(target.over, target.measure), target.measure)
     value = math.log(target.value) if ratio else target.value
-    whole = np.isfinite(rows).all(axis=1)
-    means, halves = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    means[whole] = rows[whole].mean(axis=1)
-    seeds = rows.shape[1]
+    means, halves = setting_means(rows), np.full(len(rows), np.nan)
+    whole, seeds = np.isfinite(means), rows.shape[1]
     if seeds > 1:
         spread = rows[whole].std(axis=1, ddof=1)
         halves[whole] = t_half(0.95, seeds - 1) * spread * math.sqrt(1 + 1 / seeds)
@@ -136,7 +136,7 @@ def _near(laid: Laid, held: Sequence[Held], every: np.ndarray, off: np.ndarray) 
             worst=int(off[:, place].argmax()),
             matched=int(every[:, place].sum()),
             means=tuple(_mean(own, place) for own in held),
-            choices={name: _said(values[place]) for name, values in chosen.items()},
+            choices={name: named(values[place]) for name, values in chosen.items()},
         )
         for place in places
     ]
@@ -147,7 +147,3 @@ def _mean(own: Held, place: int) -> float | None:
     if not math.isfinite(mean):
         return None
     return math.exp(mean) if own.target.over is not None else mean
-
-
-def _said(value: np.generic) -> str:
-    return f"{value:g}" if isinstance(value, np.floating) else str(value)

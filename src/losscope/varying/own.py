@@ -31,16 +31,26 @@ NAME = "comparison"
 
 
 def prepare(
-    study: Study, *, settings: int, seeds: int, path: str | None = None, dry: bool = False
+    study: Study,
+    *,
+    settings: int,
+    seeds: int,
+    out: str | Path | None = None,
+    data_root: str | None = None,
+    path: str | None = None,
+    dry: bool = False,
 ) -> Planned:
     """Lay out the settings around a comparison: which of its losses is better, and where?
 
     Each pair of losses is compared on the goal's measure. Nothing is tuned: the settings are what tuning
-    would choose among, and more. ``path``: the study's file, if it has one.
+    would choose among, and more. ``out``, ``data_root``: instead of the study's own, where given. ``path``:
+    the study's file, if it has one.
 
     Raises:
         LosscopeError: losses or data that cannot be varied so, or any mistake of the study.
     """
+    instead = {"out": None if out is None else str(out), "data_root": data_root}
+    study = study.model_copy(update={name: value for name, value in instead.items() if value is not None})
     specs = study.loss_specs()
     names = [spec.name for spec in specs]
     foreign = [spec.name for spec in specs if spec.foreign or spec.baseline]
@@ -61,30 +71,21 @@ def prepare(
         name=NAME,
         title="a comparison of your own",
     )
-    out = str(study.out or planning.DEFAULT_OUT)
+    folder = str(study.out or planning.DEFAULT_OUT)
     given = {
         **study.model_dump(exclude={"data", "options", "budget", "reference", "first_seed", "space"}),
-        "out": out,
+        "out": folder,
         "trust": study.trust,
     }
     label = Path(study.data).stem
-    world = World(label, study.data, study.options, paper.claims)  # type: ignore[arg-type]
+    world = World(label, study.data, study.options, paper.claims)
     planned = lay(paper, (world,), space_of, given, settings=settings, seeds=seeds, named=True, dry=dry)
     if path is None:
         spent = study.model_copy(update={"seeds": seeds})
-        words = [*commands.arguments(spent, out), "--multiverse", str(settings)]
+        words = [*commands.arguments(spent, folder), "--multiverse", str(settings)]
     else:
-        words = [
-            "losscope",
-            "multiverse",
-            path,
-            "--settings",
-            str(settings),
-            "--seeds",
-            str(seeds),
-            "--out",
-            out,
-        ]
+        words = ["losscope", "multiverse", path, "--settings", str(settings), "--seeds", str(seeds)]
+        words += ["--out", folder]
     return replace(planned, words=tuple(words))
 
 

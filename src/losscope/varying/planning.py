@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from losscope.comparing import planning
 from losscope.core import registry
@@ -31,8 +31,8 @@ SETTINGS, QUICK, SEEDS = 500, 60, 3
 """Settings of a multiverse and of its quick form, and seeds of each setting."""
 MOST_SETTINGS, MOST_SEEDS = 20_000, 100
 MOST_MEMBERS = 24
-"""Members of one population, at most. A step of these small networks is mostly many small operations: with 18
-members instead of 9 a run costs up to a quarter less, most where tuples are the hardest."""
+"""Members of one population, at most. A step of these small networks is mostly many small operations, which
+more members share."""
 STRIDE = 2 * MOST_SEEDS
 """From the first seed of a setting to that of the next; the twin's are those after ``MOST_SEEDS``."""
 
@@ -43,6 +43,14 @@ class Member(NamedTuple):
     setting: int
     loss: str
     twin: bool = False
+
+
+class Made(NamedTuple):
+    """The runs of a member by seed, their ids, and the plan of their data."""
+
+    runs: tuple[Run, ...]
+    ids: tuple[str, ...]
+    plan: planning.Plan
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,11 @@ class Planned:
         return [population for laid in self.laid for population in laid.populations]
 
     @property
+    def address(self) -> str | None:
+        """That of a Dask cluster that is there, where a study gives one."""
+        return self.populations[0].group.where.address
+
+    @property
     def ids(self) -> list[str]:
         """The ids of all runs, each once."""
         return list(dict.fromkeys(run_id for own in self.populations for run_id in own.group.ids))
@@ -138,11 +151,8 @@ def prepare(
     chosen = worlds(found, only, claims)
     for world in chosen:
         if registry.entry("data", world.data).facts.modality == "images":
-            space_of(
-                found.name, "images", world.data
-            )  # which says that there are none, before they are fetched
-    sizes = {"settings": settings, "seeds": seeds}
-    planned = lay(found, chosen, declared, given, named=bool(claims), dry=dry, **sizes)
+            space_of(found.name, "images", world.data)  # says that there is none, before they are fetched
+    planned = lay(found, chosen, declared, given, settings=settings, seeds=seeds, named=bool(claims), dry=dry)
     return replace(planned, only=only, claims=claims)
 
 
@@ -169,8 +179,7 @@ def lay(
             isinstance(number, int) and 1 <= number <= most,
             f"{number!r} {what} are asked for; wanted: a whole number from 1 to {most:,}",
         )
-    own = {"keep": "none", "seeds": seeds, "tune": False, "closed_forms": False}
-    common = {**given, **own}
+    common = {**given, "keep": "none", "seeds": seeds, "tune": False, "closed_forms": False}
     laid = tuple(_lay(world, named, declared, settings, seeds, common, dry) for world in chosen)
     store = Store(str(given["out"]), create=not dry, absent=dry)
     return Planned(paper, laid, store, str(given["engine"]), settings, seeds)
@@ -187,8 +196,8 @@ def _lay(
 ) -> Laid:
     plans: dict[str, planning.Plan] = {}
 
-    def plan_of(options: dict[str, object]) -> planning.Plan:
-        data = DataSpec(name=world.data, options={**world.options, **options})  # type: ignore[dict-item]
+    def plan_of(options: dict[str, Any]) -> planning.Plan:
+        data = DataSpec(name=world.data, options={**world.options, **options})
         if data.canonical() not in plans:
             study = Study.of(
                 f"the data {world.label!r}",
@@ -210,21 +219,19 @@ def _lay(
     world = replace(world, claims=able)
     base = first.study.protocol
     settings = design(space, count)
-    runs: dict[Member, tuple[str, ...]] = {}
-    specs: dict[Member, tuple[Run, ...]] = {}
-    whose: dict[Member, planning.Plan] = {}
+    made: dict[Member, Made] = {}
     for setting in settings:
         plan = plan_of(space.options_of(setting))
         for member in members(space, setting):
-            specs[member] = tuple(
+            runs = tuple(
                 space.run_of(setting, member.loss, seed, base, plan.study.data, data_seed)
                 for seed, data_seed in seeds_of(member, seeds)
             )
-            runs[member] = tuple(plan.identify(run) for run in specs[member])
-            whose[member] = plan
-    populations = tuple(_populations(settings, specs, runs, whose))
+            made[member] = Made(runs, tuple(map(plan.identify, runs)), plan)
+    populations = tuple(_populations(space, settings, made))
     epochs = tuple(space.protocol_of(setting, base).epochs for setting in settings)
-    return Laid(world, space, settings, epochs, runs, populations)
+    ids = {member: own.ids for member, own in made.items()}
+    return Laid(world, space, settings, epochs, ids, populations)
 
 
 def members(space: Space, setting: Setting) -> Iterator[Member]:
@@ -273,31 +280,22 @@ def within(space: Space, dimensions: int, rows: int) -> Space:
 
 
 def _populations(
-    settings: Sequence[Setting],
-    specs: dict[Member, tuple[Run, ...]],
-    runs: dict[Member, tuple[str, ...]],
-    whose: dict[Member, planning.Plan],
+    space: Space, settings: Sequence[Setting], made: Mapping[Member, Made]
 ) -> Iterator[Population]:
     """Each loss's settings of a cell together, its twin among them, as many as are quickest at once."""
-    cells: dict[int, list[int]] = {}
-    for setting in settings:
-        cells.setdefault(setting.cell, []).append(setting.number)
-    of_setting: dict[int, list[Member]] = {}
-    for member in specs:
-        of_setting.setdefault(member.setting, []).append(member)
-    for numbers in cells.values():
-        by_loss: dict[str, list[Member]] = {}
-        for member in (member for number in numbers for member in of_setting[number]):
-            by_loss.setdefault(member.loss, []).append(member)
-        for own in by_loss.values():
-            each, size = len(specs[own[0]]), specs[own[0]][0].protocol.batch_size
-            memory = launch.MEMORY_BUDGET // (3 * size) ** 2
-            at_once = max(1, min(MOST_MEMBERS, memory) // each)
-            for start in range(0, len(own), at_once):
-                part = own[start : start + at_once]
-                group = launch.Group(
-                    tuple(run for member in part for run in specs[member]),
-                    tuple(run_id for member in part for run_id in runs[member]),
-                    whose[part[0]].where,
-                )
-                yield Population(group, whose[part[0]])
+    together: dict[tuple[int, str], list[Made]] = {}
+    for setting in settings:  # in the order of their cells
+        for member in members(space, setting):
+            together.setdefault((setting.cell, member.loss), []).append(made[member])
+    for own in together.values():
+        plan, runs = own[0].plan, own[0].runs
+        memory = launch.MEMORY_BUDGET // (3 * runs[0].protocol.batch_size) ** 2
+        at_once = max(1, min(MOST_MEMBERS, memory) // len(runs))
+        for start in range(0, len(own), at_once):
+            part = own[start : start + at_once]
+            group = launch.Group(
+                tuple(run for each in part for run in each.runs),
+                tuple(run_id for each in part for run_id in each.ids),
+                plan.where,
+            )
+            yield Population(group, plan)

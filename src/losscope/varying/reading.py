@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from losscope.papers.evidence import name_of, side_of
 from losscope.papers.paper import Claim, Compared
 from losscope.run.store import Store, Stored
 from losscope.stats.multiverses.cells import Universe
-from losscope.varying.planning import Laid, Member
+from losscope.varying.planning import Laid, members
 from losscope.varying.worlds import parts
 
 VALIDATED = "recall_at_1"
@@ -107,8 +107,8 @@ def table(laid: Laid, store: Store, asked: Sequence[Asked]) -> Table:
     values: dict[Column, np.ndarray] = {}
     validation = {loss: np.full((count, seeds), np.nan) for loss in laid.space.losses}
     for place, setting in enumerate(laid.settings):
-        for member, ids in _at(laid, setting.number):
-            stored = [store.get(run_id) for run_id in ids]
+        for member in members(laid.space, setting):
+            stored = [store.get(run_id) for run_id in laid.runs[member]]
             spec = laid.space.loss_of(setting, member.loss)
             side = side_of(spec, spec.label, stored)
             for what in asked:
@@ -122,14 +122,6 @@ def table(laid: Laid, store: Store, asked: Sequence[Asked]) -> Table:
             if not member.twin:
                 validation[member.loss][place] = [_validated(run) for run in stored]
     return Table(values, validation, np.array(laid.epochs), tuple(map(laid.space.data_of, laid.settings)))
-
-
-def _at(laid: Laid, number: int) -> Iterator[tuple[Member, tuple[str, ...]]]:
-    for loss in laid.space.losses:
-        for twin in (False, True):
-            member = Member(number, loss, twin)
-            if member in laid.runs:
-                yield member, laid.runs[member]
 
 
 def _validated(run: Stored) -> float:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from losscope.comparing import reading as studies
@@ -82,12 +81,10 @@ def multiverse(
     Traceback (most recent call last):
     losscope.core.errors.LosscopeError: 0 settings are asked for; wanted: a whole number from 1 to 20,000
     """
-    asked = Asked(matched(match))
+    asked = matched(match)
     count = settings_of(settings, quick)
     if isinstance(paper, Study):
-        given = {"out": None if out is None else str(out), "data_root": data_root}
-        changed = paper.model_copy(update={name: value for name, value in given.items() if value is not None})
-        planned = own.prepare(changed, settings=count, seeds=seeds)
+        planned = own.prepare(paper, settings=count, seeds=seeds, out=out, data_root=data_root)
     else:
         planned = prepare(
             paper,
@@ -100,14 +97,7 @@ def multiverse(
             engine=engine,
             device=device,
         )
-    return run(planned, asked, say=say, show=show)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of the runs beside the claims: whether they are matched with the published numbers."""
-
-    match: bool = False
+    return run(planned, match=asked, say=say, show=show)
 
 
 def settings_of(settings: int | None, quick: bool) -> int:
@@ -169,20 +159,20 @@ def _world_plan(laid: Laid, found: Price) -> WorldPlan:
 
 
 def run(
-    planned: Planned, asked: Asked | None = None, *, say: Say | None = None, show: Show | None = None
+    planned: Planned, *, match: bool = False, say: Say | None = None, show: Show | None = None
 ) -> Multiverse:
-    """Train what is not stored yet, cell by cell, and conclude."""
-    asked = asked or Asked()
-    refuse_unmatched(planned, asked)
-    plan, found = foresee(planned, say)
-    if say:
-        say(plan.said)
-    meter = costing.Meter(plan.core_seconds, found.of, say, show)
-    launch.execute([own.group for own in planned.populations], planned.engine, meter, say, found.whole)
-    return conclude(planned, asked)
+    """Train what is not stored yet, cell by cell, and conclude; ``match``: also with published numbers."""
+    refuse_unmatched(planned, match)
+    with launch.crew(planned.engine, planned.address):
+        plan, found = foresee(planned, say)
+        if say:
+            say(plan.said)
+        meter = costing.Meter(plan.core_seconds, found.of, say, show)
+        launch.execute([own.group for own in planned.populations], planned.engine, meter, say, found.whole)
+    return conclude(planned, match)
 
 
-def refuse_unmatched(planned: Planned, asked: Asked) -> None:
+def refuse_unmatched(planned: Planned, match: bool) -> None:
     """Refuse a match where no published number is on any of the data, before anything is trained.
 
     Raises:
@@ -192,15 +182,15 @@ def refuse_unmatched(planned: Planned, asked: Asked) -> None:
     known = list(dict.fromkeys(number.data for number in stated))
     labels = [laid.world.label for laid in planned.laid]
     require(
-        not asked.match or bool(set(known) & set(labels)),
+        not match or bool(set(known) & set(labels)),
         f"{planned.paper.name} states no numbers on {', '.join(labels)}, which settings could be matched "
         f"with; choices: {', '.join(known) or 'none'}",
     )
 
 
-def conclude(planned: Planned, asked: Asked) -> Multiverse:
+def conclude(planned: Planned, match: bool) -> Multiverse:
     """Read and analyse what is stored, and write ``multiverses/<name>``: result.json and report.html."""
-    claims, matches = _analysed(planned, asked)
+    claims, matches = _analysed(planned, match)
     store, first = planned.store, planned.laid[0]
     name = f"multiverses/{name_of(planned)}"
     labels = [laid.world.label for laid in planned.laid]
@@ -222,7 +212,7 @@ def conclude(planned: Planned, asked: Asked) -> Multiverse:
         notes=tuple(_notes(planned, claims)),
         store=str(store.root),
         report=str(store.root / name / "report.html"),
-        provenance=_provenance(planned, asked),
+        provenance=_provenance(planned, match),
         unfinished=store.unfinished(planned.ids),
     )
     result = result.model_copy(update={"summary": saying.whole(result)})
@@ -231,11 +221,11 @@ def conclude(planned: Planned, asked: Asked) -> Multiverse:
     return result
 
 
-def _analysed(planned: Planned, asked: Asked) -> tuple[tuple[MultiverseClaim, ...], tuple[Matches, ...]]:
+def _analysed(planned: Planned, match: bool) -> tuple[tuple[MultiverseClaim, ...], tuple[Matches, ...]]:
     """The claims of all worlds, each world's runs read once, and the matches of those that have numbers."""
     universes, matches = [], []
     for laid in planned.laid:
-        targets = matching.targets_of(planned.paper.stated, laid) if asked.match else []
+        targets = matching.targets_of(planned.paper.stated, laid) if match else []
         wanted = dict.fromkeys((*reading.asked_of(laid.world.claims), *matching.asked_of(targets)))
         found = reading.table(laid, planned.store, list(wanted))
         universes += reading.universes(laid, found)
@@ -300,12 +290,12 @@ def name_of(planned: Planned) -> str:
     return f"{words[:LONGEST]}-{hashlib.sha256(json.dumps(own).encode()).hexdigest()[:8]}"
 
 
-def _provenance(planned: Planned, asked: Asked) -> Provenance:
+def _provenance(planned: Planned, match: bool) -> Provenance:
     if planned.words:
         return studies.provenance_of(planned.store.many(planned.ids), planned.words)
     words = ["losscope", "multiverse", planned.paper.name, "--settings", str(planned.settings)]
     words += ["--seeds", str(planned.seeds)]
     words += ["--only", ",".join(planned.only)] if planned.only else []
     words += ["--claim", ",".join(planned.claims)] if planned.claims else []
-    words += ["--match", PUBLISHED] if asked.match else []
+    words += ["--match", PUBLISHED] if match else []
     return studies.provenance_of(planned.store.many(planned.ids), [*words, "--out", str(planned.store.root)])

@@ -20,7 +20,7 @@ class World:
 
     label: str
     data: str
-    options: Mapping[str, Value]
+    options: Mapping[str, Value | None | list[str]]
     claims: tuple[Claim, ...]
 
 

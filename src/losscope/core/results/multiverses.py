@@ -16,8 +16,10 @@ from losscope.core.results.views import Viewed
 SettingOutcome = Literal["holds", "reversed", "neither", "failed"]
 """What comes of a claim in one setting: its mean over seeds beyond the indifference in the claimed direction,
 beyond it in the other, or neither; ``failed`` where one of its runs has no value."""
+FEWEST = 20
+"""Cells from which there are intervals, shares of the variance and a rule."""
 TooFew = Literal["no_settings", "few_cells"]
-"""Why there is no interval: no setting has an effect, or fewer than 20 cells were trained."""
+"""Why there is no interval: no setting has an effect, or fewer than ``FEWEST`` cells were trained."""
 
 
 class Share(Frozen):

@@ -20,6 +20,7 @@ from losscope.core.results import (
     Share,
     Shares,
 )
+from losscope.core.results.multiverses import FEWEST
 from losscope.core.wording.numbers import (
     NOTHING,
     be,
@@ -44,8 +45,6 @@ NAMED = 3
 """Choices that a sentence names."""
 FEW = 5
 """Settings from which shares of competent ones are said."""
-FEWEST = 20
-"""Cells from which there are intervals."""
 
 
 # --- names -----------------------------------------------------------------------------------------
@@ -327,16 +326,10 @@ def summary(found: MultiverseClaim) -> tuple[str, ...]:
         said.append(f"{by_luck(found.null)}.")
     if found.competent is None or found.competent.settings < found.everywhere.settings:
         said.append(near_their_best(found.competent))
-    said += [
-        median(found.median, found.scale, found.delta),
-        joint(found.joint),
-        *(
-            []
-            if found.everywhere.no_interval == "few_cells"
-            else [deciding(found.decomposition), rule(found.rule)]
-        ),
-        paper(found.paper, found.scale),
-    ]
+    said += [median(found.median, found.scale, found.delta), joint(found.joint)]
+    if found.everywhere.no_interval != "few_cells":
+        said += [deciding(found.decomposition), rule(found.rule)]
+    said.append(paper(found.paper, found.scale))
     return tuple(text for text in said if text)
 
 
@@ -368,22 +361,32 @@ def headline(claims: Sequence[MultiverseClaim]) -> str:
     told = [
         f"{most['holds']:,} of {count(len(claims), 'claim')} hold{'s' * (len(claims) == 1)} in most settings"
     ]
-    told += [f"{most['reversed']:,} {be(most['reversed'])} reversed in most"] if most["reversed"] else []
-    told += [f"{most['neither']:,} show{'s' * (most['neither'] == 1)} no difference in most"] * bool(
-        most["neither"]
-    )
-    told += [f"{open_:,} depend{'s' * (open_ == 1)} on the setting"] if open_ else []
+    if most["reversed"]:
+        told.append(f"{most['reversed']:,} {be(most['reversed'])} reversed in most")
+    if most["neither"]:
+        told.append(f"{most['neither']:,} show{'s' * (most['neither'] == 1)} no difference in most")
+    if open_:
+        told.append(f"{open_:,} depend{'s' * (open_ == 1)} on the setting")
     return ", ".join(told)
+
+
+def on_several(claims: Sequence[MultiverseClaim]) -> bool:
+    """Whether claims are on more than one data set, so that each has to name its own."""
+    return len({found.data for found in claims}) > 1
+
+
+def of_several_pairs(found: MultiverseClaim, claims: Sequence[MultiverseClaim]) -> bool:
+    """Whether a claim is of more than one pair of losses on its data, so that each has to name its own."""
+    return sum((each.claim, each.data) == (found.claim, found.data) for each in claims) > 1
 
 
 def whole(found: Multiverse) -> tuple[str, ...]:
     """What came out of a multiverse, a sentence for each claim: what it says, and where it holds."""
-    several = len({each.data for each in found.claims}) > 1
-    places = [(each.claim, each.data) for each in found.claims]
+    several = on_several(found.claims)
     return tuple(
-        f"{each.statement}{f' ({each.a}, {each.b})' * (places.count(place) > 1)}"
+        f"{each.statement}{f' ({each.a}, {each.b})' * of_several_pairs(each, found.claims)}"
         f"{f', on {each.data}' * several}: {of_settings(each.everywhere)}{_luck(each.null)}."
-        for each, place in zip(found.claims, places, strict=True)
+        for each in found.claims
     )
 
 

@@ -62,16 +62,17 @@ def put(mark: Mark, axes: Axes, palette: Palette) -> None:
     raise TypeError(f"a figure has no mark of the kind {type(mark).__name__}")
 
 
-def _array(values: Numbers) -> np.ndarray:
+def array(values: Numbers) -> np.ndarray:
+    """Numbers of a figure, (n,), NaN where there is none."""
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
 @put.register
 def _line(mark: Line, axes: Axes, palette: Palette) -> None:
     look = palette.look(mark.series)
-    x, y = _array(mark.x), _array(mark.y)
+    x, y = array(mark.x), array(mark.y)
     if len(mark.low):
-        low, high = _array(mark.low), _array(mark.high)
+        low, high = array(mark.low), array(mark.high)
         axes.fill_between(x, low, high, color=look.hex, alpha=0.16, linewidth=0)
     alone = np.isfinite(y).sum() == 1
     stroke = STROKES[mark.dash or look.dash]
@@ -84,7 +85,7 @@ def _line(mark: Line, axes: Axes, palette: Palette) -> None:
 @put.register
 def _points(mark: Points, axes: Axes, palette: Palette) -> None:
     look = palette.look(mark.series)
-    x, y = _array(mark.x), _array(mark.y)
+    x, y = array(mark.x), array(mark.y)
     _whiskers(axes, x, mark.low, mark.high, look.hex)
     filled = np.array([*mark.filled] or [True] * len(x), dtype=bool)
     for inside, chosen in ((look.hex, filled), ("white", ~filled)):
@@ -103,14 +104,14 @@ def _points(mark: Points, axes: Axes, palette: Palette) -> None:
 
 @put.register
 def _bars(mark: Bars, axes: Axes, palette: Palette) -> None:
-    x = _array(mark.x)
-    axes.bar(x, _array(mark.y), mark.width, color=palette.look(mark.series).hex, linewidth=0)
+    x = array(mark.x)
+    axes.bar(x, array(mark.y), mark.width, color=palette.look(mark.series).hex, linewidth=0)
     _whiskers(axes, x, mark.low, mark.high, INK)
 
 
 def _whiskers(axes: Axes, x: np.ndarray, low: Numbers, high: Numbers, colour: str) -> None:
     if len(low):
-        axes.vlines(x, _array(low), _array(high), color=colour, linewidth=0.8)
+        axes.vlines(x, array(low), array(high), color=colour, linewidth=0.8)
 
 
 @put.register
@@ -179,7 +180,7 @@ LETTER, LINE = 6.0, 11.0
 
 @put.register
 def _names(mark: Names, axes: Axes, palette: Palette) -> None:
-    spots = axes.transData.transform(np.column_stack([_array(mark.x), _array(mark.y)]))
+    spots = axes.transData.transform(np.column_stack([array(mark.x), array(mark.y)]))
     taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in spots if np.isfinite(x + y)]
     for name, at, x, y in zip(mark.series, spots, mark.x, mark.y, strict=True):
         text = name_of(name, 20)

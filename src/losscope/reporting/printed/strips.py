@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from losscope.reporting.drawing.strips import FEW, stretches
 from losscope.reporting.figure import Strip
 from losscope.reporting.printed.manner import INK, POINTS, RULE, SOFT, name_of
+from losscope.reporting.printed.marks import array
 
 NUMBERS, ROW = 0.3, 0.13
 """Inches of a strip of numbers, and of each level."""
@@ -31,8 +32,7 @@ def put_strip(strip: Strip, axes: Axes) -> None:
     axes.tick_params(axis="y", length=0)
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_color(RULE)
-    x = np.array([np.nan if value is None else value for value in strip.x], dtype=float)
-    y = np.array([np.nan if value is None else value for value in strip.y], dtype=float)
+    x, y = array(strip.x), array(strip.y)
     if rows and len(x) > FEW:
         _shaded(strip, axes, x)
     else:

@@ -18,7 +18,7 @@ def choices(context: Context) -> Section | None:
     found = [claim for claim in context.multiverse.claims if claim.decomposition.choices]
     if not found:
         return None
-    several = len({claim.data for claim in found}) > 1
+    several = said.on_several(found)
     heads: list[str | Cell] = [
         "choice",
         *(Cell(claim.claim, claim.data if several else "", claim.statement) for claim in found),

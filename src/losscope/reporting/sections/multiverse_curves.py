@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from losscope.core.registry import register
 from losscope.core.results import MultiverseClaim
+from losscope.core.wording import multiverses as said
 from losscope.reporting.parts import Context, Section, fragment, prose
 from losscope.reporting.specification import curve
 
@@ -17,11 +18,10 @@ NOTE = (
 def curves(context: Context) -> list[Section]:
     """Each claim's effect in every setting, sorted, with the choices below."""
     claims = context.multiverse.claims
-    several = len({claim.data for claim in claims}) > 1
-    places = [(claim.claim, claim.data) for claim in claims]
+    several = said.on_several(claims)
     return [
-        _section(claim, several, places.count(place) > 1, first=claim is claims[0])
-        for claim, place in zip(claims, places, strict=True)
+        _section(claim, several, said.of_several_pairs(claim, claims), first=claim is claims[0])
+        for claim in claims
     ]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from losscope.core import wording
 from losscope.core.registry import register
 from losscope.core.results import MultiverseClaim, Share, Shares
@@ -34,20 +32,16 @@ def shares(context: Context) -> Section | None:
         "Shares of the declared space, with 95 % intervals over cells: settings that were trained as one "
         "population. A small p says that there is some effect somewhere, not that the claim holds."
     )
-    kept = [place for place, head in enumerate(HEADS) if head != "data" or _several(found)]
+    several = said.on_several(found)
+    kept = [place for place, head in enumerate(HEADS) if head != "data" or several]
     rows = [_row(claim) for claim in found]
     grid = Grid(
         "Each claim over all settings",
         [HEADS[place] for place in kept],
         [[row[place] for place in kept] for row in rows],
-        words=2 if _several(found) else 1,
+        words=2 if several else 1,
     )
     return Section("In which share of settings", note, table=grid, wide=True)
-
-
-def _several(found: Sequence[MultiverseClaim]) -> bool:
-    """Whether the claims are on more than one data set."""
-    return len({claim.data for claim in found}) > 1
 
 
 def _row(found: MultiverseClaim) -> list[str | Cell]:

@@ -16,7 +16,8 @@ Its rules stand in docs/definitions.md, "Multiverse".
 
 from __future__ import annotations
 
-from losscope.stats.multiverses.cells import FEWEST, Universe
+from losscope.core.results.multiverses import FEWEST
+from losscope.stats.multiverses.cells import Universe
 from losscope.stats.multiverses.claims import analyse
 
 __all__ = ["FEWEST", "Universe", "analyse"]

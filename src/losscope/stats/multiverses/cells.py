@@ -10,8 +10,6 @@ import numpy as np
 
 from losscope.core.results import PairScale
 
-FEWEST = 20
-"""Cells from which there are intervals, shares of the variance and a rule."""
 LEVEL = 0.95
 
 
@@ -112,7 +110,7 @@ class Universe:
     @cached_property
     def cell_of(self) -> np.ndarray:
         """The place of each setting's cell among all cells, (S,)."""
-        return np.unique(self.cells, return_inverse=True)[1].reshape(-1)
+        return numbered(self.cells)[0]
 
     @property
     def seeds(self) -> int:
@@ -132,10 +130,11 @@ def setting_means(effects: np.ndarray) -> np.ndarray:
     return means
 
 
-def counted_cells(cell_of: np.ndarray, chosen: np.ndarray) -> int:
-    """How many cells have at least one chosen setting.
+def numbered(cells: np.ndarray) -> tuple[np.ndarray, int]:
+    """The place of each setting's cell (S,) among those that there are, and how many these are.
 
-    >>> counted_cells(np.array([0, 0, 1, 2]), np.array([True, False, True, False]))
-    2
+    >>> numbered(np.array([7, 7, 2, 9]))
+    (array([1, 1, 0, 2]), 3)
     """
-    return len(np.unique(cell_of[chosen]))
+    known, places = np.unique(cells, return_inverse=True)
+    return places.reshape(-1), len(known)

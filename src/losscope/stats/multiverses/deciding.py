@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from losscope.core.results import ChoiceShare, Decomposition
+from losscope.core.results.multiverses import FEWEST
 from losscope.stats.multiverses.axes import Columns, axes_of, columns
-from losscope.stats.multiverses.cells import FEWEST, Universe
+from losscope.stats.multiverses.cells import Universe, numbered
 from losscope.stats.multiverses.draws import drawn_cells
 
 if TYPE_CHECKING:
@@ -41,15 +42,13 @@ class Surface(NamedTuple):
 def decompose(universe: Universe, *, seed: int = 0) -> Decomposition:
     """The Sobol shares of each choice, or the reason why there are none."""
     able = universe.able
-    own = np.unique(universe.cell_of[able], return_inverse=True)[1].reshape(-1)
-    cells = int(own.max()) + 1 if len(own) else 0
+    own, cells = numbered(universe.cell_of[able])
     if cells < FEWEST:
         return Decomposition(reason="few_cells")
     if universe.seeds < 2:
         return Decomposition(reason="one_seed")
-    unit = (
-        float(np.abs(universe.effects[able]).max()) or 1.0
-    )  # so that no square leaves the numbers there are
+    # In units of the largest, so that no square leaves the numbers there are.
+    unit = float(np.abs(universe.effects[able]).max()) or 1.0
     effects = universe.means[able] / unit
     of_seeds = float((universe.effects[able] / unit).var(axis=1, ddof=1).mean() / universe.seeds)
     made = columns(axes_of(universe), able)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from losscope.core.results import JointTest
-from losscope.stats.multiverses.cells import Universe
+from losscope.stats.multiverses.cells import Universe, numbered
 
 EXACT_CELLS = 13
 """Up to so many cells all 2^(cells − 1) ways to swap are tried."""
@@ -27,8 +27,7 @@ def joint_test(universe: Universe, *, seed: int = 0) -> JointTest | None:
     if not able.any():
         return None
     values = universe.means[able] / universe.delta
-    own = np.unique(universe.cell_of[able], return_inverse=True)[1].reshape(-1)
-    cells = int(own.max()) + 1
+    own, cells = numbered(universe.cell_of[able])
     seen = abs(float(np.median(values)))
     exact = cells <= EXACT_CELLS
     total = 2 ** (cells - 1) if exact else SWAPS + 1

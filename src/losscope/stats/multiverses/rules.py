@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from losscope.core.results import Branch, Condition, Rule
+from losscope.core.results.multiverses import FEWEST
 from losscope.stats.multiverses.axes import Axis, Columns, axes_of, columns
-from losscope.stats.multiverses.cells import FEWEST, Universe, counted_cells
+from losscope.stats.multiverses.cells import Universe, numbered
 from losscope.stats.multiverses.shares import outcomes
 
 if TYPE_CHECKING:
@@ -31,18 +32,16 @@ LEVELS = 6
 def rule_of(universe: Universe, *, seed: int = 0) -> Rule:
     """A rule for where the claim holds, or the reason why there is none; failed settings left out."""
     able = universe.able
-    own = np.unique(universe.cell_of[able], return_inverse=True)[1].reshape(-1)
-    cells = int(own.max()) + 1 if len(own) else 0
+    own, cells = numbered(universe.cell_of[able])
     if cells < FEWEST:
         return Rule(reason="few_cells")
     holds = outcomes(universe.means[able], universe.delta, universe.direction) == 0
-    every = axes_of(universe)
     order = np.random.default_rng([seed, cells, 70]).permutation(cells)
     fit = np.isin(own, order[: round(FITTED * cells)])
-    empty = Rule(fitted=int(fit.sum()), checked=int((~fit).sum()), checked_cells=counted_cells(own, ~fit))
+    empty = Rule(fitted=int(fit.sum()), checked=int((~fit).sum()), checked_cells=numbered(own[~fit])[1])
     if any(len(set(holds[part].tolist())) < 2 for part in (fit, ~fit)):
         return empty.model_copy(update={"reason": "one_outcome"})
-    made = columns(every, able)
+    made = columns(axes_of(universe), able)
     if not made.axes:
         return empty.model_copy(update={"reason": "no_choices"})
     branches = _branches(made, holds, own, fit)
@@ -50,18 +49,14 @@ def rule_of(universe: Universe, *, seed: int = 0) -> Rule:
     truth = holds[~fit]
     balanced = balanced_accuracy(said, truth)
     majority = holds[fit].mean() > 0.5
-    found = Rule(
-        branches=branches,
-        fitted=empty.fitted,
-        checked=empty.checked,
-        checked_cells=empty.checked_cells,
-        accuracy=float((said == truth).mean()),
-        majority=float((truth == majority).mean()),
-        balanced=balanced,
-    )
+    told = {
+        "accuracy": float((said == truth).mean()),
+        "majority": float((truth == majority).mean()),
+        "balanced": balanced,
+    }
     if balanced < 0.5 + GAIN or not branches:
-        return found.model_copy(update={"branches": (), "reason": "no_simple_rule"})
-    return found
+        return empty.model_copy(update={**told, "reason": "no_simple_rule"})
+    return empty.model_copy(update={**told, "branches": branches})
 
 
 def balanced_accuracy(said: np.ndarray, truth: np.ndarray) -> float:
@@ -102,10 +97,8 @@ def _met(condition: Condition, axis: Axis) -> np.ndarray:
 
 def _branches(made: Columns, holds: np.ndarray, cell_of: np.ndarray, fit: np.ndarray) -> tuple[Branch, ...]:
     """The branches of the tree made from the settings of ``fit``; a second level only where it helps."""
-    depth = 1
-    on_folds = [_on_folds(made.values[fit], holds[fit], cell_of[fit], depth) for depth in (1, 2)]
-    if on_folds[1] >= on_folds[0] + DEEPER:
-        depth = 2
+    flat, deeper = (_on_folds(made.values[fit], holds[fit], cell_of[fit], depth) for depth in (1, 2))
+    depth = 2 if deeper >= flat + DEEPER else 1
     tree = _tree(made.values[fit], holds[fit], depth)
     found = _walked(tree, made, made.values[fit], 0, np.ones(int(fit.sum()), dtype=bool))
     return tuple(Branch(conditions=conditions) for conditions in found if conditions)
@@ -123,7 +116,7 @@ def _tree(values: np.ndarray, holds: np.ndarray, depth: int) -> DecisionTreeClas
 
 def _on_folds(values: np.ndarray, holds: np.ndarray, cell_of: np.ndarray, depth: int) -> float:
     """The balanced accuracy of a tree on folds of cells, each said by a tree of the others."""
-    fold = np.unique(cell_of, return_inverse=True)[1].reshape(-1) % FOLDS
+    fold = numbered(cell_of)[0] % FOLDS
     said = np.zeros(len(holds), dtype=bool)
     for place in range(FOLDS):
         out = fold == place

@@ -6,7 +6,8 @@ import numpy as np
 from scipy.special import betaincinv
 
 from losscope.core.results import MedianEffect, SettingOutcome, Share, Shares
-from losscope.stats.multiverses.cells import FEWEST, LEVEL, Universe, counted_cells, setting_means
+from losscope.core.results.multiverses import FEWEST
+from losscope.stats.multiverses.cells import LEVEL, Universe, numbered, setting_means
 from losscope.stats.multiverses.draws import drawn_cells, ends, weighted_medians
 
 OUTCOMES: tuple[SettingOutcome, ...] = ("holds", "reversed", "neither", "failed")
@@ -40,10 +41,10 @@ def shares(universe: Universe, chosen: np.ndarray, *, seed: int, null: bool = Fa
             raise ValueError("there is no multiverse of one loss under both names")
         means = setting_means(universe.null)
     found = outcomes(means, universe.delta, universe.direction)[chosen]
-    count, cells = len(found), counted_cells(universe.cell_of, chosen)
+    count = len(found)
     if not count:
         return Shares(settings=0, cells=0, no_interval="no_settings")
-    own = np.unique(universe.cell_of[chosen], return_inverse=True)[1].reshape(-1)
+    own, cells = numbered(universe.cell_of[chosen])
     table = np.zeros((cells, len(OUTCOMES)))
     np.add.at(table, (own, found), 1)
     drawn = None
@@ -80,8 +81,7 @@ def median_effect(universe: Universe, *, seed: int) -> MedianEffect:
         return MedianEffect(no_interval="no_settings")
     values = universe.means[able]
     median = float(np.median(values))
-    own = np.unique(universe.cell_of[able], return_inverse=True)[1].reshape(-1)
-    cells = int(own.max()) + 1
+    own, cells = numbered(universe.cell_of[able])
     if cells < FEWEST:
         return MedianEffect(value=median, no_interval="few_cells")
     low, high = ends(weighted_medians(values, drawn_cells(cells, seed)[:, own]))
