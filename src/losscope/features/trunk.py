@@ -17,13 +17,13 @@ from losscope.core.errors import LosscopeError
 from losscope.data.download import cache_folder
 from losscope.data.readers.pictures import Picture
 from losscope.data.readers.sounds import read_sound
-from losscope.data.trunks import Rows
+from losscope.data.trunks import Batch
 from losscope.features.backbones import Backbone
 from losscope.features.backbones.base import Takes
 from losscope.features.backbones.memory import available
 from losscope.features.backbones.text import TextModel
 from losscope.features.digests import digests
-from losscope.features.passes import Unreadable, Work, unreadable
+from losscope.features.passes import Unreadable, Work, by_shape, unreadable
 
 KEPT = 8
 """Prepared rows are kept in memory up to one part in so many of what is free when the first is prepared."""
@@ -71,7 +71,7 @@ class BackboneTrunk:
         _read(backbone, self._work(), [first])  # by what name the model takes a row shows at the first
         return backbone.module()
 
-    def rows(self, positions: Sequence[int]) -> list[Rows]:
+    def rows(self, positions: Sequence[int]) -> list[Batch]:
         """The rows at these positions of the source, prepared; texts are filled up to the longest."""
         found = positions if self._places is None else self._places[np.asarray(positions, int)].tolist()
         backbone, made = self._prepared(found)
@@ -123,14 +123,11 @@ def _read(backbone: Backbone, work: Work, rows: Sequence[int]) -> list[np.ndarra
         return list(pool.map(prepared, rows))
 
 
-def grouped(backbone: Backbone, made: Sequence[np.ndarray]) -> list[Rows]:
+def grouped(backbone: Backbone, made: Sequence[np.ndarray]) -> list[Batch]:
     """Prepared rows that go through a backbone together: texts filled up to the longest, others by shape."""
     if isinstance(backbone, TextModel):
-        return [Rows([*range(len(made))], backbone.padded(made))] if made else []
-    shapes: dict[tuple[int, ...], list[int]] = {}
-    for place, row in enumerate(made):
-        shapes.setdefault(row.shape, []).append(place)
-    return [Rows(places, np.stack([made[place] for place in places])) for places in shapes.values()]
+        return [Batch([*range(len(made))], backbone.padded(made))] if made else []
+    return [*by_shape(made)]
 
 
 def prepared_row(backbone: Backbone, row: Any) -> np.ndarray:

@@ -23,7 +23,8 @@ from losscope.core.errors import LosscopeError, require
 from losscope.core.finetuning import FineTune
 from losscope.core.spec import Protocol, Run, seed_of
 from losscope.data import Part, Splits
-from losscope.data.trunks import Trunk
+from losscope.data.trunks import Batch, Trunk
+from losscope.features.backbones.base import need
 from losscope.models.dense import spread
 from losscope.models.networks import Architecture
 from losscope.train.optimiser import TRUNK
@@ -211,7 +212,6 @@ def _with_changes(
 
     Returns the names of their parameters. Sources: Hu et al. 2022; of every layer, Dettmers et al. 2023.
     """
-    _need_peft()
     layers = {
         f"{prefix}.{inside}": layer
         for prefix, block in blocks
@@ -233,8 +233,10 @@ def _with_changes(
 
 def _changed(network: nn.Module, layers: Sequence[str], rank: int) -> list[str]:
     """Low-rank changes of the layers of these names; returns the names of their parameters."""
-    from peft import LoraConfig, inject_adapter_in_model
-
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError:
+        raise need("peft", "--finetune lora", "'losscope[hf]'") from None
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=[*layers], lora_dropout=0.0, bias="none")
     inject_adapter_in_model(config, network)
     found = []
@@ -245,20 +247,12 @@ def _changed(network: nn.Module, layers: Sequence[str], rank: int) -> list[str]:
     return found
 
 
-def _need_peft() -> None:
-    try:
-        import peft  # noqa: F401
-    except ImportError:
-        raise LosscopeError("--finetune lora needs the package peft: pip install 'losscope[hf]'") from None
-
-
 def reopened(network: nn.Module, way: FineTune, weights: Mapping[str, np.ndarray]) -> Opened:
     """A backbone as a run trained it, from the parameters that the run kept."""
     names = [name.removeprefix(TRUNK) for name in weights if name.startswith(TRUNK)]
     for value in network.parameters():
         value.requires_grad_(False)
     if way.mode == "lora":
-        _need_peft()
         _changed(network, [name.partition(f".{LORA_A}.")[0] for name in names if LORA_A in name], way.count)
     return Opened(network.eval(), tuple(names))
 
@@ -270,7 +264,7 @@ def _batch(values: np.ndarray, device: torch.device) -> Tensor:
 
 
 def through(
-    opened: Opened, own: Mapping[str, Tensor], groups: Sequence[Any], precision: str, device: torch.device
+    opened: Opened, own: Mapping[str, Tensor], groups: Sequence[Batch], precision: str, device: torch.device
 ) -> Tensor:
     """Features (rows, D) of prepared rows, in the order asked for, by a backbone with parameters ``own``."""
     places, found = [], []

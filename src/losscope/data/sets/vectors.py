@@ -44,7 +44,7 @@ def digits(root: Path | None) -> Draft:
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:
-    """What ``load_digits`` gives, read from its file: to import scikit-learn takes far longer than to read."""
+    """What ``load_digits`` gives, read from its file: importing scikit-learn takes far longer."""
     found = importlib.util.find_spec("sklearn")
     for folder in (found.submodule_search_locations or ()) if found is not None else ():
         file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
