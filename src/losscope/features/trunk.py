@@ -47,15 +47,21 @@ class BackboneTrunk:
         name: str,
         takes: Takes,
     ):
-        self._find, self._work, self._places, self.name, self.takes = find, work, places, name, takes
-        self._reader: tuple[Backbone, Work] | None = None
+        self._find, self._read_work, self._places = find, work, places
+        self.name, self.takes = name, takes
+        self._reader: Backbone | None = None
         self._kept: dict[int, np.ndarray] = {}
         self._room = 0
 
     def kept(self, good: np.ndarray) -> BackboneTrunk:
         """The same for a source of these rows alone."""
         places = good if self._places is None else self._places[good]
-        return BackboneTrunk(self._find, self._work, places, self.name, self.takes)
+        return BackboneTrunk(self._find, self._read_work, places, self.name, self.takes)
+
+    @cached_property
+    def _work(self) -> Work:
+        """The rows, which may be a whole data set in memory: read once."""
+        return self._read_work()
 
     @cached_property
     def digest(self) -> str:
@@ -68,7 +74,7 @@ class BackboneTrunk:
         backbone.start()
         backbone.open(device)
         first = 0 if self._places is None else int(self._places[0])
-        _read(backbone, self._work(), [first])  # by what name the model takes a row shows at the first
+        _read(backbone, self._work, [first])  # by what name the model takes a row shows at the first
         return backbone.module()
 
     def rows(self, positions: Sequence[int]) -> list[Batch]:
@@ -78,12 +84,12 @@ class BackboneTrunk:
         return grouped(backbone, made)
 
     def _prepared(self, rows: Sequence[int]) -> tuple[Backbone, list[np.ndarray]]:
+        work = self._work
         if self._reader is None:
-            reader = self._find()
-            reader.start()
-            self._reader = reader, self._work()
+            self._reader = self._find()
+            self._reader.start()
             self._room = available("cpu") // KEPT
-        backbone, work = self._reader
+        backbone = self._reader
         lacking = [row for row in dict.fromkeys(rows) if row not in self._kept]
         fresh = dict(zip(lacking, _read(backbone, work, lacking), strict=True))
         made = [self._kept[row] if row in self._kept else fresh[row] for row in rows]
