@@ -75,7 +75,7 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) -e '.[test,docs,hf,audio,hdf5,dask,peers,lightning,tensorboard,mlflow,wandb,labels]'
-	touch $@ $(VENV)/.core
+	touch $@ $(VENV)/.core $(VENV)/.docs
 
 $(VENV)/.docs: $(VENV)/.core
 	$(PIP) -e '.[docs]'

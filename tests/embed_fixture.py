@@ -119,6 +119,24 @@ def small_vit(folder: Path, processor: bool = True, seed: int = 0) -> Path:
     return folder
 
 
+def small_wav2vec(folder: Path, layers: int) -> Path:
+    """A Wav2Vec 2.0 of random weights, and an extractor that fills no sound up."""
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    config = Wav2Vec2Config(
+        hidden_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+    )
+    Wav2Vec2Model(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(return_attention_mask=False).save_pretrained(folder)
+    return folder
+
+
 def features_of(path: Path, images: list[np.ndarray], **preprocess) -> np.ndarray:
     backbone = find(str(path), "images", preprocess)
     backbone.open("cpu")

@@ -51,7 +51,7 @@ class Cost:
     adam: float
     rows: float
     batch: int
-    peak: int | None
+    peak: int
 
     @property
     def said(self) -> str:
@@ -61,13 +61,12 @@ class Cost:
             for part in (self.loss, self.instruments, self.adam, self.rows)
         ]
         how = f"{self.precision}{', recomputed' if self.recompute else ''}"
-        peak = "" if self.peak is None else f"{self.peak / 1e9:.2f} GB"
         cells = [
             self.finetune,
             how,
             f"{self.trained:,}",
             f"{float(f'{self.batch / self.step:.3g}'):,g}",
-            peak,
+            f"{self.peak / 1e9:.2f} GB",
             *share,
         ]
         return f"| {' | '.join(cells)} |"
@@ -116,7 +115,8 @@ def run_of(finetune: str, precision: str, recompute: bool, batch: int) -> Run:
         batch_size=batch,
         finetune=finetune,
         embedding_size=min(32, batch),
-        **({"precision": precision, "recompute": recompute} if finetune != "head" else {}),
+        precision=precision,
+        recompute=recompute,
     )
     return study.resolve("features").runs()[0]
 

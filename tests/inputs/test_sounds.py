@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
+from embed_fixture import small_wav2vec
 from files_fixture import Case, by_soundfile, tone, tones
 from losscope.core.errors import LosscopeError
 from losscope.data.readers.sounds import beginning, resampled
@@ -128,19 +129,8 @@ def test_24_bits_are_read_as_16_are(tmp_path):
 
 
 def test_a_sound_too_short_for_the_backbone_is_named(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    config = transformers.Wav2Vec2Config(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        conv_dim=(8,) * 7,
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=4,
-    )
-    home = str(tmp_path / "w2v")
-    transformers.Wav2Vec2Model(config).save_pretrained(home)
-    transformers.Wav2Vec2FeatureExtractor(return_attention_mask=False).save_pretrained(home)
+    pytest.importorskip("transformers")
+    home = str(small_wav2vec(tmp_path / "w2v", layers=1))
     top = tones(seconds=0.2, count=6)(tmp_path / "sounds")
     tone(top / "c0" / "00.wav", 440, seconds=0.005)  # among the first, by which memory is estimated
     with pytest.raises(

@@ -113,8 +113,9 @@ def embedder(
     )
     if run.protocol.finetunes:
         from losscope.comparing.tuned import on_backbone
+        from losscope.train.optimiser import TRUNK
 
-        head = {key: value for key, value in weights.items() if not key.startswith("backbone.")}
+        head = {key: value for key, value in weights.items() if not key.startswith(TRUNK)}
         _, forward = _network(run, head)
         whole, takes = on_backbone(stored, weights, lambda rows: forward(transform(rows)))
         return Embedder(label, stored.id, (), whole, takes)

@@ -27,7 +27,7 @@ FIRST = 2
 TRIALS = 18
 """Candidates of each loss at the first stage; a third as many more where the search is widened."""
 TRIALS_OF_IMAGES = 6
-"""Candidates of networks on images and of backbones, whose training costs a hundred times as much."""
+"""Candidates of networks on images and of backbones, whose training costs far more."""
 LAST = 3
 """Candidates that are trained whole, on all seeds, before one is chosen."""
 SHARES = (0.25, 0.5, 1.0)

@@ -11,9 +11,6 @@ from losscope.core.errors import require
 from losscope.core.finetuning import FineTune
 from losscope.run.store import Stored
 
-ROWS = 64
-"""So many rows go through a backbone at once."""
-
 
 def on_backbone(
     stored: Stored, weights: Mapping[str, np.ndarray], head: Callable[[Any], Any]
@@ -32,7 +29,7 @@ def on_backbone(
 
     from losscope.features.backbones import find, parse_preprocess
     from losscope.features.trunk import grouped, prepared_row, weights_digest
-    from losscope.train.finetuning import reopened, through
+    from losscope.train.finetuning import PIECE, reopened, through
     from losscope.train.optimiser import TRUNK
 
     run, told = stored.run, stored.provenance["backbone"]
@@ -50,8 +47,8 @@ def on_backbone(
 
     def embed(rows: Sequence[Any]) -> np.ndarray:
         parts = [np.zeros((0, run.protocol.embedding_size), np.float32)]
-        for start in range(0, len(rows), ROWS):
-            made = grouped(backbone, [prepared_row(backbone, row) for row in rows[start : start + ROWS]])
+        for start in range(0, len(rows), PIECE):
+            made = grouped(backbone, [prepared_row(backbone, row) for row in rows[start : start + PIECE]])
             with torch.no_grad():
                 features = through(opened, own, made, run.protocol.precision, torch.device("cpu"))
                 parts.append(head(features).numpy())

@@ -71,8 +71,8 @@ class FineTune:
         ('the last transformer block of the backbone', 'low-rank changes (rank 8) of the backbone')
         """
         if self.mode == "last":
-            blocks = "block" if self.count == 1 else f"{self.count} transformer blocks"
-            return f"the last {'transformer ' if self.count == 1 else ''}{blocks} of the backbone"
+            blocks = "transformer block" if self.count == 1 else f"{self.count} transformer blocks"
+            return f"the last {blocks} of the backbone"
         if self.mode == "lora":
             return f"low-rank changes (rank {self.count}) of the backbone"
         return "the whole backbone" if self.mode == "all" else "nothing of the backbone"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 
-class Rows(NamedTuple):
+class Batch(NamedTuple):
     """Rows that go through a backbone together: ``places`` among those asked for, and ``values`` (n, ...)."""
 
     places: list[int]
@@ -38,5 +38,5 @@ class Trunk(Protocol):
             LosscopeError: weights that cannot be read, or a backbone that is no module of torch.
         """
 
-    def rows(self, positions: Sequence[int]) -> list[Rows]:
+    def rows(self, positions: Sequence[int]) -> list[Batch]:
         """The rows at these positions of the source, prepared; those of one shape stand together."""

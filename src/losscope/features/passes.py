@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ import numpy as np
 from losscope.core.device import pick_device
 from losscope.core.errors import LosscopeError, require
 from losscope.data.readers.sounds import SOUNDS, read_sound
+from losscope.data.trunks import Batch
 from losscope.features.backbones import Backbone
 from losscope.features.backbones.base import Takes, need
 from losscope.features.backbones.memory import available
@@ -203,19 +204,25 @@ def unreadable(bad: list[str], total: int, takes: str) -> LosscopeError:
     )
 
 
+def by_shape(made: Sequence[np.ndarray | Unreadable]) -> Iterator[Batch]:
+    """Prepared rows of one shape, which go through a backbone together, without those that are unreadable."""
+    shapes: dict[tuple[int, ...], dict[int, np.ndarray]] = {}
+    for place, row in enumerate(made):
+        if not isinstance(row, Unreadable):
+            shapes.setdefault(row.shape, {})[place] = row
+    for rows in shapes.values():
+        yield Batch([*rows], np.stack([*rows.values()]))
+
+
 def _features(
     rows: Work, backbone: Backbone, start: int, made: list[np.ndarray | Unreadable], device: str
 ) -> np.ndarray:
     """Features (rows, D) float16 of a batch; rows of one shape go through the backbone together."""
     import torch
 
-    shapes: dict[tuple[int, ...], list[int]] = {}
-    for place, row in enumerate(made):
-        if not isinstance(row, Unreadable):
-            shapes.setdefault(row.shape, []).append(place)
     found: np.ndarray | None = None
-    for places in shapes.values():
-        batch = torch.from_numpy(np.stack([made[place] for place in places])).to(device)  # type: ignore[misc]
+    for places, prepared in by_shape(made):
+        batch = torch.from_numpy(prepared).to(device)
         try:
             with torch.inference_mode():
                 values = backbone(batch).float().cpu().numpy()

@@ -17,13 +17,13 @@ from losscope.core.errors import LosscopeError
 from losscope.data.download import cache_folder
 from losscope.data.readers.pictures import Picture
 from losscope.data.readers.sounds import read_sound
-from losscope.data.trunks import Rows
+from losscope.data.trunks import Batch
 from losscope.features.backbones import Backbone
 from losscope.features.backbones.base import Takes
 from losscope.features.backbones.memory import available
 from losscope.features.backbones.text import TextModel
 from losscope.features.digests import digests
-from losscope.features.passes import Unreadable, Work, unreadable
+from losscope.features.passes import Unreadable, Work, by_shape, unreadable
 
 KEPT = 8
 """Prepared rows are kept in memory up to one part in so many of what is free when the first is prepared."""
@@ -47,15 +47,21 @@ class BackboneTrunk:
         name: str,
         takes: Takes,
     ):
-        self._find, self._work, self._places, self.name, self.takes = find, work, places, name, takes
-        self._reader: tuple[Backbone, Work] | None = None
+        self._find, self._read_work, self._places = find, work, places
+        self.name, self.takes = name, takes
+        self._reader: Backbone | None = None
         self._kept: dict[int, np.ndarray] = {}
         self._room = 0
 
     def kept(self, good: np.ndarray) -> BackboneTrunk:
         """The same for a source of these rows alone."""
         places = good if self._places is None else self._places[good]
-        return BackboneTrunk(self._find, self._work, places, self.name, self.takes)
+        return BackboneTrunk(self._find, self._read_work, places, self.name, self.takes)
+
+    @cached_property
+    def _work(self) -> Work:
+        """The rows, which may be a whole data set in memory: read once."""
+        return self._read_work()
 
     @cached_property
     def digest(self) -> str:
@@ -68,22 +74,22 @@ class BackboneTrunk:
         backbone.start()
         backbone.open(device)
         first = 0 if self._places is None else int(self._places[0])
-        _read(backbone, self._work(), [first])  # by what name the model takes a row shows at the first
+        _read(backbone, self._work, [first])  # by what name the model takes a row shows at the first
         return backbone.module()
 
-    def rows(self, positions: Sequence[int]) -> list[Rows]:
+    def rows(self, positions: Sequence[int]) -> list[Batch]:
         """The rows at these positions of the source, prepared; texts are filled up to the longest."""
         found = positions if self._places is None else self._places[np.asarray(positions, int)].tolist()
         backbone, made = self._prepared(found)
         return grouped(backbone, made)
 
     def _prepared(self, rows: Sequence[int]) -> tuple[Backbone, list[np.ndarray]]:
+        work = self._work
         if self._reader is None:
-            reader = self._find()
-            reader.start()
-            self._reader = reader, self._work()
+            self._reader = self._find()
+            self._reader.start()
             self._room = available("cpu") // KEPT
-        backbone, work = self._reader
+        backbone = self._reader
         lacking = [row for row in dict.fromkeys(rows) if row not in self._kept]
         fresh = dict(zip(lacking, _read(backbone, work, lacking), strict=True))
         made = [self._kept[row] if row in self._kept else fresh[row] for row in rows]
@@ -123,14 +129,11 @@ def _read(backbone: Backbone, work: Work, rows: Sequence[int]) -> list[np.ndarra
         return list(pool.map(prepared, rows))
 
 
-def grouped(backbone: Backbone, made: Sequence[np.ndarray]) -> list[Rows]:
+def grouped(backbone: Backbone, made: Sequence[np.ndarray]) -> list[Batch]:
     """Prepared rows that go through a backbone together: texts filled up to the longest, others by shape."""
     if isinstance(backbone, TextModel):
-        return [Rows([*range(len(made))], backbone.padded(made))] if made else []
-    shapes: dict[tuple[int, ...], list[int]] = {}
-    for place, row in enumerate(made):
-        shapes.setdefault(row.shape, []).append(place)
-    return [Rows(places, np.stack([made[place] for place in places])) for places in shapes.values()]
+        return [Batch([*range(len(made))], backbone.padded(made))] if made else []
+    return [*by_shape(made)]
 
 
 def prepared_row(backbone: Backbone, row: Any) -> np.ndarray:

@@ -34,7 +34,7 @@ SPEEDS = "speeds.json"
 STEPS, LOOKS = 12, 2
 """Steps and looks of a pilot, the first of which are slow and not counted."""
 STEPS_OF_BACKBONE = 3
-"""And of a pilot that trains a backbone, whose steps take far longer."""
+"""Steps of a pilot that trains a backbone, each of which takes far longer."""
 ROWS = 2500
 """Rows of train and of test that a pilot measures at most; the cost of more grows with their pairs."""
 ROWS_OF_BACKBONE = 64

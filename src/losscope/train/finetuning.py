@@ -23,7 +23,8 @@ from losscope.core.errors import LosscopeError, require
 from losscope.core.finetuning import FineTune
 from losscope.core.spec import Protocol, Run, seed_of
 from losscope.data import Part, Splits
-from losscope.data.trunks import Trunk
+from losscope.data.trunks import Batch, Trunk
+from losscope.features.backbones.base import need
 from losscope.models.dense import spread
 from losscope.models.networks import Architecture
 from losscope.train.optimiser import TRUNK
@@ -43,12 +44,10 @@ class Opened:
     Attributes:
         network: the module; its own parameters ask for no gradient and never change.
         names: of the parameters that are trained, which are handed in at every call.
-        blocks: how many transformer blocks it has.
     """
 
     network: nn.Module
     names: tuple[str, ...]
-    blocks: int
 
     def start(self, seed: int) -> dict[str, np.ndarray]:
         """What training starts from: the weights as they are; changes of none, drawn under the seed."""
@@ -129,23 +128,19 @@ def _open(trunk: Trunk, way: FineTune, recompute: bool, device: torch.device) ->
         names = [name for name in used if name.startswith(inside)]
     else:
         names = used
-    return Opened(network.eval(), tuple(names), len(blocks))
+    return Opened(network.eval(), tuple(names))
 
 
 def _used(network: nn.Module, trunk: Trunk, device: torch.device) -> list[str]:
     """The names of the parameters that features depend on, found by one row."""
     (row,) = trunk.rows([0])
-    names, values = zip(*network.named_parameters(), strict=True)
-    floating = [value.is_floating_point() for value in values]
-    for value, may in zip(values, floating, strict=True):
-        value.requires_grad_(may)
+    floating = {name: value for name, value in network.named_parameters() if value.is_floating_point()}
+    for value in floating.values():
+        value.requires_grad_(True)
     with torch.enable_grad():
         features = network(_batch(row.values, device))
-        found = torch.autograd.grad(
-            features.sum(), [v for v, may in zip(values, floating) if may], allow_unused=True
-        )
-    gradients = iter(found)
-    return [name for name, may in zip(names, floating) if may and next(gradients) is not None]
+        found = torch.autograd.grad(features.sum(), [*floating.values()], allow_unused=True)
+    return [name for name, gradient in zip(floating, found, strict=True) if gradient is not None]
 
 
 def blocks_of(network: nn.Module, used: Sequence[str]) -> list[tuple[str, nn.Module]]:
@@ -217,7 +212,6 @@ def _with_changes(
 
     Returns the names of their parameters. Sources: Hu et al. 2022; of every layer, Dettmers et al. 2023.
     """
-    _need_peft()
     layers = {
         f"{prefix}.{inside}": layer
         for prefix, block in blocks
@@ -239,8 +233,10 @@ def _with_changes(
 
 def _changed(network: nn.Module, layers: Sequence[str], rank: int) -> list[str]:
     """Low-rank changes of the layers of these names; returns the names of their parameters."""
-    from peft import LoraConfig, inject_adapter_in_model
-
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError:
+        raise need("peft", "--finetune lora", "'losscope[hf]'") from None
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=[*layers], lora_dropout=0.0, bias="none")
     inject_adapter_in_model(config, network)
     found = []
@@ -251,22 +247,14 @@ def _changed(network: nn.Module, layers: Sequence[str], rank: int) -> list[str]:
     return found
 
 
-def _need_peft() -> None:
-    try:
-        import peft  # noqa: F401
-    except ImportError:
-        raise LosscopeError("--finetune lora needs the package peft: pip install 'losscope[hf]'") from None
-
-
 def reopened(network: nn.Module, way: FineTune, weights: Mapping[str, np.ndarray]) -> Opened:
     """A backbone as a run trained it, from the parameters that the run kept."""
     names = [name.removeprefix(TRUNK) for name in weights if name.startswith(TRUNK)]
     for value in network.parameters():
         value.requires_grad_(False)
     if way.mode == "lora":
-        _need_peft()
         _changed(network, [name.partition(f".{LORA_A}.")[0] for name in names if LORA_A in name], way.count)
-    return Opened(network.eval(), tuple(names), len(blocks_of(network, names)))
+    return Opened(network.eval(), tuple(names))
 
 
 def _batch(values: np.ndarray, device: torch.device) -> Tensor:
@@ -275,22 +263,10 @@ def _batch(values: np.ndarray, device: torch.device) -> Tensor:
     return rows.to(torch.get_default_dtype()) if rows.is_floating_point() else rows
 
 
-def features_of(
-    opened: Opened,
-    own: Mapping[str, Tensor],
-    trunk: Trunk,
-    rows: Sequence[int],
-    precision: str,
-    device: torch.device,
-) -> Tensor:
-    """Features (rows, D) of rows by their positions in a source, by a backbone with parameters ``own``."""
-    return through(opened, own, trunk.rows(rows), precision, device)
-
-
 def through(
-    opened: Opened, own: Mapping[str, Tensor], groups: Sequence[Any], precision: str, device: torch.device
+    opened: Opened, own: Mapping[str, Tensor], groups: Sequence[Batch], precision: str, device: torch.device
 ) -> Tensor:
-    """Features (rows, D) of prepared rows, in the order in which they were asked for."""
+    """Features (rows, D) of prepared rows, in the order asked for, by a backbone with parameters ``own``."""
     places, found = [], []
     for group in groups:
         batch = _batch(group.values, device)
@@ -305,8 +281,9 @@ def through(
             found.append(made.to(torch.get_default_dtype()))
         places += group.places
     every = torch.cat(found)
-    order = torch.from_numpy(np.argsort(np.array(places))).to(device)
-    return every[order] if len(groups) > 1 else every
+    if len(groups) == 1:  # a step does not wait for an order that changes nothing
+        return every
+    return every[torch.from_numpy(np.argsort(np.array(places))).to(device)]
 
 
 def on_backbone(
@@ -346,8 +323,8 @@ def on_backbone(
         features = []
         for member, rows in enumerate(spread(x, members)):
             own = {name: value[member] for name, value in names}
-            positions = rows.flatten().long().tolist()
-            found = features_of(below, own, trunk, positions, protocol.precision, device)
+            groups = trunk.rows(rows.flatten().long().tolist())
+            found = through(below, own, groups, protocol.precision, device)
             transform = transforms[member]
             features.append(found if transform is None else transform(found))
         return head.forward(parameters, torch.stack(features))
@@ -355,10 +332,7 @@ def on_backbone(
     first = [{**below.start(run.seed), **own} for run, own in zip(runs, network, strict=True)]
     shapes = {name: value.shape for name, value in first[0].items()}
     whole = Architecture(shapes, {}, forward, stacks=False)
-    made: dict[int, Splits] = {}
-    for split in splits:
-        made.setdefault(id(split), _numbered(split))
-    return whole, first, [made[id(split)] for split in splits]
+    return whole, first, [_numbered(split) for split in splits]
 
 
 def provenance(run: Run, splits: Splits) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib.util
 from pathlib import Path
 
@@ -45,13 +44,12 @@ def digits(root: Path | None) -> Draft:
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:
-    """What ``load_digits`` gives, read from its file: to import scikit-learn takes each process a second."""
+    """What ``load_digits`` gives, read from its file: importing scikit-learn takes far longer."""
     found = importlib.util.find_spec("sklearn")
     for folder in (found.submodule_search_locations or ()) if found is not None else ():
         file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
         if file.is_file():
-            with gzip.open(file, "rt") as text:
-                table = np.loadtxt(text, delimiter=",")
+            table = np.loadtxt(file, delimiter=",")
             return table[:, :-1], table[:, -1].astype(np.int64)
     from sklearn.datasets import load_digits  # another version may keep it elsewhere
 
