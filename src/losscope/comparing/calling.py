@@ -67,11 +67,10 @@ def compare(
         names = [os.fspath(each) for each in data]
         study = Study.of(data=names[0] if names else "", losses=texts, seeds=seeds, **options)
         result = several.run(several.studies_of(study, names), say=say, activity=activity)
-        return result.model_copy(update={"notes": (*result.notes, *notes)}) if notes else result
-    place = given.data_of(data, labels, options.get("out"))
-    result = running.run(
-        Study.of(data=place, losses=texts, seeds=seeds, **options), say=say, activity=activity
-    )
+    else:
+        place = given.data_of(data, labels, options.get("out"))
+        study = Study.of(data=place, losses=texts, seeds=seeds, **options)
+        result = running.run(study, say=say, activity=activity)
     return result.model_copy(update={"notes": (*result.notes, *notes)}) if notes else result
 
 

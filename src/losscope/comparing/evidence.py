@@ -38,7 +38,7 @@ def evidence_of(
     """
     there = {loss: own for loss, own in losses.items() if own}
     others = {name: own for name, own in beside.items() if own}
-    seed, kept = _first(there, others)
+    seed, kept = first_kept(there, others)
     arrays = {
         name: next((found for run, found in own if run.run.seed == seed), {})
         for name, own in {**there, **others}.items()
@@ -69,7 +69,7 @@ def _classes(sides: Mapping[str, Runs], several: bool) -> dict[str, ClassScores]
     return label_scores(tables)
 
 
-def _first(losses: Mapping[str, Runs], beside: Mapping[str, Runs]) -> tuple[int, dict[str, Kept]]:
+def first_kept(losses: Mapping[str, Runs], beside: Mapping[str, Runs]) -> tuple[int, dict[str, Kept]]:
     """The first seed of which a loss keeps its test embeddings, and what every side keeps of it."""
     seeds = sorted({run.run.seed for own in losses.values() for run, _ in own if run.keeps("test.npz")})
     if not seeds:

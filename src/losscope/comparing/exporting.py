@@ -13,6 +13,7 @@ from losscope.core.results.base import Document
 from losscope.probe.record import holds_probe, load_probe, load_probes
 from losscope.reporting import files, views
 from losscope.run.files import read_bytes, unsealed
+from losscope.run.folders import OVER_STUDIES
 
 PRINTED = ("md", "latex", "csv", "json")
 """Formats that standard output can have."""
@@ -20,8 +21,6 @@ JSON_BYTES = 2**26
 """Bytes of a JSON file that is read."""
 PAPER = "paper"
 """The folder beside a page in which files are, where no other is given."""
-OVER_STUDIES = ("reproductions", "across", "multiverses")
-"""Folders of a store with what stands over several of its studies."""
 _KINDS: dict[str, type[Document]] = {
     "recommendation": Result,
     "seeds_each": Multiverse,
@@ -88,8 +87,10 @@ def _whole(path: Path, name: str | None) -> Path | None:
     if name is None and path.parent.name in OVER_STUDIES and (path / "result.json").is_file():
         return path / "result.json"
     kept = {file.parent.name: file for over in OVER_STUDIES for file in path.glob(f"{over}/*/result.json")}
-    if name is not None or not kept:
-        return kept.get(name or "")
+    if name is not None:
+        return kept.get(name)
+    if not kept:
+        return None
     newest = max(kept.values(), key=_written)
     studies = map(_written, path.glob("studies/*/study.json"))
     return newest if _written(newest) >= max(studies, default=0.0) else None

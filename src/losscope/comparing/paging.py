@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from losscope.comparing import placing
-from losscope.comparing.kept import Kept
+from losscope.comparing.evidence import Runs, first_kept
 from losscope.comparing.reading import find, load, read
 from losscope.core.errors import require
 from losscope.core.results import Result
@@ -52,15 +52,14 @@ def map_by(folder: str | Path, study: str | None, kind: str) -> None:
         f"the study {name!r} keeps no test embeddings, of which a map could be made; wanted: a study made "
         "without --keep none",
     )
-    kept = {
-        side.name: [run for run in map(store.get, side.runs) if run.keeps("test.npz")]
-        for side in result.sides
+    runs: dict[str, Runs] = {
+        side.name: [(run, {}) for run in map(store.get, side.runs)] for side in result.sides
     }
-    # The maps are of the first seed of which a loss keeps its embeddings, whatever other sides keep.
-    seed = min(run.run.seed for loss in result.losses for run in kept[loss.name])
-    places = {}
-    for side, own in maps.items():
-        found = next((Kept.of(run) for run in kept.get(side, ()) if run.run.seed == seed), None)
-        if found is not None and own.items is not None:
-            places[side] = placing.tsne(found.embeddings[own.items])
+    losses = {loss.name: runs[loss.name] for loss in result.losses}
+    _, kept = first_kept(losses, {name: own for name, own in runs.items() if name in maps})
+    places = {
+        side: placing.tsne(kept[side].embeddings[own.items])
+        for side, own in maps.items()
+        if side in kept and own.items is not None
+    }
     placing.keep(store, name, places, placing.firsts(result))

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from losscope.core.results import Result
-from losscope.run.files import read_bytes
+from losscope.run.files import arrays_or_none
 from losscope.run.store import Store
 
 LARGEST = 2**24
@@ -85,20 +85,19 @@ def firsts(result: Result) -> dict[str, str]:
 
 def _read(store: Store, study: str) -> dict[str, tuple[str, np.ndarray]]:
     """The kept places of each side with its first run; nothing where there is no such file, or not ours."""
-    path = store.root / _place(study)
+    kept = arrays_or_none(store.root / _place(study), ("sides", "runs", "ends", "places"), LARGEST)
+    if kept is None:
+        return {}
+    sides, runs, ends = (array.tolist() for array in kept[:3])
     try:
-        if not path.is_file() or path.stat().st_size > LARGEST:
-            return {}
-        with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as file:
-            sides, runs, ends = (file[name].tolist() for name in ("sides", "runs", "ends"))
-            places = np.asarray(file["places"], dtype=np.float64)
+        places = np.asarray(kept[3], dtype=np.float64)
         if places.shape != (max(ends, default=0), 2) or not np.isfinite(places).all():
             return {}
         return {
             str(side): (str(run), places[start:end])
             for side, run, start, end in zip(sides, runs, [0, *ends[:-1]], ends, strict=True)
         }
-    except Exception:  # NumPy and zipfile have a dozen classes for damaged bytes
+    except (ValueError, TypeError):  # arrays that losscope did not write
         return {}
 
 

@@ -23,12 +23,10 @@ from losscope.core.loss_spec import UNTRAINED
 from losscope.core.results import Provenance, Result, SideResult, StudyPlan, Unfinished
 from losscope.core.saying import Once
 from losscope.core.spec import Study
-from losscope.core.wording import count, listing
+from losscope.core.wording import be, count, listing
 from losscope.run import launch
+from losscope.run.folders import ACROSS
 from losscope.run.store import Store
-
-FOLDER = "across"
-"""Where a store keeps what was found over several data sets."""
 
 
 def studies_of(study: Study, data: Sequence[str]) -> list[Study]:
@@ -137,14 +135,14 @@ def conclude(studies: Sequence[Study], found: Sequence[Result]) -> Result:
             "data": made.data.model_copy(update=_described(called)),
             "by_data": tuple(own.model_copy(update={"page": links[own.name]}) for own in made.by_data),
             "store": out,
-            "report_file": str(store.root / FOLDER / name / "report.html"),
+            "report_file": str(store.root / ACROSS / name / "report.html"),
             "provenance": _provenance(found, words),
             "notes": (*made.notes, *_left_out(sides, names)),
             "unfinished": _unfinished(found),
         }
     )
-    store.write_text(f"{FOLDER}/{name}/report.html", made.page())
-    store.write_json(f"{FOLDER}/{name}/result.json", made.model_dump(mode="json"))
+    store.write_text(f"{ACROSS}/{name}/report.html", made.page())
+    store.write_json(f"{ACROSS}/{name}/result.json", made.model_dump(mode="json"))
     return made
 
 
@@ -186,7 +184,7 @@ def _words(studies: Sequence[Study], out: str) -> tuple[str, ...]:
 
 def _page(result: Result, store: Store, name: str) -> str:
     """The relative path from the page over all data sets to that of one."""
-    return os.path.relpath(result.report_file or "", store.root / FOLDER / name)
+    return os.path.relpath(result.report_file or "", store.root / ACROSS / name)
 
 
 def _described(called: Sequence[str]) -> dict[str, str]:
@@ -221,5 +219,4 @@ def _provenance(found: Sequence[Result], words: tuple[str, ...]) -> Provenance:
 def _left_out(sides: Sequence[str], names: Sequence[str]) -> list[str]:
     """What is not a side of every data set."""
     lost = [name for name in sides if name not in names]
-    be = "is" if len(lost) == 1 else "are"
-    return [f"{listing(lost)} {be} not a side on every data set and left out."] if lost else []
+    return [f"{listing(lost)} {be(len(lost))} not a side on every data set and left out."] if lost else []

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from losscope.core.results import ShownItem
-from losscope.run.files import read_bytes
+from losscope.run.files import arrays_or_none
 from losscope.run.store import Store
 
 LARGEST = 2**22
@@ -35,16 +35,11 @@ def write(store: Store, study: str, items: Mapping[int, ShownItem]) -> None:
 
 def read(store: Store, study: str) -> dict[int, ShownItem]:
     """What is kept of a study's test rows; nothing where there is no such file, or none that can be read."""
-    path = store.root / _place(study)
-    try:
-        if not path.is_file() or path.stat().st_size > LARGEST:
-            return {}
-        with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as file:
-            kept = {name: file[name] for name in ("rows", "texts", "ends", "pictures")}
-    except Exception:  # NumPy and zipfile have a dozen classes for damaged bytes, tokenize's among them
+    kept = arrays_or_none(store.root / _place(study), ("rows", "texts", "ends", "pictures"), LARGEST)
+    if kept is None:
         return {}
-    rows, texts, ends = (kept[name].tolist() for name in ("rows", "texts", "ends"))
-    content = kept["pictures"].tobytes()
+    rows, texts, ends = (array.tolist() for array in kept[:3])
+    content = kept[3].tobytes()
     try:
         return {
             int(row): ShownItem(str(text), content[start:end])

@@ -24,6 +24,7 @@ from losscope.papers.planning import Foreseen, Planned, Say, foresee, prepare
 from losscope.run import cost as costing
 from losscope.run import launch
 from losscope.run.files import Damaged
+from losscope.run.folders import REPRODUCTIONS
 
 Show = Callable[[float, float, str], None]
 
@@ -141,7 +142,7 @@ def conclude(planned: Planned) -> Reproduction:
     rows = judge(paper, evidences)
     whole = together(paper, rows)
     root = planned.store.root
-    folder = root / "reproductions" / paper.name
+    folder = root / REPRODUCTIONS / paper.name
     result = Reproduction(
         paper=paper.name,
         data=DataDescription(
@@ -163,7 +164,7 @@ def conclude(planned: Planned) -> Reproduction:
         provenance=_provenance(planned),
         unfinished=planned.store.unfinished(_ids(planned, "trials", "finals")),
     )
-    name = f"reproductions/{paper.name}"
+    name = f"{REPRODUCTIONS}/{paper.name}"
     planned.store.write_text(f"{name}/ledger.md", result.table("md"))
     planned.store.write_text(f"{name}/report.html", result.page())
     planned.store.write_json(f"{name}/result.json", result.model_dump(mode="json"))
@@ -191,7 +192,7 @@ def _link(evidence: Evidence, planned: Planned) -> StudyLink:
         reduced=evidence.reduced,
         edition=evidence.edition,
         look=evidence.look,
-        page=os.path.relpath(page, root / "reproductions" / planned.paper.name),
+        page=os.path.relpath(page, root / REPRODUCTIONS / planned.paper.name),
     )
 
 
@@ -212,7 +213,7 @@ def _ids(planned: Planned, *parts: str) -> list[str]:
 
 def _log(planned: Planned, foreseen: Foreseen, seconds: float) -> None:
     """Keep how long each call took beside what was foreseen: ``reproductions/<paper>/sessions.json``."""
-    name = f"reproductions/{planned.paper.name}/sessions.json"
+    name = f"{REPRODUCTIONS}/{planned.paper.name}/sessions.json"
     session = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": seconds,

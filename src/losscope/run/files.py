@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import itertools
 import json
 import math
@@ -17,7 +18,7 @@ import re
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,20 @@ def read_bytes(path: Path) -> bytes:
         raise Damaged(f"{str(path)!r} is missing") from None
     except OSError as error:
         raise LosscopeError(f"cannot read {str(path)!r}: {error.strerror}") from None
+
+
+def arrays_or_none(path: Path, names: Sequence[str], largest: int) -> list[np.ndarray] | None:
+    """These arrays of an archive that a page can do without.
+
+    None where there is no such file, where it has more than ``largest`` bytes, and where it cannot be read.
+    """
+    try:
+        if not path.is_file() or path.stat().st_size > largest:
+            return None
+        with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as file:
+            return [file[name] for name in names]
+    except Exception:  # NumPy and zipfile have a dozen classes for damaged bytes, tokenize's among them
+        return None
 
 
 @contextlib.contextmanager

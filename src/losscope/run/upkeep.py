@@ -31,6 +31,7 @@ from losscope.run.files import (
     temporary,
     unsealed,
 )
+from losscope.run.folders import OVER_STUDIES
 from losscope.run.looks import history_of
 from losscope.run.store import Store
 
@@ -158,9 +159,7 @@ def _other_files(store: Store) -> list[tuple[str, str]]:
         "speeds.json": again,
         "studies/*/budget.json": again,
         "studies/*/forces.json": again,
-        "reproductions/*/*.json": "run losscope reproduce again with this folder",
-        "across/*/*.json": "run losscope compare again on its data sets with this folder",
-        "multiverses/*/*.json": "run losscope multiverse again with this folder",
+        **{f"{folder}/*/*.json": remedy for folder, remedy in OVER_STUDIES.items()},
         "looks/[!.]*.json": counted,
     }
     return [

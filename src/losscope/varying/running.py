@@ -26,6 +26,7 @@ from losscope.core.wording import varying as wording
 from losscope.papers.paper import Paper
 from losscope.run import cost as costing
 from losscope.run import launch
+from losscope.run.folders import MULTIVERSES
 from losscope.stats.multiverses import analyse
 from losscope.varying import matching, own, reading
 from losscope.varying.planning import QUICK, SEEDS, SETTINGS, Laid, Planned, prepare
@@ -192,7 +193,7 @@ def conclude(planned: Planned, match: bool) -> Multiverse:
     """Read and analyse what is stored, and write ``multiverses/<name>``: result.json and report.html."""
     claims, matches = _analysed(planned, match)
     store, first = planned.store, planned.laid[0]
-    name = f"multiverses/{name_of(planned)}"
+    name = f"{MULTIVERSES}/{name_of(planned)}"
     labels = [laid.world.label for laid in planned.laid]
     result = Multiverse(
         paper=None if planned.paper.name == own.NAME else planned.paper.name,

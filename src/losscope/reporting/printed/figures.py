@@ -26,7 +26,7 @@ TALL = 9.0
 def drawing(figure: Figure, palette: Palette, section: Section) -> Drawing:
     """A figure of the page at the width of one column, or of two where it has many words."""
     if figure.strips:
-        return with_strips(figure, palette)
+        return _with_strips(figure, palette)
     width = PAGE if section.columns == 1 and len(figure.x.ticks) > FEW_TICKS else COLUMN
     named = {tick.text for tick in figure.x.ticks}  # a figure that names its losses along the axis has no key
     several = len(set(figure.series)) > 1 and not named >= set(figure.series)
@@ -35,8 +35,8 @@ def drawing(figure: Figure, palette: Palette, section: Section) -> Drawing:
     # a high figure of the page is as high on paper; a wide one keeps its shape
     height = width if figure.square else max(1.9, min(figure.height / PER_INCH, 0.75 * width))
     made, axes = blank(height + 0.22 + 0.16 * lines, width)
-    along(axes, figure.x, across=True)  # before the marks, some of which look where they would lie
-    along(axes, figure.y, across=False)
+    _along(axes, figure.x, across=True)  # before the marks, some of which look where they would lie
+    _along(axes, figure.y, across=False)
     for mark in figure.marks:
         put(mark, axes, palette)
     if figure.square:
@@ -49,7 +49,7 @@ def drawing(figure: Figure, palette: Palette, section: Section) -> Drawing:
     return made
 
 
-def with_strips(figure: Figure, palette: Palette) -> Drawing:
+def _with_strips(figure: Figure, palette: Palette) -> Drawing:
     """A figure with strips, at the width of a page: its own axes, and one for each strip."""
     heights = [figure.height / PER_INCH, *map(strips.inches, figure.strips)]
     made, every = blank(
@@ -60,8 +60,8 @@ def with_strips(figure: Figure, palette: Palette) -> Drawing:
         gridspec_kw={"height_ratios": heights},
     )
     top, *below = every
-    along(top, figure.x, across=True)
-    along(top, figure.y, across=False)
+    _along(top, figure.x, across=True)
+    _along(top, figure.y, across=False)
     for mark in figure.marks:
         put(mark, top, palette)
     top.set_title(
@@ -81,7 +81,7 @@ def with_strips(figure: Figure, palette: Palette) -> Drawing:
     return made
 
 
-def along(axes: Axes, axis: Axis, *, across: bool) -> None:
+def _along(axes: Axes, axis: Axis, *, across: bool) -> None:
     """An axis with its scale, ends, ticks and title."""
     which = axes.xaxis if across else axes.yaxis
     if axis.scale == "log":

@@ -6,7 +6,7 @@ from losscope.core import wording
 from losscope.core.registry import register
 from losscope.core.wording import sureness
 from losscope.reporting import plots
-from losscope.reporting.columns import columns, deciding_measure
+from losscope.reporting.columns import columns, deciding_measure, is_loss, ranked
 from losscope.reporting.parts import Context, Section
 
 MOST = 6
@@ -45,13 +45,11 @@ def seeds(context: Context) -> Section | None:
 def _alone(context: Context) -> str:
     """What a study of one seed could have said of the two losses of the best means."""
     measure = deciding_measure(context.result)
-    trained = [
-        side for side in context.result.losses if measure is not None and side.mean(measure) is not None
-    ]
-    lower = measure is not None and wording.measure(measure).better == "lower"
-    best = sorted(trained, key=lambda side: side.mean(measure or "") or 0.0, reverse=not lower)[:2]
-    if len(best) < 2 or measure is None or wording.measure(measure).better == "neither":
+    if measure is None or (better := wording.measure(measure).better) == "neither":
+        return ""
+    best = [side for side in ranked(context.result, measure) if is_loss(side)][:2]
+    if len(best) < 2:
         return ""
     a, b = best
     pairs = list(zip(a.measures[measure].values, b.measures[measure].values, strict=True))
-    return sureness.single_runs(a.name, b.name, pairs, context.unit, lower=lower)
+    return sureness.single_runs(a.name, b.name, pairs, context.unit, lower=better == "lower")
