@@ -51,6 +51,11 @@ def unknown(kind: str, given: object, choices: Iterable[str], hint: str = "") ->
     return LosscopeError(f"unknown {kind} {shown(given)}{guess} choices: {listed}{hint}")
 
 
+def need(package: str, why: str, extra: str = "") -> LosscopeError:
+    """The error for a package that is not installed."""
+    return LosscopeError(f"{why} needs the package {package}: pip install {extra or package}")
+
+
 def require(condition: bool, message: str) -> None:
     """Raise ``LosscopeError(message)`` unless the condition holds."""
     if not condition:

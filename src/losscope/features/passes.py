@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from losscope.core.device import pick_device
-from losscope.core.errors import LosscopeError, require
+from losscope.core.errors import LosscopeError, need, require
 from losscope.data.readers.sounds import SOUNDS, read_sound
 from losscope.data.trunks import Batch
 from losscope.features.backbones import Backbone
-from losscope.features.backbones.base import Takes, need
+from losscope.features.backbones.base import Takes
 from losscope.features.backbones.memory import available
 from losscope.features.shards import Origin, Shards
 

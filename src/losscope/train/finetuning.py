@@ -19,12 +19,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
-from losscope.core.errors import LosscopeError, require
+from losscope.core.errors import LosscopeError, need, require
 from losscope.core.finetuning import FineTune
 from losscope.core.spec import Protocol, Run, seed_of
 from losscope.data import Part, Splits
 from losscope.data.trunks import Batch, Trunk
-from losscope.features.backbones.base import need
 from losscope.models.dense import spread
 from losscope.models.networks import Architecture
 from losscope.train.optimiser import TRUNK

@@ -119,8 +119,3 @@ def picture_settings(given: Mapping[str, Any], defaults: Mapping[str, Any], name
         f"size is {size!r}; it is the side in pixels that images are brought to, from 32 to 4096",
     )
     return settings
-
-
-def need(package: str, why: str, extra: str = "") -> LosscopeError:
-    """The error for a package that is not installed."""
-    return LosscopeError(f"{why} needs the package {package}: pip install {extra or package}")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError, require, unknown
+from losscope.core.errors import LosscopeError, need, require, unknown
 from losscope.data.download import reachable
-from losscope.features.backbones.base import Backbone, Takes, fitted, need, pixels
+from losscope.features.backbones.base import Backbone, Takes, fitted, pixels
 from losscope.features.backbones.memory import forward_bytes, parameter_bytes
 from losscope.features.backbones.sentences import LENGTHS, MODULES, PROMPTS, TOKENIZER
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError, require, shown, unknown
-from losscope.features.backbones.base import Backbone, need
+from losscope.core.errors import LosscopeError, need, require, shown, unknown
+from losscope.features.backbones.base import Backbone
 from losscope.features.backbones.huggingface import (
     first_line,
     quiet,
