@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from losscope.core.quantities import Better, Scale
+    from losscope.core.results.atlases import Atlas, AtlasEntry, AtlasGoal, AtlasSide, DataSketch
     from losscope.core.results.audits import (
         ALARMS,
         AuditLine,
@@ -126,6 +127,10 @@ if TYPE_CHECKING:
 __all__ = [
     "ALARMS",
     "SCHEMA",
+    "Atlas",
+    "AtlasEntry",
+    "AtlasGoal",
+    "AtlasSide",
     "AuditLine",
     "AuditResult",
     "AuditSeverity",
@@ -156,6 +161,7 @@ __all__ = [
     "Control",
     "ControlDescription",
     "DataDescription",
+    "DataSketch",
     "DataVerdicts",
     "Decomposition",
     "DesignPlan",
@@ -258,6 +264,7 @@ _FILES = (
     "reproductions",
     "matches",
     "multiverses",
+    "atlases",
     "documents",
 )
 """Where a name is looked for: first what every process needs, which then builds none of the other types."""

@@ -1,0 +1,107 @@
+"""The atlas: many data sets, each a comparison of the same losses, and what they foretell of another."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from losscope.core.results.base import Document, Frozen, Number
+
+SideKind = Literal["loss", "closed form", "raw"]
+
+
+class DataSketch(Frozen):
+    """What is known of data before anything trains on them: by this, data are like other data.
+
+    Attributes:
+        kind: vectors, features, images or pair.
+        classes: classes of the training rows.
+        rows: training rows.
+        dimension: numbers in a row; of two modalities, in the larger of the two rows.
+        disjoint: whether the test classes are others than those trained on.
+        raw: the goal's measure of the raw inputs on validation rows, averaged over seeds; None where raw
+            inputs have none, as those of two modalities.
+    """
+
+    kind: str
+    classes: int
+    rows: int
+    dimension: int
+    disjoint: bool
+    raw: Number | None
+
+    @property
+    def rows_per_class(self) -> float:
+        """Training rows for each class, on average."""
+        return self.rows / max(self.classes, 1)
+
+
+class AtlasSide(Frozen):
+    """A side of one data set by one goal's measure on test rows: its mean over seeds and 95 % interval."""
+
+    name: str
+    kind: SideKind
+    mean: Number
+    low: Number | None
+    high: Number | None
+
+
+class AtlasGoal(Frozen):
+    """One goal on one data set.
+
+    Attributes:
+        tested: whether this is the goal that tuning and the tests were for; others are described.
+        best: the loss of the best mean.
+        members: the losses that cannot be told from the best, it among them (``BestGroup``, where tested);
+            where described, those whose mean is within the measure's margin of indifference of the best.
+        answer: what the comparison recommends, where tested: a loss, a closed form or ``raw``; else None.
+    """
+
+    goal: str
+    measure: str
+    tested: bool
+    sides: tuple[AtlasSide, ...]
+    best: str
+    members: tuple[str, ...]
+    answer: str | None = None
+
+    def mean(self, name: str) -> float | None:
+        """The mean of a side, None where it is none."""
+        return next((side.mean for side in self.sides if side.name == name), None)
+
+
+class AtlasEntry(Frozen):
+    """One data set of the atlas.
+
+    Attributes:
+        name: what it is called here, such as ``synthetic, clean``; no two entries share a name.
+        family: what it is left out with when the atlas is tried on data that it has not seen: variants of one
+            generator, or two labellings of the same rows, are one family.
+        described: the data as they were read, in a sentence.
+        seeds: paired seeds.
+        command: makes the entry's study again.
+    """
+
+    name: str
+    family: str
+    described: str
+    sketch: DataSketch
+    seeds: int
+    tuned: bool
+    goals: tuple[AtlasGoal, ...]
+    command: str
+    seconds: Number | None = None
+
+    def goal(self, name: str) -> AtlasGoal | None:
+        """A goal of the entry, None where it has none of this name."""
+        return next((goal for goal in self.goals if goal.goal == name), None)
+
+
+class Atlas(Document):
+    """Many data sets, the same losses on each. What ``losscope atlas --json`` prints, and what is shipped."""
+
+    kind: ClassVar[str] = "atlas"
+    losses: tuple[str, ...]
+    entries: tuple[AtlasEntry, ...]
+    losscope: str
+    command: str
+    machine: str = ""
