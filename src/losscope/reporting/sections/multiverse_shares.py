@@ -77,7 +77,7 @@ def _competent(found: Shares | None, null: Shares | None) -> Cell:
     of = wording.count(found.settings, "setting")
     tip = [f"of {of} in {wording.count(found.cells, 'cell')}"]
     tip += [] if null is None else [f"one loss twice: {said.shared(null.holds)}"]
-    return Cell(made.text, made.small, "; ".join(tip), number=made.number)
+    return Cell(made.text, ", ".join(filter(None, [made.small, f"of {found.settings}"])), "; ".join(tip), number=made.number)
 
 
 def _paper(found: MultiverseClaim) -> Cell:
