@@ -75,7 +75,7 @@ from losscope.core.wording.numbers import (
     title,
     verdict,
 )
-from losscope.core.wording.pivots import Beside, beside
+from losscope.core.wording.pivots import Beside, beside, how_to_read, shared_error
 from losscope.core.wording.plain import cell, printable
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
 from losscope.core.wording.steps import Step
@@ -140,6 +140,7 @@ __all__ = [
     "first_look",
     "headings",
     "headline",
+    "how_to_read",
     "indifference",
     "inspected_change",
     "inspected_pair",
@@ -181,6 +182,7 @@ __all__ = [
     "settings_listing",
     "settings_phrase",
     "share",
+    "shared_error",
     "shorten",
     "sign",
     "sizes_that_fit",
