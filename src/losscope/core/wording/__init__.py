@@ -40,7 +40,7 @@ from losscope.core.wording.inspections import (
     pair_names,
     share,
 )
-from losscope.core.wording.judged import best_group, on_each
+from losscope.core.wording.judged import best_group, enough_data, on_each
 from losscope.core.wording.methods import Traced, method
 from losscope.core.wording.numbers import (
     MINUS,
@@ -132,6 +132,7 @@ __all__ = [
     "edge",
     "effect",
     "ended_processes",
+    "enough_data",
     "estimate",
     "evidence",
     "fault",
