@@ -123,8 +123,9 @@ def matched(match: str | None) -> bool:
 
 def foresee(planned: Planned, say: Say | None = None, *, dry: bool = False) -> tuple[MultiversePlan, Price]:
     """What a multiverse will cost. ``dry``: speeds that are measured are not kept."""
-    for note in planned.notes if say is not None else ():
-        say(note)
+    if say is not None:
+        for note in planned.notes:
+            say(note)
     found = price(planned.populations, planned.store, keep=not dry, say=say)
     worlds = tuple(_world_plan(laid, found) for laid in planned.laid)
     seconds = costing.wall(list(found.seconds.values()), planned.engine)
