@@ -80,7 +80,7 @@ def settings(values: Iterable[float], title: str = "") -> Axis:
     """A logarithmic axis of the positive numbers that were tried, each with its tick, with some room."""
     tried = sorted(set(values))
     spare = (tried[-1] / tried[0]) ** 0.06 if len(tried) > 1 else 2.0
-    ticks = tuple(Tick(value, f"{value:g}") for value in tried)
+    ticks = tuple(Tick(value, f"{value:g}".replace("e-0", "e-")) for value in tried)
     return Axis(tried[0] / spare, tried[-1] * spare, ticks, title, "log", grid=False)
 
 
