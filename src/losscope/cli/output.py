@@ -68,6 +68,7 @@ def print_result(result: Result, json: bool, said: Once | None = None, verbose: 
 
 def _print_more(console: Any, result: Result, notes: list[str]) -> None:
     """The tests as a table, what was published, every sentence and every note."""
+    from losscope.core import wording
     from losscope.reporting import tables
 
     console.print()

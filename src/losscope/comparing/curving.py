@@ -25,7 +25,6 @@ from losscope.core.spaces import (
     is_number,
     numbers_of,
     numeric,
-    of_loss,
     with_value,
 )
 from losscope.core.spec import ResolvedStudy, Run
@@ -90,7 +89,8 @@ def drawn(
 def within(study: ResolvedStudy) -> float:
     """How far below the best a value may be and be as good: the user's indifference, else the measure's."""
     measure, asked = tuning.deciding(study)[0], study.given.indifference
-    return asked if asked is not None and GOALS[study.given.goal][0] == measure else quantity(measure).delta
+    own = measure in GOALS[study.given.goal]
+    return asked if asked is not None and own else quantity(measure).delta
 
 
 def notes(study: ResolvedStudy, choices: Sequence[Choice]) -> list[str]:
@@ -142,7 +142,7 @@ class _Values:
 def _own(study: ResolvedStudy, choice: Choice) -> dict[str, _Values]:
     """The values of each number of a loss: a space that was given, what the loss declares, else multiples."""
     spec, found = choice.spec, dict[str, _Values]()
-    space = [own for own in of_loss(study.spaces, spec) if own.name not in OPTIMISER]
+    space = [own for own in study.spaces if own.loss == choice.label and own.name not in OPTIMISER]
     for own in space:
         values = tuple(float(value) for value in own.values if is_number(value))
         if len(values) > 1:
@@ -196,7 +196,7 @@ def _of_rate(study: ResolvedStudy, choice: Choice) -> Varied:
     given = choice.spec if choice.default is None else choice.default
     used = base.learning_rate or study.protocol.learning_rate
     usual = given.learning_rate or study.protocol.learning_rate
-    space = [own for own in of_loss(study.spaces, choice.spec) if own.name == RATE]
+    space = [own for own in study.spaces if own.loss == choice.label and own.name == RATE]
     rates = [float(value) for own in space for value in own.values] or [
         rate
         for power in range(-9, 2)

@@ -40,7 +40,7 @@ def number_curve(curve: Curve, heights: Iterable[float | None]) -> Figure | None
         marks,
         curve.loss,
         f"{wording.label(curve.measure)} of {curve.loss} on validation by {called}: {wording.curve(curve)}.",
-        "" if curve.tuned is None else f"tuned: {called} {curve.tuned:g}",
+        "" if curve.tuned is None else f"tuned: {curve.tuned:g}",
         height=250,
         series=(curve.loss,),
     )

@@ -18,7 +18,7 @@ RATE = "learning_rate"
 
 
 def value_of(chosen: Trial | Tuned | LossSpec, number: str) -> float | None:
-    """The learning rate or a hyperparameter of a trial, of what tuning chose, or of a loss; None for no number.
+    """The learning rate or a hyperparameter of a trial, of what tuning chose, or of a loss.
 
     >>> value_of(Trial(hyperparameters={"margin": 0.2}, learning_rate=0.001), "margin")
     0.2
@@ -129,14 +129,15 @@ def tuning_curve(
     marks += _points(name, scored, number)
     marks.append(Ring(name, spot, top))
     told = f"; {wording.flat(flat)}" if flat is not None else ""
+    where = f"{called} {spot:g}"
     placed = [value for trial, _ in scored if (value := value_of(trial, number)) is not None]
     return Figure(
         axes.settings([*placed, *([usual] if usual else [])], called),
         axes.linear(scores),
         marks,
         name,
-        f"Validation scores of the trials of {name}; {word} {wording.number(top)} at {called} {spot:g}{told}.",
-        f"{word}: {called} {spot:g}",
+        f"Validation scores of the trials of {name}; {word} {wording.number(top)} at {where}{told}.",
+        f"{word}: {where}",
         height=250,
         series=(name,),
     )

@@ -66,6 +66,17 @@ class Curve(Frozen):
         return next((point for point in self.points if point.value == value), None)
 
     @property
+    def sure(self) -> tuple[CurvePoint, ...]:
+        """The points whose whole 95 % interval of the cost is within what the flat region allows."""
+        if self.flat is None:
+            return ()
+        return tuple(
+            point
+            for point in self.points
+            if point.cost_high is not None and round(point.cost_high - self.flat.within, 12) <= 0
+        )
+
+    @property
     def default_costs(self) -> bool:
         """Whether the usual value costs more than the flat region allows, or has no value at all."""
         usual = self.at(self.default)

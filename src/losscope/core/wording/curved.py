@@ -40,7 +40,17 @@ def curve(found: Curve) -> str:
     said = flat(found.flat)
     where = f"{found.flat.best:g}, " if found.flat.tried > 1 else ""
     told = "" if best is None else f" ({where}{label(found.measure)} {number(best.mean)} on validation)"
-    return "; ".join([f"{said}{told}", *_ends(found), *_chosen(found), *_usual(found)])
+    return "; ".join([f"{said}{told}", *_ends(found), *_shown(found), *_chosen(found), *_usual(found)])
+
+
+def _shown(found: Curve) -> list[str]:
+    """For how many values of the flat region the interval of the cost says the same as the mean."""
+    assert found.flat is not None
+    if found.flat.tried == 1:
+        return []
+    inside = [own for own in found.points if found.flat.low <= own.value <= found.flat.high]
+    sure = sum(own.value == found.flat.best or own in found.sure for own in inside)
+    return [f"the 95 % interval says so of {sure} of these {len(inside)}"]
 
 
 def _ends(found: Curve) -> list[str]:
@@ -48,7 +58,7 @@ def _ends(found: Curve) -> list[str]:
     assert found.flat is not None
     low, high = found.flat.low == found.points[0].value, found.flat.high == found.points[-1].value
     if low and high:
-        return ["no tried value is worse"]
+        return ["that is every value that was tried"]
     return [f"no {'smaller' if low else 'larger'} one was tried"] if low or high else []
 
 

@@ -45,8 +45,8 @@ def tuning(context: Context) -> Section | None:
     if figures:
         note.append(
             "The larger the learning rate, the larger the point; open points were not trained whole. "
-            "The line joins the best whole trial of each value, which is the best over the other numbers, and "
-            "its band reaches from that trial's lowest seed to its highest; ringed: the chosen; dotted: the "
+            "The line joins the best whole trial of each value, the best over its other numbers; its band "
+            "reaches from that trial's lowest seed to its highest; ringed: the chosen; dotted: the "
             "usual value. All on one scale. One number alone is varied with --curves."
         )
     heads = ["loss", "settings", f"{measure}, validation", "trained for", "best epoch", ""]
@@ -117,9 +117,7 @@ def chosen(side: LossResult) -> str:
         agreement = wording.number(tuned.agreement, wording.Digits(2))
         told += f"; rank correlation of the first stage with the whole training {agreement}"
     regions = [drawing.flat_region(side.trials, number) for number in drawing.drawn_numbers(side.trials)]
-    flat = [wording.flat(region) for region in regions if region is not None]
-    return f"{side.name}: {parts.settings(tuned)}{told}" + (
-        f"; {', and '.join(flat)}, of those trained whole, each at the best of its other numbers"
-        if flat
-        else ""
-    )
+    flat = ", and ".join(wording.flat(region) for region in regions if region is not None)
+    if flat:
+        told += f"; {flat}, of those trained whole, each at the best of its other numbers"
+    return f"{side.name}: {parts.settings(tuned)}{told}"
