@@ -294,6 +294,24 @@ def test_a_mistake_is_one_sentence_before_anything_trains(tmp_path, asked, said)
     assert not (tmp_path / "runs").exists()
 
 
+def test_the_command_wants_a_number(tmp_path):
+    from losscope.cli.options import Question
+    from losscope.cli.studies import asked
+
+    for given in ([], [" ,"]):
+        with pytest.raises(LosscopeError, match="--curves names no number; wanted"):
+            asked("digits", question=Question(curves=given), out=tmp_path / "runs")
+    assert asked("digits", question=Question(curves=["margin", "own"])).curves == ["margin", "own"]
+
+
+def test_a_baseline_among_the_losses_has_no_curve(tmp_path):
+    study = Study.of(
+        data="digits", losses="raw,triplet", curves="learning_rate", tune=False, out=str(tmp_path)
+    )
+    made = plan(study, create=False)
+    assert [own.label for own in curving.varied(made.study, made.choices, made.largest)] == ["triplet"]
+
+
 def test_a_loss_without_the_number_is_said(tmp_path):
     study = Study.of(data="digits", losses="triplet,info_nce", curves="margin", out=str(tmp_path))
     assert "info_nce is without a curve of margin" in plan(study, create=False).notes

@@ -140,9 +140,14 @@ def asked(
     keep: str = "last",
 ) -> Study:
     """The study that the options of ``compare`` ask for."""
+    from losscope.core.errors import require
     from losscope.core.spec import Study
 
     source, training, question = source or Data(), training or Training(), question or Question()
+    require(
+        question.curves is None or any(text.strip(", ") for text in question.curves),
+        "--curves names no number; wanted: such as --curves margin,learning_rate, or own, or all",
+    )
     return Study.of(
         data=data,
         losses=losses,

@@ -119,6 +119,8 @@ def varied(study: ResolvedStudy, choices: Sequence[Choice], largest: int | None)
     asked = study.given.curves
     found = []
     for choice in choices:
+        if choice.spec.baseline:  # nothing of it is trained
+            continue
         every = _own(study, choice)
         all_own = ALL in asked or OWN in asked
         own = [name for name in every if name in asked or (all_own and every[name].declared)]
