@@ -204,6 +204,9 @@ class Question:
     indifference
         The difference in the goal's measure that does not matter to you, such as 0.02, instead of the
         measure's own. Choose it before the first look at results.
+    curves
+        Also show the goal's measure over single numbers of each loss, the others as tuned: margin or another
+        number of a loss, learning_rate, embedding_size, own (those with values to try) or all.
     budget
         Answer within this time, such as 60s or 5m; what is cut for it is said in the answer.
     """
@@ -211,6 +214,7 @@ class Question:
     goal: Annotated[str, Parameter(group=ANSWER)] = "retrieval"
     reference: Annotated[str | None, Parameter(group=ANSWER)] = None
     indifference: Annotated[float | None, Parameter(group=ANSWER)] = None
+    curves: Annotated[list[str] | None, Parameter(group=ANSWER, negative="", consume_multiple=True)] = None
     budget: Annotated[str | None, Parameter(group=ANSWER)] = None
 
 

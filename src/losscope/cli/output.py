@@ -47,6 +47,8 @@ def print_result(result: Result, json: bool, said: Once | None = None, verbose: 
         caveat = wording.headline(result).caveat
         if caveat is not None:
             console.print(f"\nBeware: {caveat.text}", markup=False, highlight=False)
+        for sentence in wording.outside(result.losses):
+            console.print(f"Numbers: {sentence}", markup=False, highlight=False)
         several = tables.by_data(result)
         if several is not None:
             console.print()
@@ -66,6 +68,7 @@ def print_result(result: Result, json: bool, said: Once | None = None, verbose: 
 
 def _print_more(console: Any, result: Result, notes: list[str]) -> None:
     """The tests as a table, what was published, every sentence and every note."""
+    from losscope.core import wording
     from losscope.reporting import tables
 
     console.print()
@@ -73,6 +76,11 @@ def _print_more(console: Any, result: Result, notes: list[str]) -> None:
     published = tables.published(result)
     if published is not None:
         console.print(published)
+        console.print()
+    for side in result.losses:
+        for found in side.curves:
+            console.print(f"{side.name}: {wording.curve(found)}.", markup=False, highlight=False)
+    if any(side.curves for side in result.losses):
         console.print()
     console.print(tables.recommendation(result))
     for note in notes:

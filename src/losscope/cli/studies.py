@@ -69,6 +69,8 @@ def compare(
 
     `losscope compare features.npz --losses 'triplet(margin=0.2),contrastive' --goal detail`
 
+    `losscope compare features.npz --curves own,learning_rate` - and how much each number matters
+
     `losscope compare digits mnist birds.npz` - each of them, and one answer over all
 
     Parameters
@@ -115,6 +117,10 @@ def compare(
         from losscope.core.errors import require
 
         require(len(names) == 1, f"{len(names)} data sets are given; a multiverse is of one")
+        require(
+            not study.curves,
+            "--curves vary one number, and --multiverse varies all of them; leave out one of the two",
+        )
         around(study, multiverse, seeds, json=json, dry_run=dry_run)
     elif len(names) == 1:
         carry_out(study, json=json, dry_run=dry_run, verbose=verbose, map=map)
@@ -134,9 +140,14 @@ def asked(
     keep: str = "last",
 ) -> Study:
     """The study that the options of ``compare`` ask for."""
+    from losscope.core.errors import require
     from losscope.core.spec import Study
 
     source, training, question = source or Data(), training or Training(), question or Question()
+    require(
+        question.curves is None or any(text.strip(", ") for text in question.curves),
+        "--curves names no number; wanted: such as --curves margin,learning_rate, or own, or all",
+    )
     return Study.of(
         data=data,
         losses=losses,
@@ -147,6 +158,7 @@ def asked(
         goal=question.goal,
         reference=question.reference,
         indifference=question.indifference,
+        curves=question.curves,
         budget=duration(question.budget),
         keep=keep,
         out=None if out is None else str(out),

@@ -129,6 +129,7 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
     if trials and tried == runs:
         made = made.tuned(train=False)
     epochs, stored = launch.work_left(made.groups)
+    curved = made.curve_groups
     spends = None if made.source.facts.pending else spending.Outlook(say).of(made)
     shows = _shows(made)
     return StudyPlan(
@@ -140,6 +141,8 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
         epochs_left=epochs,
         tuning_runs=runs,
         tuning_stored=tried,
+        curve_runs=sum(len(group.ids) for group in curved),
+        curve_stored=launch.work_left(curved)[1],
         seconds=None if spends is None else spends.seconds,
         core_seconds=None if spends is None else spends.core_seconds,
         steps=None if spends is None else spends.steps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from losscope import stats
-from losscope.comparing import spaces, tuning
+from losscope.comparing import curving, spaces, tuning
 from losscope.comparing.closed import beside, with_transformed
 from losscope.comparing.fitting import fitted, for_overlap, for_pairs, sized
 from losscope.comparing.stored import Choice
@@ -111,10 +112,27 @@ class Plan:
         """The populations of all stages of tuning."""
         return [group for stage in self.trial_stages for group in stage]
 
+    @cached_property
+    def curve_groups(self) -> list[launch.Group]:
+        """The populations of the curves that were asked for, what tuning trained already excepted.
+
+        Before tuning, runs of the same cost stand for those at the numbers that it will choose.
+        """
+        tried = {run_id for choice in self.choices for trial in choice.trials for run_id in trial.runs}
+        runs = {self.identify(run): run for run in curving.runs(self.study, self.choices, self.largest)}
+        left = {run_id: run for run_id, run in runs.items() if run_id not in tried}
+        return self.group([*left.values()], [*left])
+
+    @property
+    def largest(self) -> int | None:
+        """The largest embedding that a head on these data may start from; None where there is no such end."""
+        free = self.study.protocol.start == "random" or self.source.facts.pending
+        return None if free else math.prod(self.source.facts.shape)
+
     @property
     def waiting(self) -> list[launch.Group]:
-        """The populations of tuning and of the study that are not stored whole."""
-        every = [*self.trial_groups, *self.groups]
+        """The populations of tuning, of curves and of the study that are not stored whole."""
+        every = [*self.trial_groups, *self.curve_groups, *self.groups]
         return [group for group in every if not all(map(self.store.has, group.ids))]
 
     @cached_property
@@ -180,6 +198,14 @@ class Plan:
             self, study=study, choices=found.choices, forms=found.forms, searched=self.study
         )
 
+    def curved(self, activity: launch.ACTIVITY | None = None, say: Say | None = None) -> Plan:
+        """The plan with the curves that were asked for, their runs trained now where they are not stored."""
+        if not self.study.given.curves:
+            return self
+        launch.execute(self.curve_groups, self.study.given.engine, activity, say)
+        drawn = curving.drawn(self.study, self.choices, self.largest, self.identify, self.store)
+        return dataclasses.replace(self, choices=drawn)
+
     def changed(self, study: Study) -> Plan:
         """The plan of the same study with other numbers on the same data, untuned again."""
         return _made(study, self.source, self.store, self.study.device)
@@ -222,6 +248,8 @@ class Plan:
                 del values[name]
         if not values["space"]:
             del values["space"]
+        if given.budget is None or not given.curves:  # they change no number, unless time is short
+            del values["curves"]
         text = json.dumps([values, self.source.digest], sort_keys=True)
         slug = re.sub(r"[^a-z0-9]+", "-", Path(given.data).stem.lower()).strip("-")
         return f"{slug}-{given.protocol}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -297,9 +325,9 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
     _try_foreign(names, source.facts, study.protocol.embedding_size)
     choices = tuning.as_given(study)
     said: tuple[str, ...] = ()
-    if study.tunes:
+    if study.tunes or given.curves:
         study, said = _judged(study, source)
-    else:
+    if not study.tunes:
         _refuse_twins(choices, given.protocol)
     found = {parse(spec.name).where: sources.source(spec.name) for spec in foreign}
     more = (
@@ -307,6 +335,7 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
         *closed.notes,
         *spaces.notes(study),
         *_together(study),
+        *curving.notes(study, choices),
         *said,
         *_of_folds(study, source),
     )
@@ -375,16 +404,18 @@ def _of_folds(study: ResolvedStudy, source: Source) -> list[str]:
 
 
 def _judged(study: ResolvedStudy, source: Source) -> tuple[ResolvedStudy, tuple[str, ...]]:
-    """The study with what its tuning is judged on, which must be able to decide, and what is said of it."""
+    """The study with what its trials are judged on, which must be able to decide, and what is said of it."""
     from losscope.data.trials import for_trials, judged
 
+    of_losses = "the losses are tuned" if study.tunes else "curves are measured"
+    without = "--no-tune" if study.tunes else "no --curves"
     trials = for_trials(source, study.protocol.name)
     for seed in tuning.SEEDS:
         why = trials.undecided_validation(seed)
         require(
             why is None,
-            f"{source.facts.name}: the losses are tuned on the validation part, which has {why}; wanted: "
-            "more rows of each class, a split of your own with validation rows, or --no-tune",
+            f"{source.facts.name}: {of_losses} on the validation part, which has {why}; wanted: "
+            f"more rows of each class, a split of your own with validation rows, or {without}",
         )
     of, sentence = judged(source, study.protocol.name)
     return study.model_copy(update={"judged": of}), (sentence,) if sentence else ()

@@ -181,7 +181,9 @@ def _read(store: Store, name: str, kept: StoredStudy) -> Result:
         baselines=tuple(_fitted(_with_runs(side, runs_of), runs_of) for side in analysis.baselines),
         settings=settings,
         paired=analysis.paired,
-        recommendation=analysis.recommendation,
+        recommendation=analysis.recommendation.model_copy(
+            update={"sentences": (*analysis.recommendation.sentences, *wording.outside(losses))}
+        ),
         group=analysis.group,
         matrix=analysis.matrix,
         published=published.beside(kept.study.data, kept.study.protocol, losses),
@@ -292,7 +294,15 @@ def _fitted(side: BaselineResult, runs_of: Mapping[str, Sequence[Stored]]) -> Ba
 
 def _chosen(loss: LossResult, choice: Choice) -> LossResult:
     """A loss with its identity and how it was chosen."""
-    return loss.model_copy(update={"spec": choice.spec, "tuned": choice.tuned, "trials": choice.trials})
+    return loss.model_copy(
+        update={
+            "spec": choice.spec,
+            "usual": choice.default,
+            "tuned": choice.tuned,
+            "trials": choice.trials,
+            "curves": choice.curves,
+        }
+    )
 
 
 def values_of(stored: Stored) -> tuple[dict[str, float | None], dict[str, str]]:

@@ -38,7 +38,7 @@ def run(
             expect(made.waiting)
         several = study.devices if study.devices > 1 and made.waiting else 1
         with devices.started(several, made.study.device, follow):
-            made = made.tuned(activity, say)
+            made = made.tuned(activity, say).curved(activity, say)
             launch.execute(made.groups, study.engine, activity, say)
             pulls = forces.of({choice.label: choice.spec for choice in made.choices})
     return conclude(made, pulls=pulls)

@@ -43,7 +43,7 @@ class Outlook:
 
     def speeds(self, made: Plan) -> dict[str, cost.Speed]:
         """The speed of each kind of run that is left, measured unless it is known."""
-        pairs = [(group, made.source) for group in (*made.trial_groups, *made.groups)]
+        pairs = [(group, made.source) for group in _every(made)]
         found = cost.speeds(pairs, made.store, self._stored(made), self.say, known=self._known, keep=False)
         self._known |= found
         return found
@@ -52,7 +52,7 @@ class Outlook:
         """What is left of a study, stage by stage: a stage waits for the one before."""
         known, stored = self.speeds(made), self._stored(made)
         steps, total, wall, processes = 0, 0.0, 0.0, False
-        for groups in (*made.trial_stages, made.groups):
+        for groups in (*made.trial_stages, made.curve_groups, made.groups):
             left = [group for group in groups if not stored.issuperset(group.ids)]
             costs = cost.seconds(left, known, stored)
             engine = launch.engine_of(left, made.study.given.engine)
@@ -68,7 +68,11 @@ class Outlook:
 
     def _stored(self, made: Plan) -> frozenset[str]:
         """Those of a plan's runs that are stored and whole."""
-        groups = (*made.trial_groups, *made.groups)
-        ids = frozenset(run_id for group in groups for run_id in group.ids)
+        ids = frozenset(run_id for group in _every(made) for run_id in group.ids)
         self._whole |= cost.whole(made.store, ids - self._whole)
         return ids & self._whole
+
+
+def _every(made: Plan) -> tuple[launch.Group, ...]:
+    """The populations of tuning, of curves and of the final runs."""
+    return (*made.trial_groups, *made.curve_groups, *made.groups)

@@ -6,7 +6,7 @@ import json
 from typing import Any, ClassVar
 
 from losscope.core.errors import LosscopeError
-from losscope.core.results import DataDescription, Document, Frozen, Settings, Trial, Tuned
+from losscope.core.results import Curve, DataDescription, Document, Frozen, Settings, Trial, Tuned
 from losscope.core.spaces import numbers_of
 from losscope.core.spec import LossSpec, Study
 from losscope.run.store import Store
@@ -16,7 +16,7 @@ class Choice(Frozen):
     """One loss of a study: how it is called, its whole identity, and how that was chosen.
 
     ``tuned`` is None and ``trials`` are empty for a loss that is taken as given. ``default``: the loss at its
-    usual numbers, which stands beside one that was tuned, None otherwise.
+    usual numbers, which stands beside one that was tuned, None otherwise. ``curves``: over single numbers.
     """
 
     label: str
@@ -24,6 +24,7 @@ class Choice(Frozen):
     default: LossSpec | None = None
     tuned: Tuned | None = None
     trials: tuple[Trial, ...] = ()
+    curves: tuple[Curve, ...] = ()
 
     @property
     def default_label(self) -> str:
@@ -70,8 +71,15 @@ class StoredStudy(Document):
 
     @property
     def trials(self) -> tuple[str, ...]:
-        """The runs of tuning."""
+        """The runs of tuning, and of curves."""
         own = [run_id for loss in self.losses for trial in loss.trials for run_id in trial.runs]
+        own += [
+            run_id
+            for loss in self.losses
+            for curve in loss.curves
+            for point in curve.points
+            for run_id in point.runs
+        ]
         return tuple(dict.fromkeys([*self.forms, *own]))
 
     def write(self, store: Store) -> None:

@@ -23,7 +23,7 @@ from losscope.core.spec import LossSpec, Protocol, ResolvedStudy, Run
 from losscope.run import launch
 from losscope.run.store import Store, Stored
 
-__all__ = ["SEEDS", "Tuning", "as_given", "deciding", "foreseen", "tune"]
+__all__ = ["SEEDS", "Tuning", "as_given", "deciding", "foreseen", "runs_of", "score", "tune"]
 
 SMOOTH = 3
 """Looks whose mean is taken as the value of the middle one; the start stands for itself."""
@@ -97,7 +97,7 @@ def tune(
             launch.execute(group(runs, every), study.given.engine, activity, say)
         if (unfinished := store.unfinished(every)) is not None:
             raise LosscopeError(f"tuning stopped before a choice: {wording.unfinished(unfinished)}")
-        scored = [_score(candidate, own, store, names) for candidate, own in zip(asked, ids, strict=True)]
+        scored = [score(candidate, own, store, names) for candidate, own in zip(asked, ids, strict=True)]
         try:
             asked = walk.send(scored)
         except StopIteration as ended:
@@ -120,7 +120,7 @@ def foreseen(
         yield [run for row in table for run in row], every
         known = known and all(map(store.has, every))
         scored = [
-            _score(candidate, own, store, names) if known else _stand_in(candidate)
+            score(candidate, own, store, names) if known else _stand_in(candidate)
             for candidate, own in zip(asked, ids, strict=True)
         ]
         try:
@@ -133,7 +133,7 @@ def _stand_in(candidate: Candidate) -> Trial:
     return halving.StandIn(hyperparameters=candidate.spec.hyperparameters, score=0.0, second=0.0, epoch=0)
 
 
-def _score(candidate: Candidate, ids: tuple[str, ...], store: Store, names: tuple[str, str]) -> Trial:
+def score(candidate: Candidate, ids: tuple[str, ...], store: Store, names: tuple[str, str]) -> Trial:
     """One trial: its best epoch and the mean validation measures there, over its seeds."""
     stored = list(store.many(ids))
     failed = sum(run.failed is not None for run in stored)

@@ -87,6 +87,8 @@ def arguments(study: Study, out: str) -> tuple[str, ...]:
             words += [option, f"{seconds:g}s"]
     for space in study.space:
         words += ["--space", space]
+    if study.curves:
+        words += ["--curves", ",".join(study.curves)]
     for plugin in study.plugins:
         words += ["--plugin", plugin]
     words += _of_data(study)

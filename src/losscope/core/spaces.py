@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeGuard
 
+from losscope.core import registry
 from losscope.core.bounds import LETTERS
 from losscope.core.calls import literal, parse, with_words
-from losscope.core.errors import LosscopeError, require, shown
+from losscope.core.errors import LosscopeError, require, shown, unknown
 from losscope.core.facts import Value
 from losscope.core.loss_spec import OWN, LossSpec, Strict
 
@@ -16,6 +18,12 @@ OPTIMISER = ("learning_rate", "weight_decay", "class_rate")
 """Numbers of the optimiser, which a loss has beside its own."""
 KEYS = tuple(key for key in OWN if key != "checkpoint")
 """What may be searched beside hyperparameters; the epoch is chosen anyway."""
+
+
+ALL = "all"
+"""Every curve that applies."""
+CURVES = (ALL, "own", "learning_rate", "embedding_size")
+"""What curves may be asked for beside single numbers of a loss: all, its own numbers, and the rest."""
 
 
 class Dimension(Strict):
@@ -111,6 +119,36 @@ def unlike(values: Iterable[object], where: str) -> tuple[Value, ...]:
 def of_loss(dimensions: Sequence[Dimension], spec: LossSpec) -> tuple[Dimension, ...]:
     """The dimensions of one loss; those of a resolved study name each loss by its label."""
     return tuple(own for own in dimensions if own.loss == spec.label)
+
+
+def check_curves(names: Sequence[str], losses: Sequence[LossSpec]) -> None:
+    """Raise for a number that no loss has, of the names that ``Study.curves`` gives.
+
+    What a foreign loss has is known when its code runs; what tuning tries of it is looked at then.
+    """
+    require(len(set(names)) == len(names), f"the curves {shown(', '.join(names))} name a number twice")
+    known = {name for spec in losses for name in numeric(spec)}
+    for name in names:
+        if name not in known and name not in CURVES and not any(spec.foreign for spec in losses):
+            raise unknown(
+                f"number of {', '.join(spec.label for spec in losses)}:", name, [*CURVES, *sorted(known)]
+            )
+
+
+def numeric(spec: LossSpec) -> dict[str, float]:
+    """The numbers among a loss's hyperparameters with their defaults; none of a foreign loss."""
+    if spec.foreign or spec.baseline:
+        return {}
+    return {
+        name: value
+        for name, value in registry.entry("loss", spec.name).parameters.items()
+        if is_number(value)
+    }
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number and no switch."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def with_value(spec: LossSpec, name: str, value: Value) -> LossSpec:

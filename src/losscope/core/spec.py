@@ -36,7 +36,7 @@ from losscope.core.loss_spec import (
 )
 from losscope.core.quantities import GOALS, check_indifference
 from losscope.core.seeding import seed_of
-from losscope.core.spaces import Dimension
+from losscope.core.spaces import Dimension, check_curves
 from losscope.core.training import Protocol, Start, Transform, protocol
 
 __all__ = [
@@ -152,6 +152,7 @@ class Study(Strict):
     tune: bool | None = None
     budget: float | None = Field(default=None, gt=0)
     space: list[str] = Field(default_factory=list)
+    curves: list[str] = Field(default_factory=list)
     options: dict[str, Value | None | list[str]] = Field(default_factory=dict)
     data_root: str | None = None
     out: str | None = None
@@ -174,6 +175,14 @@ class Study(Strict):
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("curves", mode="before")
+    @classmethod
+    def _parted(cls, value: Any) -> Any:
+        parts = [value] if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+            return value
+        return [name.strip() for part in parts for name in part.split(",") if name.strip()]
 
     @field_validator("data", "data_root", "out", "backbone", mode="before")
     @classmethod
@@ -226,6 +235,7 @@ class Study(Strict):
         labels = [spec.label for spec in specs]
         twice = sorted(label for label, count in Counter(labels).items() if count > 1)
         require(not twice, f"the loss {', '.join(twice)} is given twice; give each loss once")
+        check_curves(self.curves, specs)
         if self.reference is not None and self.reference not in labels:
             raise unknown("reference loss", self.reference, labels)
         check_place(self.device, self.engine, self.devices, address=self.address, run_limit=self.run_limit)

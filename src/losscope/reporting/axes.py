@@ -80,7 +80,7 @@ def settings(values: Iterable[float], title: str = "") -> Axis:
     """A logarithmic axis of the positive numbers that were tried, each with its tick, with some room."""
     tried = sorted(set(values))
     spare = (tried[-1] / tried[0]) ** 0.06 if len(tried) > 1 else 2.0
-    ticks = tuple(Tick(value, f"{value:g}") for value in tried)
+    ticks = tuple(Tick(value, _tried(value)) for value in tried)
     return Axis(tried[0] / spare, tried[-1] * spare, ticks, title, "log", grid=False)
 
 
@@ -97,6 +97,14 @@ def round_ticks(low: float, high: float, most: int = 6) -> tuple[Tick, ...]:
         return shown.replace("-", wording.MINUS)
 
     return tuple(Tick(count * step, text(count * step)) for count in range(first, last + 1))
+
+
+def _tried(value: float) -> str:
+    """A tried value as it was given, a small one such as a learning rate by its power of ten: ``3e-4``."""
+    if value >= 1e-3:
+        return f"{value:g}"
+    mantissa, _, power = f"{value:e}".partition("e")
+    return f"{float(mantissa):g}e{int(power)}"
 
 
 def _short(value: float) -> str:

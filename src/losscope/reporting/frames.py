@@ -1,4 +1,4 @@
-"""A result as tidy data frames: one row for each value, mean, comparison, trial or run."""
+"""A result as tidy data frames: one row for each value, mean, comparison, trial, point of a curve or run."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ MEANS = ("on", "loss", "kind", "measure", "split", "mean", "low", "high", "n", "
 TRIALS = (
     *("loss", "trial", "hyperparameters", "reduction", "learning_rate", "weight_decay", "class_rate"),
     *("start", "transform", "score", "second", "epoch", "epochs", "failed", "chosen"),
+)
+CURVES = (
+    *("loss", "number", "value", "measure", "mean", "low", "high", "cost", "cost_low", "cost_high"),
+    *("within", "default", "tuned", "seeds", "failed", "epoch"),
 )
 RUNS = ("loss", "kind", "unit", "run", "failed", "reason")
 
@@ -112,6 +116,20 @@ def _trials(result: Result) -> pd.DataFrame:
     return _table(made, TRIALS, numbers=("learning_rate", "weight_decay", "class_rate", "score", "second"))
 
 
+def _curves(result: Result) -> pd.DataFrame:
+    made = []
+    for side in result.losses:
+        for curve in side.curves:
+            flat = curve.flat
+            for point in curve.points:
+                inside = flat is not None and flat.low <= point.value <= flat.high
+                numbers = (point.mean, point.low, point.high, point.cost, point.cost_low, point.cost_high)
+                marks = (inside, point.value == curve.default, point.value == curve.tuned)
+                counts = (len(curve.seeds), point.failed, point.epoch)
+                made.append((side.name, curve.number, point.value, curve.measure, *numbers, *marks, *counts))
+    return _table(made, CURVES, numbers=("value", "mean", "low", "high", "cost", "cost_low", "cost_high"))
+
+
 def _chosen(side: Any, place: int) -> bool:
     """Whether a trial is the whole training whose numbers the final runs have."""
     trial, kept = side.trials[place], side.tuned
@@ -142,5 +160,12 @@ def _table(
     return pd.DataFrame(rows, columns=[*columns]).astype(dict.fromkeys(numbers, "float64"))
 
 
-_MAKERS = {"values": _values, "means": _means, "verdicts": _verdicts, "trials": _trials, "runs": _runs}
+_MAKERS = {
+    "values": _values,
+    "means": _means,
+    "verdicts": _verdicts,
+    "trials": _trials,
+    "curves": _curves,
+    "runs": _runs,
+}
 KINDS = (*_MAKERS,)

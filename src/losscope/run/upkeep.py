@@ -46,8 +46,13 @@ class _Tried(BaseModel):
     runs: tuple[str, ...]
 
 
+class _Curve(BaseModel):
+    points: tuple[_Tried, ...]
+
+
 class _Loss(BaseModel):
     trials: tuple[_Tried, ...]
+    curves: tuple[_Curve, ...] = ()
 
 
 class _Data(BaseModel):
@@ -81,8 +86,10 @@ class StudyRuns(BaseModel):
 
     @property
     def trials(self) -> tuple[str, ...]:
-        """The runs of tuning."""
+        """The runs of tuning, and of curves."""
         own = [run_id for loss in self.losses for trial in loss.trials for run_id in trial.runs]
+        points = [point for loss in self.losses for curve in loss.curves for point in curve.points]
+        own += [run_id for point in points for run_id in point.runs]
         return (*self.forms, *own)
 
 

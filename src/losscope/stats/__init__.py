@@ -28,6 +28,7 @@ from losscope.stats.design import (
     seeds_needed,
     smallest_p,
 )
+from losscope.stats.flat import flat_region, with_costs
 from losscope.stats.grouping import best_group, every_pair
 from losscope.stats.intervals import (
     Published,
@@ -89,6 +90,7 @@ __all__ = [
     "every_pair",
     "family_bound",
     "family_size",
+    "flat_region",
     "holm",
     "indifference",
     "jackknife_variance",
@@ -116,4 +118,5 @@ __all__ = [
     "smallest_p",
     "summary",
     "undecided",
+    "with_costs",
 ]

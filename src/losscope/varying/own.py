@@ -80,7 +80,9 @@ def prepare(
     )
     folder = str(study.out or planning.DEFAULT_OUT)
     given = {
-        **study.model_dump(exclude={"data", "options", "budget", "reference", "first_seed", "space"}),
+        **study.model_dump(
+            exclude={"data", "options", "budget", "reference", "first_seed", "space", "curves"}
+        ),
         "out": folder,
         "trust": study.trust,
     }

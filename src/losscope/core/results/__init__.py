@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         Undecided,
         Unit,
     )
+    from losscope.core.results.curves import Curve, CurvePoint, FlatRegion
     from losscope.core.results.documents import schemas
     from losscope.core.results.embeddings import Embedding
     from losscope.core.results.examples import ClassScores, Confusion, Examples, Neighbours, ShownItem
@@ -160,6 +161,8 @@ __all__ = [
     "Confusion",
     "Control",
     "ControlDescription",
+    "Curve",
+    "CurvePoint",
     "DataDescription",
     "DataSketch",
     "DataVerdicts",
@@ -175,6 +178,7 @@ __all__ = [
     "Exponents",
     "Failure",
     "Fault",
+    "FlatRegion",
     "Force",
     "ForceProfile",
     "Frozen",
@@ -249,6 +253,7 @@ __all__ = [
 
 _FILES = (
     "base",
+    "curves",
     "sides",
     "origins",
     "stores",

@@ -351,14 +351,17 @@ class Result(Viewed):
         text: str = importlib.import_module("losscope.reporting.views").method(self, format)
         return text
 
-    def frame(self, of: Literal["values", "means", "verdicts", "trials", "runs"] = "values") -> pd.DataFrame:
+    def frame(
+        self, of: Literal["values", "means", "verdicts", "trials", "curves", "runs"] = "values"
+    ) -> pd.DataFrame:
         """One tidy pandas table: ``values``, a row for each side, measure and seed; or another.
 
         ``values`` has the columns on, loss, kind, measure, split, unit (the seed, or what else pairs the
         runs) and value, NaN where a run has none. ``means`` has a row for each side and measure, with its
         95 % interval. ``verdicts`` has a row for each comparison, tested or
         described, and for each of every single data set, with the fields of ``Comparison``. ``trials`` has a
-        row for each trial of tuning, ``runs`` for each run.
+        row for each trial of tuning, ``curves`` for each point of a curve over one number of a loss,
+        ``runs`` for each run.
 
         Raises:
             LosscopeError: another kind.

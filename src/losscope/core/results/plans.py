@@ -25,7 +25,8 @@ class StudyPlan(Document):
 
     ``notes``: the sentences that the study itself says before it trains. ``seconds``: on this machine, None
     where features are to be computed first. ``core_seconds``: of processors. ``steps``: gradient steps of all
-    runs that are left, the search of tuning widened. ``look``: which look at the study's results its end
+    runs that are left, the search of tuning widened. ``curve_runs``: of curves, beside those of tuning.
+    ``look``: which look at the study's results its end
     would be.
     """
 
@@ -38,6 +39,8 @@ class StudyPlan(Document):
     epochs_left: int
     tuning_runs: int
     tuning_stored: int = 0
+    curve_runs: int = 0
+    curve_stored: int = 0
     seconds: Number | None = None
     core_seconds: Number | None = None
     steps: int | None = None

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from losscope.core.facts import Judged, Value
 from losscope.core.results.base import Frozen, Number
+from losscope.core.results.curves import Curve
 from losscope.core.spec import LossSpec
 
 
@@ -189,11 +190,17 @@ class SideResult(Frozen):
 
 
 class LossResult(SideResult):
-    """A loss: its whole identity, how it was chosen, and what was measured."""
+    """A loss: its whole identity, how it was chosen, and what was measured.
+
+    ``usual``: the loss at its usual numbers, where it was tuned. ``curves``: the validation measure over
+    single numbers of it, where these were asked for.
+    """
 
     spec: LossSpec | None = None
+    usual: LossSpec | None = None
     tuned: Tuned | None = None
     trials: tuple[Trial, ...] = ()
+    curves: tuple[Curve, ...] = ()
 
 
 class BaselineResult(SideResult):

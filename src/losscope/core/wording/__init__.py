@@ -25,6 +25,7 @@ from losscope.core.wording.comparisons import (
 )
 from losscope.core.wording.contest import decision, fault, price, unranked
 from losscope.core.wording.contrasts import Contrast
+from losscope.core.wording.curved import curve, curve_number, flat, outside
 from losscope.core.wording.headlines import HEADLINE_LETTERS, HEADLINE_WORDS, Headline, headline
 from losscope.core.wording.inspections import (
     file_name,
@@ -124,6 +125,8 @@ __all__ = [
     "claim_reason",
     "clause",
     "count",
+    "curve",
+    "curve_number",
     "decimals_for",
     "decision",
     "design",
@@ -139,6 +142,7 @@ __all__ = [
     "file_name",
     "finite",
     "first_look",
+    "flat",
     "headings",
     "headline",
     "how_to_read",
@@ -163,6 +167,7 @@ __all__ = [
     "modalities",
     "number",
     "on_each",
+    "outside",
     "over_data_reason",
     "over_folds",
     "over_items",

@@ -63,10 +63,15 @@ def study_plan(plan: StudyPlan) -> str:
         time = "Nothing is left to train"
     else:
         time = f"It takes about {duration(max(1, plan.seconds))} on this machine"
+    curved = (
+        f" and {count(plan.curve_runs, 'run')} of curves ({plan.curve_stored:,} stored)"
+        if plan.curve_runs
+        else ""
+    )
     return (
         f"{count(plan.runs, 'run')} ({plan.stored:,} stored) in {count(plan.populations, 'population')}, "
         f"{count(plan.epochs_left, 'population epoch')} to go, "
-        f"after {count(plan.tuning_runs, 'run')} of tuning{stored}. {time}; "
+        f"after {count(plan.tuning_runs, 'run')} of tuning{stored}{curved}. {time}; "
         f"it is look {plan.look} at these data."
     )
 

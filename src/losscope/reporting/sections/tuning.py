@@ -9,8 +9,10 @@ from losscope.core import wording
 from losscope.core.quantities import quantity
 from losscope.core.registry import register
 from losscope.core.results import LossResult, Trial, Tuned
+from losscope.core.training import Protocol
 from losscope.core.wording import parts
 from losscope.reporting import trials as drawing
+from losscope.reporting.figure import Figure
 from losscope.reporting.parts import Context, Grid, Section, fragment
 
 DIVERGED = "diverged"
@@ -23,8 +25,7 @@ def tuning(context: Context) -> Section | None:
     if not tried:
         return None
     scores = [trial.score for side in tried for trial in side.trials if trial.score is not None]
-    drawn = [drawing.tuning_curve(side.name, side.trials, scores, side.tuned) for side in tried]
-    figures = [figure for figure in drawn if figure is not None]
+    figures = figures_of(tried, scores, context.result.protocol)
     rows = trial_rows(tried)
     diverged = sum(row[-1] == DIVERGED for row in rows)
     trials = wording.count(len(rows), "trial")
@@ -44,7 +45,9 @@ def tuning(context: Context) -> Section | None:
     if figures:
         note.append(
             "The larger the learning rate, the larger the point; open points were not trained whole. "
-            "The line joins the best whole trial of each value; ringed: the chosen. All on one scale."
+            "The line joins the best whole trial of each value, the best over its other numbers; its band "
+            "reaches from that trial's lowest seed to its highest; ringed: the chosen; dotted: the "
+            "usual value. All on one scale. One number alone is varied with --curves."
         )
     heads = ["loss", "settings", f"{measure}, validation", "trained for", "best epoch", ""]
     return Section(
@@ -56,6 +59,20 @@ def tuning(context: Context) -> Section | None:
         fold=trials,
         columns=3,
     )
+
+
+def figures_of(
+    tried: Sequence[LossResult], scores: Sequence[float], protocol: Protocol | None
+) -> list[Figure]:
+    """Of each loss, validation quality over its own number; then of each, over the learning rate."""
+    made: dict[bool, list[Figure]] = {False: [], True: []}
+    for side in tried:
+        for number in drawing.drawn_numbers(side.trials):
+            usual = drawing.usual(side, number, protocol)
+            figure = drawing.tuning_curve(side.name, side.trials, scores, side.tuned, number, usual)
+            if figure is not None:
+                made[number == drawing.RATE].append(figure)
+    return [*made[False], *made[True]]
 
 
 def trial_rows(tried: Sequence[LossResult]) -> list[list[str]]:
@@ -99,8 +116,8 @@ def chosen(side: LossResult) -> str:
     if tuned.agreement is not None:
         agreement = wording.number(tuned.agreement, wording.Digits(2))
         told += f"; rank correlation of the first stage with the whole training {agreement}"
-    number = drawing.tuned_number(side.trials)
-    flat = None if number is None else drawing.flat_region(side.trials, number)
-    return f"{side.name}: {parts.settings(tuned)}{told}" + (
-        f"; {flat}, of those trained whole" if flat else ""
-    )
+    regions = [drawing.flat_region(side.trials, number) for number in drawing.drawn_numbers(side.trials)]
+    flat = ", and ".join(wording.flat(region) for region in regions if region is not None)
+    if flat:
+        told += f"; {flat}, of those trained whole, each at the best of its other numbers"
+    return f"{side.name}: {parts.settings(tuned)}{told}"
