@@ -79,8 +79,7 @@ class AtlasEntry(Frozen):
         described: the data as they were read, in a sentence.
         seeds: paired seeds.
         command: makes the entry's study again.
-        digest: of the data's content, so that data asked about are known again; the same for two labellings
-            of the same rows.
+        digest: of the data's content and of how they are labelled and cut: data asked about are known again.
         seconds: that its runs took to train, on one core.
     """
 
@@ -131,7 +130,7 @@ class Atlas(Document):
 
 
 class EntryPlan(Frozen):
-    """What one data set of an atlas would cost: ``runs_left`` of its runs, tuning and final, are to be trained.
+    """What one data set of an atlas would cost: of its ``runs``, tuning's too, ``runs_left`` are not stored.
 
     ``seconds``: on this machine, None where it is not known before features are computed.
     """
