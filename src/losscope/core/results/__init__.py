@@ -96,6 +96,15 @@ if TYPE_CHECKING:
         StudyPlan,
         WorldPlan,
     )
+    from losscope.core.results.priors import (
+        AtlasPrior,
+        ForetoldLoss,
+        NearData,
+        PriorFold,
+        PriorPay,
+        PriorRival,
+        PriorScore,
+    )
     from losscope.core.results.reproductions import (
         ClaimReason,
         ClaimVerdict,
@@ -130,6 +139,7 @@ __all__ = [
     "Atlas",
     "AtlasEntry",
     "AtlasGoal",
+    "AtlasPrior",
     "AtlasSide",
     "AuditLine",
     "AuditResult",
@@ -177,6 +187,7 @@ __all__ = [
     "Fault",
     "Force",
     "ForceProfile",
+    "ForetoldLoss",
     "Frozen",
     "Ground",
     "Growth",
@@ -194,6 +205,7 @@ __all__ = [
     "Multiverse",
     "MultiverseClaim",
     "MultiversePlan",
+    "NearData",
     "NearSetting",
     "Neighbours",
     "NewlyConfused",
@@ -207,6 +219,10 @@ __all__ = [
     "PairVerdict",
     "PaperSetting",
     "Price",
+    "PriorFold",
+    "PriorPay",
+    "PriorRival",
+    "PriorScore",
     "Provenance",
     "PublishedValue",
     "Recommendation",
@@ -265,6 +281,7 @@ _FILES = (
     "matches",
     "multiverses",
     "atlases",
+    "priors",
     "documents",
 )
 """Where a name is looked for: first what every process needs, which then builds none of the other types."""
