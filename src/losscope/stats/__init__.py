@@ -38,7 +38,9 @@ from losscope.stats.intervals import (
     prediction_interval,
     published_value,
 )
+from losscope.stats.likeness import check_prior
 from losscope.stats.models import TwoModels, of_two_models
+from losscope.stats.prior import foretell
 from losscope.stats.recommendation import recommend
 from losscope.stats.resample import Null, holm, midranks, sign_flips, sign_test
 from losscope.stats.several import OnData, mean_on_scale, on_each
@@ -79,6 +81,7 @@ __all__ = [
     "attainable_p",
     "barred",
     "best_group",
+    "check_prior",
     "compare",
     "corrected",
     "correlations",
@@ -89,6 +92,7 @@ __all__ = [
     "every_pair",
     "family_bound",
     "family_size",
+    "foretell",
     "holm",
     "indifference",
     "jackknife_variance",

@@ -105,6 +105,15 @@ if TYPE_CHECKING:
         StudyPlan,
         WorldPlan,
     )
+    from losscope.core.results.priors import (
+        AtlasPrior,
+        ForetoldLoss,
+        NearData,
+        PriorFold,
+        PriorPay,
+        PriorRival,
+        PriorScore,
+    )
     from losscope.core.results.reproductions import (
         ClaimReason,
         ClaimVerdict,
@@ -140,6 +149,7 @@ __all__ = [
     "AtlasEntry",
     "AtlasGoal",
     "AtlasPlan",
+    "AtlasPrior",
     "AtlasSide",
     "AuditLine",
     "AuditResult",
@@ -188,6 +198,7 @@ __all__ = [
     "Fault",
     "Force",
     "ForceProfile",
+    "ForetoldLoss",
     "Frozen",
     "Ground",
     "Growth",
@@ -206,6 +217,7 @@ __all__ = [
     "Multiverse",
     "MultiverseClaim",
     "MultiversePlan",
+    "NearData",
     "NearSetting",
     "Neighbours",
     "NewlyConfused",
@@ -219,6 +231,10 @@ __all__ = [
     "PairVerdict",
     "PaperSetting",
     "Price",
+    "PriorFold",
+    "PriorPay",
+    "PriorRival",
+    "PriorScore",
     "Provenance",
     "PublishedValue",
     "Recommendation",
@@ -277,6 +293,7 @@ _FILES = (
     "matches",
     "multiverses",
     "atlases",
+    "priors",
     "documents",
 )
 """Where a name is looked for: first what every process needs, which then builds none of the other types."""

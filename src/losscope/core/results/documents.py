@@ -13,6 +13,7 @@ from losscope.core.results.embeddings import Embedding
 from losscope.core.results.inspections import InspectedPair, Inspection
 from losscope.core.results.multiverses import Multiverse
 from losscope.core.results.plans import MultiversePlan, ReproductionPlan, StudyPlan
+from losscope.core.results.priors import AtlasPrior
 from losscope.core.results.reproductions import Reproduction, TuningRisk
 from losscope.core.results.stores import StoreCheck
 
@@ -33,6 +34,7 @@ def schemas() -> Mapping[str, dict[str, Any]]:
         TuningRisk,
         Atlas,
         AtlasPlan,
+        AtlasPrior,
         Inspection,
         InspectedPair,
     )

@@ -77,6 +77,7 @@ from losscope.core.wording.numbers import (
 )
 from losscope.core.wording.pivots import Beside, beside
 from losscope.core.wording.plain import cell, printable
+from losscope.core.wording.priors import atlas_prior, atlas_score, data_sketch
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
 from losscope.core.wording.steps import Step
 from losscope.core.wording.work import (
@@ -112,6 +113,8 @@ __all__ = [
     "Step",
     "Traced",
     "answer",
+    "atlas_prior",
+    "atlas_score",
     "be",
     "beside",
     "best_group",
@@ -124,6 +127,7 @@ __all__ = [
     "claim_reason",
     "clause",
     "count",
+    "data_sketch",
     "decimals_for",
     "decision",
     "design",
