@@ -17,6 +17,7 @@ from losscope.core.results import (
     SideResult,
 )
 from losscope.core.results.atlases import SideKind
+from losscope.core.wording import listing
 
 
 def entry_of(
@@ -40,7 +41,12 @@ def entry_of(
         command=command,
         digest=result.data.digest,
         seconds=result.provenance.seconds,
+        machine=_told(result.provenance.machine),
     )
+
+
+def _told(machine: str | tuple[str, ...] | None) -> str:
+    return machine if isinstance(machine, str) else listing(machine or ())
 
 
 def goals_of(result: Result) -> Iterator[AtlasGoal]:

@@ -1,4 +1,4 @@
-"""Tables of atlases that are kept: the one shipped with the package, a store's own, and any file. No torch."""
+"""Tables of atlases that are kept: the one shipped with the package, a store's own, and any file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read(path: str | Path) -> Atlas:
     file = given / FILE if given.is_dir() else given
     require(
         file.exists(),
-        f"there is no atlas at {shown(str(path))}; wanted: the atlas.json of another atlas, or the folder that "
+        f"there is no atlas at {shown(str(path))}; wanted: the atlas.json of an atlas, or the folder that "
         "losscope atlas --make --out has written",
     )
     regular(file)

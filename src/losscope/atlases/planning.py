@@ -1,4 +1,4 @@
-"""An atlas before anything is trained: which data sets, their studies, what is absent, and what all will cost."""
+"""An atlas before anything is trained: its data sets, their studies, what is absent, and the price of all."""
 
 from __future__ import annotations
 
@@ -78,18 +78,17 @@ def asked(
         if name not in known:
             raise unknown("data set of the atlas", name, list(known))
     entries = [known[name] for name in only] if only or added else list(DECLARED)
-    twice = [entry.name for entry in added if entry.name in known]
-    require(
-        not twice,
-        f"{shown(''.join(twice[:1]))} is the name of a data set of the atlas; give --only {''.join(twice[:1])}, "
-        "or a file of another name",
-    )
     names = [entry.name for entry in added]
-    require(
-        len(set(names)) == len(names),
-        f"two of the added data are called {shown(max(names, key=names.count, default=''))}; wanted: files of "
-        "different names",
-    )
+    for entry in added:
+        require(
+            entry.name not in known,
+            f"{shown(entry.name)} is the name of a declared data set of the atlas; give it by --only, or "
+            "another file's name by --add",
+        )
+        require(
+            names.count(entry.name) == 1,
+            f"two of the added data are called {shown(entry.name)}; wanted: files of different names",
+        )
     usual = Study.of(
         losses=list(losses),
         seeds=seeds,
@@ -150,7 +149,7 @@ def _laid(entry: Declared, given: Asked) -> tuple[Laid, EntryPlan]:
     # A declared data set is not downloaded unasked.
     require(
         entry.name in given.needed or present(entry.data, root),
-        f"the files of {entry.data} are not here; give --data-root, or --only {shown(entry.name)} to fetch them",
+        f"the files of {entry.data} are not here; give --data-root, or name it by --only to fetch them",
     )
     study = _study(entry, given.usual)
     made = foreseeing.ready(study, None, dry=True)
@@ -207,5 +206,3 @@ def foresee(given: Asked, say: Say | None = None) -> AtlasPlan:
     if say:
         say(plan.said)
     return plan
-
-

@@ -81,6 +81,7 @@ class AtlasEntry(Frozen):
         command: makes the entry's study again.
         digest: of the data's content and of how they are labelled and cut: data asked about are known again.
         seconds: that its runs took to train, on one core.
+        machine: where its runs were made.
     """
 
     name: str
@@ -93,6 +94,7 @@ class AtlasEntry(Frozen):
     command: str
     digest: str | None = None
     seconds: Number | None = None
+    machine: str = ""
 
     def goal(self, name: str) -> AtlasGoal | None:
         """A goal of the entry, None where it has none of this name."""
@@ -113,7 +115,6 @@ class Atlas(Document):
         left_out: declared data sets that it lacks: their files were absent, or their runs failed.
         losscope: the version that made it.
         command: makes it again.
-        machine: where the runs were made.
     """
 
     kind: ClassVar[str] = "atlas"
@@ -122,7 +123,6 @@ class Atlas(Document):
     left_out: tuple[LeftOut, ...] = ()
     losscope: str
     command: str
-    machine: str = ""
 
     def entry(self, name: str) -> AtlasEntry | None:
         """An entry by its name, None where there is none."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
-from losscope.core.results import Atlas, AtlasPlan
+from losscope.core.loss_spec import RAW
+from losscope.core.results import Atlas, AtlasGoal, AtlasPlan, LeftOut
 from losscope.core.wording.numbers import count, listing
 from losscope.core.wording.work import duration
 
@@ -39,29 +41,64 @@ def entry_starts(place: int, entries: int, name: str, seconds: float | None, lef
     return f"Data set {place} of {entries}, {name}: about {duration(seconds)}{rest}."
 
 
+def left_out(own: LeftOut) -> str:
+    """Why the atlas lacks a data set.
+
+    >>> left_out(LeftOut(name="mnist", reason="its files are not here"))
+    'mnist is left out: its files are not here.'
+    """
+    return f"{own.name} is left out: {own.reason.rstrip('.')}."
+
+
 def shows(atlas: Atlas, goal: str) -> str:
-    """What an atlas shows for a goal, in a line: which losses were best where, and where no loss was needed."""
+    """What an atlas shows for a goal, in a line: which loss was best how often, and what was recommended."""
     found = [own for entry in atlas.entries if (own := entry.goal(goal)) is not None]
     if not found:
         return f"No data set of this atlas has a measure for {goal}."
     best = Counter(own.best for own in found)
+    most = max(best.values())
+    tops = [name for name, times in best.items() if times == most]
+    lead = f"{listing(tops)} {'has' if len(tops) == 1 else 'have'} the best mean on {most:,} of {_on(found)}"
     alone = sum(len(own.members) == 1 for own in found)
-    tops = [name for name, times in best.most_common() if times == max(best.values())]
-    times = count(max(best.values()), "data set")
-    often = f"{listing(tops)} {'has' if len(tops) == 1 else 'have'} the best mean most often, on {times}"
-    each = " each" if len(tops) > 1 else ""
-    tested = [own for own in found if own.tested]
-    if not tested:
+    if not all(own.tested for own in found):
         return (
-            f"{count(len(found), 'data set')}, {goal}, described: {often}{each}; on {alone} of {len(found)} "
-            "no other loss is within the indifference."
+            f"{goal.capitalize()}: {lead}{' each' if len(tops) > 1 else ''}; on {alone:,} no other loss is "
+            "within the measure's indifference of the best."
         )
-    kinds = {side.name: side.kind for own in tested for side in own.sides}
-    answers = [own.answer for own in tested if own.answer is not None]
+    kinds = {side.name: side.kind for own in found for side in own.sides}
+    answers = [own.answer for own in found if own.answer is not None]
     losses = sum(kinds.get(name) == "loss" for name in answers)
-    bare = len(answers) - losses
     return (
-        f"{count(len(tested), 'data set')}, {goal}: {often}{each}; on {alone} of {len(tested)} it is alone, on "
-        f"the others some losses cannot be told from the best. The comparisons recommend a loss on {losses}, "
-        f"no training or a closed form on {bare}, and are undecided on {len(tested) - len(answers)}."
+        f"{goal.capitalize()}: {lead}{' each' if len(tops) > 1 else ''}; on {alone:,} every other loss is "
+        f"shown worse than the best. The comparisons recommend a loss on {losses:,}, no training on "
+        f"{len(answers) - losses:,}, and are undecided on {len(found) - len(answers):,}."
     )
+
+
+def _on(found: Sequence[AtlasGoal]) -> str:
+    return count(len(found), "data set")
+
+
+def others(goal: AtlasGoal) -> str:
+    """The losses that cannot be told from the best one, it left out.
+
+    >>> sides = tuple(AtlasSide(name=name, kind="loss", mean=0.9, low=None, high=None) for name in "abc")
+    >>> of = AtlasGoal(goal="retrieval", measure="recall_at_1", tested=True, sides=sides, best="a",
+    ...                members=("a", "c"))
+    >>> others(of), others(of.model_copy(update={"members": ("a",)}))
+    ('c', 'none')
+    """
+    rest = [name for name in goal.members if name != goal.best]
+    losses = sum(side.kind == "loss" for side in goal.sides)
+    if len(rest) > 1 and len(rest) + 1 == losses:
+        return f"all {len(rest):,} others"
+    return ", ".join(rest) or "none"
+
+
+def recommended(goal: AtlasGoal) -> str:
+    """What the comparison of a data set recommends, in a word or two."""
+    if not goal.tested:
+        return "described"
+    if goal.answer is None:
+        return "undecided"
+    return "train nothing" if goal.answer == RAW else goal.answer
