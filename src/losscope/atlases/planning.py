@@ -38,11 +38,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Laid:
-    """An entry with its study, and the digest of its data."""
+    """An entry with its study, what that is called in the store, and the digest of its data.
+
+    ``stored``: whether all its runs are, so that nothing is left to train.
+    """
 
     declared: Declared
     study: Study
+    name: str
     digest: str
+    stored: bool
 
     @property
     def command(self) -> str:
@@ -154,8 +159,8 @@ def _laid(entry: Declared, given: Asked) -> tuple[Laid, EntryPlan]:
     study = _study(entry, given.usual)
     made = foreseeing.ready(study, None, dry=True)
     plan = foreseeing.dry_run(made)
-    own = Laid(entry, study, made.source.digest)
     left = plan.runs - plan.stored + plan.tuning_runs - plan.tuning_stored
+    own = Laid(entry, study, made.name, made.source.digest, stored=not left)
     return own, EntryPlan(
         name=entry.name,
         family=entry.family,
