@@ -15,7 +15,6 @@ from losscope.comparing import reading as studies
 from losscope.comparing import running
 from losscope.comparing.planning import DEFAULT_OUT, Say
 from losscope.comparing.stored import StoredStudy
-from losscope.core import commands
 from losscope.core.errors import LosscopeError, require
 from losscope.core.results import Atlas, AtlasEntry, AtlasPlan, LeftOut, Result
 from losscope.core.saying import Once
@@ -59,11 +58,7 @@ def make(
     """
     say = None if say is None else Once(say)
     before = stored(given)
-    ready, plan = laid(given)
-    if say:
-        say(plan.said)
-        for own in plan.left_out:
-            say(wording.left_out(own))
+    ready, plan = laid(given, say)
     store = Store(given.out)
     made, failed = with_left_out(before, plan.left_out), list[LeftOut]()
     for place, own in enumerate(ready):
@@ -90,8 +85,9 @@ def stored(given: Asked) -> Atlas:
     losses = tuple(given.usual.losses)
     file = Store(given.out, create=False, absent=True).root / kept.FILE
     if not file.is_file():
-        words = ("losscope", "atlas", "--make", "--out", given.out)
-        return Atlas(losses=losses, entries=(), losscope=losscope.__version__, command=commands.said(words))
+        return Atlas(
+            losses=losses, entries=(), losscope=losscope.__version__, command="losscope atlas --make"
+        )
     found = kept.read(file)
     require(
         set(found.losses) == set(losses),

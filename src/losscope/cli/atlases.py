@@ -169,15 +169,9 @@ def _make(given: Asked, goal: str, *, dry_run: bool, json: bool) -> None:
 
     refuse_several("atlas")
     if dry_run:
-        plan = planning.foresee(given)
+        _, plan = planning.laid(given, None if json else put)
         if json:
             print(plan.json_text())
-            return
-        for own in plan.entries:
-            put(wording.entry_price(own))
-        for lacking in plan.left_out:
-            put(wording.left_out(lacking))
-        put(plan.said)
         return
     with Activity(quiet=json) as shown:
         made = making.make(given, say=shown.say, activity=shown.activity, expect=shown.expect)

@@ -23,7 +23,7 @@ HEADS = (
     "data set",
     "classes",
     "rows of each",
-    "numbers",
+    "dimension",
     "raw",
     "best loss",
     "not told from it",
@@ -137,8 +137,7 @@ def page(atlas: Atlas) -> str:
     if atlas.left_out:
         sentences = [said.left_out(own) for own in atlas.left_out]
         sections.append(Section("What it lacks", html=fragment("bullets", sentences)))
-    lead = said.shows(atlas, goals[0]) if goals else "No data set has been finished yet."
-    head = fragment("headline", lead)
+    head = fragment("headline", said.headline(atlas))
     return whole("Atlas · losscope", [head], [(part.title, part) for part in sections], palette)
 
 

@@ -76,6 +76,19 @@ def left_out(own: LeftOut) -> str:
     return f"{own.name} is left out: {own.reason.rstrip('.')}."
 
 
+def headline(atlas: Atlas) -> str:
+    """How many data sets and losses an atlas has.
+
+    >>> headline(Atlas(losses=("a", "b"), entries=(), losscope="0.1.0", command=""))
+    '0 data sets of 0 families, the same 2 losses on each'
+    """
+    families = len({entry.family for entry in atlas.entries})
+    return (
+        f"{count(len(atlas.entries), 'data set')} of {count(families, 'family')}, the same "
+        f"{count(len(atlas.losses), 'loss')} on each"
+    )
+
+
 def shows(atlas: Atlas, goal: str) -> str:
     """What an atlas shows for a goal, in a line: which loss was best how often, and what was recommended."""
     found = [own for entry in atlas.entries if (own := entry.goal(goal)) is not None]
