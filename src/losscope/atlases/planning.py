@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from losscope.atlases.declared import DECLARED, LOSSES, SEEDS, Declared
-from losscope.comparing import foreseeing
+from losscope.comparing import foreseeing, reading
 from losscope.comparing.planning import DEFAULT_OUT, Say
 from losscope.core import commands, registry
 from losscope.core.errors import LosscopeError, require, shown, unknown
 from losscope.core.results import AtlasPlan, EntryPlan, LeftOut
 from losscope.core.spec import Study
 from losscope.core.wording import atlases as wording
+
+
+FEWEST = reading.MANY + 1
+"""Losses from which a comparison has a group of those that cannot be told from the best."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,12 @@ def asked(
         tune=tune,
         epochs=epochs,
     )
-    require(len(usual.losses) > 1, "an atlas compares losses, and one is given; wanted: at least 2 losses")
+    require(
+        len(usual.losses) >= FEWEST,
+        f"an atlas asks which losses cannot be told from the best of several; wanted: at least {FEWEST} losses",
+    )
     needed = frozenset([*only, *names])
-    return Asked((*entries, *added), needed, usual)
+    return Asked((*added, *entries), needed, usual)  # what may be mistaken is read first
 
 
 def _added(path: str) -> Declared:

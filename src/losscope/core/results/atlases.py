@@ -49,7 +49,7 @@ class AtlasGoal(Frozen):
     """One goal on one data set.
 
     Attributes:
-        tested: whether this is the goal that tuning and the tests were for; others are described.
+        tested: whether this is what the tests were for, with seeds enough to put a loss out; else described.
         best: the loss of the best mean.
         members: the losses that cannot be told from the best, it among them (``BestGroup``, where tested);
             where described, those whose mean is within the measure's margin of indifference of the best.
