@@ -191,13 +191,6 @@ class Table:
         average = dict(zip(self.losses, self.average, strict=True))
         return max(self.losses, key=lambda loss: (round(won[loss], 9), self.memberships[loss], average[loss]))
 
-    @cached_property
-    def mostly_pays(self) -> bool | None:
-        """Whether training pays in most families; None without any that says."""
-        told = [(row.pays, share) for row, share in zip(self.rows, self.shares, strict=True)]
-        told = [(pays, share) for pays, share in told if pays is not None]
-        return sum(share if pays else -share for pays, share in told) > 0 if told else None
-
     def weights(self, sketch: DataSketch) -> tuple[np.ndarray, float]:
         """(N,) the share of each data set in what is foretold, summing to 1, and the share due to likeness.
 
@@ -229,15 +222,54 @@ class Table:
         """The loss of the smallest gap on data like these; of equal ones the first."""
         return self.losses[int((self.weights(sketch)[0] @ self.gaps).argmax())]
 
-    def gain(self, sketch: DataSketch) -> tuple[float, float | None, float | None] | None:
-        """What training is foretold to bring over what trains nothing; None where too few data sets say."""
-        able = Table(self.losses, tuple(row for row in self.rows if row.gain is not None))
-        if len(able.families) < FEWEST_FAMILIES - 1:  # one may be left out
-            return None
-        weights = able.weights(sketch)[0]
-        values = np.array([row.gain for row in able.rows])
-        found = able.spread(weights, values)
-        return (float(weights @ values), None, None) if found is None else found
+    @cached_property
+    def paying(self) -> Table:
+        """The data sets that have a side which trains nothing."""
+        return Table(self.losses, tuple(row for row in self.rows if row.gain is not None))
+
+    @property
+    def gains(self) -> np.ndarray:
+        """(N,) what training brings on each, where each of them has that."""
+        return np.array([row.gain for row in self.rows], dtype=np.float64)
+
+    @cached_property
+    def kernel(self) -> np.ndarray:
+        """(N, N) how alike the data sets are to each other, from 0 to 1."""
+        apart = [[distance(a.sketch, b.sketch) for b in self.rows] for a in self.rows]
+        found: np.ndarray = np.exp(-np.square(np.array(apart)) / 2)
+        return found
+
+    @cached_property
+    def others(self) -> np.ndarray:
+        """(N, N) whether two data sets are of different families."""
+        of = np.array([row.family for row in self.rows])
+        apart: np.ndarray = of[:, None] != of
+        return apart
+
+    def left_out(self, values: np.ndarray, orders: np.ndarray | None = None) -> np.ndarray:
+        """(P, N, K) values (N, K) of each data set as all other families foretell them.
+
+        ``orders`` (P, N): whose sketch each data set is given; without them each its own, P = 1.
+        """
+        if orders is None:
+            orders = np.arange(len(self.rows))[None]
+        near = self.kernel[orders[:, :, None], orders[:, None, :]] * (self.others * self.shares)
+        far = self.others * self.shares
+        far = SHRINKAGE * far / far.sum(axis=1, keepdims=True)
+        found: np.ndarray = (near + far) @ values / (near.sum(axis=-1) + SHRINKAGE)[..., None]
+        return found
+
+    def shuffled(self, rng: np.random.Generator, times: int) -> np.ndarray:
+        """(times, N) whose sketch each data set has when families of equal size swap theirs at random."""
+        places: dict[str, list[int]] = {}
+        for place, row in enumerate(self.rows):
+            places.setdefault(row.family, []).append(place)
+        orders = np.tile(np.arange(len(self.rows)), (times, 1))
+        for size in sorted({len(own) for own in places.values()}):
+            alike = np.array([own for own in places.values() if len(own) == size])
+            donors = rng.permuted(np.tile(np.arange(len(alike)), (times, 1)), axis=1)
+            orders[:, alike] = alike[donors]
+        return orders
 
 
 def table(atlas: Atlas, goal: str) -> Table:
