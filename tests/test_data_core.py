@@ -384,7 +384,7 @@ def test_every_data_set_says_what_it_is(name):
 def test_absent_data_say_what_to_fetch_and_where_to_put_it(tmp_path, monkeypatch):
     monkeypatch.setenv("LOSSCOPE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("losscope.data.download.reachable", lambda url: False)
-    for name in sorted(set(entries("data")) - {"digits", "synthetic"}):
+    for name in sorted(name for name, found in entries("data").items() if not found.facts.bundled):
         assert not present(name, tmp_path)
         with pytest.raises(LosscopeError, match=name) as caught:
             load(name, tmp_path)

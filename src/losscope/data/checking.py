@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require, shown
@@ -98,3 +101,27 @@ def check_emptied(draft: Draft, lacking: np.ndarray) -> None:
             f"{said}, so that no {what} part remains; wanted: labels there, or no split of its own",
         )
         draft.notes.append(f"{said}: a part of the training rows is held out in their place")
+
+
+def check_whole(option: str, value: Any, least: int) -> None:
+    """Raise for an option that is no whole number of at least ``least``.
+
+    >>> check_whole("classes", 1, 2)
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: classes is 1; it must be a whole number of at least 2
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    require(
+        whole and value >= least, f"{option} is {shown(value)}; it must be a whole number of at least {least}"
+    )
+
+
+def check_number(option: str, value: Any, least: float, wanted: str, *, below: float = math.inf) -> None:
+    """Raise for an option that is no number from ``least`` to ``below``, itself left out.
+
+    >>> check_number("label_noise", "x", 0, "a share, from 0 to below 1", below=1)
+    Traceback (most recent call last):
+    losscope.core.errors.LosscopeError: label_noise is 'x'; it is a share, from 0 to below 1
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    require(number and least <= value < below, f"{option} is {shown(value)}; it is {wanted}")

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from losscope.core.quantities import Better, Scale
-    from losscope.core.results.atlases import Atlas, AtlasEntry, AtlasGoal, AtlasSide, DataSketch
+    from losscope.core.results.atlases import (
+        Atlas,
+        AtlasEntry,
+        AtlasGoal,
+        AtlasPlan,
+        AtlasSide,
+        DataSketch,
+        EntryPlan,
+        LeftOut,
+    )
     from losscope.core.results.audits import (
         ALARMS,
         AuditLine,
@@ -139,6 +148,7 @@ __all__ = [
     "Atlas",
     "AtlasEntry",
     "AtlasGoal",
+    "AtlasPlan",
     "AtlasPrior",
     "AtlasSide",
     "AuditLine",
@@ -180,6 +190,7 @@ __all__ = [
     "Edge",
     "Embedding",
     "EmbeddingMap",
+    "EntryPlan",
     "Evidence",
     "Examples",
     "Exponents",
@@ -196,6 +207,7 @@ __all__ = [
     "Inspection",
     "Item",
     "JointTest",
+    "LeftOut",
     "Limit",
     "LossResult",
     "Matches",

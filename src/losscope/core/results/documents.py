@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from losscope.core.results.atlases import Atlas
+from losscope.core.results.atlases import Atlas, AtlasPlan
 from losscope.core.results.audits import AuditResult
 from losscope.core.results.benches import BenchResult
 from losscope.core.results.comparisons import Result
@@ -33,6 +33,7 @@ def schemas() -> Mapping[str, dict[str, Any]]:
         StoreCheck,
         TuningRisk,
         Atlas,
+        AtlasPlan,
         AtlasPrior,
         Inspection,
         InspectedPair,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from losscope.core.errors import require
 from losscope.core.registry import register
 from losscope.data import splits as rules
 from losscope.data.base import About, Generated, Part, fingerprint
+from losscope.data.checking import check_number, check_whole
 
 VERSION = 1
 """Raised when the same seed gives other numbers; part of the digest."""
@@ -100,12 +100,12 @@ def synthetic(
 def _check(
     classes: int, points: int, dimensions: int, label_noise: float, outliers: float, subclusters: int
 ) -> None:
-    require(classes >= 2, f"classes is {classes}; it must be at least 2")
-    require(points >= 2, f"points (per class) is {points}; it must be at least 2")
-    require(dimensions >= 1, f"dimensions is {dimensions}; it must be at least 1")
-    require(0 <= label_noise < 1, f"label_noise is {label_noise}; it is a share, from 0 to below 1")
-    require(outliers >= 0, f"outliers is {outliers}; it is a share of the points, 0 or more")
-    require(subclusters >= 0, f"subclusters is {subclusters}; it is the number per class, 0 for none")
+    check_whole("classes", classes, 2)
+    check_whole("points (per class)", points, 2)
+    check_whole("dimensions", dimensions, 1)
+    check_number("label_noise", label_noise, 0, "a share, from 0 to below 1", below=1)
+    check_number("outliers", outliers, 0, "a share of the points, 0 or more")
+    check_whole("subclusters (per class)", subclusters, 0)
 
 
 def _mixture(seed: int, classes: int, dimensions: int, subclusters: int) -> tuple[np.ndarray, np.ndarray]:
