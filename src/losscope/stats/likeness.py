@@ -52,9 +52,9 @@ def distance(a: DataSketch, b: DataSketch) -> float:
     (0.0, 1.0)
     """
     steps = [
-        math.log10(max(a.classes, 1) / max(b.classes, 1)) / TEN_TIMES,
-        math.log10(max(a.rows_per_class, 1) / max(b.rows_per_class, 1)) / TEN_TIMES,
-        math.log10(max(a.dimension, 1) / max(b.dimension, 1)) / TEN_TIMES,
+        (_log(a.classes) - _log(b.classes)) / TEN_TIMES,
+        (_log(a.rows_per_class) - _log(b.rows_per_class)) / TEN_TIMES,
+        (_log(a.dimension) - _log(b.dimension)) / TEN_TIMES,
         OTHER * (kind_of(a) != kind_of(b)),
         OTHER * (a.disjoint != b.disjoint),
     ]
@@ -68,6 +68,10 @@ def distance(a: DataSketch, b: DataSketch) -> float:
 def kind_of(sketch: DataSketch) -> str:
     """Features are vectors: what made them is not known of either."""
     return "vectors" if sketch.kind == "features" else sketch.kind
+
+
+def _log(number: float) -> float:
+    return math.log10(max(number, 1.0))
 
 
 def _logit(share: float) -> float:
@@ -94,6 +98,13 @@ class Known:
     best: str
     members: tuple[str, ...]
     gain: float | None
+    digest: str | None = None
+
+    def is_of(self, sketch: DataSketch, name: str, digest: str | None) -> bool:
+        """Whether these are the data of a sketch: equal in content, or in name and all that is known."""
+        if self.digest is not None and self.digest == digest:
+            return True
+        return self.name == name and self.sketch == sketch
 
     @property
     def pays(self) -> bool | None:
@@ -120,6 +131,7 @@ def known(entry: AtlasEntry, goal: AtlasGoal, losses: Sequence[str]) -> Known | 
         losses[int(values.argmax())],
         tuple(name for name in goal.members if name in losses),
         gain,
+        entry.digest,
     )
 
 
@@ -183,13 +195,15 @@ class Table:
 
     @cached_property
     def most_frequent(self) -> str:
-        """The loss that wins in most families (a variant counts for its share), then most often among the
-        best, then the best on average."""
-        won = dict.fromkeys(self.losses, 0.0)
+        """The loss that wins in most families (a variant counts for its share), then is most often among the
+        best, then is the best on average."""
+        won, among = dict.fromkeys(self.losses, 0.0), dict.fromkeys(self.losses, 0.0)
         for row, share in zip(self.rows, self.shares, strict=True):
             won[row.best] += float(share)
+            for name in row.members:
+                among[name] += float(share)
         average = dict(zip(self.losses, self.average, strict=True))
-        return max(self.losses, key=lambda loss: (round(won[loss], 9), self.memberships[loss], average[loss]))
+        return max(self.losses, key=lambda loss: (round(won[loss], 9), round(among[loss], 9), average[loss]))
 
     def weights(self, sketch: DataSketch) -> tuple[np.ndarray, float]:
         """(N,) the share of each data set in what is foretold, summing to 1, and the share due to likeness.
@@ -282,6 +296,12 @@ def table(atlas: Atlas, goal: str) -> Table:
     return Table(atlas.losses, tuple(rows))
 
 
+def foretells(atlas: Atlas, goal: str) -> bool:
+    """Whether an atlas has enough data sets of a goal to foretell anything of it."""
+    made = table(atlas, goal)
+    return len(made.rows) >= FEWEST and len(made.families) >= FEWEST_FAMILIES
+
+
 def check_prior(atlas: Atlas, goal: str) -> Table:
     """The data sets of a goal, if there are enough of them.
 
@@ -291,10 +311,10 @@ def check_prior(atlas: Atlas, goal: str) -> Table:
     if goal not in GOALS:
         raise unknown("goal", goal, GOALS)
     made = table(atlas, goal)
-    some = len(made.rows), len(made.families)
+    there = f"{len(made.rows)} data sets of {len(made.families)} families for {goal}"
     require(
-        some[0] >= FEWEST and some[1] >= FEWEST_FAMILIES,
-        f"the atlas has {some[0]} data sets of {some[1]} families for {goal}; wanted: at least {FEWEST} of "
-        f"{FEWEST_FAMILIES} families, as fewer foretell nothing",
+        foretells(atlas, goal),
+        f"the atlas has {there}; wanted: at least {FEWEST} of {FEWEST_FAMILIES} families, as fewer foretell "
+        "nothing",
     )
     return made

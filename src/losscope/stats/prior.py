@@ -35,16 +35,24 @@ AT_ONCE = 250
 ROUNDING = 1e-12
 
 
-def foretell(sketch: DataSketch, atlas: Atlas, goal: str = "retrieval", *, name: str = "data") -> AtlasPrior:
+def foretell(
+    sketch: DataSketch,
+    atlas: Atlas,
+    goal: str = "retrieval",
+    *,
+    name: str = "data",
+    digest: str | None = None,
+) -> AtlasPrior:
     """What an atlas foretells of data, without sentences.
 
-    Data that stand in the atlas, by their name or with an equal sketch, are foretold without their family.
+    Data that stand in the atlas, by their content's ``digest`` or by name and sketch, are foretold without
+    their family.
 
     Raises:
         LosscopeError: as of ``check_prior``.
     """
     every = check_prior(atlas, goal)
-    own = next((row for row in every.rows if row.name == name or row.sketch == sketch), None)
+    own = next((row for row in every.rows if row.is_of(sketch, name, digest)), None)
     used = every if own is None else every.without(own.family)
     weights, evidence = used.weights(sketch)
     return AtlasPrior(
