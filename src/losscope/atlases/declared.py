@@ -43,6 +43,10 @@ DECLARED = (
     _synthetic("8 dimensions", dimensions=8),
     _synthetic("50 classes of 30", classes=50, points=30),
     _synthetic("subclusters", subclusters=4),
+    *(
+        Declared(name, name, name)
+        for name in ("iris", "wine", "breast_cancer", "gaussian_blobs", "hypercube", "shells")
+    ),
     Declared("cub200", "birds", "cub200"),
     Declared("cub200 coarse", "birds", "cub200", {"train_labels": "coarse"}),
     Declared("cars196", "cars", "cars196"),

@@ -10,11 +10,11 @@ from losscope.core.bounds import regular
 from losscope.core.errors import LosscopeError, require, shown
 from losscope.core.results import Atlas
 from losscope.core.wording import listing
+from losscope.run.folders import ATLAS
 
 SHIPPED = Path(__file__).with_name("atlas.json")
-FOLDER = "atlas"
-FILE = f"{FOLDER}/atlas.json"
-PAGE = f"{FOLDER}/report.html"
+FILE = f"{ATLAS}/atlas.json"
+PAGE = f"{ATLAS}/report.html"
 OURS = "shipped"
 """What stands for the table of the package among files."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import losscope
 from losscope.atlases import kept
@@ -10,9 +11,10 @@ from losscope.atlases.declared import DECLARED
 from losscope.atlases.entries import entry_of
 from losscope.atlases.planning import Asked, Laid, laid
 from losscope.atlases.sketching import sketch
+from losscope.comparing import reading as studies
 from losscope.comparing import running
-from losscope.comparing.planning import Say
-from losscope.core import commands
+from losscope.comparing.planning import DEFAULT_OUT, Say
+from losscope.comparing.stored import StoredStudy
 from losscope.core.errors import LosscopeError, require
 from losscope.core.results import Atlas, AtlasEntry, AtlasPlan, LeftOut, Result
 from losscope.core.saying import Once
@@ -25,14 +27,21 @@ from losscope.run.store import Store
 Expect = Callable[[Sequence[launch.Group]], None]
 
 
+@dataclass(frozen=True)
+class Made:
+    """The table of a store, and those of the entries asked for whose training failed."""
+
+    atlas: Atlas
+    failed: tuple[LeftOut, ...] = ()
+
+
 def make(
     given: Asked,
     *,
     say: Say | None = None,
     activity: launch.ACTIVITY | None = None,
     expect: Expect | None = None,
-    done: Callable[[Atlas], None] | None = None,
-) -> Atlas:
+) -> Made:
     """Train what is not stored of every entry, one after the other, and write ``atlas/`` of the store.
 
     Every mistake is found before the first entry trains. An entry whose runs fail is left out with the
@@ -43,34 +52,28 @@ def make(
         say: called with each sentence for a person.
         activity: called as epochs end.
         expect: called with the groups of each entry that are to be trained, before they are.
-        done: called with the table after each entry.
 
     Raises:
         LosscopeError: as of ``planning.laid``; or the store has an atlas of other losses.
     """
     say = None if say is None else Once(say)
     before = stored(given)
-    ready, plan = laid(given)
-    if say:
-        say(plan.said)
-        for own in plan.left_out:
-            say(wording.left_out(own))
+    ready, plan = laid(given, say)
     store = Store(given.out)
-    made = with_left_out(before, plan.left_out)
+    made, failed = with_left_out(before, plan.left_out), list[LeftOut]()
     for place, own in enumerate(ready):
         if say:
             say(_starts(plan, place))
         found = _entry(own, say, activity, expect)
         if isinstance(found, LeftOut):
             made = with_left_out(made, [found])
+            failed.append(found)
             if say:
                 say(wording.left_out(found))
         else:
             made = with_entry(made, found)
         write(store, made)
-        if done is not None:
-            done(made)
-    return made
+    return Made(made, tuple(failed))
 
 
 def stored(given: Asked) -> Atlas:
@@ -82,8 +85,9 @@ def stored(given: Asked) -> Atlas:
     losses = tuple(given.usual.losses)
     file = Store(given.out, create=False, absent=True).root / kept.FILE
     if not file.is_file():
-        words = ("losscope", "atlas", "--make", "--out", given.out)
-        return Atlas(losses=losses, entries=(), losscope=losscope.__version__, command=commands.said(words))
+        return Atlas(
+            losses=losses, entries=(), losscope=losscope.__version__, command="losscope atlas --make"
+        )
     found = kept.read(file)
     require(
         set(found.losses) == set(losses),
@@ -121,7 +125,7 @@ def _entry(
     """
     name = own.declared.name
     try:
-        result = running.run(own.study, say=say, activity=activity, expect=expect)
+        result = _concluded(own) or running.run(own.study, say=say, activity=activity, expect=expect)
         made = read(own, result)
     except LosscopeError as error:
         return LeftOut(name=name, reason=str(error))
@@ -130,6 +134,17 @@ def _entry(
     if made is None:
         return LeftOut(name=name, reason="no loss has a value of any goal's measure")
     return made
+
+
+def _concluded(own: Laid) -> Result | None:
+    """The result of a study that was trained and concluded before, None where something of it is left."""
+    if not own.stored:
+        return None
+    store = Store(own.study.out or DEFAULT_OUT)
+    found = StoredStudy.read(store, own.name)
+    if found is None or found.study.seeds != own.study.seeds:
+        return None
+    return studies.read(store, own.name)
 
 
 def read(own: Laid, result: Result) -> AtlasEntry | None:

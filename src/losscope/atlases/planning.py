@@ -38,11 +38,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Laid:
-    """An entry with its study, and the digest of its data."""
+    """An entry with its study, what that is called in the store, and the digest of its data.
+
+    ``stored``: whether all its runs are, so that nothing is left to train.
+    """
 
     declared: Declared
     study: Study
+    name: str
     digest: str
+    stored: bool
 
     @property
     def command(self) -> str:
@@ -110,8 +115,10 @@ def _added(path: str) -> Declared:
     return Declared(name, f"own: {name}", path)
 
 
-def laid(given: Asked) -> tuple[list[Laid], AtlasPlan]:
+def laid(given: Asked, say: Say | None = None) -> tuple[list[Laid], AtlasPlan]:
     """The studies of all entries whose data are here, and what they would cost; nothing is written.
+
+    ``say`` is told the price of each, or why it is left out, as soon as it is known, and last of all.
 
     Raises:
         LosscopeError: a mistake in an entry that was asked for by name; two entries hold the same data.
@@ -126,6 +133,8 @@ def laid(given: Asked) -> tuple[list[Laid], AtlasPlan]:
             if entry.name in given.needed:
                 raise
             absent.append(LeftOut(name=entry.name, reason=str(error)))
+            if say:
+                say(wording.left_out(absent[-1]))
             continue
         twin = next((each.declared.name for each in found if _same(each, own)), None)
         require(
@@ -134,11 +143,16 @@ def laid(given: Asked) -> tuple[list[Laid], AtlasPlan]:
         )
         found.append(own)
         plans.append(plan)
+        if say:
+            say(wording.entry_price(plan))
     require(
         bool(found),
         f"none of the atlas's data sets is here: {'; '.join(own.reason for own in absent[:3])}",
     )
-    return found, _priced(given, plans, absent)
+    made = _priced(given, plans, absent)
+    if say:
+        say(made.said)
+    return found, made
 
 
 def _laid(entry: Declared, given: Asked) -> tuple[Laid, EntryPlan]:
@@ -151,11 +165,11 @@ def _laid(entry: Declared, given: Asked) -> tuple[Laid, EntryPlan]:
         entry.name in given.needed or present(entry.data, root),
         f"the files of {entry.data} are not here; give --data-root, or name it by --only to fetch them",
     )
-    study = _study(entry, given.usual)
+    study = study_of(entry, given.usual)
     made = foreseeing.ready(study, None, dry=True)
     plan = foreseeing.dry_run(made)
-    own = Laid(entry, study, made.source.digest)
     left = plan.runs - plan.stored + plan.tuning_runs - plan.tuning_stored
+    own = Laid(entry, study, made.name, made.source.digest, stored=not left)
     return own, EntryPlan(
         name=entry.name,
         family=entry.family,
@@ -167,7 +181,7 @@ def _laid(entry: Declared, given: Asked) -> tuple[Laid, EntryPlan]:
     )
 
 
-def _study(entry: Declared, usual: Study) -> Study:
+def study_of(entry: Declared, usual: Study) -> Study:
     """The study of an entry: tuned, also where the protocol does not tune such data by itself.
 
     What the protocol does by itself is not said, so that the study is the one that ``losscope compare`` with
@@ -198,11 +212,3 @@ def _priced(given: Asked, plans: Sequence[EntryPlan], absent: Sequence[LeftOut])
         said="",
     )
     return made.model_copy(update={"said": wording.price(made)})
-
-
-def foresee(given: Asked, say: Say | None = None) -> AtlasPlan:
-    """What an atlas would cost, entry by entry."""
-    _, plan = laid(given)
-    if say:
-        say(plan.said)
-    return plan

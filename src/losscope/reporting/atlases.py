@@ -23,7 +23,7 @@ HEADS = (
     "data set",
     "classes",
     "rows of each",
-    "numbers",
+    "dimension",
     "raw",
     "best loss",
     "not told from it",
@@ -71,13 +71,15 @@ def table(atlas: Atlas, goal: str = "retrieval") -> RenderableType:
     if not found:
         return Group(*lines)
     made = Table(box=SIMPLE_HEAD, expand=False, padding=(0, 1, 0, 0), pad_edge=False)
-    for place, head in enumerate(heads(found)):
-        if 0 < place < 5:
-            made.add_column(head.replace(" of ", "\nof "), justify="right", no_wrap=True)
-        else:
-            made.add_column(head, overflow="fold", min_width=9)
-    for row in rows(found):
-        made.add_row(*(Text(wording.printable(text)) for text in row))
+    first, _, _, third, raw, best, *rest = heads(found)
+    made.add_column(first, overflow="fold", min_width=10)
+    for head in ("classes\n× rows", third, raw):
+        made.add_column(head, justify="right", no_wrap=True)
+    made.add_column(best, overflow="fold", min_width=max(len(own.best) for _, own in found))
+    for head in rest:
+        made.add_column(head, overflow="fold", min_width=11)
+    for name, classes, each, *others in rows(found):
+        made.add_row(*(Text(wording.printable(text)) for text in (name, f"{classes} × {each}", *others)))
     lacks = [Text(wording.printable(said.left_out(own)), style="dim") for own in atlas.left_out]
     return Group(*lines, made, *lacks)
 
@@ -122,7 +124,7 @@ def figure(atlas: Atlas, goal: str = "retrieval") -> Figure | None:
         axes.named(names),
         marks,
         title,
-        f"{title}, of each loss on {wording.count(len(found), 'data set')}; the best loss of each stands at 0.",
+        f"{title}, of each loss on {wording.count(len(found), 'data set')}; the best of each stands at 0.",
         height=60 + 26 * len(found),
     )
 
@@ -135,8 +137,7 @@ def page(atlas: Atlas) -> str:
     if atlas.left_out:
         sentences = [said.left_out(own) for own in atlas.left_out]
         sections.append(Section("What it lacks", html=fragment("bullets", sentences)))
-    lead = said.shows(atlas, goals[0]) if goals else "No data set has been finished yet."
-    head = fragment("headline", lead)
+    head = fragment("headline", said.headline(atlas))
     return whole("Atlas · losscope", [head], [(part.title, part) for part in sections], palette)
 
 

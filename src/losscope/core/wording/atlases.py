@@ -41,6 +41,32 @@ def entry_starts(place: int, entries: int, name: str, seconds: float | None, lef
     return f"Data set {place} of {entries}, {name}: about {duration(seconds)}{rest}."
 
 
+def entry_price(own: EntryPlan) -> str:
+    """What one data set would cost.
+
+    >>> entry_price(EntryPlan(name="digits", family="digits", data="", runs=820, runs_left=820, seconds=120,
+    ...                       command=""))
+    'digits: 820 runs, about 2 min.'
+    """
+    runs = count(own.runs, "run")
+    if not own.runs_left:
+        return f"{own.name}: {runs}, all stored."
+    stored = own.runs - own.runs_left
+    time = "time unknown" if own.seconds is None else f"about {duration(max(1, own.seconds))}"
+    return f"{own.name}: {runs}{f', {stored:,} stored' if stored else ''}, {time}."
+
+
+def failed(lacking: Sequence[LeftOut]) -> str:
+    """That some entries failed, and what to do.
+
+    >>> failed([LeftOut(name="mnist", reason="no memory left")])
+    '1 data set failed (mnist); the same command tries it again'
+    """
+    names = listing(own.name for own in lacking)
+    it = "it" if len(lacking) == 1 else "them"
+    return f"{count(len(lacking), 'data set')} failed ({names}); the same command tries {it} again"
+
+
 def left_out(own: LeftOut) -> str:
     """Why the atlas lacks a data set.
 
@@ -48,6 +74,19 @@ def left_out(own: LeftOut) -> str:
     'mnist is left out: its files are not here.'
     """
     return f"{own.name} is left out: {own.reason.rstrip('.')}."
+
+
+def headline(atlas: Atlas) -> str:
+    """How many data sets and losses an atlas has.
+
+    >>> headline(Atlas(losses=("a", "b"), entries=(), losscope="0.1.0", command=""))
+    '0 data sets of 0 families, the same 2 losses on each'
+    """
+    families = len({entry.family for entry in atlas.entries})
+    return (
+        f"{count(len(atlas.entries), 'data set')} of {count(families, 'family')}, the same "
+        f"{count(len(atlas.losses), 'loss')} on each"
+    )
 
 
 def shows(atlas: Atlas, goal: str) -> str:
