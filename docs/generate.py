@@ -24,7 +24,7 @@ if str(HERE) not in sys.path:  # also where this file is loaded by its path
     sys.path.insert(0, str(HERE))
 
 import ledger  # noqa: E402
-from making import forces, peers, reasons  # noqa: E402
+from making import forces, multiverses, peers, reasons  # noqa: E402
 from making import measures as cases  # noqa: E402
 
 API = {
@@ -90,8 +90,8 @@ DIRECTIONS = {
 
 BESIDE = {"CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing", "SECURITY.md": "security"}
 """Files beside ``docs`` that are pages of the site too."""
-FOLDERS = ("gallery", "ledger")
-"""Folders of ``docs`` of which a page is made: a link to one leads to that page."""
+FOLDERS = {"gallery": "gallery", "ledger": "ledger", "ledger/multiverses": "multiverses"}
+"""Folders of ``docs`` of which a page is made, and its name: a link to one leads to that page."""
 
 
 def write(folder: Path) -> None:
@@ -105,6 +105,7 @@ def write(folder: Path) -> None:
         "measures": measures(),
         "registry": others(),
         "ledger": ledger.page(),
+        "multiverses": multiverses.page(),
         **{name: beside(root / file) for file, name in BESIDE.items()},
         **{f"notebook-{path.stem}": notebook(path) for path in (root / "docs/notebooks").glob("*.ipynb")},
     }
@@ -153,8 +154,8 @@ def inside(text: str) -> str:
     """
     for file, name in BESIDE.items():
         text = text.replace(f"](../{file})", f"](/generated/{name}.md)")
-    for name in FOLDERS:
-        text = text.replace(f"]({name})", f"](/generated/{name}.md)")
+    for folder, name in FOLDERS.items():
+        text = text.replace(f"]({folder})", f"](/generated/{name}.md)")
     return re.sub(r"^<!-- figure: (\w+) -->$", lambda found: reasons.FIGURES[found[1]](), text, flags=re.M)
 
 

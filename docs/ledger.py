@@ -16,6 +16,7 @@ from typing import Any
 from losscope.core import wording
 from losscope.core.registry import entries
 from losscope.core.wording.numbers import listing
+from making import multiverses
 from making.drawing import Panel, figure
 
 HERE = Path(__file__).parent
@@ -219,8 +220,8 @@ BEGIN, END = "<!-- ledger -->", "<!-- end of the ledger -->"
 
 
 def sentences() -> str:
-    """What README says of the papers: one sentence for each, from its ledger."""
-    return "\n".join(f"- {sentence(found)}" for found in ledgers())
+    """What README says of the papers: a line for each ledger and each multiverse."""
+    return "\n".join(f"- {said}" for said in (*map(sentence, ledgers()), *multiverses.sentences()))
 
 
 HELD = ("reproduced", "direction_only", "size_unresolved")

@@ -134,6 +134,20 @@ def test_the_page_has_every_claim_and_nothing_of_its_names_is_markup(document):
     assert '<meta name="viewport"' in text and "http-equiv" in text
 
 
+def test_the_head_has_each_claim_as_a_bar_of_its_shares_beside_what_one_loss_twice_gives(document):
+    head = document.page().split("<main")[1].split("</table>")[0]
+    bars = re.findall(r'class="stack".*?</td>', head, re.S)
+    assert len(bars) == len(document.claims) == 3
+    for claim, bar in zip(document.claims, bars, strict=True):
+        found = dict(re.findall(r'class="share (\w+)[^"]*" style="flex-grow:([\d.e-]+)"', bar))
+        own = {name: getattr(claim.everywhere, name) for name in ("holds", "neither", "reversed", "failed")}
+        assert {name: float(part) for name, part in found.items()} == {
+            name: share.share for name, share in own.items() if share.count
+        }
+        assert sum(map(float, found.values())) == pytest.approx(1)
+        assert f"left:{100 * claim.null.holds.share}%" in bar
+
+
 def test_a_multiverse_without_claims_or_values_has_a_page(document):
     empty = document.model_copy(update={"claims": ()})
     assert "No claim was measured." in empty.page() and empty.table() is not None

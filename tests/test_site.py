@@ -197,6 +197,29 @@ def test_the_ledger_is_what_was_kept_and_readme_says_the_same():
     assert said.strip() == ledger.sentences()
 
 
+def test_multiverses_are_kept_without_their_settings_and_their_page_has_every_claim(tmp_path, monkeypatch):
+    import multiverse_fixture as fixture
+    from making import multiverses
+
+    page = multiverses.page()
+    for found in multiverses.multiverses():
+        assert all(f"| {multiverses.escaped(claim.statement)} |" in page for claim in found.claims)
+        assert not any(claim.settings or claim.choices for claim in found.claims)
+    monkeypatch.setattr(multiverses, "KEPT", tmp_path / "kept")
+    made = fixture.document(fixture.universe(fixture.margin_rule, settings=90, cells=30, claim="a|b"))
+    result = tmp_path / "result.json"
+    result.write_text(made.json_text(), encoding="utf-8")
+    multiverses.keep(result)
+    (kept,) = multiverses.multiverses()
+    assert kept.claims[0].everywhere.holds.count == made.claims[0].everywhere.holds.count
+    assert kept.claims[0].everywhere.holds.share == pytest.approx(made.claims[0].everywhere.holds.share, 1e-3)
+    assert multiverses.page().count("<rect") >= 2
+    made = made.model_copy(update={"claims": ()})
+    result.write_text(made.json_text(), encoding="utf-8")
+    with pytest.raises(SystemExit, match="no claims"):
+        multiverses.keep(result)
+
+
 def test_a_ledger_is_kept_from_a_result_and_from_nothing_else(tmp_path, monkeypatch):
     import ledger
     from report_fixture import reproduction

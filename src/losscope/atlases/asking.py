@@ -44,5 +44,5 @@ def of_source(source: Source, atlas: Atlas, goal: str = "retrieval") -> AtlasPri
     Raises:
         LosscopeError: an unknown goal, or an atlas of too few data sets for it.
     """
-    made = stats.foretell(sketch(source), atlas, goal, name=source.facts.name)
+    made = stats.foretell(sketch(source), atlas, goal, name=source.facts.name, digest=source.digest)
     return made.model_copy(update={"said": wording.atlas_prior(made)})

@@ -38,7 +38,7 @@ from losscope.stats.intervals import (
     prediction_interval,
     published_value,
 )
-from losscope.stats.likeness import check_prior
+from losscope.stats.likeness import check_prior, foretells
 from losscope.stats.models import TwoModels, of_two_models
 from losscope.stats.prior import foretell
 from losscope.stats.recommendation import recommend
@@ -93,6 +93,7 @@ __all__ = [
     "family_bound",
     "family_size",
     "foretell",
+    "foretells",
     "holm",
     "indifference",
     "jackknife_variance",

@@ -52,9 +52,9 @@ def distance(a: DataSketch, b: DataSketch) -> float:
     (0.0, 1.0)
     """
     steps = [
-        math.log10(max(a.classes, 1) / max(b.classes, 1)) / TEN_TIMES,
-        math.log10(max(a.rows_per_class, 1) / max(b.rows_per_class, 1)) / TEN_TIMES,
-        math.log10(max(a.dimension, 1) / max(b.dimension, 1)) / TEN_TIMES,
+        (_log(a.classes) - _log(b.classes)) / TEN_TIMES,
+        (_log(a.rows_per_class) - _log(b.rows_per_class)) / TEN_TIMES,
+        (_log(a.dimension) - _log(b.dimension)) / TEN_TIMES,
         OTHER * (kind_of(a) != kind_of(b)),
         OTHER * (a.disjoint != b.disjoint),
     ]
@@ -68,6 +68,10 @@ def distance(a: DataSketch, b: DataSketch) -> float:
 def kind_of(sketch: DataSketch) -> str:
     """Features are vectors: what made them is not known of either."""
     return "vectors" if sketch.kind == "features" else sketch.kind
+
+
+def _log(number: float) -> float:
+    return math.log10(max(number, 1.0))
 
 
 def _logit(share: float) -> float:
@@ -94,6 +98,13 @@ class Known:
     best: str
     members: tuple[str, ...]
     gain: float | None
+    digest: str | None = None
+
+    def is_of(self, sketch: DataSketch, name: str, digest: str | None) -> bool:
+        """Whether these are the data of a sketch: equal in content, or in name and all that is known."""
+        if self.digest is not None and self.digest == digest:
+            return True
+        return self.name == name and self.sketch == sketch
 
     @property
     def pays(self) -> bool | None:
@@ -120,6 +131,7 @@ def known(entry: AtlasEntry, goal: AtlasGoal, losses: Sequence[str]) -> Known | 
         losses[int(values.argmax())],
         tuple(name for name in goal.members if name in losses),
         gain,
+        entry.digest,
     )
 
 
@@ -183,20 +195,15 @@ class Table:
 
     @cached_property
     def most_frequent(self) -> str:
-        """The loss that wins in most families (a variant counts for its share), then most often among the
-        best, then the best on average."""
-        won = dict.fromkeys(self.losses, 0.0)
+        """The loss that wins in most families (a variant counts for its share), then is most often among the
+        best, then is the best on average."""
+        won, among = dict.fromkeys(self.losses, 0.0), dict.fromkeys(self.losses, 0.0)
         for row, share in zip(self.rows, self.shares, strict=True):
             won[row.best] += float(share)
+            for name in row.members:
+                among[name] += float(share)
         average = dict(zip(self.losses, self.average, strict=True))
-        return max(self.losses, key=lambda loss: (round(won[loss], 9), self.memberships[loss], average[loss]))
-
-    @cached_property
-    def mostly_pays(self) -> bool | None:
-        """Whether training pays in most families; None without any that says."""
-        told = [(row.pays, share) for row, share in zip(self.rows, self.shares, strict=True)]
-        told = [(pays, share) for pays, share in told if pays is not None]
-        return sum(share if pays else -share for pays, share in told) > 0 if told else None
+        return max(self.losses, key=lambda loss: (round(won[loss], 9), round(among[loss], 9), average[loss]))
 
     def weights(self, sketch: DataSketch) -> tuple[np.ndarray, float]:
         """(N,) the share of each data set in what is foretold, summing to 1, and the share due to likeness.
@@ -229,15 +236,54 @@ class Table:
         """The loss of the smallest gap on data like these; of equal ones the first."""
         return self.losses[int((self.weights(sketch)[0] @ self.gaps).argmax())]
 
-    def gain(self, sketch: DataSketch) -> tuple[float, float | None, float | None] | None:
-        """What training is foretold to bring over what trains nothing; None where too few data sets say."""
-        able = Table(self.losses, tuple(row for row in self.rows if row.gain is not None))
-        if len(able.families) < FEWEST_FAMILIES - 1:  # one may be left out
-            return None
-        weights = able.weights(sketch)[0]
-        values = np.array([row.gain for row in able.rows])
-        found = able.spread(weights, values)
-        return (float(weights @ values), None, None) if found is None else found
+    @cached_property
+    def paying(self) -> Table:
+        """The data sets that have a side which trains nothing."""
+        return Table(self.losses, tuple(row for row in self.rows if row.gain is not None))
+
+    @property
+    def gains(self) -> np.ndarray:
+        """(N,) what training brings on each, where each of them has that."""
+        return np.array([row.gain for row in self.rows], dtype=np.float64)
+
+    @cached_property
+    def kernel(self) -> np.ndarray:
+        """(N, N) how alike the data sets are to each other, from 0 to 1."""
+        apart = [[distance(a.sketch, b.sketch) for b in self.rows] for a in self.rows]
+        found: np.ndarray = np.exp(-np.square(np.array(apart)) / 2)
+        return found
+
+    @cached_property
+    def others(self) -> np.ndarray:
+        """(N, N) whether two data sets are of different families."""
+        of = np.array([row.family for row in self.rows])
+        apart: np.ndarray = of[:, None] != of
+        return apart
+
+    def left_out(self, values: np.ndarray, orders: np.ndarray | None = None) -> np.ndarray:
+        """(P, N, K) values (N, K) of each data set as all other families foretell them.
+
+        ``orders`` (P, N): whose sketch each data set is given; without them each its own, P = 1.
+        """
+        if orders is None:
+            orders = np.arange(len(self.rows))[None]
+        near = self.kernel[orders[:, :, None], orders[:, None, :]] * (self.others * self.shares)
+        far = self.others * self.shares
+        far = SHRINKAGE * far / far.sum(axis=1, keepdims=True)
+        found: np.ndarray = (near + far) @ values / (near.sum(axis=-1) + SHRINKAGE)[..., None]
+        return found
+
+    def shuffled(self, rng: np.random.Generator, times: int) -> np.ndarray:
+        """(times, N) whose sketch each data set has when families of equal size swap theirs at random."""
+        places: dict[str, list[int]] = {}
+        for place, row in enumerate(self.rows):
+            places.setdefault(row.family, []).append(place)
+        orders = np.tile(np.arange(len(self.rows)), (times, 1))
+        for size in sorted({len(own) for own in places.values()}):
+            alike = np.array([own for own in places.values() if len(own) == size])
+            donors = rng.permuted(np.tile(np.arange(len(alike)), (times, 1)), axis=1)
+            orders[:, alike] = alike[donors]
+        return orders
 
 
 def table(atlas: Atlas, goal: str) -> Table:
@@ -250,6 +296,12 @@ def table(atlas: Atlas, goal: str) -> Table:
     return Table(atlas.losses, tuple(rows))
 
 
+def foretells(atlas: Atlas, goal: str) -> bool:
+    """Whether an atlas has enough data sets of a goal to foretell anything of it."""
+    made = table(atlas, goal)
+    return len(made.rows) >= FEWEST and len(made.families) >= FEWEST_FAMILIES
+
+
 def check_prior(atlas: Atlas, goal: str) -> Table:
     """The data sets of a goal, if there are enough of them.
 
@@ -259,10 +311,10 @@ def check_prior(atlas: Atlas, goal: str) -> Table:
     if goal not in GOALS:
         raise unknown("goal", goal, GOALS)
     made = table(atlas, goal)
-    some = len(made.rows), len(made.families)
+    there = f"{len(made.rows)} data sets of {len(made.families)} families for {goal}"
     require(
-        some[0] >= FEWEST and some[1] >= FEWEST_FAMILIES,
-        f"the atlas has {some[0]} data sets of {some[1]} families for {goal}; wanted: at least {FEWEST} of "
-        f"{FEWEST_FAMILIES} families, as fewer foretell nothing",
+        foretells(atlas, goal),
+        f"the atlas has {there}; wanted: at least {FEWEST} of {FEWEST_FAMILIES} families, as fewer foretell "
+        "nothing",
     )
     return made

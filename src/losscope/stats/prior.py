@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypedDict
 
 import numpy as np
 
-from losscope.core.errors import LosscopeError
+from losscope.core.errors import require
 from losscope.core.results import (
     Atlas,
     AtlasPrior,
@@ -22,23 +23,36 @@ from losscope.core.results import (
 from losscope.core.results.priors import RivalKind
 from losscope.stats.comparison import declared
 from losscope.stats.intervals import mean_interval
-from losscope.stats.likeness import LEVEL, Known, Table, check_prior, distance, kind_of
+from losscope.stats.likeness import FEWEST_FAMILIES, LEVEL, Known, Table, check_prior, distance, kind_of
 from losscope.stats.resample import sign_flips
 
 NEAREST = 3
 """Data sets named as the nearest."""
+SHUFFLES = 1999
+"""Shufflings of what is known of the data."""
+AT_ONCE = 250
+"""Shufflings computed at once."""
+ROUNDING = 1e-12
 
 
-def foretell(sketch: DataSketch, atlas: Atlas, goal: str = "retrieval", *, name: str = "data") -> AtlasPrior:
+def foretell(
+    sketch: DataSketch,
+    atlas: Atlas,
+    goal: str = "retrieval",
+    *,
+    name: str = "data",
+    digest: str | None = None,
+) -> AtlasPrior:
     """What an atlas foretells of data, without sentences.
 
-    Data that stand in the atlas, by their name or with an equal sketch, are foretold without their family.
+    Data that stand in the atlas, by their content's ``digest`` or by name and sketch, are foretold without
+    their family.
 
     Raises:
         LosscopeError: as of ``check_prior``.
     """
     every = check_prior(atlas, goal)
-    own = next((row for row in every.rows if row.name == name or row.sketch == sketch), None)
+    own = next((row for row in every.rows if row.is_of(sketch, name, digest)), None)
     used = every if own is None else every.without(own.family)
     weights, evidence = used.weights(sketch)
     return AtlasPrior(
@@ -100,14 +114,21 @@ def _near(used: Table, sketch: DataSketch, weights: np.ndarray) -> tuple[NearDat
 
 
 def _pay(used: Table, sketch: DataSketch) -> PriorPay | None:
-    found = used.gain(sketch)
-    if found is None:
+    able = used.paying
+    if len(able.families) < FEWEST_FAMILIES:
         return None
-    told = [row.pays for row in used.rows if row.pays is not None]
+    weights, gains = able.weights(sketch)[0], able.gains
+    found = able.spread(weights, gains)
+    gain = float(weights @ gains)
     delta = declared(_measure(used, sketch)).delta
-    gain, low, high = found
     return PriorPay(
-        gain=gain, low=low, high=high, delta=delta, pays=gain > delta, paid=sum(told), of=len(told)
+        gain=gain,
+        low=None if found is None else found[1],
+        high=None if found is None else found[2],
+        delta=delta,
+        pays=gain > delta,
+        paid=sum(row.pays is True for row in able.rows),
+        of=len(able.rows),
     )
 
 
@@ -120,46 +141,105 @@ def score(every: Table) -> PriorScore:
     Raises:
         LosscopeError: fewer than two families.
     """
-    if len(every.families) < 2:
-        raise LosscopeError(
-            "an atlas of one family has nothing to be tried on; wanted: at least two families"
-        )
-    folds = tuple(_fold(every, row) for row in every.rows)
-    sizes = Counter(fold.family for fold in folds)
-    regret = _by_family(folds, [fold.regret for fold in folds])
+    require(
+        len(every.families) > 1,
+        "an atlas of one family has nothing to be tried on; wanted: at least two families",
+    )
+    gains = _left_out_gains(every)
+    folds = tuple(
+        _fold(every, row, int(place), gains.get(row.name))
+        for row, place in zip(every.rows, every.left_out(every.gaps)[0].argmax(axis=1), strict=True)
+    )
     rivals = (
         _rival("frequent", folds, [fold.frequent for fold in folds], [f.regret_frequent for f in folds]),
         _rival("average", folds, [fold.average for fold in folds], [f.regret_average for f in folds]),
         _random(every, folds),
+        _hindsight(every, folds),
     )
-    tested = [rival for rival in rivals if rival.kind != "random"]
-    told = [fold for fold in folds if fold.pays is not None and fold.foretold_pays is not None]
-    right = [fold.foretold_pays == fold.pays for fold in told]
-    usual = [fold.majority_pays == fold.pays for fold in told]
-    ahead = _by_family(told, [float(a) - float(b) for a, b in zip(right, usual, strict=True)])
-    p = sign_flips(ahead).p() if len(ahead) else None
+    frequent, average = rivals[:2]
+    p = _by_shuffling(every, every.gaps, lambda found: _mean_gaps(every, found))
     return PriorScore(
         data_sets=len(folds),
-        families=len(sizes),
+        families=len(every.families),
         hits=sum(fold.foretold in fold.members for fold in folds),
-        regret=float(regret.mean()),
+        regret=float(_by_family(folds, [fold.regret for fold in folds]).mean()),
         rivals=rivals,
-        better=all(rival.saved > 0 and rival.p <= LEVEL for rival in tested),
-        worse=any(rival.saved < 0 and rival.p <= LEVEL for rival in tested),
-        pay_right=sum(right),
-        pay_majority=sum(usual),
-        pay_of=len(told),
-        pay_p=p,
-        pay_better=p is not None and p <= LEVEL and float(ahead.mean()) > 0,
+        p=p,
+        better=max(p, frequent.p) <= LEVEL and min(frequent.saved, average.saved) > 0,
         folds=folds,
+        **_paying(every, folds),
     )
 
 
-def _fold(every: Table, row: Known) -> PriorFold:
+def _mean_gaps(every: Table, foretold: np.ndarray) -> np.ndarray:
+    """(P,) the mean gap, over families, of the losses that are foretold (P, N, L) the best."""
+    taken = every.gaps[np.arange(len(every.rows)), foretold.argmax(axis=-1)]
+    mean: np.ndarray = taken @ every.shares
+    return mean
+
+
+def _by_shuffling(of: Table, values: np.ndarray, quality: Callable[[np.ndarray], np.ndarray]) -> float:
+    """The share of shufflings of the sketches among families that foretell values (N, K) at least as well.
+
+    ``quality``: of what is foretold, (P, N, K) -> (P,).
+    """
+    rng, own = np.random.default_rng(0), float(quality(of.left_out(values))[0])
+    as_good = 0
+    for start in range(0, SHUFFLES, AT_ONCE):
+        orders = of.shuffled(rng, min(AT_ONCE, SHUFFLES - start))
+        as_good += int(np.count_nonzero(quality(of.left_out(values, orders)) >= own - ROUNDING))
+    return (1 + as_good) / (1 + SHUFFLES)
+
+
+def _left_out_gains(every: Table) -> dict[str, float]:
+    able = every.paying
+    if len(able.families) < FEWEST_FAMILIES:
+        return {}
+    found = able.left_out(able.gains[:, None])[0, :, 0].tolist()
+    return {row.name: gain for row, gain in zip(able.rows, found, strict=True)}
+
+
+class _Paying(TypedDict):
+    """The fields of a score on whether training pays."""
+
+    pay_right: int
+    pay_of: int
+    pay_usual: bool
+    pay_usual_right: int
+    pay_p: float | None
+    pay_better: bool
+
+
+def _paying(every: Table, folds: Sequence[PriorFold]) -> _Paying:
+    told = [fold for fold in folds if fold.foretold_pays is not None]
+    right = sum(fold.foretold_pays == fold.pays for fold in told)
+    paid = sum(fold.pays is True for fold in told)
+    usual = max(paid, len(told) - paid)
+    p = None
+    if told:
+        able = every.paying
+        bars = np.array([declared(row.measure).delta for row in able.rows])
+        pays = able.gains > bars
+
+        def share_right(found: np.ndarray) -> np.ndarray:
+            share: np.ndarray = ((found[..., 0] > bars) == pays) @ able.shares
+            return share
+
+        p = _by_shuffling(able, able.gains[:, None], share_right)
+    return _Paying(
+        pay_right=right,
+        pay_of=len(told),
+        pay_usual=2 * paid >= len(told),
+        pay_usual_right=usual,
+        pay_p=p,
+        pay_better=p is not None and p <= LEVEL and right > usual,
+    )
+
+
+def _fold(every: Table, row: Known, place: int, gain: float | None) -> PriorFold:
     used = every.without(row.family)
     regret = dict(zip(every.losses, (-row.gaps).tolist(), strict=True))
-    foretold, frequent, average = used.foretold(row.sketch), used.most_frequent, used.best_on_average
-    gain = used.gain(row.sketch)
+    foretold, frequent, average = every.losses[place], used.most_frequent, used.best_on_average
     return PriorFold(
         name=row.name,
         family=row.family,
@@ -171,10 +251,10 @@ def _fold(every: Table, row: Known) -> PriorFold:
         regret=regret[foretold],
         regret_frequent=regret[frequent],
         regret_average=regret[average],
-        regret_random=float(np.mean(list(regret.values()))),
+        gain=row.gain,
+        foretold_gain=gain,
         pays=row.pays,
-        foretold_pays=None if gain is None else gain[0] > declared(row.measure).delta,
-        majority_pays=used.mostly_pays,
+        foretold_pays=None if gain is None else gain > declared(row.measure).delta,
     )
 
 
@@ -195,7 +275,13 @@ def _rival(
 
 def _random(every: Table, folds: Sequence[PriorFold]) -> PriorRival:
     hits = sum(len(fold.members) / len(every.losses) for fold in folds)
-    return _scored("random", folds, every.losses, hits, [fold.regret_random for fold in folds])
+    return _scored("random", folds, every.losses, hits, (-every.gaps.mean(axis=1)).tolist())
+
+
+def _hindsight(every: Table, folds: Sequence[PriorFold]) -> PriorRival:
+    place = int(every.average.argmax())
+    taken = [every.losses[place]] * len(folds)
+    return _rival("hindsight", folds, taken, (-every.gaps[:, place]).tolist())
 
 
 def _scored(

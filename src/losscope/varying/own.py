@@ -167,7 +167,7 @@ def _network(base: Protocol) -> Axis:
 
 
 def _named(hidden: tuple[int, ...], start: str) -> str:
-    return "-".join(map(str, hidden)) if hidden else f"linear ({start})"
+    return f"{'-'.join(map(str, hidden))} wide" if hidden else f"linear ({start})"
 
 
 def _of_loss(spec: LossSpec, protocol: str) -> Iterator[Axis]:

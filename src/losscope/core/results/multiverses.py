@@ -138,6 +138,11 @@ class Rule(Frozen):
     balanced: Number | None = None
     reason: Literal["few_cells", "one_outcome", "no_choices", "no_simple_rule"] | None = None
 
+    @property
+    def holds(self) -> bool:
+        """Whether it is right more often than always saying the majority: else it tells a tendency."""
+        return self.accuracy is not None and self.majority is not None and self.accuracy > self.majority
+
 
 class PaperSetting(Frozen):
     """The paper's own setting beside those of the space: its effect, what comes of it, and its quantile.

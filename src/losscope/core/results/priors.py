@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from losscope.core.results.atlases import DataSketch
 from losscope.core.results.base import Document, Frozen, Number
 
-RivalKind = Literal["frequent", "average", "random"]
+RivalKind = Literal["frequent", "average", "random", "hindsight"]
 
 
 class ForetoldLoss(Frozen):
@@ -68,8 +68,9 @@ class PriorRival(Frozen):
 
     Attributes:
         kind: ``frequent``: the loss that is most often the best; ``average``: the loss whose gap is the
-            smallest on average; ``random``: any loss, in expectation. Each is found without the family that
-            it is tried on.
+            smallest on average, both found without the family that they are tried on; ``random``: any loss,
+            in expectation; ``hindsight``: the one loss that does best on all of them, which nobody could
+            know before.
         losses: those that it took, each once.
         hits: data sets on which what it took cannot be told from the best; expected, of ``random``.
         regret: mean over families of the best loss's mean less that of the loss taken.
@@ -89,7 +90,11 @@ class PriorRival(Frozen):
 
 
 class PriorFold(Frozen):
-    """One data set, foretold by the atlas without its family."""
+    """One data set, foretold by the atlas without its family.
+
+    ``gain``: its best loss less the best side that trains nothing; ``pays`` whether that is above the
+    indifference of the measure. None where there is no such side.
+    """
 
     name: str
     family: str
@@ -101,10 +106,10 @@ class PriorFold(Frozen):
     regret: Number
     regret_frequent: Number
     regret_average: Number
-    regret_random: Number
+    gain: Number | None = None
+    foretold_gain: Number | None = None
     pays: bool | None = None
     foretold_pays: bool | None = None
-    majority_pays: bool | None = None
 
 
 class PriorScore(Frozen):
@@ -114,14 +119,17 @@ class PriorScore(Frozen):
         data_sets, families: that were foretold.
         hits: data sets on which the loss foretold cannot be told from the best.
         regret: mean over families of the best loss's mean less that of the loss foretold.
-        rivals: the most frequent winner, the best on average, and a random choice.
-        better: whether the prior is shown better (p ≤ .05, smaller regret) than the most frequent winner and
-            than the loss that is best on average.
-        worse: whether it is shown worse than either.
-        pay_right, pay_majority, pay_of: data sets on which "training pays" is foretold rightly, by the prior
-            and by the answer of most other families, of those that have both.
-        pay_p: of no difference between the two, over families.
-        pay_better: whether the prior is shown better there.
+        rivals: rules that look at no property of the data.
+        p: the share of shufflings of what is known of the data among families that foretell as well: of the
+            hypothesis that which loss is the best has nothing to do with what is known of the data.
+        better: whether the prior is shown better than the most frequent winner: both ``p`` and that rival's
+            are at most .05, and its regret is smaller than this rival's and than that of the loss that is
+            best on average.
+        pay_right: data sets on which it is foretold rightly whether training pays, of ``pay_of`` that say.
+        pay_usual: the answer that is right on more of them, whatever the data are like; ``pay_usual_right``:
+            on how many.
+        pay_p: as ``p``, of the share that is right; None without any that say.
+        pay_better: whether ``pay_p`` is at most .05 and ``pay_right`` is above ``pay_usual_right``.
     """
 
     data_sets: int
@@ -129,11 +137,12 @@ class PriorScore(Frozen):
     hits: int
     regret: Number
     rivals: tuple[PriorRival, ...]
+    p: Number
     better: bool
-    worse: bool
     pay_right: int
-    pay_majority: int
     pay_of: int
+    pay_usual: bool
+    pay_usual_right: int
     pay_p: Number | None
     pay_better: bool
     folds: tuple[PriorFold, ...]

@@ -260,6 +260,19 @@ def where(found: Rule) -> str:
     )
 
 
+def shortly(found: Rule) -> str:
+    """Where a claim holds, in few words; nothing where no rule says it.
+
+    >>> above = Condition(name="triplet.margin", word="above", number=0.4)
+    >>> known = {"branches": ({"conditions": (above,)},), "accuracy": 0.6, "balanced": 0.7}
+    >>> shortly(Rule(**known, majority=0.8)), shortly(Rule(**known, majority=0.5))
+    ("more often where triplet's margin is above 0.4", "where triplet's margin is above 0.4")
+    """
+    if not found.branches:
+        return ""
+    return f"{'' if found.holds else 'more often '}where {where(found)}"
+
+
 def rule(found: Rule) -> str:
     """Where a claim holds as a sentence, with how often it is right in settings that were kept out.
 
@@ -290,7 +303,7 @@ def rule(found: Rule) -> str:
             f"the best one is right in {plainly} of {kept}, {most}; with both outcomes counted alike, {alike}"
         )
         return f"No simple rule says where it holds ({told} and 50 %)."
-    if found.accuracy > found.majority:
+    if found.holds:
         told = f"right in {plainly} of {kept}, {most}"
         return f"It holds where {where(found)}: {told}; with both outcomes counted alike, {alike} and 50 %."
     told = f"with both outcomes counted alike, right in {alike} of {kept}, 50 % by always saying the majority"

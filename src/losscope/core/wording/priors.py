@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from losscope.core.quantities import unsplit
-from losscope.core.results import AtlasPrior, DataSketch, NearData, PriorPay, PriorRival, PriorScore
+from losscope.core.results import (
+    AtlasPrior,
+    DataSketch,
+    ForetoldLoss,
+    NearData,
+    PriorPay,
+    PriorRival,
+    PriorScore,
+)
 from losscope.core.results.comparisons import PairScale
-from losscope.core.wording.numbers import change, change_interval, count, label, listing, measure
+from losscope.core.wording.numbers import change, change_interval, count, label, measure, number, p_value
 
 
 def data_sketch(sketch: DataSketch) -> str:
@@ -30,98 +38,85 @@ def _share(value: float) -> str:
 
 def atlas_prior(prior: AtlasPrior) -> tuple[str, ...]:
     """What an atlas foretells of data, in sentences: the answer first, then how it does on unseen data."""
-    near = ", ".join(found.name for found in prior.near)
-    where = (
-        f"{prior.known} in the atlas, foretold without its family"
-        if prior.known is not None
-        else "Data like yours"
-    )
-    said = [
-        f"{where} ({data_sketch(prior.sketch)}; nearest: {near}): {_answer(prior)}.",
-        f"{atlas_score(prior.score)}.",
-    ]
-    if prior.pay is not None:
+    said = [f"{atlas_answer(prior)}.", f"{atlas_score(prior.score)}."]
+    if prior.pay is not None and prior.score.pay_of:
         said.append(f"{_pays(prior.pay, prior.score, prior.measure)}.")
     said.append(f"{_nearest(prior.near)}.")
     return tuple(said)
 
 
+def atlas_answer(prior: AtlasPrior) -> str:
+    """What is foretold of data; or first that it is no better than the most frequent winner."""
+    near = ", ".join(found.name for found in prior.near)
+    where = "Data like yours"
+    if prior.known is not None:
+        where = f"These data are in the atlas as {prior.known}; foretold from its other families"
+    return f"{where} ({data_sketch(prior.sketch)}; nearest: {near}): {_answer(prior)}"
+
+
 def _answer(prior: AtlasPrior) -> str:
-    scale = _scale(prior.measure)
     own = next(loss for loss in prior.losses if loss.loss == prior.foretold)
     usual = next(loss for loss in prior.losses if loss.loss == prior.frequent)
-    wins = f"best on {usual.best:,} of {_of(prior)}"
-    ends = (
-        ""
-        if own.low is None or own.high is None
-        else f", 95 % of such data sets {change_interval(own.low, own.high, scale)}"
-    )
-    expected = f"{change(own.gap, scale)} {label(prior.measure)} from the best{ends}"
+    data_sets = count(sum(loss.best for loss in prior.losses), "data set")
+    wins = f"best on {usual.best:,} of {data_sets}"
+    scale = _scale(prior.measure)
+    expected = f"{change(own.gap, scale)} {label(prior.measure)} from the best loss{_ends(own, scale)}"
+    same = prior.foretold == prior.frequent
     if prior.score.better:
-        beside = (
-            "" if prior.foretold == prior.frequent else f"; {prior.frequent}, most often the best, is {wins}"
-        )
-        return f"{prior.foretold} is foretold ({expected}){beside}"
-    same = (
-        "which likeness foretells too"
-        if prior.foretold == prior.frequent
-        else f"by likeness {prior.foretold}"
+        beside = "" if same else f"; most often the best is {prior.frequent} ({wins})"
+        return f"{prior.foretold} is foretold, {expected}{beside}"
+    likely = (
+        f"which likeness foretells too, {expected}" if same else f"by likeness {prior.foretold}, {expected}"
     )
-    return (
-        f"the atlas foretells no better than its most frequent winner: take {prior.frequent} ({wins}); "
-        f"{same} ({expected})"
-    )
+    return f"the atlas foretells no better than its most frequent winner, {prior.frequent} ({wins}); {likely}"
 
 
-def _of(prior: AtlasPrior) -> str:
-    return count(sum(loss.best for loss in prior.losses), "data set")
+def _ends(found: ForetoldLoss | PriorPay, scale: PairScale) -> str:
+    if found.low is None or found.high is None:
+        return ""
+    return f" (95 % of such data sets: {change_interval(found.low, found.high, scale)})"
 
 
 def atlas_score(score: PriorScore) -> str:
     """How the prior does on data that it has not seen, beside the most frequent winner."""
     usual = score.rival("frequent")
-    if score.better:
-        verdict = "better than the most frequent winner"
-    elif score.worse:
-        verdict = "worse than a rule that looks at no data"
-    else:
-        verdict = "no better than the most frequent winner"
+    verdict = "better" if score.better else "no better"
     return (
         f"On {count(score.data_sets, 'data set')} that it had not seen, the loss foretold is among the best "
         f"in {score.hits:,}, {_always(usual)} in {usual.hits:,.0f}, a random one in "
-        f"{score.rival('random').hits:.1f}: the atlas foretells {verdict} ({_saved(usual)})"
+        f"{score.rival('random').hits:.1f}: the atlas foretells {verdict} than the most frequent winner "
+        f"({_apart(score, usual)}; p {p_value(score.p)} with what is known of the data shuffled)"
     )
 
 
 def _always(rival: PriorRival) -> str:
     if len(rival.losses) == 1:
         return f"always {rival.losses[0]}"
-    return f"the most frequent winner of the others ({listing(rival.losses)})"
+    return f"the most frequent winner of the others ({' or '.join(rival.losses)})"
 
 
-def _saved(rival: PriorRival) -> str:
-    ends = (
-        ""
-        if rival.low is None or rival.high is None
-        else f", {change_interval(rival.low, rival.high, 'difference')}"
-    )
-    return f"closer to the best by {change(rival.saved, 'difference')} on average{ends}"
+def _apart(score: PriorScore, rival: PriorRival) -> str:
+    ends = ""
+    if rival.low is not None and rival.high is not None:
+        ends = f", {change_interval(rival.low, rival.high, 'difference')} nearer"
+    return f"{number(score.regret)} from the best on average, against {number(rival.regret)}{ends}"
 
 
 def _pays(pay: PriorPay, score: PriorScore, name: str) -> str:
+    usual = "it pays" if score.pay_usual else "it does not pay"
+    beside = (
+        f"on {count(score.pay_of, 'data set')} that it had not seen this is right in {score.pay_right:,}, "
+        f'always "{usual}" in {score.pay_usual_right:,}'
+    )
     scale = _scale(name)
-    ends = (
-        ""
-        if pay.low is None or pay.high is None
-        else f" (95 % of such data sets {change_interval(pay.low, pay.high, scale)})"
+    gain = (
+        f"the best loss {change(pay.gain, scale)} {label(name)} from the best of raw inputs and closed forms"
+        f"{_ends(pay, scale)}"
     )
-    does = "pay" if pay.pays else "not pay"
-    compared = "better" if score.pay_better else "no better"
-    return (
-        f"Training is foretold to {does}: its best loss {change(pay.gain, scale)} {label(name)} from the best "
-        f"of raw inputs and closed forms{ends}; on unseen data this was right on {score.pay_right:,} of "
-        f"{score.pay_of:,}, and what holds for most of the others on {score.pay_majority:,}: {compared}"
-    )
+    does = "training pays" if pay.pays else "training does not pay"
+    if score.pay_better:
+        return f"Foretold that {does}: {gain}; {beside}"
+    return f'Whether training pays is foretold no better than by always saying "{usual}": {beside}; {gain}'
 
 
 def _nearest(near: tuple[NearData, ...]) -> str:

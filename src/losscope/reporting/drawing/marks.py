@@ -40,6 +40,10 @@ SHAPES: dict[Symbol, str] = {
     "bar": "M-1.4-6H1.4V6H-1.4z",
 }
 """The symbols at a size of 8 pixels."""
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+"""Names of few texts that many points share."""
+FEW_PLACES = 20
+"""More places than this that are the numbers from 1 on are not written."""
 DASHED = {"solid": "", "dash": ' stroke-dasharray="6 4"', "dot": ' stroke-dasharray="2 3"'}
 Drawn = tuple[str, str]
 
@@ -318,6 +322,17 @@ def hover_data(
         for text, each, spot in zip(texts, x, spots, strict=True)
         if spot is not None
     ]
-    said = safe("\n".join(text for text, _ in shown))
-    places = " ".join(f"{each:g}" for _, each in shown)
-    return f' data-name="{safe(wording.shorten(name or series, 40))}" data-x="{places}" data-text="{said}"'
+    at = [each for _, each in shown]
+    places = " ".join(f"{each:g}" for each in at)
+    if len(at) > FEW_PLACES and at == [float(place) for place in range(1, len(at) + 1)]:
+        places = ""  # the script counts from 1
+    kept = list(dict.fromkeys(text for text, _ in shown))
+    which = ""
+    if len(kept) <= len(DIGITS) and 3 * len(kept) < len(shown):
+        code = dict(zip(kept, DIGITS, strict=False))
+        which = f' data-which="{"".join(code[text] for text, _ in shown)}"'
+    else:
+        kept = [text for text, _ in shown]
+    said = safe("\n".join(kept))
+    head = f' data-name="{safe(wording.shorten(name or series, 40))}" data-x="{places}"'
+    return f'{head} data-text="{said}"{which}'

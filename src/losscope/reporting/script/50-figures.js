@@ -27,8 +27,9 @@ const figures = (() => {
   const known = new WeakMap();
   const points = mark => {
     if (!known.has(mark)) {
-      const texts = mark.dataset.text.split("\n");
-      const at = mark.dataset.x.split(" ").map(Number);
+      const kept = mark.dataset.text.split("\n");
+      const texts = mark.dataset.which ? [...mark.dataset.which].map(digit => kept[parseInt(digit, 36)]) : kept;
+      const at = mark.dataset.x ? mark.dataset.x.split(" ").map(Number) : texts.map((_, place) => place + 1);
       const places = mark.classList.contains("line")
         ? mark.getAttribute("d").split(/[ML]/).slice(1)
         : mark.getAttribute("d").split("M").slice(1).map(one => one.split("h")[0]);

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from losscope.core import wording
 from losscope.core.registry import register
+from losscope.core.results import MultiverseClaim, Share
 from losscope.core.wording import multiverses as said
+from losscope.reporting.items import card
 from losscope.reporting.parts import Context, Section, fragment
 
 FEW = 6
-"""Up to so many claims each has a sentence in the head; of more, the table below tells."""
+"""Up to so many claims each has a sentence in the head; of more, the bars tell."""
+ROOM = 0.07
+"""The smallest share whose number has room in its part of a bar."""
+KEY = {"holds": "holds", "neither": "neither", "reversed": "reversed", "failed": "no value"}
+
+
+@dataclass(frozen=True)
+class Universe:
+    """One claim as a bar: its parts as (outcome, share, text), and what one loss twice gives, in per cent."""
+
+    name: str
+    statement: str
+    parts: list[tuple[str, float, str]]
+    said: str
+    luck: float | None
+    rule: str
 
 
 @register("section", "multiverse-answer", order=11, of="multiverse")
 def answer(context: Context) -> Section:
-    """How many claims hold in most settings, and each of them in a sentence."""
+    """How many claims hold in most settings, each as a bar; of a few claims, a sentence each."""
     found = context.multiverse
     about = [
         found.data.name,
@@ -24,5 +43,35 @@ def answer(context: Context) -> Section:
     described = found.data.described or found.data.title
     head = f"{said.headline(found.claims)}."
     lead = said.whole(found) if len(found.claims) <= FEW else ()
-    html = fragment("verdict", about, head, "", lead, described, [*found.data.notes, *found.notes], [])
+    notes = [*found.data.notes, *found.notes]
+    html = fragment("verdict", about, head, "", lead, described, notes, [])
+    rows = [row for claim in found.claims if (row := _row(claim, found.claims)) is not None]
+    if rows:
+        seen = {code for row in rows for code, _, _ in row.parts}
+        key = [(code, word) for code, word in KEY.items() if code in seen]
+        if any(row.luck is not None for row in rows):
+            key.append(("by-luck", "holds, one loss under both names"))
+        html += card("universes", key, rows)
     return Section("Answer", html=html, hero=True)
+
+
+def _row(found: MultiverseClaim, claims: tuple[MultiverseClaim, ...]) -> Universe | None:
+    shares = {name: getattr(found.everywhere, name) for name in KEY}
+    parts = [(name, own.share, _shown(own)) for name, own in shares.items() if own.count]
+    if not parts:
+        return None
+    pair = f", {found.a} and {found.b}" if said.of_several_pairs(found, claims) else ""
+    data = f", {found.data}" if said.on_several(claims) else ""
+    luck = None if found.null is None else found.null.holds.share
+    return Universe(
+        f"{found.claim}{pair}{data}",
+        found.statement,
+        parts,
+        said.of_settings(found.everywhere),
+        None if luck is None else 100 * luck,
+        said.shortly(found.rule),
+    )
+
+
+def _shown(found: Share) -> str:
+    return said.share(found) if found.share is not None and found.share >= ROOM else ""

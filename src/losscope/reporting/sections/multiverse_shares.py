@@ -77,7 +77,8 @@ def _competent(found: Shares | None, null: Shares | None) -> Cell:
     of = wording.count(found.settings, "setting")
     tip = [f"of {of} in {wording.count(found.cells, 'cell')}"]
     tip += [] if null is None else [f"one loss twice: {said.shared(null.holds)}"]
-    return Cell(made.text, made.small, "; ".join(tip), number=made.number)
+    small = ", ".join(filter(None, [made.small, f"of {found.settings}"]))
+    return Cell(made.text, small, "; ".join(tip), number=made.number)
 
 
 def _paper(found: MultiverseClaim) -> Cell:
