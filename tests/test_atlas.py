@@ -33,7 +33,9 @@ SECOND = Declared("second", "synthetic", "synthetic", {**SMALL, "label_noise": 0
 
 def small(out: Path, *entries: Declared, needed: tuple[str, ...] = (), seeds: int = 2) -> Asked:
     """An atlas that takes a second: untuned, one epoch."""
-    usual = Study.of(losses=LOSSES, seeds=seeds, out=str(out), tune=False, epochs=1, engine="here")
+    usual = Study.of(
+        losses=LOSSES, seeds=seeds, out=str(out), tune=False, epochs=1, engine="here", closed_forms=False
+    )
     return Asked(entries, frozenset(needed), usual)
 
 
@@ -271,6 +273,7 @@ def test_the_shipped_table_is_read_and_written_unchanged(capsys):
     known = {entry.name: entry.family for entry in declared.DECLARED}
     assert found.entries and all(known[entry.name] == entry.family for entry in found.entries)
     assert "/" not in "".join(entry.command for entry in found.entries)  # no folder of the machine's
+    assert {side.kind for side in found.entries[0].goals[0].sides} == {"loss", "closed form", "raw"}
 
 
 def test_atlases_of_the_same_losses_are_put_together(tmp_path):
