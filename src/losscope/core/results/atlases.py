@@ -80,7 +80,7 @@ class AtlasEntry(Frozen):
         seeds: paired seeds.
         command: makes the entry's study again.
         digest: of the data's content and of how they are labelled and cut: data asked about are known again.
-        seconds: that its runs took to train, on one core.
+        seconds: that its final runs took to train, on one core.
         machine: where its runs were made.
     """
 
