@@ -5,7 +5,7 @@ from __future__ import annotations
 from losscope.atlases import kept
 from losscope.core import wording
 from losscope.core.results import AtlasGoal
-from losscope.reporting import atlases
+from losscope.reporting import atlases, axes
 
 from .drawing import Panel, figure, text
 
@@ -26,9 +26,9 @@ def drawn() -> str:
     far = [gap for gaps in spots for group in gaps for gap in group]
     low, high = min([0.0, *far]), max([0.01, *far])
     spare = 0.04 * (high - low)
-    ticks = [gap for gap in (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8) if gap <= high]
+    ticks = [tick.at for tick in axes.linear([low, high]).ticks]
     panel = Panel(
-        x=(low - spare, high + spare),
+        x=(min(low - spare, *ticks), max(high + spare, *ticks)),
         y=(-0.7, len(found) - 0.3),
         ticks=(ticks, ()),
         xlabel=f"{_measures([own for _, own in found])} behind the best loss",

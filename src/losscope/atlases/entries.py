@@ -64,7 +64,7 @@ def _goal(result: Result, goal: str, measure: str) -> AtlasGoal | None:
     if not means:
         return None
     group = result.group
-    if measure == result.recommendation.measure and group is not None and group.measure == measure:
+    if group is not None and group.measure == measure and group.able:
         answer = result.recommendation.loss
         return AtlasGoal(
             goal=goal,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from losscope.atlases.declared import DECLARED, LOSSES, SEEDS, Declared
-from losscope.comparing import foreseeing
+from losscope.comparing import foreseeing, reading
 from losscope.comparing.planning import DEFAULT_OUT, Say
 from losscope.core import commands, registry
 from losscope.core.errors import LosscopeError, require, shown, unknown
+from losscope.core.facts import Value
 from losscope.core.results import AtlasPlan, EntryPlan, LeftOut
 from losscope.core.spec import Study
 from losscope.core.wording import atlases as wording
+
+FEWEST = reading.MANY + 1
+"""Losses from which a comparison has a group of those that cannot be told from the best."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ def asked(
     *,
     only: Iterable[str] = (),
     add: Iterable[str] = (),
+    options: Mapping[str, Value] | None = None,
     losses: Sequence[str] = LOSSES,
     seeds: int = SEEDS,
     out: str | Path | None = None,
@@ -71,14 +76,14 @@ def asked(
 ) -> Asked:
     """The atlas over the declared data sets and added ones; only some of them if these are named.
 
-    ``only``: names of declared data sets; where data are added and none are named, these alone. ``tune``:
-    every entry is tuned, unless it is False.
+    ``only``: names of declared data sets; where data are added and none are named, these alone. ``options``:
+    of the added data. ``tune``: every entry is tuned, unless it is False.
 
     Raises:
         LosscopeError: no declared data set has the name, two entries have one name, or a mistake in a number.
     """
     known = {entry.name: entry for entry in DECLARED}
-    only, added = list(dict.fromkeys(only)), [_added(path) for path in dict.fromkeys(add)]
+    only, added = list(dict.fromkeys(only)), [_added(path, options or {}) for path in dict.fromkeys(add)]
     for name in only:
         if name not in known:
             raise unknown("data set of the atlas", name, list(known))
@@ -104,15 +109,19 @@ def asked(
         tune=tune,
         epochs=epochs,
     )
-    require(len(usual.losses) > 1, "an atlas compares losses, and one is given; wanted: at least 2 losses")
+    require(
+        len(usual.losses) >= FEWEST,
+        "an atlas asks which losses cannot be told from the best of several; wanted: at least "
+        f"{FEWEST} losses",
+    )
     needed = frozenset([*only, *names])
-    return Asked((*entries, *added), needed, usual)
+    return Asked((*added, *entries), needed, usual)  # what may be mistaken is read first
 
 
-def _added(path: str) -> Declared:
+def _added(path: str, options: Mapping[str, Value]) -> Declared:
     """Data of the user's own as an entry: a family of its own, called by its file's name."""
     name = path if path in registry.entries("data") or path.startswith("hf:") else Path(path).stem
-    return Declared(name, f"own: {name}", path)
+    return Declared(name, f"own: {name}", path, dict(options))
 
 
 def laid(given: Asked, say: Say | None = None) -> tuple[list[Laid], AtlasPlan]:

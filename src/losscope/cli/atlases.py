@@ -77,7 +77,7 @@ def atlas(
     data_root
         Folder with data sets in their original layouts.
     option
-        An option of the data asked about, as key=value; may be given several times.
+        An option of the data asked about or added, as key=value; may be given several times.
     out
         The folder for runs and the table; losscope-runs otherwise.
     json
@@ -86,15 +86,28 @@ def atlas(
     from losscope.core.errors import require
 
     if make:
+        from losscope.atlases import declared, planning
+
         require(
-            data is None and not option and not atlas,
-            "--make trains an atlas, and DATA, --option and --atlas ask one; give the data by --add",
+            data is None and not atlas,
+            "--make trains an atlas, and DATA and --atlas ask one; give the data by --add",
         )
+        require(not option or bool(add), "--option is of the data added, and none are; give --add too")
         _check_goal(goal)
-        _make(_asked(only, add, seeds, engine, device, data_root, out), goal, dry_run=dry_run, json=json)
+        given = planning.asked(
+            only=listed(only),
+            add=add or (),
+            options=dict(key_value(text) for text in option or []),
+            seeds=declared.SEEDS if seeds is None else seeds,
+            out=out,
+            data_root=data_root,
+            engine=engine,
+            device=device,
+        )
+        _make(given, goal, dry_run=dry_run, json=json)
         return
-    given = {"--only": only, "--add": add, "--seeds": seeds, "--dry-run": dry_run or None, "--out": out}
-    extra = [name for name, value in given.items() if value is not None]
+    idle = {"--only": only, "--add": add, "--seeds": seeds, "--dry-run": dry_run or None, "--out": out}
+    extra = [name for name, value in idle.items() if value is not None]
     require(not extra, f"{extra[0] if extra else ''} is for making an atlas; give --make too")
     _show(data, goal, listed(atlas), data_root, dict(key_value(text) for text in option or []), json)
 
@@ -138,28 +151,6 @@ def _check_goal(goal: str) -> None:
 
     if goal not in GOALS:
         raise unknown("goal", goal, GOALS)
-
-
-def _asked(
-    only: list[str] | None,
-    add: list[str] | None,
-    seeds: int | None,
-    engine: str,
-    device: str,
-    data_root: str | None,
-    out: Any,
-) -> Asked:
-    from losscope.atlases import declared, planning
-
-    return planning.asked(
-        only=listed(only),
-        add=add or (),
-        seeds=declared.SEEDS if seeds is None else seeds,
-        out=out,
-        data_root=data_root,
-        engine=engine,
-        device=device,
-    )
 
 
 def _make(given: Asked, goal: str, *, dry_run: bool, json: bool) -> None:

@@ -49,7 +49,7 @@ class AtlasGoal(Frozen):
     """One goal on one data set.
 
     Attributes:
-        tested: whether this is the goal that tuning and the tests were for; others are described.
+        tested: whether this is what the tests were for, with seeds enough to put a loss out; else described.
         best: the loss of the best mean.
         members: the losses that cannot be told from the best, it among them (``BestGroup``, where tested);
             where described, those whose mean is within the measure's margin of indifference of the best.
@@ -80,7 +80,7 @@ class AtlasEntry(Frozen):
         seeds: paired seeds.
         command: makes the entry's study again.
         digest: of the data's content and of how they are labelled and cut: data asked about are known again.
-        seconds: that its runs took to train, on one core.
+        seconds: that its final runs took to train, on one core.
         machine: where its runs were made.
     """
 

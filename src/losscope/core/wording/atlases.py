@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from losscope.core.loss_spec import RAW
-from losscope.core.results import Atlas, AtlasGoal, AtlasPlan, LeftOut
+from losscope.core.results import Atlas, AtlasGoal, AtlasPlan, EntryPlan, LeftOut
 from losscope.core.wording.numbers import count, listing
 from losscope.core.wording.work import duration
 
