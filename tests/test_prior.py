@@ -199,6 +199,13 @@ def test_chance_is_not_taken_for_foresight(given, monkeypatch):
     assert sum(score.pay_better for score in found) <= MOST
 
 
+def test_too_few_families_are_said_to_show_nothing():
+    few = scoring.score(likeness.table(made_up.noise(0, data_sets=9, variants=6), "retrieval"))
+    assert few.families == 4 and not few.able and not few.better
+    assert "so few families could not show otherwise" in wording.atlas_score(few)
+    assert scoring.score(likeness.table(made_up.noise(0, data_sets=9), "retrieval")).able
+
+
 def test_families_of_other_sizes_keep_their_sketches_when_shuffled():
     known = likeness.table(made_up.noise(1, variants=3), "retrieval")
     orders = known.shuffled(np.random.default_rng(0), 50)

@@ -69,7 +69,8 @@ def _inputs(splits: Splits) -> np.ndarray:
     if rows.dtype == np.uint8:
         made /= 255
     if facts.mean and made.ndim > 2:
-        made = (made - np.float32(facts.mean)[:, None, None]) / np.float32(facts.std)[:, None, None]
+        mean, std = (np.array(value, dtype=np.float32)[:, None, None] for value in (facts.mean, facts.std))
+        made = (made - mean) / std
     return made.reshape(len(made), -1)
 
 

@@ -40,7 +40,7 @@ from losscope.stats.intervals import (
 )
 from losscope.stats.likeness import check_prior, foretells
 from losscope.stats.models import TwoModels, of_two_models
-from losscope.stats.prior import foretell
+from losscope.stats.prior import foretell, prior_score
 from losscope.stats.recommendation import recommend
 from losscope.stats.resample import Null, holm, midranks, sign_flips, sign_test
 from losscope.stats.several import OnData, mean_on_scale, on_each
@@ -113,6 +113,7 @@ __all__ = [
     "plan",
     "power",
     "prediction_interval",
+    "prior_score",
     "published_value",
     "recommend",
     "seeds_needed",

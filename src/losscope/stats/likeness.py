@@ -273,6 +273,12 @@ class Table:
         found: np.ndarray = (near + far) @ values / (near.sum(axis=-1) + SHRINKAGE)[..., None]
         return found
 
+    @property
+    def shufflings(self) -> int:
+        """In how many ways families of equal size can swap their sketches."""
+        sizes = Counter(Counter(row.family for row in self.rows).values())
+        return math.prod(math.factorial(count) for count in sizes.values())
+
     def shuffled(self, rng: np.random.Generator, times: int) -> np.ndarray:
         """(times, N) whose sketch each data set has when families of equal size swap theirs at random."""
         places: dict[str, list[int]] = {}

@@ -135,6 +135,15 @@ def _pay(used: Table, sketch: DataSketch) -> PriorPay | None:
 # --- the score -------------------------------------------------------------------------------------
 
 
+def prior_score(atlas: Atlas, goal: str = "retrieval") -> PriorScore:
+    """How well an atlas foretells a goal on data that it has not seen: each family is left out once.
+
+    Raises:
+        LosscopeError: as of ``check_prior``.
+    """
+    return score(check_prior(atlas, goal))
+
+
 def score(every: Table) -> PriorScore:
     """How well the prior does: each family is left out once, and foretold by all others.
 
@@ -165,6 +174,7 @@ def score(every: Table) -> PriorScore:
         regret=float(_by_family(folds, [fold.regret for fold in folds]).mean()),
         rivals=rivals,
         p=p,
+        able=max(1 / every.shufflings, 2.0 ** (1 - len(every.families))) <= LEVEL,
         better=max(p, frequent.p) <= LEVEL and min(frequent.saved, average.saved) > 0,
         folds=folds,
         **_paying(every, folds),

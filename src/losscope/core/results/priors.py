@@ -125,6 +125,7 @@ class PriorScore(Frozen):
         better: whether the prior is shown better than the most frequent winner: both ``p`` and that rival's
             are at most .05, and its regret is smaller than this rival's and than that of the loss that is
             best on average.
+        able: whether so many families could show that at all.
         pay_right: data sets on which it is foretold rightly whether training pays, of ``pay_of`` that say.
         pay_usual: the answer that is right on more of them, whatever the data are like; ``pay_usual_right``:
             on how many.
@@ -139,6 +140,7 @@ class PriorScore(Frozen):
     rivals: tuple[PriorRival, ...]
     p: Number
     better: bool
+    able: bool
     pay_right: int
     pay_of: int
     pay_usual: bool

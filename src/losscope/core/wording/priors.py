@@ -81,11 +81,12 @@ def atlas_score(score: PriorScore) -> str:
     """How the prior does on data that it has not seen, beside the most frequent winner."""
     usual = score.rival("frequent")
     verdict = "better" if score.better else "no better"
+    unable = "" if score.better or score.able else ", and so few families could not show otherwise"
     return (
         f"On {count(score.data_sets, 'data set')} that it had not seen, the loss foretold is among the best "
         f"in {score.hits:,}, {_always(usual)} in {usual.hits:,.0f}, a random one in "
-        f"{score.rival('random').hits:.1f}: the atlas foretells {verdict} than the most frequent winner "
-        f"({_apart(score, usual)}; p {p_value(score.p)} with what is known of the data shuffled)"
+        f"{score.rival('random').hits:.1f}: the atlas foretells {verdict} than the most frequent winner"
+        f"{unable} ({_apart(score, usual)}; p {p_value(score.p)} with what is known of the data shuffled)"
     )
 
 
@@ -98,7 +99,7 @@ def _always(rival: PriorRival) -> str:
 def _apart(score: PriorScore, rival: PriorRival) -> str:
     ends = ""
     if rival.low is not None and rival.high is not None:
-        ends = f", {change_interval(rival.low, rival.high, 'difference')} nearer"
+        ends = f", in its favour by {change_interval(rival.low, rival.high, 'difference')}"
     return f"{number(score.regret)} from the best on average, against {number(rival.regret)}{ends}"
 
 
