@@ -29,7 +29,18 @@ from making import measures as cases  # noqa: E402
 
 API = {
     "The commands as functions": (
-        ["compare", "judge", "inspect", "audit", "reproduce", "multiverse", "report", "embed", "bench"],
+        [
+            "compare",
+            "judge",
+            "inspect",
+            "audit",
+            "reproduce",
+            "multiverse",
+            "atlas",
+            "report",
+            "embed",
+            "bench",
+        ],
         "Each does what the command of its name does, and returns what the command prints with `--json`.",
     ),
     "In your own loop": (

@@ -11,7 +11,7 @@ import losscope
 from losscope.auditing.force import force_profile
 from losscope.auditing.subjects import subject
 
-from . import planted, specification
+from . import atlas, foretelling, planted, specification
 from .drawing import DASHES, Panel, figure
 
 
@@ -161,5 +161,10 @@ FIGURES: dict[str, Callable[[], str]] = {
     "reductions": reductions,
     "greediness": greediness,
     "specification": specification.drawn,
+    "atlas": atlas.drawn,
+    "atlas_table": atlas.tabled,
+    "atlas_score": foretelling.scored,
+    "atlas_folds": foretelling.folds,
+    "atlas_asked": foretelling.answered,
 }
 """What a line ``<!-- figure: NAME -->`` of a page stands for."""

@@ -1,11 +1,11 @@
 """losscope: which metric-learning loss, and what it does to embeddings and gradients.
 
 There is one function for each command (``compare``, ``judge``, ``audit``, ``reproduce``, ``multiverse``,
-``report``, ``embed``, ``bench``), a loss as a module (``loss``), the loss of a large batch (``cached``),
-any loss recorded in your own loop (``Probe``) or in a trainer (``probing``, ``load_probe``), a stored
-result (``load``), data (``read``), the measures by name, and the classes from which to build a loss, a
-measure or a study of your own. Everything is imported at first use, so that ``import losscope`` imports
-neither torch nor pandas.
+``atlas``, ``report``, ``embed``, ``bench``), a loss as a module (``loss``), the loss of a large batch
+(``cached``), any loss recorded in your own loop (``Probe``) or in a trainer (``probing``,
+``load_probe``), a stored result (``load``), data (``read``), the measures by name, and the classes from
+which to build a loss, a measure or a study of your own. Everything is imported at first use, so that
+``import losscope`` imports neither torch nor pandas.
 
 >>> import losscope
 >>> triplet = losscope.loss("triplet(margin=0.2)")
@@ -34,6 +34,7 @@ _PUBLIC = {
     "Study": "losscope.core.spec",
     "Terms": "losscope.pairs",
     "Triplets": "losscope.pairs",
+    "atlas": "losscope.atlases.calling",
     "audit": "losscope.auditing",
     "bench": "losscope.benching.command",
     "cached": "losscope.losses.caching",

@@ -1,5 +1,6 @@
 """The public names with their types, for editors and type checkers; ``__init__.py`` imports them lazily."""
 
+from losscope.atlases.calling import atlas as atlas
 from losscope.auditing import audit as audit
 from losscope.benching.command import bench as bench
 from losscope.comparing.calling import compare as compare
@@ -51,6 +52,7 @@ __all__ = [
     "Terms",
     "Triplets",
     "__version__",
+    "atlas",
     "audit",
     "bench",
     "cached",

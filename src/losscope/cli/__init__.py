@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from losscope.cli import (  # noqa: F401  (they register theirs)
+    atlases,
     inspections,
     items,
     judgements,

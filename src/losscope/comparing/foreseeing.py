@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
 from losscope import stats
 from losscope.comparing import budget, looking, spending
+from losscope.comparing.foretelling import foretold
 from losscope.comparing.planning import Plan, Say, plan
 from losscope.core import registry, wording
 from losscope.core.device import here
@@ -37,6 +39,7 @@ def ready(study: Study, say: Say | None = None, *, dry: bool = False) -> Plan:
         rehearse(made)
         if study.budget is not None:
             made = budget.fit(made, started, keep=not dry)
+    made = _with_prior(made)
     if say:
         for sentence in made.notes:
             say(sentence)
@@ -44,6 +47,14 @@ def ready(study: Study, say: Say | None = None, *, dry: bool = False) -> Plan:
         if not dry and not made.source.facts.folds and not (shows := _shows(made)).enough:
             say(shows.sentence)
     return made
+
+
+def _with_prior(made: Plan) -> Plan:
+    """The plan with what the atlas foretells of its data, and a note of it."""
+    found = foretold(made)
+    if found is None:
+        return made
+    return replace(made, prior=found, notes=(*made.notes, wording.atlas_answer(found)))
 
 
 def rehearse(made: Plan) -> None:
@@ -146,6 +157,7 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
         seconds=None if spends is None else spends.seconds,
         core_seconds=None if spends is None else spends.core_seconds,
         steps=None if spends is None else spends.steps,
+        prior=made.prior,
         **shows.model_dump(),
     )
 

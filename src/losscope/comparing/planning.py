@@ -24,6 +24,7 @@ from losscope.core.device import here, pick_device
 from losscope.core.errors import require, shown
 from losscope.core.finetuning import FineTune
 from losscope.core.loss_spec import RAW, LossSpec
+from losscope.core.results import AtlasPrior
 from losscope.core.spaces import Dimension
 from losscope.core.spec import ResolvedStudy, Run, Study
 from losscope.core.wording.numbers import count
@@ -48,7 +49,7 @@ class Plan:
     first, for a budget. ``forms``: the runs of closed forms that chose the transform of the inputs.
     ``searched``: the study as it was before tuning chose its start and its transform, None before that.
     ``notes``: sentences on what was changed so that the study can run, and on what does not stand beside its
-    losses.
+    losses. ``prior``: what the atlas foretells of the data.
     """
 
     study: ResolvedStudy
@@ -60,6 +61,7 @@ class Plan:
     forms: tuple[str, ...] = ()
     searched: ResolvedStudy | None = None
     notes: tuple[str, ...] = ()
+    prior: AtlasPrior | None = None
 
     @property
     def tunes(self) -> bool:

@@ -13,3 +13,5 @@ OVER_STUDIES = {
 }
 """What stands over several studies or runs, each with what makes it again."""
 NAMED = ("studies", *OVER_STUDIES)
+ATLAS = "atlas"
+"""The folder of a store's one table of many data sets."""

@@ -45,7 +45,7 @@ from losscope.run.files import (
     unsealed,
     write_bytes,
 )
-from losscope.run.folders import NAMED
+from losscope.run.folders import ATLAS, NAMED
 from losscope.run.looks import Look, number
 from losscope.run.record import Record, Status, contents
 from losscope.run.trace import Trace
@@ -350,7 +350,7 @@ class Store:
 
     def litter(self) -> list[Path]:
         """What processes that have ended left half-written."""
-        own = ["runs", "checkpoints", "looks", "damaged", "logs", *(f"{name}/*" for name in NAMED)]
+        own = ["runs", "checkpoints", "looks", "damaged", "logs", ATLAS, *(f"{name}/*" for name in NAMED)]
         folders = [self.root, *(path for pattern in own for path in self.root.glob(pattern) if path.is_dir())]
         return [path for folder in folders for path in sorted(folder.iterdir()) if is_litter(path)]
 

@@ -31,7 +31,7 @@ from losscope.run.files import (
     temporary,
     unsealed,
 )
-from losscope.run.folders import OVER_STUDIES
+from losscope.run.folders import ATLAS, OVER_STUDIES
 from losscope.run.looks import history_of
 from losscope.run.store import Store
 
@@ -166,6 +166,7 @@ def _other_files(store: Store) -> list[tuple[str, str]]:
         "speeds.json": again,
         "studies/*/budget.json": again,
         "studies/*/forces.json": again,
+        f"{ATLAS}/*.json": "run losscope atlas --make again with this folder",
         **{f"{folder}/*/*.json": remedy for folder, remedy in OVER_STUDIES.items()},
         "looks/[!.]*.json": counted,
     }

@@ -39,7 +39,9 @@ from losscope.stats.intervals import (
     prediction_interval,
     published_value,
 )
+from losscope.stats.likeness import check_prior, foretells
 from losscope.stats.models import TwoModels, of_two_models
+from losscope.stats.prior import foretell, prior_score
 from losscope.stats.recommendation import recommend
 from losscope.stats.resample import Null, holm, midranks, sign_flips, sign_test
 from losscope.stats.several import OnData, mean_on_scale, on_each
@@ -80,6 +82,7 @@ __all__ = [
     "attainable_p",
     "barred",
     "best_group",
+    "check_prior",
     "compare",
     "corrected",
     "correlations",
@@ -91,6 +94,8 @@ __all__ = [
     "family_bound",
     "family_size",
     "flat_region",
+    "foretell",
+    "foretells",
     "holm",
     "indifference",
     "jackknife_variance",
@@ -110,6 +115,7 @@ __all__ = [
     "plan",
     "power",
     "prediction_interval",
+    "prior_score",
     "published_value",
     "recommend",
     "seeds_needed",

@@ -13,7 +13,7 @@ FEW_CLASSES = 20
 """Below so many test classes the jackknife leaves out queries within classes, not classes."""
 
 
-def t_half(level: float, freedom: int) -> float:
+def t_half(level: float, freedom: float) -> float:
     """Half the width of a t interval of this level, in standard errors.
 
     >>> round(t_half(0.95, 9), 3)

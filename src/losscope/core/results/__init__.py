@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from losscope.core.quantities import Better, Scale
-    from losscope.core.results.atlases import Atlas, AtlasEntry, AtlasGoal, AtlasSide, DataSketch
+    from losscope.core.results.atlases import (
+        Atlas,
+        AtlasEntry,
+        AtlasGoal,
+        AtlasPlan,
+        AtlasSide,
+        DataSketch,
+        EntryPlan,
+        LeftOut,
+    )
     from losscope.core.results.audits import (
         ALARMS,
         AuditLine,
@@ -97,6 +106,15 @@ if TYPE_CHECKING:
         StudyPlan,
         WorldPlan,
     )
+    from losscope.core.results.priors import (
+        AtlasPrior,
+        ForetoldLoss,
+        NearData,
+        PriorFold,
+        PriorPay,
+        PriorRival,
+        PriorScore,
+    )
     from losscope.core.results.reproductions import (
         ClaimReason,
         ClaimVerdict,
@@ -131,6 +149,8 @@ __all__ = [
     "Atlas",
     "AtlasEntry",
     "AtlasGoal",
+    "AtlasPlan",
+    "AtlasPrior",
     "AtlasSide",
     "AuditLine",
     "AuditResult",
@@ -173,6 +193,7 @@ __all__ = [
     "Edge",
     "Embedding",
     "EmbeddingMap",
+    "EntryPlan",
     "Evidence",
     "Examples",
     "Exponents",
@@ -181,6 +202,7 @@ __all__ = [
     "FlatRegion",
     "Force",
     "ForceProfile",
+    "ForetoldLoss",
     "Frozen",
     "Ground",
     "Growth",
@@ -189,6 +211,7 @@ __all__ = [
     "Inspection",
     "Item",
     "JointTest",
+    "LeftOut",
     "Limit",
     "LossResult",
     "Matches",
@@ -198,6 +221,7 @@ __all__ = [
     "Multiverse",
     "MultiverseClaim",
     "MultiversePlan",
+    "NearData",
     "NearSetting",
     "Neighbours",
     "NewlyConfused",
@@ -211,6 +235,10 @@ __all__ = [
     "PairVerdict",
     "PaperSetting",
     "Price",
+    "PriorFold",
+    "PriorPay",
+    "PriorRival",
+    "PriorScore",
     "Provenance",
     "PublishedValue",
     "Recommendation",
@@ -270,6 +298,7 @@ _FILES = (
     "matches",
     "multiverses",
     "atlases",
+    "priors",
     "documents",
 )
 """Where a name is looked for: first what every process needs, which then builds none of the other types."""

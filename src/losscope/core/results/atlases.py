@@ -49,7 +49,7 @@ class AtlasGoal(Frozen):
     """One goal on one data set.
 
     Attributes:
-        tested: whether this is the goal that tuning and the tests were for; others are described.
+        tested: whether this is what the tests were for, with seeds enough to put a loss out; else described.
         best: the loss of the best mean.
         members: the losses that cannot be told from the best, it among them (``BestGroup``, where tested);
             where described, those whose mean is within the measure's margin of indifference of the best.
@@ -79,6 +79,9 @@ class AtlasEntry(Frozen):
         described: the data as they were read, in a sentence.
         seeds: paired seeds.
         command: makes the entry's study again.
+        digest: of the data's content and of how they are labelled and cut: data asked about are known again.
+        seconds: that its final runs took to train, on one core.
+        machine: where its runs were made.
     """
 
     name: str
@@ -89,19 +92,69 @@ class AtlasEntry(Frozen):
     tuned: bool
     goals: tuple[AtlasGoal, ...]
     command: str
+    digest: str | None = None
     seconds: Number | None = None
+    machine: str = ""
 
     def goal(self, name: str) -> AtlasGoal | None:
         """A goal of the entry, None where it has none of this name."""
         return next((goal for goal in self.goals if goal.goal == name), None)
 
 
+class LeftOut(Frozen):
+    """A declared data set that the atlas does not have, and why."""
+
+    name: str
+    reason: str
+
+
 class Atlas(Document):
-    """Many data sets, the same losses on each. What ``losscope atlas --json`` prints, and what is shipped."""
+    """Many data sets, the same losses on each. What ``losscope atlas --json`` prints, and what is shipped.
+
+    Attributes:
+        left_out: declared data sets that it lacks: their files were absent, or their runs failed.
+        losscope: the version that made it.
+        command: makes it again.
+    """
 
     kind: ClassVar[str] = "atlas"
     losses: tuple[str, ...]
     entries: tuple[AtlasEntry, ...]
+    left_out: tuple[LeftOut, ...] = ()
     losscope: str
     command: str
-    machine: str = ""
+
+    def entry(self, name: str) -> AtlasEntry | None:
+        """An entry by its name, None where there is none."""
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+
+class EntryPlan(Frozen):
+    """What one data set of an atlas would cost: of its ``runs``, tuning's too, ``runs_left`` are not stored.
+
+    ``seconds``: on this machine, None where it is not known before features are computed.
+    """
+
+    name: str
+    family: str
+    data: str
+    runs: int
+    runs_left: int
+    seconds: Number | None
+    command: str
+
+
+class AtlasPlan(Document):
+    """What an atlas would cost. What ``losscope atlas --make --dry-run --json`` prints.
+
+    ``seconds``: of all entries, one after the other.
+    """
+
+    kind: ClassVar[str] = "atlas plan"
+    losses: tuple[str, ...]
+    entries: tuple[EntryPlan, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    runs: int
+    runs_left: int
+    seconds: Number
+    said: str

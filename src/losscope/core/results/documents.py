@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from losscope.core.results.atlases import Atlas
+from losscope.core.results.atlases import Atlas, AtlasPlan
 from losscope.core.results.audits import AuditResult
 from losscope.core.results.benches import BenchResult
 from losscope.core.results.comparisons import Result
@@ -13,6 +13,7 @@ from losscope.core.results.embeddings import Embedding
 from losscope.core.results.inspections import InspectedPair, Inspection
 from losscope.core.results.multiverses import Multiverse
 from losscope.core.results.plans import MultiversePlan, ReproductionPlan, StudyPlan
+from losscope.core.results.priors import AtlasPrior
 from losscope.core.results.reproductions import Reproduction, TuningRisk
 from losscope.core.results.stores import StoreCheck
 
@@ -32,6 +33,8 @@ def schemas() -> Mapping[str, dict[str, Any]]:
         StoreCheck,
         TuningRisk,
         Atlas,
+        AtlasPlan,
+        AtlasPrior,
         Inspection,
         InspectedPair,
     )

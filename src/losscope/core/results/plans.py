@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from losscope.core.results.base import Document, Frozen, Number
+from losscope.core.results.priors import AtlasPrior
 
 
 class DesignPlan(Frozen):
@@ -26,8 +27,8 @@ class StudyPlan(Document):
     ``notes``: the sentences that the study itself says before it trains. ``seconds``: on this machine, None
     where features are to be computed first. ``core_seconds``: of processors. ``steps``: gradient steps of all
     runs that are left, the search of tuning widened. ``curve_runs``: of curves, beside those of tuning.
-    ``look``: which look at the study's results its end
-    would be.
+    ``look``: which look at the study's results its end would be. ``prior``: what the atlas foretells of the
+    data, where it can.
     """
 
     kind: ClassVar[str] = "plan"
@@ -52,6 +53,7 @@ class StudyPlan(Document):
     minimal_seeds: int | None
     enough: bool
     sentence: str
+    prior: AtlasPrior | None = None
 
 
 class CellPlan(Frozen):

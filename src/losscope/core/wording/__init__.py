@@ -78,6 +78,7 @@ from losscope.core.wording.numbers import (
 )
 from losscope.core.wording.pivots import Beside, beside, how_to_read, shared_error
 from losscope.core.wording.plain import cell, printable
+from losscope.core.wording.priors import atlas_answer, atlas_prior, atlas_score, data_sketch
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
 from losscope.core.wording.steps import Step
 from losscope.core.wording.work import (
@@ -113,6 +114,9 @@ __all__ = [
     "Step",
     "Traced",
     "answer",
+    "atlas_answer",
+    "atlas_prior",
+    "atlas_score",
     "be",
     "beside",
     "best_group",
@@ -127,6 +131,7 @@ __all__ = [
     "count",
     "curve",
     "curve_number",
+    "data_sketch",
     "decimals_for",
     "decision",
     "design",
