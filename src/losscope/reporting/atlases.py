@@ -27,7 +27,7 @@ HEADS = (
     "raw",
     "best loss",
     "not told from it",
-    "recommended",
+    "answer",
 )
 DESCRIBED = "within its indifference"
 """What stands over the losses near the best where nothing was tested."""
@@ -70,14 +70,14 @@ def table(atlas: Atlas, goal: str = "retrieval") -> RenderableType:
     lines = [Text(said.shows(atlas, goal), style="bold")]
     if not found:
         return Group(*lines)
-    made = Table(box=SIMPLE_HEAD, expand=False, padding=(0, 1, 0, 0), pad_edge=False)
-    first, _, _, third, raw, best, *rest = heads(found)
-    made.add_column(first, overflow="fold", min_width=10)
-    for head in ("classes\n× rows", third, raw):
+    made = Table(box=SIMPLE_HEAD, expand=False, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    first, _, _, _, raw, best, *rest = heads(found)
+    made.add_column(first, overflow="fold", min_width=8)
+    for head in ("classes\n× rows", "dims", raw):
         made.add_column(head, justify="right", no_wrap=True)
-    made.add_column(best, overflow="fold", min_width=max(len(own.best) for _, own in found))
+    made.add_column(best, no_wrap=True, overflow="fold")
     for head in rest:
-        made.add_column(head, overflow="fold", min_width=11)
+        made.add_column(head, overflow="fold", min_width=8)
     for name, classes, each, *others in rows(found):
         made.add_row(*(Text(wording.printable(text)) for text in (name, f"{classes} × {each}", *others)))
     lacks = [Text(wording.printable(said.left_out(own)), style="dim") for own in atlas.left_out]

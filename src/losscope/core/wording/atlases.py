@@ -121,6 +121,7 @@ def _on(found: Sequence[AtlasGoal]) -> str:
 def others(goal: AtlasGoal) -> str:
     """The losses that cannot be told from the best one, it left out.
 
+    >>> from losscope.core.results import AtlasSide
     >>> sides = tuple(AtlasSide(name=name, kind="loss", mean=0.9, low=None, high=None) for name in "abc")
     >>> of = AtlasGoal(goal="retrieval", measure="recall_at_1", tested=True, sides=sides, best="a",
     ...                members=("a", "c"))
