@@ -11,7 +11,9 @@ import pytest
 
 import losscope
 from losscope import cli
+from losscope.comparing import several
 from losscope.core.errors import LosscopeError
+from losscope.core.spec import Study
 
 QUICK = {
     "protocol": "paper",
@@ -147,3 +149,27 @@ def test_no_maps_are_made_again_of_an_answer_over_data_sets(result, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["report", str(result.store), "--map", "tsne"])
     assert stop.value.code == 2 and "--study with one of its studies" in capsys.readouterr().err
+
+
+def test_how_many_data_sets_the_tests_take_is_said_before_any_trains(files, tmp_path, capsys):
+    asked = ["compare", *map(str, files), "--losses", "contrastive,triplet", "--seeds", "2"]
+    with pytest.raises(SystemExit):
+        cli.main([*asked, "--out", str(tmp_path / "runs"), "--dry-run"])
+    said = " ".join(capsys.readouterr().err.split())
+    # Contrastive, triplet, pca, whitened, lda and raw: five against the reference or it, and all against raw.
+    tests = 4 + 5
+    least = next(n for n in range(1, 30) if tests * 2 / 2**n <= 0.04)
+    assert f"2 data sets are too few for {tests} tests over data sets, which take at least {least}" in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_tests_that_are_foreseen_are_those_that_are_made(result, tmp_path):
+    heard: list[str] = []
+    files = [str(Path(result.store).parent / f"set{place}.npz") for place in range(6)]
+    studies = several.studies_of(Study.of(**QUICK, out=str(tmp_path / "runs")), files)
+    several.foresee(studies, heard.append)
+    (row, *_) = result.verdicts()
+    assert heard == [
+        f"6 data sets are too few for {row.tests_in_family} tests over data sets, which take at least 8; "
+        "each has its own verdict."
+    ]

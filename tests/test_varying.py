@@ -24,7 +24,7 @@ from losscope.run import launch
 from losscope.run.store import Record, Store
 from losscope.varying import declared, matching, own, reading, running
 from losscope.varying.design import BLOCK, EACH, design
-from losscope.varying.planning import MOST_MEMBERS, Member, prepare, within
+from losscope.varying.planning import MOST_MEMBERS, SEEDS, Member, prepare, within
 from losscope.varying.space import Setting
 from losscope.varying.worlds import worlds
 
@@ -476,6 +476,17 @@ def test_the_docs_have_the_space_as_it_is_declared(monkeypatch):
 
 
 # A comparison of one's own
+
+
+def test_a_studys_own_seeds_are_not_those_of_each_setting_and_this_is_said(tmp_path):
+    made = own.prepare(study(tmp_path, seeds=7), settings=1, seeds=None, dry=True)
+    assert made.seeds == SEEDS == 3
+    (note,) = made.notes
+    assert note.startswith("the 7 seeds of the study are not used: each setting has 3")
+    assert not own.prepare(study(tmp_path, seeds=3), settings=1, seeds=None, dry=True).notes
+    assert not own.prepare(study(tmp_path), settings=1, seeds=None, dry=True).notes  # it says none
+    given = own.prepare(study(tmp_path, seeds=7), settings=1, seeds=4, dry=True)
+    assert given.seeds == 4 and not given.notes
 
 
 def study(out, **more):

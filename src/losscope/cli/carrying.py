@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from losscope.cli.output import Activity, exit_if_unfinished, print_plan, print_result
+from losscope.cli.output import Activity, exit_if_unfinished, print_plan, print_result, say_aside
 from losscope.cli.torchrun import follows, lead_or_follow
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def carry_out_each(
     if not dry_run:
         lead_or_follow(study, run)
     elif not follows():
-        plans = several.foresee(several.studies_of(study, data))
+        plans = several.foresee(several.studies_of(study, data), None if json else say_aside)
         if json:
             print(f"[{','.join(plan.json_text() for plan in plans)}]")
             return

@@ -20,7 +20,7 @@ def multiverse(
     paper: str = "zeng2025",
     *,
     settings: Annotated[int | None, Parameter(group=TRAIN)] = None,
-    seeds: Annotated[int, Parameter(group=TRAIN)] = 3,
+    seeds: Annotated[int | None, Parameter(group=TRAIN)] = None,
     quick: Annotated[bool, Parameter(negative="", group=TRAIN)] = False,
     only: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True, group=DATA)] = None,
     claim: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True, group=ANSWER)] = None,
@@ -55,7 +55,7 @@ def multiverse(
     settings
         How many settings are drawn, beside the paper's own; 500 otherwise.
     seeds
-        Paired seeds of each setting.
+        Paired seeds of each setting; 3 otherwise, whatever a study's file says of its own.
     quick
         60 settings.
     only
@@ -82,7 +82,7 @@ def multiverse(
     """
     from losscope.core.errors import require
     from losscope.varying import own, running
-    from losscope.varying.planning import prepare
+    from losscope.varying.planning import SEEDS, prepare
 
     matched = running.matched(match)
     count = running.settings_of(settings, quick)
@@ -96,7 +96,7 @@ def multiverse(
         planned = prepare(
             paper,
             settings=count,
-            seeds=seeds,
+            seeds=SEEDS if seeds is None else seeds,
             only=listed(only),
             claims=listed(claim),
             out=out,
@@ -116,6 +116,7 @@ def around(study: Study, settings: int, seeds: int | None, *, json: bool, dry_ru
 
     for option, given in (("--budget", study.budget), ("--reference", study.reference)):
         require(given is None, f"a multiverse has no {option}; leave out {option} or --multiverse")
+    # The seeds of a command line without --seeds are no choice, and nothing is said of them.
     planned = own.prepare(study, settings=settings, seeds=SEEDS if seeds is None else seeds, dry=dry_run)
     carry_out(planned, json=json, dry_run=dry_run)
 

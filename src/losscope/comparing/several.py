@@ -17,16 +17,17 @@ from losscope.comparing.judging.columns import Asked, text_of
 from losscope.comparing.judging.command import Told, judged
 from losscope.comparing.judging.scores import from_frame
 from losscope.comparing.planning import DEFAULT_OUT, Plan, Say
-from losscope.core import commands
+from losscope.core import commands, registry
 from losscope.core.errors import LosscopeError, require
-from losscope.core.loss_spec import UNTRAINED
+from losscope.core.loss_spec import RAW, UNTRAINED
 from losscope.core.results import Provenance, Result, SideResult, StudyPlan, Unfinished
 from losscope.core.saying import Once
 from losscope.core.spec import Study
-from losscope.core.wording import be, count, listing
+from losscope.core.wording import be, count, enough_data, listing
 from losscope.run import launch
 from losscope.run.folders import ACROSS
 from losscope.run.store import Store
+from losscope.stats.design import family_size, minimal_seeds
 
 
 def studies_of(study: Study, data: Sequence[str]) -> list[Study]:
@@ -42,9 +43,15 @@ def studies_of(study: Study, data: Sequence[str]) -> list[Study]:
     return [study.model_copy(update={"data": name, "budget": budget}) for name in data]
 
 
-def foresee(studies: Sequence[Study]) -> list[StudyPlan]:
+def foresee(studies: Sequence[Study], say: Say | None = None) -> list[StudyPlan]:
     """What the study on each data set would cost and could show; every mistake is found before any trains."""
-    return [foreseeing.dry_run(made) for made in _ready(studies)]
+    plans, sides = [], []
+    for made in _ready(studies):
+        plans.append(foreseeing.dry_run(made))
+        sides.append(_tested(made))
+    if say is not None:
+        say(_enough(sides))
+    return plans
 
 
 def run(
@@ -56,8 +63,10 @@ def run(
 ) -> Result:
     """Run the study on each data set, and answer over all of them; what is stored is not trained again."""
     say = None if say is None else Once(say)
-    for _ in _ready(studies):
-        pass  # a mistake in the last data set is found before the first trains
+    # A mistake in the last data set is found before the first trains.
+    sides = [_tested(made) for made in _ready(studies)]
+    if say is not None:
+        say(_enough(sides))
     found = [running.run(study, say=say, activity=activity, expect=expect) for study in studies]
     return conclude(studies, found)
 
@@ -85,6 +94,25 @@ def _ready(studies: Sequence[Study]) -> Iterator[Plan]:
             "measures; compare them apart",
         )
         yield made
+
+
+def _tested(made: Plan) -> list[str]:
+    """The sides of a study that can be tested over data sets: losses, closed forms and raw inputs."""
+    forms = registry.entries("closed_form")
+    beside = [
+        own.name
+        for own in made.study.baselines
+        if own.name != UNTRAINED and not (own.name in forms and forms[own.name].facts.of)
+    ]
+    return [*(own.label for own in made.study.losses), *beside]
+
+
+def _enough(sides: Sequence[list[str]]) -> str:
+    """Whether the data sets are enough for the tests over them, of the sides that each of them has."""
+    shared = [name for name in sides[0] if all(name in own for own in sides)]
+    raw = RAW in shared
+    tests = family_size(len(shared) - raw, int(raw))
+    return enough_data(len(sides), tests, minimal_seeds(tests))
 
 
 def conclude(studies: Sequence[Study], found: Sequence[Result]) -> Result:

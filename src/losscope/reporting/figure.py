@@ -3,7 +3,7 @@
 A ``Figure`` says what is drawn and where, in the units of its axes, and nothing of how: the page draws it as
 SVG (``losscope.reporting.drawing``), a file for print draws the same values with another library. Losses
 have one colour each on the whole page, from Okabe and Ito's palette, darkened or lightened until it stands
-out from the paper; past six the dash and the symbol change.
+out from the paper; past seven the dash and the symbol change.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 
 from losscope.core import wording
 
-COLOURS = ("#0072B2", "#C75300", "#00845F", "#B5548A", "#A87400", "#2F8FC4")
+COLOURS = ("#0072B2", "#C75300", "#00845F", "#B5548A", "#A87400", "#2F8FC4", "#33302C")
 """On white and on the page's paper."""
-DARK_COLOURS = ("#4FA8E8", "#F08040", "#2EBD92", "#DD8FBC", "#E6AD2E", "#9AD8FF")
+DARK_COLOURS = ("#4FA8E8", "#F08040", "#2EBD92", "#DD8FBC", "#E6AD2E", "#9AD8FF", "#F2EFE8")
 """On the page's paper in a dark scheme."""
 GREYS = ("#7D7D7D", "#8F866A")
 DARK_GREYS = ("#9C9C9C", "#B8AE8C")

@@ -272,6 +272,19 @@ def breakable(name: str) -> Markup:
     return Markup("<wbr>").join(pieces)
 
 
+def in_words(line: str) -> Markup:
+    """A command as markup that breaks between words and after commas, and inside a word only if it must.
+
+    >>> print(in_words("compare --losses a,<b>"))
+    <span>compare</span> <span>--losses</span> <span>a,</span><span>&lt;b&gt;</span>
+    """
+    pieces = re.findall(r"\s+|[^\s,]*,|[^\s,]+", line)
+    return Markup("").join(
+        Markup.escape(piece) if piece.isspace() else Markup("<span>{}</span>").format(piece)
+        for piece in pieces
+    )
+
+
 def prose(sentence: str | wording.Clause) -> Markup:
     """A sentence as markup, its evidence set apart from what it claims.
 
@@ -305,7 +318,8 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.globals.update(breakable=breakable, prose=prose, is_cell=lambda cell: isinstance(cell, Cell))
+    env.globals.update(breakable=breakable, prose=prose, in_words=in_words)
+    env.globals.update(is_cell=lambda cell: isinstance(cell, Cell))
     return env
 
 

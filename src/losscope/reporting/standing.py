@@ -45,7 +45,7 @@ class Standing:
     """All sides on one axis.
 
     ``band``: from where to where lies what is too near to the best to matter. ``pivot``: the side that the
-    others are held against. ``left``: how many sides are in the table alone.
+    others are held against. ``left``: how many sides are in the table alone. ``read``: what the words mean.
     """
 
     measure: str
@@ -59,6 +59,7 @@ class Standing:
     pivot: str
     left: int
     interval: bool
+    read: tuple[str, ...] = ()
 
 
 def standing(result: Result, palette: Palette, counted: str) -> Standing | None:
@@ -89,6 +90,7 @@ def standing(result: Result, palette: Palette, counted: str) -> Standing | None:
         beside.pivot,
         len(sides) - len(shown),
         any(row.low is not None for row in rows),
+        wording.how_to_read(beside),
     )
 
 

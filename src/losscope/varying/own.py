@@ -15,8 +15,9 @@ from losscope.core.facts import Value
 from losscope.core.loss_spec import LossSpec, defaults
 from losscope.core.quantities import GOALS, quantity
 from losscope.core.spec import Protocol, Study
+from losscope.core.wording.varying import seeds_unused
 from losscope.papers.paper import Cell, Claim, Compared, Paper
-from losscope.varying.planning import Planned, lay
+from losscope.varying.planning import SEEDS, Planned, lay
 from losscope.varying.space import Axis, Even, Level, Space, chosen, drawn
 from losscope.varying.worlds import World
 
@@ -34,7 +35,7 @@ def prepare(
     study: Study,
     *,
     settings: int,
-    seeds: int,
+    seeds: int | None,
     out: str | Path | None = None,
     data_root: str | None = None,
     path: str | None = None,
@@ -43,12 +44,18 @@ def prepare(
     """Lay out the settings around a comparison: which of its losses is better, and where?
 
     Each pair of losses is compared on the goal's measure. Nothing is tuned: the settings are what tuning
-    would choose among, and more. ``out``, ``data_root``: instead of the study's own, where given. ``path``:
+    would choose among, and more. ``seeds``: of each setting; a few where None, whatever the study says of
+    its own, and a note says so. ``out``, ``data_root``: instead of the study's own, where given. ``path``:
     the study's file, if it has one.
 
     Raises:
         LosscopeError: losses or data that cannot be varied so, or any mistake of the study.
     """
+    notes: tuple[str, ...] = ()
+    if seeds is None:
+        seeds = SEEDS
+        if "seeds" in study.model_fields_set and study.seeds != seeds:
+            notes = (seeds_unused(study.seeds, seeds),)
     instead = {"out": None if out is None else str(out), "data_root": data_root}
     study = study.model_copy(update={name: value for name, value in instead.items() if value is not None})
     specs = study.loss_specs()
@@ -86,7 +93,7 @@ def prepare(
     else:
         words = ["losscope", "multiverse", path, "--settings", str(settings), "--seeds", str(seeds)]
         words += ["--out", folder]
-    return replace(planned, words=tuple(words))
+    return replace(planned, words=tuple(words), notes=notes)
 
 
 def _claims(names: Sequence[str], goal: str) -> Iterator[Claim]:

@@ -87,6 +87,7 @@ class Planned:
     """All worlds of a multiverse before anything is trained.
 
     ``only``, ``claims``: as they were asked for. ``words``: the command of a comparison, without its folder.
+    ``notes``: sentences on what of a study is not used.
     """
 
     paper: Paper
@@ -98,6 +99,7 @@ class Planned:
     only: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def populations(self) -> list[Population]:

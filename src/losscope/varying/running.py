@@ -45,7 +45,7 @@ def multiverse(
     paper: str | Paper | Study = "zeng2025",
     *,
     settings: int | None = None,
-    seeds: int = SEEDS,
+    seeds: int | None = None,
     only: Iterable[str] = (),
     claims: Iterable[str] = (),
     quick: bool = False,
@@ -63,7 +63,7 @@ def multiverse(
         paper: a paper with a declared space of settings; or a ``Study``, around whose own numbers settings
             are drawn, to see in which of them which of its losses is better at its goal.
         settings: how many are drawn of it, beside the paper's own; more of them add to the first.
-        seeds: paired seeds of each setting.
+        seeds: paired seeds of each setting; 3 otherwise, whatever a study says of its own.
         only: names of the paper's data sets; its first otherwise.
         claims: ids of its claims; all that the data can show otherwise, but for those about detail.
         quick: a sample of 60 settings instead of 500.
@@ -90,7 +90,7 @@ def multiverse(
         planned = prepare(
             paper,
             settings=count,
-            seeds=seeds,
+            seeds=SEEDS if seeds is None else seeds,
             only=only,
             claims=claims,
             out=out,
@@ -123,6 +123,9 @@ def matched(match: str | None) -> bool:
 
 def foresee(planned: Planned, say: Say | None = None, *, dry: bool = False) -> tuple[MultiversePlan, Price]:
     """What a multiverse will cost. ``dry``: speeds that are measured are not kept."""
+    if say is not None:
+        for note in planned.notes:
+            say(note)
     found = price(planned.populations, planned.store, keep=not dry, say=say)
     worlds = tuple(_world_plan(laid, found) for laid in planned.laid)
     seconds = costing.wall(list(found.seconds.values()), planned.engine)

@@ -40,7 +40,7 @@ from losscope.core.wording.inspections import (
     pair_names,
     share,
 )
-from losscope.core.wording.judged import best_group, on_each
+from losscope.core.wording.judged import best_group, enough_data, on_each
 from losscope.core.wording.methods import Traced, method
 from losscope.core.wording.numbers import (
     MINUS,
@@ -75,7 +75,7 @@ from losscope.core.wording.numbers import (
     title,
     verdict,
 )
-from losscope.core.wording.pivots import Beside, beside
+from losscope.core.wording.pivots import Beside, beside, how_to_read, shared_error
 from losscope.core.wording.plain import cell, printable
 from losscope.core.wording.priors import atlas_answer, atlas_prior, atlas_score, data_sketch
 from losscope.core.wording.settings import edge, settings_listing, settings_phrase
@@ -137,6 +137,7 @@ __all__ = [
     "edge",
     "effect",
     "ended_processes",
+    "enough_data",
     "estimate",
     "evidence",
     "fault",
@@ -145,6 +146,7 @@ __all__ = [
     "first_look",
     "headings",
     "headline",
+    "how_to_read",
     "indifference",
     "inspected_change",
     "inspected_pair",
@@ -186,6 +188,7 @@ __all__ = [
     "settings_listing",
     "settings_phrase",
     "share",
+    "shared_error",
     "shorten",
     "sign",
     "sizes_that_fit",

@@ -15,6 +15,7 @@ from losscope.core.wording.numbers import (
     be,
     change_interval,
     count,
+    indifference,
     label,
     listing,
     measure,
@@ -25,6 +26,9 @@ from losscope.core.wording.numbers import (
 from losscope.core.wording.settings import edge
 from losscope.core.wording.steps import more_seconds, seeds_wanted
 from losscope.core.wording.work import duration
+
+STEPS = (1.0, 0.5, 0.25)
+"""How far beyond the edge a wider search goes, in steps of the search: less far before a bound."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,9 @@ def _seeds(result: Result, focus: Comparison | None) -> Caveat | None:
     if needed is not None:
         seconds = more_seconds(result, needed - focus.n)
         time = f", about {duration(seconds)} more to train" if seconds else ""
-        shows = "would show a difference that matters" if focus.spread_known else "can be tested"
+        shows = "can be tested"
+        if focus.spread_known:
+            shows = f"would show a difference of {indifference(focus.delta, focus.scale)}, if there is one"
         said += f"; {needed:,} in all {shows}{time}"
     return Caveat("seeds", f"{said}.")
 
@@ -165,7 +171,7 @@ def _tried(side: LossResult, name: str) -> list[float]:
 
 
 def _wider(result: Result, side: LossResult, found: Edge, tried: list[float]) -> tuple[str, ...]:
-    """The command with one value more beyond the edge; nothing where the loss has no such option or value."""
+    """The command with one more value beyond the edge; nothing where the loss has no such option or value."""
     words, spec = result.provenance.arguments, side.spec
     if (
         not words
@@ -176,13 +182,23 @@ def _wider(result: Result, side: LossResult, found: Edge, tried: list[float]) ->
     ):
         return ()
     low = float(found.value) <= tried[0]
-    more = tried[0] ** 2 / tried[1] if low else tried[-1] ** 2 / tried[-2]
-    try:
-        LossSpec.parse(f"{spec.name}({found.name}={more:.3g})")
-    except LosscopeError:
+    last, step = (tried[0], tried[0] / tried[1]) if low else (tried[-1], tried[-1] / tried[-2])
+    further = [last * step**part for part in STEPS]
+    more = next((f"{value:.3g}" for value in further if _allowed(spec.name, found.name, value)), "")
+    if not more:
         return ()
-    values = [more, *tried] if low else [*tried, more]
-    return (*words, "--space", f"{spec.name}:{found.name}={','.join(f'{value:.3g}' for value in values)}")
+    kept = [f"{value:.3g}" for value in tried]
+    values = [more, *kept] if low else [*kept, more]
+    return (*words, "--space", f"{spec.name}:{found.name}={','.join(values)}")
+
+
+def _allowed(loss: str, name: str, value: float) -> bool:
+    """Whether the loss can act with a number of that value."""
+    try:
+        LossSpec.parse(f"{loss}({name}={value:.3g})")
+    except LosscopeError:
+        return False
+    return True
 
 
 def _unsettled(result: Result) -> Caveat | None:

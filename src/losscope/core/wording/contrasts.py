@@ -34,7 +34,7 @@ KINDS: Mapping[str, _Kind] = {
     "eer": _Kind("lower EER", low=True, group="verification"),
     "fine_recall_at_1": _Kind("fine Recall@1", group="detail"),
     "epochs_to_90_quality": _Kind("faster to 90 % of its quality", low=True, group="speed"),
-    "active_ratio": _Kind("more of its terms at work", group="active"),
+    "active_ratio": _Kind("more active terms", group="active"),
 }
 """What is told of a side, by the measure. Of one group the largest difference alone is told."""
 SECONDS = "seconds"
@@ -103,6 +103,8 @@ def _told(name: str, sides: Sequence[SideResult]) -> _Found | None:
 def _words(name: str, kind: _Kind, a: float, b: float) -> tuple[str, str]:
     """The claim, and its numbers with a place for the other side."""
     detail = f"{label(name)} {number(a)}, {{other}} {number(b)}"
+    if name == "active_ratio":
+        detail = f"a share of {number(a)} has a loss above 0, {{other}} {number(b)}"
     if name == "epochs_to_90_quality":
         return f"90 % of its quality at epoch {a:.0f}", f"{{other}} at epoch {b:.0f}"
     scale = measure(name).scale

@@ -15,7 +15,7 @@ from losscope.core.results import BaselineResult, Comparison, Recommendation, Re
 from losscope.core.wording.caveats import Caveat, caveat
 from losscope.core.wording.comparisons import turned
 from losscope.core.wording.contrasts import Contrast, contrasts
-from losscope.core.wording.numbers import count, label, listing, measure, shorten
+from losscope.core.wording.numbers import count, label, listing, measure, shorten, with_modalities
 from losscope.core.wording.settings import exact_calls
 from losscope.core.wording.steps import Step, next_step, seeds_wanted
 from losscope.core.wording.sureness import sureness
@@ -27,7 +27,6 @@ HEADLINE_LETTERS = 34
 
 _DOES: dict[str, tuple[str, str, str]] = {
     "recall_at_1": ("retrieve equally well", "retrieves better", "retrieve better"),
-    "map_audio_to_visual": ("retrieve equally well", "retrieves better", "retrieve better"),
     "recall_at_1_across": ("match equally well", "matches better", "match better"),
     "eer": ("verify equally well", "verifies better", "verify better"),
     "knn_accuracy": ("classify equally well", "classifies better", "classify better"),
@@ -76,7 +75,10 @@ class _Case:
     def does(self) -> tuple[str, str, str]:
         """What equal and better sides do, for a text with places."""
         name = self.made.measure or ""
-        said = shorten(label(name), HEADLINE_LETTERS).replace("{", "{{").replace("}", "}}")
+        if name == "map_audio_to_visual":
+            way = _held(with_modalities("{first}→{second}"))  # one direction of two, and no more
+            return f"retrieve {way} equally well", f"retrieves {way} better", f"retrieve {way} better"
+        said = _held(label(name))
         other = f"are equal in {said}", f"is better in {said}", f"are better in {said}"
         return _DOES.get(name, other)
 
@@ -195,6 +197,11 @@ def _fitting(candidates: Sequence[_Said], case: _Case) -> tuple[str, tuple[str, 
     text, names = candidates[-1]
     shown = tuple(_shown(name, case.call) for name in names)
     return " ".join(text.split()[:HEADLINE_WORDS]).format(*shown), shown
+
+
+def _held(text: str) -> str:
+    """A name from elsewhere as it stands in a text with places."""
+    return shorten(text, HEADLINE_LETTERS).replace("{", "{{").replace("}", "}}")
 
 
 def _shown(name: str, call: Callable[[str], str]) -> str:

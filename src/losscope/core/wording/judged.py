@@ -33,6 +33,21 @@ def _told(state: str, names: Sequence[str], total: int) -> str:
     return f"{state} on {len(names)} of {total} ({some})"
 
 
+def enough_data(data: int, tests: int, least: int | None) -> str:
+    """Whether so many data sets can be tested over, each of them counting once.
+
+    >>> enough_data(2, 9, 9)
+    '2 data sets are too few for 9 tests over data sets, which take at least 9; each has its own verdict.'
+    >>> enough_data(9, 9, 9)
+    '9 data sets are enough for 9 tests over data sets, each of which counts once.'
+    """
+    tested = f"{count(tests, 'test')} over data sets"
+    if least is not None and data >= least:
+        return f"{count(data, 'data set')} are enough for {tested}, each of which counts once."
+    take = "which no number of them reaches" if least is None else f"which take at least {least}"
+    return f"{count(data, 'data set')} are too few for {tested}, {take}; each has its own verdict."
+
+
 def best_group(group: BestGroup, noun: str = "seed") -> str:
     """Which losses cannot be told from the best, in one sentence.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from losscope.core.results import Comparison, Result
 from losscope.core.wording.comparisons import turned, verdict_word
+from losscope.core.wording.numbers import be, count, listing, percent
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,33 @@ def beside(result: Result) -> Beside:
         if pivot in (row.a, row.b)
     }
     return Beside(pivot, {name: _word(row) for name, row in own.items()}, own)
+
+
+def shared_error(row: Comparison) -> str:
+    """Why the level of a test is not the usual 95 %; nothing where it is.
+
+    The level of the first look is .96 (docs/definitions.md, "Looks").
+    """
+    return "" if abs(row.alpha - 0.05) < 1e-9 else "all looks at these data share 5 % of error"
+
+
+def how_to_read(found: Beside) -> tuple[str, ...]:
+    """What the words beside the sides mean: beside whom, at which level, and what open is."""
+    if not found.pivot:
+        return ()
+    head = f"Verdicts: beside {found.pivot}, the reference"
+    row = next((row for row in found.rows.values() if row.low is not None), None)
+    if row is not None and (why := shared_error(row)):
+        head += f", by {percent(1 - row.alpha)} intervals of the differences, since {why}"
+    unresolved = {name: row for name, row in found.rows.items() if found.words[name] == "open"}
+    if not unresolved:
+        return (f"{head}.",)
+    said = "Open: neither a difference nor equality is shown"
+    near = [name for name, row in unresolved.items() if row.undecided == "corrected_outside"]
+    if near:
+        tests = count(unresolved[near[0]].tests_in_family or 1, "test")
+        said += f"; {listing(near)} {be(len(near))} probably equivalent, but not once corrected for {tests}"
+    return f"{head}.", f"{said}."
 
 
 def _word(row: Comparison) -> str:

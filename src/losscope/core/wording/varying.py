@@ -33,6 +33,18 @@ stored; about 6 min on 2 cores, by a few populations tried on this machine.'
     return f"{work}, {runs - left:,} stored; {time}, by a few populations tried on this machine."
 
 
+def seeds_unused(given: int, used: int) -> str:
+    """That a study's own number of seeds is not that of each of many settings.
+
+    >>> seeds_unused(10, 3)
+    'the 10 seeds of the study are not used: each setting has 3; --seeds (seeds=) gives another number'
+    """
+    return (
+        f"the {count(given, 'seed')} of the study are not used: each setting has {used}; --seeds (seeds=) "
+        "gives another number"
+    )
+
+
 def described(data: Iterable[str], settings: int, seeds: int) -> str:
     """What a multiverse was made of."""
     return f"{'; '.join(data)}: {count(settings, 'setting')}, {count(seeds, 'seed')} each"

@@ -70,9 +70,11 @@ def forest(context: Context) -> Section | None:
     ]
     first = rows[0]
     paired = "" if context.result.unpaired else f", paired by {context.unit}"
+    why = wording.shared_error(first)
+    level = f"{100 * (1 - first.alpha):.4g} % interval for these data{f', since {why}' if why else ''}"
     note = [
         f"Point: mean difference over {wording.plural(context.unit)}{paired}.",
-        f"Thick line: {100 * (1 - first.alpha):.4g} % interval for these data.",
+        f"Thick line: {level}.",
         "Thin line: for data like these, with other classes or queries.",
         "Shaded: too small to matter. A verdict needs the thick line outside of zero, or inside the band, "
         "and to stand when corrected for the other tests.",
