@@ -156,7 +156,9 @@ def inside(text: str) -> str:
         text = text.replace(f"](../{file})", f"](/generated/{name}.md)")
     for folder, name in FOLDERS.items():
         text = text.replace(f"]({folder})", f"](/generated/{name}.md)")
-    return re.sub(r"^<!-- figure: (\w+) -->$", lambda found: reasons.FIGURES[found[1]](), text, flags=re.M)
+    made = {"figure": reasons.FIGURES, "table": reasons.TABLES}
+    mark = r"^<!-- (figure|table): (\w+) -->$"
+    return re.sub(mark, lambda found: made[found[1]][found[2]](), text, flags=re.M)
 
 
 def api() -> str:

@@ -6,6 +6,7 @@ import math
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -360,7 +361,7 @@ def test_asking_imports_no_torch():
         "print(asked('digits', atlas=made_up.noise(0)).said[0]); assert 'torch' not in sys.modules"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd="tests", check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Data like yours (10 classes, ")

@@ -172,10 +172,12 @@ def test_planted_cases_are_what_their_titles_say():
 def test_marked_figures_of_the_pages_are_drawn_and_links_lead_to_generated_pages(generate):
     from making import reasons
 
-    pages = [(DOCS / name).read_text(encoding="utf-8") for name in ("why.md", "reading-a-multiverse.md")]
+    names = ("why.md", "reading-a-multiverse.md", "atlas.md")
+    pages = [(DOCS / name).read_text(encoding="utf-8") for name in names]
+    assert sum(page.count("<!-- table: ") for page in pages) == len(reasons.TABLES)
     text = generate.inside("\n".join(pages))
     assert text.count("<svg") == len(reasons.FIGURES)
-    assert "<!-- figure" not in text and "](/generated/ledger.md)" in text
+    assert "<!-- figure" not in text and "<!-- table" not in text and "](/generated/ledger.md)" in text
 
 
 @pytest.mark.parametrize("name", ["generate", "making.measures"])

@@ -162,9 +162,12 @@ FIGURES: dict[str, Callable[[], str]] = {
     "greediness": greediness,
     "specification": specification.drawn,
     "atlas": atlas.drawn,
-    "atlas_table": atlas.tabled,
+}
+"""What a line ``<!-- figure: NAME -->`` of a page stands for."""
+TABLES: dict[str, Callable[[], str]] = {
+    "atlas": atlas.tabled,
     "atlas_score": foretelling.scored,
     "atlas_folds": foretelling.folds,
     "atlas_asked": foretelling.answered,
 }
-"""What a line ``<!-- figure: NAME -->`` of a page stands for."""
+"""What a line ``<!-- table: NAME -->`` of a page stands for, in Markdown."""
