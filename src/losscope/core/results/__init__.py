@@ -107,6 +107,19 @@ if TYPE_CHECKING:
         StudyLink,
         TuningRisk,
     )
+    from losscope.core.results.shortcuts import (
+        EVERY_DATA,
+        DroppedBatch,
+        FewSeeds,
+        LossNumbers,
+        RowOrder,
+        ShortcutData,
+        ShortcutName,
+        ShortcutQuantity,
+        ShortcutRow,
+        Shortcuts,
+        ShortcutsPlan,
+    )
     from losscope.core.results.sides import (
         BaselineResult,
         Edge,
@@ -126,6 +139,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALARMS",
+    "EVERY_DATA",
     "SCHEMA",
     "Atlas",
     "AtlasEntry",
@@ -166,6 +180,7 @@ __all__ = [
     "Decomposition",
     "DesignPlan",
     "Document",
+    "DroppedBatch",
     "Duplicates",
     "Edge",
     "Embedding",
@@ -175,6 +190,7 @@ __all__ = [
     "Exponents",
     "Failure",
     "Fault",
+    "FewSeeds",
     "Force",
     "ForceProfile",
     "Frozen",
@@ -186,6 +202,7 @@ __all__ = [
     "Item",
     "JointTest",
     "Limit",
+    "LossNumbers",
     "LossResult",
     "Matches",
     "MeasureValue",
@@ -214,6 +231,7 @@ __all__ = [
     "ReproductionPlan",
     "Result",
     "RiskRow",
+    "RowOrder",
     "Rule",
     "Scale",
     "Scope",
@@ -222,6 +240,12 @@ __all__ = [
     "Settings",
     "Share",
     "Shares",
+    "ShortcutData",
+    "ShortcutName",
+    "ShortcutQuantity",
+    "ShortcutRow",
+    "Shortcuts",
+    "ShortcutsPlan",
     "ShownItem",
     "SideResult",
     "SpaceAxis",
@@ -265,6 +289,7 @@ _FILES = (
     "matches",
     "multiverses",
     "atlases",
+    "shortcuts",
     "documents",
 )
 """Where a name is looked for: first what every process needs, which then builds none of the other types."""

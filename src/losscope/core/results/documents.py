@@ -14,6 +14,7 @@ from losscope.core.results.inspections import InspectedPair, Inspection
 from losscope.core.results.multiverses import Multiverse
 from losscope.core.results.plans import MultiversePlan, ReproductionPlan, StudyPlan
 from losscope.core.results.reproductions import Reproduction, TuningRisk
+from losscope.core.results.shortcuts import Shortcuts, ShortcutsPlan
 from losscope.core.results.stores import StoreCheck
 
 
@@ -32,6 +33,8 @@ def schemas() -> Mapping[str, dict[str, Any]]:
         StoreCheck,
         TuningRisk,
         Atlas,
+        Shortcuts,
+        ShortcutsPlan,
         Inspection,
         InspectedPair,
     )
