@@ -94,7 +94,7 @@ class ShortcutRow(Frozen):
     low: Number | None = None
     high: Number | None = None
     difference: Number | None = None
-    count: Number | None = None
+    count: int | None = None
     of: int | None = None
     pairs: int = 0
     seeds: int

@@ -87,9 +87,9 @@ def left_out(loss: str) -> str:
     return f"{loss} is left out: not every run of it has a value."
 
 
-def diverged(loss: str, numbers: str) -> str:
+def diverged(loss: str) -> str:
     """A loss whose curve is not whole."""
-    return f"{loss} at its {numbers} numbers is left out of the choice of epochs: a value is missing."
+    return f"{loss} is left out of the choice of epochs: a value is missing."
 
 
 def no_epochs(why: str) -> str:
@@ -137,10 +137,10 @@ def _epochs(data: str, rows: Sequence[ShortcutRow]) -> Iterator[str]:
             turned = found["reordered"]
             yield (
                 f"On {data}, at {numbers} numbers, {what} changes {label(SHOWN)} by {moved(least)} for "
-                f"{least.losses[0]} to {moved(most)} for {most.losses[0]}; differences between two losses move "
-                f"by {moved(found['size']).lstrip('+')} on average, the other loss is better in "
+                f"{least.losses[0]} to {moved(most)} for {most.losses[0]}; differences between two losses "
+                f"move by {moved(found['size']).lstrip('+')} on average, the other loss is better in "
                 f"{share(found['reversed'])} of comparisons at one seed, and by the means of all seeds in "
-                f"{turned.count:g} of {count(turned.of or 0, 'pair')}."
+                f"{turned.count} of {count(turned.of or 0, 'pair')}."
             )
 
 
@@ -173,8 +173,8 @@ def _usual(data: str, rows: Sequence[ShortcutRow]) -> Iterator[str]:
         size = own.get("size")
         moves = "" if size is None else f"; differences move by {moved(size).lstrip('+')} on average"
         yield (
-            f"On {data}, {turned.count:g} of {count(turned.of or 0, 'pair')} of losses have another order at "
-            f"their usual numbers than at tuned ones, {share(turned)}; {opposed.count:g} are told apart both "
+            f"On {data}, {turned.count} of {count(turned.of or 0, 'pair')} of losses have another order at "
+            f"their usual numbers than at tuned ones, {share(turned)}; {opposed.count} are told apart both "
             f"times, to opposite sides{moves}."
         )
 
@@ -186,7 +186,7 @@ def _few(where: str, rows: Sequence[ShortcutRow]) -> Iterator[str]:
         apart = next((row for row in own if row.quantity == "told_apart"), None)
         if apart is None:
             continue
-        told = f"{where}, at {numbers} numbers, {seeds(apart.seeds)} tell {apart.count:g} of "
+        told = f"{where}, at {numbers} numbers, {seeds(apart.seeds)} tell {apart.count} of "
         told += f"{count(apart.of or 0, 'pair')} of losses apart"
         parts = [f"{count(row.few.seeds, 'seed')} in {share(row)}" for row in own if row.few and _whole(row)]
         yield f"{told}; of these, the sign is wrong at {listing(parts)}." if parts else f"{told}."

@@ -18,7 +18,15 @@ from losscope.core.results import ShortcutData, ShortcutRow, Shortcuts, Shortcut
 from losscope.core.spec import Study
 from losscope.core.wording import shortcuts as wording
 from losscope.papers.shortcuts import counting, dropping, looking
-from losscope.papers.shortcuts.subjects import FEWEST, MEASURES, Subject, differences, stored, subject_of
+from losscope.papers.shortcuts.subjects import (
+    FEWEST,
+    MEASURES,
+    Subject,
+    differences,
+    place_of,
+    stored,
+    subject_of,
+)
 from losscope.run.store import Store
 
 NAME = "shortcuts"
@@ -83,11 +91,11 @@ def foresee(made: Sequence[Study], say: Say | None = None) -> ShortcutsPlan:
     """What studies and the passes over their epochs will cost; nothing is written."""
     plans = [foreseeing.foresee(study, say) for study in made]
     found = [subject for study in made for subject in _finished(study)]
-    sides = [runs for subject in found for own in subject.sides.values() for runs in own.values()]
+    sides = [runs for subject in found for runs in subject.sides[subject.best].values()]
     store = Path(made[0].out or DEFAULT_OUT)
-    done = [runs for runs in sides if (store / looking.place_of(runs)).is_file()]
+    done = [runs for runs in sides if (store / place_of(runs)).is_file()]
     absent = len(made) - len(found)
-    again = sum(map(len, sides)) + absent * 2 * len(made[0].losses) * made[0].seeds
+    again = sum(map(len, sides)) + absent * len(made[0].losses) * made[0].seeds
     left = again - sum(map(len, done))
     return ShortcutsPlan(
         data=tuple(study.data for study in made),
@@ -227,14 +235,12 @@ def of_subject(subject: Subject, store: Store, data_root: str | None) -> tuple[l
     notes = [wording.left_out(loss) for loss in subject.left_out]
     courses, why = looking.courses(subject, store, data_root)
     if why is None:
-        notes += [
-            wording.diverged(loss, numbers) for (numbers, loss), own in courses.items() if not own.whole
-        ]
+        notes += [wording.diverged(loss) for loss, own in courses.items() if not own.whole]
         for shift in counting.epochs(subject, courses):
             rows += counting.rows_of(shift)
     else:
         notes.append(wording.no_epochs(why))
-    found = {loss: dropping.dropped(runs, CELLS) for loss, runs in subject.sides[subject.best].items()}
+    found = {loss: dropping.dropped(runs, CELLS, store) for loss, runs in subject.sides[subject.best].items()}
     whole = {loss: own for loss, own in found.items() if own is not None}
     if len(whole) == len(found):
         rows += counting.last_batches(subject, whole)

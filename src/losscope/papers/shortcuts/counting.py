@@ -106,21 +106,20 @@ def over_pairs(shift: Shifted, shown: np.ndarray, proper: np.ndarray) -> Iterato
     )
 
 
-def epochs(subject: Subject, courses: Mapping[tuple[str, str], Course]) -> Iterator[Shifted]:
+def epochs(subject: Subject, courses: Mapping[str, Course]) -> Iterator[Shifted]:
     """The best epoch on test, and the last, against the best on validation, of losses with all values."""
-    for numbers, sides in subject.sides.items():
-        found = {loss: courses[numbers, loss] for loss in sides if courses[numbers, loss].whole}
-        for column, measure in enumerate(MEASURES):
-            values: dict[str, list[np.ndarray]] = {"validation": [], "test_epoch": [], "last_epoch": []}
-            for course in found.values():
-                validation, test = course.validation[..., column], course.test[..., column]
-                values["validation"].append(stats.at_validated(validation, test))
-                values["test_epoch"].append(test.max(axis=1))
-                values["last_epoch"].append(test[:, -1])
-            names: tuple[ShortcutName, ...] = ("test_epoch", "last_epoch")
-            for name in names if len(found) > 1 else ():
-                shown, proper = np.stack(values[name], axis=1), np.stack(values["validation"], axis=1)
-                yield Shifted(name, subject.name, tuple(found), measure, shown, proper, numbers)
+    found = {loss: course for loss, course in courses.items() if course.whole}
+    if len(found) < 2:
+        return
+    for column, measure in enumerate(MEASURES):
+        curves = [(own.validation[..., column], own.test[..., column]) for own in found.values()]
+        proper = np.stack([stats.at_validated(*pair) for pair in curves], axis=1)
+        shown: dict[ShortcutName, np.ndarray] = {
+            "test_epoch": np.stack([test.max(axis=1) for _, test in curves], axis=1),
+            "last_epoch": np.stack([test[:, -1] for _, test in curves], axis=1),
+        }
+        for name, values in shown.items():
+            yield Shifted(name, subject.name, tuple(found), measure, values, proper, subject.best)
 
 
 def last_batches(

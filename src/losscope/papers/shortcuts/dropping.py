@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from losscope.core.results import RowOrder
-from losscope.papers.shortcuts.subjects import MEASURES
-from losscope.run.store import Stored
+from losscope.papers.shortcuts.subjects import MEASURES, place_of
+from losscope.run.store import Store, Stored
 
-BATCHES = (32, 64, 128, 256)
+BATCHES = (32, 128)
 """Usual batch sizes."""
 ORDERS: tuple[RowOrder, ...] = ("stored", "by_class", "shuffled")
 
@@ -33,7 +34,7 @@ class Dropped:
 
 
 def embeddings_of(run: Stored) -> tuple[np.ndarray, np.ndarray] | None:
-    """Kept test embeddings (N, D) and labels (N,) without background; None where they are not so simple.
+    """Kept test embeddings (N, D) and labels (N,) without background; None where they are more or absent.
 
     >>> from types import SimpleNamespace
     >>> embeddings_of(SimpleNamespace(embeddings=dict)) is None
@@ -64,20 +65,25 @@ def kept_rows(labels: np.ndarray, order: RowOrder, batch_size: int, seed: int) -
 
 
 def dropped(
-    runs: Sequence[Stored], cells: Sequence[tuple[RowOrder, int]]
+    runs: Sequence[Stored], cells: Sequence[tuple[RowOrder, int]], store: Store
 ) -> dict[tuple[RowOrder, int], Dropped] | None:
     """What the runs of one side are worth without the last batch, for each order and batch size.
 
-    None where a run has no embeddings that one label and one modality tell all of.
+    From the store where it is kept, else measured now and kept there. None where a run has no kept
+    embeddings of one modality with one label each.
     """
-    found: list[list[tuple[np.ndarray, ...]]] = []
-    for run in runs:
+    path = place_of(runs, *cells)
+    known = store.read_json(path)
+    found: list[Any] = [] if known is None else known["cells"]
+    for run in runs if known is None else ():
         read = embeddings_of(run)
         if read is None:
             return None
-        found.append(of_rows(*read, cells, run.run.seed))
+        found.append([[part.tolist() for part in cell] for cell in of_rows(*read, cells, run.run.seed)])
+    if known is None:
+        store.write_json(path, {"runs": [run.id for run in runs], "cells": found})
     return {
-        cell: Dropped(*(np.stack(column) for column in zip(*(own[place] for own in found), strict=True)))
+        cell: Dropped(*(np.array(column) for column in zip(*(own[place] for own in found), strict=True)))
         for place, cell in enumerate(cells)
     }
 

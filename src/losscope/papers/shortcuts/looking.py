@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,15 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require
-from losscope.core.spec import NUMERICS
-from losscope.papers.shortcuts.subjects import MEASURES, Subject
+from losscope.papers.shortcuts.subjects import MEASURES, Subject, place_of
 from losscope.run.store import Store, Stored
 
 if TYPE_CHECKING:
     from losscope.data import Source
     from losscope.train import Population
-
-FOLDER = "shortcuts"
 
 
 @dataclass(frozen=True)
@@ -51,12 +46,6 @@ def course_of(runs: Sequence[Stored], source: Source, store: Store) -> Course:
     kept = {part: _listed(getattr(made, part)) for part in ("validation", "test")}
     store.write_json(path, {"runs": [run.id for run in runs], **kept})
     return made
-
-
-def place_of(runs: Sequence[Stored]) -> str:
-    """The file of a course in its store."""
-    text = json.dumps([NUMERICS, MEASURES, [run.id for run in runs]])
-    return f"{FOLDER}/{hashlib.sha256(text.encode()).hexdigest()[:20]}.json"
 
 
 def _listed(values: np.ndarray) -> list[object]:
@@ -145,16 +134,11 @@ def on_test(population: Population) -> np.ndarray:
     return np.array(made)
 
 
-def courses(
-    subject: Subject, store: Store, data_root: str | None
-) -> tuple[dict[tuple[str, str], Course], str | None]:
-    """The course of each side of a study by numbers and loss; or none, and why."""
+def courses(subject: Subject, store: Store, data_root: str | None) -> tuple[dict[str, Course], str | None]:
+    """The course of each loss of a study at its best numbers; or none, and why."""
     try:
         source = source_of(subject, data_root)
     except LosscopeError as error:
         return {}, str(error)
-    found = {}
-    for numbers, sides in subject.sides.items():
-        for loss, runs in sides.items():
-            found[numbers, loss] = course_of(runs, source, store)
-    return found, None
+    sides = subject.sides[subject.best]
+    return {loss: course_of(runs, source, store) for loss, runs in sides.items()}, None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +16,14 @@ from losscope.comparing import reading
 from losscope.comparing.stored import StoredStudy
 from losscope.core.errors import LosscopeError, require
 from losscope.core.results import LossNumbers
-from losscope.core.spec import LossSpec
+from losscope.core.spec import NUMERICS, LossSpec
 from losscope.core.wording import shortcuts as wording
 from losscope.run.store import Store, Stored
 
 MEASURES = ("recall_at_1", "map_at_r")
 """What shortcuts are measured by: those of a quality curve."""
+FOLDER = "shortcuts"
+"""The folder of a store with what is measured of its runs once more."""
 FEWEST = 6
 """Paired seeds below which no test at 5 % can tell two losses apart."""
 
@@ -55,13 +59,19 @@ class Subject:
 
     @property
     def best(self) -> LossNumbers:
-        """The numbers that its verdicts are about."""
+        """The numbers that its verdicts are about: tuned ones, where it has them."""
         return "tuned" if self.tuned else "usual"
 
     def values(self, numbers: LossNumbers, measure: str) -> np.ndarray:
         """Final test values, (seeds, losses)."""
         sides = self.sides[numbers].values()
         return np.array([[run.measures["test"][measure] for run in runs] for runs in sides], dtype=float).T
+
+
+def place_of(runs: Sequence[Stored], *more: object) -> str:
+    """The file in a store of what was measured of runs once more."""
+    text = json.dumps([NUMERICS, MEASURES, [run.id for run in runs], *more])
+    return f"{FOLDER}/{hashlib.sha256(text.encode()).hexdigest()[:20]}.json"
 
 
 def pairs_of(losses: Sequence[str]) -> list[tuple[int, int]]:
