@@ -66,12 +66,13 @@ def at_validated(validation: np.ndarray, test: np.ndarray) -> np.ndarray:
     >>> at_validated(np.array([[0.1, 0.3, 0.3]]), np.array([[0.5, 0.6, 0.7]])).tolist()
     [0.6]
     """
-    return test[np.arange(len(test)), validation.argmax(axis=1)]
+    best = validation.argmax(axis=1)
+    return np.asarray(test[np.arange(len(test)), best])
 
 
 def reversals(shown: np.ndarray, proper: np.ndarray) -> np.ndarray:
     """Where two arrays of differences have opposite signs; a tie, in either, is no reversal."""
-    return np.sign(shown) * np.sign(proper) < 0
+    return np.asarray(np.sign(shown) * np.sign(proper) < 0)
 
 
 def told_apart(differences: np.ndarray) -> np.ndarray:

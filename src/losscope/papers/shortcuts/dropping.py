@@ -122,4 +122,4 @@ def _mean(per_query: np.ndarray) -> np.ndarray:
     """Means over the queries that have a right answer, (measures,); NaN where none has."""
     asked = np.isfinite(per_query)
     sums, counts = np.where(asked, per_query, 0.0).sum(axis=1), asked.sum(axis=1)
-    return np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    return np.asarray(np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0))

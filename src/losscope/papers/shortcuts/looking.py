@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from losscope.core.errors import LosscopeError, require
+from losscope.core.wording.numbers import finite
 from losscope.papers.shortcuts.subjects import MEASURES, Subject, place_of
 from losscope.run.store import Store, Stored
 
@@ -48,8 +49,9 @@ def course_of(runs: Sequence[Stored], source: Source, store: Store) -> Course:
     return made
 
 
-def _listed(values: np.ndarray) -> list[object]:
-    return np.where(np.isfinite(values), values.astype(object), None).tolist()
+def _listed(values: np.ndarray) -> list[list[list[float | None]]]:
+    """Nested lists, None for a value that there is not."""
+    return [[[finite(value) for value in look] for look in run] for run in values.tolist()]
 
 
 def source_of(subject: Subject, data_root: str | None) -> Source:

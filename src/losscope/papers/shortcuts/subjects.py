@@ -86,7 +86,7 @@ def differences(values: np.ndarray) -> np.ndarray:
     [[1.0, 3.0, 2.0]]
     """
     first, second = np.triu_indices(values.shape[1], 1)
-    return values[:, first] - values[:, second]
+    return np.asarray(values[:, first] - values[:, second])
 
 
 def stored(
