@@ -436,6 +436,15 @@ def test_a_store_without_the_data_that_are_asked_for(tiny, tmp_path):
         command.of_stores([tiny], only=["digits"], out=tmp_path)
 
 
+def test_a_study_that_is_made_gives_the_rows_of_one_that_is_read(tiny, study, tmp_path):
+    made = command.measure([study])
+    assert made.rows == command.of_stores([tiny], out=tmp_path).rows
+    assert made.command == (
+        "losscope reproduce shortcuts --only synthetic --losses contrastive,triplet --seeds 6"
+    )
+    assert (tiny / "shortcuts.json").is_file()
+
+
 # What comes with the package.
 
 

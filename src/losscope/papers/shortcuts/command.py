@@ -124,6 +124,8 @@ def measure(made: Sequence[Study], say: Say | None = None) -> Shortcuts:
         LosscopeError: whatever stops a study.
     """
     subjects = []
+    for study in made:  # a mistake in the last of them shows before the first trains
+        foreseeing.ready(study, dry=True)
     for study in made:
         if say:
             say(wording.studied(study.data, study.losses, study.seeds))
