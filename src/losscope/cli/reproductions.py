@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -14,6 +15,7 @@ from losscope.cli.options import (
     TRAIN,
     DataRoot,
     Json,
+    Losses,
     Out,
     Trust,
     app,
@@ -30,12 +32,21 @@ from losscope.cli.output import (
 )
 from losscope.cli.torchrun import refuse_several
 
+NO_OPTIONS = (
+    "reproduce shortcuts takes --only, --losses, --from, --seeds, --engine, --device, --data-root, "
+    "--dry-run, --out and --json; leave out the others"
+)
+
 
 @app.command
 def reproduce(
     paper: str = "zeng2025",
     *,
     only: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True, group=DATA)] = None,
+    losses: Losses = None,
+    from_: Annotated[
+        list[str] | None, Parameter(name="--from", negative="", consume_multiple=True, group=DATA)
+    ] = None,
     full: Annotated[bool, Parameter(negative="", group=TRAIN)] = False,
     seeds: Annotated[int, Parameter(group=TRAIN)] = 10,
     engine: Annotated[Literal["here", "processes", "dask"], Parameter(group=TRAIN)] = "processes",
@@ -64,10 +75,16 @@ def reproduce(
     Parameters
     ----------
     paper
-        zeng2025 (contrastive and triplet loss), zeng2026 (seven losses on frozen features), or aa: one loss
-        under two names, which must not be told apart.
+        zeng2025 (contrastive and triplet loss), zeng2026 (seven losses on frozen features), aa: one loss
+        under two names, which must not be told apart, or shortcuts: what choosing the epoch on test,
+        dropping the last batch, untuned losses and few seeds do to a comparison.
     only
-        Data sets, separated by commas; all that are on this machine otherwise.
+        Data sets, separated by commas; all that are on this machine otherwise (shortcuts: synthetic and
+        digits).
+    losses
+        For shortcuts: the losses that are compared, separated by commas; seven otherwise.
+    from_
+        For shortcuts: folders of finished studies, which are read instead of making new ones.
     full
         Images at the paper's own size, which takes hours on a CPU.
     seeds
@@ -98,9 +115,27 @@ def reproduce(
     """
     from losscope.core.errors import require
     from losscope.core.saying import Once
-    from losscope.papers import MEASUREMENTS
+    from losscope.papers import MEASUREMENTS, SHORTCUTS
 
     refuse_several("reproduce")
+    if paper == SHORTCUTS:
+        require(not (full or plugin or address or run_limit or trust or format == "md"), NO_OPTIONS)
+        _shortcuts(
+            from_=from_,
+            only=listed(only),
+            losses=losses,
+            seeds=seeds,
+            out=out,
+            data_root=data_root,
+            engine=engine,
+            device=device,
+            dry_run=dry_run,
+            json=json,
+        )
+        return
+    require(
+        not (losses or from_), "--losses and --from are for reproduce shortcuts; leave them out with a paper"
+    )
     require(
         not (dry_run and paper in MEASUREMENTS),
         f"reproduce {paper} has no dry run: it always trains the same runs; leave out --dry-run",
@@ -151,3 +186,44 @@ def reproduce(
         terminal().print(result.table())
         put(f"\nPage: {result.report_file}\nLedger: {result.ledger}")
     exit_if_unfinished(result.unfinished, result.store)
+
+
+def _shortcuts(
+    *,
+    from_: list[str] | None,
+    only: list[str],
+    losses: list[str] | None,
+    seeds: int,
+    out: Path | None,
+    data_root: str | None,
+    engine: str,
+    device: str,
+    dry_run: bool,
+    json: bool,
+) -> None:
+    """What common shortcuts do to a comparison: of studies that are made now, or of those in stores."""
+    from losscope.core.errors import require
+    from losscope.core.saying import Once
+    from losscope.papers.shortcuts import command
+
+    refuse_unwritable(None if out is None else out / "shortcuts.json")
+    say = None if json else Once(say_aside)
+    if from_:
+        require(not (losses or dry_run), "--from reads finished studies; leave out --losses and --dry-run")
+        found = command.of_stores(listed(from_), only=only, out=out, data_root=data_root, say=say)
+    else:
+        made = command.studies(
+            only,
+            losses or (),
+            seeds=seeds,
+            out=out,
+            data_root=data_root,
+            engine=engine,
+            device=device,
+        )
+        if dry_run:
+            foreseen = command.foresee(made, say)
+            put(foreseen.json_text() if json else foreseen.said)
+            return
+        found = command.measure(made, say)
+    put(found.json_text() if json else "\n".join(found.said))

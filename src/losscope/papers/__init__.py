@@ -6,3 +6,5 @@ A paper is one file: a function under ``@register("paper", name)`` that returns 
 
 MEASUREMENTS = {"aa": "losscope.papers.aa"}
 """What ``losscope reproduce`` measures beside the papers: name -> the module whose ``measure`` does it."""
+SHORTCUTS = "shortcuts"
+"""What ``losscope.papers.shortcuts`` measures, with options of its own."""

@@ -21,6 +21,7 @@ from losscope.comparing import halving, tuning
 from losscope.core.results import RiskRow, Trial, TuningRisk
 from losscope.core.spec import DataSpec, LossSpec, Protocol, ResolvedStudy, Run, Study, protocol
 from losscope.core.wording import reproductions as wording
+from losscope.stats.intervals import share_interval
 
 if TYPE_CHECKING:
     from losscope.data import Source, Splits
@@ -226,7 +227,7 @@ def measure(studies: int = 200, *, write: Path | None = None, say: Say | None = 
         if say:
             say(f"{studies} studies of one loss under two names, {label}.")
         count = directional(made(studies))
-        low, high = _clopper_pearson(count, studies)
+        low, high = share_interval(count, studies)
         rows.append(
             RiskRow(
                 label=label,
@@ -250,16 +251,3 @@ def measure(studies: int = 200, *, write: Path | None = None, say: Say | None = 
     store = Store(write if write is not None else DEFAULT_OUT)
     store.write_text("tuning_risk.json", found.json_text() + "\n")
     return found
-
-
-def _clopper_pearson(count: int, total: int) -> tuple[float, float]:
-    """The exact 95 % interval of a share.
-
-    >>> tuple(round(end, 3) for end in _clopper_pearson(8, 200))
-    (0.017, 0.077)
-    """
-    from scipy.special import betaincinv
-
-    low = 0.0 if count == 0 else float(betaincinv(count, total - count + 1, 0.025))
-    high = 1.0 if count == total else float(betaincinv(count + 1, total - count, 0.975))
-    return low, high

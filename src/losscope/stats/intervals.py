@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import betaincinv, stdtrit
 
 FEW_CLASSES = 20
 """Below so many test classes the jackknife leaves out queries within classes, not classes."""
@@ -33,6 +33,17 @@ def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> 
         return None
     half = t_half(level, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
     return float(x.mean() - half), float(x.mean() + half)
+
+
+def share_interval(count: float, total: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share, ``count`` of ``total`` trials (Clopper and Pearson 1934).
+
+    >>> tuple(round(end, 3) for end in share_interval(8, 200))
+    (0.017, 0.077)
+    """
+    low = 0.0 if count <= 0 else float(betaincinv(count, total - count + 1, 0.025))
+    high = 1.0 if count >= total else float(betaincinv(count + 1, total - count, 0.975))
+    return low, high
 
 
 def prediction_interval(

@@ -252,7 +252,7 @@ def train(
     keep_freed_memory()
     if runs[0].loss.baseline:
         return baselines(runs, splits, where, keep)
-    equal = _equal_epochs(runs, splits)
+    equal = equal_epochs(runs, splits)
     if len(equal) > 1:
         return _apart(equal, runs, splits, checkpoint, progress, device=device, keep=keep, team=team)
     team.meet()  # data take their time to load
@@ -282,7 +282,7 @@ def train(
     return records
 
 
-def _equal_epochs(runs: Sequence[Run], splits: Sequence[Splits]) -> list[list[int]]:
+def equal_epochs(runs: Sequence[Run], splits: Sequence[Splits]) -> list[list[int]]:
     """Members whose epochs have as many batches, and so can share every step.
 
     Permutations of training sets of unlike size (whole classes held out, which differ by seed) cannot, and a

@@ -126,6 +126,19 @@ if TYPE_CHECKING:
         StudyLink,
         TuningRisk,
     )
+    from losscope.core.results.shortcuts import (
+        EVERY_DATA,
+        DroppedBatch,
+        FewSeeds,
+        LossNumbers,
+        RowOrder,
+        ShortcutData,
+        ShortcutName,
+        ShortcutQuantity,
+        ShortcutRow,
+        Shortcuts,
+        ShortcutsPlan,
+    )
     from losscope.core.results.sides import (
         BaselineResult,
         Edge,
@@ -145,6 +158,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALARMS",
+    "EVERY_DATA",
     "SCHEMA",
     "Atlas",
     "AtlasEntry",
@@ -189,6 +203,7 @@ __all__ = [
     "Decomposition",
     "DesignPlan",
     "Document",
+    "DroppedBatch",
     "Duplicates",
     "Edge",
     "Embedding",
@@ -199,6 +214,7 @@ __all__ = [
     "Exponents",
     "Failure",
     "Fault",
+    "FewSeeds",
     "FlatRegion",
     "Force",
     "ForceProfile",
@@ -213,6 +229,7 @@ __all__ = [
     "JointTest",
     "LeftOut",
     "Limit",
+    "LossNumbers",
     "LossResult",
     "Matches",
     "MeasureValue",
@@ -246,6 +263,7 @@ __all__ = [
     "ReproductionPlan",
     "Result",
     "RiskRow",
+    "RowOrder",
     "Rule",
     "Scale",
     "Scope",
@@ -254,6 +272,12 @@ __all__ = [
     "Settings",
     "Share",
     "Shares",
+    "ShortcutData",
+    "ShortcutName",
+    "ShortcutQuantity",
+    "ShortcutRow",
+    "Shortcuts",
+    "ShortcutsPlan",
     "ShownItem",
     "SideResult",
     "SpaceAxis",
@@ -299,6 +323,7 @@ _FILES = (
     "multiverses",
     "atlases",
     "priors",
+    "shortcuts",
     "documents",
 )
 """Where a name is looked for: first what every process needs, which then builds none of the other types."""

@@ -15,6 +15,7 @@ from losscope.core.results.multiverses import Multiverse
 from losscope.core.results.plans import MultiversePlan, ReproductionPlan, StudyPlan
 from losscope.core.results.priors import AtlasPrior
 from losscope.core.results.reproductions import Reproduction, TuningRisk
+from losscope.core.results.shortcuts import Shortcuts, ShortcutsPlan
 from losscope.core.results.stores import StoreCheck
 
 
@@ -35,6 +36,8 @@ def schemas() -> Mapping[str, dict[str, Any]]:
         Atlas,
         AtlasPlan,
         AtlasPrior,
+        Shortcuts,
+        ShortcutsPlan,
         Inspection,
         InspectedPair,
     )
