@@ -198,7 +198,9 @@ def study_of(entry: Declared, usual: Study) -> Study:
     """
     from losscope.features import load
 
-    study = Study.of(**{**usual.model_dump(), "data": entry.data, "options": entry.options})
+    own = {"data": entry.data, "options": entry.options}
+    shape = {"epochs": entry.epochs if usual.epochs is None else usual.epochs, "model": entry.model}
+    study = Study.of(**{**usual.model_dump(), **own, **shape})
     if study.tune is not None:
         return study
     kind = load(study.data, root=study.data_root, compute=False, **study.data_spec().options).facts.kind
