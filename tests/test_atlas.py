@@ -22,6 +22,7 @@ from losscope.core.quantities import GOALS, quantity
 from losscope.core.results import Atlas, AtlasEntry, AtlasGoal, AtlasSide, DataSketch, LeftOut
 from losscope.core.spec import Study
 from losscope.core.wording import atlases as wording
+from losscope.core.wording import number
 from losscope.reporting import atlases as reporting
 from losscope.run.upkeep import check, export_runs, import_runs
 
@@ -317,9 +318,9 @@ def test_what_it_shows_counts_recommendations_and_lone_winners():
     found = atlas_of("x", "y", "z")
     losses = dict.fromkeys(found.losses, 0.5)
     goals = [
-        goal("triplet", ("triplet",), losses, "triplet"),
-        goal("triplet", ("triplet", "contrastive"), losses, None),
-        goal("contrastive", ("contrastive",), losses, "raw"),
+        goal("triplet", ("triplet",), losses | {"triplet": 0.6}, "triplet"),
+        goal("triplet", ("triplet", "contrastive"), losses | {"triplet": 0.6}, None),
+        goal("contrastive", ("contrastive",), losses | {"contrastive": 0.6}, "raw"),
     ]
     entries = [e.model_copy(update={"goals": (own,)}) for e, own in zip(found.entries, goals, strict=True)]
     text = wording.shows(found.model_copy(update={"entries": tuple(entries)}), "retrieval")
@@ -336,6 +337,46 @@ def test_an_entry_of_before_outlives_a_failure_and_is_replaced_by_a_success():
     assert [own.name for own in found.left_out] == ["y"]
     (entry,) = atlas_of("y").entries
     assert making.with_entry(found, entry).left_out == ()
+
+
+def test_a_loss_of_which_a_run_failed_has_no_mean_and_that_is_said(made):
+    out, atlas = made
+    result = losscope.load(next(out.glob("studies/*")))
+    first, *others = result.losses
+    hurt = result.model_copy(update={"losses": (first.model_copy(update={"failed": 3}), *others)})
+    assert first.mean("recall_at_1") is not None
+    for own in goals_of(hurt):
+        assert own.mean(first.name) is None and first.name not in (own.best, *own.members)
+        assert own.best in own.members
+    entry = atlas.entries[0].model_copy(update={"goals": tuple(goals_of(hurt))})
+    text = wording.shows(atlas.model_copy(update={"entries": (entry,)}), "retrieval")
+    assert text.endswith(
+        f" No mean over all seeds: {first.name} on first; by these data sets nothing is foretold."
+    )
+    assert "No mean" not in wording.shows(atlas, "retrieval")
+
+
+def test_raw_in_the_table_is_what_raw_inputs_have_on_test_rows(made):
+    _, atlas = made
+    for name in ("retrieval", "verification"):
+        found = reporting.of_goal(atlas, name)
+        texts = [row[reporting.HEADS.index("raw")] for row in reporting.rows(found)]
+        assert texts == [number(own.mean("raw")) for _, own in found]
+
+
+def test_equal_means_are_each_the_best_mean():
+    found = atlas_of("x")
+    own = goal("b", ("b", "a"), {"a": 0.9684210526315791, "b": 0.968421052631579, "c": 0.5})
+    entry = found.entries[0].model_copy(update={"goals": (own,)})
+    text = wording.shows(
+        found.model_copy(update={"entries": (entry,), "losses": ("a", "b", "c")}), "retrieval"
+    )
+    assert text.startswith("Retrieval: a and b have the best mean on 1 of 1 data set each; on none every")
+
+
+def test_the_folder_of_the_table_is_taken_too(made):
+    out, atlas = made
+    assert kept.read(out / "atlas") == atlas
 
 
 def test_how_far_a_side_is_behind_is_positive_where_it_is_worse():

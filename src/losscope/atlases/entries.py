@@ -52,7 +52,9 @@ def _told(machine: str | tuple[str, ...] | None) -> str:
 def goals_of(result: Result) -> Iterator[AtlasGoal]:
     """The goals that a result has a measure for, by the first measure of each that its losses have."""
     for goal, measures in GOALS.items():
-        measure = next((name for name in measures if _sides(result, name)), None)
+        measure = next(
+            (name for name in measures if any(own.kind == "loss" for own in _sides(result, name))), None
+        )
         found = None if measure is None else _goal(result, goal, measure)
         if found is not None:
             yield found
@@ -64,15 +66,16 @@ def _goal(result: Result, goal: str, measure: str) -> AtlasGoal | None:
     if not means:
         return None
     group = result.group
-    if group is not None and group.measure == measure and group.able:
+    members = () if group is None else tuple(name for name in group.members if name in means)
+    if group is not None and group.measure == measure and group.able and members:
         answer = result.recommendation.loss
         return AtlasGoal(
             goal=goal,
             measure=measure,
             tested=True,
             sides=sides,
-            best=group.best,
-            members=group.members,
+            best=members[0],
+            members=members,
             answer=answer,
         )
     known = quantity(measure)
@@ -93,12 +96,15 @@ def _behind(best: float, own: float, scale: str, sign: float) -> float:
 
 
 def _sides(result: Result, measure: str) -> tuple[AtlasSide, ...]:
-    """The losses, closed forms and raw inputs that have a mean of a measure."""
+    """The losses, closed forms and raw inputs that have a mean of a measure over all seeds.
+
+    A mean over the seeds that did not fail would stand beside means over all of them.
+    """
     beside = [side for side in result.baselines if not side.described and side.name != UNTRAINED]
     made = []
     for side in (*result.losses, *beside):
         mean = side.mean(measure)
-        if mean is not None:
+        if mean is not None and not side.failed:
             low, high = side.interval(measure)
             made.append(AtlasSide(name=side.name, kind=_kind(side), mean=mean, low=low, high=high))
     return tuple(made)

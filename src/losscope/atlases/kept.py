@@ -31,8 +31,10 @@ def read(path: str | Path) -> Atlas:
     Raises:
         LosscopeError: there is none, or it cannot be read.
     """
-    given = Path(path)
-    file = given / FILE if given.is_dir() else given
+    given = file = Path(path)
+    if given.is_dir():
+        inside = given / Path(FILE).name  # of the folder that the table and its page lie in
+        file = inside if inside.is_file() else given / FILE
     require(
         file.exists(),
         f"there is no atlas at {shown(str(path))}; wanted: the atlas.json of an atlas, or the folder that "

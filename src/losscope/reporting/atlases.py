@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from losscope.core import wording
+from losscope.core.loss_spec import RAW
 from losscope.core.quantities import quantity
 from losscope.core.results import Atlas, AtlasEntry, AtlasGoal
 from losscope.core.wording import atlases as said
@@ -57,7 +58,7 @@ def _row(entry: AtlasEntry, own: AtlasGoal) -> tuple[str, ...]:
         f"{sketch.classes:,}",
         f"{sketch.rows_per_class:,.0f}",
         f"{sketch.dimension:,}",
-        wording.NOTHING if sketch.raw is None else wording.number(sketch.raw),
+        wording.NOTHING if (raw := own.mean(RAW)) is None else wording.number(raw),
         own.best,
         said.others(own),
         said.recommended(own),

@@ -39,6 +39,8 @@ OTHER = 1.0
 SHRINKAGE = 1.0
 """The weight of the average over all: as of one family at distance 0."""
 LEVEL = 0.05
+ROUNDING = 1e-9
+"""Means this near are equal: means of the same shares differ by rounding."""
 
 
 # --- likeness --------------------------------------------------------------------------------------
@@ -87,7 +89,8 @@ class Known:
     """One data set with a goal: what each loss loses to the best, on the scale of the measure, and the rest.
 
     ``gaps`` (L,): at most 0. ``gain``: the best loss less the best side that trains nothing, None without
-    one. ``pays``: whether it is above the indifference of the measure.
+    one. ``pays``: whether it is above the indifference of the measure. ``firsts``: the losses than whose mean
+    none is better: of equal ones all.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Known:
     measure: str
     gaps: np.ndarray
     best: str
+    firsts: tuple[str, ...]
     members: tuple[str, ...]
     gain: float | None
     digest: str | None = None
@@ -122,13 +126,16 @@ def known(entry: AtlasEntry, goal: AtlasGoal, losses: Sequence[str]) -> Known | 
         return None
     still = [_oriented(side.mean, goal.measure) for side in goal.sides if side.kind != "loss"]
     gain = float(values.max() - max(still)) if still and math.isfinite(max(still)) else None
+    gaps = values - values.max()
+    firsts = tuple(loss for loss, gap in zip(losses, gaps.tolist(), strict=True) if gap >= -ROUNDING)
     return Known(
         entry.name,
         entry.family,
         entry.sketch,
         goal.measure,
-        values - values.max(),
-        losses[int(values.argmax())],
+        gaps,
+        goal.best if goal.best in firsts else firsts[0],
+        firsts,
         tuple(name for name in goal.members if name in losses),
         gain,
         entry.digest,
@@ -185,8 +192,8 @@ class Table:
 
     @cached_property
     def wins(self) -> Counter[str]:
-        """How many data sets each loss is the best on."""
-        return Counter(row.best for row in self.rows)
+        """On how many data sets no mean is better than a loss's own."""
+        return Counter(loss for row in self.rows for loss in row.firsts)
 
     @cached_property
     def memberships(self) -> Counter[str]:
@@ -195,11 +202,12 @@ class Table:
 
     @cached_property
     def most_frequent(self) -> str:
-        """The loss that wins in most families (a variant counts for its share), then is most often among the
-        best, then is the best on average."""
+        """The loss that wins in most families (a variant counts for its share, and each of equal means too),
+        then is most often among the best, then is the best on average."""
         won, among = dict.fromkeys(self.losses, 0.0), dict.fromkeys(self.losses, 0.0)
         for row, share in zip(self.rows, self.shares, strict=True):
-            won[row.best] += float(share)
+            for loss in row.firsts:
+                won[loss] += float(share) / len(row.firsts)
             for name in row.members:
                 among[name] += float(share)
         average = dict(zip(self.losses, self.average, strict=True))

@@ -64,6 +64,8 @@ def foretell(
         losses=_losses(used, weights),
         foretold=used.foretold(sketch),
         frequent=used.most_frequent,
+        data_sets=len(used.rows),
+        alike=sum(kind_of(row.sketch) == kind_of(sketch) for row in used.rows),
         near=_near(used, sketch, weights),
         evidence=evidence,
         pay=_pay(used, sketch),

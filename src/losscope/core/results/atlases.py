@@ -50,7 +50,8 @@ class AtlasGoal(Frozen):
 
     Attributes:
         tested: whether this is what the tests were for, with seeds enough to put a loss out; else described.
-        best: the loss of the best mean.
+        sides: those that have a mean over all seeds; a loss of which a run failed is not among them.
+        best: the loss of the best mean; of equal ones one.
         members: the losses that cannot be told from the best, it among them (``BestGroup``, where tested);
             where described, those whose mean is within the measure's margin of indifference of the best.
         answer: what the comparison recommends, where tested: a loss, a closed form or ``raw``; else None.

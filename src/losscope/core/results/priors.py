@@ -18,7 +18,7 @@ class ForetoldLoss(Frozen):
         low, high: where 95 % of data sets like these have it, from the spread between data sets; None where
             too few are alike.
         average: its gap averaged over the families of the atlas, whatever the data are like.
-        best: data sets on which its mean is the best.
+        best: data sets on which no mean is better than its own; of equal ones each counts.
         member: data sets on which it cannot be told from the best.
     """
 
@@ -163,6 +163,7 @@ class AtlasPrior(Document):
         losses: from the best foretold to the worst.
         foretold: the loss foretold by likeness.
         frequent: the loss that is most often the best, whatever the data are like.
+        data_sets: of the atlas, by which it is foretold; ``alike``: those of them that are of the same kind.
         near: the nearest data sets, the nearest first.
         evidence: how much of what is foretold comes from data alike, the rest being the average over all.
         pay: None where too few data sets have sides that train nothing.
@@ -179,6 +180,8 @@ class AtlasPrior(Document):
     losses: tuple[ForetoldLoss, ...]
     foretold: str
     frequent: str
+    data_sets: int
+    alike: int
     near: tuple[NearData, ...]
     evidence: Number
     pay: PriorPay | None

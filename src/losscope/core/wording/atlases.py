@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -94,24 +95,51 @@ def shows(atlas: Atlas, goal: str) -> str:
     found = [own for entry in atlas.entries if (own := entry.goal(goal)) is not None]
     if not found:
         return f"No data set of this atlas has a measure for {goal}."
-    best = Counter(own.best for own in found)
+    best = Counter(name for own in found for name in _firsts(own))
     most = max(best.values())
     tops = [name for name, times in best.items() if times == most]
     lead = f"{listing(tops)} {'has' if len(tops) == 1 else 'have'} the best mean on {most:,} of {_on(found)}"
-    alone = sum(len(own.members) == 1 for own in found)
+    lead += " each" if len(tops) > 1 else ""
+    alone = sum(len(own.members) == 1 for own in found) or "none"
+    lacking = _lacking(atlas, goal)
     if not all(own.tested for own in found):
         return (
-            f"{goal.capitalize()}: {lead}{' each' if len(tops) > 1 else ''}; on {alone:,} no other loss is "
-            "within the measure's indifference of the best."
+            f"{goal.capitalize()}: {lead}; on {alone} no other loss is within the measure's indifference of "
+            f"the best.{lacking}"
         )
     kinds = {side.name: side.kind for own in found for side in own.sides}
     answers = [own.answer for own in found if own.answer is not None]
     losses = sum(kinds.get(name) == "loss" for name in answers)
+    bare, undecided = len(answers) - losses, len(found) - len(answers)
     return (
-        f"{goal.capitalize()}: {lead}{' each' if len(tops) > 1 else ''}; on {alone:,} every other loss is "
-        f"shown worse than the best. The comparisons recommend a loss on {losses:,}, no training on "
-        f"{len(answers) - losses:,}, and are undecided on {len(found) - len(answers):,}."
+        f"{goal.capitalize()}: {lead}; on {alone} every other loss is shown worse than the best. The "
+        f"comparisons recommend a loss on {losses or 'none'}, no training on {bare or 'none'}, and are "
+        f"undecided on {undecided or 'none'}.{lacking}"
     )
+
+
+def _firsts(goal: AtlasGoal) -> list[str]:
+    """The losses of the best mean: of equal ones, which rounding tells apart, each."""
+    top = goal.mean(goal.best)
+    return [
+        side.name
+        for side in goal.sides
+        if side.name == goal.best
+        or (side.kind == "loss" and top is not None and math.isclose(side.mean, top, abs_tol=1e-9))
+    ]
+
+
+def _lacking(atlas: Atlas, goal: str) -> str:
+    """On which data sets a loss has no mean, by which nothing is foretold; empty where there is none."""
+    found = []
+    for entry in atlas.entries:
+        own = entry.goal(goal)
+        lost = [] if own is None else [loss for loss in atlas.losses if own.mean(loss) is None]
+        if lost:
+            found.append(f"{listing(lost)} on {entry.name}")
+    if not found:
+        return ""
+    return f" No mean over all seeds: {'; '.join(found)}; by these data sets nothing is foretold."
 
 
 def _on(found: Sequence[AtlasGoal]) -> str:

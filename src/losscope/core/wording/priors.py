@@ -15,18 +15,20 @@ from losscope.core.results import (
 from losscope.core.results.comparisons import PairScale
 from losscope.core.wording.numbers import change, change_interval, count, label, measure, number, p_value
 
+KINDS = {"vectors": "vectors", "features": "vectors", "images": "images", "pair": "two modalities"}
+
 
 def data_sketch(sketch: DataSketch) -> str:
     """What is known of data before anything trains.
 
-    >>> data_sketch(DataSketch(kind="vectors", classes=10, rows=1000, dimension=64, disjoint=True, raw=0.98))
-    '10 classes, 100 rows per class, 64 dimensions, raw Recall@1 .98, test classes unseen in training'
+    >>> data_sketch(DataSketch(kind="vectors", classes=10, rows=1000, dimension=64, disjoint=False, raw=0.98))
+    '10 classes, 100 rows per class, 64 dimensions, raw Recall@1 .98 on validation rows'
     """
     each = sketch.rows_per_class
     rows = count(round(each), "row") if each >= 10 or each == round(each) else f"{each:.1f} rows"
     said = [count(sketch.classes, "class"), f"{rows} per class", count(sketch.dimension, "dimension")]
     if sketch.raw is not None:
-        said.append(f"raw Recall@1 {_share(sketch.raw)}")
+        said.append(f"raw Recall@1 {_share(sketch.raw)} on validation rows")
     if sketch.disjoint:
         said.append("test classes unseen in training")
     return ", ".join(said)
@@ -38,37 +40,45 @@ def _share(value: float) -> str:
 
 def atlas_prior(prior: AtlasPrior) -> tuple[str, ...]:
     """What an atlas foretells of data, in sentences: the answer first, then how it does on unseen data."""
-    said = [f"{atlas_answer(prior)}.", f"{atlas_score(prior.score)}."]
+    said = [f"{atlas_answer(prior)}."]
+    if not prior.score.better:
+        said.append(f"{_by_likeness(prior)}.")
+    said.append(f"{atlas_score(prior.score)}.")
     if prior.pay is not None and prior.score.pay_of:
         said.append(f"{_pays(prior.pay, prior.score, prior.measure)}.")
-    said.append(f"{_nearest(prior.near)}.")
+    said.append(f"Known of the data: {data_sketch(prior.sketch)}. {_nearest(prior.near)}.")
     return tuple(said)
 
 
 def atlas_answer(prior: AtlasPrior) -> str:
-    """What is foretold of data; or first that it is no better than the most frequent winner."""
-    near = ", ".join(found.name for found in prior.near)
-    where = "Data like yours"
-    if prior.known is not None:
-        where = f"These data are in the atlas as {prior.known}; foretold from its other families"
-    return f"{where} ({data_sketch(prior.sketch)}; nearest: {near}): {_answer(prior)}"
-
-
-def _answer(prior: AtlasPrior) -> str:
-    own = next(loss for loss in prior.losses if loss.loss == prior.foretold)
-    usual = next(loss for loss in prior.losses if loss.loss == prior.frequent)
-    data_sets = count(sum(loss.best for loss in prior.losses), "data set")
-    wins = f"best on {usual.best:,} of {data_sets}"
-    scale = _scale(prior.measure)
-    expected = f"{change(own.gap, scale)} {label(prior.measure)} from the best loss{_ends(own, scale)}"
-    same = prior.foretold == prior.frequent
-    if prior.score.better:
-        beside = "" if same else f"; most often the best is {prior.frequent} ({wins})"
-        return f"{prior.foretold} is foretold, {expected}{beside}"
-    likely = (
-        f"which likeness foretells too, {expected}" if same else f"by likeness {prior.foretold}, {expected}"
+    """What is foretold of data in one short sentence, or that the atlas cannot tell."""
+    own = next(loss for loss in prior.losses if loss.loss == prior.frequent)
+    usual = (
+        f"best in most families of data is {prior.frequent} "
+        f"({own.best:,} of {count(prior.data_sets, 'data set')})"
     )
-    return f"the atlas foretells no better than its most frequent winner, {prior.frequent} ({wins}); {likely}"
+    without = "" if prior.known is None else f", with the family of {prior.known} left out,"
+    alone = (
+        "" if prior.alike else f"; none of its data sets is of {KINDS.get(prior.sketch.kind, 'this kind')}"
+    )
+    if not prior.score.better:
+        return f"The atlas{without} cannot tell which loss suits these data; {usual}{alone}"
+    beside = "" if prior.foretold == prior.frequent else f"; {usual}"
+    told = f"foretells {prior.foretold} for data like these, {_expected(prior)}"
+    return f"The atlas{without} {told}{beside}{alone}"
+
+
+def _by_likeness(prior: AtlasPrior) -> str:
+    """Which loss likeness points to, where that is not shown to be better."""
+    if prior.foretold == prior.frequent:
+        return f"Likeness to its data points to {prior.foretold} too, {_expected(prior)}"
+    return f"Likeness to its data points to {prior.foretold}, {_expected(prior)}"
+
+
+def _expected(prior: AtlasPrior) -> str:
+    own = next(loss for loss in prior.losses if loss.loss == prior.foretold)
+    scale = _scale(prior.measure)
+    return f"expected {change(own.gap, scale)} {label(prior.measure)} from the best loss{_ends(own, scale)}"
 
 
 def _ends(found: ForetoldLoss | PriorPay, scale: PairScale) -> str:
@@ -99,15 +109,15 @@ def _always(rival: PriorRival) -> str:
 def _apart(score: PriorScore, rival: PriorRival) -> str:
     ends = ""
     if rival.low is not None and rival.high is not None:
-        ends = f", in its favour by {change_interval(rival.low, rival.high, 'difference')}"
+        ends = f", nearer by {change_interval(rival.low, rival.high, 'difference')} at 95 %"
     return f"{number(score.regret)} from the best on average, against {number(rival.regret)}{ends}"
 
 
 def _pays(pay: PriorPay, score: PriorScore, name: str) -> str:
     usual = "it pays" if score.pay_usual else "it does not pay"
     beside = (
-        f"on {count(score.pay_of, 'data set')} that it had not seen this is right in {score.pay_right:,}, "
-        f'always "{usual}" in {score.pay_usual_right:,}'
+        f"on {count(score.pay_of, 'data set')} that it had not seen it is right in {score.pay_right:,}, "
+        f'always saying "{usual}" in {score.pay_usual_right:,}'
     )
     scale = _scale(name)
     gain = (
@@ -116,8 +126,8 @@ def _pays(pay: PriorPay, score: PriorScore, name: str) -> str:
     )
     does = "training pays" if pay.pays else "training does not pay"
     if score.pay_better:
-        return f"Foretold that {does}: {gain}; {beside}"
-    return f'Whether training pays is foretold no better than by always saying "{usual}": {beside}; {gain}'
+        return f"It foretells that {does}: {gain}; {beside}"
+    return f"Nor can it tell whether training pays: {beside}; expected is {gain}"
 
 
 def _nearest(near: tuple[NearData, ...]) -> str:
