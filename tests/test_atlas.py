@@ -24,6 +24,7 @@ from losscope.core.spec import Study
 from losscope.core.wording import atlases as wording
 from losscope.core.wording import number
 from losscope.reporting import atlases as reporting
+from losscope.run import cost
 from losscope.run.upkeep import check, export_runs, import_runs
 
 LOSSES = ["contrastive", "triplet", "info_nce", "sup_con"]
@@ -132,7 +133,7 @@ def test_another_store_that_imports_the_runs_trains_nothing(made, tmp_path):
     ]
 
 
-def test_what_is_finished_stands_in_the_table_when_a_later_entry_is_stopped(tmp_path):
+def test_what_is_finished_stands_in_the_table_when_a_later_entry_is_stopped(tmp_path, monkeypatch):
     called = []
 
     def stop(groups: object) -> None:
@@ -142,6 +143,7 @@ def test_what_is_finished_stands_in_the_table_when_a_later_entry_is_stopped(tmp_
 
     with pytest.raises(KeyboardInterrupt):
         making.make(small(tmp_path / "store", FIRST, SECOND), expect=stop)
+    monkeypatch.setattr(cost, "_pilot", lambda *_: pytest.fail("what was timed is timed again"))
     assert [entry.name for entry in kept.read(tmp_path / "store").entries] == ["first"]
     done = making.make(small(tmp_path / "store", FIRST, SECOND)).atlas
     assert [entry.name for entry in done.entries] == ["first", "second"]

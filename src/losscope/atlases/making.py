@@ -12,7 +12,7 @@ from losscope.atlases.entries import entry_of
 from losscope.atlases.planning import Asked, Laid, laid
 from losscope.atlases.sketching import sketch
 from losscope.comparing import reading as studies
-from losscope.comparing import running
+from losscope.comparing import running, spending
 from losscope.comparing.planning import DEFAULT_OUT, Say
 from losscope.comparing.stored import StoredStudy
 from losscope.core.errors import LosscopeError, require
@@ -58,8 +58,10 @@ def make(
     """
     say = None if say is None else Once(say)
     before = stored(given)
-    ready, plan = laid(given, say)
+    outlook = spending.Outlook()
+    ready, plan = laid(given, say, outlook)
     store = Store(given.out)
+    outlook.keep(store)
     made, failed = with_left_out(before, plan.left_out), list[LeftOut]()
     for place, own in enumerate(ready):
         if say:

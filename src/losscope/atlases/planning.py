@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from losscope.atlases.declared import DECLARED, LOSSES, SEEDS, Declared
-from losscope.comparing import foreseeing, reading
+from losscope.comparing import foreseeing, reading, spending
 from losscope.comparing.planning import DEFAULT_OUT, Say
 from losscope.core import commands, registry
 from losscope.core.errors import LosscopeError, require, shown, unknown
@@ -124,10 +124,13 @@ def _added(path: str, options: Mapping[str, Value]) -> Declared:
     return Declared(name, f"own: {name}", path, dict(options))
 
 
-def laid(given: Asked, say: Say | None = None) -> tuple[list[Laid], AtlasPlan]:
+def laid(
+    given: Asked, say: Say | None = None, outlook: spending.Outlook | None = None
+) -> tuple[list[Laid], AtlasPlan]:
     """The studies of all entries whose data are here, and what they would cost; nothing is written.
 
     ``say`` is told the price of each, or why it is left out, as soon as it is known, and last of all.
+    ``outlook`` times their runs, and has then what was timed.
 
     Raises:
         LosscopeError: a mistake in an entry that was asked for by name; two entries hold the same data.
@@ -135,9 +138,10 @@ def laid(given: Asked, say: Say | None = None) -> tuple[list[Laid], AtlasPlan]:
     found: list[Laid] = []
     plans: list[EntryPlan] = []
     absent: list[LeftOut] = []
+    outlook = outlook or spending.Outlook()
     for entry in given.entries:
         try:
-            own, plan = _laid(entry, given)
+            own, plan = _laid(entry, given, outlook)
         except LosscopeError as error:
             if entry.name in given.needed:
                 raise
@@ -164,7 +168,7 @@ def laid(given: Asked, say: Say | None = None) -> tuple[list[Laid], AtlasPlan]:
     return found, made
 
 
-def _laid(entry: Declared, given: Asked) -> tuple[Laid, EntryPlan]:
+def _laid(entry: Declared, given: Asked, outlook: spending.Outlook) -> tuple[Laid, EntryPlan]:
     """One entry: its study, and its price. Each holds its data for as long as this takes."""
     from losscope.data.loading import present
 
@@ -176,7 +180,7 @@ def _laid(entry: Declared, given: Asked) -> tuple[Laid, EntryPlan]:
     )
     study = study_of(entry, given.usual)
     made = foreseeing.ready(study, None, dry=True)
-    plan = foreseeing.dry_run(made)
+    plan = foreseeing.dry_run(made, outlook=outlook)
     left = plan.runs - plan.stored + plan.tuning_runs - plan.tuning_stored
     own = Laid(entry, study, made.name, made.source.digest, stored=not left)
     return own, EntryPlan(

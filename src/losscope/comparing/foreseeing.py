@@ -132,8 +132,8 @@ def foresee(study: Study, say: Say | None = None) -> StudyPlan:
     return dry_run(ready(study, dry=True), say)
 
 
-def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
-    """What a plan would cost and what it could show."""
+def dry_run(made: Plan, say: Say | None = None, outlook: spending.Outlook | None = None) -> StudyPlan:
+    """What a plan would cost and what it could show; ``outlook``: of several plans of one store."""
     trials = made.trial_groups
     _trained, tried = launch.work_left(trials)
     runs = sum(len(group.ids) for group in trials)
@@ -141,7 +141,7 @@ def dry_run(made: Plan, say: Say | None = None) -> StudyPlan:
         made = made.tuned(train=False)
     epochs, stored = launch.work_left(made.groups)
     curved = made.curve_groups
-    spends = None if made.source.facts.pending else spending.Outlook(say).of(made)
+    spends = None if made.source.facts.pending else (outlook or spending.Outlook(say)).of(made)
     shows = _shows(made)
     return StudyPlan(
         data=made.source.describe(),

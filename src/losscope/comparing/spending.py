@@ -10,6 +10,7 @@ from losscope.run import cost, launch
 
 if TYPE_CHECKING:
     from losscope.comparing.planning import Plan
+    from losscope.run.store import Store
 
 READING = 2.0
 """Seconds in which a study is read, tested and its page written, and ..."""
@@ -34,7 +35,7 @@ class Spending:
 class Outlook:
     """What plans of one study will take: a kind of run is timed once for all of them, a stored run read once.
 
-    ``say``: is told that something is timed. Nothing is kept in the store.
+    ``say``: is told that something is timed. Nothing is kept in the store before ``keep`` is called.
     """
 
     say: Callable[[str], None] | None = None
@@ -47,6 +48,11 @@ class Outlook:
         found = cost.speeds(pairs, made.store, self._stored(made), self.say, known=self._known, keep=False)
         self._known |= found
         return found
+
+    def keep(self, store: Store) -> None:
+        """Keep what was timed in the store, so that the same work is not timed again."""
+        if self._known:
+            cost.keep_speeds(store, self._known)
 
     def of(self, made: Plan) -> Spending:
         """What is left of a study, stage by stage: a stage waits for the one before."""

@@ -128,8 +128,14 @@ def speeds(
         largest, source = max(alike[kind], key=lambda pair: len(pair[0].runs))
         known[kind] = _pilot(largest, min(len(group.runs) for group, _ in alike[kind]), source)
     if lacking and keep:
-        store.write_json(SPEEDS, {kind: speed.model_dump(mode="json") for kind, speed in known.items()})
+        keep_speeds(store, known)
     return {kind: known[kind] for kind in alike}
+
+
+def keep_speeds(store: Store, found: Mapping[str, Speed]) -> None:
+    """Keep speeds in a store, beside those that it has."""
+    kept = {**_known(store), **found}
+    store.write_json(SPEEDS, {kind: speed.model_dump(mode="json") for kind, speed in kept.items()})
 
 
 def _known(store: Store) -> dict[str, Speed]:
