@@ -195,9 +195,46 @@ def test_a_draw_that_only_rounds_otherwise_has_the_same_digest():
             "want 500 corners, and a hypercube of informative=8 dimensions has 256",
         ),
         ("hypercube", "separation", -1, "separation is -1"),
+        ("hypercube", "separation", 0, "separation is 0; it is half a side's length, above 0"),
+        ("hypercube", "clusters", 201, "clusters is 201 and points is 200"),
+        ("shells", "dimensions", 1001, "dimensions is 1001; shells have at most 1,000"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_one_sentence(name, option, value, said):
     with pytest.raises(LosscopeError, match=said) as caught:
         load(name, **{option: value})
     assert "\n" not in str(caught.value)
+
+
+def test_matrices_that_mix_clusters_count_towards_what_a_draw_may_have():
+    with pytest.raises(LosscopeError, match="informative=3000 dimensions are mixed by 90,000,000 numbers"):
+        load("hypercube", dimensions=3000, informative=3000)
+
+
+def test_hypercubes_and_shells_are_scikit_learns():
+    made = {
+        "hypercube": sklearn.datasets.make_classification(
+            5 * 450,
+            32,
+            n_informative=8,
+            n_redundant=0,
+            n_classes=5,
+            n_clusters_per_class=2,
+            flip_y=0,
+            random_state=_state("hypercube"),
+        ),
+        "shells": sklearn.datasets.make_gaussian_quantiles(
+            n_samples=3 * 550, n_features=4, n_classes=3, random_state=_state("shells")
+        ),
+    }
+    for name, (rows, labels) in made.items():
+        draws = load(name).splits(3)
+        drawn = np.concatenate([part.inputs for part in (draws.train, draws.validation, draws.test)])
+        given = np.concatenate([part.labels for part in (draws.train, draws.validation, draws.test)])
+        mine = np.column_stack([drawn, given])
+        theirs = np.column_stack([rows.astype(np.float32), labels])
+        assert np.array_equal(mine[np.lexsort(mine.T)], theirs[np.lexsort(theirs.T)]), name
+
+
+def _state(name: str) -> int:
+    return int(splits.generator(3, name, "rows").integers(2**32))

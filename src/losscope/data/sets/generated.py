@@ -25,6 +25,8 @@ VALIDATION_EACH, TEST_EACH = 50, 200
 """Points of each class in the validation and the test part, as in ``synthetic``."""
 MOST = 50_000_000
 """Numbers of one draw, at most: 400 MB."""
+MOST_SHELL_DIMENSIONS = 1000
+"""A draw of shells decomposes a square matrix of that side, which takes seconds."""
 
 Rows = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 """Of the points wanted of each class and a random state: all points (N, D) and their labels (N,)."""
@@ -108,7 +110,11 @@ def hypercube(
     _check(classes, points, dimensions, label_noise)
     check_whole("informative", informative, 1)
     check_whole("clusters (per class)", clusters, 1)
-    check_number("separation", separation, 0, "half a side's length, from 0 to below 1e6", below=1e6)
+    check_number("separation", separation, 1e-6, "half a side's length, above 0 and below 1e6", below=1e6)
+    require(
+        clusters <= points,
+        f"clusters is {clusters} and points is {points}; each cluster of a class has points to train on",
+    )
     require(
         informative <= dimensions,
         f"informative is {informative} and dimensions is {dimensions}; the informative ones are some of them",
@@ -118,6 +124,12 @@ def hypercube(
         f"{classes} classes of {clusters} clusters want {classes * clusters} corners, and a hypercube of "
         f"informative={informative} dimensions has {2**informative}; wanted: more informative dimensions, "
         "fewer classes or fewer clusters",
+    )
+    mixing = classes * clusters * informative**2
+    require(
+        mixing <= MOST,
+        f"{classes * clusters:,} clusters of informative={informative} dimensions are mixed by {mixing:,} "
+        f"numbers in each seed's draw; at most {MOST:,} are drawn",
     )
 
     def rows(each: int, state: int) -> tuple[np.ndarray, np.ndarray]:
@@ -174,6 +186,10 @@ def shells(
     """
     name = "shells"
     _check(classes, points, dimensions, label_noise)
+    require(
+        dimensions <= MOST_SHELL_DIMENSIONS,
+        f"dimensions is {dimensions}; shells have at most {MOST_SHELL_DIMENSIONS:,}",
+    )
 
     def rows(each: int, state: int) -> tuple[np.ndarray, np.ndarray]:
         from sklearn.datasets import make_gaussian_quantiles
@@ -249,7 +265,7 @@ def _said_by(parts: tuple[Part, Part, Part]) -> list[np.ndarray]:
     said = []
     for part in parts:
         digits, power = np.frexp(part.inputs.astype(np.float64))
-        # No float32 lies on a border of these steps, so that its last bits do not decide.
+        # Borders lie between two float32: another last bit decides for one number in 16,000, and few have one.
         said += [np.floor(digits * 1024 + 0.3).astype(np.int16), power, part.labels]
     return said
 
