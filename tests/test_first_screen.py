@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import pytest
 
 import report_fixture as fixture
 import test_headline as headlines
+from losscope.comparing.spaces import dimensions
 from losscope.core import wording
 from losscope.core.results import Comparison, Edge, Provenance, Result, Trial
 from losscope.core.spec import Study
@@ -140,6 +142,27 @@ def test_a_wider_search_stops_at_the_bound_of_a_margin(
     found = wording.headline(result).caveat
     assert found is not None and found.kind == "edge" and found.text.startswith("contrastive's best margin")
     assert found.line.endswith(f"--space {space}") if space else not found.line
+
+
+def test_a_search_that_was_widened_is_widened_again_by_a_command_that_compare_takes() -> None:
+    spec = Study.of(losses="contrastive(margin=0.5)").loss_specs()[0]
+    tried = (0.5, 1.0, 10 / 7, 1.4286)  # two of them are one in three digits
+    made = headlines.with_loss(
+        headlines.PLANTED["leads"],
+        "contrastive",
+        spec=spec,
+        tuned=headlines.tuned_at(Edge(name="margin", value=tried[-1])),
+        trials=tuple(Trial(hyperparameters={"margin": margin}) for margin in tried),
+    )
+    given = ("--space", "margin=0.5,1", "--space", "contrastive:margin=0.5,1,1.43", "--out", "runs")
+    words = (*made.provenance.arguments, *given)
+    result = made.model_copy(update={"provenance": made.provenance.model_copy(update={"arguments": words})})
+    found = wording.headline(result).caveat
+    assert found is not None and "best margin 1.43 is the largest" in found.text
+    line = shlex.split(found.line)
+    spaces = [line[place + 1] for place, word in enumerate(line) if word == "--space"]
+    assert spaces[0] == "margin=0.5,1" and len(spaces) == 2 and "--out" in line
+    dimensions(Study.of(losses="contrastive,triplet", space=spaces))  # each value once, each space once
 
 
 # --- the look ----------------------------------------------------------------------------------------

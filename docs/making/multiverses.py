@@ -116,7 +116,7 @@ def decided(found: Multiverse) -> str:
     )
     if len(rules) < 2:
         return ""
-    (name, times), *_ = names.most_common()
+    name, times = max(names.items(), key=lambda pair: (pair[1], pair[0]))  # the order of a set is luck
     where = said.axis(name)
     return (
         f" What decides most often: {where}, which {wording.be(2 if name.endswith('s') else 1)} in the rules "
@@ -141,8 +141,7 @@ def bars(found: Multiverse) -> str:
             )
             at += share
         y = panel.at(0.0, place)[1] + 4
-        several = said.on_several(rows)
-        name = f"{claim.claim}{f', {claim.data}' if several else ''}"
+        name = said.named(claim, rows)
         panel.parts.append(text(-8, y, wording.shorten(name, 30), "small", "end"))
         if claim.null is not None and claim.null.holds.share is not None:
             luck = claim.null.holds.share

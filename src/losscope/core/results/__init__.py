@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from losscope.core.quantities import Better, Scale
     from losscope.core.results.atlases import (
         Atlas,
         AtlasEntry,
@@ -175,7 +174,6 @@ __all__ = [
     "BenchResult",
     "BenchRow",
     "BestGroup",
-    "Better",
     "Branch",
     "CellPlan",
     "Changed",
@@ -265,7 +263,6 @@ __all__ = [
     "RiskRow",
     "RowOrder",
     "Rule",
-    "Scale",
     "Scope",
     "SettingEffect",
     "SettingOutcome",

@@ -21,7 +21,7 @@ class DesignPlan(Frozen):
     sentence: str
 
 
-class StudyPlan(Document):
+class StudyPlan(DesignPlan, Document):
     """What a study would cost and could show. What ``losscope compare --dry-run --json`` prints.
 
     ``notes``: the sentences that the study itself says before it trains. ``seconds``: on this machine, None
@@ -45,14 +45,6 @@ class StudyPlan(Document):
     seconds: Number | None = None
     core_seconds: Number | None = None
     steps: int | None = None
-    tests_in_family: int
-    look: int
-    alpha: Number
-    seeds: int
-    p_attainable: Number
-    minimal_seeds: int | None
-    enough: bool
-    sentence: str
     prior: AtlasPrior | None = None
 
 
@@ -68,7 +60,7 @@ class CellPlan(Frozen):
     reduced: str | None = None
 
 
-class ReproductionPlan(Document):
+class ReproductionPlan(DesignPlan, Document):
     """What a reproduction will cost and can show. What ``losscope reproduce --dry-run --json`` prints."""
 
     kind: ClassVar[str] = "reproduction plan"
@@ -81,14 +73,6 @@ class ReproductionPlan(Document):
     core_seconds: Number
     cores: int
     notes: tuple[str, ...] = ()
-    tests_in_family: int
-    look: int
-    alpha: Number
-    seeds: int
-    p_attainable: Number
-    minimal_seeds: int | None
-    enough: bool
-    sentence: str
     said: str
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from losscope.core import commands
 from losscope.core.errors import LosscopeError
 from losscope.core.loss_spec import UNTRAINED
 from losscope.core.results import Comparison, Edge, LossResult, Result
+from losscope.core.spaces import Dimension
 from losscope.core.spec import LossSpec
 from losscope.core.wording.contest import fault
 from losscope.core.wording.numbers import (
@@ -188,8 +189,21 @@ def _wider(result: Result, side: LossResult, found: Edge, tried: list[float]) ->
     if not more:
         return ()
     kept = [f"{value:.3g}" for value in tried]
-    values = [more, *kept] if low else [*kept, more]
-    return (*words, "--space", f"{spec.name}:{found.name}={','.join(values)}")
+    values = dict.fromkeys([more, *kept] if low else [*kept, more])
+    return (*_unspaced(words, spec, found.name), "--space", f"{spec.name}:{found.name}={','.join(values)}")
+
+
+def _unspaced(words: Sequence[str], spec: LossSpec, name: str) -> list[str]:
+    """A command without the space that it gives for a number of one loss: it takes one alone."""
+    kept = list[str]()
+    for word in words:
+        if kept[-1:] == ["--space"]:
+            space = Dimension.read(word)
+            if space.name == name and space.loss is not None and space.of(spec):
+                kept.pop()
+                continue
+        kept.append(word)
+    return kept
 
 
 def _allowed(loss: str, name: str, value: float) -> bool:

@@ -393,6 +393,12 @@ def of_several_pairs(found: MultiverseClaim, claims: Sequence[MultiverseClaim]) 
     return sum((each.claim, each.data) == (found.claim, found.data) for each in claims) > 1
 
 
+def named(found: MultiverseClaim, claims: Sequence[MultiverseClaim]) -> str:
+    """A claim among others: its name, and its pair and its data where others have the same name."""
+    pair = f", {found.a} and {found.b}" if of_several_pairs(found, claims) else ""
+    return f"{found.claim}{pair}{f', {found.data}' if on_several(claims) else ''}"
+
+
 def whole(found: Multiverse) -> tuple[str, ...]:
     """What came out of a multiverse, a sentence for each claim: what it says, and where it holds."""
     several = on_several(found.claims)

@@ -86,13 +86,14 @@ def other_settings(settings: Sequence[Settings]) -> list[str]:
 
 
 def edge(found: Edge) -> str:
-    """A chosen number that lies on the edge of what was tried.
+    """A chosen number that lies on the edge of what was tried, in three digits.
 
-    >>> edge(Edge(name="margin", value=0.3))
-    'margin 0.3'
+    >>> edge(Edge(name="margin", value=0.3)), edge(Edge(name="margin", value=10 / 7))
+    ('margin 0.3', 'margin 1.43')
     """
-    number = isinstance(found.value, int | float) and not isinstance(found.value, bool)
-    return f"{found.name} {found.value:g}" if number else f"{found.name} {found.value}"
+    return (
+        f"{found.name} {found.value:.3g}" if isinstance(found.value, float) else f"{found.name} {found.value}"
+    )
 
 
 def at_start(start: str | None) -> str:

@@ -265,7 +265,7 @@ def _said_by(parts: tuple[Part, Part, Part]) -> list[np.ndarray]:
     said = []
     for part in parts:
         digits, power = np.frexp(part.inputs.astype(np.float64))
-        # Borders lie between two float32: another last bit decides for one number in 16,000, and few have one.
+        # Borders lie between two float32: another last bit decides for one in 16,000, and few have one.
         said += [np.floor(digits * 1024 + 0.3).astype(np.int16), power, part.labels]
     return said
 

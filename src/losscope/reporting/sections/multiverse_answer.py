@@ -60,11 +60,9 @@ def _row(found: MultiverseClaim, claims: tuple[MultiverseClaim, ...]) -> Univers
     parts = [(name, own.share, _shown(own)) for name, own in shares.items() if own.count]
     if not parts:
         return None
-    pair = f", {found.a} and {found.b}" if said.of_several_pairs(found, claims) else ""
-    data = f", {found.data}" if said.on_several(claims) else ""
     luck = None if found.null is None else found.null.holds.share
     return Universe(
-        f"{found.claim}{pair}{data}",
+        said.named(found, claims),
         found.statement,
         parts,
         said.of_settings(found.everywhere),

@@ -18,21 +18,16 @@ NOTE = (
 def curves(context: Context) -> list[Section]:
     """Each claim's effect in every setting, sorted, with the choices below."""
     claims = context.multiverse.claims
-    several = said.on_several(claims)
-    return [
-        _section(claim, several, said.of_several_pairs(claim, claims), first=claim is claims[0])
-        for claim in claims
-    ]
+    return [_section(claim, said.named(claim, claims), first=claim is claims[0]) for claim in claims]
 
 
-def _section(found: MultiverseClaim, on_data: bool, of_pair: bool, first: bool) -> Section:
+def _section(found: MultiverseClaim, title: str, first: bool) -> Section:
     figure = curve(found)
-    pair = f", {found.a} and {found.b}" if of_pair else ""
     spread = "Lines or grey: smallest to largest seed. " if found.seeds > 1 else ""
     order = ", those choices first that decide most" if found.decomposition.choices else ""
     note = f" {NOTE.format(spread=spread, order=order)}" if first else ""
     return Section(
-        f"{found.claim}{pair}{f' on {found.data}' if on_data else ''}",
+        title,
         f"{found.statement}.{note}",
         fragment("bullets", [prose(text) for text in found.summary]),
         figures=[] if figure is None else [figure],
