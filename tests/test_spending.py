@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,6 +93,23 @@ def test_a_pilot_measures_what_a_step_costs_and_what_each_member_adds(tmp_path, 
     for speed in trained:
         assert speed.step == pytest.approx((1.0, 0.5))
         assert speed.look == speed.once == speed.finish == 0
+
+
+def test_a_pilot_trains_together_only_seeds_whose_training_parts_are_of_one_size(tmp_path, ticking):
+    sizes = np.array([12, 30] * 5)  # whole classes are held out for validation: others at each seed
+    labels = np.repeat(np.arange(10), sizes)
+    rows = np.random.default_rng(0).normal(size=(len(labels), 6)).astype(np.float32)
+    np.savez(tmp_path / "unlike.npz", features=rows, labels=labels, is_test_class=labels >= 6)
+    asked = study(tmp_path, data=str(tmp_path / "unlike.npz"), protocol="paper", tune=False, seeds=12)
+    made = comparing.plan(asked)
+    (group, *_) = (own for own in made.groups if not own.runs[0].loss.baseline)
+    by_size: dict[int, list] = {}
+    for run in group.runs:
+        by_size.setdefault(len(made.source.splits(run.split_seed).train), []).append(run)
+    (first, *most), (unlike, *_), *_ = sorted(by_size.values(), key=len, reverse=True)
+    assert len(most) >= 3
+    turned = replace(group, runs=(first, unlike, *most))
+    assert cost._pilot(turned, len(turned.runs), made.source).steps > 0
 
 
 def test_kept_speeds_of_another_version_are_measured_again(tmp_path):

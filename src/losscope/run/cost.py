@@ -213,7 +213,7 @@ def _of_losses(group: launch.Group, fewest: int, source: Any) -> Speed:
     clock, where = _clock(group.where.device), torch.device(group.where.device)
     splits = [source.splits(run.split_seed) for run in group.runs]
     alike = [place for place, other in enumerate(splits) if len(other.train) == len(splits[0].train)]
-    runs = [group.runs[place] for place in alike]
+    runs, splits = [group.runs[place] for place in alike], [splits[place] for place in alike]
     few = max(1, min(fewest, len(runs) // 2))
     _steps(Population(runs[:few], splits[:few], where), clock)  # what is loaded and planned once, is now
     start = clock()
