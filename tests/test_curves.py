@@ -19,7 +19,7 @@ from losscope.comparing.stored import StoredStudy
 from losscope.core import wording
 from losscope.core.errors import LosscopeError
 from losscope.core.loss_spec import LossSpec
-from losscope.core.results import Curve, CurvePoint, LossResult
+from losscope.core.results import Curve, CurvePoint, LossResult, Tuned
 from losscope.core.spec import Study
 from losscope.run.store import Store
 from losscope.run.upkeep import StudyRuns, check
@@ -144,10 +144,18 @@ def test_the_point_at_the_tuned_value_is_the_trial_that_tuning_chose(found):
         own = max((trial for trial in side.trials if len(trial.by_seed) == 4), key=lambda each: each.score)
         for number in ("margin", "learning_rate", "embedding_size"):
             curve = next(curve for curve in side.curves if curve.number == number)
-            value = curve.default if number == "embedding_size" else curve.tuned
+            value = curve.default if curve.tuned is None else curve.tuned
             assert curve.at(value).mean == side.tuned.score and curve.at(value).epoch == side.tuned.checkpoint
             assert curve.at(value).runs in {trial.runs for trial in side.trials}
         assert own.score >= side.tuned.score - halving.TIE
+
+
+def test_tuning_chose_no_number_that_was_given_by_hand(found):
+    for side in found[0].losses:
+        given = curve_of(found[0], side.name, "learning_rate")
+        assert given.tuned is None and given.default == 0.001
+        assert "tuning chose" not in wording.curve(given)
+        assert curve_of(found[0], side.name, "margin").tuned == side.tuned.hyperparameters["margin"]
 
 
 def test_a_point_is_what_a_comparison_at_that_value_is_tuned_to(found):
@@ -283,6 +291,10 @@ def test_untuned_losses_are_varied_at_their_usual_numbers(tmp_path):
         ({"curves": [3]}, "curves"),
         ({"curves": "squared"}, "squared"),
         ({"curves": "m", "losses": "pml:CircleLoss"}, "no values of the number 'm' are known"),
+        (
+            {"curves": "m", "losses": "pml:CircleLoss", "tune": False},
+            "--tune and values by --space",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_before_anything_trains(tmp_path, asked, said):
@@ -312,9 +324,23 @@ def test_a_baseline_among_the_losses_has_no_curve(tmp_path):
     assert [own.label for own in curving.varied(made.study, made.choices, made.largest)] == ["triplet"]
 
 
-def test_a_loss_without_the_number_is_said(tmp_path):
-    study = Study.of(data="digits", losses="triplet,info_nce", curves="margin", out=str(tmp_path))
-    assert "info_nce is without a curve of margin" in plan(study, create=False).notes
+@pytest.mark.parametrize(
+    ("losses", "asked", "said"),
+    [
+        ("triplet,info_nce", {"curves": "margin"}, "info_nce is without a curve of margin"),
+        (
+            "triplet",
+            {"curves": "learning_rate", "space": "learning_rate=0.001"},
+            "triplet is without a curve of learning rate",
+        ),
+        ("raw,triplet", {"curves": "own"}, "raw is without a curve of numbers of its own"),
+        ("raw", {"curves": "all"}, "raw is without a curve of any number"),
+    ],
+)
+def test_a_loss_without_the_curve_is_said(tmp_path, losses, asked, said):
+    study = Study.of(data="digits", losses=losses, **asked, out=str(tmp_path))
+    assert said in plan(study, create=False).notes
+    assert not any("curve" in note for note in plan(Study.of(out=str(tmp_path)), create=False).notes)
 
 
 def test_a_foreign_loss_is_varied_over_the_space_that_is_given(tmp_path):
@@ -364,10 +390,10 @@ def test_a_usual_value_outside_of_the_flat_region_is_said_in_the_answer():
     assert (curve.flat.low, curve.flat.high, curve.flat.best) == (0.05, 0.3, 0.1)
     assert wording.curve(curve) == (
         "any margin from 0.05 to 0.3 is within 0.01 of the best (0.1, Recall@1 0.650 on validation); "
-        "no smaller one was tried; the 95 % interval says so of 3 of these 3; tuning chose 0.1; "
+        "no smaller one was tried; the 95 % interval says so of 2 of 2 other values; tuning chose 0.1; "
         "the usual 1 costs 0.040"
     )
-    side = LossResult(name="triplet", curves=(curve,))
+    side = LossResult(name="triplet", tuned=Tuned(hyperparameters={}), curves=(curve,))
     assert wording.outside([side]) == [
         "On validation, the other numbers as tuned: triplet's usual margin 1 costs 0.040 of Recall@1 (any "
         "margin from 0.05 to 0.3 is within 0.01 of the best)."
@@ -376,6 +402,27 @@ def test_a_usual_value_outside_of_the_flat_region_is_said_in_the_answer():
     assert level_taken_out == pytest.approx(0, abs=1e-9), (
         "seeds that differ alike at every value make no band"
     )
+
+
+def test_a_region_that_is_flat_because_nothing_was_learnt_is_said():
+    """A learning rate at which every epoch is worse than the start is as good as the start, and no better."""
+    curve = made_curve({0.1: (0.7,) * 4, 1.0: (0.7,) * 4, 3.0: (0.5,) * 4})
+    at = (0, 0, 5)
+    points = [p.model_copy(update={"epoch": e}) for p, e in zip(curve.points, at, strict=True)]
+    said = wording.curve(curve.model_copy(update={"points": tuple(points)}))
+    assert "; at 2 of these 2 values training adds nothing: epoch 0, the start, is the best; " in said
+    assert "training adds nothing" not in wording.curve(curve)
+
+
+def test_a_tuned_loss_is_as_tuned_where_tuning_had_no_choice_of_the_number(found):
+    curve = made_curve({8.0: (0.5,) * 4, 64.0: (0.7,) * 4}, default=8.0, tuned=None)
+    first, second = (each.model_copy(update={"curves": ()}) for each in found[0].losses)
+    side = first.model_copy(update={"curves": (curve,)})
+    assert wording.outside([side])[0].startswith("On validation, the other numbers as tuned: ")
+    untuned = side.model_copy(update={"tuned": None})
+    assert wording.outside([untuned])[0].startswith("On validation, the other numbers at the usual values: ")
+    page = found[0].model_copy(update={"losses": (side, second)}).page()
+    assert "each loss as it was tuned but for the number" in page
 
 
 def test_a_usual_value_that_diverged_ends_the_region_and_has_no_cost():

@@ -233,12 +233,12 @@ def test_rows_sorted_by_class_lose_their_worst_class():
 
 def test_the_rows_of_the_last_batch_say_what_was_dropped(subject, tmp_path):
     store = Store(tmp_path)
-    cells = (("by_class", 32), ("shuffled", 32))
+    cells = (("by_class", 48), ("shuffled", 48))
     found = {loss: dropping.dropped(runs, cells, store) for loss, runs in subject.sides["tuned"].items()}
     rows = list(counting.last_batches(subject, found))
     labels = subject.sides["tuned"]["triplet"][0].embeddings()["labels"]
     for row in rows:
-        assert row.batch.rows == SEEDS * len(labels) and row.batch.dropped == SEEDS * (len(labels) % 32)
+        assert row.batch.rows == SEEDS * len(labels) and row.batch.dropped == SEEDS * (len(labels) % 48) > 0
     again = dropping.dropped(subject.sides["tuned"]["triplet"], cells, store)
     assert again[cells[1]].kept.tolist() == found["triplet"][cells[1]].kept.tolist()
     own = [found[loss][cells[0]] for loss in ("contrastive", "triplet")]
@@ -246,6 +246,24 @@ def test_the_rows_of_the_last_batch_say_what_was_dropped(subject, tmp_path):
         row for row in pick(rows, quantity="inflation", measure="map_at_r") if row.batch.order == "by_class"
     ]
     assert row.value == pytest.approx(np.mean([each.kept[:, 1] - each.whole[:, 1] for each in own]), abs=1e-6)
+
+
+def test_a_batch_size_that_drops_nothing_is_not_spoken_of(subject, tmp_path):
+    labels = subject.sides["tuned"]["triplet"][0].embeddings()["labels"]
+    assert len(labels) % 7 and len(labels) < 5000
+
+    def rows_at(*sizes):
+        cells = [("stored", size) for size in sizes]
+        sides = subject.sides["tuned"].items()
+        found = {loss: dropping.dropped(runs, cells, Store(tmp_path)) for loss, runs in sides}
+        return list(counting.last_batches(subject, found))
+
+    assert not rows_at(len(labels), 5000)
+    rows = rows_at(7, 5000)
+    assert {row.batch.batch_size for row in rows} == {7}
+    (said,) = wording._batches("synthetic", [row for row in rows if row.measure == "recall_at_1"])
+    assert "incomplete last batch of 7 test rows" in said
+    assert "batches of 32 and 128 test rows" in wording.whole_batches(dropping.BATCHES)
 
 
 # Usual numbers.
@@ -291,7 +309,7 @@ def naive_wrong(differences: np.ndarray, size: int) -> tuple[float, list[float]]
         for subset in itertools.combinations(left, size):
             for pair in range(pairs):
                 at, truth = np.mean([differences[s, pair] for s in subset]), differences[:, pair].mean()
-                wrong.append(0.5 if at == 0 else float((at > 0) != (truth > 0)))
+                wrong.append(0.5 if abs(at) < 1e-12 else float((at > 0) != (truth > 0)))
         return float(np.mean(wrong))
 
     every = list(range(seeds))
@@ -308,6 +326,14 @@ def test_wrong_signs_are_those_of_loops(size):
     half = 2.446912 * np.sqrt(6 / 7 * np.square(np.array(without) - np.mean(without)).sum())
     assert found.low == pytest.approx(max(0, share - half), abs=1e-6)
     assert found.high == pytest.approx(min(1, share + half), abs=1e-6)
+
+
+def test_a_tie_of_means_is_a_tie_however_their_sums_are_rounded():
+    """Seeds one and two of three cancel: 0.3 − 0.2 and −0.1 sum to 3e-17."""
+    differences = np.array([[0.3 - 0.2], [-0.1], [5.0]])
+    assert differences[:2].mean() != 0
+    assert stats.wrong_signs(differences, 2).value == pytest.approx(0.5 / 3)
+    assert not stats.reversals(-differences[:2].mean(axis=0), differences.mean(axis=0)).any()
 
 
 def test_more_seeds_have_fewer_wrong_signs_and_none_has_a_certain_interval():
@@ -414,7 +440,8 @@ def test_the_price_of_a_finished_study_is_what_is_trained_once_more(tiny, study,
         (["--losses", "triplet"], "two different --losses or more"),
         (["--losses", "triplet,triplett"], "triplett"),
         (["--from", "absent"], "absent"),
-        (["--from", "absent", "--dry-run"], "leave out --losses and --dry-run"),
+        (["--from", "absent", "--dry-run"], "leave out --losses, --seeds and --dry-run"),
+        (["--from", "absent", "--seeds", "20"], "leave out --losses, --seeds and --dry-run"),
         (["--full"], "reproduce shortcuts takes --only"),
         (["--format", "md"], "reproduce shortcuts takes --only"),
     ],
@@ -432,8 +459,17 @@ def test_a_paper_has_no_losses_or_stores_of_its_own(capsys):
 
 
 def test_a_store_without_the_data_that_are_asked_for(tiny, tmp_path):
-    with pytest.raises(LosscopeError, match="no study of these stores can be used.*on digits"):
-        command.of_stores([tiny], only=["digits"], out=tmp_path)
+    for only in (["digits"], ["synthetic", "digits"]):
+        with pytest.raises(LosscopeError, match="no study of these stores can be used.*on digits$"):
+            command.of_stores([tiny], only=only, out=tmp_path)
+
+
+def test_a_second_study_of_the_same_data_is_named(tiny, subject, tmp_path):
+    said: list[str] = []
+    found = command.of_stores([tiny, tiny], out=tmp_path, say=said.append)
+    assert len(found.data) == 1
+    (sentence,) = [each for each in said if "passed over" in each]
+    assert sentence.startswith(f"The study {subject.kept.name} is passed over: one study of each data set")
 
 
 def test_a_study_that_is_made_gives_the_rows_of_one_that_is_read(tiny, study, tmp_path):

@@ -32,6 +32,8 @@ from losscope.cli.output import (
 )
 from losscope.cli.torchrun import refuse_several
 
+SEEDS = 10
+"""Paired seeds, where none are asked for."""
 NO_OPTIONS = (
     "reproduce shortcuts takes --only, --losses, --from, --seeds, --engine, --device, --data-root, "
     "--dry-run, --out and --json; leave out the others"
@@ -48,7 +50,7 @@ def reproduce(
         list[str] | None, Parameter(name="--from", negative="", consume_multiple=True, group=DATA)
     ] = None,
     full: Annotated[bool, Parameter(negative="", group=TRAIN)] = False,
-    seeds: Annotated[int, Parameter(group=TRAIN)] = 10,
+    seeds: Annotated[int, Parameter(group=TRAIN)] = SEEDS,
     engine: Annotated[Literal["here", "processes", "dask"], Parameter(group=TRAIN)] = "processes",
     address: Annotated[str | None, Parameter(group=TRAIN)] = None,
     run_limit: Annotated[str | None, Parameter(group=TRAIN)] = None,
@@ -209,7 +211,11 @@ def _shortcuts(
     refuse_unwritable(None if out is None else out / "shortcuts.json")
     say = None if json else Once(say_aside)
     if from_:
-        require(not (losses or dry_run), "--from reads finished studies; leave out --losses and --dry-run")
+        require(
+            not (losses or dry_run or seeds != SEEDS),
+            "--from reads finished studies, with the losses and seeds that they have; leave out --losses, "
+            "--seeds and --dry-run",
+        )
         found = command.of_stores(listed(from_), only=only, out=out, data_root=data_root, say=say)
     else:
         made = command.studies(

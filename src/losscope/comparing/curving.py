@@ -39,6 +39,8 @@ REACH = 34.0
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Of a number for which a loss declares no values, the multiples that are tried."""
 OWN, RATE, SIZE = CURVES[1:]
+WORDS = {ALL: "any number", OWN: "numbers of its own"}
+"""What a curve is of, for those names of ``CURVES`` that name no one number."""
 
 
 @dataclass(frozen=True)
@@ -93,25 +95,31 @@ def within(study: ResolvedStudy) -> float:
     return asked if asked is not None and own else quantity(measure).delta
 
 
-def notes(study: ResolvedStudy, choices: Sequence[Choice]) -> list[str]:
-    """Which losses have no curve of a number that was asked for by its name.
+def notes(study: ResolvedStudy, choices: Sequence[Choice], largest: int | None) -> list[str]:
+    """Which losses have no curve of what was asked for.
 
     Raises:
-        LosscopeError: no loss has it.
+        LosscopeError: no loss has a number that was asked for by its name.
     """
     said = []
+    found = varied(study, choices, largest) if study.given.curves else []
     for name in study.given.curves:
-        if name in CURVES:
-            continue
-        without = [choice.label for choice in choices if name not in _own(study, choice)]
+        having = {own.label for own in found if name in (ALL, own.number, OWN if _is_own(own) else "")}
+        without = [choice.label for choice in choices if choice.label not in having]
+        tuned = "" if study.tunes else "--tune and "
         require(
-            len(without) < len(choices),
+            name in CURVES or bool(having),
             f"no values of the number {shown(name)} are known of {wording.listing(without)}; wanted: one "
-            f"of their numbers, values by --space '{name}=VALUE,VALUE', or {', '.join(CURVES)}",
+            f"of their numbers, {tuned}values by --space '{name}=VALUE,VALUE', or {', '.join(CURVES)}",
         )
         if without:
-            said.append(f"{wording.listing(without)} {wording.be(len(without))} without a curve of {name}")
+            what = WORDS.get(name, wording.curve_number(name))
+            said.append(f"{wording.listing(without)} {wording.be(len(without))} without a curve of {what}")
     return said
+
+
+def _is_own(found: Varied) -> bool:
+    return found.number not in (RATE, SIZE)
 
 
 def varied(study: ResolvedStudy, choices: Sequence[Choice], largest: int | None) -> list[Varied]:
@@ -189,7 +197,7 @@ def _of_number(study: ResolvedStudy, choice: Choice, name: str, values: Sequence
                 continue
             yield value, Candidate(choice.label, spec, study.protocol, SEEDS)
 
-    return Varied(choice.label, name, tuple(points()), usual, used if choice.tuned is not None else None)
+    return Varied(choice.label, name, tuple(points()), usual, _chosen(choice, name, used, usual))
 
 
 def _of_rate(study: ResolvedStudy, choice: Choice) -> Varied:
@@ -214,7 +222,13 @@ def _of_rate(study: ResolvedStudy, choice: Choice) -> Varied:
         )
         for rate in _joined(rates, used, usual)
     )
-    return Varied(choice.label, RATE, points, usual, used if choice.tuned is not None else None)
+    return Varied(choice.label, RATE, points, usual, _chosen(choice, RATE, used, usual))
+
+
+def _chosen(choice: Choice, name: str, used: float | None, usual: float | None) -> float | None:
+    """The value that tuning chose; None where it had no choice, as of a number that was given by hand."""
+    tried = {own.learning_rate if name == RATE else own.hyperparameters.get(name) for own in choice.trials}
+    return used if choice.tuned is not None and (used != usual or len(tried) > 1) else None
 
 
 def _of_size(study: ResolvedStudy, choice: Choice, largest: int | None) -> Varied:

@@ -128,8 +128,7 @@ class Plan:
     @property
     def largest(self) -> int | None:
         """The largest embedding that a head on these data may start from; None where there is no such end."""
-        free = self.study.protocol.start == "random" or self.source.facts.pending
-        return None if free else math.prod(self.source.facts.shape)
+        return _largest(self.study, self.source)
 
     @property
     def waiting(self) -> list[launch.Group]:
@@ -298,6 +297,11 @@ def plan(study: Study, say: Say | None = None, compute: bool = True, create: boo
     return _made(study, source, store, device)
 
 
+def _largest(study: ResolvedStudy, source: Source) -> int | None:
+    free = study.protocol.start == "random" or source.facts.pending
+    return None if free else math.prod(source.facts.shape)
+
+
 def _try_backbone(given: Study, source: Source, device: str) -> None:
     """Open the backbone as it will be trained, so that its mistakes show before features are computed."""
     import torch
@@ -337,7 +341,7 @@ def _made(given: Study, source: Source, store: Store, device: str) -> Plan:
         *closed.notes,
         *spaces.notes(study),
         *_together(study),
-        *curving.notes(study, choices),
+        *curving.notes(study, choices, _largest(study, source)),
         *said,
         *_of_folds(study, source),
     )

@@ -72,7 +72,12 @@ def at_validated(validation: np.ndarray, test: np.ndarray) -> np.ndarray:
 
 def reversals(shown: np.ndarray, proper: np.ndarray) -> np.ndarray:
     """Where two arrays of differences have opposite signs; a tie, in either, is no reversal."""
-    return np.asarray(np.sign(shown) * np.sign(proper) < 0)
+    return np.asarray(_signs(shown) * _signs(proper) < 0)
+
+
+def _signs(differences: np.ndarray) -> np.ndarray:
+    """1, 0 or −1; a tie of two means may differ from 0 by the rounding of their sums."""
+    return np.asarray(np.sign(np.round(differences, 12)))
 
 
 def told_apart(differences: np.ndarray) -> np.ndarray:
@@ -125,7 +130,7 @@ def wrong_signs(differences: np.ndarray, size: int) -> Estimate:
     seeds = len(differences)
     chosen = subsets(seeds, size)
     at = differences[chosen].mean(axis=1)
-    wrong = ((1 - np.sign(at) * np.sign(differences.mean(axis=0))) / 2).mean(axis=1)
+    wrong = ((1 - _signs(at) * _signs(differences.mean(axis=0))) / 2).mean(axis=1)
     inside = np.zeros((len(chosen), seeds), dtype=bool)
     np.put_along_axis(inside, chosen, True, axis=1)
     outside = ~inside

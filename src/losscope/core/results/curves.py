@@ -48,7 +48,8 @@ class Curve(Frozen):
 
     ``number``: a hyperparameter, ``learning_rate`` or ``embedding_size``. ``points``: from the smallest value
     to the largest. ``seeds``: of tuning, on which every point was measured. ``default``: the usual value.
-    ``tuned``: the value that tuning chose, None where nothing was tuned; the embedding size never is.
+    ``tuned``: the value that tuning chose; None where it had no choice: nothing was tuned, the number was
+    given by hand, or it is the embedding size, which is never tuned.
     ``flat``: None where fewer than two values have a mean.
     """
 

@@ -48,8 +48,8 @@ class FewSeeds(Frozen):
 
     Attributes:
         seeds: how many.
-        above, up_to: only pairs of losses whose true difference is above the one and at most the other, in
-            size; None: no bound.
+        above, up_to: only pairs of losses whose difference over all seeds is above the one and at most
+            the other, in size; None: no bound.
     """
 
     seeds: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from losscope.core.results import Curve, FlatRegion, LossResult
-from losscope.core.wording.numbers import Digits, brief, interval, label, number
+from losscope.core.wording.numbers import Digits, brief, count, interval, label, number
 
 COSTS = Digits(3)
 """Of a cost: a tenth of the usual indifference."""
@@ -40,17 +40,26 @@ def curve(found: Curve) -> str:
     said = flat(found.flat)
     where = f"{found.flat.best:g}, " if found.flat.tried > 1 else ""
     told = "" if best is None else f" ({where}{label(found.measure)} {number(best.mean)} on validation)"
-    return "; ".join([f"{said}{told}", *_ends(found), *_shown(found), *_chosen(found), *_usual(found)])
+    parts = (_ends, _shown, _untrained, _chosen, _usual)
+    return "; ".join([f"{said}{told}", *(words for part in parts for words in part(found))])
 
 
 def _shown(found: Curve) -> list[str]:
-    """For how many values of the flat region the interval of the cost says the same as the mean."""
+    """For how many values of the flat region beside the best the interval of the cost says the same."""
     assert found.flat is not None
     if found.flat.tried == 1:
         return []
+    sure = sum(found.flat.low <= own.value <= found.flat.high for own in found.sure)
+    return [f"the 95 % interval says so of {sure} of {count(found.flat.tried - 1, 'other value')}"]
+
+
+def _untrained(found: Curve) -> list[str]:
+    """At how many values of the flat region no epoch is better than the start."""
+    assert found.flat is not None
     inside = [own for own in found.points if found.flat.low <= own.value <= found.flat.high]
-    sure = sum(own.value == found.flat.best or own in found.sure for own in inside)
-    return [f"the 95 % interval says so of {sure} of these {len(inside)}"]
+    untrained = sum(own.epoch == 0 for own in inside)
+    where = f"at {untrained} of these {len(inside)} values" if len(inside) > 1 else "there"
+    return [f"{where} training adds nothing: epoch 0, the start, is the best"] if untrained else []
 
 
 def _ends(found: Curve) -> list[str]:
@@ -84,7 +93,7 @@ def outside(losses: Sequence[LossResult]) -> list[str]:
     found = [own for side in losses for own in side.curves if own.default_costs]
     if not found:
         return []
-    held = "as tuned" if any(own.tuned is not None for own in found) else "at the usual values"
+    held = "as tuned" if any(side.tuned is not None for side in losses) else "at the usual values"
     return [f"On validation, the other numbers {held}: {'; '.join(map(_lost, found))}."]
 
 

@@ -20,8 +20,6 @@ ORDERS: dict[RowOrder, str] = {
     "shuffled": "shuffled",
 }
 SHOWN = "recall_at_1"
-BATCH = 128
-"""The batch size of which a sentence speaks."""
 NO_BATCHES = (
     "Without the last batch nothing was measured: that needs kept test embeddings with one label each."
 )
@@ -72,6 +70,11 @@ def passed_over(study: str, why: str) -> str:
     return f"The study {study} is passed over: {why}."
 
 
+def other_study(data: str, used: str) -> str:
+    """Why a study is not used where another of data of that name is."""
+    return f"one study of each data set is used, and of {data} that is {used}"
+
+
 def studied(data: str, losses: Sequence[str], number: int) -> str:
     """What is compared first."""
     return f"{data}: {count(len(losses), 'loss')} at {seeds(number)}, tuned and at their usual numbers."
@@ -95,6 +98,14 @@ def diverged(loss: str) -> str:
 def no_epochs(why: str) -> str:
     """Why nothing was trained once more."""
     return f"The choice of the epoch was not measured: {why}."
+
+
+def whole_batches(sizes: Sequence[int]) -> str:
+    """Why leaving out the last batch was not measured."""
+    return (
+        "Without the last batch nothing was measured: batches of "
+        f"{listing([str(size) for size in sizes])} test rows leave none that is incomplete after a whole one."
+    )
 
 
 def price(data: Sequence[str], plans: Sequence[StudyPlan], again: int) -> str:
@@ -145,8 +156,9 @@ def _epochs(data: str, rows: Sequence[ShortcutRow]) -> Iterator[str]:
 
 
 def _batches(data: str, rows: Sequence[ShortcutRow]) -> Iterator[str]:
-    """What dropping the last batch of test rows does, by their order."""
-    own = [row for row in rows if row.batch is not None and row.batch.batch_size == BATCH]
+    """What dropping the last batch of test rows does, by their order, at the largest batch size."""
+    size = max((row.batch.batch_size for row in rows if row.batch is not None), default=0)
+    own = [row for row in rows if row.batch is not None and row.batch.batch_size == size]
     parts = []
     for order, words in ORDERS.items():
         found = {row.quantity: row for row in own if row.batch is not None and row.batch.order == order}
@@ -160,7 +172,7 @@ def _batches(data: str, rows: Sequence[ShortcutRow]) -> Iterator[str]:
         assert batch is not None
         dropped = _percent(batch.dropped / batch.rows)
         yield (
-            f"On {data}, leaving out the incomplete last batch of {BATCH} test rows ({dropped} % of them) "
+            f"On {data}, leaving out the incomplete last batch of {size} test rows ({dropped} % of them) "
             f"changes {label(SHOWN)} by {'; by '.join(parts)}."
         )
 
@@ -193,7 +205,7 @@ def _few(where: str, rows: Sequence[ShortcutRow]) -> Iterator[str]:
 
 
 def _sizes(rows: Sequence[ShortcutRow]) -> Iterator[str]:
-    """How often one seed shows the wrong order, by the size of the true difference."""
+    """How often one seed shows the wrong order, by the size of the difference over all seeds."""
     for numbers in ("tuned", "usual"):
         own = [
             row
@@ -203,13 +215,13 @@ def _sizes(rows: Sequence[ShortcutRow]) -> Iterator[str]:
         if own:
             parts = [f"{share(row)} where it is {bounds(row)} ({count(row.pairs, 'pair')})" for row in own]
             yield (
-                f"By the size of the true difference, at {numbers} numbers one seed shows the wrong order in "
-                f"{listing(parts)}."
+                f"By the size of the difference over all seeds, at {numbers} numbers one seed shows the "
+                f"wrong order in {listing(parts)}."
             )
 
 
 def bounds(row: ShortcutRow) -> str:
-    """Between which sizes of the true difference a row counts.
+    """Between which sizes of the difference over all seeds a row counts.
 
     >>> own = {"shortcut": "few_seeds", "quantity": "wrong_sign", "data": "all", "measure": "recall_at_1"}
     >>> bounds(ShortcutRow(**own, value=0.1, seeds=10, few={"seeds": 1, "above": 0.005, "up_to": 0.01}))

@@ -16,6 +16,7 @@ from losscope.core.errors import require, unknown
 from losscope.core.loss_spec import split_losses
 from losscope.core.results import ShortcutData, ShortcutRow, Shortcuts, ShortcutsPlan
 from losscope.core.spec import Study
+from losscope.core.wording import listing
 from losscope.core.wording import shortcuts as wording
 from losscope.papers.shortcuts import counting, dropping, looking
 from losscope.papers.shortcuts.subjects import (
@@ -158,29 +159,27 @@ def of_stores(
         for note in notes if say else ():
             assert say is not None
             say(note)
+    absent = [name for name in only if not any(own.called(name) for own in subjects)]
     require(
-        bool(subjects),
+        bool(subjects) and not absent,
         "no study of these stores can be used; wanted: a study of two losses or more at "
-        f"{FEWEST} seeds or more" + (f", on {' or '.join(only)}" if only else ""),
+        f"{FEWEST} seeds or more" + (f", on {listing(absent)}" if absent else ""),
     )
     words = ["losscope", "reproduce", NAME]
     for folder in folders:
         words += ["--from", str(folder)]
     words += ["--only", ",".join(only)] if only else []
-    return of_subjects(_named_apart(subjects), words, out=out, data_root=data_root, say=say)
+    return of_subjects(_named_apart(subjects, say), words, out=out, data_root=data_root, say=say)
 
 
-def _named_apart(subjects: Sequence[Subject]) -> list[Subject]:
+def _named_apart(subjects: Sequence[Subject], say: Say | None) -> list[Subject]:
     """One subject for each data set: of several studies that of most losses, then of most seeds."""
     best: dict[str, Subject] = {}
-    for subject in subjects:
-        before = best.get(subject.name)
-        if before is None or (len(subject.losses), len(subject.seeds)) > (
-            len(before.losses),
-            len(before.seeds),
-        ):
-            best[subject.name] = subject
-    return list(best.values())
+    for subject in sorted(subjects, key=lambda own: (len(own.losses), len(own.seeds)), reverse=True):
+        used = best.setdefault(subject.name, subject)
+        if used is not subject and say:
+            say(wording.passed_over(subject.kept.name, wording.other_study(subject.name, used.kept.name)))
+    return [own for own in subjects if best[own.name] is own]
 
 
 def of_subjects(
@@ -245,7 +244,9 @@ def of_subject(subject: Subject, store: Store, data_root: str | None) -> tuple[l
     found = {loss: dropping.dropped(runs, CELLS, store) for loss, runs in subject.sides[subject.best].items()}
     whole = {loss: own for loss, own in found.items() if own is not None}
     if len(whole) == len(found):
-        rows += counting.last_batches(subject, whole)
+        without = list(counting.last_batches(subject, whole))
+        rows += without
+        notes += [] if without else [wording.whole_batches(dropping.BATCHES)]
     else:
         notes.append(wording.NO_BATCHES)
     if subject.tuned:

@@ -25,7 +25,7 @@ from losscope.stats import shortcuts as stats
 FEW = (1, 2, 3)
 """Seeds of a comparison that has few."""
 SIZES = (None, 0.005, 0.01, 0.02, 0.05, None)
-"""Between each and the next: the sizes of true differences by which wrong signs are counted."""
+"""Between each and the next: the sizes of differences over all seeds by which wrong signs are counted."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,10 @@ def epochs(subject: Subject, courses: Mapping[str, Course]) -> Iterator[Shifted]
 def last_batches(
     subject: Subject, found: Mapping[str, Mapping[tuple[RowOrder, int], Dropped]]
 ) -> Iterator[ShortcutRow]:
-    """What leaving out the last batch does, averaged over the losses, and to which of two is better."""
+    """What leaving out the last batch does, averaged over the losses, and to which of two is better.
+
+    A batch size that leaves no batch incomplete, or is larger than the test part, has no rows here.
+    """
     losses = tuple(found)
     for cell in found[losses[0]]:
         own = [found[loss][cell] for loss in losses]
@@ -136,6 +139,8 @@ def last_batches(
             dropped=int(own[0].dropped.sum()),
             classes=int(own[0].classes.sum()),
         )
+        if not batch.dropped:
+            continue
         for column, measure in enumerate(MEASURES):
             whole, kept, asked = (
                 np.stack([getattr(each, part)[:, column] for each in own], axis=1)

@@ -47,6 +47,10 @@ class Subject:
         """The name of the data."""
         return self.kept.data.name
 
+    def called(self, name: str) -> bool:
+        """Whether the data bear this name, or were given by it."""
+        return name in (self.name, self.kept.study.data)
+
     @property
     def tuned(self) -> bool:
         """Whether its losses were tuned, so that they have usual and tuned numbers."""
@@ -112,7 +116,7 @@ def stored(
         except LosscopeError as error:
             notes.append(wording.passed_over(name, str(error)))
             continue
-        if not only or subject.name in only or subject.kept.study.data in only:
+        if not only or any(map(subject.called, only)):
             found.append(subject)
     return found, notes
 

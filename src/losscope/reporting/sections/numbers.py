@@ -11,7 +11,8 @@ from losscope.reporting.parts import Context, Grid, Section, fragment
 @register("section", "numbers", order=85)
 def curves_over_numbers(context: Context) -> Section | None:
     """The measure that decides over single numbers of each loss, the others as tuned, on validation."""
-    found = [curve for side in context.trained() for curve in side.curves]
+    sides = [side for side in context.trained() if side.curves]
+    found = [curve for side in sides for curve in side.curves]
     if not found:
         return None
     heights = [
@@ -20,7 +21,7 @@ def curves_over_numbers(context: Context) -> Section | None:
     drawn = [number_curve(curve, heights) for curve in found]
     figures = [figure for figure in drawn if figure is not None]
     measure, seeds = wording.label(found[0].measure), wording.count(len(found[0].seeds), "seed")
-    held = "as it was tuned" if any(curve.tuned is not None for curve in found) else "at its usual numbers"
+    held = "as it was tuned" if any(side.tuned is not None for side in sides) else "at its usual numbers"
     note = (
         f"{measure} on validation, each loss {held} but for the number along the axis; mean over {seeds} of "
         "tuning, at the best epoch of each value. The band is the 95 % interval after each seed's level is "
