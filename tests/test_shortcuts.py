@@ -289,8 +289,9 @@ def test_the_order_at_usual_numbers_is_that_of_loops(subject):
 def test_drawn_seeds_give_an_interval_of_reordered_pairs():
     rng = np.random.default_rng(1)
     proper = 1.0 + rng.normal(0, 0.1, (10, 4))
-    assert stats.reversed_means(proper, proper) == (0.0, 0.0, 0.0)
-    assert stats.reversed_means(-proper, proper) == (1.0, 1.0, 1.0)
+    far = 1 - 0.025 ** (1 / 10)  # of none in ten seeds, exactly
+    assert stats.reversed_means(proper, proper) == (0.0, 0.0, pytest.approx(far))
+    assert stats.reversed_means(-proper, proper) == (1.0, pytest.approx(1 - far), 1.0)
     unsure = proper.copy()
     unsure[:, 0] = np.linspace(-1, 1.02, 10)
     found = stats.reversed_means(unsure, proper)
