@@ -23,8 +23,8 @@ def drawn() -> str:
     """Every side of every data set by its distance to the best loss, as a figure."""
     found = atlases.of_goal(kept.shipped(), GOAL)
     spots = [_spots(own) for _, own in found]
-    far = [gap for gaps in spots for group in gaps for gap in group]
-    low, high = min([0.0, *far]), max([0.01, *far])
+    edge = max([0.01, *(gap for near, others, _ in spots for gap in (*near, *others))])
+    low, high = max(-edge, min([0.0, *(gap for _, _, bare in spots for gap in bare)])), edge
     spare = 0.04 * (high - low)
     ticks = [tick.at for tick in axes.linear([low, high]).ticks]
     panel = Panel(
@@ -39,12 +39,14 @@ def drawn() -> str:
     for place, ((entry, _), groups) in enumerate(zip(reversed(found), reversed(spots), strict=True)):
         panel.parts.append(text(-8, panel.at(0, place)[1] + 4, entry.name, "small", "end"))
         for colour, gaps in enumerate(groups, 1):
-            panel.points([(gap, place) for gap in gaps], colour, 2.6)
+            for gap in gaps:
+                inside = min(max(gap, low), high)
+                panel.points([(inside, place)], colour, 2.6, hollow=inside != gap)
     return figure(
         [panel],
         f"How far losses are from the best one on {wording.count(len(found), 'data set')}",
         "Each data set's losses by their mean on test rows, the best at 0. Where the best side that trains "
-        "nothing stands left of 0, no loss reaches it.",
+        "nothing stands left of 0, no loss reaches it; hollow, it lies beyond the edge.",
         legend=BESIDE,
         room=140.0,
     )
