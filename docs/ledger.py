@@ -16,7 +16,8 @@ from typing import Any
 from losscope.core import wording
 from losscope.core.registry import entries
 from losscope.core.wording.numbers import listing
-from making import multiverses
+from losscope.papers.shortcuts.command import kept as kept_shortcuts
+from making import atlas, multiverses, shortcuts
 from making.drawing import Panel, figure
 
 HERE = Path(__file__).parent
@@ -220,8 +221,11 @@ BEGIN, END = "<!-- ledger -->", "<!-- end of the ledger -->"
 
 
 def sentences() -> str:
-    """What README says of the papers: a line for each ledger and each multiverse."""
-    return "\n".join(f"- {said}" for said in (*map(sentence, ledgers()), *multiverses.sentences()))
+    """What README says was found: a line for each ledger and multiverse, the atlas and the shortcuts."""
+    papers = (*map(sentence, ledgers()), *multiverses.sentences())
+    return "\n".join(
+        f"- {said}" for said in (*papers, atlas.sentence(), shortcuts.sentence(kept_shortcuts()))
+    )
 
 
 HELD = ("reproduced", "direction_only", "size_unresolved")

@@ -19,6 +19,12 @@ def tabled() -> str:
     return atlases.markdown(kept.shipped(), GOAL)
 
 
+def sentence() -> str:
+    """What README says of it."""
+    found = kept.shipped()
+    return f"**An atlas** (`losscope atlas`), {wording.atlases.headline(found)}. {wording.atlases.shows(found, GOAL)}"
+
+
 def drawn() -> str:
     """Every side of every data set by its distance to the best loss, as a figure."""
     found = atlases.of_goal(kept.shipped(), GOAL)

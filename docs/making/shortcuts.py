@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from losscope.core.results import EVERY_DATA, ShortcutRow, Shortcuts
-from losscope.core.wording import count, label
+from losscope.core.results import EVERY_DATA, FewSeeds, ShortcutRow, Shortcuts
+from losscope.core.wording import count, label, listing
 from losscope.core.wording.shortcuts import ORDERS, bounds, moved, share
 from losscope.papers.shortcuts.command import KEPT, kept
 
@@ -144,6 +144,21 @@ def few(found: Shortcuts) -> str:
                 rows.append([f"{data}, {numbers}", size, pairs, *cells])
     heads = ["data, numbers", "difference over all seeds", "pairs"]
     return table([*heads, "1 seed", "2 seeds", "3 seeds"], rows)
+
+
+def sentence(found: Shortcuts) -> str:
+    """What README says of them: untuned losses, and one seed."""
+    whole = [row for row in found.rows if (row.data, row.measure) == (EVERY_DATA, SHOWN)]
+    turned = only(whole, shortcut="usual_numbers", quantity="reordered")
+    few = [row for row in whole if (row.shortcut, row.numbers) == ("few_seeds", "tuned")]
+    apart = only(few, quantity="told_apart")
+    wrong = only(few, few=FewSeeds(seeds=1))
+    data = listing([data.name for data in found.data])
+    return (
+        f"**Shortcuts** (`losscope reproduce shortcuts`): of {turned.of} pairs of losses on {data}, "
+        f"{turned.count} have another order at their usual numbers than tuned ({share(turned)}); of the "
+        f"{apart.count} that {apart.seeds} seeds tell apart, one seed shows the wrong order in {share(wrong)}."
+    )
 
 
 def tables(found: Shortcuts) -> dict[str, str]:
