@@ -223,9 +223,8 @@ BEGIN, END = "<!-- ledger -->", "<!-- end of the ledger -->"
 def sentences() -> str:
     """What README says was found: a line for each ledger and multiverse, the atlas and the shortcuts."""
     papers = (*map(sentence, ledgers()), *multiverses.sentences())
-    return "\n".join(
-        f"- {said}" for said in (*papers, atlas.sentence(), shortcuts.sentence(kept_shortcuts()))
-    )
+    beside = (atlas.sentence(), shortcuts.sentence(kept_shortcuts()))
+    return "\n".join(f"- {said}" for said in (*papers, *beside))
 
 
 HELD = ("reproduced", "direction_only", "size_unresolved")

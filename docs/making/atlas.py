@@ -22,7 +22,8 @@ def tabled() -> str:
 def sentence() -> str:
     """What README says of it."""
     found = kept.shipped()
-    return f"**An atlas** (`losscope atlas`), {wording.atlases.headline(found)}. {wording.atlases.shows(found, GOAL)}"
+    size, best = wording.atlases.headline(found), wording.atlases.shows(found, GOAL)
+    return f"**An atlas** (`losscope atlas`), {size}. {best}"
 
 
 def drawn() -> str:

@@ -156,8 +156,9 @@ def sentence(found: Shortcuts) -> str:
     data = listing([data.name for data in found.data])
     return (
         f"**Shortcuts** (`losscope reproduce shortcuts`): of {turned.of} pairs of losses on {data}, "
-        f"{turned.count} have another order at their usual numbers than tuned ({share(turned)}); of the "
-        f"{apart.count} that {apart.seeds} seeds tell apart, one seed shows the wrong order in {share(wrong)}."
+        f"{turned.count}, {share(turned)}, have another order at their usual numbers than tuned; of the "
+        f"{apart.count} that {apart.seeds} seeds tell apart, one seed shows the wrong order in "
+        f"{share(wrong)}."
     )
 
 
