@@ -22,6 +22,8 @@ from losscope.core.results import (
     Comparison,
     Control,
     ControlDescription,
+    Curve,
+    CurvePoint,
     DataDescription,
     DataVerdicts,
     Edge,
@@ -44,7 +46,7 @@ from losscope.core.results import (
     Tuned,
 )
 from losscope.core.spec import LossSpec, Protocol
-from losscope.stats import Analysis
+from losscope.stats import Analysis, with_costs
 
 NAMES = (
     "triplet",
@@ -463,6 +465,20 @@ def tuned(result: Result) -> Result:
         )
         losses.append(changed(loss, trials=tuple(trials), tuned=chosen))
     return changed(result, losses=tuple(losses), published=PUBLISHED)
+
+
+def curved(result: Result) -> Result:
+    """The result with the measure over the first loss's margin."""
+    heights = {0.05: 0.93, 0.1: 0.97, 0.2: 0.975, 0.4: 0.9}
+    points = tuple(
+        CurvePoint(value=value, mean=high, by_seed=(high - 0.01, high + 0.01))
+        for value, high in heights.items()
+    )
+    first, *others = result.losses
+    curve = Curve(
+        loss=first.name, number="margin", measure="recall_at_1", points=points, seeds=(1, 2), default=0.1
+    )
+    return changed(result, losses=(changed(first, curves=(with_costs(curve, 0.01),)), *others))
 
 
 PUBLISHED = (

@@ -403,4 +403,4 @@ def test_an_unknown_format_is_one_sentence(planted):
         planted.export("nowhere", "pptx")
     assert files.TABLES[:-1] == exporting.PRINTED
     assert json.loads(files.files(planted, "json")[0].content) == json.loads(planted.json())
-    assert set(frames.KINDS) == {"values", "means", "verdicts", "trials", "runs"}
+    assert set(frames.KINDS) == {"values", "means", "verdicts", "trials", "runs", "curves"}

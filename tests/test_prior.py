@@ -428,8 +428,8 @@ def test_a_dry_run_says_what_the_atlas_foretells(shipped, tmp_path):
     shipped(made_up.noise(1))
     found = foresee(losscope.Study.of(data="digits", out=str(tmp_path / "runs"), epochs=1))
     assert found.prior is not None
-    assert found.notes[-1] == wording.atlas_answer(found.prior)
-    assert found.notes[-1].startswith("The atlas cannot tell which loss ") and len(found.notes[-1]) < 200
+    assert found.notes[0] == wording.atlas_answer(found.prior)
+    assert found.notes[0].startswith("The atlas cannot tell which loss ") and len(found.notes[-1]) < 200
 
 
 def test_data_of_the_atlas_are_foretold_without_their_family(shipped, tmp_path):
@@ -441,7 +441,7 @@ def test_data_of_the_atlas_are_foretold_without_their_family(shipped, tmp_path):
     made = planned(tmp_path)
     assert made.prior.known == "digits, as ever"
     assert "digits, as ever" not in {near.name for near in made.prior.near}
-    assert made.notes[-1].startswith("The atlas, with the family of digits, as ever left out, cannot tell")
+    assert made.notes[0].startswith("The atlas, with the family of digits, as ever left out, cannot tell")
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ EMPTY = Result(
 
 def made(losses: int = 2, tuned: bool = False, epochs: int = 12, **more) -> str:
     result = fixture.result(losses, **more)
-    shown = fixture.judged(fixture.tuned(result)) if tuned else result
+    shown = fixture.curved(fixture.judged(fixture.tuned(result))) if tuned else result
     return page.render(shown, fixture.evidence(result, epochs, points=60))
 
 

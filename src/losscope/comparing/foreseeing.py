@@ -54,7 +54,7 @@ def _with_prior(made: Plan) -> Plan:
     found = foretold(made)
     if found is None:
         return made
-    return replace(made, prior=found, notes=(*made.notes, wording.atlas_answer(found)))
+    return replace(made, prior=found, notes=(wording.atlas_answer(found), *made.notes))
 
 
 def rehearse(made: Plan) -> None:
