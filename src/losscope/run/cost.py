@@ -208,11 +208,13 @@ def _of_losses(group: launch.Group, fewest: int, source: Any) -> Speed:
     from losscope.train import Population
     from losscope.train.fast import keep_freed_memory
     from losscope.train.measuring import measure
+    from losscope.train.population import equal_epochs
 
     keep_freed_memory()
     clock, where = _clock(group.where.device), torch.device(group.where.device)
     splits = [source.splits(run.split_seed) for run in group.runs]
-    alike = [place for place, other in enumerate(splits) if len(other.train) == len(splits[0].train)]
+    together = next(own for own in equal_epochs(group.runs, splits) if 0 in own)
+    alike = [place for place in together if len(splits[place].train) == len(splits[0].train)]
     runs, splits = [group.runs[place] for place in alike], [splits[place] for place in alike]
     few = max(1, min(fewest, len(runs) // 2))
     _steps(Population(runs[:few], splits[:few], where), clock)  # what is loaded and planned once, is now

@@ -285,21 +285,30 @@ def train(
 def equal_epochs(runs: Sequence[Run], splits: Sequence[Splits]) -> list[list[int]]:
     """Members whose epochs have as many batches, and so can share every step.
 
-    Permutations of training sets of unlike size (whole classes held out, which differ by seed) cannot, and a
-    backbone trains one member at a time.
+    Permutations of training sets of unlike size (whole classes held out, which differ by seed) cannot, nor
+    batches of more classes than one of the members has; and a backbone trains one member at a time.
     """
     if runs[0].protocol.finetunes:
         return [[member] for member in range(len(runs))]
     first = splits[0].train
     explicit = first.pairs is not None or first.triplets is not None
-    if runs[0].protocol.batching != "shuffled" or explicit:
+    if explicit:
         return [list(range(len(runs)))]
-    rows: dict[int, list[int]] = {}
-    for member, split in enumerate(splits):
-        labels = split.train.labels
-        count = len(labels) if runs[0].protocol.background == "class" else int((labels != -1).sum())
-        rows.setdefault(count, []).append(member)
-    return list(rows.values())
+    protocol = runs[0].protocol
+    kept = [split.train.labels for split in splits]
+    if protocol.background == "exclude":
+        kept = [labels[labels != -1] for labels in kept]
+    if protocol.batching == "shuffled":
+        sizes = [len(labels) for labels in kept]
+    else:
+        # The first member says how many classes a batch has, and that is enough where no other has fewer.
+        sizes = [min(protocol.classes_per_batch, len(np.unique(labels))) for labels in kept]
+        if min(sizes) == sizes[0]:
+            return [list(range(len(runs)))]
+    alike: dict[int, list[int]] = {}
+    for member, size in enumerate(sizes):
+        alike.setdefault(size, []).append(member)
+    return list(alike.values())
 
 
 def _apart(
