@@ -187,13 +187,16 @@ def test_members_of_a_population_are_one_family_and_share_no_seed(tmp_path):
 
 
 def test_levels_that_the_data_cannot_have_are_left_out():
-    space = within(declared.space_of("zeng2025", "vectors", "synthetic"), 40, 150)
+    space = within(declared.space_of("zeng2025", "vectors", "synthetic"), 40, 150, 10)
     own = {axis.name: axis for axis in space.axes}
     assert [level.name for level in own["embedding_size"].levels] == [16, 32]
     assert [level.name for level in own["batch_size"].levels] == [32, 64] and own["batch_size"].paper == 64
-    assert {axis.name: axis.paper for axis in within(space, 40, 80).axes}["batch_size"] == 32
+    assert {axis.name: axis.paper for axis in within(space, 40, 80, 10).axes}["batch_size"] == 32
+    assert [level.name for level in own["batch"].levels] == ["shuffled", "4 classes", "8 classes"]
+    few = {axis.name: axis for axis in within(space, 40, 150, 5).axes}["batch"]
+    assert [level.name for level in few.levels] == ["shuffled", "4 classes"] and few.paper == "shuffled"
     with pytest.raises(LosscopeError, match="batch_size 32 at least, which wants 64"):
-        within(space, 40, 40)
+        within(space, 40, 40, 10)
 
 
 # Claims and data

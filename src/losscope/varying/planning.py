@@ -11,7 +11,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from losscope.comparing import planning
 from losscope.core import registry
@@ -27,12 +29,17 @@ from losscope.varying.design import design
 from losscope.varying.space import Axis, Setting, Space
 from losscope.varying.worlds import World, worlds
 
+if TYPE_CHECKING:
+    from losscope.data import Source
+
 SETTINGS, QUICK, SEEDS = 500, 60, 3
 """Settings of a multiverse and of its quick form, and seeds of each setting."""
 MOST_SETTINGS, MOST_SEEDS = 20_000, 100
 MOST_MEMBERS = 24
 """Members of one population, at most. A step of these small networks is mostly many small operations, which
 more members share."""
+SEEDS_LOOKED_AT = 20
+"""Seeds of which the fewest training classes count, where whole classes are held out."""
 STRIDE = 2 * MOST_SEEDS
 """From the first seed of a setting to that of the next; the twin's are those after ``MOST_SEEDS``."""
 
@@ -214,7 +221,7 @@ def _lay(
         not facts.pending,
         f"the features of {world.label} are not computed yet; losscope embed computes them once",
     )
-    space = within(declared(first), math.prod(facts.shape), rows)
+    space = within(declared(first), math.prod(facts.shape), rows, fewest_classes(first.source))
     able = tuple(claim for claim in world.claims if measurable(claim, facts))
     lacking = ", ".join(claim.id for claim in world.claims if claim not in able)
     require(bool(able) and not (named and lacking), f"{world.label} cannot show {lacking}; leave it out")
@@ -255,8 +262,14 @@ def seeds_of(member: Member, count: int) -> list[tuple[int, int | None]]:
     return [(seed + MOST_SEEDS, seed) if member.twin else (seed, None) for seed in own]
 
 
-def within(space: Space, dimensions: int, rows: int) -> Space:
-    """The space without the levels that the data cannot have: larger embeddings, larger batches.
+def fewest_classes(source: Source) -> int:
+    """Classes of a training part: the fewest of some seeds, where whole classes are held out."""
+    parts = (source.splits(seed).train for seed in range(SEEDS_LOOKED_AT if source.facts.disjoint else 1))
+    return min(len(np.unique(part.labels[part.labels >= 0])) for part in parts)
+
+
+def within(space: Space, dimensions: int, rows: int, classes: int) -> Space:
+    """The space without levels that the data cannot have: larger embeddings, larger batches, more classes.
 
     Where the paper's own is among these, the largest that is left stands for it.
 
@@ -278,7 +291,18 @@ def within(space: Space, dimensions: int, rows: int) -> Space:
 
     limits = {"embedding_size": dimensions, "batch_size": rows // 2}
     axes = (fits(axis, limits[axis.name]) if axis.name in limits else axis for axis in space.axes)
-    return replace(space, axes=tuple(axes))
+    return replace(space, axes=tuple(_of_classes(axis, classes) for axis in axes))
+
+
+def _of_classes(axis: Axis, classes: int) -> Axis:
+    """An axis without batches of more classes than there are; shuffled ones are left in any case."""
+    asked = {level.name: dict(level.fields) for level in axis.levels}
+    over = [
+        name
+        for name, own in asked.items()
+        if own.get("batching") == "balanced" and int(str(own["classes_per_batch"])) > classes
+    ]
+    return axis.without(over) if over and axis.paper not in over else axis
 
 
 def _populations(
