@@ -48,6 +48,24 @@ def foretell(
     Data that stand in the atlas, by their content's ``digest`` or by name and sketch, are foretold without
     their family.
 
+    >>> from losscope.core.results import AtlasEntry, AtlasGoal, AtlasSide
+    >>> def made(place):  # a is better on few classes, b on many
+    ...     means = {"a": 0.8, "b": 0.7} if place < 4 else {"a": 0.7, "b": 0.8}
+    ...     sides = [AtlasSide(name=name, kind="loss", mean=mean, low=None, high=None)
+    ...              for name, mean in means.items()]
+    ...     best = max(means, key=means.get)
+    ...     goal = AtlasGoal(goal="retrieval", measure="recall_at_1", tested=True, sides=sides, best=best,
+    ...                      members=(best,))
+    ...     name = f"d{place}"
+    ...     return AtlasEntry(name=name, family=name, described="", sketch=sketch(4 + 20 * place), seeds=10,
+    ...                       tuned=True, goals=(goal,), command="")
+    >>> def sketch(classes):
+    ...     return DataSketch(kind="vectors", classes=classes, rows=30 * classes, dimension=64,
+    ...                       disjoint=False, raw=0.6)
+    >>> atlas = Atlas(losses=("a", "b"), entries=[made(place) for place in range(8)], losscope="", command="")
+    >>> foretell(sketch(5), atlas).foretold, foretell(sketch(140), atlas).foretold
+    ('a', 'b')
+
     Raises:
         LosscopeError: as of ``check_prior``.
     """
