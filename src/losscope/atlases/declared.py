@@ -21,7 +21,7 @@ class Declared:
         family: what it is left out with when the atlas is tried on data that it has not seen.
         data: a registered name or a path, as ``losscope compare`` takes it.
         options: of its loader, as ``-o`` gives them.
-        epochs, model: instead of the protocol's, where these would take hours.
+        epochs, model: instead of the protocol's, where these would take too long.
     """
 
     name: str
@@ -37,11 +37,11 @@ def _synthetic(variant: str, **options: Value) -> Declared:
 
 
 SMALL: dict[str, Value] = {"limit": 2000, "limit_test": 2000}
-"""Of images, which train as rows of pixels in two minutes; a convolutional network would take hours."""
+"""Of images, which train as rows of pixels; a convolutional network takes far longer."""
 HALF = 15
 """Half of the epochs of features: at rates of 1e-3 the best one comes before (docs/tuning.md)."""
 FEW = 10
-"""Epochs of pairs of sounds and images, of which each takes a minute."""
+"""Epochs of pairs of sounds and images, which take long."""
 DECLARED = (
     Declared("digits", "digits", "digits"),
     Declared("synthetic", "synthetic", "synthetic"),

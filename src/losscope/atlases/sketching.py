@@ -14,7 +14,7 @@ from losscope.data import Part, Source, Splits
 SEEDS = (0, 1)
 """The seeds whose validation rows the raw inputs are measured on."""
 PRODUCTS = 2.5e9
-"""Products of numbers, a seed, beyond which fewer rows ask: half a second for the seeds together."""
+"""Products of numbers for each seed, beyond which fewer rows ask, so that a dry run stays short."""
 LEAST_ASKED = 200
 GRID = 2.0**20
 """Squared distances are compared after rounding to this grid, as the measures do."""

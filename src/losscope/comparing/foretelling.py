@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def foretold(made: Plan) -> AtlasPrior | None:
-    """What the atlas of the package foretells of the data of a plan, in half a second at most.
+    """What the atlas of the package foretells of the data of a plan.
 
     None where it has too few data sets for the goal, or was not made as this study is: with these losses,
     tuned, of data that are there.
