@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from losscope.core import wording
-from losscope.core.registry import entries
 from losscope.core.wording.numbers import listing
 from losscope.papers.shortcuts.command import kept as kept_shortcuts
 from making import atlas, multiverses, shortcuts
@@ -129,9 +128,8 @@ def paper(found: Row) -> Iterator[str]:
 
 
 def title(found: Row) -> str:
-    """The title of a paper; that of one that is not registered here is its name."""
-    known = entries("paper")
-    return str(known[found["paper"]].facts.title) if found["paper"] in known else str(found["paper"])
+    """The title of its paper."""
+    return multiverses.paper_title(found["paper"])
 
 
 def verdict_of(row: Row) -> str:

@@ -18,6 +18,7 @@ from losscope.core import wording
 from losscope.core.registry import entries
 from losscope.core.results import Multiverse, MultiverseClaim
 from losscope.core.wording import multiverses as said
+from losscope.reporting.formats import escaped
 
 from .drawing import Panel, figure, text
 
@@ -89,11 +90,15 @@ def _one(found: Multiverse) -> Iterator[str]:
         yield "\n".join(f"- {escaped(line)}" for line in match.summary)
 
 
+def paper_title(name: str | None) -> str:
+    """The title of a paper; that of one that is not registered here is its name."""
+    known = entries("paper")
+    return str(known[name].facts.title) if name in known else str(name)
+
+
 def title(found: Multiverse) -> str:
     """The paper's title, and the data."""
-    known = entries("paper")
-    name = str(known[found.paper].facts.title) if found.paper in known else str(found.paper)
-    return f"{name}, on {_data(found)}"
+    return f"{paper_title(found.paper)}, on {_data(found)}"
 
 
 def command(found: Multiverse) -> str:
@@ -184,11 +189,6 @@ def sentences() -> list[str]:
         f"{said.headline(found.claims)}.{decided(found)}"
         for found in multiverses()
     ]
-
-
-def escaped(words: str) -> str:
-    """A text as plain words in a table of Markdown."""
-    return re.sub(r"([|*_`<])", r"\\\1", " ".join(words.split()))
 
 
 if __name__ == "__main__":

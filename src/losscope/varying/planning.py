@@ -18,6 +18,7 @@ import numpy as np
 from losscope.comparing import planning
 from losscope.core import registry
 from losscope.core.errors import require
+from losscope.core.queries import BACKGROUND
 from losscope.core.spec import DataSpec, Run, Study
 from losscope.papers import paper as papers
 from losscope.papers.paper import Paper
@@ -264,8 +265,8 @@ def seeds_of(member: Member, count: int) -> list[tuple[int, int | None]]:
 
 def fewest_classes(source: Source) -> int:
     """Classes of a training part: the fewest of some seeds, where whole classes are held out."""
-    parts = (source.splits(seed).train for seed in range(SEEDS_LOOKED_AT if source.facts.disjoint else 1))
-    return min(len(np.unique(part.labels[part.labels >= 0])) for part in parts)
+    seeds = range(SEEDS_LOOKED_AT if source.facts.disjoint else 1)
+    return min(len(np.unique(labels[labels != BACKGROUND])) for labels in map(source.training_labels, seeds))
 
 
 def within(space: Space, dimensions: int, rows: int, classes: int) -> Space:

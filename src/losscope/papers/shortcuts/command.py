@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from losscope import __version__
+from losscope.atlases.declared import LOSSES
 from losscope.comparing import foreseeing, running
 from losscope.comparing.planning import DEFAULT_OUT
 from losscope.core import registry
@@ -34,7 +35,6 @@ NAME = "shortcuts"
 KEPT = Path(__file__).with_name("shortcuts.json")
 """Measured by ``losscope reproduce shortcuts``; the file names its command."""
 DATA = ("synthetic", "digits")
-LOSSES = ("contrastive", "triplet", "info_nce", "sup_con", "arcface", "proxy_anchor", "multi_similarity")
 CELLS = tuple((order, size) for order in dropping.ORDERS for size in dropping.BATCHES)
 Say = Callable[[str], None]
 
@@ -156,9 +156,9 @@ def of_stores(
     for folder in folders:
         found, notes = stored(folder, only)
         subjects += found
-        for note in notes if say else ():
-            assert say is not None
-            say(note)
+        if say:
+            for note in notes:
+                say(note)
     absent = [name for name in only if not any(own.called(name) for own in subjects)]
     require(
         bool(subjects) and not absent,
