@@ -243,6 +243,7 @@ def test_what_is_varied_is_one_number_around_the_usual(tmp_path, loss, asked, nu
     made = plan(study, create=False)
     found = curving.varied(made.study, made.choices, made.largest)
     assert [own.number for own in found] == numbers
+    assert [own.given for own in found] == ["margin=0.3" in loss] * len(found)
     for own in found:
         assert own.tuned is None and own.default in [value for value, _ in own.points]
         usual = next(candidate for value, candidate in own.points if value == own.default)
@@ -316,14 +317,6 @@ def test_the_command_wants_a_number(tmp_path):
     assert asked("digits", question=Question(curves=["margin", "own"])).curves == ["margin", "own"]
 
 
-def test_a_baseline_among_the_losses_has_no_curve(tmp_path):
-    study = Study.of(
-        data="digits", losses="raw,triplet", curves="learning_rate", tune=False, out=str(tmp_path)
-    )
-    made = plan(study, create=False)
-    assert [own.label for own in curving.varied(made.study, made.choices, made.largest)] == ["triplet"]
-
-
 @pytest.mark.parametrize(
     ("losses", "asked", "said"),
     [
@@ -333,8 +326,11 @@ def test_a_baseline_among_the_losses_has_no_curve(tmp_path):
             {"curves": "learning_rate", "space": "learning_rate=0.001"},
             "triplet is without a curve of learning rate",
         ),
-        ("raw,triplet", {"curves": "own"}, "raw is without a curve of numbers of its own"),
-        ("raw", {"curves": "all"}, "raw is without a curve of any number"),
+        (
+            "pml:CircleLoss,triplet",
+            {"curves": "own"},
+            "pml:CircleLoss is without a curve of numbers of its own",
+        ),
     ],
 )
 def test_a_loss_without_the_curve_is_said(tmp_path, losses, asked, said):
@@ -412,6 +408,18 @@ def test_a_region_that_is_flat_because_nothing_was_learnt_is_said():
     said = wording.curve(curve.model_copy(update={"points": tuple(points)}))
     assert "; at 2 of these 2 values training adds nothing: epoch 0, the start, is the best; " in said
     assert "training adds nothing" not in wording.curve(curve)
+
+
+def test_a_number_that_was_given_by_hand_is_not_called_usual(found):
+    """In the sentence, in the answer, on the page and in its title, which names the numbers."""
+    curve = made_curve({8.0: (0.5,) * 4, 64.0: (0.7,) * 4}, default=8.0, tuned=None)
+    size = curve.model_copy(update={"given": True, "number": "embedding_size"})
+    assert "the given 8 costs 0.200" in wording.curve(size) and "usual" not in wording.curve(size)
+    first, second = (each.model_copy(update={"curves": ()}) for each in found[0].losses)
+    side = first.model_copy(update={"curves": (size,)})
+    assert "triplet's given embedding size 8 costs 0.200" in wording.outside([side])[0]
+    page = found[0].model_copy(update={"losses": (side, second)}).page()
+    assert ">Which embedding size<" in page and "Which margin" not in page and "given 8" in page
 
 
 def test_a_tuned_loss_is_as_tuned_where_tuning_had_no_choice_of_the_number(found):

@@ -68,6 +68,7 @@ def test_losses_are_split_outside_brackets_only():
         ({"reference": "n_pair"}, "reference loss"),
         ({"device": "gpu"}, "unknown device"),
         ({"losses": []}, "losses"),
+        ({"losses": ["triplet", "raw"]}, "'raw' is no loss: raw and untrained stand beside"),
     ],
 )
 def test_a_study_that_cannot_be_is_refused(values, said):

@@ -589,7 +589,7 @@ def test_folders_of_long_names_differ_and_the_order_of_claims_is_no_name(done):
     [
         ({"losses": "triplet"}, "triplet is the only loss given"),
         ({"losses": "triplet(margin=0.1),triplet(margin=0.2)"}, "the loss triplet is given twice"),
-        ({"losses": "triplet,raw"}, "raw declares no settings"),
+        ({"losses": "triplet,raw"}, "'raw' is no loss: raw and untrained stand beside"),
         ({"model": "convnet"}, "trained by convnet; a multiverse is of vectors or features"),
     ],
 )

@@ -129,7 +129,9 @@ def main() -> None:
     parser.add_argument("--only", choices=sorted(MADE))
     parser.add_argument("--penguins", type=Path, help="penguins.csv of the package palmerpenguins")
     given = parser.parse_args()
-    root = Path(os.environ["LOSSCOPE_DATA"])
+    if (named := os.environ.get("LOSSCOPE_DATA")) is None:
+        parser.error("LOSSCOPE_DATA names no folder of data; wanted: the folder that holds them")
+    root = Path(named)
     given.folder.mkdir(parents=True, exist_ok=True)
     made = {name: make(root) for name, make in MADE.items() if given.only in (None, name)}
     if given.penguins is not None:

@@ -52,6 +52,8 @@ class Varied:
     points: tuple[tuple[float, Candidate], ...]
     default: float | None
     tuned: float | None
+    given: bool
+    """Whether the user gave the default by hand."""
 
 
 def runs(study: ResolvedStudy, choices: Sequence[Choice], largest: int | None) -> list[Run]:
@@ -82,6 +84,7 @@ def drawn(
             points=tuple(points),
             seeds=SEEDS,
             default=own.default,
+            given=own.given,
             tuned=own.tuned,
         )
         made[own.label].append(stats.with_costs(curve, within(study)))
@@ -127,8 +130,6 @@ def varied(study: ResolvedStudy, choices: Sequence[Choice], largest: int | None)
     asked = study.given.curves
     found = []
     for choice in choices:
-        if choice.spec.baseline:  # nothing of it is trained
-            continue
         every = _own(study, choice)
         all_own = ALL in asked or OWN in asked
         own = [name for name in every if name in asked or (all_own and every[name].declared)]
@@ -197,7 +198,8 @@ def _of_number(study: ResolvedStudy, choice: Choice, name: str, values: Sequence
                 continue
             yield value, Candidate(choice.label, spec, study.protocol, SEEDS)
 
-    return Varied(choice.label, name, tuple(points()), usual, _chosen(choice, name, used, usual))
+    by_hand = _by_hand(study, choice, name)
+    return Varied(choice.label, name, tuple(points()), usual, _chosen(choice, name, used, usual), by_hand)
 
 
 def _of_rate(study: ResolvedStudy, choice: Choice) -> Varied:
@@ -222,7 +224,14 @@ def _of_rate(study: ResolvedStudy, choice: Choice) -> Varied:
         )
         for rate in _joined(rates, used, usual)
     )
-    return Varied(choice.label, RATE, points, usual, _chosen(choice, RATE, used, usual))
+    by_hand = _by_hand(study, choice, RATE)
+    return Varied(choice.label, RATE, points, usual, _chosen(choice, RATE, used, usual), by_hand)
+
+
+def _by_hand(study: ResolvedStudy, choice: Choice, name: str) -> bool:
+    """Whether the user wrote a value of the number beside the loss's name."""
+    written = next(spec for spec in study.given.loss_specs() if spec.label == choice.label)
+    return name in written.hyperparameters or (name == RATE and written.learning_rate is not None)
 
 
 def _chosen(choice: Choice, name: str, used: float | None, usual: float | None) -> float | None:
@@ -247,7 +256,8 @@ def _of_size(study: ResolvedStudy, choice: Choice, largest: int | None) -> Varie
         )
         for size in sizes
     )
-    return Varied(choice.label, SIZE, points, float(own), None)
+    by_hand = study.given.embedding_size is not None
+    return Varied(choice.label, SIZE, points, float(own), None, by_hand)
 
 
 def _number(spec: LossSpec, label: str, name: str) -> float | None:

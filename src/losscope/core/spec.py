@@ -233,6 +233,11 @@ class Study(Strict):
             Dimension.read(text)
         specs = self.loss_specs()
         labels = [spec.label for spec in specs]
+        for spec in specs:
+            require(
+                not spec.baseline,
+                f"{spec.name!r} is no loss: {' and '.join(BASELINES)} stand beside the losses by themselves",
+            )
         twice = sorted(label for label, count in Counter(labels).items() if count > 1)
         require(not twice, f"the loss {', '.join(twice)} is given twice; give each loss once")
         check_curves(self.curves, specs)

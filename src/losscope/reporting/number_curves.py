@@ -29,7 +29,7 @@ def number_curve(curve: Curve, heights: Iterable[float | None]) -> Figure | None
     if len(known) > 1:
         marks.append(Line(curve.loss, x, y, low, high, dash="solid", width=1.5))
     if curve.default is not None:
-        marks.append(Upright(curve.default, f"usual {curve.default:g}"))
+        marks.append(Upright(curve.default, f"{wording.default_word(curve)} {curve.default:g}"))
     marks.append(Points(curve.loss, x, y, texts=[_said(called, point) for point in known]))
     tuned = curve.at(curve.tuned)
     if tuned is not None and tuned.mean is not None:

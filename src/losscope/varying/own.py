@@ -60,7 +60,7 @@ def prepare(
     study = study.model_copy(update={name: value for name, value in instead.items() if value is not None})
     specs = study.loss_specs()
     names = [spec.name for spec in specs]
-    foreign = [spec.name for spec in specs if spec.foreign or spec.baseline]
+    foreign = [spec.name for spec in specs if spec.foreign]
     require(not foreign, f"{', '.join(foreign)} declares no settings; a multiverse wants registered losses")
     twice = sorted({name for name in names if names.count(name) > 1})
     require(not twice, f"the loss {', '.join(twice)} is given twice; a multiverse varies its numbers itself")

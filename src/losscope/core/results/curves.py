@@ -47,10 +47,10 @@ class Curve(Frozen):
     """The validation measure of one loss over one of its numbers, all others as they were tuned.
 
     ``number``: a hyperparameter, ``learning_rate`` or ``embedding_size``. ``points``: from the smallest value
-    to the largest. ``seeds``: of tuning, on which every point was measured. ``default``: the usual value.
-    ``tuned``: the value that tuning chose; None where it had no choice: nothing was tuned, the number was
-    given by hand, or it is the embedding size, which is never tuned.
-    ``flat``: None where fewer than two values have a mean.
+    to the largest. ``seeds``: of tuning, on which every point was measured. ``default``: the usual value, or
+    the one that the user gave, which ``given`` says. ``tuned``: the value that tuning chose; None where it
+    had no choice: nothing was tuned, the number was given by hand, or it is the embedding size, which is
+    never tuned. ``flat``: None where fewer than two values have a mean.
     """
 
     loss: str
@@ -59,6 +59,7 @@ class Curve(Frozen):
     points: tuple[CurvePoint, ...]
     seeds: tuple[int, ...]
     default: Number | None = None
+    given: bool = False
     tuned: Number | None = None
     flat: FlatRegion | None = None
 
@@ -79,7 +80,7 @@ class Curve(Frozen):
 
     @property
     def default_costs(self) -> bool:
-        """Whether the usual value costs more than the flat region allows, or has no value at all."""
+        """Whether the usual or given value costs more than the flat region allows, or has no value at all."""
         usual = self.at(self.default)
         if usual is None or self.flat is None:
             return False

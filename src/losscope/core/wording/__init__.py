@@ -25,7 +25,7 @@ from losscope.core.wording.comparisons import (
 )
 from losscope.core.wording.contest import decision, fault, price, unranked
 from losscope.core.wording.contrasts import Contrast
-from losscope.core.wording.curved import curve, curve_number, flat, outside
+from losscope.core.wording.curved import curve, curve_number, default_word, flat, outside
 from losscope.core.wording.headlines import HEADLINE_LETTERS, HEADLINE_WORDS, Headline, headline
 from losscope.core.wording.inspections import (
     file_name,
@@ -134,6 +134,7 @@ __all__ = [
     "data_sketch",
     "decimals_for",
     "decision",
+    "default_word",
     "design",
     "digits_for",
     "duration",

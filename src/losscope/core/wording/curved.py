@@ -32,6 +32,11 @@ def flat(found: FlatRegion) -> str:
     return f"any {name} from {found.low:g} to {found.high:g} is within {brief(found.within)} of the best"
 
 
+def default_word(found: Curve) -> str:
+    """What the default of a curve is called: the usual value, or the one that the user gave."""
+    return "given" if found.given else "usual"
+
+
 def curve(found: Curve) -> str:
     """A curve in words, without the name of its loss."""
     if found.flat is None:
@@ -79,7 +84,8 @@ def _usual(found: Curve) -> list[str]:
     usual = found.at(found.default)
     if usual is None or found.flat is None:
         return []
-    called = f"the usual {usual.value:g}" + (", which tuning chose," if found.tuned == found.default else "")
+    chosen = ", which tuning chose," if found.tuned == found.default else ""
+    called = f"the {default_word(found)} {usual.value:g}{chosen}"
     if usual.cost is None:
         return [f"{called} has no value: {usual.failed} of {len(found.seeds)} seeds diverged or failed"]
     if usual.value == found.flat.best or round(usual.cost, COSTS.decimals) == 0:
@@ -89,7 +95,7 @@ def _usual(found: Curve) -> list[str]:
 
 
 def outside(losses: Sequence[LossResult]) -> list[str]:
-    """A sentence on the usual values that cost more than their flat regions allow; none where none does."""
+    """A sentence on the values that cost more than their flat regions allow; none where none does."""
     found = [own for side in losses for own in side.curves if own.default_costs]
     if not found:
         return []
@@ -100,7 +106,7 @@ def outside(losses: Sequence[LossResult]) -> list[str]:
 def _lost(found: Curve) -> str:
     usual = found.at(found.default)
     assert usual is not None and found.flat is not None
-    what = f"{found.loss}'s usual {curve_number(found.number)} {usual.value:g}"
+    what = f"{found.loss}'s {default_word(found)} {curve_number(found.number)} {usual.value:g}"
     if usual.cost is None:
         return f"{what} has no value ({flat(found.flat)})"
     return f"{what} costs {number(usual.cost, COSTS)} of {label(found.measure)} ({flat(found.flat)})"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from losscope.core import wording
 from losscope.core.registry import register
+from losscope.core.results import Curve
 from losscope.reporting.number_curves import number_curve
 from losscope.reporting.parts import Context, Grid, Section, fragment
+
+NAMED = 3
+"""The most numbers that a title names."""
 
 
 @register("section", "numbers", order=85)
@@ -26,8 +32,8 @@ def curves_over_numbers(context: Context) -> Section | None:
         f"{measure} on validation, each loss {held} but for the number along the axis; mean over {seeds} of "
         "tuning, at the best epoch of each value. The band is the 95 % interval after each seed's level is "
         "taken out, since the same seeds stand behind every value. Shaded: the values around the best whose "
-        "mean is as good; ringed: what tuning chose; dotted: the usual value. Nothing here was read from the "
-        "test split. The best of several values is somewhat too good."
+        "mean is as good; ringed: what tuning chose; dotted: the usual or given value. "
+        "Nothing here was read from the test split. The best of several values is somewhat too good."
     )
     bullets = [f"{curve.loss}: {wording.curve(curve)}" for curve in found]
     heads = ["loss", "number", "value", measure, "95 %", "below the best", "95 %", "epoch", ""]
@@ -40,7 +46,7 @@ def curves_over_numbers(context: Context) -> Section | None:
             "" if point.epoch is None else str(point.epoch),
             ", ".join(
                 word
-                for word, value in (("usual", curve.default), ("tuned", curve.tuned))
+                for word, value in ((wording.default_word(curve), curve.default), ("tuned", curve.tuned))
                 if point.value == value
             ),
         ]
@@ -48,7 +54,7 @@ def curves_over_numbers(context: Context) -> Section | None:
         for point in curve.points
     ]
     return Section(
-        "Which margin, which learning rate",
+        _title(found),
         note,
         fragment("bullets", bullets),
         figures,
@@ -56,3 +62,9 @@ def curves_over_numbers(context: Context) -> Section | None:
         fold=wording.count(len(rows), "value"),
         columns=3,
     )
+
+
+def _title(curves: Sequence[Curve]) -> str:
+    """The numbers that are varied, or that there are many."""
+    named = list(dict.fromkeys(wording.curve_number(curve.number) for curve in curves))
+    return "Which values of each number" if len(named) > NAMED else f"Which {', which '.join(named)}"
