@@ -34,12 +34,8 @@ class Universe:
 def answer(context: Context) -> Section:
     """How many claims hold in most settings, each as a bar; of a few claims, a sentence each."""
     found = context.multiverse
-    about = [
-        found.data.name,
-        wording.count(found.settings, "setting"),
-        f"{wording.count(found.seeds_each, 'seed')} each",
-        f"trained in {wording.count(found.cells, 'cell')}",
-    ]
+    counted = wording.count(found.cells, "cell")
+    about = [found.data.name, f"{wording.count(found.settings, 'setting')} in {counted}"]
     described = found.data.described or found.data.title
     head = f"{said.headline(found.claims)}."
     lead = said.whole(found) if len(found.claims) <= FEW else ()
