@@ -363,16 +363,23 @@ def near_their_best(found: Shares | None) -> str:
 
 
 def headline(claims: Sequence[MultiverseClaim]) -> str:
-    """What most settings say of each claim: how many hold, are reversed, differ in nothing, or none of it."""
+    """What most settings say of each claim: how many hold, are reversed, differ in nothing, or none of it.
+
+    Most: the whole interval of the share is above one half; of too few cells for one, the share itself.
+    """
     if not claims:
         return "No claim was measured"
     most = dict.fromkeys(("holds", "reversed", "neither"), 0)
     for found in claims:
         for name in most:
-            most[name] += (getattr(found.everywhere, name).share or 0.0) > 0.5
+            own = getattr(found.everywhere, name)
+            least = own.low if found.everywhere.no_interval is None else own.share
+            most[name] += (least or 0.0) > 0.5
     open_ = len(claims) - sum(most.values())
+    tried = any(found.everywhere.no_interval == "few_cells" for found in claims)
     told = [
-        f"{most['holds']:,} of {count(len(claims), 'claim')} hold{'s' * (len(claims) == 1)} in most settings"
+        f"{most['holds']:,} of {count(len(claims), 'claim')} hold{'s' * (len(claims) == 1)} in most "
+        f"{'of the settings tried' if tried else 'settings'}"
     ]
     if most["reversed"]:
         told.append(f"{most['reversed']:,} {be(most['reversed'])} reversed in most")
