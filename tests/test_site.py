@@ -207,7 +207,9 @@ def test_multiverses_are_kept_without_their_settings_and_their_page_has_every_cl
 
     page = multiverses.page()
     for found in multiverses.multiverses():
-        assert all(f"| {multiverses.escaped(claim.statement)} |" in page for claim in found.claims)
+        several = len({claim.data for claim in found.claims}) > 1
+        named = [f"{claim.statement}{f' ({claim.data})' if several else ''}" for claim in found.claims]
+        assert all(f"| {multiverses.escaped(name)} |" in page for name in named)
         assert not any(claim.settings or claim.choices for claim in found.claims)
     monkeypatch.setattr(multiverses, "KEPT", tmp_path / "kept")
     made = fixture.document(fixture.universe(fixture.margin_rule, settings=90, cells=30, claim="a|b"))

@@ -27,6 +27,8 @@ WIDE, ROW, ROOM = 430.0, 19.0, 170.0
 """Units of a bar, the height of a row, and the room of the names."""
 COLOURS = {"holds": 1, "reversed": 2}
 DIGITS = 4
+FEW = 3
+"""Up to so many claims README tells each."""
 
 
 def keep(result: Path) -> Path:
@@ -186,9 +188,15 @@ def sentences() -> list[str]:
     """What README says of them, a line for each."""
     return [
         f"**{title(found)}, over {found.settings} settings** (`{command(found)}`): "
-        f"{said.headline(found.claims)}.{decided(found)}"
+        f"{said.headline(found.claims)}.{decided(found)}{''.join(_each(found))}"
         for found in multiverses()
     ]
+
+
+def _each(found: Multiverse) -> Iterator[str]:
+    """A sentence for each claim, where there are few."""
+    if len(found.claims) <= FEW:
+        yield from (f" {escaped(line[:1].upper() + line[1:])}" for line in said.whole(found))
 
 
 if __name__ == "__main__":
