@@ -473,6 +473,21 @@ def test_the_head_says_what_most_settings_do_and_what_luck_gives():
     assert told.endswith("(by luck alone 0 % and 100 %).")
 
 
+def test_effects_that_cancel_in_the_median_are_not_called_none():
+    """The joint test is of the median: half of the settings up and half down do not move it."""
+    halves = np.where(np.arange(40)[:, None] % 2, 0.05, -0.05) * np.ones((40, 2))
+    luck = np.random.default_rng(3).normal(0, 0.001, (40, 2))
+    (mixed,) = analyse([plain(halves, null=luck)])
+    assert mixed.joint.p > 0.05
+    said = " ".join(mixed.summary)
+    assert "Effects of both signs are more frequent than by luck; in the median they cancel (p = " in said
+    assert "no setting has any effect" not in said
+    (calm,) = analyse([plain(luck, null=luck)])
+    assert "The median effect does not rule out that no setting has any effect (p = " in " ".join(
+        calm.summary
+    )
+
+
 @pytest.mark.parametrize("name", odd())
 def test_odd_multiverses_are_said_and_kept_as_json(name):
     (found,) = analyse([odd()[name]])

@@ -177,8 +177,10 @@ def median(found: MedianEffect, scale: PairScale, delta: float) -> str:
     return f"{said}; {indifference(delta, scale)} is the size below which it does not matter."
 
 
-def joint(found: JointTest | None) -> str:
+def joint(found: JointTest | None, *, both_ways: bool = False) -> str:
     """What the test of "no effect in any setting" says.
+
+    ``both_ways``: whether effects of either sign are more frequent than by luck; a median does not see them.
 
     >>> joint(JointTest(statistic=2.0, p=0.0001, smallest=0.0001, cells=40, exact=False))[:69]
     'Some effect exists somewhere (p = 0.00010, names swapped in 40 cells)'
@@ -191,7 +193,18 @@ def joint(found: JointTest | None) -> str:
     if found.smallest > LEVEL:
         few = f"{count(found.cells, 'cell')} {be(found.cells)} too few"
         return f"Whether there is any effect cannot be tested: {few}."
-    return f"That there is no effect in any setting is not ruled out ({tested})."
+    if both_ways:
+        return f"Effects of both signs are more frequent than by luck; in the median they cancel ({tested})."
+    return f"The median effect does not rule out that no setting has any effect ({tested})."
+
+
+def _both_ways(found: MultiverseClaim) -> bool:
+    """Whether a claim holds, and is reversed, in more settings than luck gives, the intervals apart."""
+    own, luck = found.everywhere, found.null
+    pairs = () if luck is None else ((own.holds, luck.holds), (own.reversed, luck.reversed))
+    return bool(pairs) and all(
+        each.low is not None and null.high is not None and each.low > null.high for each, null in pairs
+    )
 
 
 # --- what decides ----------------------------------------------------------------------------------
@@ -339,7 +352,7 @@ def summary(found: MultiverseClaim) -> tuple[str, ...]:
         said.append(f"{by_luck(found.null)}.")
     if found.competent is None or found.competent.settings < found.everywhere.settings:
         said.append(near_their_best(found.competent))
-    said += [median(found.median, found.scale, found.delta), joint(found.joint)]
+    said += [median(found.median, found.scale, found.delta), joint(found.joint, both_ways=_both_ways(found))]
     if found.everywhere.no_interval != "few_cells":
         said += [deciding(found.decomposition), rule(found.rule)]
     said.append(paper(found.paper, found.scale))
