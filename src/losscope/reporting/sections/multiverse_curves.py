@@ -6,11 +6,11 @@ from losscope.core.registry import register
 from losscope.core.results import MultiverseClaim
 from losscope.core.wording import multiverses as said
 from losscope.reporting.parts import Context, Section, fragment, prose
-from losscope.reporting.specification import curve
+from losscope.reporting.specification import MANY, curve
 
 NOTE = (
-    "Every setting, by its effect. Shaded: differences too small to matter. {spread}Below: what was chosen "
-    "in each setting{order}; lines are running medians. Hover or press for a setting's choices."
+    "Every setting, by its effect. The band along 0: differences too small to matter. {spread}Below: what "
+    "was chosen in each setting{order}; lines are running medians. Hover or press for a setting's choices."
 )
 
 
@@ -23,7 +23,9 @@ def curves(context: Context) -> list[Section]:
 
 def _section(found: MultiverseClaim, title: str, first: bool) -> Section:
     figure = curve(found)
-    spread = "Lines or grey: smallest to largest seed. " if found.seeds > 1 else ""
+    many = sum(setting.effect is not None for setting in found.settings) > MANY
+    drawn = "The band along the points" if many else "The line through a point"
+    spread = f"{drawn}: smallest to largest seed. " if found.seeds > 1 else ""
     order = ", those choices first that decide most" if found.decomposition.choices else ""
     note = f" {NOTE.format(spread=spread, order=order)}" if first else ""
     return Section(
