@@ -296,6 +296,10 @@ def test_drawn_seeds_give_an_interval_of_reordered_pairs():
     unsure[:, 0] = np.linspace(-1, 1.02, 10)
     found = stats.reversed_means(unsure, proper)
     assert (found.value, found.low, found.high) == (0.0, 0.0, 0.25)
+    seldom = np.linspace(-0.6, 1.6, 10)[:, None]  # under zero in fewer than a fortieth of draws, but in some
+    draws = rng.choice(seldom[:, 0], (2000, 10)).mean(axis=1)
+    assert 0 < (draws < 0).mean() < 0.02
+    assert stats.reversed_means(seldom, np.ones((10, 1))) == (0.0, 0.0, pytest.approx(far))
 
 
 # A few seeds.
@@ -502,6 +506,7 @@ def test_the_kept_numbers_are_whole_and_say_what_they_say():
         assert row.low is None or row.high is None or row.low - 1e-6 <= row.value <= row.high + 1e-6
         if row.shortcut == "test_epoch" and row.quantity == "inflation":
             assert row.value >= 0
+        assert row.quantity != "reordered" or row.low < row.high
     for name in names:
         own = {row.shortcut for row in kept.rows if row.data == name}
         assert own == {"test_epoch", "last_epoch", "drop_last", "usual_numbers", "few_seeds"}
