@@ -463,6 +463,7 @@ def test_the_head_says_what_most_settings_do_and_what_luck_gives():
         "1 depends on the setting"
     )
     told = wording.whole(fixture.document(plain(up, null=down)))[0]
+    assert f"{wording.headline(claims[:1])}." == wording.whole(fixture.document(plain(up, null=flat)))[0]
     assert told.startswith(f"{claims[0].statement}: holds in 100 % of 20 settings")
     assert told.endswith("(by luck alone 0 % and 100 %).")
 
