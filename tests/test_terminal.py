@@ -171,10 +171,10 @@ def test_a_long_name_of_two_lines_takes_one_line_of_an_inspections_table(tmp_pat
     labels = np.array(["a\n" + "x" * 2000, "b"])[np.arange(40) % 2]
     np.savez(tmp_path / "long.npz", embeddings=points, labels=labels)
     command = [sys.executable, "-m", "losscope", "inspect", str(tmp_path / "long.npz")]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    (row,) = (
-        line for line in shown.split("classes found worst")[1].split("\n\n")[0].splitlines() if "xxx" in line
-    )
+    wide = {**os.environ, "COLUMNS": "120"}
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=wide).stdout
+    rows = shown.split("classes found worst")[1].splitlines()[1:3]  # both classes, a line each
+    (row,) = (line for line in rows if "xxx" in line)
     assert row.startswith("a\\nxxx")
     assert "…" in row
 
