@@ -81,7 +81,7 @@ def disk_errors(place: Path) -> Iterator[None]:
         elif isinstance(
             error, FileNotFoundError | NotADirectoryError | FileExistsError | PermissionError
         ) or (error.errno in (errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)):
-            why = f"it cannot be written ({error.strerror}); choose another folder"
+            why = f"it cannot be written ({error.strerror}); choose another folder with --out"
         else:
             raise
         raise LosscopeError(f"folder {str(place)!r}: {why}") from None
