@@ -213,6 +213,7 @@ def test_two_losses_tuned_to_the_same_numbers_both_stand_in_the_result(tmp_path)
         (["compare", "--batch-size", "100000"], "batch size is 100000"),
         (["compare", "--device", "gpu"], "unknown device"),
         (["compare", "absent.npz"], "absent.npz"),
+        (["compare", ""], "unknown data set ''"),
         (["compare", "-o", "nonsense"], "key=value"),
         (["judge", "absent.csv"], "absent.csv"),
         (["report", "absent"], "no losscope runs"),

@@ -582,3 +582,14 @@ def test_wrong_labels_of_birds_and_cars(name, least):
     assert figures["profiles"][0] > least[0] and figures["profiles"][1] > least[1]
     for method, (precision, _) in figures.items():
         assert method == "profiles" or precision < figures["profiles"][0] / 2
+
+
+def test_neighbours_that_do_not_follow_the_labels_call_none_of_them_wrong():
+    draw = np.random.default_rng(0)
+    points = draw.normal(size=(6, 8))[np.arange(180) // 30] * 2 + draw.normal(size=(180, 8))
+    at_chance = np.random.default_rng(1).normal(size=(180, 16))
+    for rows, labels in ((points, np.arange(180)), (at_chance, draw.permutation(180) // 10)):
+        found = losscope.inspect(rows, labels)
+        assert found.wrong_labels.count == found.wrong_labels.judged == 0
+        assert any("no label is judged" in note for note in found.notes)
+        assert not any("likely wrong" in text for text in found.findings)

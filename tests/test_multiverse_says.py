@@ -469,6 +469,7 @@ def test_the_head_says_what_most_settings_do_and_what_luck_gives():
     (few,) = analyse([plain(up, np.arange(20) % 4)])
     assert wording.headline([few]) == "1 of 1 claim holds in most of the settings tried"
     told = wording.whole(fixture.document(plain(up, null=down)))[0]
+    assert f"{wording.headline(claims[:1])}." == wording.whole(fixture.document(plain(up, null=flat)))[0]
     assert told.startswith(f"{claims[0].statement}: holds in 100 % of 20 settings")
     assert told.endswith("(by luck alone 0 % and 100 %).")
 

@@ -264,8 +264,8 @@ def test_a_useless_prior_says_so_first_and_gives_the_most_frequent_winner():
     first, likely, second, *_, last = wording.atlas_prior(found)
     own = next(loss for loss in found.losses if loss.loss == found.frequent)
     assert first == (
-        "The atlas cannot tell which loss suits these data; best in most families of data is "
-        f"{found.frequent} ({own.best} of 14 data sets)."
+        "The atlas cannot tell which loss suits these data; most often best, each family of data counted "
+        f"once, is {found.frequent} ({own.best} of 14 data sets)."
     )
     assert likely.startswith(f"Likeness to its data points to {found.foretold}")
     frequent = found.score.rival("frequent")
@@ -285,6 +285,14 @@ def test_a_prior_that_foretells_names_its_loss_first():
     assert "the atlas foretells better than the most frequent winner" in second
     assert pays.startswith("It foretells that training does not pay")
     assert "where arcface was best" in nearest
+
+
+def test_what_it_cannot_tell_of_training_follows_from_what_it_can_tell_of_losses():
+    found = stats.foretell(made_up.sketch(300, 30_000), made_up.by_classes(1))
+    unsure = found.model_copy(update={"score": found.score.model_copy(update={"pay_better": False})})
+    assert wording.atlas_prior(unsure)[2].startswith("It cannot tell whether training pays")
+    neither = unsure.model_copy(update={"score": unsure.score.model_copy(update={"better": False})})
+    assert any(text.startswith("Nor can it tell") for text in wording.atlas_prior(neither))
 
 
 def test_the_sentences_are_made_from_the_fields():

@@ -164,3 +164,29 @@ def test_a_kind_of_the_list_fits_a_screen(kind: str) -> None:
     text = file.getvalue()
     assert len(text.splitlines()) <= 40
     assert all(row.name in text for row in next(iter(found.kinds.values())))
+
+
+def test_a_long_name_of_two_lines_takes_one_line_of_an_inspections_table(tmp_path):
+    points = np.random.default_rng(0).normal(size=(40, 4))
+    labels = np.array(["a\n" + "x" * 2000, "b"])[np.arange(40) % 2]
+    np.savez(tmp_path / "long.npz", embeddings=points, labels=labels)
+    command = [sys.executable, "-m", "losscope", "inspect", str(tmp_path / "long.npz")]
+    wide = {**os.environ, "COLUMNS": "120"}
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=wide).stdout
+    rows = shown.split("classes found worst")[1].splitlines()[1:3]  # both classes, a line each
+    (row,) = (line for line in rows if "xxx" in line)
+    assert row.startswith("a\\nxxx")
+    assert "…" in row
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_output_that_cannot_be_written_is_one_sentence_and_a_closed_one_none():
+    command = [sys.executable, "-m", "losscope", "list", "losses"]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines() == [
+        "losscope: the output cannot be written: No space left on device; what is finished is kept"
+    ]
+    closed = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], stderr=subprocess.PIPE, text=True)
+    assert (closed.returncode, closed.stderr) == (0, "")

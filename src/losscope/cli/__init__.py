@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ def main(arguments: Iterator[str] | list[str] | None = None) -> None:
     from losscope.core.errors import LosscopeError
 
     silence_followers()
+    if sys.stdout is None:  # closed by whoever started us
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         app(arguments)
     except LosscopeError as error:
@@ -45,7 +48,12 @@ def main(arguments: Iterator[str] | list[str] | None = None) -> None:
     except OSError as error:
         # What is read and written has sentences of its own; this is for a path that none of them foresaw.
         if error.filename is None:
-            raise
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
+            # Files of ours have a sentence of their own: this is what was printed.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            say_aside(f"losscope: the output cannot be written: {error.strerror}; what is finished is kept")
+            sys.exit(2)
         why = error.strerror or type(error).__name__
         say_aside(f"losscope: cannot use the path {str(error.filename)!r}: {why}; give another")
         sys.exit(2)

@@ -46,6 +46,7 @@ def print_result(result: Result, json: bool, said: Once | None = None, verbose: 
         console.print(tables.summary(result, console.width))
         caveat = wording.headline(result).caveat
         if caveat is not None:
+            notes = [note for note in notes if note != caveat.text]
             console.print(f"\nBeware: {caveat.text}", markup=False, highlight=False)
         for sentence in wording.outside(result.losses):
             console.print(f"Numbers: {sentence}", markup=False, highlight=False)

@@ -67,7 +67,8 @@ def gc(folder: Path, *, yes: Annotated[bool, Parameter(negative="", group=OUTPUT
     for path in found:
         put(path)
     what = wording.count(len(found), "leftover")
-    put(f"{what} removed." if yes else f"{what}; add --yes to remove {'it' if len(found) == 1 else 'them'}.")
+    more = f"; add --yes to remove {'it' if len(found) == 1 else 'them'}" if found else ""
+    put(f"{what} removed." if yes else f"{what}{more}.")
 
 
 @store.command(name="export")

@@ -164,7 +164,7 @@ def _loader(name: str) -> tuple[Callable[..., Draft | Source], dict[str, Any]]:
         from losscope.data.readers.hub import hub
 
         return _bound(hub, name.removeprefix("hf:"))
-    if (path := Path(name).expanduser()).exists():
+    if name.strip() and (path := Path(name).expanduser()).exists():  # an empty name would be this folder
         if not path.is_dir():
             regular(path)
         from losscope.data.readers.paths import by_path

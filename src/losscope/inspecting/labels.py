@@ -97,7 +97,11 @@ def judged(rows: Rows, found: Found) -> Judged:
         fit = (fit - fit_own[part, None]) * (votes / DEPENDENT)
         top = fit.max(axis=1)
         against[part] = top + np.log(np.exp(fit - top[:, None]).sum(axis=1)) - np.log(classes - 1)
-    result.probability[known] = _posterior(against[known])
+    wrong, share = _posterior(against[known])
+    if share >= MOST:
+        # More than half of the labels wrong cannot be told from neighbours that know nothing of labels.
+        return Judged(np.zeros(count, bool), np.zeros(count), np.full(count, -1), np.zeros(count), own)
+    result.probability[known] = wrong
     return result
 
 
@@ -119,14 +123,14 @@ def _without_itself(
     return np.bincount(table.row, table.data * np.log(level + extra), len(own_class))
 
 
-def _posterior(against: np.ndarray) -> np.ndarray:
-    """How probable a wrong label is, from the log of the odds of the neighbours against it (n,)."""
+def _posterior(against: np.ndarray) -> tuple[np.ndarray, float]:
+    """How probable a wrong label is (n,), from the log of the odds against it; and their share."""
     share, chance = 0.05, np.zeros(len(against))
     for _ in range(STEPS):
         odds = np.clip(against + np.log(share) - np.log1p(-share), -700, 700)
         chance = 1 / (1 + np.exp(-odds))
         share = float(np.clip(chance.mean(), RAREST, MOST))
-    return chance
+    return chance, share
 
 
 def wrong_labels(rows: Rows, found: Found) -> tuple[WrongLabels, Judged]:

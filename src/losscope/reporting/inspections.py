@@ -14,6 +14,8 @@ from losscope.core.results import EmbeddingMap, InspectedPair, Inspection, Item
 
 LISTED = 5
 """Rows of a list that the terminal shows; the page shows all."""
+LONGEST = 60
+"""Letters of a name in the terminal; the page has it whole."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def _printed(table: Listed) -> Table:
     for place, head in enumerate(heads):
         made.add_column(head, justify="left" if place < 1 else "right", overflow="fold")
     for row in table.rows[: table.printed]:
-        made.add_row(*map(Text, row))
+        made.add_row(*(Text(wording.shorten(cell.replace("\n", "\\n"), LONGEST)) for cell in row))
     return made
 
 

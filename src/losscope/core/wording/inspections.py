@@ -197,6 +197,10 @@ def inspection_sample(found: Inspection) -> tuple[str, ...]:
             f"{count(judged.undecided, 'row')} whose neighbours are equally near by the dozen: their labels "
             "are not judged"
         )
+    elif judged is not None and not judged.judged and (found.classes or 0) > 1:
+        said.append(
+            "no label is judged: the nearest items do not follow the labels, or fewer than 20 rows have one"
+        )
     return tuple(said)
 
 

@@ -378,10 +378,13 @@ def near_their_best(found: Shares | None) -> str:
 def headline(claims: Sequence[MultiverseClaim]) -> str:
     """What most settings say of each claim: how many hold, are reversed, differ in nothing, or none of it.
 
-    Most: the whole interval of the share is above one half; of too few cells for one, the share itself.
+    Most: the whole interval of the share is above one half; of too few cells for one, the share itself. Of a
+    claim alone what it says itself.
     """
     if not claims:
         return "No claim was measured"
+    if len(claims) == 1:
+        return _told(claims[0])
     most = dict.fromkeys(("holds", "reversed", "neither"), 0)
     for found in claims:
         for name in most:
@@ -423,10 +426,18 @@ def whole(found: Multiverse) -> tuple[str, ...]:
     """What came out of a multiverse, a sentence for each claim: what it says, and where it holds."""
     several = on_several(found.claims)
     return tuple(
-        f"{each.statement}{f' ({each.a}, {each.b})' * of_several_pairs(each, found.claims)}"
-        f"{f', on {each.data}' * several}: {of_settings(each.everywhere)}{_luck(each.null)}."
+        _told(
+            each,
+            f"{f' ({each.a}, {each.b})' * of_several_pairs(each, found.claims)}"
+            f"{f', on {each.data}' * several}",
+        )
+        + "."
         for each in found.claims
     )
+
+
+def _told(found: MultiverseClaim, which: str = "") -> str:
+    return f"{found.statement}{which}: {of_settings(found.everywhere)}{_luck(found.null)}"
 
 
 def _luck(found: Shares | None) -> str:

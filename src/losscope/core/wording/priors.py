@@ -54,7 +54,7 @@ def atlas_answer(prior: AtlasPrior) -> str:
     """What is foretold of data in one short sentence, or that the atlas cannot tell."""
     own = next(loss for loss in prior.losses if loss.loss == prior.frequent)
     usual = (
-        f"best in most families of data is {prior.frequent} "
+        f"most often best, each family of data counted once, is {prior.frequent} "
         f"({own.best:,} of {count(prior.data_sets, 'data set')})"
     )
     without = "" if prior.known is None else f", with the family of {prior.known} left out,"
@@ -127,7 +127,8 @@ def _pays(pay: PriorPay, score: PriorScore, name: str) -> str:
     does = "training pays" if pay.pays else "training does not pay"
     if score.pay_better:
         return f"It foretells that {does}: {gain}; {beside}"
-    return f"Nor can it tell whether training pays: {beside}; expected is {gain}"
+    unable = "It cannot tell" if score.better else "Nor can it tell"
+    return f"{unable} whether training pays: {beside}; expected is {gain}"
 
 
 def _nearest(near: tuple[NearData, ...]) -> str:

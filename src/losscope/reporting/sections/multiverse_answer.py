@@ -38,7 +38,7 @@ def answer(context: Context) -> Section:
     about = [found.data.name, f"{wording.count(found.settings, 'setting')} in {counted}"]
     described = found.data.described or found.data.title
     head = f"{said.headline(found.claims)}."
-    lead = said.whole(found) if len(found.claims) <= FEW else ()
+    lead = said.whole(found) if 1 < len(found.claims) <= FEW else ()  # of one alone the head says it
     notes = [*found.data.notes, *found.notes]
     html = fragment("verdict", about, head, "", lead, described, notes, [])
     rows = [row for claim in found.claims if (row := _row(claim, found.claims)) is not None]
