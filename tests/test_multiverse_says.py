@@ -465,9 +465,9 @@ def test_the_head_says_what_most_settings_do_and_what_luck_gives():
     small = np.where(np.arange(20)[:, None] < 12, 0.02, -0.02) * np.ones((20, 2))
     (just,) = analyse([plain(small)])
     assert just.everywhere.holds.share == 0.6 and just.everywhere.holds.low < 0.5, "which is not most"
-    assert wording.headline([just]) == "0 of 1 claim holds in most settings, 1 depends on the setting"
+    assert wording.headline([just] * 2) == "0 of 2 claims hold in most settings, 2 depend on the setting"
     (few,) = analyse([plain(up, np.arange(20) % 4)])
-    assert wording.headline([few]) == "1 of 1 claim holds in most of the settings tried"
+    assert wording.headline([few] * 2) == "2 of 2 claims hold in most of the settings tried"
     told = wording.whole(fixture.document(plain(up, null=down)))[0]
     assert f"{wording.headline(claims[:1])}." == wording.whole(fixture.document(plain(up, null=flat)))[0]
     assert told.startswith(f"{claims[0].statement}: holds in 100 % of 20 settings")
