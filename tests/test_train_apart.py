@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 
+from losscope.core import registry
 from losscope.core.spec import Study
-from losscope.data import load
+from losscope.data import Part, load
 from losscope.train import train
+from losscope.train.population import equal_epochs
 
 
 def test_members_of_unlike_size_have_the_numbers_of_each_alone(tmp_path):
@@ -44,3 +47,56 @@ def test_members_with_fewer_classes_than_a_batch_asks_for_have_the_numbers_of_ea
     assert [record.run for record in together] == runs
     assert [record.measures for record in together] == [record.measures for record in alone]
     assert [record.trace for record in together] == [record.trace for record in alone]
+
+
+@pytest.mark.parametrize("loss", ["triplet", "info_nce", "contrastive(tuples='random')"])
+def test_nothing_of_a_balanced_run_depends_on_who_trains_beside_it(loss):
+    """Training parts of unlike size have other numbers of batches; validation parts have other rows."""
+    source = load("synthetic", classes=6, points=40, dimensions=8)
+    study = Study.of(data="synthetic", losses=[loss], seeds=4, epochs=3, batch_size=16, tune=False)
+    runs = [run for run in study.expand("vectors") if not run.loss.baseline]
+    splits = [source.splits(run.seed) for run in runs]
+    for seed, (fewer, less) in {0: (0, 5), 1: (3, 11), 2: (40, 0)}.items():
+        own = splits[seed]
+        parts = [
+            dataclasses.replace(part.take(np.arange(len(part) - cut)), rows=None)  # seeds share no row
+            for part, cut in ((own.train, fewer), (own.validation, less))
+        ]
+        splits[seed] = dataclasses.replace(own, train=parts[0], validation=parts[1])
+    assert equal_epochs(runs, splits) == [[0, 1, 3], [2]], "one has fewer batches"
+    together = train(runs, splits, keep="none")
+    alone = [train([run], [split], keep="none")[0] for run, split in zip(runs, splits, strict=True)]
+    assert [record.measures for record in together] == [record.measures for record in alone]
+    assert [record.trace for record in together] == [record.trace for record in alone]
+    quality = [value for split, _, _, value in together[0].trace if split == "validation"]
+    assert len(set(quality)) > 1
+
+
+def test_explicit_tuples_of_unlike_number_are_trained_apart():
+    values = np.random.default_rng(0).normal(size=(120, 8)).astype(np.float32)
+    pairs = np.stack([np.arange(60), np.arange(60) + 60, np.arange(60) % 2], 1)
+    source = load("synthetic", classes=4, points=40, dimensions=8)
+    study = Study.of(data="synthetic", losses=["contrastive"], seeds=3, epochs=2, batch_size=16, tune=False)
+    runs = [run for run in study.expand("vectors") if not run.loss.baseline]
+    splits = [
+        dataclasses.replace(source.splits(run.seed), train=Part(values, np.arange(120) % 4, pairs=given))
+        for run, given in zip(runs, (pairs, pairs[:41], pairs), strict=True)
+    ]
+    assert equal_epochs(runs, splits) == [[0, 2], [1]]
+    together = train(runs, splits, keep="none")
+    alone = [train([run], [split], keep="none")[0] for run, split in zip(runs, splits, strict=True)]
+    assert [record.measures for record in together] == [record.measures for record in alone]
+    assert [record.trace for record in together] == [record.trace for record in alone]
+
+
+@pytest.mark.parametrize("loss", sorted(registry.entries("loss")))
+def test_no_loss_rounds_a_member_by_its_place(loss):
+    """Vector instructions round the last values of a tensor otherwise, in softplus for one."""
+    source = load("synthetic", classes=10, points=16, dimensions=8)
+    study = Study.of(data="synthetic", losses=[loss], seeds=5, epochs=1, batch_size=30, tune=False)
+    runs = [run for run in study.expand("vectors") if not run.loss.baseline]
+    splits = [source.splits(run.seed) for run in runs]
+    together = train(runs, splits, keep="none")
+    for run, split, record in zip(runs, splits, together, strict=True):
+        (alone,) = train([run], [split], keep="none")
+        assert alone.measures == record.measures and alone.trace == record.trace

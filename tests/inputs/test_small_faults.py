@@ -58,11 +58,12 @@ def test_the_quality_curve_of_labelled_pairs_ranks_across_modalities_both_ways(t
     study = Study.of(data=str(tmp_path / "p.npz"), losses=["contrastive"], seeds=1, epochs=1, batch_size=16)
     runs = [run for run in study.expand("pair") if not run.loss.baseline]
     made = Population(runs, [source.splits(0)], torch.device("cpu"))
-    view = made.embed(made.validation.inputs)
+    (validation,) = made.validation
+    view = made.embed(validation.inputs)
     made.instruments.look(0, made.view())
     curve = [row for row in made.curves.rows if row[0] == "validation" and row[2] == "map_at_r"]
     # The oracle: each half asks the other, by plain loops.
-    rows, labels = view[0].double().numpy(), made.validation.labels[0].numpy()
+    rows, labels = view[0].double().numpy(), validation.labels[0].numpy()
     half, scores = len(rows) // 2, []
     for mine, others in ((slice(0, half), slice(half, None)), (slice(half, None), slice(0, half))):
         of_way = []
@@ -73,7 +74,7 @@ def test_the_quality_curve_of_labelled_pairs_ranks_across_modalities_both_ways(t
             top = right[:count]
             of_way.append(float((top * np.cumsum(top) / np.arange(1, count + 1)).sum() / count))
         scores.append(np.mean(of_way))
-    together = float(quality_fast(view, made.validation.labels)["map_at_r"][0])
+    together = float(quality_fast(view, validation.labels)["map_at_r"][0])
     assert curve[-1][3][0] == pytest.approx(np.mean(scores), abs=1e-9)
     assert abs(together - np.mean(scores)) > 0.01  # what the curve was before
 

@@ -60,7 +60,7 @@ __all__ = [
     "split_losses",
 ]
 
-NUMERICS = 5
+NUMERICS = 6
 """Raised when the numbers of an unchanged specification change; part of every run's id."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from losscope.core.errors import LosscopeError, require
 from losscope.core.registry import register
@@ -341,10 +340,13 @@ def proxy_anchor(
 NOTHING = -1e30
 """The logit of what has no part in a sum of exponentials; finite, so that the gradient of no term is 0."""
 
-STEEP = 60.0
-"""From here on log(1 + exp(x)) is x to all digits of float64."""
-
 
 def _log_one_more(logits: Tensor) -> Tensor:
-    """log(1 + Σ exp(logits)) over the last dimension."""
-    return softplus(logits.logsumexp(-1), threshold=STEEP)
+    """log(1 + Σ exp(logits)) over the last dimension.
+
+    ``softplus`` and ``logaddexp`` round the last values of a tensor otherwise than those before, so that a
+    member's numbers would depend on who stands beside it. The slope at 0 is 1/2, as |x| has none there.
+    """
+    total = logits.logsumexp(-1)
+    far = total.abs()
+    return (total + far) / 2 + (-far).exp().log1p()

@@ -7,6 +7,7 @@ done for all steps and members at once. The instruments know no population: they
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.core.queries import Roles
 from losscope.data.splits import undecidable
 from losscope.losses.objective import Objective
 from losscope.measures import greediness
@@ -22,6 +22,7 @@ from losscope.measures.ranking import quality_fast
 from losscope.measures.searching import quality_by_overlap, quality_of_roles
 from losscope.pairs import Relation, Terms, pair_distances
 from losscope.train.curves import Curves
+from losscope.train.views import Validation
 
 TRIAL_LOOKS = 28
 """A trial of tuning looks at its validation rows at most so many times, and may stop at those."""
@@ -52,11 +53,11 @@ class View:
 
     Attributes:
         probe: embeddings of the probe rows as the loss takes them, or None where no force is read.
-        validation: normalised embeddings of the validation rows, or None without these.
+        validation: normalised embeddings of each group of validation rows.
     """
 
     probe: Tensor | None
-    validation: Tensor | None
+    validation: Sequence[Tensor]
 
 
 class Kept(NamedTuple):
@@ -77,11 +78,9 @@ class Instruments:
         objective: the loss whose force is read.
         curves: where the curve points go.
         probe: the relation of the probe rows.
-        labels: of the validation rows, (M, rows); None without these.
+        validation: the validation rows, by groups of members that have equally many.
         members: their number M.
         epochs: of the whole training.
-        roles: of the validation rows of each member, where they have queries and a gallery.
-        tags: of the validation rows of each member, where they have several labels each.
         across: whether the validation rows are two modalities, one after the other, that ask for each other.
         light: whether only the loss and, now and then, the validation rows are read, as of a trial of tuning,
             which is judged by its quality curve alone.
@@ -92,23 +91,16 @@ class Instruments:
         objective: Objective,
         curves: Curves,
         probe: Relation,
-        labels: Tensor | None,
+        validation: Sequence[Validation],
         *,
         members: int,
         epochs: int,
         light: bool,
-        roles: tuple[Roles, ...] = (),
-        tags: tuple[np.ndarray, ...] = (),
         across: bool = False,
     ):
         self.objective, self.curves, self.light, self.members = objective, curves, light, members
-        self.probe, self.labels, self.roles, self.across = probe, labels, roles, across
-        self.tags = tags
-        # Of validation rows that can decide nothing there is no quality.
-        rows = np.empty((0, 0)) if labels is None else labels.cpu().numpy()
-        self.decides = torch.tensor(
-            [bool(roles) or undecidable(own - own.min()) is None for own in rows], dtype=torch.bool
-        )
+        self.probe, self.validation, self.across = probe, validation, across
+        self.decides = [_decides(group) for group in validation]
         self.probe_pairs = greediness.pairs_of(*probe.masks(), torch.Size([members]))
         self.reads_force = objective.force is not None and not light
         self.epochs = trial_looks(epochs) if light else set(range(epochs + 1))
@@ -188,16 +180,26 @@ class Instruments:
             )
             for name, values in greediness.shares_of(weight, distances, self.probe_pairs).items():
                 self.curves.add("probe", epoch, name, values)
-        if view.validation is not None and self.labels is not None:
-            if self.tags:
-                quality = quality_by_overlap(view.validation, self.tags, self.roles, across=self.across)
-            elif self.roles:
-                quality = quality_of_roles(view.validation, self.labels, self.roles)
-            else:
-                quality = quality_fast(view.validation, self.labels, across=self.across)
-            for name, values in quality.items():
-                values = torch.where(self.decides.to(values.device), values, torch.nan)
-                self.curves.add("validation", epoch, name, values)
+        found: dict[str, Tensor] = {}
+        for group, decides, embeddings in zip(self.validation, self.decides, view.validation, strict=True):
+            for name, values in self._quality(group, embeddings).items():
+                every = found.setdefault(name, values.new_full((self.members,), torch.nan))
+                every[list(group.members)] = torch.where(decides.to(values.device), values, torch.nan)
+        for name, values in found.items():
+            self.curves.add("validation", epoch, name, values)
+
+    def _quality(self, group: Validation, embeddings: Tensor) -> dict[str, Tensor]:
+        if group.tags:
+            return quality_by_overlap(embeddings, group.tags, group.roles, across=self.across)
+        if group.roles:
+            return quality_of_roles(embeddings, group.labels, group.roles)
+        return quality_fast(embeddings, group.labels, across=self.across)
+
+
+def _decides(group: Validation) -> Tensor:
+    """(members,) whether the rows can decide anything; of those that cannot there is no quality."""
+    labels = group.labels.cpu().numpy()
+    return torch.tensor([bool(group.roles) or undecidable(own - own.min()) is None for own in labels])
 
 
 def trial_looks(epochs: int) -> set[int]:

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.core.spec import Run
-from losscope.data import Splits
+from losscope.core.spec import Protocol, Run
+from losscope.data import Part, Splits
 from losscope.pairs import Relation, normalise
 from losscope.run.store import Record
 from losscope.train import checkpoints
@@ -31,10 +31,11 @@ from losscope.train.instruments import Instruments, Reading, View
 from losscope.train.measuring import architecture, baselines, embedded, measure
 from losscope.train.objective import objective
 from losscope.train.optimiser import Adam, Stack
+from losscope.train.samplers import balanced_epoch
 from losscope.train.starting import starts
 from losscope.train.together import ALONE, TRIED, Lost, Team, check_rows_alone
 from losscope.train.transforms import transformed
-from losscope.train.views import probe, validation
+from losscope.train.views import PROBE_ROWS, Validation, probe, validation
 
 Progress = Callable[[int, int], None]
 MOST_FOLLOWED = 1 << 24
@@ -81,9 +82,7 @@ class Population:
             self.objective,
             self.curves,
             self.probe.relation,
-            None if self.validation is None else self.validation.labels,
-            roles=() if self.validation is None else self.validation.roles,
-            tags=() if self.validation is None else self.validation.tags,
+            self.validation,
             members=self.members,
             epochs=self.protocol.epochs,
             light=first.purpose == "trial",
@@ -180,7 +179,15 @@ class Population:
         if self.instruments.reads_force:
             with torch.no_grad():
                 seen = self.output(self.batches.pool.gather(self.probe.index))
-        return View(seen, None if self.validation is None else self.embed(self.validation.inputs))
+        return View(seen, [self._validated(group) for group in self.validation])
+
+    def _validated(self, group: Validation) -> Tensor:
+        """Normalised embeddings of a group's validation rows by its members, without gradient."""
+        if len(group.members) == self.members:
+            return self.embed(group.inputs)
+        own = self.stack.views(self.stack.flat[list(group.members)])
+        with torch.no_grad():
+            return normalise(self.forward(own, group.inputs))
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on: tensors and plain values only, readable without pickle's code."""
@@ -283,32 +290,35 @@ def train(
 
 
 def equal_epochs(runs: Sequence[Run], splits: Sequence[Splits]) -> list[list[int]]:
-    """Members whose epochs have as many batches, and so can share every step.
+    """Members whose epochs are alike, and so can share every step without a trace of who trains beside them.
 
-    Permutations of training sets of unlike size (whole classes held out, which differ by seed) cannot, nor
-    batches of more classes than one of the members has; and a backbone trains one member at a time.
+    Training parts of unlike size (whole classes held out, which differ by seed) may have other numbers of
+    batches, of classes in a batch, or of rows that are probed. A backbone trains one member at a time.
     """
     if runs[0].protocol.finetunes:
         return [[member] for member in range(len(runs))]
-    first = splits[0].train
-    explicit = first.pairs is not None or first.triplets is not None
-    if explicit:
-        return [list(range(len(runs)))]
-    protocol = runs[0].protocol
-    kept = [split.train.labels for split in splits]
-    if protocol.background == "exclude":
-        kept = [labels[labels != -1] for labels in kept]
-    if protocol.batching == "shuffled":
-        sizes = [len(labels) for labels in kept]
-    else:
-        # The first member says how many classes a batch has, and that is enough where no other has fewer.
-        sizes = [min(protocol.classes_per_batch, len(np.unique(labels))) for labels in kept]
-        if min(sizes) == sizes[0]:
-            return [list(range(len(runs)))]
-    alike: dict[int, list[int]] = {}
-    for member, size in enumerate(sizes):
-        alike.setdefault(size, []).append(member)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    known: dict[int, tuple[int, ...]] = {}
+    for member, (run, split) in enumerate(zip(runs, splits, strict=True)):
+        if id(split) not in known:
+            known[id(split)] = _epoch_of(run.protocol, split.train)
+        alike.setdefault(known[id(split)], []).append(member)
     return list(alike.values())
+
+
+def _epoch_of(protocol: Protocol, part: Part) -> tuple[int, ...]:
+    """All of a training part that other members of its population would have to have too."""
+    labels = part.labels
+    if protocol.background == "exclude":
+        labels = labels[labels != -1]
+    probed = min(PROBE_ROWS, len(labels))
+    if part.triplets is not None:
+        return probed, len(part.triplets)
+    if part.pairs is not None:  # losses over batches use those alone that are the same
+        return probed, len(part.pairs), int((part.pairs[:, 2] == 1).sum())
+    if protocol.batching == "shuffled":
+        return probed, len(labels)
+    return probed, *balanced_epoch(protocol, len(labels), len(np.unique(labels)))
 
 
 def _apart(

@@ -95,6 +95,13 @@ class Sampler(ABC):
         """
 
 
+def balanced_epoch(protocol: Protocol, rows: int, classes: int) -> tuple[int, int]:
+    """Classes of a balanced batch and batches of an epoch, of so many training rows and classes."""
+    per_batch = max(1, min(protocol.classes_per_batch, classes))
+    size = per_batch * max(1, protocol.batch_size // per_batch)
+    return per_batch, max(1, rows // size)
+
+
 @final
 class Anchors:
     """The anchors of an epoch: rows of each member's part, in balanced batches or shuffled.
@@ -134,8 +141,10 @@ class Anchors:
     @property
     def steps(self) -> int:
         """Batches of an epoch."""
-        count = self.draws.pool.count
-        return max(1, count // self.size) if self.balanced else -(-count // self.size)
+        pool = self.draws.pool
+        if self.balanced:
+            return balanced_epoch(self.draws.protocol, pool.count, pool.classes)[1]
+        return -(-pool.count // self.size)
 
     def draw(self) -> list[np.ndarray]:
         """One epoch of each block."""

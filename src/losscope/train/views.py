@@ -5,6 +5,7 @@ Both follow from the seed and the data alone. Members that share their batches s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,11 +31,17 @@ class Probe:
 
 @dataclass(frozen=True)
 class Validation:
-    """Validation rows as the network takes them, (M, rows, ...), every member's labels, and roles if any.
+    """Validation rows of the members that have equally many, and the members' places in the population.
 
-    ``tags``: of each member the labels (rows, C), where rows have several.
+    Attributes:
+        members: their places, ascending.
+        inputs: rows as the network takes them, (blocks, rows, ...): one block for each ``share`` of members.
+        labels: of every member, (members, rows).
+        roles: of every member, where they have queries and a gallery.
+        tags: of each member the labels (rows, C), where rows have several.
     """
 
+    members: tuple[int, ...]
     inputs: Tensor
     labels: Tensor
     roles: tuple[Roles, ...] = ()
@@ -60,8 +67,8 @@ def probe(batches: Batches) -> Probe:
     return Probe(index, draws.relation(index, draws.to_device(labels)))
 
 
-def validation(batches: Batches, most: int) -> Validation | None:
-    """At most so many validation rows of each member; None without validation.
+def validation(batches: Batches, most: int) -> list[Validation]:
+    """At most so many validation rows of each member, those with equally many together; none without two.
 
     Background is left out where the protocol leaves it out of training.
     """
@@ -73,24 +80,35 @@ def validation(batches: Batches, most: int) -> Validation | None:
         else np.arange(len(split.validation))
         for split in batches.splits
     ]
-    size = min(min(map(len, asked)), most)
-    if size < 2:
-        return None
-    device = batches.pool.device
+    alike: dict[int, list[int]] = {}
+    for block, rows in enumerate(asked):
+        alike.setdefault(min(len(rows), most), []).append(block)
+    return [_validation(batches, asked, blocks, size) for size, blocks in alike.items() if size > 1]
+
+
+def _validation(
+    batches: Batches, asked: Sequence[np.ndarray], blocks: Sequence[int], size: int
+) -> Validation:
+    share, device = batches.draws.share, batches.pool.device
     inputs, labels, roles, tags = [], [], [], []
-    for run, split, rows in zip(batches.runs, batches.splits, asked, strict=True):
-        generator = np.random.default_rng(seed_of(run.seed, "quality"))
+    for block in blocks:
+        split, rows = batches.splits[block], asked[block]
+        generator = np.random.default_rng(seed_of(batches.runs[block].seed, "quality"))
         chosen = split.validation.take(rows[np.sort(generator.permutation(len(rows))[:size])])
         inputs.append(inputs_of(chosen, split, device))
         if chosen.retrieval is not None:
             roles.append(chosen.retrieval)
         if chosen.tags is not None:
             several = chosen.tags if chosen.second is None else np.concatenate([chosen.tags, chosen.tags])
-            tags += [several] * batches.draws.share
+            tags += [several] * share
         own = torch.from_numpy(chosen.labels)
         labels.append(own if chosen.second is None else torch.cat([own, own]))
     # Members that share their batches share these rows and their roles.
-    repeated = [own for own in roles for _ in range(batches.draws.share)]
-    every = tuple(repeated) if len(roles) == len(inputs) else ()
-    every_label = batches.draws.spread(torch.stack(labels)).to(device)
-    return Validation(torch.stack(inputs), every_label, every, tuple(tags))
+    repeated = [own for own in roles for _ in range(share)]
+    return Validation(
+        tuple(block * share + place for block in blocks for place in range(share)),
+        torch.stack(inputs),
+        batches.draws.spread(torch.stack(labels)).to(device),
+        tuple(repeated) if len(roles) == len(inputs) else (),
+        tuple(tags),
+    )
