@@ -224,7 +224,7 @@ def test_claims_about_detail_have_data_of_their_own():
         ({"claims": ["retreival"]}, "did you mean 'retrieval'"),
         ({"claims": ["variance-is-detail"]}, "is no comparison of two losses"),
         ({"paper": "zeng2026"}, "unknown paper with declared settings 'zeng2026'"),
-        ({"paper": "zeng"}, "unknown paper 'zeng'"),
+        ({"paper": "zeng"}, "unknown paper with declared settings 'zeng'; did you mean 'zeng2025'"),
         (
             {"only": ["digits"]},
             "declares no settings for digits, whose data are vectors; choices: synthetic, data of features",

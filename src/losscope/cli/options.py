@@ -64,7 +64,7 @@ class Data:
     label_noise
         The share of training labels that is redrawn at random.
     limit
-        The number of training rows to keep, taken class by class.
+        The number of rows to keep for training and validation, taken class by class.
     skip_bad
         Leave out files that cannot be read and rows without a text, and say how many.
     skip_unlabelled

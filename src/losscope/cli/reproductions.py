@@ -115,7 +115,8 @@ def reproduce(
     json
         Print one JSON object, and nothing else, on standard output.
     """
-    from losscope.core.errors import require
+    from losscope.core import registry
+    from losscope.core.errors import require, unknown
     from losscope.core.saying import Once
     from losscope.papers import MEASUREMENTS, SHORTCUTS
 
@@ -149,6 +150,9 @@ def reproduce(
         )
         put(found.json_text() if json else found.said)
         return
+    known = registry.entries("paper")
+    if not plugin and paper not in known:
+        raise unknown("paper", paper, [*known, *MEASUREMENTS, SHORTCUTS])
     say = None if json else Once(say_aside)
     from losscope.papers import planning
     from losscope.papers.engine import run as reproduce_paper

@@ -143,8 +143,8 @@ def prepare(
     Raises:
         LosscopeError: an unknown paper, data set or claim, impossible numbers, data that are not here.
     """
+    spaces_of(paper if isinstance(paper, str) else paper.name)
     found = papers.paper(paper) if isinstance(paper, str) else paper
-    spaces_of(found.name)
     only, claims = tuple(only), tuple(claims)
     given: dict[str, object] = {
         "out": str(out or planning.DEFAULT_OUT),
