@@ -240,7 +240,7 @@ def test_half_precision_is_of_the_backbone_alone(source):
     found = {}
     for precision in ("float32", "bfloat16"):
         own = population(source, run_of("last:2", precision=precision))
-        found[precision] = own.view().validation
+        (found[precision],) = own.view().validation
         own.step(*next(iter(own.batches.epoch(own.embed))))
         assert own.stack.flat.dtype == own.stack.grad.dtype == torch.float32
         assert torch.isfinite(own.stack.grad).all()

@@ -282,7 +282,8 @@ def test_the_validation_curve_treats_background_as_the_protocol_does(tmp_path, p
     study = Study.of(data="digits", losses=["triplet"], seeds=1, protocol=protocol, epochs=1, batch_size=32)
     run = next(run for run in study.expand("vectors") if not run.loss.baseline)
     parts = source.splits(0)
-    asked = Population([run], [parts], torch.device("cpu")).validation.labels[0].numpy()
+    (shown,) = Population([run], [parts], torch.device("cpu")).validation
+    asked = shown.labels[0].numpy()
     wanted = parts.validation.labels if kept else parts.validation.labels[parts.validation.labels >= 0]
     assert len(parts.validation.labels) == 100
     assert sorted(asked.tolist()) == sorted(wanted.tolist())
