@@ -194,8 +194,8 @@ def sentences() -> list[str]:
 
 
 def _each(found: Multiverse) -> Iterator[str]:
-    """A sentence for each claim, where there are few."""
-    if len(found.claims) <= FEW:
+    """A sentence for each claim, where there are few; of one alone the headline is that."""
+    if 1 < len(found.claims) <= FEW:
         yield from (f" {escaped(line[:1].upper() + line[1:])}" for line in said.whole(found))
 
 
