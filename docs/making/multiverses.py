@@ -194,9 +194,11 @@ def sentences() -> list[str]:
 
 
 def _each(found: Multiverse) -> Iterator[str]:
-    """A sentence for each claim, where there are few; of one alone the headline is that."""
+    """A sentence for each claim, where there are few; of one alone its rule, as the headline is the rest."""
     if 1 < len(found.claims) <= FEW:
         yield from (f" {escaped(line[:1].upper() + line[1:])}" for line in said.whole(found))
+    elif len(found.claims) == 1 and found.claims[0].rule.branches:
+        yield f" {escaped(said.rule(found.claims[0].rule))}"
 
 
 if __name__ == "__main__":
