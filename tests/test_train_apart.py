@@ -89,6 +89,25 @@ def test_explicit_tuples_of_unlike_number_are_trained_apart():
     assert [record.trace for record in together] == [record.trace for record in alone]
 
 
+@pytest.mark.parametrize("loss", ["arcface", "pml:ProxyAnchorLoss"])
+def test_members_with_other_numbers_of_class_vectors_have_the_numbers_of_each_alone(loss):
+    if ":" in loss:
+        pytest.importorskip("pytorch_metric_learning", reason="wants pytorch-metric-learning")
+    source = load("synthetic", classes=6, points=24, dimensions=8)
+    changes = {"protocol": "paper", "epochs": 2, "batch_size": 16, "tune": False}
+    study = Study.of(data="synthetic", losses=[loss], seeds=3, **changes)
+    runs = [run for run in study.expand("vectors") if not run.loss.baseline]
+    splits = [source.splits(run.seed) for run in runs]
+    part = splits[1].train
+    merged = np.where(part.labels == 0, 1, part.labels)  # as many rows of one class fewer
+    splits[1] = dataclasses.replace(splits[1], train=dataclasses.replace(part, labels=merged))
+    assert equal_epochs(runs, splits) == [[0, 2], [1]]
+    together = train(runs, splits, keep="none")
+    alone = [train([run], [split], keep="none")[0] for run, split in zip(runs, splits, strict=True)]
+    assert [record.measures for record in together] == [record.measures for record in alone]
+    assert [record.trace for record in together] == [record.trace for record in alone]
+
+
 @pytest.mark.parametrize("loss", sorted(registry.entries("loss")))
 def test_no_loss_rounds_a_member_by_its_place(loss):
     """Vector instructions round the last values of a tensor otherwise, in softplus for one."""
