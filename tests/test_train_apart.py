@@ -10,7 +10,7 @@ import pytest
 from losscope.core import registry
 from losscope.core.spec import Study
 from losscope.data import Part, load
-from losscope.train import train
+from losscope.train import starting, train
 from losscope.train.population import equal_epochs
 
 
@@ -87,6 +87,40 @@ def test_explicit_tuples_of_unlike_number_are_trained_apart():
     alone = [train([run], [split], keep="none")[0] for run, split in zip(runs, splits, strict=True)]
     assert [record.measures for record in together] == [record.measures for record in alone]
     assert [record.trace for record in together] == [record.trace for record in alone]
+
+
+@pytest.mark.parametrize("loss", ["arcface", "pml:ProxyAnchorLoss"])
+def test_members_with_other_numbers_of_class_vectors_have_the_numbers_of_each_alone(loss):
+    if ":" in loss:
+        pytest.importorskip("pytorch_metric_learning", reason="wants pytorch-metric-learning")
+    source = load("synthetic", classes=6, points=24, dimensions=8)
+    changes = {"protocol": "paper", "epochs": 2, "batch_size": 16, "tune": False}
+    study = Study.of(data="synthetic", losses=[loss], seeds=3, **changes)
+    runs = [run for run in study.expand("vectors") if not run.loss.baseline]
+    splits = [source.splits(run.seed) for run in runs]
+    part = splits[1].train
+    merged = np.where(part.labels == 0, 1, part.labels)  # as many rows of one class fewer
+    splits[1] = dataclasses.replace(splits[1], train=dataclasses.replace(part, labels=merged))
+    assert equal_epochs(runs, splits) == [[0, 2], [1]]
+    together = train(runs, splits, keep="none")
+    alone = [train([run], [split], keep="none")[0] for run, split in zip(runs, splits, strict=True)]
+    assert [record.measures for record in together] == [record.measures for record in alone]
+    assert [record.trace for record in together] == [record.trace for record in alone]
+
+
+def test_a_start_at_a_closed_form_is_that_of_the_runs_own_split():
+    """Runs of one seed may have data of unlike seeds, and starts are kept for later populations."""
+    source = load("synthetic", classes=6, points=24, dimensions=8)
+    study = Study.of(data="synthetic", losses=["triplet"], seeds=1, epochs=1, batch_size=16, tune=False)
+    (run,) = (run for run in study.expand("vectors") if not run.loss.baseline)
+    linear = run.protocol.model_copy(update={"hidden": (), "start": "pca"})
+    first, second = (run.model_copy(update={"protocol": linear, "data_seed": seed}) for seed in (3, 5))
+    beside = train([first], [source.splits(3)], keep="none")[0]
+    after = train([second], [source.splits(5)], keep="none")[0]
+    starting._kept.clear()
+    alone = train([second], [source.splits(5)], keep="none")[0]
+    assert beside.trace != alone.trace
+    assert after.trace == alone.trace
 
 
 @pytest.mark.parametrize("loss", sorted(registry.entries("loss")))

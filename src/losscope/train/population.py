@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losscope.core.spec import Protocol, Run
+from losscope.core.spec import Run
 from losscope.data import Part, Splits
 from losscope.pairs import Relation, normalise
 from losscope.run.store import Record
@@ -293,7 +293,8 @@ def equal_epochs(runs: Sequence[Run], splits: Sequence[Splits]) -> list[list[int
     """Members whose epochs are alike, and so can share every step without a trace of who trains beside them.
 
     Training parts of unlike size (whole classes held out, which differ by seed) may have other numbers of
-    batches, of classes in a batch, or of rows that are probed. A backbone trains one member at a time.
+    batches, of classes in a batch, of class vectors, or of rows that are probed. A backbone trains one member
+    at a time.
     """
     if runs[0].protocol.finetunes:
         return [[member] for member in range(len(runs))]
@@ -301,24 +302,26 @@ def equal_epochs(runs: Sequence[Run], splits: Sequence[Splits]) -> list[list[int
     known: dict[int, tuple[int, ...]] = {}
     for member, (run, split) in enumerate(zip(runs, splits, strict=True)):
         if id(split) not in known:
-            known[id(split)] = _epoch_of(run.protocol, split.train)
+            known[id(split)] = _epoch_of(run, split.train)
         alike.setdefault(known[id(split)], []).append(member)
     return list(alike.values())
 
 
-def _epoch_of(protocol: Protocol, part: Part) -> tuple[int, ...]:
+def _epoch_of(run: Run, part: Part) -> tuple[int, ...]:
     """All of a training part that other members of its population would have to have too."""
-    labels = part.labels
+    protocol, facts, labels = run.protocol, run.loss.facts, part.labels
     if protocol.background == "exclude":
         labels = labels[labels != -1]
-    probed = min(PROBE_ROWS, len(labels))
+    classes = len(np.unique(labels))
+    vectors = classes if facts is None or facts.class_vectors else 0  # a foreign loss may have them
+    own = min(PROBE_ROWS, len(labels)), vectors
     if part.triplets is not None:
-        return probed, len(part.triplets)
+        return *own, len(part.triplets)
     if part.pairs is not None:  # losses over batches use those alone that are the same
-        return probed, len(part.pairs), int((part.pairs[:, 2] == 1).sum())
+        return *own, len(part.pairs), int((part.pairs[:, 2] == 1).sum())
     if protocol.batching == "shuffled":
-        return probed, len(labels)
-    return probed, *balanced_epoch(protocol, len(labels), len(np.unique(labels)))
+        return *own, len(labels)
+    return *own, *balanced_epoch(protocol, len(labels), classes)
 
 
 def _apart(

@@ -25,6 +25,7 @@ class _Key(NamedTuple):
     facts: int
     data: str
     seed: int
+    split_seed: int
     rows: int
     start: str
     transform: str
@@ -58,6 +59,7 @@ def _start(shape: Architecture, run: Run, splits: Splits) -> dict[str, np.ndarra
         id(splits.facts),
         run.data.canonical(),
         run.seed,
+        run.split_seed,
         len(splits.train),
         protocol.start,
         protocol.transform,
