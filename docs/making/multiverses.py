@@ -36,7 +36,8 @@ def keep(result: Path) -> Path:
     found = Multiverse.from_json(result.read_text(encoding="utf-8"), result.name)
     if not found.claims:
         raise SystemExit(f"{result} has no claims")
-    bare = [claim.model_copy(update={"settings": (), "choices": ()}) for claim in found.claims]
+    derived = {"settings": (), "choices": (), "summary": ()}  # sentences are made anew from the numbers
+    bare = [claim.model_copy(update=derived) for claim in found.claims]
     hidden = {"space": (), "store": None, "report_file": None}
     small = found.model_copy(update={**hidden, "claims": tuple(bare)}).model_dump(mode="json")
     KEPT.mkdir(parents=True, exist_ok=True)
