@@ -99,7 +99,12 @@ def balanced_epoch(protocol: Protocol, rows: int, classes: int) -> tuple[int, in
     """Classes of a balanced batch and batches of an epoch, of so many training rows and classes."""
     per_batch = max(1, min(protocol.classes_per_batch, classes))
     size = per_batch * max(1, protocol.batch_size // per_batch)
-    return per_batch, max(1, rows // size)
+    return per_batch, batches_of(rows, size)
+
+
+def batches_of(rows: int, size: int) -> int:
+    """Balanced batches of an epoch: as many as the rows fill, and one at least."""
+    return max(1, rows // size)
 
 
 @final
@@ -141,10 +146,8 @@ class Anchors:
     @property
     def steps(self) -> int:
         """Batches of an epoch."""
-        pool = self.draws.pool
-        if self.balanced:
-            return balanced_epoch(self.draws.protocol, pool.count, pool.classes)[1]
-        return -(-pool.count // self.size)
+        count = self.draws.pool.count
+        return batches_of(count, self.size) if self.balanced else -(-count // self.size)
 
     def draw(self) -> list[np.ndarray]:
         """One epoch of each block."""

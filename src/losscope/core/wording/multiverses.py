@@ -394,7 +394,7 @@ def headline(claims: Sequence[MultiverseClaim]) -> str:
     open_ = len(claims) - sum(most.values())
     tried = any(found.everywhere.no_interval == "few_cells" for found in claims)
     told = [
-        f"{most['holds']:,} of {count(len(claims), 'claim')} hold{'s' * (len(claims) == 1)} in most "
+        f"{most['holds']:,} of {len(claims):,} claims hold in most "
         f"{'of the settings tried' if tried else 'settings'}"
     ]
     if most["reversed"]:
